@@ -1,0 +1,90 @@
+//! The documents a task leaves behind, by name. What is *not* on this list under a work item's directory is code, so
+//! that nothing can hide from the gates by sitting beside the paperwork.
+
+use crate::ids::StageId;
+
+/// One known artefact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// File name below the work item's directory; a trailing `/` means every `.md` file in that directory.
+    pub name: &'static str,
+    /// The stage that writes it.
+    pub stage: &'static str,
+    /// Front matter key of its machine verdict, if it carries one.
+    pub verdict_key: Option<&'static str>,
+    /// Made after the merge, so it cannot be committed to the task's branch.
+    pub after_merge: bool,
+}
+
+/// Every artefact orch knows, in the order of the pipeline.
+pub const KNOWN: &[Known] = &[
+    plain("00-business-request.md", "created"),
+    plain("01-brd.md", "analysis"),
+    plain("02-trz.md", "analysis"),
+    plain("03-acceptance-criteria.md", "analysis"),
+    plain("04-test-plan.yaml", "analysis"),
+    plain("06-adr/", "architecture"),
+    plain("07-infra-requirements.md", "architecture"),
+    plain("08-data-requirements.md", "architecture"),
+    plain("10-tech-risks.md", "architecture"),
+    verdict("12-review.md", "review", "verdict"),
+    verdict("13-test-report.md", "testing", "result"),
+    Known { after_merge: true, ..verdict("14-deploy-log.md", "deploy", "deploy_status") },
+    verdict("15-staging-log.md", "deploy-staging", "staging_status"),
+    Known { after_merge: true, ..verdict("16-post-deploy-log.md", "done", "post_deploy_status") },
+    verdict("17-security-report.md", "deploy-staging", "security_status"),
+];
+
+const fn plain(name: &'static str, stage: &'static str) -> Known {
+    Known { name, stage, verdict_key: None, after_merge: false }
+}
+const fn verdict(name: &'static str, stage: &'static str, key: &'static str) -> Known {
+    Known { name, stage, verdict_key: Some(key), after_merge: false }
+}
+
+/// The four documents the analysis stage must leave.
+pub const ANALYSIS: &[&str] = &["01-brd.md", "02-trz.md", "03-acceptance-criteria.md", "04-test-plan.yaml"];
+
+/// Looks an artefact up by its path below the work item's directory.
+pub fn known(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|k| match k.name.strip_suffix('/') {
+        Some(dir) => name
+            .strip_prefix(dir)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|file| !file.contains('/') && std::path::Path::new(file).extension().is_some_and(|e| e == "md")),
+        None => k.name == name,
+    })
+}
+
+/// Artefacts whose two-digit number is in `from..=to`: `numbered(0, 4)` is the approved analysis.
+pub fn numbered(from: u32, to: u32) -> impl Iterator<Item = &'static Known> {
+    KNOWN.iter().filter(move |k| k.name.get(..2).and_then(|n| n.parse().ok()).is_some_and(|n: u32| (from..=to).contains(&n)))
+}
+
+/// Files with a machine verdict that a stage itself writes: removed before its run, so that what is there afterwards
+/// was written by this attempt.
+pub fn own_verdicts(stage: &StageId) -> impl Iterator<Item = &'static Known> + use<'_> {
+    KNOWN.iter().filter(move |k| k.stage == stage.as_str() && k.verdict_key.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_names_are_artefacts() {
+        assert!(known("12-review.md").is_some());
+        assert!(known("06-adr/ADR-001-store.md").is_some());
+        assert!(known("06-adr/nested/x.md").is_none());
+        assert!(known("06-adr/run.sh").is_none());
+        assert!(known("06-adr").is_none());
+        assert!(known("hidden.py").is_none());
+    }
+
+    #[test]
+    fn the_approved_analysis_is_zero_to_four() {
+        let names: Vec<_> = numbered(0, 4).map(|k| k.name).collect();
+        assert_eq!(names.len(), 5);
+        assert_eq!(names[0], "00-business-request.md");
+    }
+}

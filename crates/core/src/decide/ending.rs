@@ -1,0 +1,90 @@
+//! What follows from where a task stands, whatever brought it there: who holds the merge lease, what the ticket shows,
+//! who is told. Deciding these in one place is what keeps a forgotten branch from leaking a lease.
+
+use super::{Cx, LeaseOp};
+use crate::effect::Effect;
+use crate::explain;
+use crate::task::{BlockReason, Phase, Task, WaitReason};
+
+impl Cx<'_> {
+    pub(super) fn finish(&mut self, before: &Task) {
+        self.settle_lease();
+        self.tell(before);
+        self.show(before);
+        self.d.task.updated_at = self.now;
+    }
+
+    /// The lease covers `Update` to the read-back of `Merge`. It is kept while something with a deadline is awaited and
+    /// never while a person is. Two exceptions: what landed was not what was tested, and nobody knows whether anything has
+    /// landed; then nobody else may merge.
+    fn settle_lease(&mut self) {
+        let task = &self.d.task;
+        let in_span = task.pipeline.in_lease_span(task.at);
+        let keep = match &task.phase {
+            Phase::Working { .. } | Phase::Stopping { .. } => in_span,
+            Phase::Waiting { why: WaitReason::Report { .. }, until, .. } => {
+                in_span && until.is_some_and(|until| self.now < until)
+            }
+            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
+            Phase::Blocked { .. } if task.merge_unknown() => true,
+            Phase::Idle
+            | Phase::Waiting { .. }
+            | Phase::Blocked { .. }
+            | Phase::Cancelled { .. }
+            | Phase::Done { .. } => false,
+        };
+        if self.holds_lease() && !keep {
+            self.d.lease = LeaseOp::Free;
+        }
+    }
+
+    /// Failures and wishes reach a person once; success is quiet.
+    fn tell(&mut self, before: &Task) {
+        let after = &self.d.task;
+        let item = after.work_item.clone();
+        let news = match (&before.phase, &after.phase) {
+            (was, is) if was == is => None,
+            (_, Phase::Blocked { why, .. }) => Some(format!("{item} is blocked: {}", explain::block(why))),
+            (_, Phase::Waiting { why: why @ (WaitReason::Approval { .. } | WaitReason::Answer { .. }), .. })
+                if after.hold.is_some_and(|h| !h.asked) =>
+            {
+                Some(format!("{item} needs you: {}", explain::reason(why)))
+            }
+            (_, Phase::Done { outcome, .. }) if !outcome.is_well() => {
+                Some(format!("{item} is done, but production is {}", outcome.as_str().replace('_', " ")))
+            }
+            _ => None,
+        };
+        if matches!(after.phase, Phase::Waiting { why: WaitReason::Approval { .. } | WaitReason::Answer { .. }, .. })
+            && let Some(hold) = self.d.task.hold.as_mut()
+        {
+            hold.asked = true;
+        }
+        if let Some(text) = news {
+            let key = format!("{item}-{}", self.d.task.next_seq);
+            self.emit(Effect::Notify { key, text });
+        }
+    }
+
+    /// The ticket follows what people would call progress: the stage, and who must act.
+    fn show(&mut self, before: &Task) {
+        let after = &self.d.task;
+        if before.stage() != after.stage() || before.phase_word() != after.phase_word() && shown(after) != shown(before)
+        {
+            self.emit(Effect::SyncTicket);
+        }
+    }
+}
+
+/// What of a phase a ticket shows.
+fn shown(task: &Task) -> u8 {
+    match &task.phase {
+        Phase::Idle => 0,
+        Phase::Waiting { why: WaitReason::Approval { .. }, .. } => 2,
+        Phase::Waiting { why: WaitReason::Answer { .. }, .. } => 3,
+        Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { .. } => 1,
+        Phase::Blocked { .. } => 4,
+        Phase::Cancelled { .. } => 5,
+        Phase::Done { .. } => 6,
+    }
+}

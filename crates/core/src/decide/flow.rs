@@ -1,0 +1,305 @@
+//! Moving along the pipeline: into a step, to the next one, back with findings. The cursor is changed here only.
+
+use super::people::is_edit;
+use super::{Cx, LeaseOp};
+use crate::effect::Effect;
+use crate::ids::{Environment, StageId};
+use crate::pipeline::{Cursor, Step};
+use crate::slug;
+use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Phase, Raised, Task, Unsure, WaitReason};
+use crate::verdict::{FaultKind, FaultNote, Finding};
+
+impl Cx<'_> {
+    /// Starts the step the cursor is at.
+    pub(super) fn enter(&mut self) {
+        let task = &self.d.task;
+        let stage = task.stage().clone();
+        let Some(step) = task.step().cloned() else {
+            let at = task.at;
+            return self.impossible(&format!("the pipeline has no step {} in stage {}", at.step, at.stage));
+        };
+        // Behind `Update` nothing goes on without the lease: what is judged there must be what would land now. (The merge
+        // itself is asked for again even so: whether it has happened only its executor can see, and that checks the epoch.)
+        if self.d.task.pipeline.in_lease_span(self.d.task.at)
+            && matches!(step, Step::Gate { .. })
+            && !self.holds_lease()
+        {
+            self.prepare_again();
+            return self.enter_update();
+        }
+        match step {
+            Step::Open => self.work(Effect::OpenBranch),
+            // The branch of a second generation.
+            Step::Agent { .. } if self.d.task.head.is_none() => self.work(Effect::OpenBranch),
+            Step::Agent { role } => {
+                let round = self.d.task.rounds;
+                self.d.task.run = Some(self.d.task.next_seq);
+                self.work(Effect::RunAgent { role, stage, round });
+            }
+            Step::Publish => {
+                let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned();
+                match (role, self.d.task.run) {
+                    (Some(role), Some(run)) => self.work(Effect::Publish { role, stage, run }),
+                    _ => self.impossible("there is no run to publish"),
+                }
+            }
+            Step::PullRequest => self.work(Effect::EnsurePullRequest),
+            Step::Gate { gate, exact, .. } => {
+                let Some(head) = self.judged_commit() else { return self.impossible("there is no head to judge") };
+                let run = self.d.task.run;
+                let since = self.waited_here().map_or(self.now, |h| h.since);
+                self.work(Effect::Judge { gate, stage, head, exact, run, since });
+            }
+            Step::Deploy { environment } => {
+                let revision = match environment {
+                    Environment::Staging => self.d.task.head.clone(),
+                    Environment::Production => self.d.task.merged.as_ref().map(|m| m.commit.clone()),
+                };
+                let Some(revision) = revision else { return self.impossible("there is no revision to deploy") };
+                self.d.task.run = Some(self.d.task.next_seq);
+                self.work(Effect::Deploy { environment, revision, stage });
+            }
+            Step::Update => self.enter_update(),
+            Step::Merge => match (self.d.task.pull_request, self.d.task.intent.clone()) {
+                (Some(pull_request), Some(intent)) if Some(&intent.head) == self.d.task.head.as_ref() => {
+                    self.work(Effect::Merge { pull_request, intent });
+                }
+                _ => self.impossible("there is no prepared head to merge"),
+            },
+            Step::ApproveProduction => {
+                let subject = self.d.task.merged.as_ref().map(|m| m.commit.to_string()).unwrap_or_default();
+                if !self.policy.production_approval
+                    || self.d.task.approved(ApprovalKind::Production, &subject).is_some()
+                {
+                    self.next();
+                } else {
+                    self.say("production needs a person's approval");
+                    self.wait(WaitReason::Approval { what: ApprovalKind::Production, subject }, None, None);
+                }
+            }
+            Step::Watch => match self.d.task.merged.clone() {
+                Some(merged) if self.policy.watch => {
+                    self.work(Effect::Watch { revision: merged.commit, since: self.now });
+                }
+                _ => self.done(DoneOutcome::NotWatched),
+            },
+        }
+    }
+
+    /// What gates judge here: the merge commit once there is one, else the head.
+    pub(super) fn judged_commit(&self) -> Option<crate::ids::Sha> {
+        let task = &self.d.task;
+        task.merged.as_ref().map(|m| m.commit.clone()).or_else(|| task.head.clone())
+    }
+
+    /// `Update` is entered with the lease or not at all.
+    fn enter_update(&mut self) {
+        let Some(head) = self.d.task.head.clone() else { return self.impossible("there is no head to update") };
+        self.d.task.intent = None;
+        let lease_epoch = match &self.lease.holder {
+            Some((holder, _)) if *holder == self.d.task.id => self.lease.epoch,
+            None => {
+                self.d.lease = LeaseOp::Take;
+                self.lease.epoch + 1
+            }
+            Some((_, item)) => {
+                if self.d.task.hold.is_none() {
+                    self.say(format!("{item} is merging; this task waits for the merge lease"));
+                }
+                let recheck = Some(self.now.plus_ms(self.policy.lease_recheck_ms));
+                return self.wait(WaitReason::Lease { holder: Some(item.clone()) }, None, recheck);
+            }
+        };
+        self.work(Effect::Update { head, lease_epoch });
+    }
+
+    /// On to the next step, into the next stage if this one is through.
+    pub(super) fn next(&mut self) {
+        let at = self.d.task.at;
+        let last = self.d.task.pipeline.stages.get(at.stage).is_none_or(|s| s.steps.len() <= at.step + 1);
+        let spans = |step| self.d.task.pipeline.in_lease_span(Cursor { stage: at.stage, step });
+        if spans(at.step) && spans(at.step + 1) && !self.holds_lease() {
+            self.say("the merge lease was lost; the merge is prepared again");
+            self.update_again();
+        } else if !last {
+            self.move_to(Cursor { stage: at.stage, step: at.step + 1 });
+        } else if at.stage + 1 < self.d.task.pipeline.stages.len() {
+            self.enter_stage(at.stage + 1);
+        } else {
+            self.done(DoneOutcome::NotWatched);
+        }
+    }
+
+    /// Into the first step of a stage, as a new visit.
+    pub(super) fn enter_stage(&mut self, stage: usize) {
+        self.enter_stage_at(Cursor { stage, step: 0 });
+    }
+
+    /// The same, at a later step of it.
+    pub(super) fn enter_stage_at(&mut self, to: Cursor) {
+        let stage = to.stage;
+        let task = &mut self.d.task;
+        task.run = None;
+        task.role_attempts = 0;
+        task.updates = 0;
+        task.question = None;
+        task.unsure = None;
+        if task.at.stage < stage {
+            task.raised.retain(|r| stage <= r.at.stage);
+            derive_findings(task);
+            // Remarks were for whoever worked so far; what the ticket says now is for everybody.
+            task.notes.retain(|n| is_edit(n));
+        }
+        self.move_to(to);
+    }
+
+    pub(super) fn move_to(&mut self, at: Cursor) {
+        self.d.task.at = at;
+        self.d.task.hold = None;
+        self.enter();
+    }
+
+    /// Waits; how long it has waited is kept while the step stays the same.
+    pub(super) fn wait(&mut self, why: WaitReason, until: Option<crate::ids::Time>, recheck: Option<crate::ids::Time>) {
+        let now = self.now;
+        let fresh = self.waited_here().unwrap_or(Hold { since: now, told: false, asked: false });
+        let hold = *self.d.task.hold.get_or_insert(fresh);
+        self.d.task.phase = Phase::Waiting { why, since: hold.since, until, recheck };
+    }
+
+    /// How long this step has been waiting, counted over re-checks and over preparing the merge again.
+    pub(super) fn waited_here(&self) -> Option<Hold> {
+        let task = &self.d.task;
+        task.hold.or_else(|| task.unsure.filter(|u| u.at == task.at).map(|u| u.hold))
+    }
+
+    /// Puts the cursor back on `Update` for the gate it is at; the gate's wait goes on counting.
+    pub(super) fn prepare_again(&mut self) {
+        let at = self.d.task.at;
+        if let Some(hold) = self.waited_here() {
+            self.d.task.unsure = Some(Unsure { at, hold });
+        }
+        self.d.task.hold = None;
+        self.d.task.at = self.start_of_merging();
+    }
+
+    /// Opens findings at this place. Those of places still ahead stay open: nobody has looked again yet.
+    fn raise(&mut self, findings: &[Finding], from: &str, keep_here: bool) {
+        let task = &mut self.d.task;
+        let at = task.at;
+        task.raised.retain(|r| at < r.at || keep_here && r.at == at);
+        task.raised.push(Raised { at, from: from.to_owned(), findings: findings.to_vec() });
+        derive_findings(task);
+    }
+
+    /// Back to a stage with findings: a round, or the end of the rounds.
+    pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: String) {
+        let findings = or_say_so(findings, &from);
+        let here = self.d.task.at;
+        let Some(stage) = self.d.task.pipeline.position(to) else {
+            return self.impossible(&format!("there is no stage `{to}` to go back to"));
+        };
+        let own = stage == here.stage && self.d.task.pipeline.role(stage).is_some_and(|r| r.as_str() != "developer");
+        let max = self.policy.max_developer_retries;
+        let task = &mut self.d.task;
+        let spent = if own { task.stage_rounds.entry(to.clone()).or_insert(0) } else { &mut task.rounds };
+        let exhausted = max <= *spent;
+        if !exhausted {
+            *spent += 1;
+        }
+        let spent = *spent;
+        let count = findings.len();
+        let things = if count == 1 { "1 finding".to_owned() } else { format!("{count} findings") };
+        self.raise(&findings, &from, false);
+        if exhausted {
+            self.say(format!("{from}: {things}; all {max} repairs are spent"));
+            let retry = Cursor { stage, step: 0 };
+            return self.block(BlockReason::RoundsSpent { from, findings }, retry);
+        }
+        self.say(format!("{from}: {things}; back to {to} (round {spent} of {max})"));
+        self.enter_stage(stage);
+    }
+
+    /// The stage's own role has to deliver (again) what nobody could read.
+    pub(super) fn role_again(&mut self, findings: Vec<Finding>, from: String) {
+        let findings = or_say_so(findings, &from);
+        let at = self.d.task.at;
+        let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
+        let back = steps.iter().take(at.step + 1).rposition(|s| matches!(s, Step::Agent { .. } | Step::Deploy { .. }));
+        let role =
+            self.d.task.pipeline.role(at.stage).map_or_else(|| self.d.task.stage().to_string(), ToString::to_string);
+        let retry = Cursor { stage: at.stage, step: back.unwrap_or(0) };
+        self.d.task.role_attempts += 1;
+        let (spent, max) = (self.d.task.role_attempts, self.policy.max_role_attempts);
+        self.raise(&findings, &from, true);
+        if max <= spent {
+            self.say(format!("{from}: the {role} has not delivered in {max} attempts"));
+            return self.block(BlockReason::RoleFailed { role, findings }, retry);
+        }
+        self.say(format!("{from}: cannot be judged; the {role} tries again (attempt {} of {max})", spent + 1));
+        self.move_to(retry);
+    }
+
+    /// Production failed on the merged revision and is back on the previous one: repair on a new branch.
+    pub(super) fn new_generation(&mut self, to: &StageId) {
+        let findings = std::mem::take(&mut self.d.task.findings);
+        let from = self.d.task.findings_from.take().unwrap_or_else(|| "production".into());
+        let task = &mut self.d.task;
+        task.generation += 1;
+        task.branch = slug::branch(&task.work_item, &task.title, task.generation);
+        task.head = None;
+        task.base = None;
+        task.conflict = None;
+        task.pull_request = None;
+        task.intent = None;
+        task.merged = None;
+        task.passed.clear();
+        task.not_deployed.clear();
+        self.back(to, findings, from);
+    }
+
+    pub(super) fn block(&mut self, why: BlockReason, retry: Cursor) {
+        self.d.task.hold = None;
+        self.d.task.unsure = None;
+        self.d.task.phase = Phase::Blocked { why, since: self.now, retry };
+    }
+
+    pub(super) fn done(&mut self, outcome: DoneOutcome) {
+        self.say(format!("done: {}", outcome.as_str().replace('_', " ")));
+        self.d.task.hold = None;
+        self.d.task.done_at = Some(self.now);
+        self.d.task.phase = Phase::Done { outcome, since: self.now };
+        self.emit(Effect::CleanUp);
+    }
+
+    /// A state the pipeline's own checks rule out. It must not loop and must not be silent: a person looks.
+    pub(super) fn impossible(&mut self, what: &str) {
+        let fault = FaultNote { kind: FaultKind::Bug, text: what.to_owned() };
+        let retry = self.d.task.at;
+        self.say(format!("cannot go on: {what}"));
+        self.block(BlockReason::JobFailed { what: "go on".into(), fault }, retry);
+    }
+}
+
+/// Red without a word is still red, but the next brief must not be empty.
+fn or_say_so(findings: Vec<Finding>, from: &str) -> Vec<Finding> {
+    if findings.is_empty() { vec![Finding::must_fix(format!("{from} said no without saying why"))] } else { findings }
+}
+
+/// What the next brief carries: the newest first, nothing twice.
+fn derive_findings(task: &mut Task) {
+    task.findings.clear();
+    let mut from: Vec<&str> = Vec::new();
+    for raised in task.raised.iter().rev() {
+        for finding in &raised.findings {
+            if !task.findings.contains(finding) {
+                task.findings.push(finding.clone());
+            }
+        }
+        if !from.contains(&raised.from.as_str()) {
+            from.push(&raised.from);
+        }
+    }
+    task.findings_from = (!from.is_empty()).then(|| from.join(", "));
+    task.findings_at = task.raised.iter().map(|r| r.at).max();
+}

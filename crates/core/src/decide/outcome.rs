@@ -1,0 +1,426 @@
+//! What the outcome of a job means for the task. Only the job the phase names is listened to: everything else is a late
+//! word from the past.
+
+use super::{Cx, Step as Answer};
+use crate::effect::{Effect, NotMerged, Outcome};
+use crate::ids::{Environment, GateId, Seq, Sha};
+use crate::pipeline::{OnInconclusive, Step};
+use crate::task::{
+    ApprovalKind, BlockReason, Conflict, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason,
+};
+use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
+
+impl Cx<'_> {
+    pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
+        match &self.d.task.phase {
+            Phase::Working { job: mine, .. } if *mine == job => {}
+            Phase::Stopping { job: mine, by, .. } if *mine == job => {
+                let by = by.clone();
+                self.stopped(outcome, by);
+                return Ok(());
+            }
+            Phase::Idle
+            | Phase::Working { .. }
+            | Phase::Waiting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Blocked { .. }
+            | Phase::Cancelled { .. }
+            | Phase::Done { .. } => return Self::side_ended(outcome),
+        }
+        let Some(step) = self.d.task.step().cloned() else {
+            self.impossible("the pipeline has no such step");
+            return Ok(());
+        };
+        if std::mem::take(&mut self.d.task.rolling_back) {
+            self.rollback_ended(&step, outcome);
+            return Ok(());
+        }
+        match (step, outcome) {
+            (Step::Open, Outcome::Opened { head, base }) => {
+                self.d.task.head = Some(head.clone());
+                self.d.task.base = Some(base.clone());
+                self.say(format!("branch {} is open", self.d.task.branch));
+                self.next();
+            }
+            (Step::Agent { .. }, Outcome::Opened { head, base }) if self.d.task.head.is_none() => {
+                self.d.task.head = Some(head.clone());
+                self.d.task.base = Some(base.clone());
+                self.say(format!("branch {} is open", self.d.task.branch));
+                self.enter();
+            }
+            (Step::Agent { role }, Outcome::AgentFinished { question }) => {
+                self.d.task.question.clone_from(question);
+                self.say(format!("the {role} is finished"));
+                self.next();
+            }
+            (Step::Publish, Outcome::Published { head, empty, discarded, unresolved }) => {
+                self.published(head, *empty, discarded, unresolved);
+            }
+            (Step::Publish | Step::Update | Step::Open, Outcome::BranchMoved { now }) => {
+                self.say("somebody else pushed to the branch");
+                let retry = self.d.task.at;
+                self.block(BlockReason::BranchMoved { now: now.clone() }, retry);
+            }
+            (Step::PullRequest, Outcome::PullRequestOpen { number }) => {
+                if self.d.task.pull_request != Some(*number) {
+                    self.say(format!("pull request {number} is open"));
+                }
+                self.d.task.pull_request = Some(*number);
+                self.next();
+            }
+            (Step::Gate { gate, on_fail, on_inconclusive, exact }, Outcome::Judged { head, verdict }) => {
+                if self.judged_commit().as_ref() == Some(head) {
+                    self.judged(gate, &on_fail, on_inconclusive, exact, head, verdict);
+                } else {
+                    self.enter();
+                }
+            }
+            (Step::Gate { gate, on_fail, on_inconclusive, .. }, Outcome::Failed { fault }) => {
+                self.cannot_tell(gate, &on_fail, on_inconclusive, fault);
+            }
+            (Step::Deploy { environment }, Outcome::Deployed { skipped }) => {
+                let name = format!("{environment}: ");
+                self.d.task.not_deployed.retain(|n| !n.starts_with(&name));
+                match skipped {
+                    Some(why) => self.d.task.not_deployed.push(format!("{environment}: {why}")),
+                    None => self.say(format!("{environment}: the deploy is over")),
+                }
+                self.next();
+            }
+            (Step::Update, Outcome::Updated { head, base, tree }) => self.updated(head, base, tree),
+            (Step::Update, Outcome::Conflict { onto, files }) => self.conflict(onto, files),
+            (Step::Update | Step::Merge, Outcome::LeaseLost) => {
+                self.say("the merge lease was lost; the merge is prepared again");
+                self.update_again();
+            }
+            (Step::Merge, Outcome::Merged { commit, tree }) => self.merged(commit, tree),
+            (Step::Merge, Outcome::NotMerged { why }) => match why {
+                NotMerged::BaseMoved | NotMerged::HeadMoved => {
+                    self.say("main or the branch moved before the merge; it is prepared again");
+                    self.update_again();
+                }
+                NotMerged::Refused { text } => {
+                    self.say(format!("the forge refused the merge: {text}"));
+                    let retry = self.start_of_merging();
+                    self.block(BlockReason::MergeRefused { why: text.clone() }, retry);
+                }
+            },
+            (Step::Watch, Outcome::Watched { outcome }) => self.watched(*outcome),
+            (Step::Watch, Outcome::Failed { fault }) => {
+                self.say(format!("the watch could not tell: {}", fault.text));
+                self.done(DoneOutcome::Inconclusive);
+            }
+            (_, Outcome::Failed { fault }) => self.job_failed(fault),
+            (_, Outcome::Cancelled) => {
+                // Nobody cancelled this task: the run was stopped under us. It is done again, not counted.
+                self.say("the run was stopped from outside; it starts again");
+                self.enter();
+            }
+            // The job is over and will not speak again: ignoring this would leave the task waiting for ever.
+            (_, outcome) => self.impossible(&format!("the job ended with what it cannot end with: {outcome:?}")),
+        }
+        Ok(())
+    }
+
+    fn side_ended(outcome: &Outcome) -> Answer {
+        match outcome {
+            Outcome::Failed { fault } => Err(format!("a side effect failed: {}", fault.text)),
+            _ => Err("a side effect or a late word: the task does not wait for it".into()),
+        }
+    }
+
+    fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String]) {
+        let moved = self.d.task.head.as_ref() != Some(head);
+        self.d.task.head = Some(head.clone());
+        if moved && self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {
+            self.emit(Effect::EnsureCi { commit: head.clone() });
+        }
+        if !discarded.is_empty() {
+            self.say(format!("not taken, outside this role's business: {}", discarded.join(", ")));
+            self.d.task.notes.push(format!(
+                "These changes were not taken, because they are not this role's business: {}",
+                discarded.join(", ")
+            ));
+        }
+        if let Some(question) = self.d.task.question.clone() {
+            let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned().unwrap_or_else(|| "agent".into());
+            self.say(format!("the {role} asks: {question}"));
+            return self.wait(WaitReason::Answer { role, question }, None, None);
+        }
+        if !unresolved.is_empty() {
+            let findings = unresolved.iter().map(|file| Finding {
+                file: Some(file.clone()),
+                ..Finding::must_fix("conflict markers are still in this file")
+            });
+            return self.role_again(findings.collect(), "the merge with main".into());
+        }
+        if let Some(conflict) = self.d.task.conflict.take() {
+            self.d.task.base = Some(conflict.onto);
+        }
+        let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
+        if developer && empty {
+            let finding = Finding::must_fix("no code was changed: the branch has the same code as the default branch");
+            return self.role_again(vec![finding], "the commit".into());
+        }
+        if moved {
+            self.say(format!("pushed {}", head.short()));
+        }
+        self.next();
+    }
+
+    fn judged(
+        &mut self,
+        gate: GateId,
+        on_fail: &crate::ids::StageId,
+        on_inconclusive: OnInconclusive,
+        exact: bool,
+        head: &Sha,
+        verdict: &Verdict,
+    ) {
+        match verdict {
+            Verdict::Pass | Verdict::Skipped { .. } => {
+                match verdict {
+                    Verdict::Skipped { why } => self.say(format!("{gate}: skipped: {why}")),
+                    _ => self.say(format!("{gate}: pass")),
+                }
+                self.d.task.passed.push(Passed { at: self.d.task.at, head: head.clone() });
+                self.settled();
+                self.next();
+            }
+            Verdict::Wait { why, until, recheck } => {
+                let reason = match why {
+                    WaitFor::Report { what } => WaitReason::Report { what: what.clone() },
+                    WaitFor::Approval { subject } => {
+                        WaitReason::Approval { what: ApprovalKind::Analysis, subject: subject.clone() }
+                    }
+                };
+                if self.d.task.hold.is_none() {
+                    self.say(match &reason {
+                        WaitReason::Approval { .. } => format!("{gate}: waits for a person"),
+                        _ => format!("{gate}: waits"),
+                    });
+                }
+                // Webhooks are hints: whatever is reported is also looked for.
+                let recheck = match reason {
+                    WaitReason::Report { .. } => {
+                        let soon = self.now.plus_ms(self.policy.recheck_ms);
+                        Some(recheck.filter(|at| self.now < *at).unwrap_or(soon))
+                    }
+                    _ => *recheck,
+                };
+                self.wait(reason, *until, recheck);
+            }
+            Verdict::Inconclusive { fault } => self.cannot_tell(gate, on_fail, on_inconclusive, fault),
+            Verdict::Unreadable { findings } => self.role_again(findings.clone(), gate.to_string()),
+            Verdict::Fail { findings } if gate == GateId::DeployStatus => {
+                // Production is on a revision that failed: first back to the previous one, then repair.
+                self.d.task.findings.clone_from(findings);
+                self.d.task.findings_from = Some(gate.to_string());
+                self.say(format!("{gate}: fail; production goes back to the previous revision"));
+                self.roll_back(head.clone());
+            }
+            Verdict::Fail { findings } => {
+                let from = if exact { format!("{gate} (prepared for merge)") } else { gate.to_string() };
+                self.back(on_fail, findings.clone(), from);
+            }
+        }
+    }
+
+    fn cannot_tell(&mut self, gate: GateId, on_fail: &crate::ids::StageId, policy: OnInconclusive, fault: &FaultNote) {
+        match policy {
+            OnInconclusive::Fail => {
+                self.back(
+                    on_fail,
+                    vec![Finding::must_fix(format!("{gate} could not tell: {}", fault.text))],
+                    gate.to_string(),
+                );
+            }
+            OnInconclusive::PassWithWarning => {
+                self.say(format!("{gate}: cannot tell ({}); goes on with a warning", fault.text));
+                let key = format!("{}-{gate}-warning-{}", self.d.task.work_item, self.d.task.next_seq);
+                let text = format!(
+                    "{}: {gate} could not tell and was passed with a warning: {}",
+                    self.d.task.work_item, fault.text
+                );
+                self.emit(Effect::Notify { key, text });
+                self.settled();
+                self.next();
+            }
+            OnInconclusive::Hold => {
+                let since = self.waited_here().map_or(self.now, |h| h.since);
+                if self.waited_here().is_none() {
+                    self.say(format!("{gate}: cannot tell: {}", fault.text));
+                }
+                // A lease is never held for something without a deadline: the merge is prepared again afterwards.
+                if self.d.task.pipeline.in_lease_span(self.d.task.at) {
+                    let hold = self.waited_here().unwrap_or(Hold { since, told: false, asked: false });
+                    self.d.task.hold = Some(hold);
+                    self.prepare_again();
+                    self.d.task.hold = Some(hold);
+                }
+                let recheck = self.now.plus_ms(self.policy.recheck_ms);
+                let until = since.plus_ms(self.policy.tell_after_ms);
+                self.wait(WaitReason::CannotTell { fault: fault.clone() }, Some(until), Some(recheck));
+            }
+        }
+    }
+
+    fn updated(&mut self, head: &Sha, base: &Sha, tree: &crate::ids::Digest) {
+        let moved = self.d.task.head.as_ref() != Some(head);
+        self.d.task.head = Some(head.clone());
+        self.d.task.base = Some(base.clone());
+        self.d.task.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
+        let lease_epoch = self.lease.epoch;
+        self.d.task.intent =
+            Some(MergeIntent { head: head.clone(), base: base.clone(), tree: tree.clone(), lease_epoch });
+        if moved {
+            self.say(format!("brought to the tip of main as {}; everything is judged again on it", head.short()));
+            if self.policy.own_ci {
+                self.emit(Effect::EnsureCi { commit: head.clone() });
+            }
+        } else {
+            self.say("contains the tip of main already");
+        }
+        self.next();
+    }
+
+    fn conflict(&mut self, onto: &Sha, files: &[String]) {
+        let developer = self.d.task.pipeline.merge_at().and_then(|_| {
+            self.d
+                .task
+                .pipeline
+                .stages
+                .iter()
+                .find(|s| s.steps.iter().any(|x| matches!(x, Step::Agent { role } if role.as_str() == "developer")))
+        });
+        let to = developer.map_or_else(|| self.d.task.stage().clone(), |s| s.id.clone());
+        self.d.task.conflict = Some(Conflict { onto: onto.clone(), files: files.to_vec() });
+        let findings = files.iter().map(|file| Finding {
+            file: Some(file.clone()),
+            ..Finding::must_fix("conflicts with the default branch: resolve the conflict markers in this file")
+        });
+        self.back(&to, findings.collect(), "the merge with main".into());
+    }
+
+    pub(super) fn update_again(&mut self) {
+        self.d.task.updates += 1;
+        if self.policy.max_updates < self.d.task.updates {
+            let fault = FaultNote {
+                kind: crate::verdict::FaultKind::Transient,
+                text: format!("main or the lease moved on {} times while the merge was prepared", self.d.task.updates),
+            };
+            let retry = self.start_of_merging();
+            return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);
+        }
+        let at = self.start_of_merging();
+        self.move_to(at);
+    }
+
+    /// The `Update` step of this stage.
+    pub(super) fn start_of_merging(&self) -> crate::pipeline::Cursor {
+        let at = self.d.task.at;
+        let step = self.d.task.pipeline.update_step(at.stage).unwrap_or(at.step);
+        crate::pipeline::Cursor { stage: at.stage, step }
+    }
+
+    fn merged(&mut self, commit: &Sha, tree: &crate::ids::Digest) {
+        let tested = self.d.task.intent.as_ref().map(|i| i.tree.clone());
+        self.d.task.merged = Some(Merged { commit: commit.clone(), tree: tree.clone(), at: self.now });
+        match tested {
+            Some(tested) if tested != *tree => {
+                self.say("what landed is not what was tested: the merge queue of this repository is frozen");
+                let retry = self.d.task.at;
+                self.block(BlockReason::WrongTree { tested, landed: tree.clone() }, retry);
+            }
+            _ => {
+                self.say(format!("merged as {}", commit.short()));
+                self.next();
+            }
+        }
+    }
+
+    fn watched(&mut self, outcome: DoneOutcome) {
+        let merged = self.d.task.merged.as_ref().map(|m| m.commit.clone());
+        match (outcome, merged) {
+            (DoneOutcome::Degraded, Some(failed)) if self.policy.auto_rollback => {
+                self.say("production is degraded: rolling back");
+                self.roll_back(failed);
+            }
+            _ => self.done(outcome),
+        }
+    }
+
+    /// This gate has its answer.
+    fn settled(&mut self) {
+        if self.d.task.unsure.is_some_and(|u| u.at == self.d.task.at) {
+            self.d.task.unsure = None;
+        }
+    }
+
+    fn roll_back(&mut self, failed: Sha) {
+        self.d.task.rolling_back = true;
+        self.work(Effect::Rollback { environment: Environment::Production, failed });
+    }
+
+    /// A rollback that could not be carried out is a failed rollback, told at once: production is down.
+    fn rollback_ended(&mut self, step: &Step, outcome: &Outcome) {
+        let (ok, text) = match outcome {
+            Outcome::RolledBack { ok, text } => (*ok, text.clone()),
+            Outcome::Failed { fault } => (false, format!("production could not be brought back: {}", fault.text)),
+            Outcome::Cancelled => {
+                self.say("the rollback was stopped from outside; what it was for is looked at again");
+                return self.enter();
+            }
+            other => (false, format!("the rollback ended with what it cannot end with: {other:?}")),
+        };
+        if let Step::Gate { on_fail, .. } = step {
+            self.rolled_back(on_fail, ok, &text);
+        } else {
+            self.say(text);
+            self.done(if ok { DoneOutcome::RolledBack } else { DoneOutcome::Degraded });
+        }
+    }
+
+    fn rolled_back(&mut self, to: &crate::ids::StageId, ok: bool, text: &str) {
+        self.say(text);
+        if ok {
+            self.new_generation(to);
+        } else {
+            let retry = self.d.task.at;
+            self.block(BlockReason::RollbackFailed { why: text.to_owned() }, retry);
+        }
+    }
+
+    fn job_failed(&mut self, fault: &FaultNote) {
+        let what = self.d.task.step().map_or_else(String::new, |s| match s {
+            Step::Agent { role } => format!("run the {role}"),
+            Step::Open => "open the branch".into(),
+            Step::Publish => "commit and push the work".into(),
+            Step::PullRequest => "open the pull request".into(),
+            Step::Gate { gate, .. } => format!("judge {gate}"),
+            Step::Deploy { environment } => format!("deploy to {environment}"),
+            Step::Update => "prepare the merge".into(),
+            Step::Merge => "merge".into(),
+            Step::ApproveProduction => "ask for approval".into(),
+            Step::Watch => "watch production".into(),
+        });
+        self.say(format!("could not {what}: {}", fault.text));
+        let retry = self.d.task.at;
+        self.block(BlockReason::JobFailed { what, fault: fault.clone() }, retry);
+    }
+
+    /// The job of a task that is being cancelled has ended. What has landed has landed: then the cancel came too late.
+    fn stopped(&mut self, outcome: &Outcome, by: crate::ids::Actor) {
+        match outcome {
+            Outcome::Merged { commit, tree } => {
+                self.say("the cancel came too late: the change is merged");
+                self.merged(commit, tree);
+            }
+            Outcome::Failed { fault } if matches!(self.d.task.step(), Some(Step::Merge)) => {
+                self.say("it cannot be cancelled before it is known whether the change is merged");
+                self.job_failed(fault);
+            }
+            _ => self.cancelled(by),
+        }
+    }
+}

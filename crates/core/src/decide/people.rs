@@ -1,0 +1,270 @@
+//! What people may do, and what time and chance may do: start, approve, refuse, answer, cancel, retry; timers, nudges
+//! and freed leases.
+
+use super::{Cx, Step as Answer};
+use crate::effect::Effect;
+use crate::ids::{Actor, GateId};
+use crate::pipeline::{Cursor, Step};
+use crate::slug;
+use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Phase, WaitReason};
+use crate::verdict::Finding;
+
+/// How a remark about an edited ticket begins.
+const EDITED: &str = "The ticket was edited while this task was under way.";
+
+/// Is this remark about an edited ticket?
+pub(super) fn is_edit(note: &str) -> bool {
+    note.starts_with(EDITED)
+}
+
+impl Cx<'_> {
+    fn allow(&self, may: bool, who: &Actor, what: &str) -> Answer {
+        if may {
+            return Ok(());
+        }
+        let starters = if matches!(what, "approve" | "reject") { &[][..] } else { &self.policy.starters[..] };
+        let mut known: Vec<_> = self.policy.approvers.iter().chain(starters).map(Actor::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        Err(format!("{who} may not {what} tasks of this project (people who may: {})", known.join(", ")))
+    }
+
+    pub(super) fn started(&mut self, by: &Actor) -> Answer {
+        self.allow(self.policy.may_start(by), by, "start")?;
+        match self.d.task.phase {
+            Phase::Idle => {
+                self.say(format!("started by {by}"));
+                self.enter();
+                Ok(())
+            }
+            _ => Err("it is started already".into()),
+        }
+    }
+
+    pub(super) fn approved(&mut self, by: &Actor, gate: Option<GateId>, seen: Option<&str>) -> Answer {
+        self.allow(self.policy.may_approve(by), by, "approve")?;
+        let Phase::Waiting { why: WaitReason::Approval { what, subject }, .. } = self.d.task.phase.clone() else {
+            return Err("it does not wait for an approval".into());
+        };
+        let named = match gate {
+            None => what,
+            Some(GateId::AnalysisApproved) => ApprovalKind::Analysis,
+            Some(GateId::DeployStatus) => ApprovalKind::Production,
+            Some(other) => return Err(format!("{other} is not something a person approves")),
+        };
+        if named != what {
+            return Err(format!("it waits for an approval of {}, not of {}", what.as_str(), named.as_str()));
+        }
+        if seen.is_some_and(|seen| seen != subject) {
+            return Err("what was approved is not what is shown now: look again".into());
+        }
+        self.say(format!("{} approved by {by}", what.as_str()));
+        self.d.task.approvals.push(Approval { what, subject, by: by.clone(), at: self.now });
+        self.d.task.hold = None;
+        self.enter();
+        Ok(())
+    }
+
+    pub(super) fn rejected(&mut self, by: &Actor, comment: &str) -> Answer {
+        self.allow(self.policy.may_approve(by), by, "reject")?;
+        let Phase::Waiting { why: WaitReason::Approval { what, .. }, .. } = &self.d.task.phase else {
+            return Err("it does not wait for an approval".into());
+        };
+        let what = *what;
+        self.say(format!("{} rejected by {by}", what.as_str()));
+        if let (ApprovalKind::Analysis, Some(Step::Gate { on_fail, .. })) = (what, self.d.task.step().cloned()) {
+            let text = if comment.is_empty() { "rejected without a comment" } else { comment };
+            self.back(&on_fail, vec![Finding::must_fix(text)], by.to_string());
+        } else {
+            let retry = self.d.task.at;
+            self.block(BlockReason::Rejected { by: by.clone(), comment: comment.to_owned() }, retry);
+        }
+        Ok(())
+    }
+
+    pub(super) fn answered(&mut self, by: &Actor, text: &str) -> Answer {
+        self.allow(self.policy.may_start(by), by, "answer")?;
+        let Phase::Waiting { why: WaitReason::Answer { question, .. }, .. } = self.d.task.phase.clone() else {
+            return Err("it has no open question".into());
+        };
+        self.say(format!("answered by {by}"));
+        self.d.task.question = None;
+        self.d.task.answers.push(Answered { question, answer: text.to_owned(), by: by.clone() });
+        let at = self.d.task.at;
+        let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
+        let agent = steps.iter().take(at.step).rposition(|s| matches!(s, Step::Agent { .. }));
+        self.move_to(Cursor { stage: at.stage, step: agent.unwrap_or(0) });
+        Ok(())
+    }
+
+    pub(super) fn cancel_asked(&mut self, by: &Actor) -> Answer {
+        self.allow(self.policy.may_start(by), by, "cancel")?;
+        if self.d.task.merged.is_some() {
+            return Err("it is merged: what has landed cannot be cancelled, only reverted".into());
+        }
+        if self.d.task.merge_unknown() {
+            return Err("whether it is merged is not known: retry it first, then it can be told".into());
+        }
+        match self.d.task.phase {
+            Phase::Cancelled { .. } | Phase::Done { .. } => Err("it is over already".into()),
+            Phase::Stopping { .. } => Err("it is being cancelled already".into()),
+            Phase::Working { job, .. } => {
+                self.say(format!("cancelled by {by}; the job under way is being stopped"));
+                self.d.task.phase = Phase::Stopping { job, by: by.clone(), since: self.now };
+                // A merge cannot be recalled: its outcome is awaited.
+                if !matches!(self.d.task.step(), Some(Step::Merge)) {
+                    self.d.stop = Some(job);
+                }
+                Ok(())
+            }
+            Phase::Idle | Phase::Waiting { .. } | Phase::Blocked { .. } => {
+                self.cancelled(by.clone());
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn cancelled(&mut self, by: Actor) {
+        self.say(format!("cancelled by {by}"));
+        self.d.task.hold = None;
+        self.d.task.phase = Phase::Cancelled { by, since: self.now };
+        self.emit(Effect::CleanUp);
+    }
+
+    pub(super) fn retry_asked(&mut self, by: &Actor) -> Answer {
+        self.allow(self.policy.may_start(by), by, "retry")?;
+        let Phase::Blocked { why, retry, .. } = self.d.task.phase.clone() else {
+            return Err("it is not blocked: there is nothing to retry".into());
+        };
+        self.say(format!("{by} lets it go on"));
+        let task = &mut self.d.task;
+        task.role_attempts = 0;
+        task.updates = 0;
+        match why {
+            BlockReason::RoundsSpent { .. } => {
+                task.rounds = 0;
+                task.stage_rounds.clear();
+                task.run = None;
+            }
+            BlockReason::BranchMoved { now: Some(now) } => {
+                task.head = Some(now);
+                let at = self.after_a_stranger(retry);
+                self.enter_stage_at(at);
+                return Ok(());
+            }
+            BlockReason::WrongTree { .. } => {
+                // The person has looked and accepts what landed.
+                self.next();
+                return Ok(());
+            }
+            BlockReason::RoleFailed { .. }
+            | BlockReason::JobFailed { .. }
+            | BlockReason::MergeRefused { .. }
+            | BlockReason::Rejected { .. }
+            | BlockReason::RollbackFailed { .. }
+            | BlockReason::BranchMoved { now: None } => {}
+        }
+        self.move_to(retry);
+        Ok(())
+    }
+
+    /// Where a task goes on whose branch a stranger pushed to. What was pushed has been judged by nobody: a stage that was
+    /// writing writes again on top of it; a stage behind development goes back to development's gates, so that CI,
+    /// review and tests see it.
+    fn after_a_stranger(&self, retry: Cursor) -> Cursor {
+        let stages = &self.d.task.pipeline.stages;
+        let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
+        let development = stages.iter().position(|s| s.steps.iter().any(develops));
+        match development {
+            Some(stage) if stage < retry.stage => {
+                let publish = stages[stage].steps.iter().position(|s| matches!(s, Step::Publish));
+                Cursor { stage, step: publish.map_or(0, |p| p + 1) }
+            }
+            _ => Cursor { stage: retry.stage, step: 0 },
+        }
+    }
+
+    pub(super) fn ticket_edited(&mut self, title: &str, body: &str) -> Answer {
+        if self.d.task.is_closed() {
+            return Err("it is over".into());
+        }
+        if self.d.task.title == title && self.d.task.body == body && !self.d.task.notes.iter().any(|n| is_edit(n)) {
+            return Err("nothing changed".into());
+        }
+        if matches!(self.d.task.phase, Phase::Idle) {
+            let task = &mut self.d.task;
+            title.clone_into(&mut task.title);
+            body.clone_into(&mut task.body);
+            task.branch = slug::branch(&task.work_item, title, task.generation);
+            self.say("the ticket was edited before the start");
+            return Ok(());
+        }
+        // Only the latest text counts; one edited back needs no remark at all.
+        let note = format!("{EDITED} It now reads:\n{title}\n\n{body}");
+        if self.d.task.notes.contains(&note) {
+            return Err("this edit is noted already".into());
+        }
+        self.d.task.notes.retain(|n| !is_edit(n));
+        if self.d.task.title == title && self.d.task.body == body {
+            self.say("the ticket was edited back to what it was");
+            return Ok(());
+        }
+        self.say("the ticket was edited; the next brief says so");
+        self.d.task.notes.push(note);
+        Ok(())
+    }
+
+    pub(super) fn timer_fired(&mut self) -> Answer {
+        let Phase::Waiting { why, until, recheck, .. } = self.d.task.phase.clone() else {
+            return Err("nothing waits for a timer".into());
+        };
+        let mut acted = false;
+        if let (Some(until), Some(hold)) = (until, self.d.task.hold.as_mut())
+            && until <= self.now
+            && !hold.told
+        {
+            hold.told = true;
+            let here = self.d.task.at;
+            if let Some(unsure) = self.d.task.unsure.as_mut()
+                && (unsure.at == here || Some(here.step) == self.d.task.pipeline.update_step(here.stage))
+            {
+                unsure.hold.told = true;
+            }
+            acted = true;
+            let item = &self.d.task.work_item;
+            let what = crate::explain::reason(&why);
+            let text = format!("{item} has been waiting too long: {what}");
+            let key = format!("{item}-waits-{}", self.d.task.next_seq);
+            self.say("it takes too long; a person is told");
+            self.emit(Effect::Notify { key, text });
+        }
+        if recheck.is_some_and(|at| at <= self.now) {
+            self.enter();
+            acted = true;
+        }
+        if acted { Ok(()) } else { Err("it is too early".into()) }
+    }
+
+    pub(super) fn nudged(&mut self, what: &str) -> Answer {
+        match &self.d.task.phase {
+            Phase::Waiting {
+                why: WaitReason::Report { .. } | WaitReason::CannotTell { .. } | WaitReason::Lease { .. },
+                ..
+            } => {
+                self.enter();
+                Ok(())
+            }
+            _ => Err(format!("nothing waits for this: {what}")),
+        }
+    }
+
+    pub(super) fn lease_freed(&mut self) -> Answer {
+        match &self.d.task.phase {
+            Phase::Waiting { why: WaitReason::Lease { .. }, .. } => {
+                self.enter();
+                Ok(())
+            }
+            _ => Err("it does not wait for the merge lease".into()),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What the core asks for. An effect is a row before it is an act; whoever carries it out looks first, acts, and reports
+//! the truth. Effects and outcomes are stored, so their wire form is pinned by tests and only ever grows.
+
+use crate::ids::{Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time};
+use crate::task::{DoneOutcome, MergeIntent};
+use crate::verdict::{FaultNote, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Branch with `00-business-request.md`.
+    OpenBranch,
+    /// An agent's turn.
+    RunAgent {
+        /// Role.
+        role: Role,
+        /// Stage.
+        stage: StageId,
+        /// Developer repairs so far.
+        round: u32,
+    },
+    /// Commit and push what the run left.
+    Publish {
+        /// Role whose work it is.
+        role: Role,
+        /// Stage.
+        stage: StageId,
+        /// The run.
+        run: Seq,
+    },
+    /// An open pull request for the branch.
+    EnsurePullRequest,
+    /// A gate's judgement.
+    Judge {
+        /// Gate.
+        gate: GateId,
+        /// Stage whose edge it stands on.
+        stage: StageId,
+        /// Head to judge.
+        head: Sha,
+        /// The exact commit, not just its code.
+        exact: bool,
+        /// Run whose artefacts count.
+        run: Option<Seq>,
+        /// Since when this gate has been waiting.
+        since: Time,
+    },
+    /// Bring a revision to an environment.
+    Deploy {
+        /// Where.
+        environment: Environment,
+        /// What.
+        revision: Sha,
+        /// Stage.
+        stage: StageId,
+    },
+    /// Bring an environment back to what ran before a failed revision.
+    Rollback {
+        /// Where.
+        environment: Environment,
+        /// What failed.
+        failed: Sha,
+    },
+    /// Bring the branch to the tip of the default branch, under the lease.
+    Update {
+        /// Head it must be at now.
+        head: Sha,
+        /// Epoch of the lease.
+        lease_epoch: u64,
+    },
+    /// Let the forge merge.
+    Merge {
+        /// Pull request.
+        pull_request: u64,
+        /// Exactly what.
+        intent: MergeIntent,
+    },
+    /// Watch production.
+    Watch {
+        /// What should be running.
+        revision: Sha,
+        /// Since when.
+        since: Time,
+    },
+    /// See to it that CI judges a commit, where the forge leaves that to us.
+    EnsureCi {
+        /// Which commit.
+        commit: Sha,
+    },
+    /// Make the ticket show the task's state.
+    SyncTicket,
+    /// Tell a person, once per key.
+    Notify {
+        /// Key.
+        key: String,
+        /// One line.
+        text: String,
+    },
+    /// Remove the working directory of a closed task.
+    CleanUp,
+}
+
+/// Where jobs queue up; each lane has its own width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Agent runs: `max_concurrency`.
+    Agent,
+    /// Tests and CI commands.
+    Command,
+    /// Deploys and rollbacks.
+    Deploy,
+    /// Git and forge.
+    Forge,
+    /// Gates that only look.
+    Gate,
+    /// Watches on production: long, idle.
+    Watch,
+    /// Tickets and notices.
+    Message,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: &'static [Self] =
+        &[Self::Agent, Self::Command, Self::Deploy, Self::Forge, Self::Gate, Self::Watch, Self::Message];
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Command => "command",
+            Self::Deploy => "deploy",
+            Self::Forge => "forge",
+            Self::Gate => "gate",
+            Self::Watch => "watch",
+            Self::Message => "message",
+        }
+    }
+}
+
+/// May an effect be given up?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Yes, after `max_attempts`.
+    Repeatable,
+    /// Never: it is observed until its outcome is known; a person is told after a while.
+    Irreversible,
+}
+
+impl Effect {
+    /// Its lane.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::RunAgent { .. } => Lane::Agent,
+            Self::Judge { gate: GateId::TestsLocal, .. } | Self::EnsureCi { .. } => Lane::Command,
+            Self::Judge { .. } => Lane::Gate,
+            Self::Deploy { .. } | Self::Rollback { .. } => Lane::Deploy,
+            Self::OpenBranch
+            | Self::Publish { .. }
+            | Self::EnsurePullRequest
+            | Self::Update { .. }
+            | Self::Merge { .. }
+            | Self::CleanUp => Lane::Forge,
+            Self::Watch { .. } => Lane::Watch,
+            Self::SyncTicket | Self::Notify { .. } => Lane::Message,
+        }
+    }
+
+    /// Jobs with the same key never run at the same time.
+    pub fn exclusive(&self, project: &ProjectKey) -> Option<String> {
+        match self {
+            Self::Deploy { environment, .. } | Self::Rollback { environment, .. } => {
+                Some(format!("deploy:{project}:{environment}"))
+            }
+            Self::Merge { .. } => Some(format!("merge:{project}")),
+            Self::EnsureCi { commit } => Some(format!("ci:{project}:{commit}")),
+            Self::OpenBranch
+            | Self::RunAgent { .. }
+            | Self::Publish { .. }
+            | Self::EnsurePullRequest
+            | Self::Judge { .. }
+            | Self::Update { .. }
+            | Self::Watch { .. }
+            | Self::SyncTicket
+            | Self::Notify { .. }
+            | Self::CleanUp => None,
+        }
+    }
+
+    /// While a job of the task with this key is still queued, another one adds nothing.
+    pub fn coalesce(&self) -> Option<&'static str> { matches!(self, Self::SyncTicket).then_some("sync-ticket") }
+
+    /// Does the task's phase wait for its outcome?
+    pub fn is_side(&self) -> bool {
+        matches!(self, Self::EnsureCi { .. } | Self::SyncTicket | Self::Notify { .. } | Self::CleanUp)
+    }
+
+    /// May it be given up?
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Merge { .. } => Class::Irreversible,
+            _ => Class::Repeatable,
+        }
+    }
+
+    /// For people: `run the developer`, `merge`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::OpenBranch => "open the branch".into(),
+            Self::RunAgent { role, .. } => format!("run the {role}"),
+            Self::Publish { role, .. } => format!("commit and push the {role}'s work"),
+            Self::EnsurePullRequest => "open the pull request".into(),
+            Self::Judge { gate, .. } => format!("judge {gate}"),
+            Self::Deploy { environment, revision, .. } => format!("deploy {} to {environment}", revision.short()),
+            Self::Rollback { environment, .. } => format!("roll {environment} back"),
+            Self::Update { .. } => "bring the branch to the tip of the default branch".into(),
+            Self::Merge { pull_request, .. } => format!("merge pull request {pull_request}"),
+            Self::Watch { .. } => "watch production".into(),
+            Self::EnsureCi { commit } => format!("run CI on {}", commit.short()),
+            Self::SyncTicket => "update the ticket".into(),
+            Self::Notify { .. } => "tell a person".into(),
+            Self::CleanUp => "remove the working directory".into(),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The branch is there.
+    Opened {
+        /// Its head.
+        head: Sha,
+        /// The commit of the default branch it starts from.
+        base: Sha,
+    },
+    /// The agent's turn is over.
+    AgentFinished {
+        /// It wants an answer first.
+        question: Option<String>,
+    },
+    /// The work is on the branch.
+    Published {
+        /// New head.
+        head: Sha,
+        /// Does the branch change any code against its base?
+        empty: bool,
+        /// Changes that were not taken.
+        discarded: Vec<String>,
+        /// Files that still hold conflict markers.
+        unresolved: Vec<String>,
+    },
+    /// Somebody else pushed to the branch.
+    BranchMoved {
+        /// Where it is now.
+        now: Option<Sha>,
+    },
+    /// The pull request is open.
+    PullRequestOpen {
+        /// Its number.
+        number: u64,
+    },
+    /// The gate has spoken.
+    Judged {
+        /// The head it looked at.
+        head: Sha,
+        /// What it says.
+        verdict: Verdict,
+    },
+    /// The deploy is over; whether it is good the gate will say.
+    Deployed {
+        /// Why nothing was deployed, if nothing was.
+        skipped: Option<String>,
+    },
+    /// The previous revision is back, or not.
+    RolledBack {
+        /// Is it?
+        ok: bool,
+        /// What happened.
+        text: String,
+    },
+    /// The branch contains the tip.
+    Updated {
+        /// Head now.
+        head: Sha,
+        /// The tip.
+        base: Sha,
+        /// Tree of the head.
+        tree: Digest,
+    },
+    /// It conflicts.
+    Conflict {
+        /// With this tip.
+        onto: Sha,
+        /// In these files.
+        files: Vec<String>,
+    },
+    /// The lease is somebody else's by now.
+    LeaseLost,
+    /// It is merged.
+    Merged {
+        /// The commit on the default branch.
+        commit: Sha,
+        /// Its tree.
+        tree: Digest,
+    },
+    /// It is not merged.
+    NotMerged {
+        /// Why.
+        why: NotMerged,
+    },
+    /// The watch is over.
+    Watched {
+        /// How it went.
+        outcome: DoneOutcome,
+    },
+    /// A side effect is done.
+    Sent,
+    /// It was stopped because somebody asked for it.
+    Cancelled,
+    /// It could not be done.
+    Failed {
+        /// Why.
+        fault: FaultNote,
+    },
+}
+
+/// Why a merge did not happen; known for certain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum NotMerged {
+    /// The branch is not at the judged head.
+    HeadMoved,
+    /// The default branch moved on.
+    BaseMoved,
+    /// The forge refuses.
+    Refused {
+        /// Its words.
+        text: String,
+    },
+}

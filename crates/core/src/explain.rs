@@ -1,0 +1,171 @@
+//! What is this task waiting for, since when, and what ends it? One function answers for dashboard, API and command
+//! line, from the stored phase alone. A state that cannot explain itself is a bug: a test visits them all.
+
+use crate::effect::Effect;
+use crate::ids::Time;
+use crate::pipeline::Step;
+use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason};
+use crate::verdict::FaultKind;
+use serde::{Deserialize, Serialize};
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What for, a short sentence.
+    pub reason: String,
+    /// Since when.
+    pub since: Time,
+    /// Until when at most; a person is told then.
+    pub until: Option<Time>,
+    /// What ends it.
+    pub ends_when: String,
+    /// The command with which a person ends it, where one must or can.
+    pub command: Option<String>,
+}
+
+/// Explains a task; `None` once nothing will ever happen to it again.
+pub fn explain(task: &Task) -> Option<Waiting> {
+    let item = &task.work_item;
+    let waiting = |reason: String, since: Time, ends_when: String, command: Option<String>| Waiting {
+        reason,
+        since,
+        until: None,
+        ends_when,
+        command,
+    };
+    match &task.phase {
+        Phase::Idle => Some(waiting(
+            "it has not been started".into(),
+            task.created_at,
+            "somebody moves its ticket to In Progress or starts it".into(),
+            Some(format!("orch task start {item}")),
+        )),
+        Phase::Working { since, .. } => {
+            let (reason, ends) = working(task);
+            Some(waiting(reason, task.hold.map_or(*since, |h| h.since), ends.into(), None))
+        }
+        Phase::Stopping { by, since, .. } => {
+            Some(waiting(format!("it is being cancelled for {by}"), *since, "the job under way has ended".into(), None))
+        }
+        Phase::Waiting { why, since, until, recheck } => {
+            let (ends_when, command) = match why {
+                WaitReason::Report { .. } => ("it is reported; orch looks again by itself".to_owned(), None),
+                WaitReason::CannotTell { fault } => match fault.kind {
+                    FaultKind::Denied => ("somebody repairs the access; orch looks again by itself".into(), None),
+                    FaultKind::Transient | FaultKind::Gone | FaultKind::Permanent | FaultKind::Bug => {
+                        ("it can be told; orch looks again by itself".into(), None)
+                    }
+                },
+                WaitReason::Approval { what, .. } => (
+                    format!("an approver approves or rejects the {}", approval(*what)),
+                    Some(format!("orch approve {item}")),
+                ),
+                WaitReason::Answer { .. } => ("somebody answers".into(), Some(format!("orch answer {item} \"...\""))),
+                WaitReason::Lease { .. } => ("the other task has merged or gives up".into(), None),
+            };
+            Some(Waiting { reason: reason(why), since: *since, until: until.or(*recheck), ends_when, command })
+        }
+        Phase::Blocked { why, since, .. } => Some(waiting(
+            block(why),
+            *since,
+            if task.merged.is_some() || task.merge_unknown() {
+                "somebody repairs the cause and lets it go on".into()
+            } else {
+                "somebody repairs the cause and lets it go on, or cancels it".into()
+            },
+            Some(format!("orch task retry {item}")),
+        )),
+        Phase::Cancelled { .. } | Phase::Done { .. } => None,
+    }
+}
+
+fn working(task: &Task) -> (String, &'static str) {
+    let Some(step) = task.step() else {
+        return ("it is at a step its pipeline does not have".into(), "a person looks");
+    };
+    match step {
+        _ if task.rolling_back => {
+            ("production is being brought back".into(), "the previous revision runs again, or cannot")
+        }
+        Step::Agent { .. } if task.head.is_none() => {
+            ("the branch is being opened".into(), "the branch is on the forge")
+        }
+        Step::Open => ("the branch is being opened".into(), "the branch is on the forge"),
+        Step::Agent { role } => {
+            let round = if task.rounds == 0 { String::new() } else { format!(" (repair {})", task.rounds) };
+            (format!("the {role} is at work{round}"), "the agent's turn ends or meets its time limit")
+        }
+        Step::Publish => ("the work is being committed and pushed".into(), "the branch is on the forge"),
+        Step::PullRequest => ("the pull request is being opened".into(), "the forge has it"),
+        Step::Gate { gate, .. } => (format!("{gate} is being judged"), "the gate answers"),
+        Step::Deploy { environment } => {
+            (format!("{environment} is being deployed"), "the deploy ends or meets its time limit")
+        }
+        Step::Update => ("the branch is being brought to the tip of main".into(), "the branch contains the tip"),
+        Step::Merge => ("the forge is merging".into(), "the forge says for certain whether it has merged"),
+        Step::ApproveProduction => ("production is being approved".into(), "it is approved"),
+        Step::Watch => ("production is being watched".into(), "the watch window is over"),
+    }
+}
+
+/// A wait in words.
+pub fn reason(why: &WaitReason) -> String {
+    match why {
+        WaitReason::Report { what } => format!("waiting for {what}"),
+        WaitReason::CannotTell { fault } => format!("cannot tell: {}", fault.text),
+        WaitReason::Approval { what, subject } => {
+            let short: String = subject.chars().take(12).collect();
+            format!("waiting for a person to approve the {} ({short})", approval(*what))
+        }
+        WaitReason::Answer { role, question } => format!("the {role} asks: {question}"),
+        WaitReason::Lease { holder: Some(item) } => format!("{item} is merging; one merge at a time"),
+        WaitReason::Lease { holder: None } => "another task is merging; one merge at a time".into(),
+    }
+}
+
+fn approval(what: ApprovalKind) -> &'static str {
+    match what {
+        ApprovalKind::Analysis => "analysis",
+        ApprovalKind::Production => "production deploy",
+    }
+}
+
+/// A block in words.
+pub fn block(why: &BlockReason) -> String {
+    let first = |findings: &[crate::verdict::Finding]| {
+        findings.first().map_or_else(String::new, |f| format!(": {}", f.text.lines().next().unwrap_or_default()))
+    };
+    match why {
+        BlockReason::RoundsSpent { from, findings } => {
+            format!("all repairs are spent; {from} still says no{}", first(findings))
+        }
+        BlockReason::RoleFailed { role, findings } => format!("the {role} did not deliver{}", first(findings)),
+        BlockReason::JobFailed { what, fault } => format!("could not {what}: {}", fault.text),
+        BlockReason::MergeRefused { why } => format!("the forge refuses the merge: {why}"),
+        BlockReason::WrongTree { tested, landed } => format!(
+            "what landed ({landed}) is not what was tested ({tested}); the merge queue is frozen until somebody has looked"
+        ),
+        BlockReason::BranchMoved { now: Some(now) } => {
+            format!("somebody else pushed {} to its branch; a retry goes on from there", now.short())
+        }
+        BlockReason::BranchMoved { now: None } => "somebody else removed its branch".into(),
+        BlockReason::Rejected { by, comment } if comment.is_empty() => format!("{by} rejected the production deploy"),
+        BlockReason::Rejected { by, comment } => format!("{by} rejected the production deploy: {comment}"),
+        BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),
+    }
+}
+
+/// One line for tables: what it does or waits for.
+pub fn line(task: &Task) -> String {
+    match (&task.phase, explain(task)) {
+        (_, Some(waiting)) => waiting.reason,
+        (Phase::Done { outcome, .. }, None) => format!("done, {}", outcome.as_str().replace('_', " ")),
+        (Phase::Cancelled { by, .. }, None) => format!("cancelled by {by}"),
+        (_, None) => String::new(),
+    }
+}
+
+/// What a job is doing, for the same places.
+pub fn job_line(effect: &Effect) -> String {
+    effect.describe()
+}

@@ -1,0 +1,19 @@
+//! The decision core. PURE: no clock, no randomness, no I/O, no async. What happens to a task is decided here and
+//! nowhere else; everything that touches the world is a row this crate asks for and another crate carries out.
+
+pub mod artefact;
+pub mod decide;
+pub mod effect;
+pub mod event;
+pub mod explain;
+pub mod frontmatter;
+pub mod ids;
+pub mod pipeline;
+pub mod policy;
+pub mod slug;
+pub mod task;
+pub mod testplan;
+pub mod verdict;
+mod yaml;
+
+pub use decide::{Decided, Decision, LeaseOp, LeaseView, NewJob, Snapshot, decide};

@@ -1,0 +1,81 @@
+//! What a project's people decided once and for all: the only configuration the core looks at.
+
+use crate::ids::Actor;
+use serde::{Deserialize, Serialize};
+
+/// Policy of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Developer repairs before a task is blocked (`MAX_DEVELOPER_RETRIES`): one first run plus this many.
+    pub max_developer_retries: u32,
+    /// Times a role may be asked for readable evidence in one visit.
+    pub max_role_attempts: u32,
+    /// Times a merge is prepared anew because main moved.
+    pub max_updates: u32,
+    /// Who may start, cancel, retry and answer.
+    pub starters: Vec<Actor>,
+    /// Who may approve.
+    pub approvers: Vec<Actor>,
+    /// Does production need a person?
+    pub production_approval: bool,
+    /// Is production watched after the deploy?
+    pub watch: bool,
+    /// Is a degraded production brought back automatically?
+    pub auto_rollback: bool,
+    /// Does orch run the project's CI command itself (local forge)?
+    pub own_ci: bool,
+    /// How soon to look again at what could not be told, milliseconds.
+    pub recheck_ms: i64,
+    /// How soon to look again at a busy merge lease, milliseconds (`MERGE_DEFER_DELAY_S`).
+    pub lease_recheck_ms: i64,
+    /// How long something may stay unknown before a person is told, milliseconds.
+    pub tell_after_ms: i64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            max_developer_retries: 3,
+            max_role_attempts: 2,
+            max_updates: 20,
+            starters: Vec::new(),
+            approvers: Vec::new(),
+            production_approval: false,
+            watch: true,
+            auto_rollback: false,
+            own_ci: true,
+            recheck_ms: 30_000,
+            lease_recheck_ms: 30_000,
+            tell_after_ms: 900_000,
+        }
+    }
+}
+
+impl Policy {
+    /// May this person approve?
+    pub fn may_approve(&self, who: &Actor) -> bool { listed(&self.approvers, who) }
+    /// May this person start, cancel, retry or answer?
+    pub fn may_start(&self, who: &Actor) -> bool { listed(&self.starters, who) || self.may_approve(who) }
+}
+
+/// `local:anna` on the list is exactly her; `anna` is that name wherever it comes from.
+fn listed(list: &[Actor], who: &Actor) -> bool {
+    let name = who.as_str().split_once(':').map_or(who.as_str(), |(_, name)| name);
+    list.iter().any(|entry| entry == who || (!entry.as_str().contains(':') && entry.as_str() == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_that_name_from_anywhere_and_a_full_one_is_exact() {
+        let policy = Policy { approvers: vec!["anna".into(), "gitea:bob".into()], ..Policy::default() };
+        assert!(policy.may_approve(&"local:anna".into()));
+        assert!(policy.may_approve(&"plane:anna".into()));
+        assert!(policy.may_approve(&"gitea:bob".into()));
+        assert!(!policy.may_approve(&"local:bob".into()));
+        assert!(!policy.may_approve(&"orch".into()));
+        assert!(policy.may_start(&"local:anna".into()));
+    }
+}

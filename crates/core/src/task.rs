@@ -1,0 +1,559 @@
+//! A task: one ticket on its way to production. Everything that is decided about it is in this value; what a person is
+//! shown is derived from it by `explain`, never stored beside it.
+
+use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
+use crate::pipeline::{Cursor, Pipeline, Step};
+use crate::verdict::{FaultNote, Finding};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A task as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Row id.
+    pub id: TaskId,
+    /// Project.
+    pub project: ProjectKey,
+    /// Name people use.
+    pub work_item: WorkItem,
+    /// Ticket number in the tracker.
+    pub number: u64,
+    /// Title of the ticket when the task was made.
+    pub title: String,
+    /// Text of the ticket; untrusted.
+    pub body: String,
+    /// The pipeline it started with and finishes on.
+    pub pipeline: Pipeline,
+    /// Which step it is at.
+    pub at: Cursor,
+    /// What is going on at that step.
+    pub phase: Phase,
+    /// Number the next job gets.
+    pub next_seq: Seq,
+    /// The task's branch.
+    pub branch: String,
+    /// 1, then 2 (`...-r2`) after a failure in production.
+    pub generation: u32,
+    /// Head of the branch as orch last pushed it.
+    pub head: Option<Sha>,
+    /// Commit of the default branch the head contains.
+    pub base: Option<Sha>,
+    /// Commit of the default branch the developer has to merge by hand because it conflicts.
+    pub conflict: Option<Conflict>,
+    /// Number of its pull request.
+    pub pull_request: Option<u64>,
+    /// The agent or hook run of this visit to the stage: the only one whose artefacts count.
+    pub run: Option<Seq>,
+    /// Developer repairs spent.
+    pub rounds: u32,
+    /// Repairs spent by stages that go back to themselves.
+    pub stage_rounds: BTreeMap<StageId, u32>,
+    /// Attempts the role of this stage has spent on missing or unreadable evidence in this visit.
+    pub role_attempts: u32,
+    /// Times the merge was prepared anew because main moved.
+    pub updates: u32,
+    /// What the next brief must carry, word for word.
+    pub findings: Vec<Finding>,
+    /// Where those came from: a gate's name, a person, a hook.
+    pub findings_from: Option<String>,
+    /// The place they were raised at: they are settled once the task is past its stage.
+    pub findings_at: Option<Cursor>,
+    /// The same, one entry per place, for as long as each is open: a red CI must not make the next brief forget what the
+    /// review said before. The three fields above are derived from it.
+    #[serde(default)]
+    pub raised: Vec<Raised>,
+    /// Since when this very step has been waiting, kept over re-checks.
+    pub hold: Option<Hold>,
+    /// The wait of a gate behind `Update` while the merge is prepared again for it: without this every preparation would
+    /// start the wait anew and nobody would ever be told.
+    #[serde(default)]
+    pub unsure: Option<Unsure>,
+    /// Is the job under way a rollback of production, not what the step usually does?
+    #[serde(default)]
+    pub rolling_back: bool,
+    /// A question an agent asked and nobody has answered yet.
+    pub question: Option<String>,
+    /// Questions answered so far.
+    pub answers: Vec<Answer>,
+    /// Approvals given; each is bound to what was shown.
+    pub approvals: Vec<Approval>,
+    /// The durable intent to merge, written before the forge is asked.
+    pub intent: Option<MergeIntent>,
+    /// The merge, once it is known.
+    pub merged: Option<Merged>,
+    /// Verdicts that let the task pass, by gate and by the head they were given for; emptied by `Update`.
+    pub passed: Vec<Passed>,
+    /// Why the last deploy did nothing, if it did nothing.
+    pub not_deployed: Vec<String>,
+    /// Remarks for the next brief: discarded changes and the like.
+    pub notes: Vec<String>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it changed last.
+    pub updated_at: Time,
+    /// When it was done.
+    pub done_at: Option<Time>,
+}
+
+/// What is going on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// Known, not started.
+    Idle,
+    /// The job of the current step is under way.
+    Working {
+        /// Which job.
+        job: Seq,
+        /// Since when.
+        since: Time,
+    },
+    /// Nothing is under way; something outside ends this.
+    Waiting {
+        /// What for.
+        why: WaitReason,
+        /// Since when (kept over re-checks).
+        since: Time,
+        /// When it becomes a matter for a person.
+        until: Option<Time>,
+        /// When to look again.
+        recheck: Option<Time>,
+    },
+    /// A cancel was asked for; the job under way is being ended.
+    Stopping {
+        /// Which job.
+        job: Seq,
+        /// Who asked.
+        by: Actor,
+        /// Since when.
+        since: Time,
+    },
+    /// A person must act.
+    Blocked {
+        /// Why.
+        why: BlockReason,
+        /// Since when.
+        since: Time,
+        /// Where a retry goes on.
+        retry: Cursor,
+    },
+    /// Ended by a person.
+    Cancelled {
+        /// Who.
+        by: Actor,
+        /// When.
+        since: Time,
+    },
+    /// Ended well or not so well, in production.
+    Done {
+        /// How production took it.
+        outcome: DoneOutcome,
+        /// When.
+        since: Time,
+    },
+}
+
+/// What a waiting task waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum WaitReason {
+    /// A gate waits for a report.
+    Report {
+        /// What.
+        what: String,
+    },
+    /// A gate could not find out and holds.
+    CannotTell {
+        /// Why not.
+        fault: FaultNote,
+    },
+    /// A person must approve.
+    Approval {
+        /// Which decision.
+        what: ApprovalKind,
+        /// What was shown.
+        subject: String,
+    },
+    /// A person must answer.
+    Answer {
+        /// Who asks.
+        role: Role,
+        /// What.
+        question: String,
+    },
+    /// Another task holds the merge lease.
+    Lease {
+        /// Which, if it is known.
+        holder: Option<WorkItem>,
+    },
+}
+
+/// What can be approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalKind {
+    /// The analysis artefacts, by their digest.
+    Analysis,
+    /// A production deploy, by revision.
+    Production,
+}
+
+impl ApprovalKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Analysis => "analysis",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// Why a task is blocked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum BlockReason {
+    /// All repairs are spent.
+    RoundsSpent {
+        /// Who sent it back last.
+        from: String,
+        /// With what.
+        findings: Vec<Finding>,
+    },
+    /// A role did not deliver readable evidence in all its attempts.
+    RoleFailed {
+        /// Which.
+        role: String,
+        /// What is missing.
+        findings: Vec<Finding>,
+    },
+    /// A job ran out of attempts or met a fault that will not pass.
+    JobFailed {
+        /// What was being done.
+        what: String,
+        /// The fault.
+        fault: FaultNote,
+    },
+    /// The forge will not merge.
+    MergeRefused {
+        /// Its words.
+        why: String,
+    },
+    /// What landed is not what was tested. The repository's queue is frozen.
+    WrongTree {
+        /// What was tested.
+        tested: Digest,
+        /// What landed.
+        landed: Digest,
+    },
+    /// Somebody else moved the task's branch.
+    BranchMoved {
+        /// Where it is.
+        now: Option<Sha>,
+    },
+    /// A person said no to production.
+    Rejected {
+        /// Who.
+        by: Actor,
+        /// In their words.
+        comment: String,
+    },
+    /// Production failed and could not be brought back.
+    RollbackFailed {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// How production took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoneOutcome {
+    /// Watched and fine.
+    Healthy,
+    /// Watched and not fine; left as it is.
+    Degraded,
+    /// Watched, not fine, the previous revision is back.
+    RolledBack,
+    /// The watch could not tell.
+    Inconclusive,
+    /// There was nothing to watch.
+    NotWatched,
+}
+
+impl DoneOutcome {
+    /// Nothing a person has to look at?
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::Healthy | Self::NotWatched)
+    }
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::RolledBack => "rolled_back",
+            Self::Inconclusive => "inconclusive",
+            Self::NotWatched => "not_watched",
+        }
+    }
+}
+
+/// A wait that lasts over several looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Time,
+    /// Has a person been told that it takes too long?
+    pub told: bool,
+    /// Has a person been asked for what this waits for?
+    #[serde(default)]
+    pub asked: bool,
+}
+
+/// A wait that is kept while the merge is prepared again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsure {
+    /// The gate that waits.
+    pub at: Cursor,
+    /// How long it has, and what was said about it.
+    pub hold: Hold,
+}
+
+/// Findings that are still open, and the place that will see whether they are settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// Where they were raised.
+    pub at: Cursor,
+    /// By a gate's name, a person, a hook.
+    pub from: String,
+    /// Word for word.
+    pub findings: Vec<Finding>,
+}
+
+/// A conflict the developer resolves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Tip of the default branch to be merged.
+    pub onto: Sha,
+    /// Files with markers.
+    pub files: Vec<String>,
+}
+
+/// An answered question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What was asked.
+    pub question: String,
+    /// What was answered.
+    pub answer: String,
+    /// By whom.
+    pub by: Actor,
+}
+
+/// An approval and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Which decision.
+    pub what: ApprovalKind,
+    /// Exactly what was shown.
+    pub subject: String,
+    /// By whom.
+    pub by: Actor,
+    /// When.
+    pub at: Time,
+}
+
+/// What is about to be merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeIntent {
+    /// The head all gates judged.
+    pub head: Sha,
+    /// The tip of the default branch it contains.
+    pub base: Sha,
+    /// Its tree.
+    pub tree: Digest,
+    /// Epoch of the lease it is merged under.
+    pub lease_epoch: u64,
+}
+
+/// What was merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Commit on the default branch.
+    pub commit: Sha,
+    /// Its tree, equal to the tested one.
+    pub tree: Digest,
+    /// When it was known.
+    pub at: Time,
+}
+
+/// A gate that let a head pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// Place of the gate in the pipeline.
+    pub at: Cursor,
+    /// Head it judged.
+    pub head: Sha,
+}
+
+impl Task {
+    /// The stage it is in.
+    pub fn stage(&self) -> &StageId {
+        // A cursor only ever moves through `enter` and `next`, which keep it inside the pipeline; should a stored task
+        // ever disagree, the first stage is the harmless answer.
+        let stages = &self.pipeline.stages;
+        &stages.get(self.at.stage).unwrap_or(&stages[0]).id
+    }
+    /// The step it is at.
+    pub fn step(&self) -> Option<&Step> {
+        self.pipeline.step(self.at)
+    }
+    /// Is nothing ever going to happen to it again by itself?
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Cancelled { .. } | Phase::Done { .. })
+    }
+    /// The job under way.
+    pub fn job(&self) -> Option<Seq> {
+        match self.phase {
+            Phase::Working { job, .. } | Phase::Stopping { job, .. } => Some(job),
+            Phase::Idle
+            | Phase::Waiting { .. }
+            | Phase::Blocked { .. }
+            | Phase::Cancelled { .. }
+            | Phase::Done { .. } => None,
+        }
+    }
+    /// When the task wants to be woken.
+    pub fn wake_at(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Waiting { until, recheck, .. } => {
+                let until = if self.hold.is_some_and(|h| h.told) { None } else { until };
+                match (until, recheck) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                }
+            }
+            Phase::Idle
+            | Phase::Working { .. }
+            | Phase::Stopping { .. }
+            | Phase::Blocked { .. }
+            | Phase::Cancelled { .. }
+            | Phase::Done { .. } => None,
+        }
+    }
+    /// May a merge have happened that nobody has seen yet? Then the lease stays and a cancel has to wait.
+    pub fn merge_unknown(&self) -> bool {
+        matches!(self.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, retry, .. } if retry == self.at)
+            && matches!(self.step(), Some(Step::Merge))
+            && self.merged.is_none()
+            && self.pull_request.is_some()
+            && self.intent.as_ref().is_some_and(|i| Some(&i.head) == self.head.as_ref())
+    }
+    /// Directory of its artefacts in the repository.
+    pub fn artefact_dir(&self) -> String {
+        format!("docs/work-items/{}", self.work_item)
+    }
+    /// Has this exact thing been approved?
+    pub fn approved(&self, what: ApprovalKind, subject: &str) -> Option<&Approval> {
+        self.approvals.iter().rev().find(|a| a.what == what && a.subject == subject)
+    }
+    /// One word for the phase as tables and the API show it.
+    pub fn phase_word(&self) -> &'static str {
+        match &self.phase {
+            Phase::Idle => "idle",
+            Phase::Working { .. } if self.rolling_back => "rolling_back",
+            Phase::Working { .. } => match self.step() {
+                Some(Step::Open) => "opening",
+                Some(Step::Agent { .. }) if self.head.is_none() => "opening",
+                Some(Step::Agent { .. }) => "running",
+                Some(Step::Publish | Step::PullRequest) => "publishing",
+                Some(Step::Gate { .. }) => "judging",
+                Some(Step::Deploy { .. }) => "deploying",
+                Some(Step::Update) => "preparing_merge",
+                Some(Step::Merge) => "merging",
+                Some(Step::ApproveProduction) => "approving",
+                Some(Step::Watch) => "watching",
+                None => "working",
+            },
+            Phase::Waiting { why, .. } => match why {
+                WaitReason::Report { .. } => "waiting",
+                WaitReason::CannotTell { .. } => "holding",
+                WaitReason::Approval { .. } => "awaiting_approval",
+                WaitReason::Answer { .. } => "needs_input",
+                WaitReason::Lease { .. } => "waiting_for_lease",
+            },
+            Phase::Stopping { .. } => "stopping",
+            Phase::Blocked { .. } => "blocked",
+            Phase::Cancelled { .. } => "cancelled",
+            Phase::Done { .. } => "done",
+        }
+    }
+}
+
+/// What is known of a ticket when a task is made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewTask {
+    /// Project.
+    pub project: ProjectKey,
+    /// Ticket number.
+    pub number: u64,
+    /// Title.
+    pub title: String,
+    /// Text.
+    pub body: String,
+    /// Pipeline of the project as configured now.
+    pub pipeline: Pipeline,
+}
+
+impl NewTask {
+    /// The name people use.
+    pub fn work_item(&self) -> WorkItem {
+        WorkItem::new(format!("{}-{}", self.project, self.number))
+    }
+
+    /// The task at its beginning.
+    pub fn into_task(self, id: TaskId, now: Time) -> Task {
+        let work_item = self.work_item();
+        let branch = crate::slug::branch(&work_item, &self.title, 1);
+        Task {
+            id,
+            project: self.project,
+            work_item,
+            number: self.number,
+            title: self.title,
+            body: self.body,
+            pipeline: self.pipeline,
+            at: Cursor { stage: 0, step: 0 },
+            phase: Phase::Idle,
+            next_seq: 1,
+            branch,
+            generation: 1,
+            head: None,
+            base: None,
+            conflict: None,
+            pull_request: None,
+            run: None,
+            rounds: 0,
+            stage_rounds: BTreeMap::new(),
+            role_attempts: 0,
+            updates: 0,
+            findings: Vec::new(),
+            findings_from: None,
+            findings_at: None,
+            raised: Vec::new(),
+            hold: None,
+            unsure: None,
+            rolling_back: false,
+            question: None,
+            answers: Vec::new(),
+            approvals: Vec::new(),
+            intent: None,
+            merged: None,
+            passed: Vec::new(),
+            not_deployed: Vec::new(),
+            notes: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            done_at: None,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! From a judged branch to a merged one, and what can go wrong on the way: the lease, the tip, conflicts, cancels, and
+//! a merge nobody knows the outcome of.
+
+mod common;
+use common::{World, bob, failed, report, sha, tree};
+use orch_core::LeaseOp;
+use orch_core::effect::{Effect, NotMerged, Outcome};
+use orch_core::event::Event;
+use orch_core::pipeline::{Pipeline, Step};
+use orch_core::task::{BlockReason, Phase, WaitReason};
+use orch_core::verdict::Verdict;
+
+fn lite(name: &str) -> World {
+    World::at(Pipeline::lite(), name)
+}
+
+#[test]
+fn a_conflict_goes_to_the_developer_with_the_files_and_publishing_clears_it() {
+    let mut w = lite("update");
+    w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into(), "b.rs".into()] });
+    assert_eq!((w.doing().as_str(), w.holds_lease()), ("run developer 1", false));
+    assert_eq!(w.task.conflict.as_ref().map(|c| (&c.onto, c.files.len())), Some((&sha(7), 2)));
+    assert_eq!(w.task.findings.len(), 2);
+    w.step();
+    let head = w.fresh();
+    w.end(Outcome::Published { head, empty: false, discarded: vec![], unresolved: vec!["b.rs".into()] });
+    assert!(w.task.conflict.is_some(), "markers are still there");
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 1", 1));
+    w.step();
+    w.step();
+    assert_eq!((w.task.conflict.clone(), w.task.base.clone()), (None, Some(sha(7))));
+    w.to_the_end();
+}
+
+#[test]
+fn when_main_moves_the_merge_is_prepared_again_on_the_new_tip() {
+    let mut w = lite("merge");
+    w.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
+    assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates), ("update", true, 1));
+    assert_eq!(w.task.intent, None);
+    let head = w.fresh();
+    w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9) });
+    assert_eq!(w.doing(), "judge check_ci_green exact", "nothing judged before counts");
+    w.until("merge");
+    assert_eq!(w.task.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
+    assert_eq!(w.task.rounds, 0);
+    w.to_the_end();
+}
+
+#[test]
+fn main_that_never_stops_moving_ends_with_a_person() {
+    let mut w = lite("merge");
+    for _ in 0..w.policy.max_updates {
+        w.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
+        w.until("merge");
+    }
+    w.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
+    assert!(matches!(w.task.phase, Phase::Blocked { .. }));
+    assert!(!w.holds_lease());
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "update");
+    w.to_the_end();
+}
+
+#[test]
+fn a_busy_lease_is_waited_for_and_the_wait_ends_with_or_without_a_hint() {
+    let mut w = lite("judge check_security_gate");
+    w.lease_taken_by_other();
+    w.step();
+    assert!(
+        matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Lease { holder: Some(h) }, .. } if h.as_str() == "DEMO-2")
+    );
+    let said = w.story.len();
+    w.wake();
+    w.wake();
+    assert_eq!(w.story.len(), said, "waiting on is no news");
+    w.lease.holder = None;
+    w.ok(Event::LeaseFreed);
+    assert_eq!((w.doing().as_str(), w.lease.epoch), ("update", 2));
+    assert!(w.send(Event::LeaseFreed).is_err());
+    w.to_the_end();
+}
+
+#[test]
+fn the_lease_is_taken_at_update_and_freed_on_every_way_out() {
+    // For each exact step: a fail, an unreadable, an inconclusive and a wait for a person all free it.
+    for name in ["judge check_ci_green exact", "judge check_security_gate exact", "judge check_branch_mergeable exact"]
+    {
+        for verdict in [
+            Verdict::Fail { findings: vec![] },
+            Verdict::Unreadable { findings: vec![] },
+            Verdict::Inconclusive { fault: common::fault(orch_core::verdict::FaultKind::Denied, "401") },
+            common::approval("protected paths"),
+        ] {
+            let mut w = lite(name);
+            assert!(w.holds_lease());
+            w.judge(verdict.clone());
+            assert!(!w.holds_lease(), "{name} {verdict:?}");
+            assert_eq!(w.last.as_ref().unwrap().lease, LeaseOp::Free);
+        }
+    }
+    for (name, outcome) in [
+        ("update", failed("no")),
+        ("update", Outcome::BranchMoved { now: None }),
+        ("merge", Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } }),
+    ] {
+        let mut w = lite(name);
+        w.end(outcome);
+        assert!(matches!(w.task.phase, Phase::Blocked { .. }) && !w.holds_lease());
+        w.ok(Event::RetryAsked { by: bob() });
+        w.to_the_end();
+    }
+}
+
+#[test]
+fn the_lease_is_kept_while_ci_has_a_deadline_and_not_a_moment_longer() {
+    let mut w = lite("judge check_ci_green exact");
+    let until = w.now.plus_ms(60_000);
+    w.judge(report("`build`", Some(until)));
+    assert!(w.holds_lease());
+    w.wake();
+    assert_eq!(w.doing(), "judge check_ci_green exact");
+    w.judge(report("`build`", Some(until)));
+    w.now = until;
+    w.ok(Event::TimerFired);
+    assert_eq!(w.doing(), "judge check_ci_green exact", "it is looked at once more before anything else");
+    w.judge(report("`build`", Some(until)));
+    assert!(!w.holds_lease(), "past its deadline it holds up nobody");
+    w.wake();
+    assert_eq!((w.doing().as_str(), w.told.len()), ("update", 1));
+    w.to_the_end();
+}
+
+#[test]
+fn a_gate_that_cannot_tell_before_the_merge_frees_the_lease_and_is_told_once() {
+    let mut w = lite("judge check_security_gate exact");
+    let since = w.now;
+    for _ in 0..60 {
+        w.cannot_tell("the scanner is gone");
+        assert!(!w.holds_lease());
+        while w.task.job().is_none() {
+            w.wake();
+        }
+        assert_eq!(w.doing(), "update", "main may have moved meanwhile");
+        w.until("judge check_security_gate exact");
+        assert!(matches!(&w.job.as_ref().unwrap().effect, Effect::Judge { since: s, .. } if *s == since));
+    }
+    assert_eq!(w.told.len(), 1, "{:?}", w.told);
+    assert_eq!((w.task.rounds, w.task.updates), (0, 0));
+    w.step();
+    assert_eq!(w.task.unsure, None);
+    w.to_the_end();
+}
+
+#[test]
+fn a_lease_lost_on_the_way_is_taken_again_before_anything_is_judged_or_merged() {
+    for name in ["update", "judge check_ci_green exact", "judge check_branch_mergeable exact"] {
+        let mut w = lite(name);
+        w.lease.holder = None;
+        w.step();
+        assert_eq!((w.doing().as_str(), w.lease.epoch, w.task.rounds), ("update", 2, 0), "{name}");
+        w.until("merge");
+        assert_eq!(w.task.intent.as_ref().map(|i| i.lease_epoch), Some(2));
+    }
+    let mut w = lite("merge");
+    w.lease.holder = None;
+    w.lease_taken_by_other();
+    w.end(Outcome::LeaseLost);
+    assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. }));
+}
+
+#[test]
+fn a_merge_nobody_knows_of_keeps_the_lease_and_cannot_be_cancelled_until_it_is_known() {
+    let mut w = lite("merge");
+    w.end(failed("the forge answers nothing"));
+    assert!(w.task.merge_unknown() && w.holds_lease());
+    assert!(w.send(Event::CancelAsked { by: bob() }).unwrap_err().contains("not known"));
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!((w.doing().as_str(), w.merges), ("merge", 2));
+    let merged = w.good();
+    w.end(merged);
+    assert_eq!((w.doing().as_str(), w.holds_lease()), ("deploy production", false));
+}
+
+#[test]
+fn a_cancel_during_a_merge_is_applied_once_the_outcome_is_known() {
+    let cancelled = || {
+        let mut w = lite("merge");
+        w.ok(Event::CancelAsked { by: bob() });
+        assert_eq!(w.last.as_ref().unwrap().stop, None, "a merge cannot be recalled");
+        assert!(matches!(w.task.phase, Phase::Stopping { .. }) && w.holds_lease());
+        w
+    };
+    let mut not = cancelled();
+    not.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
+    assert!(matches!(not.task.phase, Phase::Cancelled { .. }) && !not.holds_lease());
+
+    let mut late = cancelled();
+    let merged = late.good();
+    late.end(merged);
+    assert_eq!(late.doing(), "deploy production");
+    assert!(late.send(Event::CancelAsked { by: bob() }).unwrap_err().contains("merged"));
+    late.to_the_end();
+
+    let mut unknown = cancelled();
+    unknown.end(failed("nothing"));
+    assert!(unknown.task.merge_unknown() && unknown.holds_lease());
+}
+
+#[test]
+fn a_task_can_be_cancelled_at_every_step_before_it_is_merged_and_never_after() {
+    for pipeline in [Pipeline::lite(), Pipeline::full()] {
+        let mut w = World::new(pipeline.clone());
+        w.ok(Event::CancelAsked { by: bob() });
+        assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
+
+        let mut walk = World::started(pipeline);
+        while !walk.task.is_closed() {
+            let mut w = World {
+                task: walk.task.clone(),
+                lease: walk.lease.clone(),
+                job: walk.job.clone(),
+                ..World::new(Pipeline::lite())
+            };
+            assert!(w.send(Event::CancelAsked { by: common::mallory() }).is_err());
+            if w.task.merged.is_some() {
+                assert!(w.send(Event::CancelAsked { by: bob() }).is_err());
+            } else {
+                w.ok(Event::CancelAsked { by: bob() });
+                if let Phase::Stopping { job, .. } = w.task.phase {
+                    let merging = matches!(w.task.step(), Some(Step::Merge));
+                    assert_eq!(w.last.as_ref().unwrap().stop, (!merging).then_some(job));
+                    assert!(w.send(Event::CancelAsked { by: bob() }).is_err());
+                    w.end(Outcome::Cancelled);
+                }
+                assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
+                assert!(!w.holds_lease());
+                for event in [Event::RetryAsked { by: bob() }, Event::TimerFired, Event::Started { by: bob() }] {
+                    assert!(w.send(event).is_err());
+                }
+            }
+            walk.step();
+        }
+    }
+}
+
+#[test]
+fn a_run_stopped_from_outside_starts_again_and_costs_nothing() {
+    let mut w = lite("run developer 0");
+    w.end(Outcome::Cancelled);
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 0", 0));
+}
+
+#[test]
+fn what_landed_differs_from_what_was_tested_and_the_queue_freezes() {
+    let mut w = lite("merge");
+    let head = w.task.head.clone().unwrap();
+    w.end(Outcome::Merged { commit: head, tree: tree(0) });
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::WrongTree { .. }, .. }));
+    assert!(w.holds_lease(), "nobody else merges until somebody has looked");
+    assert_eq!(w.told.len(), 1);
+    assert!(w.send(Event::CancelAsked { by: bob() }).is_err());
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!((w.doing().as_str(), w.holds_lease()), ("deploy production", false));
+}
+
+#[test]
+fn what_a_stranger_pushed_is_judged_by_everybody_before_it_is_merged() {
+    let mut w = lite("update");
+    w.end(Outcome::BranchMoved { now: Some(sha(66)) });
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::BranchMoved { .. }, .. }));
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!((w.doing().as_str(), w.task.head.clone()), ("pull request", Some(sha(66))));
+    w.until("run reviewer 0");
+    w.to_the_end();
+
+    let mut w = lite("publish developer");
+    w.end(Outcome::BranchMoved { now: Some(sha(66)) });
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "run developer 0", "on top of it, not over it");
+}

@@ -1,0 +1,224 @@
+//! Who may do what, what an approval is bound to, how production fails and comes back, and how a retry goes on from
+//! every reason a task can be blocked for.
+
+mod common;
+use common::{World, anna, approval, bob, failed, mallory, must, policy};
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::GateId;
+use orch_core::pipeline::Pipeline;
+use orch_core::policy::Policy;
+use orch_core::task::{ApprovalKind, BlockReason, DoneOutcome, Phase, WaitReason};
+use orch_core::verdict::Verdict;
+
+fn approve(by: orch_core::ids::Actor, gate: Option<GateId>, subject: Option<&str>) -> Event {
+    Event::Approved { by, gate, subject: subject.map(Into::into) }
+}
+
+#[test]
+fn only_those_on_the_list_start_and_approve() {
+    let mut w = World::new(Pipeline::lite());
+    let why = w.send(Event::Started { by: mallory() }).unwrap_err();
+    assert!(why.contains("local:anna") && why.contains("local:bob"), "{why}");
+    w.ok(Event::Started { by: anna() });
+    assert!(w.send(Event::Started { by: bob() }).is_err());
+}
+
+#[test]
+fn an_approval_is_bound_to_what_was_shown() {
+    let mut w = World::at(Pipeline::full(), "judge check_analysis_approved");
+    w.judge(approval("digest-1"));
+    let waits = w.task.clone();
+    let why = w.send(approve(bob(), None, None)).unwrap_err();
+    assert!(why.contains("local:anna") && !why.contains("people who may: local:anna, local:bob"), "{why}");
+    for wrong in [
+        approve(anna(), Some(GateId::DeployStatus), None),
+        approve(anna(), Some(GateId::CiGreen), None),
+        approve(anna(), None, Some("digest-0")),
+        Event::Answered { by: anna(), text: "yes".into() },
+        Event::RetryAsked { by: anna() },
+        Event::Nudged { what: "x".into() },
+    ] {
+        assert!(w.send(wrong).is_err());
+        assert_eq!(w.task, waits);
+    }
+    w.ok(approve(anna(), Some(GateId::AnalysisApproved), Some("digest-1")));
+    assert!(w.task.approved(ApprovalKind::Analysis, "digest-1").is_some());
+    assert_eq!(w.doing(), "judge check_analysis_approved", "the gate itself looks at the approval");
+    w.judge(approval("digest-2"));
+    assert!(w.task.approved(ApprovalKind::Analysis, "digest-2").is_none(), "it does not survive a change");
+    assert_eq!(w.told.len(), 2, "the new version is asked for anew");
+}
+
+#[test]
+fn a_person_is_asked_even_if_the_tracker_was_down_first() {
+    let mut w = World::at(Pipeline::full(), "judge check_analysis_approved");
+    w.cannot_tell("the tracker is down");
+    w.wake();
+    w.judge(approval("digest-1"));
+    assert_eq!(w.told.len(), 1, "{:?}", w.told);
+    assert!(w.told[0].contains("needs you"));
+}
+
+#[test]
+fn an_approval_that_is_looked_for_again_is_asked_for_once() {
+    let mut w = World::at(Pipeline::full(), "judge check_analysis_approved");
+    for _ in 0..5 {
+        let recheck = Some(w.now.plus_ms(1_000));
+        let Verdict::Wait { why, until, .. } = approval("digest-1") else { unreachable!() };
+        w.judge(Verdict::Wait { why, until, recheck });
+        w.wake();
+    }
+    assert_eq!(w.told.len(), 1);
+}
+
+#[test]
+fn a_rejected_analysis_goes_back_with_the_words_of_who_rejected_it() {
+    let mut w = World::at(Pipeline::full(), "judge check_analysis_approved");
+    w.judge(approval("digest-1"));
+    assert!(w.send(Event::Rejected { by: bob(), comment: "no".into() }).is_err());
+    w.ok(Event::Rejected { by: anna(), comment: "not this page".into() });
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run analyst 0", 0));
+    assert_eq!(w.task.findings, vec![must("not this page")]);
+    assert_eq!(w.task.findings_from.as_deref(), Some("local:anna"));
+    w.to_the_end();
+}
+
+fn before_production() -> World {
+    let mut w = World::with(Pipeline::lite(), Policy { production_approval: true, ..policy() });
+    w.ok(Event::Started { by: bob() });
+    w.until("merge");
+    w.step();
+    w
+}
+
+#[test]
+fn production_is_approved_after_the_merge_by_revision_and_without_the_lease() {
+    let mut w = before_production();
+    let commit = w.task.merged.clone().unwrap().commit;
+    assert!(
+        matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Production, subject }, .. } if *subject == commit.to_string())
+    );
+    assert!(!w.holds_lease());
+    assert_eq!(w.told.len(), 1);
+    assert!(w.send(approve(anna(), Some(GateId::AnalysisApproved), None)).is_err());
+    assert!(w.send(approve(anna(), None, Some("older"))).is_err());
+    w.ok(approve(anna(), None, Some(commit.as_str())));
+    assert_eq!(w.doing(), "deploy production");
+    w.to_the_end();
+}
+
+#[test]
+fn a_rejected_deploy_waits_for_a_person_and_asks_again() {
+    let mut w = before_production();
+    w.ok(Event::Rejected { by: anna(), comment: "not on a Friday".into() });
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::Rejected { .. }, .. }));
+    w.ok(Event::RetryAsked { by: bob() });
+    assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Approval { .. }, .. }));
+    assert_eq!(w.told.len(), 3, "{:?}", w.told);
+}
+
+#[test]
+fn production_fails_comes_back_and_is_repaired_on_a_new_branch() {
+    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+    let bad = w.task.merged.clone().unwrap().commit;
+    w.fail("exit 7: no such table");
+    assert!(matches!(&w.job.as_ref().unwrap().effect, Effect::Rollback { failed, .. } if *failed == bad));
+    assert!(orch_core::explain::explain(&w.task).unwrap().reason.contains("brought back"));
+    w.step();
+    assert_eq!((w.task.branch.as_str(), w.task.generation), ("feature/DEMO-1-show-the-version-r2", 2));
+    assert_eq!(
+        (w.doing().as_str(), w.task.stage().as_str()),
+        ("open", "development"),
+        "the new branch starts from main"
+    );
+    assert_eq!((w.task.merged.clone(), w.task.intent.clone(), w.task.pull_request), (None, None, None));
+    w.step();
+    assert_eq!(w.doing(), "run developer 1");
+    assert_eq!(w.task.findings, vec![must("exit 7: no such table")]);
+    w.to_the_end();
+    assert_eq!((w.merges, w.task.pull_request), (2, Some(2)));
+}
+
+#[test]
+fn a_rollback_that_fails_in_any_way_is_told_at_once() {
+    for end in [Outcome::RolledBack { ok: false, text: "no previous revision".into() }, failed("no hook")] {
+        let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+        w.fail("down");
+        w.end(end);
+        assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RollbackFailed { .. }, .. }));
+        assert_eq!(w.told.len(), 1);
+        w.ok(Event::RetryAsked { by: bob() });
+        assert_eq!(w.doing(), "judge check_deploy_status");
+        w.to_the_end();
+    }
+    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+    w.end(Outcome::RolledBack { ok: true, text: "nobody asked".into() });
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "not asked for");
+}
+
+#[test]
+fn production_that_fails_when_no_repair_is_left_is_back_and_blocked_and_a_retry_opens_the_new_branch() {
+    let mut w = World::with(Pipeline::lite(), Policy { max_developer_retries: 0, ..policy() });
+    w.ok(Event::Started { by: bob() });
+    w.until("judge check_deploy_status");
+    w.fail("down");
+    w.step();
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "open");
+    w.to_the_end();
+}
+
+#[test]
+fn the_watch_ends_as_it_ends_and_people_hear_of_what_is_not_well() {
+    for (auto_rollback, ends, outcome, told) in [
+        (false, vec![Outcome::Watched { outcome: DoneOutcome::Healthy }], DoneOutcome::Healthy, 0),
+        (false, vec![Outcome::Watched { outcome: DoneOutcome::Degraded }], DoneOutcome::Degraded, 1),
+        (false, vec![failed("no route")], DoneOutcome::Inconclusive, 1),
+        (
+            true,
+            vec![
+                Outcome::Watched { outcome: DoneOutcome::Degraded },
+                Outcome::RolledBack { ok: true, text: "back on v1".into() },
+            ],
+            DoneOutcome::RolledBack,
+            1,
+        ),
+        (true, vec![Outcome::Watched { outcome: DoneOutcome::Degraded }, failed("no hook")], DoneOutcome::Degraded, 1),
+    ] {
+        let mut w = World::with(Pipeline::lite(), Policy { auto_rollback, ..policy() });
+        w.ok(Event::Started { by: bob() });
+        w.until("watch");
+        for end in ends {
+            w.end(end);
+        }
+        assert!(matches!(w.task.phase, Phase::Done { outcome: o, .. } if o == outcome), "{:?}", w.task.phase);
+        assert_eq!(w.told.len(), told);
+    }
+}
+
+#[test]
+fn nothing_to_deploy_is_recorded_once_and_is_no_pass() {
+    let mut w = World::at(Pipeline::full(), "deploy staging");
+    w.end(Outcome::Deployed { skipped: Some("no hook".into()) });
+    w.until("judge check_security_gate");
+    w.fail("a secret");
+    w.until("deploy staging");
+    w.end(Outcome::Deployed { skipped: Some("no hook".into()) });
+    assert_eq!(w.task.not_deployed, vec!["staging: no hook"]);
+}
+
+#[test]
+fn a_failed_job_blocks_where_it_was_and_a_retry_does_it_again() {
+    for name in ["open", "run developer 0", "publish developer", "pull request", "update", "deploy production"] {
+        let mut w = World::at(Pipeline::lite(), name);
+        w.end(failed("the disk is full"));
+        assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{name}");
+        assert_eq!(w.told.len(), 1);
+        assert!(w.send(Event::RetryAsked { by: mallory() }).is_err());
+        w.ok(Event::RetryAsked { by: bob() });
+        assert_eq!(w.doing(), name);
+        w.to_the_end();
+    }
+}

@@ -1,0 +1,220 @@
+//! Random lives of a task: whatever happens in whatever order, the invariants of `common` hold after every event.
+
+mod common;
+use common::{World, anna, approval, bob, failed, fault, mallory, must, report, sha, tree};
+use orch_core::decide;
+use orch_core::effect::{Effect, NotMerged, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::{Actor, GateId};
+use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
+use orch_core::task::{ApprovalKind, DoneOutcome, Phase, WaitReason};
+use orch_core::verdict::{FaultKind, Verdict};
+use proptest::prelude::*;
+
+/// What the outside says to the job under way; `dice` picks among everything it may say.
+fn outcome(w: &mut World, dice: u8) -> Outcome {
+    let effect = w.job.as_ref().unwrap().effect.clone();
+    if dice < 130 {
+        return w.good();
+    }
+    if dice < 136 {
+        return Outcome::Cancelled;
+    }
+    if dice < 142 && !matches!(effect, Effect::Merge { .. }) {
+        return failed("the disk is full");
+    }
+    let fresh = w.fresh();
+    let pick = dice % 6;
+    match effect {
+        Effect::RunAgent { .. } => Outcome::AgentFinished { question: Some("which colour?".into()) },
+        Effect::Publish { .. } => match pick {
+            0 => Outcome::BranchMoved { now: Some(fresh) },
+            1 => Outcome::BranchMoved { now: None },
+            2 => Outcome::Published { head: fresh, empty: true, discarded: vec!["ci.yml".into()], unresolved: vec![] },
+            3 => Outcome::Published { head: fresh, empty: false, discarded: vec![], unresolved: vec!["a.rs".into()] },
+            _ => w.good(),
+        },
+        Effect::Judge { head, .. } => {
+            let until = w.now.plus_ms(60_000);
+            let verdict = match pick {
+                0 => Verdict::Fail { findings: if dice > 200 { vec![] } else { vec![must("wrong")] } },
+                1 => report("`build`", (dice > 200).then_some(until)),
+                2 => approval("shown"),
+                3 => Verdict::Unreadable { findings: vec![must("no front matter")] },
+                4 => Verdict::Inconclusive { fault: fault(FaultKind::Transient, "the forge is down") },
+                _ => Verdict::Skipped { why: "switched off".into() },
+            };
+            Outcome::Judged { head: if dice == 255 { fresh } else { head }, verdict }
+        }
+        Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
+        Effect::Rollback { .. } => Outcome::RolledBack { ok: pick < 3, text: "tried".into() },
+        Effect::Update { .. } => match pick {
+            0 => Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()] },
+            1 => Outcome::Conflict { onto: sha(2), files: vec![] },
+            2 => Outcome::LeaseLost,
+            3 => Outcome::BranchMoved { now: Some(fresh) },
+            _ => Outcome::Updated { head: fresh, base: sha(3), tree: tree(w.shas) },
+        },
+        Effect::Merge { intent, .. } => match pick {
+            0 => Outcome::NotMerged { why: NotMerged::BaseMoved },
+            1 => Outcome::NotMerged { why: NotMerged::HeadMoved },
+            2 => Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } },
+            3 => Outcome::LeaseLost,
+            4 => failed("nobody knows"),
+            _ => Outcome::Merged { commit: intent.head, tree: tree(0) },
+        },
+        Effect::Watch { .. } => {
+            Outcome::Watched { outcome: if pick < 3 { DoneOutcome::Degraded } else { DoneOutcome::Inconclusive } }
+        }
+        Effect::OpenBranch => Outcome::BranchMoved { now: Some(fresh) },
+        _ => w.good(),
+    }
+}
+
+fn who(dice: u8) -> Actor {
+    match dice % 8 {
+        0 => mallory(),
+        1..4 => bob(),
+        _ => anna(),
+    }
+}
+
+/// One random thing happens.
+fn happen(w: &mut World, kind: u8, dice: u8) {
+    match kind {
+        // Most of the time the job under way ends, or the wait ends as it should.
+        0..=149 => {
+            if let Some(job) = w.task.job() {
+                let outcome = outcome(w, dice);
+                let closed = w.task.is_closed();
+                let taken = w.send(Event::JobEnded { job, outcome: outcome.clone() });
+                assert!(!closed && taken.is_ok(), "{outcome:?} of the job under way was ignored: {taken:?}");
+            } else {
+                let event = match &w.task.phase {
+                    Phase::Idle => Event::Started { by: bob() },
+                    Phase::Blocked { .. } => Event::RetryAsked { by: bob() },
+                    Phase::Waiting { .. } if w.task.wake_at().is_some() => {
+                        w.now = w.task.wake_at().unwrap().max(w.now);
+                        Event::TimerFired
+                    }
+                    Phase::Waiting { why: WaitReason::Answer { .. }, .. } => {
+                        Event::Answered { by: bob(), text: "blue".into() }
+                    }
+                    _ => Event::Approved { by: anna(), gate: None, subject: None },
+                };
+                let taken = w.send(event.clone());
+                assert_eq!(taken.is_err(), w.task.is_closed(), "{event:?}: {taken:?}");
+            }
+        }
+        150..=164 => {
+            // Late, foreign and side words change nothing.
+            let job = w.task.next_seq.saturating_sub(u32::from(dice % 9)).max(1);
+            let mine = w.task.job() == Some(job);
+            let before = w.task.clone();
+            if !mine {
+                let outcome = if dice.is_multiple_of(2) { failed("late") } else { Outcome::Sent };
+                assert!(w.send(Event::JobEnded { job, outcome }).is_err());
+                assert_eq!(w.task, before);
+            }
+        }
+        165..=174 => w.pass(i64::from(dice) * 1_000),
+        175..=184 => drop(w.send(Event::TimerFired)),
+        185..=189 => drop(w.send(Event::Nudged { what: "a webhook".into() })),
+        190..=194 => drop(w.send(Event::LeaseFreed)),
+        195..=199 => {
+            let gate = GateId::ALL.get(usize::from(dice) % 20).copied();
+            let subject = dice.is_multiple_of(3).then(|| "shown".to_owned());
+            drop(w.send(Event::Approved { by: who(dice), gate, subject }));
+        }
+        200..=204 => drop(w.send(Event::Rejected { by: who(dice), comment: "no".into() })),
+        205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),
+        210..=212 => cancel(w, dice),
+        213..=219 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        220..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
+        // The lease is somebody else's, then free again; an expired one is reclaimed under us.
+        230..=239 if w.lease.holder.is_none() => w.lease_taken_by_other(),
+        240..=249 if !w.holds_lease() => w.lease.holder = None,
+        250..=252 if w.holds_lease() && !w.task.merge_unknown() => w.lease.holder = None,
+        _ => drop(w.send(Event::Started { by: who(dice) })),
+    }
+}
+
+fn cancel(w: &mut World, dice: u8) {
+    let merged = w.task.merged.clone();
+    let taken = w.send(Event::CancelAsked { by: who(dice) });
+    if taken.is_ok() {
+        assert_eq!(merged, None, "a merged task was cancelled");
+        assert!(matches!(w.task.phase, Phase::Cancelled { .. } | Phase::Stopping { .. }));
+    }
+}
+
+fn live(mut w: World, dice: &[(u8, u8)]) -> World {
+    for (kind, dice) in dice {
+        let merges = w.merges;
+        happen(&mut w, *kind, *dice);
+        assert!(w.merges <= merges + 1);
+        for approval in &w.task.approvals {
+            assert_eq!(approval.by, anna(), "{} approved", approval.by);
+            let known = approval.what == ApprovalKind::Production || !approval.subject.is_empty();
+            assert!(known);
+        }
+    }
+    w
+}
+
+fn lenient(mut pipeline: Pipeline) -> Pipeline {
+    for (i, step) in pipeline.stages.iter_mut().flat_map(|s| &mut s.steps).enumerate() {
+        if let Step::Gate { on_inconclusive, .. } = step {
+            *on_inconclusive = [OnInconclusive::Hold, OnInconclusive::Fail, OnInconclusive::PassWithWarning][i % 3];
+        }
+    }
+    pipeline
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold(
+        full: bool,
+        mixed: bool,
+        production_approval: bool,
+        auto_rollback: bool,
+        own_ci: bool,
+        dice in prop::collection::vec(any::<(u8, u8)>(), 1..250),
+    ) {
+        let pipeline = if full { Pipeline::full() } else { Pipeline::lite() };
+        let pipeline = if mixed { lenient(pipeline) } else { pipeline };
+        let policy = orch_core::policy::Policy { production_approval, auto_rollback, own_ci, ..common::policy() };
+        live(World::with(pipeline, policy), &dice);
+    }
+
+    /// Nothing that has happened makes a task unable to finish: from wherever it is, good luck and a willing person
+    /// bring it to an end.
+    #[test]
+    fn there_is_always_a_way_on(full: bool, dice in prop::collection::vec(any::<(u8, u8)>(), 1..120)) {
+        let pipeline = if full { Pipeline::full() } else { Pipeline::lite() };
+        let mut w = live(World::new(pipeline), &dice);
+        if !w.holds_lease() {
+            w.lease.holder = None;
+        }
+        for _ in 0..150 {
+            if w.task.is_closed() {
+                break;
+            }
+            happen(&mut w, 0, 0);
+        }
+        prop_assert!(w.task.is_closed(), "stuck: {:?} {:?}", w.task.at, w.task.phase);
+    }
+
+    /// An event that is ignored is ignored again, and deciding is a function: the same question has the same answer.
+    #[test]
+    fn deciding_is_a_function(dice in prop::collection::vec(any::<(u8, u8)>(), 1..60)) {
+        let w = live(World::new(Pipeline::lite()), &dice);
+        let snapshot = orch_core::Snapshot { task: w.task.clone(), lease: w.lease.clone() };
+        for event in [Event::TimerFired, Event::LeaseFreed, Event::CancelAsked { by: bob() }, Event::RetryAsked { by: bob() }] {
+            let once = decide(&snapshot, &w.policy, &event, w.now);
+            prop_assert_eq!(once, decide(&snapshot, &w.policy, &event, w.now));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What costs whom: repairs of the developer, attempts of a role, and what costs nothing; and that findings reach the
+//! next brief word for word, however many things are red.
+
+mod common;
+use common::{World, must, report};
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::pipeline::Pipeline;
+use orch_core::task::{BlockReason, Phase, WaitReason};
+use orch_core::verdict::{Finding, Severity, Verdict};
+
+fn published(w: &mut World, empty: bool, unresolved: &[&str]) {
+    let head = w.fresh();
+    let unresolved = unresolved.iter().map(ToString::to_string).collect();
+    w.end(Outcome::Published { head, empty, discarded: vec![], unresolved });
+}
+
+#[test]
+fn a_refused_review_costs_a_round_and_carries_its_findings_word_for_word() {
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    let finding = Finding {
+        id: Some("R1".into()),
+        severity: Severity::P0,
+        file: Some("src/a.rs".into()),
+        line: Some(7),
+        text: "loses data\n  when the disk is full".into(),
+    };
+    w.judge(Verdict::Fail { findings: vec![finding.clone()] });
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 1", 1));
+    assert_eq!(w.task.findings, vec![finding.clone()]);
+    assert_eq!(w.task.findings_from.as_deref(), Some("check_reviewer_verdict"));
+    w.until("run reviewer 1");
+    assert_eq!(w.task.findings, vec![finding], "the reviewer sees what was asked for");
+    w.until("update");
+    w.until("deploy production");
+    assert_eq!(w.task.findings, vec![], "settled");
+}
+
+#[test]
+fn the_fourth_failure_blocks_and_a_person_is_told_once() {
+    let mut w = World::started(Pipeline::full());
+    for round in 0..4 {
+        w.until(&format!("run developer {round}"));
+        w.until("judge check_tests_passed");
+        w.fail(&format!("TC-0{round} failed"));
+    }
+    match &w.task.phase {
+        Phase::Blocked { why: BlockReason::RoundsSpent { from, findings }, .. } => {
+            assert_eq!((from.as_str(), findings), ("check_tests_passed", &vec![must("TC-03 failed")]));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(common::names(&w.jobs), "notify, ticket");
+    assert_eq!(w.task.rounds, 3);
+    assert_eq!(w.told.iter().filter(|t| t.contains("blocked")).count(), 1);
+    w.pass(10_000_000);
+    assert!(w.send(Event::TimerFired).is_err());
+
+    w.ok(Event::RetryAsked { by: common::bob() });
+    assert_eq!(w.doing(), "run developer 0");
+    assert_eq!(w.task.findings, vec![must("TC-03 failed")], "a retry forgets nothing");
+    w.to_the_end();
+}
+
+#[test]
+fn rounds_are_shared_by_all_that_goes_back_to_development() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    w.fail("red");
+    w.until("judge check_reviewer_verdict");
+    w.fail("ugly");
+    w.until("update");
+    w.end(Outcome::Conflict { onto: common::sha(2), files: vec!["a.rs".into()] });
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 3", 3));
+    w.until("judge check_ci_green exact");
+    w.fail("red again");
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
+}
+
+#[test]
+fn a_missing_artefact_costs_the_role_and_never_the_developer() {
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    w.judge(Verdict::Unreadable { findings: vec![must("12-review.md is missing")] });
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run reviewer 0", 0));
+    assert_eq!(w.task.findings, vec![must("12-review.md is missing")]);
+    w.until("judge check_reviewer_verdict");
+    w.judge(Verdict::Unreadable { findings: vec![must("12-review.md is broken")] });
+    match &w.task.phase {
+        Phase::Blocked { why: BlockReason::RoleFailed { role, .. }, .. } => assert_eq!(role, "reviewer"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((w.task.rounds, w.told.len()), (0, 1));
+    w.ok(Event::RetryAsked { by: common::bob() });
+    assert_eq!(w.doing(), "run reviewer 0");
+    w.to_the_end();
+}
+
+#[test]
+fn analysis_goes_back_to_itself_on_a_counter_of_its_own() {
+    let mut w = World::started(Pipeline::full());
+    for n in 1..=3 {
+        w.until("judge check_analysis_complete");
+        w.fail("TC-01 twice");
+        assert_eq!((w.doing().as_str(), w.task.rounds), ("run analyst 0", 0));
+        assert_eq!(w.task.stage_rounds.get(&"analysis".into()), Some(&n));
+    }
+    w.until("judge check_analysis_complete");
+    w.fail("TC-01 twice");
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
+}
+
+#[test]
+fn a_red_ci_does_not_make_the_next_brief_forget_the_review() {
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    w.fail("the lock is leaked");
+    w.until("judge check_ci_green");
+    w.fail("test_lock failed");
+    assert_eq!(w.task.findings, vec![must("test_lock failed"), must("the lock is leaked")]);
+    assert_eq!(w.task.findings_from.as_deref(), Some("check_ci_green, check_reviewer_verdict"));
+    w.until("judge check_ci_green");
+    w.fail("test_other failed");
+    assert_eq!(w.task.findings, vec![must("test_other failed"), must("the lock is leaked")], "the old red is replaced");
+    w.until("run reviewer 3");
+    assert_eq!(w.task.findings, vec![must("the lock is leaked")], "CI is green, the review has not looked again");
+}
+
+#[test]
+fn an_unreadable_review_does_not_forget_the_first_one_and_neither_does_an_empty_repair() {
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    w.fail("the lock is leaked");
+    w.until("publish developer");
+    published(&mut w, true, &[]);
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 1", 1));
+    assert!(w.task.findings.contains(&must("the lock is leaked")) && w.task.findings.len() == 2);
+    w.until("judge check_reviewer_verdict");
+    w.judge(Verdict::Unreadable { findings: vec![must("12-review.md is missing")] });
+    assert_eq!(w.task.findings, vec![must("12-review.md is missing"), must("the lock is leaked")]);
+}
+
+#[test]
+fn a_red_gate_without_a_word_still_gives_the_next_brief_something() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    w.judge(Verdict::Fail { findings: vec![] });
+    assert_eq!(w.task.findings.len(), 1);
+    assert!(w.task.findings[0].text.contains("check_ci_green"));
+}
+
+#[test]
+fn waiting_and_not_knowing_never_cost_anything() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    for _ in 0..20 {
+        w.judge(report("`build`", None));
+        w.wake();
+        w.cannot_tell("the forge is down");
+        w.wake();
+    }
+    assert_eq!((w.task.rounds, w.task.role_attempts, w.task.findings.len()), (0, 0, 0));
+    w.to_the_end();
+}
+
+#[test]
+fn a_hold_is_told_once_and_looked_at_again() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    let since = w.now;
+    for _ in 0..100 {
+        w.cannot_tell("the forge is down");
+        assert!(
+            matches!(&w.task.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, since: s, .. } if *s == since)
+        );
+        while w.task.job().is_none() {
+            w.wake();
+        }
+        assert!(matches!(&w.job.as_ref().unwrap().effect, Effect::Judge { since: s, .. } if *s == since));
+    }
+    assert_eq!(w.told.len(), 1, "{:?}", w.told);
+    assert_eq!(w.story.iter().filter(|s| s.contains("the forge is down")).count(), 1);
+    w.to_the_end();
+    assert_eq!(w.told.len(), 1);
+}
+
+#[test]
+fn a_webhook_only_shortens_the_wait() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    w.judge(report("`build`", None));
+    assert!(w.task.wake_at().is_some(), "a report nobody delivers is looked for");
+    w.ok(Event::Nudged { what: "CI reported".into() });
+    assert_eq!(w.doing(), "judge check_ci_green");
+    assert!(w.send(Event::Nudged { what: "CI reported".into() }).is_err(), "the second delivery says nothing new");
+}
+
+#[test]
+fn a_question_waits_for_an_answer_and_goes_back_to_who_asked() {
+    let mut w = World::at(Pipeline::lite(), "run developer 0");
+    w.end(Outcome::AgentFinished { question: Some("which colour?".into()) });
+    w.step();
+    assert!(
+        matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Answer { role, .. }, .. } if role.as_str() == "developer")
+    );
+    assert_eq!(w.told.len(), 1);
+    assert!(w.send(Event::Answered { by: common::mallory(), text: "pink".into() }).is_err());
+    w.ok(Event::Answered { by: common::bob(), text: "blue".into() });
+    assert_eq!(w.doing(), "run developer 0");
+    assert_eq!((w.task.answers.len(), w.task.answers[0].answer.as_str()), (1, "blue"));
+    assert!(w.send(Event::Answered { by: common::bob(), text: "red".into() }).is_err());
+    w.to_the_end();
+}
+
+#[test]
+fn late_duplicate_and_foreign_words_change_nothing() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    let job = w.task.job().unwrap();
+    let verdict = w.good();
+    w.end(verdict.clone());
+    let before = w.task.clone();
+    for event in [
+        Event::JobEnded { job, outcome: verdict },
+        Event::JobEnded { job: 999, outcome: Outcome::Sent },
+        Event::JobEnded { job: 1, outcome: common::failed("late") },
+    ] {
+        assert!(!w.send(event).unwrap_err().is_empty());
+        assert_eq!(w.task, before);
+    }
+}
+
+#[test]
+fn a_job_that_ends_with_nonsense_is_shown_to_a_person_instead_of_waiting_for_ever() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    w.end(Outcome::Sent);
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }));
+    w.ok(Event::RetryAsked { by: common::bob() });
+    w.to_the_end();
+}
+
+#[test]
+fn an_edited_ticket_is_a_note_for_everybody_and_only_the_latest_text_counts() {
+    let mut w = World::at(Pipeline::lite(), "run developer 0");
+    let edit = |title: &str| Event::TicketEdited { title: title.into(), body: "b".into() };
+    w.ok(edit("B"));
+    w.ok(edit("C"));
+    assert!(w.send(edit("C")).is_err());
+    w.ok(edit("B"));
+    assert_eq!(w.task.notes.len(), 1);
+    assert!(w.task.notes[0].contains("\nB\n"));
+    w.until("judge check_ci_green");
+    w.fail("red");
+    w.until("run reviewer 1");
+    assert_eq!(w.task.notes.len(), 1, "the reviewer's brief says so too");
+    w.ok(Event::TicketEdited { title: w.task.title.clone(), body: w.task.body.clone() });
+    assert_eq!(w.task.notes.len(), 0, "edited back");
+
+    let mut idle = World::new(Pipeline::lite());
+    idle.ok(edit("Another thing"));
+    assert_eq!(
+        (idle.task.title.as_str(), idle.task.branch.as_str()),
+        ("Another thing", "feature/DEMO-1-another-thing")
+    );
+}

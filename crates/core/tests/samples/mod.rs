@@ -1,0 +1,267 @@
+//! One value of every variant of everything that is stored. The matches are exhaustive on purpose: a new variant does
+//! not compile until it has a sample.
+#![allow(dead_code, unreachable_pub)]
+
+use crate::common::{World, anna, bob, fault, must, sha, tree};
+use orch_core::effect::{Effect, NotMerged, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::{Environment, GateId, Time};
+use orch_core::pipeline::{Cursor, Pipeline};
+use orch_core::task::{ApprovalKind, BlockReason, DoneOutcome, MergeIntent, Phase, Task, WaitReason};
+use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
+
+const T: Time = Time(1_700_000_000_000);
+
+/// Every index below `n` must be visited.
+fn complete<T>(values: Vec<T>, n: usize, index: fn(&T) -> usize) -> Vec<T> {
+    for i in 0..n {
+        assert!(values.iter().any(|v| index(v) == i), "variant {i} has no sample");
+    }
+    values
+}
+
+fn finding() -> Finding {
+    Finding {
+        id: Some("R1".into()),
+        severity: Severity::P0,
+        file: Some("a.rs".into()),
+        line: Some(7),
+        text: "wrong".into(),
+    }
+}
+
+fn intent() -> MergeIntent {
+    MergeIntent { head: sha(3), base: sha(1), tree: tree(3), lease_epoch: 4 }
+}
+
+pub fn events() -> Vec<Event> {
+    let values = vec![
+        Event::Started { by: bob() },
+        Event::JobEnded { job: 3, outcome: Outcome::Sent },
+        Event::TimerFired,
+        Event::Nudged { what: "CI reported".into() },
+        Event::LeaseFreed,
+        Event::Approved { by: anna(), gate: Some(GateId::AnalysisApproved), subject: Some("digest".into()) },
+        Event::Approved { by: anna(), gate: None, subject: None },
+        Event::Rejected { by: anna(), comment: "no".into() },
+        Event::Answered { by: bob(), text: "blue".into() },
+        Event::CancelAsked { by: bob() },
+        Event::RetryAsked { by: bob() },
+        Event::TicketEdited { title: "t".into(), body: "b".into() },
+    ];
+    complete(values, 11, |v| match v {
+        Event::Started { .. } => 0,
+        Event::JobEnded { .. } => 1,
+        Event::TimerFired => 2,
+        Event::Nudged { .. } => 3,
+        Event::LeaseFreed => 4,
+        Event::Approved { .. } => 5,
+        Event::Rejected { .. } => 6,
+        Event::Answered { .. } => 7,
+        Event::CancelAsked { .. } => 8,
+        Event::RetryAsked { .. } => 9,
+        Event::TicketEdited { .. } => 10,
+    })
+}
+
+pub fn effects() -> Vec<Effect> {
+    let judge = |gate, exact, run| Effect::Judge { gate, stage: "review".into(), head: sha(2), exact, run, since: T };
+    let mut values = vec![
+        Effect::OpenBranch,
+        Effect::RunAgent { role: "developer".into(), stage: "development".into(), round: 1 },
+        Effect::Publish { role: "developer".into(), stage: "development".into(), run: 3 },
+        Effect::EnsurePullRequest,
+        Effect::Deploy { environment: Environment::Staging, revision: sha(2), stage: "deploy-staging".into() },
+        Effect::Rollback { environment: Environment::Production, failed: sha(3) },
+        Effect::Update { head: sha(2), lease_epoch: 4 },
+        Effect::Merge { pull_request: 5, intent: intent() },
+        Effect::Watch { revision: sha(3), since: T },
+        Effect::EnsureCi { commit: sha(2) },
+        Effect::SyncTicket,
+        Effect::Notify { key: "DEMO-1-7".into(), text: "DEMO-1 is blocked".into() },
+        Effect::CleanUp,
+        judge(GateId::CiGreen, true, None),
+    ];
+    values.extend(GateId::ALL.iter().map(|gate| judge(*gate, false, Some(6))));
+    complete(values, 14, |v| match v {
+        Effect::OpenBranch => 0,
+        Effect::RunAgent { .. } => 1,
+        Effect::Publish { .. } => 2,
+        Effect::EnsurePullRequest => 3,
+        Effect::Judge { .. } => 4,
+        Effect::Deploy { .. } => 5,
+        Effect::Rollback { .. } => 6,
+        Effect::Update { .. } => 7,
+        Effect::Merge { .. } => 8,
+        Effect::Watch { .. } => 9,
+        Effect::EnsureCi { .. } => 10,
+        Effect::SyncTicket => 11,
+        Effect::Notify { .. } => 12,
+        Effect::CleanUp => 13,
+    })
+}
+
+pub fn outcomes() -> Vec<Outcome> {
+    let mut values = vec![
+        Outcome::Opened { head: sha(2), base: sha(1) },
+        Outcome::AgentFinished { question: None },
+        Outcome::AgentFinished { question: Some("which colour?".into()) },
+        Outcome::Published {
+            head: sha(2),
+            empty: false,
+            discarded: vec!["ci.yml".into()],
+            unresolved: vec!["a.rs".into()],
+        },
+        Outcome::BranchMoved { now: Some(sha(9)) },
+        Outcome::BranchMoved { now: None },
+        Outcome::PullRequestOpen { number: 5 },
+        Outcome::Judged { head: sha(2), verdict: Verdict::Pass },
+        Outcome::Deployed { skipped: None },
+        Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
+        Outcome::RolledBack { ok: true, text: "back on v1".into() },
+        Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3) },
+        Outcome::Conflict { onto: sha(1), files: vec!["a.rs".into()] },
+        Outcome::LeaseLost,
+        Outcome::Merged { commit: sha(3), tree: tree(3) },
+        Outcome::NotMerged { why: NotMerged::HeadMoved },
+        Outcome::NotMerged { why: NotMerged::BaseMoved },
+        Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } },
+        Outcome::Sent,
+        Outcome::Cancelled,
+    ];
+    values.extend(done_outcomes().map(|outcome| Outcome::Watched { outcome }));
+    values.extend(fault_kinds().map(|kind| Outcome::Failed { fault: fault(kind, "asking the forge: 503") }));
+    complete(values, 17, |v| match v {
+        Outcome::Opened { .. } => 0,
+        Outcome::AgentFinished { .. } => 1,
+        Outcome::Published { .. } => 2,
+        Outcome::BranchMoved { .. } => 3,
+        Outcome::PullRequestOpen { .. } => 4,
+        Outcome::Judged { .. } => 5,
+        Outcome::Deployed { .. } => 6,
+        Outcome::RolledBack { .. } => 7,
+        Outcome::Updated { .. } => 8,
+        Outcome::Conflict { .. } => 9,
+        Outcome::LeaseLost => 10,
+        Outcome::Merged { .. } => 11,
+        Outcome::NotMerged { .. } => 12,
+        Outcome::Watched { .. } => 13,
+        Outcome::Sent => 14,
+        Outcome::Failed { .. } => 15,
+        Outcome::Cancelled => 16,
+    })
+}
+
+fn done_outcomes() -> impl Iterator<Item = DoneOutcome> {
+    use DoneOutcome::{Degraded, Healthy, Inconclusive, NotWatched, RolledBack};
+    [Healthy, Degraded, RolledBack, Inconclusive, NotWatched].into_iter()
+}
+
+pub fn fault_kinds() -> impl Iterator<Item = FaultKind> {
+    use FaultKind::{Bug, Denied, Gone, Permanent, Transient};
+    [Transient, Denied, Gone, Permanent, Bug].into_iter()
+}
+
+pub fn verdicts() -> Vec<Verdict> {
+    let values = vec![
+        Verdict::Pass,
+        Verdict::Wait { why: WaitFor::Report { what: "`build`".into() }, until: Some(T), recheck: None },
+        Verdict::Wait { why: WaitFor::Approval { subject: "digest".into() }, until: None, recheck: Some(T) },
+        Verdict::Fail { findings: vec![finding(), must("no place")] },
+        Verdict::Unreadable { findings: vec![must("12-review.md is missing")] },
+        Verdict::Inconclusive { fault: fault(FaultKind::Transient, "the forge is down") },
+        Verdict::Skipped { why: "switched off".into() },
+    ];
+    complete(values, 6, |v| match v {
+        Verdict::Pass => 0,
+        Verdict::Wait { .. } => 1,
+        Verdict::Fail { .. } => 2,
+        Verdict::Unreadable { .. } => 3,
+        Verdict::Inconclusive { .. } => 4,
+        Verdict::Skipped { .. } => 5,
+    })
+}
+
+pub fn wait_reasons() -> Vec<WaitReason> {
+    let mut values = vec![
+        WaitReason::Report { what: "`build`".into() },
+        WaitReason::Approval { what: ApprovalKind::Analysis, subject: "digest".into() },
+        WaitReason::Approval { what: ApprovalKind::Production, subject: sha(3).to_string() },
+        WaitReason::Answer { role: "developer".into(), question: "which colour?".into() },
+        WaitReason::Lease { holder: Some("DEMO-2".into()) },
+        WaitReason::Lease { holder: None },
+    ];
+    values.extend(fault_kinds().map(|kind| WaitReason::CannotTell { fault: fault(kind, "asking the forge: 503") }));
+    complete(values, 5, |v| match v {
+        WaitReason::Report { .. } => 0,
+        WaitReason::CannotTell { .. } => 1,
+        WaitReason::Approval { .. } => 2,
+        WaitReason::Answer { .. } => 3,
+        WaitReason::Lease { .. } => 4,
+    })
+}
+
+pub fn block_reasons() -> Vec<BlockReason> {
+    let values = vec![
+        BlockReason::RoundsSpent { from: "check_ci_green".into(), findings: vec![finding()] },
+        BlockReason::RoleFailed { role: "reviewer".into(), findings: vec![must("12-review.md is missing")] },
+        BlockReason::JobFailed { what: "open the branch".into(), fault: fault(FaultKind::Denied, "401") },
+        BlockReason::MergeRefused { why: "protected".into() },
+        BlockReason::WrongTree { tested: tree(3), landed: tree(4) },
+        BlockReason::BranchMoved { now: Some(sha(9)) },
+        BlockReason::BranchMoved { now: None },
+        BlockReason::Rejected { by: anna(), comment: "not on a Friday".into() },
+        BlockReason::Rejected { by: anna(), comment: String::new() },
+        BlockReason::RollbackFailed { why: "no previous revision".into() },
+    ];
+    complete(values, 8, |v| match v {
+        BlockReason::RoundsSpent { .. } => 0,
+        BlockReason::RoleFailed { .. } => 1,
+        BlockReason::JobFailed { .. } => 2,
+        BlockReason::MergeRefused { .. } => 3,
+        BlockReason::WrongTree { .. } => 4,
+        BlockReason::BranchMoved { .. } => 5,
+        BlockReason::Rejected { .. } => 6,
+        BlockReason::RollbackFailed { .. } => 7,
+    })
+}
+
+pub fn phases() -> Vec<Phase> {
+    let retry = Cursor { stage: 1, step: 0 };
+    let mut values = vec![
+        Phase::Idle,
+        Phase::Working { job: 3, since: T },
+        Phase::Stopping { job: 3, by: bob(), since: T },
+        Phase::Cancelled { by: bob(), since: T },
+    ];
+    values.extend(done_outcomes().map(|outcome| Phase::Done { outcome, since: T }));
+    values.extend(wait_reasons().into_iter().map(|why| Phase::Waiting {
+        why,
+        since: T,
+        until: Some(T),
+        recheck: None,
+    }));
+    values.extend(block_reasons().into_iter().map(|why| Phase::Blocked { why, since: T, retry }));
+    complete(values, 7, |v| match v {
+        Phase::Idle => 0,
+        Phase::Working { .. } => 1,
+        Phase::Waiting { .. } => 2,
+        Phase::Stopping { .. } => 3,
+        Phase::Blocked { .. } => 4,
+        Phase::Cancelled { .. } => 5,
+        Phase::Done { .. } => 6,
+    })
+}
+
+/// A new task, one in the middle of preparing a merge for the second time, and one that is done.
+pub fn tasks() -> Vec<Task> {
+    let fresh = World::new(Pipeline::full()).task;
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    w.judge(Verdict::Fail { findings: vec![finding()] });
+    w.ok(Event::TicketEdited { title: "t".into(), body: "b".into() });
+    w.until("judge check_security_gate exact");
+    w.cannot_tell("the scanner is gone");
+    let mut done = World::started(Pipeline::lite());
+    done.to_the_end();
+    vec![fresh, w.task, done.task]
+}

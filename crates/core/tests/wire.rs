@@ -1,0 +1,68 @@
+//! The stored form of everything that is stored. It only ever grows: what an older version wrote must be read by a newer
+//! one. If one of these fails after a change, the change needs a migration or another name, not a new snapshot.
+
+mod common;
+mod samples;
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::task::{BlockReason, Phase, Task, WaitReason};
+use orch_core::verdict::Verdict;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+fn pinned<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, expected: &str, values: &[T]) {
+    let text = serde_json::to_string_pretty(values).unwrap();
+    assert_eq!(text.trim(), expected.trim(), "the wire form pinned in tests/wire/{file} has changed");
+    let read: Vec<T> = serde_json::from_str(expected).unwrap();
+    assert_eq!(read, values);
+    // What a newer version adds does not stop an older one.
+    let mut newer: Vec<serde_json::Value> = serde_json::from_str(expected).unwrap();
+    for value in &mut newer {
+        value.as_object_mut().unwrap().insert("added_later".into(), serde_json::json!({"x": 1}));
+    }
+    let read: Vec<T> = serde_json::from_value(newer.into()).unwrap();
+    assert_eq!(read, values);
+}
+
+macro_rules! pins {
+    ($($test:ident: $ty:ty = $samples:path, $file:literal;)*) => {$(
+        #[test]
+        fn $test() { pinned::<$ty>($file, include_str!(concat!("wire/", $file)), &$samples()); }
+    )*};
+}
+
+pins! {
+    every_event: Event = samples::events, "event.json";
+    every_effect: Effect = samples::effects, "effect.json";
+    every_outcome: Outcome = samples::outcomes, "outcome.json";
+    every_phase: Phase = samples::phases, "phase.json";
+    every_wait_reason: WaitReason = samples::wait_reasons, "wait_reason.json";
+    every_block_reason: BlockReason = samples::block_reasons, "block_reason.json";
+    every_verdict: Verdict = samples::verdicts, "verdict.json";
+    whole_tasks: Task = samples::tasks, "task.json";
+}
+
+/// Fields that came later may be missing in what an earlier version stored.
+#[test]
+fn a_task_stored_before_a_field_was_added_is_read() {
+    for task in samples::tasks() {
+        let mut older = serde_json::to_value(&task).unwrap();
+        let fields = older.as_object_mut().unwrap();
+        for later in ["raised", "unsure", "rolling_back"] {
+            assert!(fields.remove(later).is_some(), "{later}");
+        }
+        if let Some(hold) = fields.get_mut("hold").and_then(|h| h.as_object_mut()) {
+            hold.remove("asked");
+        }
+        let read: Task = serde_json::from_value(older).unwrap();
+        assert_eq!((read.at, &read.phase, &read.findings), (task.at, &task.phase, &task.findings));
+    }
+}
+
+#[test]
+fn an_unknown_variant_is_an_error_and_never_something_else() {
+    assert!(serde_json::from_str::<Event>(r#"{"event":"exploded"}"#).is_err());
+    assert!(serde_json::from_str::<Effect>(r#"{"effect":"explode"}"#).is_err());
+    assert!(serde_json::from_str::<Verdict>(r#"{"verdict":"passed"}"#).is_err());
+}

@@ -1,0 +1,141 @@
+//! Agent programs: how a role's brief becomes a command, and what its exit, its output and its result file mean.
+
+use crate::fault::Fault;
+use crate::supervisor::{ExitRecord, RunSpec};
+use orch_core::ids::{ProjectKey, Role, StageId, Time, WorkItem};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Everything an agent program needs to start a run.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// Task.
+    pub work_item: WorkItem,
+    /// Project.
+    pub project: ProjectKey,
+    /// Role to play.
+    pub role: Role,
+    /// Stage it is played in.
+    pub stage: StageId,
+    /// How many-eth attempt of this job, from 1.
+    pub attempt: u32,
+    /// Developer repairs so far: 0..=3.
+    pub round: u32,
+    /// Unique name of this run: `<task>-<seq>-<attempt>`.
+    pub run_id: String,
+    /// Branch checked out in the worktree.
+    pub branch: String,
+    /// Commit of the default branch the task started from or was last brought to.
+    pub base: String,
+    /// Directory of the task's artefacts, relative to the worktree.
+    pub artefact_dir: String,
+    /// Where the agent works.
+    pub worktree: PathBuf,
+    /// Run directory, outside the worktree: prompt, result, logs.
+    pub run_dir: PathBuf,
+    /// The full brief.
+    pub prompt_file: PathBuf,
+    /// Where a result may be written.
+    pub result_file: PathBuf,
+}
+
+impl Brief {
+    /// The pinned environment of an agent (`ORCH_*`), without `PATH`, `HOME` and the like.
+    pub fn env(&self) -> BTreeMap<String, String> {
+        [
+            ("ORCH_WORK_ITEM", self.work_item.to_string()),
+            ("ORCH_PROJECT", self.project.to_string()),
+            ("ORCH_ROLE", self.role.to_string()),
+            ("ORCH_STAGE", self.stage.to_string()),
+            ("ORCH_ATTEMPT", self.attempt.to_string()),
+            ("ORCH_ROUND", self.round.to_string()),
+            ("ORCH_RUN_ID", self.run_id.clone()),
+            ("ORCH_BRANCH", self.branch.clone()),
+            ("ORCH_BASE", self.base.clone()),
+            ("ORCH_ARTEFACT_DIR", self.artefact_dir.clone()),
+            ("ORCH_PROMPT_FILE", self.prompt_file.display().to_string()),
+            ("ORCH_RESULT_FILE", self.result_file.display().to_string()),
+        ]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect()
+    }
+}
+
+/// Tokens and money of a run. The CLI's own figure is an estimate; see the program's documentation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// US dollars.
+    pub cost_usd: f64,
+    /// Input tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Turns, if known.
+    pub turns: u64,
+}
+
+/// What a finished run was worth, before any gate looks at its work.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentEnd {
+    /// The turn is over; the gates decide.
+    Finished,
+    /// It failed: this attempt is spent.
+    Failed {
+        /// Why, for people.
+        why: String,
+    },
+    /// The world failed it: no attempt is spent.
+    Transient {
+        /// Why.
+        why: String,
+        /// Not before, if somebody said so (a usage limit's reset).
+        not_before: Option<Time>,
+    },
+    /// It cannot work until a person does something (credentials, billing, a missing program).
+    Denied {
+        /// What.
+        why: String,
+    },
+}
+
+/// Report on a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentReport {
+    /// What it was worth.
+    pub end: AgentEnd,
+    /// The agent's own words, one line to a paragraph.
+    pub summary: Option<String>,
+    /// A question for a person: the task waits for the answer.
+    pub question: Option<String>,
+    /// What it cost.
+    pub usage: Usage,
+    /// Model, if known.
+    pub model: Option<String>,
+    /// Session to resume, if known.
+    pub session: Option<String>,
+}
+
+/// A kind of agent program.
+pub trait AgentProgram: Send + Sync + 'static {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+    /// Writes what the program needs into `brief.run_dir` and says how to start it.
+    fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault>;
+    /// Reads what a finished run left. Must accept anything: nothing an agent writes is trusted or fatal.
+    fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport;
+}
+
+/// Names of an agent's files in its run directory, beside those of the supervisor.
+pub mod files {
+    /// The full brief (`Brief::prompt_file`).
+    pub const PROMPT: &str = "prompt.md";
+    /// What the agent reports (`Brief::result_file`).
+    pub const RESULT: &str = "result.json";
+    /// The agent's private home directory.
+    pub const HOME: &str = "home";
+    /// The agent's private temporary directory.
+    pub const TMP: &str = "tmp";
+}

@@ -1,0 +1,54 @@
+//! `Fault`: what every port reports when it cannot do or cannot tell. Classified once, by the adapter that knows the
+//! vendor; retry and `Inconclusive` look at nothing else.
+
+use orch_core::verdict::{FaultKind, FaultNote};
+use std::fmt;
+use std::time::Duration;
+
+/// An infrastructure fault with its context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind: decides whether to try again.
+    pub kind: FaultKind,
+    /// The other side's own wish when to come back, if it named one.
+    pub retry_after: Option<Duration>,
+    /// What was being done and what went wrong; lower-case, no secrets.
+    pub text: String,
+}
+
+impl Fault {
+    /// Will pass by itself.
+    pub fn transient(text: impl Into<String>) -> Self { Self::new(FaultKind::Transient, text) }
+    /// Credentials or permissions are missing.
+    pub fn denied(text: impl Into<String>) -> Self { Self::new(FaultKind::Denied, text) }
+    /// What was asked about is not there.
+    pub fn gone(text: impl Into<String>) -> Self { Self::new(FaultKind::Gone, text) }
+    /// Asking again will not help.
+    pub fn permanent(text: impl Into<String>) -> Self { Self::new(FaultKind::Permanent, text) }
+    /// Our own mistake.
+    pub fn bug(text: impl Into<String>) -> Self { Self::new(FaultKind::Bug, text) }
+    /// A fault of a kind.
+    pub fn new(kind: FaultKind, text: impl Into<String>) -> Self { Self { kind, retry_after: None, text: text.into() } }
+    /// Puts what was being done in front: `fetch main: connection refused`.
+    #[must_use]
+    pub fn context(mut self, what: impl fmt::Display) -> Self {
+        self.text = format!("{what}: {}", self.text);
+        self
+    }
+    /// Sets when the other side wants us back.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+    /// Is trying again worth it?
+    pub fn is_transient(&self) -> bool { self.kind == FaultKind::Transient }
+    /// The form that is stored.
+    pub fn note(&self) -> FaultNote { FaultNote { kind: self.kind, text: self.text.clone() } }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.text) }
+}
+
+impl std::error::Error for Fault {}

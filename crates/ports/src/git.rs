@@ -1,0 +1,193 @@
+//! The orchestrator's own view of a repository: a private bare repository per project that no agent can reach, and
+//! working directories that agents may ruin as they like. Everything that is judged, committed or pushed is resolved in
+//! the private repository, from a fresh fetch; an agent's own `.git` is never read.
+
+use crate::fault::Fault;
+use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
+use std::path::{Path, PathBuf};
+
+/// A commit's author, attributed to the role that did the work: `orch developer <developer@orch.invalid>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub email: String,
+}
+
+impl Author {
+    /// The author for what a role wrote.
+    pub fn role(role: &str) -> Self { Self { name: format!("orch {role}"), email: format!("{role}@orch.invalid") } }
+    /// The author for what orch wrote itself.
+    pub fn orch() -> Self { Self { name: "orch".into(), email: "orch@orch.invalid".into() } }
+}
+
+/// What an agent's working directory must hold before a run.
+#[derive(Clone, Debug)]
+pub struct PrepareWorktree<'a> {
+    /// Project.
+    pub project: &'a ProjectKey,
+    /// Task; the directory is its own and never overlaps another's.
+    pub work_item: &'a WorkItem,
+    /// Branch name the agent sees checked out.
+    pub branch: &'a str,
+    /// Commit it starts from.
+    pub commit: &'a Sha,
+    /// Tip of the default branch, there for the agent as branch `orch-base`.
+    pub base: &'a Sha,
+    /// Files of `commit` merged with `base`, conflict markers included, instead of `commit` alone.
+    pub with_conflicts: bool,
+    /// Paths removed before the run: verdicts of earlier rounds.
+    pub remove: &'a [String],
+    /// What is there and not committed is kept under `refs/orch/attic/<this>` of the private repository first.
+    pub attic: &'a str,
+}
+
+/// What is taken from an agent's working directory after a run.
+#[derive(Clone, Debug)]
+pub struct Snapshot<'a> {
+    /// Project.
+    pub project: &'a ProjectKey,
+    /// Task.
+    pub work_item: &'a WorkItem,
+    /// First parent and source of everything that is not taken.
+    pub parent: &'a Sha,
+    /// Second parent: main, when the agent resolved a conflict with it.
+    pub merged: Option<&'a Sha>,
+    /// The task's artefact directory, without a trailing slash.
+    pub artefact_dir: &'a str,
+    /// Take changes outside the artefact directory? Only the developer's are.
+    pub take_code: bool,
+    /// Artefacts below `artefact_dir` (names as in `orch_core::artefact`) whose changes are taken; the others are
+    /// restored from `parent`. Files in that directory that are no known artefacts count as code.
+    pub take_artefacts: &'a [&'a str],
+    /// Commit message.
+    pub message: &'a str,
+    /// Author.
+    pub author: &'a Author,
+    /// Author and committer time: the same run always makes the same commit.
+    pub at: Time,
+}
+
+/// A snapshot's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshotted {
+    /// The commit; `parent` itself if nothing that is taken changed and nothing was merged.
+    pub commit: Sha,
+    /// Does the commit differ from `parent`?
+    pub changed: bool,
+    /// Did anything but known artefacts change?
+    pub code_changed: bool,
+    /// Changes that were not taken, by path, for the record.
+    pub discarded: Vec<String>,
+    /// Files that still hold conflict markers although a conflict was to be resolved.
+    pub unresolved: Vec<String>,
+}
+
+/// A file orch writes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileWrite {
+    /// Path in the repository.
+    pub path: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+/// Bringing a branch to the tip of main.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// It contains the tip already.
+    UpToDate,
+    /// It does now: rebased, or main merged in if the branch has merge commits.
+    Moved {
+        /// The new head.
+        head: Sha,
+    },
+    /// These files conflict.
+    Conflict {
+        /// By path.
+        files: Vec<String>,
+    },
+}
+
+/// Answer to a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushAnswer {
+    /// The branch is at the commit.
+    Done,
+    /// The branch is not where we left it: somebody else pushed.
+    Rejected {
+        /// Where it is now.
+        now: Option<Sha>,
+    },
+}
+
+/// How a file changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Path.
+    pub path: String,
+    /// `A`, `M`, `D` or `T`.
+    pub how: char,
+}
+
+/// Git, as orch uses it.
+#[async_trait::async_trait]
+pub trait Git: Send + Sync + 'static {
+    /// Brings the private repository up to date with the forge (branches as `refs/forge/<branch>`), creating it first
+    /// if need be.
+    async fn fetch(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault>;
+    /// Tip of a forge branch as of the last fetch.
+    async fn forge_branch(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault>;
+    /// The full commit id of any revision expression, `None` if there is none.
+    async fn resolve(&self, project: &ProjectKey, rev: &str) -> Result<Option<Sha>, Fault>;
+    /// Tree of a commit: names exactly what was tested.
+    async fn tree(&self, project: &ProjectKey, commit: &Sha) -> Result<Digest, Fault>;
+    /// Tree of a commit without the known artefacts below `artefact_dir` (regular files only).
+    async fn code_digest(&self, project: &ProjectKey, commit: &Sha, artefact_dir: &str) -> Result<Digest, Fault>;
+    /// What the branch changes against its merge base, artefacts aside: survives a conflict-free rebase.
+    async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str) -> Result<Digest, Fault>;
+    /// Is `old` an ancestor of (or the same as) `new`?
+    async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;
+    /// A file at a commit, `None` if it is not there or no regular file.
+    async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
+    /// Regular files below a directory at a commit, full paths.
+    async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
+    /// Files that differ between two commits.
+    async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
+    /// A fresh working directory for an agent: a clone of its own, with no remote. Returns its path.
+    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;
+    /// Takes what an agent left, as one commit in the private repository. Runs nothing the working directory names:
+    /// no hooks, no filters, no drivers.
+    async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault>;
+    /// One commit on top of `parent` with files of orch's own; `parent` itself if they are there already.
+    async fn commit_files(
+        &self,
+        project: &ProjectKey,
+        parent: &Sha,
+        files: &[FileWrite],
+        message: &str,
+        at: Time,
+    ) -> Result<Sha, Fault>;
+    /// Brings `head` to the tip `onto`, inside the private repository.
+    async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;
+    /// Would `head` merge into `onto`? The files that conflict, empty if none.
+    async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
+    /// Pushes a task branch with `--force-with-lease=<branch>:<expect>`. `protected` is the default branch: naming it as
+    /// `branch` is a bug and refused here, whatever the forge would say. The branch being at `commit` already is `Done`.
+    async fn push(
+        &self,
+        project: &ProjectKey,
+        remote: &str,
+        branch: &str,
+        protected: &str,
+        commit: &Sha,
+        expect: Option<&Sha>,
+    ) -> Result<PushAnswer, Fault>;
+    /// A clean checkout of a commit at `dir` (replaced if there), with a `.git` of its own and no remote.
+    async fn checkout(&self, project: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault>;
+    /// Where a task's working directory is or would be.
+    fn worktree_path(&self, project: &ProjectKey, work_item: &WorkItem) -> PathBuf;
+    /// Removes a task's working directory; gone already is success.
+    async fn remove_worktree(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault>;
+}

@@ -1,0 +1,15 @@
+//! Traits to the outside world and the one fault type every implementation reports. No implementation lives here, and
+//! no vendor's word may appear: `local_forge` and Gitea, `local_tracker` and Plane must both fit.
+
+pub mod agent;
+pub mod clock;
+pub mod contract;
+pub mod fault;
+pub mod forge;
+pub mod git;
+pub mod notifier;
+pub mod probe;
+pub mod supervisor;
+pub mod tracker;
+
+pub use fault::Fault;

@@ -1,0 +1,101 @@
+//! Where tickets live. Shaped for Plane: no delivery of a change is ever trusted to arrive, so everything can be polled;
+//! comments carry a key of ours, so that a comment is never written twice.
+
+use crate::fault::Fault;
+use orch_core::ids::{Actor, ProjectKey, Time};
+use serde::{Deserialize, Serialize};
+
+/// The states orch knows, mapped to a tracker's own by `[project.states]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum TicketState {
+    Backlog,
+    Todo,
+    InProgress,
+    NeedsInput,
+    AwaitingApproval,
+    Approved,
+    Blocked,
+    Done,
+    Cancelled,
+}
+
+impl TicketState {
+    /// Every state.
+    pub const ALL: &'static [Self] = &[
+        Self::Backlog,
+        Self::Todo,
+        Self::InProgress,
+        Self::NeedsInput,
+        Self::AwaitingApproval,
+        Self::Approved,
+        Self::Blocked,
+        Self::Done,
+        Self::Cancelled,
+    ];
+    /// Its name: `InProgress`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Backlog => "Backlog",
+            Self::Todo => "Todo",
+            Self::InProgress => "InProgress",
+            Self::NeedsInput => "NeedsInput",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Approved => "Approved",
+            Self::Blocked => "Blocked",
+            Self::Done => "Done",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> { Self::ALL.iter().copied().find(|s| s.as_str() == text) }
+}
+
+/// A ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Project it belongs to.
+    pub project: ProjectKey,
+    /// Number in the project: the 7 of `DEMO-7`.
+    pub number: u64,
+    /// One line, any script.
+    pub title: String,
+    /// Text; untrusted.
+    pub body: String,
+    /// State.
+    pub state: TicketState,
+    /// Who set the state last.
+    pub state_by: Actor,
+    /// When anything of it changed last.
+    pub updated_at: Time,
+}
+
+/// A comment on a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Our key, if orch wrote it.
+    pub key: Option<String>,
+    /// Who wrote it.
+    pub by: Actor,
+    /// Markdown.
+    pub body: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A tracker.
+#[async_trait::async_trait]
+pub trait Tracker: Send + Sync + 'static {
+    /// Makes a ticket; the same `key` makes it once and returns the same ticket afterwards.
+    async fn create(&self, project: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str) -> Result<Ticket, Fault>;
+    /// Reads a ticket; a missing one is `Fault::gone`.
+    async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
+    /// Tickets changed at or after a time, oldest change first. Seeing one twice is normal, missing one is not.
+    async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault>;
+    /// Sees to it that the ticket is in this state. Already there is success and leaves `updated_at` alone.
+    async fn set_state(&self, project: &ProjectKey, number: u64, state: TicketState, by: &Actor) -> Result<(), Fault>;
+    /// Writes the comment with this key, or replaces its text if it is there with another one.
+    async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
+    /// Comments of a ticket, oldest first.
+    async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault>;
+}
