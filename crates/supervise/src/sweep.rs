@@ -1,0 +1,131 @@
+//! Kills what a dead supervisor left behind. Decides which processes belong to a run when nobody is left to ask: by
+//! evidence only (marker, identity, descent, a session that cannot be anybody else's), never by a pid alone.
+//!
+//! Limit: a process that cleared its environment, left every session of the run, closed the run's files and lost its
+//! parent before the sweep leaves no evidence. While the supervisor lives there is no such gap (see `tree`).
+
+use crate::files::{self, Pids};
+use crate::proc::{self, Identity, Stat};
+use crate::standing::{Standing, standing};
+use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Environment variable by which strays are found: its value is the canonical path of the run directory.
+pub const MARKER: &str = "ORCH_RUN_MARKER";
+
+/// How long a sweep runs after processes that keep forking.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Between two scans. Nothing found must be seen twice: a process in the middle of an exec has no environment.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Kills every process of a run whose supervisor is gone and says how many there were. Leaves a run alone that is live
+/// or was never started. Blocks for up to two seconds.
+pub fn sweep(run_dir: &Path) -> u32 {
+    let Ok(dir) = run_dir.canonicalize() else { return 0 };
+    match standing(&dir) {
+        Ok(Standing::Lost | Standing::Ended(_)) => sweep_tree(&dir),
+        // A directory that cannot be read (we may be out of descriptors) proves nothing; its supervisor may live.
+        Ok(Standing::Absent | Standing::Waiting | Standing::Live) | Err(_) => 0,
+    }
+}
+
+/// The sweep itself; `dir` is canonical and the caller knows that no living supervisor owns it.
+pub(crate) fn sweep_tree(dir: &Path) -> u32 {
+    let mut evidence = Evidence::of(dir);
+    let mut killed = HashSet::new();
+    let mut quiet = 0;
+    let begun = Instant::now();
+    while quiet < 2 && begun.elapsed() < LIMIT {
+        if quiet > 0 || !killed.is_empty() {
+            std::thread::sleep(PAUSE);
+        }
+        let found = proc::scan().map(|all| evidence.members(&all)).unwrap_or_default();
+        quiet = if found.is_empty() { quiet + 1 } else { 0 };
+        killed.extend(found.into_iter().filter(|id| id.kill()));
+    }
+    killed.len() as u32
+}
+
+/// What is known of a run while it is being swept.
+struct Evidence<'a> {
+    dir: &'a Path,
+    marker: Vec<u8>,
+    /// Only if it was written during this boot.
+    pids: Option<Pids>,
+    /// Members seen in an earlier scan.
+    known: HashSet<Identity>,
+    /// Sessions members were seen in. Kept, because a fork may outlive the last member we saw.
+    sessions: HashSet<i32>,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(dir: &'a Path) -> Self {
+        let mut marker = format!("{MARKER}=").into_bytes();
+        marker.extend_from_slice(dir.as_os_str().as_bytes());
+        let boot = proc::boot_id().ok();
+        let pids = files::read_pids(dir).ok().flatten().filter(|p| Some(&p.boot_id) == boot.as_ref());
+        let known = pids.iter().filter_map(|p| p.child).collect();
+        Self { dir, marker, pids, known, sessions: HashSet::new() }
+    }
+
+    /// Living members of the run among `all`. Never this process, never one it descends from.
+    fn members(&mut self, all: &[Stat]) -> Vec<Identity> {
+        let by_pid: HashMap<i32, &Stat> = all.iter().map(|s| (s.id.pid, s)).collect();
+        let ours = ancestors(&by_pid);
+        let own_session = by_pid.get(&(std::process::id() as i32)).map(|s| s.session);
+        let candidates: Vec<&Stat> = all.iter().filter(|s| s.alive() && !ours.contains(&s.id.pid)).collect();
+        let mut members: HashSet<Identity> = candidates
+            .iter()
+            .filter(|s| {
+                self.known.contains(&s.id) || proc::has_env(s.id.pid, &self.marker) || self.left_behind(s, &by_pid)
+            })
+            .map(|s| s.id)
+            .collect();
+        // Descent and sessions feed each other: until nothing is added.
+        loop {
+            let before = members.len();
+            let pids: HashSet<i32> = members.iter().map(|id| id.pid).collect();
+            if self.pids.as_ref().is_some_and(|p| p.leads_session) {
+                let seen = candidates.iter().filter(|s| members.contains(&s.id) && Some(s.session) != own_session);
+                self.sessions.extend(seen.map(|s| s.session));
+            }
+            // A session is the run's while its leader is a member or gone; a stranger as leader means a reused number.
+            let session_is_ours = |s: &Stat| {
+                self.sessions.contains(&s.session)
+                    && by_pid.get(&s.session).is_none_or(|l| members.contains(&l.id) || !l.alive())
+            };
+            let added: Vec<Identity> =
+                candidates.iter().filter(|s| pids.contains(&s.ppid) || session_is_ours(s)).map(|s| s.id).collect();
+            members.extend(added);
+            if members.len() == before {
+                break;
+            }
+        }
+        self.known.extend(members.iter().copied());
+        members.into_iter().collect()
+    }
+
+    /// In the dead supervisor's session, younger than it, and still holding a file of the run directory. The session
+    /// alone would not do: once it is empty its number may be somebody else's.
+    fn left_behind(&self, s: &Stat, by_pid: &HashMap<i32, &Stat>) -> bool {
+        self.pids.as_ref().is_some_and(|p| {
+            p.leads_session
+                && s.session == p.supervisor.pid
+                && s.id.start_ticks >= p.supervisor.start_ticks
+                && by_pid.get(&s.session).is_none_or(|leader| leader.id == p.supervisor)
+                && proc::holds_open(s.id.pid, self.dir)
+        })
+    }
+}
+
+/// This process and everything it descends from.
+fn ancestors(by_pid: &HashMap<i32, &Stat>) -> HashSet<i32> {
+    let mut line = HashSet::new();
+    let mut pid = std::process::id() as i32;
+    while line.insert(pid) {
+        pid = by_pid.get(&pid).map_or(0, |s| s.ppid);
+    }
+    line
+}

@@ -1,0 +1,140 @@
+//! The living supervisor's hold on its tree. Decides when the tree is empty, and by a proof, not by a scan.
+//!
+//! The supervisor is a child subreaper: whatever the program does (setsid, double fork, closed files, cleared
+//! environment), an orphan becomes the supervisor's child. So `wait` answering ECHILD means that nothing of the run is
+//! left, and a pid that is our unreaped child cannot be reused. Never signals anything that does not descend from us.
+
+use crate::proc::{self, Stat};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// Everything that descends from this process.
+pub(crate) struct Tree {
+    own: i32,
+    leads_session: bool,
+    child: i32,
+    /// How the program ended, once it was reaped.
+    pub(crate) status: Option<WaitStatus>,
+    /// Other processes that had to be killed.
+    pub(crate) strays: u32,
+    killing: bool,
+}
+
+impl Tree {
+    /// The tree of the program `child`, which this process has spawned and nobody has reaped.
+    pub(crate) fn new(child: i32, leads_session: bool) -> Self {
+        Self { own: std::process::id() as i32, leads_session, child, status: None, strays: 0, killing: false }
+    }
+
+    /// Reaps every zombie. True: no child is left, hence no descendant.
+    pub(crate) fn reap(&mut self) -> bool {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid.as_raw_pid() == self.child && self.status.is_none() => {
+                    self.status = Some(status);
+                }
+                Ok(Some((_, status))) => {
+                    // Counted when it is reaped, not when it is signalled: a zombie can be signalled too.
+                    let was_killed = status.terminating_signal() == Some(Signal::KILL.as_raw());
+                    self.strays += u32::from(self.killing && was_killed);
+                }
+                Err(rustix::io::Errno::CHILD) => return true,
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(None) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// Waits for the rest of the tree to end by itself. True: it did.
+    pub(crate) fn wind_down(&mut self, longest: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            if self.reap() {
+                return true;
+            }
+            if begun.elapsed() >= longest {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills until nothing is left. False: something could not be killed within `longest` (it sleeps in the kernel with
+    /// SIGKILL pending, or belongs to another user).
+    pub(crate) fn kill_all(&mut self, longest: Duration) -> bool {
+        self.killing = true;
+        let begun = Instant::now();
+        let mut rounds = 0_u32;
+        while !self.reap() {
+            let elapsed = begun.elapsed();
+            if elapsed >= longest {
+                return false;
+            }
+            // Who forks and exits faster than a scan of /proc always escapes the scan, but falls to us as an orphan:
+            // between two scans hunt our own children, which is two system calls each.
+            if rounds.is_multiple_of(16) {
+                self.kill_scanned();
+            } else {
+                self.kill_children();
+            }
+            rounds = rounds.wrapping_add(1);
+            if elapsed > Duration::from_secs(2) {
+                std::thread::sleep(Duration::from_millis(50));
+            } else if rounds > 64 {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        }
+        true
+    }
+
+    /// One round over all descendants: whole groups first (the kernel signals a group atomically, which ends a fork
+    /// storm), then one by one.
+    fn kill_scanned(&self) {
+        let Ok(all) = proc::scan() else { return self.kill_children() };
+        let own_group = all.iter().find(|s| s.id.pid == self.own).map_or(self.own, |s| s.pgrp);
+        // A group of a child that we have not reaped (a zombie will do) is pinned: its number cannot be reused. In our
+        // own session and in those made by descendants no group can hold a stranger.
+        if self.leads_session {
+            let groups: HashSet<i32> = all.iter().filter(|s| s.ppid == self.own).map(|s| s.pgrp).collect();
+            for group in groups.into_iter().filter(|g| *g > 1 && *g != own_group) {
+                if let Some(group) = Pid::from_raw(group) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+            }
+        }
+        for s in descendants(self.own, &all) {
+            s.id.kill();
+        }
+    }
+
+    /// Kills our own children. They are not reaped before [`Tree::reap`], so these pids cannot be anybody else's.
+    fn kill_children(&self) {
+        let own = self.own;
+        let list = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        for pid in list.split_ascii_whitespace().filter_map(|p| Pid::from_raw(p.parse().ok()?)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Living descendants of `root`, by the walk over parents.
+fn descendants(root: i32, all: &[Stat]) -> Vec<Stat> {
+    let mut children: HashMap<i32, Vec<&Stat>> = HashMap::new();
+    for s in all {
+        children.entry(s.ppid).or_default().push(s);
+    }
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([root]);
+    let mut open = vec![root];
+    while let Some(pid) = open.pop() {
+        for s in children.get(&pid).into_iter().flatten() {
+            if seen.insert(s.id.pid) {
+                open.push(s.id.pid);
+                found.push(**s);
+            }
+        }
+    }
+    found.retain(Stat::alive);
+    found
+}
