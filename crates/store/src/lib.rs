@@ -1,0 +1,12 @@
+//! Durable state behind transaction-shaped verbs: what belongs together is written together, and nobody outside can
+//! write half of it. A task changes through [`Store::step`] and through nothing else.
+
+pub mod error;
+pub mod rows;
+pub mod sqlite;
+mod verbs;
+
+pub use error::StoreError;
+pub use rows::*;
+pub use sqlite::SqliteStore;
+pub use verbs::Store;

@@ -1,0 +1,389 @@
+//! The shapes verbs take and give.
+
+use orch_core::effect::{Effect, Lane};
+use orch_core::event::Event;
+use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, Sha, StageId, TaskId, Time, WorkItem};
+use orch_core::policy::Policy;
+use orch_core::task::Task;
+use orch_core::verdict::{FaultNote, Verdict};
+use orch_ports::agent::Usage;
+use orch_ports::clock::BootTime;
+use serde::{Deserialize, Serialize};
+
+/// Proof of being the one who may end a claimed job: its number and the epoch of the claim. A worker that was paused
+/// past its lease holds an old epoch and can change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The job.
+    pub job: JobId,
+    /// How many-eth claim of it.
+    pub epoch: u64,
+}
+
+/// Why a task is stepped; ends together with the step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A claimed job ended: it is settled in the same transaction.
+    Job(Fence),
+    /// An inbox row: it is ticked off in the same transaction.
+    Inbox(i64),
+    /// The driver itself: timers, nudges, freed leases.
+    Engine,
+}
+
+/// A step to be made.
+#[derive(Clone, Debug)]
+pub struct StepRequest {
+    /// Which task.
+    pub task: TaskId,
+    /// Why.
+    pub cause: Cause,
+    /// What happened. For `Cause::Job` it is `JobEnded` of that job.
+    pub event: Event,
+    /// The project's policy now.
+    pub policy: Policy,
+    /// Wall clock.
+    pub now: Time,
+    /// Boot clock.
+    pub boot: BootTime,
+    /// How long a merge lease lives without being renewed, milliseconds.
+    pub lease_ttl_ms: i64,
+}
+
+/// What a step did.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Stepped {
+    /// The decision is durable.
+    Applied {
+        /// The task now.
+        task: Task,
+        /// What happened, for people.
+        story: Vec<String>,
+        /// Lanes that got new jobs.
+        lanes: Vec<Lane>,
+        /// A running job that was asked to stop.
+        stop: Option<JobId>,
+        /// Tasks that wait for a merge lease which is free now.
+        freed: Vec<TaskId>,
+    },
+    /// Nothing changed but the cause, which is ticked off, and the journal.
+    Ignored {
+        /// Why.
+        why: String,
+    },
+    /// The fence is old: nothing changed at all.
+    Fenced,
+}
+
+/// State of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Waits for a worker, perhaps until a time.
+    Queued,
+    /// Claimed.
+    Running,
+    /// Its outcome is known.
+    Done,
+    /// It could not be done.
+    Failed,
+    /// It was stopped.
+    Cancelled,
+}
+
+impl JobState {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A wish to work.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// Lane to take from.
+    pub lane: Lane,
+    /// Who claims: unique per process.
+    pub worker: String,
+    /// Wall clock: jobs with a later `available_at` are not taken.
+    pub now: Time,
+    /// Boot clock.
+    pub boot: BootTime,
+    /// How long the claim lives without a heartbeat, milliseconds.
+    pub lease_ms: i64,
+}
+
+/// A job, claimed or looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Identity.
+    pub id: JobId,
+    /// Project of its task.
+    pub project: ProjectKey,
+    /// What it is.
+    pub effect: Effect,
+    /// Its lane.
+    pub lane: Lane,
+    /// State.
+    pub state: JobState,
+    /// Number of claims; the fence.
+    pub epoch: u64,
+    /// Attempts spent: failures that were its own.
+    pub attempts: u32,
+    /// Attempts it has.
+    pub max_attempts: u32,
+    /// Failures that were the world's.
+    pub transient_attempts: u32,
+    /// Number of the run directory it uses now, from 1; grows when a new run must be made, not with every claim.
+    pub run_attempt: u32,
+    /// Not before.
+    pub available_at: Time,
+    /// Its last fault.
+    pub last_fault: Option<FaultNote>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it was claimed last.
+    pub claimed_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// Was it asked to stop?
+    pub stop: bool,
+}
+
+impl Job {
+    /// The fence of this claim.
+    pub fn fence(&self) -> Fence {
+        Fence { job: self.id, epoch: self.epoch }
+    }
+}
+
+/// Answer to a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// Go on.
+    Held,
+    /// Somebody wants this job stopped.
+    Stop,
+    /// The job is no longer yours: let go without a trace.
+    Lost,
+}
+
+/// A claimed job that is not done yet goes back to the queue.
+#[derive(Clone, Debug)]
+pub struct Requeue {
+    /// Does this spend an attempt?
+    pub spend: bool,
+    /// Must the next claim use a new run directory?
+    pub new_run: bool,
+    /// Not before.
+    pub not_before: Time,
+    /// What happened.
+    pub fault: FaultNote,
+}
+
+/// A claim that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// Which job.
+    pub job: JobId,
+    /// Who had it.
+    pub worker: String,
+}
+
+/// A row of the inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboxRow {
+    /// Row id.
+    pub id: i64,
+    /// Where it came from: `http`, `tracker:local`, ...
+    pub source: String,
+    /// Task it is for.
+    pub task: TaskId,
+    /// What happened.
+    pub event: Event,
+    /// When it arrived.
+    pub at: Time,
+}
+
+/// A row of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JournalRow {
+    /// Row id, growing.
+    pub id: i64,
+    /// Task.
+    pub task: TaskId,
+    /// Its name.
+    pub work_item: WorkItem,
+    /// When.
+    pub at: Time,
+    /// Name of the event.
+    pub event: String,
+    /// Who, if a person.
+    pub actor: Option<Actor>,
+    /// Why it was ignored, if it was.
+    pub ignored: Option<String>,
+    /// What happened, in sentences.
+    pub story: Vec<String>,
+    /// Stage afterwards.
+    pub stage: StageId,
+    /// Phase afterwards, one word.
+    pub phase: String,
+}
+
+/// A gate's judgement as evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Task.
+    pub task: TaskId,
+    /// Gate.
+    pub gate: GateId,
+    /// Stage.
+    pub stage: StageId,
+    /// Job that judged.
+    pub job: Seq,
+    /// Head it judged.
+    pub head: Sha,
+    /// Key the verdict belongs to: it stands while this is unchanged.
+    pub key: String,
+    /// Verdict as the pipeline took it.
+    pub verdict: Verdict,
+    /// `enforce`, `shadow` or `off`.
+    pub mode: String,
+    /// What was looked at: JSON.
+    pub evidence: serde_json::Value,
+    /// Was an earlier verdict with the same key taken over?
+    pub reused: bool,
+    /// When.
+    pub at: Time,
+    /// How long it took, milliseconds.
+    pub took_ms: i64,
+}
+
+/// An artefact as a run left it: the copy that gates read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArtefactRow {
+    /// Task.
+    pub task: TaskId,
+    /// Stage.
+    pub stage: StageId,
+    /// The run (or deploy job) that left it.
+    pub run: Seq,
+    /// Name below the artefact directory.
+    pub name: String,
+    /// SHA-256 of the bytes, lower-case hex.
+    pub sha256: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+    /// What it judges: a patch id, a code digest or a revision.
+    pub subject: String,
+    /// When it was taken.
+    pub at: Time,
+}
+
+/// A run of an agent, a command or a hook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Task.
+    pub task: TaskId,
+    /// Job.
+    pub job: Seq,
+    /// Number of the run directory.
+    pub attempt: u32,
+    /// What ran: `developer`, `ci`, `deploy production`.
+    pub what: String,
+    /// Program.
+    pub program: String,
+    /// Stage.
+    pub stage: StageId,
+    /// Run directory.
+    pub dir: String,
+    /// When it began.
+    pub started: Time,
+    /// When it ended.
+    pub ended: Option<Time>,
+    /// How it ended, for people.
+    pub end: Option<String>,
+    /// Did it end well?
+    pub ok: Option<bool>,
+    /// What it cost.
+    pub usage: Usage,
+    /// Model.
+    pub model: Option<String>,
+    /// Session.
+    pub session: Option<String>,
+    /// The agent's words.
+    pub summary: Option<String>,
+}
+
+/// What was brought where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Project.
+    pub project: ProjectKey,
+    /// Environment.
+    pub environment: Environment,
+    /// Revision.
+    pub revision: Sha,
+    /// Task.
+    pub task: TaskId,
+    /// Did it come up?
+    pub ok: bool,
+    /// Was it a rollback?
+    pub rollback: bool,
+    /// When.
+    pub at: Time,
+}
+
+/// Which tasks.
+#[derive(Clone, Debug, Default)]
+pub struct TaskFilter {
+    /// Only this project's.
+    pub project: Option<ProjectKey>,
+    /// Closed ones too.
+    pub closed: bool,
+    /// At most this many, newest first; 0: all.
+    pub limit: u32,
+}
+
+/// Counts for `/queue`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueCounts {
+    /// Jobs waiting, that could start now.
+    pub queued: u64,
+    /// Jobs waiting for a time.
+    pub delayed: u64,
+    /// Claimed.
+    pub running: u64,
+    /// Ended well, ever.
+    pub done: u64,
+    /// Ended badly, ever.
+    pub failed: u64,
+    /// Stopped, ever.
+    pub cancelled: u64,
+}
+
+/// A merge lease as shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRow {
+    /// Project.
+    pub project: ProjectKey,
+    /// Number of the last taking.
+    pub epoch: u64,
+    /// Who holds it.
+    pub holder: Option<WorkItem>,
+    /// Its task.
+    pub task: Option<TaskId>,
+    /// Branch of the holder.
+    pub branch: Option<String>,
+    /// Process that took it.
+    pub pid: Option<u32>,
+    /// Since when.
+    pub taken_at: Option<Time>,
+}

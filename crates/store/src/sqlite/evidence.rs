@@ -1,0 +1,168 @@
+//! Evidence: judgements, artefacts, runs, deployments. Written only by the job that found it, while its claim holds:
+//! what a worker writes after it lost its claim would vouch for work nobody asked for.
+
+use super::jobs;
+use super::sql::{Db, DbError, all, json, one, parse, run};
+use crate::rows::{ArtefactRow, Deployment, Fence, Judgement, RunRow};
+use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, StageId, TaskId, Time};
+use rusqlite::{Connection, Row, params};
+
+/// May this claim still write, and is it about its own task?
+fn admitted(c: &Connection, fence: Fence, task: TaskId) -> Db<bool> {
+    if fence.job.task != task {
+        return Err(DbError::bug(format!("job {} writes evidence for task {task}", fence.job)));
+    }
+    Ok(jobs::held(c, fence)?.is_some())
+}
+
+fn judgement(row: &Row<'_>) -> Db<Judgement> {
+    parse("judgement", &row.get::<_, String>(0)?)
+}
+
+pub(super) fn put_judgement(c: &Connection, fence: Fence, j: &Judgement) -> Db<bool> {
+    if !admitted(c, fence, j.task)? {
+        return Ok(false);
+    }
+    run(
+        c,
+        "INSERT INTO judgement (task, gate, key, verdict, at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![j.task.0, j.gate.as_str(), j.key, j.verdict.word(), j.at.0, json(j)?],
+    )?;
+    Ok(true)
+}
+
+pub(super) fn judgements(c: &Connection, task: TaskId) -> Db<Vec<Judgement>> {
+    all(c, "SELECT body FROM judgement WHERE task = ?1 ORDER BY id", [task.0], judgement)
+}
+
+/// The newest one that decided something.
+pub(super) fn standing(c: &Connection, task: TaskId, gate: GateId, key: &str) -> Db<Option<Judgement>> {
+    let sql = "SELECT body FROM judgement WHERE task = ?1 AND gate = ?2 AND key = ?3 \
+               AND verdict IN ('pass', 'skipped', 'fail') ORDER BY id DESC LIMIT 1";
+    one(c, sql, params![task.0, gate.as_str(), key], judgement)
+}
+
+fn artefact(row: &Row<'_>) -> Db<ArtefactRow> {
+    Ok(ArtefactRow {
+        task: TaskId(row.get(0)?),
+        stage: StageId::new(row.get::<_, String>(1)?),
+        run: row.get(2)?,
+        name: row.get(3)?,
+        sha256: row.get(4)?,
+        bytes: row.get(5)?,
+        subject: row.get(6)?,
+        at: Time(row.get(7)?),
+    })
+}
+
+pub(super) fn put_artefacts(c: &Connection, fence: Fence, rows: &[ArtefactRow]) -> Db<bool> {
+    if jobs::held(c, fence)?.is_none() {
+        return Ok(false);
+    }
+    for a in rows {
+        admitted(c, fence, a.task)?;
+        // Replacing gives a new id: the newest is what was written last.
+        run(
+            c,
+            "INSERT OR REPLACE INTO artefact (task, run, name, stage, sha256, bytes, subject, at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![a.task.0, a.run, a.name, a.stage.as_str(), a.sha256, a.bytes, a.subject, a.at.0],
+        )?;
+    }
+    Ok(true)
+}
+
+pub(super) fn one_artefact(c: &Connection, task: TaskId, of: Seq, name: &str) -> Db<Option<ArtefactRow>> {
+    let sql = "SELECT task, stage, run, name, sha256, bytes, subject, at FROM artefact \
+               WHERE task = ?1 AND run = ?2 AND name = ?3";
+    one(c, sql, params![task.0, of, name], artefact)
+}
+
+pub(super) fn artefacts(c: &Connection, task: TaskId) -> Db<Vec<ArtefactRow>> {
+    let sql = "SELECT task, stage, run, name, sha256, bytes, subject, at FROM artefact \
+               WHERE id IN (SELECT max(id) FROM artefact WHERE task = ?1 GROUP BY name) ORDER BY name";
+    all(c, sql, [task.0], artefact)
+}
+
+pub(super) fn put_run(c: &Connection, fence: Fence, r: &RunRow) -> Db<bool> {
+    if !r.usage.cost_usd.is_finite() {
+        return Err(DbError::bug(format!("run {}-{}: its cost is not a number", r.task.0, r.job)));
+    }
+    if !admitted(c, fence, r.task)? {
+        return Ok(false);
+    }
+    run(
+        c,
+        "INSERT INTO run (task, job, attempt, what, model, started, ended, cost_usd, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+         ON CONFLICT (task, job, attempt) DO UPDATE SET what = excluded.what, model = excluded.model, \
+         started = excluded.started, ended = excluded.ended, cost_usd = excluded.cost_usd, body = excluded.body",
+        params![
+            r.task.0,
+            r.job,
+            r.attempt,
+            r.what,
+            r.model,
+            r.started.0,
+            r.ended.map(|t| t.0),
+            r.usage.cost_usd,
+            json(r)?
+        ],
+    )?;
+    Ok(true)
+}
+
+pub(super) fn runs(c: &Connection, task: TaskId) -> Db<Vec<RunRow>> {
+    all(c, "SELECT body FROM run WHERE task = ?1 ORDER BY job, attempt", [task.0], |row| {
+        parse("run", &row.get::<_, String>(0)?)
+    })
+}
+
+pub(super) fn cost_usd(c: &Connection, task: TaskId) -> Db<f64> {
+    let sum = one(c, "SELECT total(cost_usd) FROM run WHERE task = ?1", [task.0], |row| Ok(row.get(0)?))?;
+    Ok(sum.unwrap_or(0.0))
+}
+
+pub(super) fn put_deployment(c: &Connection, fence: Fence, d: &Deployment) -> Db<bool> {
+    if !admitted(c, fence, d.task)? {
+        return Ok(false);
+    }
+    run(
+        c,
+        "INSERT INTO deployment (project, environment, revision, task, ok, rollback, at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![d.project.as_str(), d.environment.as_str(), d.revision.as_str(), d.task.0, d.ok, d.rollback, d.at.0],
+    )?;
+    Ok(true)
+}
+
+pub(super) fn deployments(
+    c: &Connection,
+    project: &ProjectKey,
+    environment: Environment,
+    limit: u32,
+) -> Db<Vec<Deployment>> {
+    let sql = "SELECT revision, task, ok, rollback, at FROM deployment \
+               WHERE project = ?1 AND environment = ?2 ORDER BY id DESC LIMIT ?3";
+    all(c, sql, params![project.as_str(), environment.as_str(), limit], |row| {
+        Ok(Deployment {
+            project: project.clone(),
+            environment,
+            revision: Sha::new(row.get::<_, String>(0)?),
+            task: TaskId(row.get(1)?),
+            ok: row.get(2)?,
+            rollback: row.get(3)?,
+            at: Time(row.get(4)?),
+        })
+    })
+}
+
+pub(super) fn set_setting(c: &Connection, key: &str, value: &str) -> Db<()> {
+    let sql = "INSERT INTO setting (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    run(c, sql, params![key, value])?;
+    Ok(())
+}
+
+pub(super) fn setting(c: &Connection, key: &str) -> Db<Option<String>> {
+    one(c, "SELECT value FROM setting WHERE key = ?1", [key], |row| Ok(row.get(0)?))
+}

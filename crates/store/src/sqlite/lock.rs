@@ -1,0 +1,70 @@
+//! The process lock: a database has one owner, and the second one is told who that is. The lock is the kernel's
+//! (`flock`), so that a process that dies in any way lets go of it; the text in the file is for people only.
+
+use crate::error::StoreError;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// An owned database; letting it go frees it.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+    path: PathBuf,
+    created: bool,
+}
+
+impl Lock {
+    /// Takes the lock of a database file or says who has it.
+    pub(super) fn take(db: &Path, holder: &str) -> Result<Self, StoreError> {
+        let mut name = db.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let unusable = |e: std::io::Error| StoreError::Unusable {
+            path: db.to_owned(),
+            detail: format!(
+                "the lock file {} cannot be written ({e}); make its directory writable for this user, \
+                 or choose another [db] path",
+                path.display()
+            ),
+        };
+        loop {
+            let created = !path.exists();
+            let mut file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)
+                .map_err(unusable)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut said = String::new();
+                    let _ = file.read_to_string(&mut said);
+                    let said = said.trim();
+                    let holder = if said.is_empty() { "another process" } else { said };
+                    return Err(StoreError::Held { path: db.to_owned(), holder: holder.to_owned() });
+                }
+                Err(TryLockError::Error(e)) => return Err(unusable(e)),
+            }
+            // Somebody whose opening failed may have removed the file between our open and our lock.
+            let ours = file.metadata().map_err(unusable)?;
+            if !std::fs::metadata(&path).is_ok_and(|m| m.ino() == ours.ino() && m.dev() == ours.dev()) {
+                continue;
+            }
+            file.set_len(0).map_err(unusable)?;
+            writeln!(file, "pid {}, {holder}", std::process::id()).map_err(unusable)?;
+            return Ok(Self { _file: file, path, created });
+        }
+    }
+
+    /// Lets go after an opening that failed: what was not there before is not there afterwards.
+    pub(super) fn abandon(self) {
+        if self.created {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}

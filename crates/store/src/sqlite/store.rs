@@ -1,0 +1,140 @@
+//! The verbs, each handed to the writer or to a reader. Nothing is decided here.
+
+use super::{SqliteStore, evidence, jobs, journal, leases, step, tasks};
+use crate::rows::{
+    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, QueueCounts,
+    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter,
+};
+use crate::verbs::{Result, Store};
+use orch_core::event::Event;
+use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::task::{NewTask, Task};
+use orch_ports::clock::BootTime;
+
+#[async_trait::async_trait]
+impl Store for SqliteStore {
+    async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)> {
+        self.write(move |c| tasks::create(c, new, now)).await
+    }
+    async fn step(&self, request: StepRequest) -> Result<Stepped> {
+        // On the heap: a request carries a policy and an event and would make every caller's future as large.
+        let request = Box::new(request);
+        self.write(move |c| step::step(c, &request)).await
+    }
+    async fn task(&self, id: TaskId) -> Result<Option<Task>> {
+        self.read(move |c| tasks::load(c, id)).await
+    }
+    async fn task_by_item(&self, item: &WorkItem) -> Result<Option<Task>> {
+        let item = item.clone();
+        self.read(move |c| tasks::by_item(c, &item)).await
+    }
+    async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>> {
+        self.read(move |c| tasks::list(c, &filter)).await
+    }
+    async fn due(&self, now: Time) -> Result<Vec<TaskId>> {
+        self.read(move |c| tasks::due(c, now)).await
+    }
+    async fn next_wake(&self) -> Result<Option<Time>> {
+        self.read(tasks::next_wake).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
+        self.write(move |c| jobs::claim(c, &request)).await
+    }
+    async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
+        self.write(move |c| jobs::heartbeat(c, fence, &boot, lease_ms, lease_ttl_ms)).await
+    }
+    async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool> {
+        self.write(move |c| jobs::requeue(c, fence, &requeue)).await
+    }
+    async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>> {
+        self.write(move |c| jobs::reap(c, &boot)).await
+    }
+    async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
+        let worker = worker.to_owned();
+        self.write(move |c| {
+            let reaped = jobs::orphans(c, &worker)?;
+            leases::adopt(c, &boot, lease_ttl_ms)?;
+            Ok(reaped)
+        })
+        .await
+    }
+    async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
+        self.write(move |c| leases::reclaim(c, &boot)).await
+    }
+    async fn leases(&self) -> Result<Vec<LeaseRow>> {
+        self.read(leases::list).await
+    }
+    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool> {
+        self.read(move |c| leases::holds(c, task, epoch)).await
+    }
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.read(move |c| jobs::any(c, id)).await
+    }
+    async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>> {
+        self.read(move |c| jobs::list_open(c, task)).await
+    }
+    async fn recent_jobs(&self, limit: u32) -> Result<Vec<Job>> {
+        self.read(move |c| jobs::recent(c, limit)).await
+    }
+    async fn counts(&self, now: Time) -> Result<QueueCounts> {
+        self.read(move |c| jobs::counts(c, now)).await
+    }
+
+    async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>> {
+        let (source, key) = (source.to_owned(), key.to_owned());
+        self.write(move |c| journal::put(c, &source, &key, task, &event, at)).await
+    }
+    async fn pending_inbox(&self, limit: u32) -> Result<Vec<InboxRow>> {
+        self.read(move |c| journal::pending(c, limit)).await
+    }
+    async fn journal(&self, task: Option<TaskId>, after: i64, limit: u32) -> Result<Vec<JournalRow>> {
+        self.read(move |c| journal::rows(c, task, after, limit)).await
+    }
+
+    async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool> {
+        self.write(move |c| evidence::put_judgement(c, fence, &judgement)).await
+    }
+    async fn judgements(&self, task: TaskId) -> Result<Vec<Judgement>> {
+        self.read(move |c| evidence::judgements(c, task)).await
+    }
+    async fn judgement(&self, task: TaskId, gate: GateId, key: &str) -> Result<Option<Judgement>> {
+        let key = key.to_owned();
+        self.read(move |c| evidence::standing(c, task, gate, &key)).await
+    }
+    async fn put_artefacts(&self, fence: Fence, rows: Vec<ArtefactRow>) -> Result<bool> {
+        self.write(move |c| evidence::put_artefacts(c, fence, &rows)).await
+    }
+    async fn artefact(&self, task: TaskId, run: Seq, name: &str) -> Result<Option<ArtefactRow>> {
+        let name = name.to_owned();
+        self.read(move |c| evidence::one_artefact(c, task, run, &name)).await
+    }
+    async fn artefacts(&self, task: TaskId) -> Result<Vec<ArtefactRow>> {
+        self.read(move |c| evidence::artefacts(c, task)).await
+    }
+    async fn put_run(&self, fence: Fence, run: RunRow) -> Result<bool> {
+        self.write(move |c| evidence::put_run(c, fence, &run)).await
+    }
+    async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>> {
+        self.read(move |c| evidence::runs(c, task)).await
+    }
+    async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool> {
+        self.write(move |c| evidence::put_deployment(c, fence, &deployment)).await
+    }
+    async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Result<Vec<Deployment>> {
+        let project = project.clone();
+        self.read(move |c| evidence::deployments(c, &project, environment, limit)).await
+    }
+
+    async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |c| evidence::set_setting(c, &key, &value)).await
+    }
+    async fn setting(&self, key: &str) -> Result<Option<String>> {
+        let key = key.to_owned();
+        self.read(move |c| evidence::setting(c, &key)).await
+    }
+    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
+        self.read(move |c| evidence::cost_usd(c, task)).await
+    }
+}

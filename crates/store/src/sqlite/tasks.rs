@@ -1,0 +1,118 @@
+//! Rows of tasks: the value itself as JSON, and beside it only what a query has to find it by. The columns are derived
+//! from the value at every save, so they can never say something else.
+
+use super::sql::{Db, DbError, all, json, one, parse, run};
+use crate::rows::TaskFilter;
+use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
+use orch_core::task::{NewTask, Phase, Task, WaitReason};
+use rusqlite::{Connection, Row, params};
+
+/// Tasks whose timer has come.
+pub(super) const DUE: &str = "SELECT id FROM task WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
+/// Tasks of a project that wait for its lease.
+pub(super) const WAITERS: &str = "SELECT id FROM task WHERE project = ?1 AND waits_lease = 1 ORDER BY id";
+/// The next timer.
+pub(super) const NEXT_TIMER: &str = "SELECT wake_at FROM task WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
+/// The next job that was put off.
+pub(super) const NEXT_DELAYED: &str = "SELECT available_at FROM job \
+     WHERE state = 'queued' AND available_at > created_at ORDER BY available_at LIMIT 1";
+
+fn body(row: &Row<'_>) -> Db<Task> {
+    parse("task", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+}
+fn id(row: &Row<'_>) -> Db<TaskId> {
+    Ok(TaskId(row.get(0)?))
+}
+
+pub(super) fn load(c: &Connection, task: TaskId) -> Db<Option<Task>> {
+    one(c, "SELECT body FROM task WHERE id = ?1", [task.0], body)
+}
+
+/// The task of a verb that cannot do without it.
+pub(super) fn need(c: &Connection, task: TaskId) -> Db<Task> {
+    load(c, task)?.ok_or_else(|| DbError::bug(format!("there is no task {task}")))
+}
+
+pub(super) fn by_item(c: &Connection, item: &WorkItem) -> Db<Option<Task>> {
+    one(c, "SELECT body FROM task WHERE item = ?1", [item.as_str()], body)
+}
+
+pub(super) fn create(c: &Connection, new: NewTask, now: Time) -> Db<(Task, bool)> {
+    let number = new.number as i64;
+    let known = "SELECT body FROM task WHERE project = ?1 AND number = ?2";
+    if let Some(task) = one(c, known, params![new.project.as_str(), number], body)? {
+        return Ok((task, false));
+    }
+    let item = new.work_item();
+    if let Some(other) = by_item(c, &item)? {
+        return Err(DbError::bug(format!(
+            "{item} and {} differ in case only: two projects must not have such keys",
+            other.work_item
+        )));
+    }
+    // Tasks are never deleted, so the next number is never a used one.
+    let next = one(c, "SELECT coalesce(max(id), 0) + 1 FROM task", [], id)?.unwrap_or(TaskId(1));
+    let task = new.into_task(next, now);
+    run(
+        c,
+        "INSERT INTO task (id, project, number, item, stage, phase, open, wake_at, waits_lease, body, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, '', '', 1, NULL, 0, '', 0)",
+        params![task.id.0, task.project.as_str(), number, task.work_item.as_str()],
+    )?;
+    save(c, &task)?;
+    Ok((task, true))
+}
+
+pub(super) fn save(c: &Connection, task: &Task) -> Db<()> {
+    let waits = matches!(task.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. });
+    let changed = run(
+        c,
+        "UPDATE task SET stage = ?2, phase = ?3, open = ?4, wake_at = ?5, waits_lease = ?6, body = ?7, updated_at = ?8 \
+         WHERE id = ?1",
+        params![
+            task.id.0,
+            task.stage().as_str(),
+            task.phase_word(),
+            !task.is_closed(),
+            task.wake_at().map(|t| t.0),
+            waits,
+            json(task)?,
+            task.updated_at.0
+        ],
+    )?;
+    if changed == 1 { Ok(()) } else { Err(DbError::bug(format!("there is no task {}", task.id))) }
+}
+
+pub(super) fn list(c: &Connection, filter: &TaskFilter) -> Db<Vec<Task>> {
+    let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
+    match (&filter.project, filter.closed) {
+        (None, true) => all(c, "SELECT body FROM task ORDER BY id DESC LIMIT ?1", [limit], body),
+        (None, false) => all(c, "SELECT body FROM task WHERE open = 1 ORDER BY id DESC LIMIT ?1", [limit], body),
+        (Some(project), closed) => {
+            let sql = if closed {
+                "SELECT body FROM task WHERE project = ?1 ORDER BY id DESC LIMIT ?2"
+            } else {
+                "SELECT body FROM task WHERE project = ?1 AND open = 1 ORDER BY id DESC LIMIT ?2"
+            };
+            all(c, sql, params![project.as_str(), limit], body)
+        }
+    }
+}
+
+pub(super) fn due(c: &Connection, now: Time) -> Db<Vec<TaskId>> {
+    all(c, DUE, [now.0], id)
+}
+
+pub(super) fn waiters(c: &Connection, project: &ProjectKey) -> Db<Vec<TaskId>> {
+    all(c, WAITERS, [project.as_str()], id)
+}
+
+pub(super) fn next_wake(c: &Connection) -> Db<Option<Time>> {
+    let time = |row: &Row<'_>| Ok(Time(row.get(0)?));
+    let timer = one(c, NEXT_TIMER, [], time)?;
+    let job = one(c, NEXT_DELAYED, [], time)?;
+    Ok(match (timer, job) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    })
+}

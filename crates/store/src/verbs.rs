@@ -1,0 +1,113 @@
+//! The verbs. Each is one transaction, however many tables it touches; none is held open across an await on the
+//! outside world; every one that ends or changes a claimed job takes its fence.
+
+use crate::error::StoreError;
+use crate::rows::{
+    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, QueueCounts,
+    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter,
+};
+use orch_core::event::Event;
+use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::task::{NewTask, Task};
+use orch_ports::clock::BootTime;
+
+/// Result of a verb.
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// The store.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ---- tasks ----
+
+    /// Makes a task of a ticket; there is one per project and number, a second call returns the first one's task and
+    /// `false`.
+    async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)>;
+    /// Decides an event and writes everything that follows from it: the task, its jobs, the merge lease, the settled
+    /// job or the ticked-off inbox row, and the journal. The only way to change a task.
+    ///
+    /// A job asked to stop that is still queued is cancelled at once, and the task is told in the same transaction.
+    /// A step of the lease's holder that keeps the lease renews it. New jobs get `max_attempts` from `Effect::class`:
+    /// 2 for repeatable ones, no limit (`u32::MAX`) for irreversible ones. A side effect whose `coalesce` key is still
+    /// queued for the task is not queued again. A settled side effect is settled without asking `decide`.
+    async fn step(&self, request: StepRequest) -> Result<Stepped>;
+    /// Reads a task.
+    async fn task(&self, id: TaskId) -> Result<Option<Task>>;
+    /// Reads a task by the name people use; upper and lower case do not matter.
+    async fn task_by_item(&self, item: &WorkItem) -> Result<Option<Task>>;
+    /// Reads tasks, newest first.
+    async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>>;
+    /// Tasks whose timer has come.
+    async fn due(&self, now: Time) -> Result<Vec<TaskId>>;
+    /// When the next timer comes, or the next delayed job becomes available.
+    async fn next_wake(&self) -> Result<Option<Time>>;
+
+    // ---- jobs ----
+
+    /// Takes the oldest available job of a lane whose exclusive key nobody runs; raises its epoch.
+    async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
+    /// Renews a claim, and the merge lease if the job's task holds one.
+    async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
+    /// Puts a claimed job back; `false` if the fence is old.
+    async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool>;
+    /// Takes back claims whose lease has expired by the boot clock (another boot id: expired). No attempt is spent.
+    async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>>;
+    /// For a process that has just become the owner of the database: everything claimed by others is taken back, and
+    /// merge leases of tasks that are still inside their merge are renewed for it.
+    async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>>;
+    /// Frees merge leases that were not renewed, unless their holder's merge has an unknown outcome or the repository's
+    /// queue is frozen. Returns who lost one and who waits for it.
+    async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
+    /// Merge leases.
+    async fn leases(&self) -> Result<Vec<LeaseRow>>;
+    /// Does this task hold its project's merge lease under this epoch?
+    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool>;
+    /// Reads a job, finished or not.
+    async fn job(&self, id: JobId) -> Result<Option<Job>>;
+    /// Jobs that are queued or running; of one task or of all.
+    async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>>;
+    /// Newest finished jobs.
+    async fn recent_jobs(&self, limit: u32) -> Result<Vec<Job>>;
+    /// Counts.
+    async fn counts(&self, now: Time) -> Result<QueueCounts>;
+
+    // ---- inbox and journal ----
+
+    /// Keeps an event for a task until it is stepped. `None`: the same source and key was there before.
+    async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>>;
+    /// Events not stepped yet, oldest first.
+    async fn pending_inbox(&self, limit: u32) -> Result<Vec<InboxRow>>;
+    /// Journal rows after an id, oldest first; of one task or of all.
+    async fn journal(&self, task: Option<TaskId>, after: i64, limit: u32) -> Result<Vec<JournalRow>>;
+
+    // ---- evidence ----
+
+    /// Keeps a judgement; `false` if the fence is old.
+    async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool>;
+    /// Judgements of a task, oldest first.
+    async fn judgements(&self, task: TaskId) -> Result<Vec<Judgement>>;
+    /// The newest judgement of a gate on a key that let the task pass or failed it (not waits, not "cannot tell").
+    async fn judgement(&self, task: TaskId, gate: GateId, key: &str) -> Result<Option<Judgement>>;
+    /// Keeps artefacts; the same name of the same run is replaced. `false` if the fence is old.
+    async fn put_artefacts(&self, fence: Fence, rows: Vec<ArtefactRow>) -> Result<bool>;
+    /// An artefact of exactly this run.
+    async fn artefact(&self, task: TaskId, run: Seq, name: &str) -> Result<Option<ArtefactRow>>;
+    /// The newest of each artefact of a task.
+    async fn artefacts(&self, task: TaskId) -> Result<Vec<ArtefactRow>>;
+    /// Keeps or completes a run (by task, job and attempt); `false` if the fence is old.
+    async fn put_run(&self, fence: Fence, run: RunRow) -> Result<bool>;
+    /// Runs of a task, oldest first.
+    async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>>;
+    /// Keeps a deployment; `false` if the fence is old.
+    async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool>;
+    /// Deployments of an environment, newest first.
+    async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Result<Vec<Deployment>>;
+
+    // ---- the rest ----
+
+    /// Keeps a small setting (`draining`, poll cursors).
+    async fn set_setting(&self, key: &str, value: &str) -> Result<()>;
+    /// Reads one.
+    async fn setting(&self, key: &str) -> Result<Option<String>>;
+    /// Sum of costs of a task, US dollars.
+    async fn cost_usd(&self, task: TaskId) -> Result<f64>;
+}

@@ -1,0 +1,143 @@
+//! Evidence: what gates found, what runs left and cost, what was brought where.
+
+use crate::world::{World, anna, fault};
+use futures::executor::block_on;
+use orch_core::ids::{Environment, GateId, Seq, TaskId, Time};
+use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
+use orch_ports::agent::Usage;
+use orch_store::{ArtefactRow, Deployment, Judgement, RunRow};
+
+pub(crate) fn judgement(task: TaskId, key: &str, at: Time) -> Judgement {
+    Judgement {
+        task,
+        gate: GateId::CiGreen,
+        stage: "development".into(),
+        job: 4,
+        head: "h1".into(),
+        key: key.into(),
+        verdict: Verdict::Pass,
+        mode: "enforce".into(),
+        evidence: serde_json::json!({"checks": [{"name": "build", "state": "green"}]}),
+        reused: false,
+        at,
+        took_ms: 12,
+    }
+}
+
+pub(crate) fn artefact(task: TaskId, run: Seq, name: &str, text: &str) -> ArtefactRow {
+    ArtefactRow {
+        task,
+        stage: "review".into(),
+        run,
+        name: name.into(),
+        sha256: "00".repeat(32),
+        bytes: text.as_bytes().to_vec(),
+        subject: "patch-1".into(),
+        at: Time(5),
+    }
+}
+
+pub(crate) fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
+    RunRow {
+        task,
+        job,
+        attempt,
+        what: "developer".into(),
+        program: "claude".into(),
+        stage: "development".into(),
+        dir: format!("runs/{}-{job}-{attempt}", task.0),
+        started: Time(1),
+        ended: None,
+        end: None,
+        ok: None,
+        usage: Usage::default(),
+        model: None,
+        session: None,
+        summary: None,
+    }
+}
+
+pub(crate) fn deployment(task: TaskId, revision: &str) -> Deployment {
+    let (project, environment) = ("DEMO".into(), Environment::Production);
+    Deployment { project, environment, revision: revision.into(), task, ok: true, rollback: false, at: Time(9) }
+}
+
+pub(crate) fn a_verdict_stands_while_its_key_does(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let fence = w.claim_of(id).fence();
+    let put = |verdict: &Verdict, key: &str, at| {
+        let j = Judgement { verdict: verdict.clone(), ..judgement(id, key, Time(at)) };
+        assert!(block_on(w.store.put_judgement(fence, j)).unwrap());
+    };
+    let standing =
+        |key: &str| block_on(w.store.judgement(id, GateId::CiGreen, key)).unwrap().map(|j| (j.verdict, j.at));
+    assert_eq!(standing("k1"), None);
+    let fail = Verdict::Fail { findings: vec![Finding::must_fix("the build is red")] };
+    let wait = Verdict::Wait { why: WaitFor::Report { what: "build".into() }, until: None, recheck: None };
+    put(&fail, "k1", 1);
+    put(&Verdict::Pass, "k1", 2);
+    put(&wait, "k1", 3);
+    put(&Verdict::Inconclusive { fault: fault(FaultKind::Transient) }, "k1", 4);
+    put(&Verdict::Unreadable { findings: Vec::new() }, "k1", 5);
+    put(&fail, "k2", 6);
+    assert_eq!(standing("k1"), Some((Verdict::Pass, Time(2))), "waits and doubts decide nothing");
+    assert_eq!(standing("k2"), Some((fail, Time(6))));
+    assert_eq!(block_on(w.store.judgement(id, GateId::TestsLocal, "k1")).unwrap(), None);
+    let all = block_on(w.store.judgements(id)).unwrap();
+    assert_eq!(all.iter().map(|j| j.at.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(all[1], judgement(id, "k1", Time(2)), "it comes back as it was put");
+}
+
+pub(crate) fn the_newest_artefact_wins(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let fence = w.claim_of(id).fence();
+    let put = |rows| assert!(block_on(w.store.put_artefacts(fence, rows)).unwrap());
+    put(vec![artefact(id, 2, "12-review.md", "old"), artefact(id, 2, "notes.md", "n")]);
+    put(vec![artefact(id, 5, "12-review.md", "draft")]);
+    put(vec![artefact(id, 5, "12-review.md", "\u{fffd}\0final")]);
+    let exact = |run| block_on(w.store.artefact(id, run, "12-review.md")).unwrap();
+    assert_eq!(exact(2), Some(artefact(id, 2, "12-review.md", "old")));
+    assert_eq!(exact(5), Some(artefact(id, 5, "12-review.md", "\u{fffd}\0final")));
+    assert_eq!(exact(3), None, "an artefact of an earlier run is not this run's");
+    let newest = block_on(w.store.artefacts(id)).unwrap();
+    let names: Vec<_> = newest.iter().map(|a| (a.name.as_str(), a.run)).collect();
+    assert_eq!(names, [("12-review.md", 5), ("notes.md", 2)]);
+}
+
+pub(crate) fn runs_are_completed_and_summed(w: &mut World) {
+    let (id, other) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    let fence = w.claim_of(id).fence();
+    let usage = |cost_usd| Usage { cost_usd, input_tokens: 10, output_tokens: 5, turns: 2 };
+    let cost_cents = |id| (block_on(w.store.cost_usd(id)).unwrap() * 100.0).round() as i64;
+    assert_eq!(cost_cents(id), 0);
+    assert!(block_on(w.store.put_run(fence, run(id, 1, 1))).unwrap());
+    let ended = RunRow { ended: Some(Time(8)), ok: Some(true), usage: usage(0.25), ..run(id, 1, 1) };
+    assert!(block_on(w.store.put_run(fence, ended.clone())).unwrap());
+    let second = RunRow { usage: usage(0.5), model: Some("large".into()), ..run(id, 1, 2) };
+    assert!(block_on(w.store.put_run(fence, second.clone())).unwrap());
+    assert_eq!(block_on(w.store.runs(id)).unwrap(), [ended, second]);
+    assert_eq!(cost_cents(id), 75);
+    assert_eq!(cost_cents(other), 0);
+    let nonsense = RunRow { usage: usage(f64::NAN), ..run(id, 1, 3) };
+    assert!(block_on(w.store.put_run(fence, nonsense)).is_err());
+}
+
+pub(crate) fn deployments_are_listed_newest_first(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let fence = w.claim_of(id).fence();
+    for revision in ["r1", "r2", "r3"] {
+        assert!(block_on(w.store.put_deployment(fence, deployment(id, revision))).unwrap());
+    }
+    let staging = Deployment { environment: Environment::Staging, ..deployment(id, "r4") };
+    assert!(block_on(w.store.put_deployment(fence, staging)).unwrap());
+    let listed = block_on(w.store.deployments(&"DEMO".into(), Environment::Production, 2)).unwrap();
+    assert_eq!(listed, [deployment(id, "r3"), deployment(id, "r2")]);
+    assert_eq!(block_on(w.store.deployments(&"SHOP".into(), Environment::Production, 2)).unwrap(), []);
+}
+
+pub(crate) fn settings_are_replaced(w: &mut World) {
+    assert_eq!(block_on(w.store.setting("draining")).unwrap(), None);
+    block_on(w.store.set_setting("draining", "yes")).unwrap();
+    block_on(w.store.set_setting("draining", anna().as_str())).unwrap();
+    assert_eq!(block_on(w.store.setting("draining")).unwrap().as_deref(), Some("local:anna"));
+}

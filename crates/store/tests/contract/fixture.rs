@@ -1,0 +1,75 @@
+//! The database of version 1 that later versions must read. `ORCH_WRITE_FIXTURE=1` writes it anew, which is right only
+//! until version 1 is released; afterwards a new schema version gets a fixture of its own.
+
+use crate::evidence::{artefact, deployment, judgement, run};
+use crate::world::{World, anna};
+use futures::executor::block_on;
+use orch_core::event::Event;
+use orch_store::SqliteStore;
+use orch_store::sqlite::OpenOptions;
+use rusqlite::Connection;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+const HEADER: &str = "-- A database of version 1: two tasks, the second waits for the merge lease of the first.\n";
+
+#[test]
+fn the_schema_of_version_1_is_never_edited() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("orch.db");
+    fill(&path);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version1.sql");
+    let today = Connection::open(&path).unwrap();
+    if std::env::var_os("ORCH_WRITE_FIXTURE").is_some() {
+        std::fs::write(&fixture, dump(&today)).unwrap();
+    }
+    let then = Connection::open_in_memory().unwrap();
+    then.execute_batch(&std::fs::read_to_string(&fixture).unwrap()).unwrap();
+    assert_eq!(schema(&then), schema(&today), "a change of the schema is a new migration, not an edit of 0001.sql");
+}
+
+fn fill(path: &Path) {
+    let mut world = World::new(Arc::new(SqliteStore::open(path, OpenOptions::default()).unwrap()));
+    let w = &mut world;
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    w.go_to(a, "preparing_merge");
+    w.go_to(b, "waiting_for_lease");
+    let fence = w.claim_of(a).fence();
+    assert!(block_on(w.store.put_judgement(fence, judgement(a, "k1", w.now))).unwrap());
+    assert!(
+        block_on(w.store.put_artefacts(fence, vec![artefact(a, 2, "12-review.md", "verdict: APPROVED\n")])).unwrap()
+    );
+    assert!(block_on(w.store.put_run(fence, run(a, 2, 1))).unwrap());
+    assert!(block_on(w.store.put_deployment(fence, deployment(a, "r1"))).unwrap());
+    block_on(w.store.set_setting("draining", "no")).unwrap();
+    block_on(w.store.put_inbox("http", "k", a, Event::CancelAsked { by: anna() }, w.now)).unwrap();
+}
+
+fn texts(c: &Connection, sql: &str) -> Vec<String> {
+    c.prepare(sql).unwrap().query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn schema(c: &Connection) -> Vec<String> {
+    texts(c, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid")
+}
+
+fn dump(c: &Connection) -> String {
+    let mut out = String::from(HEADER);
+    for pragma in ["application_id", "user_version"] {
+        let value: i64 = c.pragma_query_value(None, pragma, |r| r.get(0)).unwrap();
+        writeln!(out, "PRAGMA {pragma} = {value};").unwrap();
+    }
+    for sql in schema(c) {
+        writeln!(out, "{sql};").unwrap();
+    }
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid";
+    for table in texts(c, tables) {
+        let columns = texts(c, &format!("SELECT name FROM pragma_table_info('{table}')"));
+        let quoted = columns.iter().map(|name| format!("quote({name})")).collect::<Vec<_>>().join(" || ', ' || ");
+        for row in texts(c, &format!("SELECT {quoted} FROM {table}")) {
+            writeln!(out, "INSERT INTO {table} VALUES ({row});").unwrap();
+        }
+    }
+    out
+}

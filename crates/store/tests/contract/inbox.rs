@@ -1,0 +1,56 @@
+//! Deliveries: the same one counts once, a row is stepped once, and the journal keeps what people and jobs said.
+
+use crate::world::{World, anna};
+use futures::executor::block_on;
+use orch_core::event::Event;
+use orch_core::ids::Actor;
+use orch_store::{Cause, Stepped};
+
+fn started() -> Event {
+    Event::Started { by: anna() }
+}
+
+pub(crate) fn the_same_delivery_counts_once(w: &mut World) {
+    let id = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
+    let put =
+        |w: &World, source: &str, key: &str| block_on(w.store.put_inbox(source, key, id, started(), w.now)).unwrap();
+    let first = put(w, "tracker:local", "d1").expect("new");
+    assert_eq!(put(w, "tracker:local", "d1"), None);
+    let other = put(w, "http", "d1").expect("another source has keys of its own");
+    let rows = block_on(w.store.pending_inbox(10)).unwrap();
+    assert_eq!(rows.iter().map(|r| r.id).collect::<Vec<_>>(), [first, other]);
+    assert_eq!(
+        (&rows[0].event, rows[0].task, rows[0].source.as_str(), rows[0].at),
+        (&started(), id, "tracker:local", w.now)
+    );
+    assert_eq!(block_on(w.store.pending_inbox(1)).unwrap().len(), 1);
+    w.step(id, Cause::Inbox(first), started());
+    assert_eq!(put(w, "tracker:local", "d1"), None, "nor after it was stepped");
+}
+
+pub(crate) fn a_row_is_stepped_once(w: &mut World) {
+    let id = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
+    let stranger = w.create("DEMO", 2, orch_core::pipeline::Pipeline::lite());
+    let row = block_on(w.store.put_inbox("http", "1", id, started(), w.now)).unwrap().unwrap();
+    assert!(matches!(w.step(stranger, Cause::Inbox(row), started()), Stepped::Fenced));
+    assert!(matches!(w.step(id, Cause::Inbox(row), started()), Stepped::Applied { .. }));
+    let (task, jobs) = (w.task(id), w.open_jobs());
+    assert!(matches!(w.step(id, Cause::Inbox(row), started()), Stepped::Fenced));
+    assert!(matches!(w.step(id, Cause::Inbox(999), started()), Stepped::Fenced));
+    assert_eq!((w.task(id), w.open_jobs()), (task, jobs));
+    assert_eq!(block_on(w.store.pending_inbox(10)).unwrap(), []);
+}
+
+pub(crate) fn what_people_did_is_kept_and_noise_is_not(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let rows = |w: &World| block_on(w.store.journal(Some(id), 0, 100)).unwrap();
+    assert_eq!(rows(w).len(), 1);
+    let bob = Actor::new("local:bob");
+    let Stepped::Ignored { why } = w.tell(id, Event::CancelAsked { by: bob.clone() }) else { panic!("bob may not") };
+    let kept = rows(w).pop().unwrap();
+    assert_eq!((kept.event.as_str(), kept.actor, kept.ignored), ("cancel_asked", Some(bob), Some(why)));
+    for noise in [Event::TimerFired, Event::LeaseFreed, Event::Nudged { what: "a push".into() }] {
+        assert!(matches!(w.step(id, Cause::Engine, noise), Stepped::Ignored { .. }));
+    }
+    assert_eq!(rows(w).len(), 2);
+}

@@ -1,0 +1,134 @@
+//! The merge lease: one task at a time, kept while it lives, lost when it does not, never lost while a merge's outcome
+//! is unknown.
+
+use crate::world::{TTL_MS, World, anna, applied};
+use futures::executor::block_on;
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::TaskId;
+use orch_ports::clock::BootTime;
+use orch_store::{Cause, LeaseRow, Stepped};
+
+fn lease(w: &World) -> LeaseRow {
+    block_on(w.store.leases()).unwrap().into_iter().find(|l| l.project.as_str() == "DEMO").expect("a lease was taken")
+}
+fn holder(w: &World) -> Option<TaskId> {
+    lease(w).task
+}
+fn reclaim(w: &World) -> Vec<(String, Option<String>, Vec<TaskId>)> {
+    let lost = block_on(w.store.reclaim_leases(w.boot.clone())).unwrap();
+    lost.into_iter().map(|(p, item, waiters)| (p.to_string(), item.map(|i| i.to_string()), waiters)).collect()
+}
+
+/// The first task prepares its merge, the second waits for it.
+fn two(w: &mut World) -> (TaskId, TaskId) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    w.go_to(a, "preparing_merge");
+    w.go_to(b, "waiting_for_lease");
+    (a, b)
+}
+
+pub(crate) fn the_second_task_waits_and_is_woken(w: &mut World) {
+    let (a, b) = two(w);
+    let row = lease(w);
+    assert_eq!((row.epoch, row.task, row.holder), (1, Some(a), Some("DEMO-1".into())));
+    assert_eq!((row.pid, row.branch), (Some(std::process::id()), Some(w.task(a).branch)));
+    assert!(block_on(w.store.holds_lease(a, 1)).unwrap());
+    assert!(!block_on(w.store.holds_lease(a, 2)).unwrap() && !block_on(w.store.holds_lease(b, 1)).unwrap());
+    w.go_to(a, "merging");
+    let merge = w.claim_of(a);
+    let (_, _, freed) = applied(w.end_well(&merge));
+    assert_eq!(freed, [b], "whoever waits is named in the answer");
+    assert_eq!((lease(w).epoch, holder(w)), (1, None));
+    assert!(!block_on(w.store.holds_lease(a, 1)).unwrap());
+    applied(w.step(b, Cause::Engine, Event::LeaseFreed));
+    assert_eq!((lease(w).epoch, holder(w), w.word(b)), (2, Some(b), "preparing_merge"));
+    let Effect::Update { lease_epoch, .. } = w.job_of(b).effect else { panic!("an update") };
+    assert_eq!(lease_epoch, 2);
+    w.settle();
+    assert_eq!(w.word(b), "done");
+}
+
+pub(crate) fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
+    let (a, b) = two(w);
+    let update = w.claim_of(a);
+    w.pass_ms(TTL_MS - 1);
+    w.beat(update.fence());
+    w.pass_ms(TTL_MS - 1);
+    assert_eq!(reclaim(w), [], "the heartbeat of the holder's job renewed it");
+    w.end_well(&update);
+    w.pass_ms(TTL_MS - 1);
+    assert_eq!(reclaim(w), [], "the step renewed it");
+    // The waiting task's own life renews nothing.
+    w.step(b, Cause::Engine, Event::TimerFired);
+    w.pass_ms(2);
+    assert_eq!(reclaim(w).len(), 1);
+}
+
+pub(crate) fn a_dead_holder_loses_the_lease(w: &mut World) {
+    let (a, b) = two(w);
+    let update = w.claim_of(a);
+    w.pass_ms(TTL_MS);
+    assert_eq!(reclaim(w), [], "a live holder within its time never loses it");
+    w.pass_ms(1);
+    assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-1".to_owned()), vec![b])]);
+    assert_eq!(reclaim(w), [], "once");
+    applied(w.step(b, Cause::Engine, Event::LeaseFreed));
+    assert!(block_on(w.store.holds_lease(b, 2)).unwrap() && !block_on(w.store.holds_lease(a, 1)).unwrap());
+    // The old holder finds out and queues up again; the new one keeps what it has.
+    applied(w.end(&update, Outcome::LeaseLost));
+    assert_eq!((w.word(a), holder(w), lease(w).epoch), ("waiting_for_lease", Some(b), 2), "{:?}", w.task(a).phase);
+    // Another boot: nothing of the old one is alive.
+    w.boot = BootTime { boot_id: "boot-2".into(), ms: 5 };
+    assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-2".to_owned()), vec![a])]);
+}
+
+pub(crate) fn an_unknown_merge_keeps_the_lease(w: &mut World) {
+    let (a, _) = two(w);
+    w.go_to(a, "merging");
+    w.pass_ms(TTL_MS * 100);
+    assert_eq!(reclaim(w), []);
+    let merge = w.claim_of(a);
+    w.tell(a, Event::CancelAsked { by: anna() });
+    w.pass_ms(TTL_MS * 100);
+    assert_eq!(reclaim(w), [], "nor while its cancelling waits for the outcome");
+    assert_eq!(holder(w), Some(a));
+    w.end_well(&merge);
+    assert_eq!(holder(w), None);
+}
+
+pub(crate) fn a_wrong_tree_freezes_the_queue(w: &mut World) {
+    let (a, b) = two(w);
+    w.go_to(a, "merging");
+    let merge = w.claim_of(a);
+    let (_, _, freed) = applied(w.end(&merge, Outcome::Merged { commit: "c1".into(), tree: "another".into() }));
+    assert_eq!((freed, w.word(a)), (vec![], "blocked"));
+    w.pass_ms(TTL_MS * 100);
+    assert_eq!(reclaim(w), []);
+    assert!(matches!(w.step(b, Cause::Engine, Event::LeaseFreed), Stepped::Applied { .. }));
+    assert_eq!((w.word(b), holder(w)), ("waiting_for_lease", Some(a)));
+    let (_, _, freed) = applied(w.tell(a, Event::RetryAsked { by: anna() }));
+    assert_eq!(freed, [b], "a person looked at it");
+}
+
+pub(crate) fn a_new_owner_adopts_merges_under_way(w: &mut World) {
+    let (a, _) = two(w);
+    w.claim_of(a);
+    w.boot = BootTime { boot_id: "boot-2".into(), ms: 5 };
+    w.worker = "w2".into();
+    let back = block_on(w.store.recover("w2", w.boot.clone(), TTL_MS)).unwrap();
+    assert_eq!(back.len(), 1);
+    w.pass_ms(TTL_MS);
+    assert_eq!((reclaim(w), holder(w)), (vec![], Some(a)), "it has its full time under the new owner");
+    w.pass_ms(1);
+    assert_eq!(reclaim(w).len(), 1);
+}
+
+pub(crate) fn projects_do_not_share_a_lease(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("SHOP", 1));
+    w.go_to(a, "preparing_merge");
+    w.go_to(b, "preparing_merge");
+    let holders: Vec<_> =
+        block_on(w.store.leases()).unwrap().into_iter().map(|l| (l.project.to_string(), l.task)).collect();
+    assert_eq!(holders, [("DEMO".to_owned(), Some(a)), ("SHOP".to_owned(), Some(b))]);
+}

@@ -1,0 +1,61 @@
+//! What every store must do, told as stories on real tasks. The suite knows the trait only; a backend joins it with one
+//! line at the end of this file. Everything runs without an async runtime, as the simulation does.
+
+// A story that cannot go on ends where it is.
+#![allow(clippy::unwrap_used)]
+
+mod evidence;
+mod fences;
+mod fixture;
+mod inbox;
+mod leases;
+mod queue;
+mod stops;
+mod world;
+
+use orch_store::SqliteStore;
+use orch_store::sqlite::{Durability, OpenOptions};
+use std::sync::Arc;
+use world::World;
+
+macro_rules! suite {
+    ($backend:ident, $make:expr) => {
+        suite!(@ $backend, $make,
+            queue::a_lite_task_goes_to_done, queue::a_full_task_goes_to_done,
+            queue::the_oldest_job_is_claimed_first, queue::a_delayed_job_waits_for_its_time,
+            queue::an_exclusive_key_runs_once_at_a_time, queue::a_ticket_is_synced_once_per_wish,
+            queue::putting_back_spends_what_it_says, queue::a_merge_is_never_given_up,
+            queue::an_expired_claim_is_reaped_and_costs_nothing, queue::a_new_owner_takes_back_what_others_claimed,
+            queue::a_failed_job_is_kept_with_its_fault, queue::timers_and_delays_say_when_to_wake,
+            queue::a_ticket_makes_one_task, queue::a_side_effect_is_settled_without_the_task,
+            queue::only_the_claim_ends_a_job,
+            stops::a_queued_job_is_cancelled_at_once, stops::a_running_job_is_asked_to_stop,
+            stops::a_merge_under_way_is_not_stopped, stops::a_stop_survives_the_death_of_its_worker,
+            fences::a_worker_paused_past_its_lease_changes_nothing, fences::evidence_is_for_its_own_task_only,
+            leases::the_second_task_waits_and_is_woken, leases::steps_and_heartbeats_keep_a_lease,
+            leases::a_dead_holder_loses_the_lease, leases::an_unknown_merge_keeps_the_lease,
+            leases::a_wrong_tree_freezes_the_queue, leases::a_new_owner_adopts_merges_under_way,
+            leases::projects_do_not_share_a_lease,
+            inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
+            inbox::what_people_did_is_kept_and_noise_is_not,
+            evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
+            evidence::runs_are_completed_and_summed, evidence::deployments_are_listed_newest_first,
+            evidence::settings_are_replaced,
+        );
+    };
+    (@ $backend:ident, $make:expr, $($module:ident :: $story:ident),* $(,)?) => {
+        mod $backend {
+            use super::*;
+            $(#[test] fn $story() { let (store, _dir) = $make; super::$module::$story(&mut World::new(Arc::new(store))); })*
+        }
+    };
+}
+
+fn file(durability: Durability) -> (SqliteStore, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path().join("orch.db"), OpenOptions { durability, holder: "a test".into() });
+    (store.unwrap(), dir)
+}
+
+suite!(sqlite_memory, (SqliteStore::open_in_memory().unwrap(), ()));
+suite!(sqlite_file, file(Durability::Full));

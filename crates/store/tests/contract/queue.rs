@@ -1,0 +1,245 @@
+//! Jobs: who gets which, when, how often, and what is left of them.
+
+use crate::world::{LEASE_MS, World, anna, applied, fault};
+use futures::executor::block_on;
+use orch_core::effect::{Effect, Lane, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::Time;
+use orch_core::pipeline::Pipeline;
+use orch_core::task::{NewTask, Phase};
+use orch_core::verdict::{FaultKind, Verdict, WaitFor};
+use orch_ports::clock::BootTime;
+use orch_store::{Cause, JobState, QueueCounts, Requeue, Stepped, StoreError, TaskFilter};
+
+fn goes_to_done(w: &mut World, pipeline: Pipeline) {
+    let id = w.create("DEMO", 1, pipeline);
+    let (lanes, stop, _) = applied(w.tell(id, Event::Started { by: anna() }));
+    assert!(lanes.contains(&Lane::Forge) && stop.is_none());
+    w.settle();
+    assert!(matches!(w.task(id).phase, Phase::Done { .. }), "{:?}", w.task(id).phase);
+    assert_eq!(w.open_jobs(), Vec::new());
+
+    let counts = block_on(w.store.counts(w.now)).unwrap();
+    let recent = block_on(w.store.recent_jobs(1000)).unwrap();
+    assert_eq!(counts, QueueCounts { done: recent.len() as u64, ..QueueCounts::default() });
+    assert!(recent.iter().all(|j| j.state == JobState::Done && j.finished_at == Some(w.now) && j.epoch == 1));
+    assert!(recent.iter().filter(|j| j.id.task == id).any(|j| j.effect == Effect::CleanUp));
+    assert_eq!(block_on(w.store.job(recent[0].id)).unwrap().as_ref(), Some(&recent[0]));
+
+    // The journal tells it all, in order, and can be read in pieces.
+    let rows = block_on(w.store.journal(Some(id), 0, 1000)).unwrap();
+    assert_eq!((rows[0].event.as_str(), rows[0].actor.clone()), ("started", Some(anna())));
+    assert_eq!((rows.last().unwrap().stage.as_str(), rows.last().unwrap().phase.as_str()), ("done", "done"));
+    assert!(rows.iter().any(|r| r.story.iter().any(|s| s.starts_with("merged as"))));
+    let mut pieces = Vec::new();
+    while let Some(last) = Some(pieces.last().map_or(0, |r: &orch_store::JournalRow| r.id)) {
+        let piece = block_on(w.store.journal(None, last, 3)).unwrap();
+        if piece.is_empty() {
+            break;
+        }
+        pieces.extend(piece);
+    }
+    assert_eq!(pieces, rows);
+
+    // Nobody holds anything, nothing wakes, and closed tasks are out of sight unless asked for.
+    assert!(block_on(w.store.leases()).unwrap().iter().all(|l| l.holder.is_none() && l.epoch == 1));
+    assert_eq!(block_on(w.store.next_wake()).unwrap(), None);
+    assert_eq!(block_on(w.store.tasks(TaskFilter::default())).unwrap(), Vec::new());
+    let closed = TaskFilter { closed: true, project: Some("DEMO".into()), limit: 5 };
+    assert_eq!(block_on(w.store.tasks(closed)).unwrap().len(), 1);
+}
+
+pub(crate) fn a_lite_task_goes_to_done(w: &mut World) {
+    goes_to_done(w, Pipeline::lite());
+}
+pub(crate) fn a_full_task_goes_to_done(w: &mut World) {
+    goes_to_done(w, Pipeline::full());
+}
+
+pub(crate) fn the_oldest_job_is_claimed_first(w: &mut World) {
+    let ids: Vec<_> = (1..=3).map(|n| w.started("DEMO", n)).collect();
+    let got: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Forge)).map(|j| (j.id.task, j.state, j.epoch)).collect();
+    assert_eq!(got, ids.iter().map(|id| (*id, JobState::Running, 1)).collect::<Vec<_>>());
+    assert_eq!(w.claim(Lane::Agent), None, "another lane has nothing");
+}
+
+pub(crate) fn a_delayed_job_waits_for_its_time(w: &mut World) {
+    let first = w.started("DEMO", 1);
+    let second = w.started("DEMO", 2);
+    let job = w.claim_of(first);
+    let later = w.now.plus_ms(60_000);
+    let fault = fault(FaultKind::Transient);
+    assert!(w.put_back(&job, Requeue { spend: false, new_run: false, not_before: later, fault }));
+    let counts = block_on(w.store.counts(w.now)).unwrap();
+    assert_eq!((counts.delayed, counts.running), (1, 0));
+    assert_eq!(w.claim(Lane::Forge).unwrap().id.task, second, "the one that may run now goes first");
+    assert_eq!(w.claim(Lane::Forge), None);
+    w.pass_ms(60_000);
+    assert_eq!(w.claim(Lane::Forge).unwrap().id, job.id);
+}
+
+pub(crate) fn an_exclusive_key_runs_once_at_a_time(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    let other = w.started("SHOP", 1);
+    for id in [a, b, other] {
+        w.go_to(id, "deploying");
+    }
+    let first = w.claim(Lane::Deploy).unwrap();
+    let elsewhere = w.claim(Lane::Deploy).unwrap();
+    assert_eq!((first.id.task, elsewhere.id.task), (a, other), "the second one of DEMO is passed over");
+    assert_eq!(w.claim(Lane::Deploy), None);
+    w.end_well(&first);
+    assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, b);
+}
+
+pub(crate) fn a_ticket_is_synced_once_per_wish(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "merging");
+    let syncs = |w: &World| w.open_jobs().iter().filter(|j| j.effect == Effect::SyncTicket).count();
+    assert_eq!(syncs(w), 1, "stages went by, the ticket was not looked at: one job is enough");
+    let running = w.claim(Lane::Message).unwrap();
+    w.go_to(id, "deploying");
+    assert_eq!(syncs(w), 2, "one that runs may have seen the old state");
+    w.end_well(&running);
+    assert_eq!(syncs(w), 1);
+}
+
+pub(crate) fn putting_back_spends_what_it_says(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "running");
+    let job = w.claim_of(id);
+    assert_eq!((job.epoch, job.attempts, job.max_attempts, job.transient_attempts, job.run_attempt), (1, 0, 2, 0, 1));
+    let put = |spend, new_run, kind| Requeue { spend, new_run, not_before: Time(0), fault: fault(kind) };
+    assert!(w.put_back(&job, put(false, false, FaultKind::Transient)));
+    let job = w.claim_of(id);
+    assert_eq!((job.epoch, job.attempts, job.transient_attempts, job.run_attempt), (2, 0, 1, 1));
+    assert!(w.put_back(&job, put(true, true, FaultKind::Permanent)));
+    let job = w.claim_of(id);
+    assert_eq!((job.epoch, job.attempts, job.transient_attempts, job.run_attempt), (3, 1, 1, 2));
+    assert_eq!(job.last_fault, Some(fault(FaultKind::Permanent)));
+}
+
+pub(crate) fn a_merge_is_never_given_up(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "merging");
+    assert_eq!(w.job_of(id).max_attempts, u32::MAX);
+}
+
+pub(crate) fn an_expired_claim_is_reaped_and_costs_nothing(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    let (dead, alive) = (w.claim_of(a), w.claim_of(b));
+    w.pass_ms(LEASE_MS - 1);
+    assert_eq!(block_on(w.store.reap(w.boot.clone())).unwrap(), Vec::new(), "nobody is late yet");
+    assert_eq!(w.beat(alive.fence()), orch_store::Beat::Held);
+    w.pass_ms(2);
+    let reaped = block_on(w.store.reap(w.boot.clone())).unwrap();
+    assert_eq!(reaped.iter().map(|r| (r.job, r.worker.as_str())).collect::<Vec<_>>(), [(dead.id, "w1")]);
+    let job = block_on(w.store.job(dead.id)).unwrap().unwrap();
+    assert_eq!((job.state, job.attempts, job.transient_attempts, job.run_attempt), (JobState::Queued, 0, 0, 1));
+    assert_eq!(w.claim_of(a).epoch, 2);
+    // After a reboot the boot clock starts anew: every claim of the old boot is dead, whatever its number says.
+    let rebooted = BootTime { boot_id: "boot-0".into(), ms: 1 };
+    assert_eq!(block_on(w.store.reap(rebooted)).unwrap().len(), 2);
+}
+
+pub(crate) fn a_new_owner_takes_back_what_others_claimed(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    let old = w.claim_of(a);
+    w.worker = "w2".into();
+    let mine = w.claim_of(b);
+    let back = block_on(w.store.recover("w2", w.boot.clone(), 1)).unwrap();
+    assert_eq!(back.iter().map(|r| r.job).collect::<Vec<_>>(), [old.id]);
+    assert_eq!(block_on(w.store.job(mine.id)).unwrap().unwrap().state, JobState::Running);
+    let again = w.claim_of(a);
+    assert_eq!((again.id, again.epoch, again.attempts, again.run_attempt), (old.id, 2, 0, 1));
+}
+
+pub(crate) fn a_failed_job_is_kept_with_its_fault(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let job = w.claim_of(id);
+    applied(w.end(&job, Outcome::Failed { fault: fault(FaultKind::Permanent) }));
+    assert_eq!(w.word(id), "blocked");
+    let kept = block_on(w.store.job(job.id)).unwrap().unwrap();
+    assert_eq!((kept.state, kept.attempts, kept.last_fault), (JobState::Failed, 1, Some(fault(FaultKind::Permanent))));
+    assert_eq!(block_on(w.store.counts(w.now)).unwrap().failed, 1);
+    // Nobody is told twice: the claim is used up.
+    assert!(matches!(w.end(&job, Outcome::Sent), Stepped::Fenced));
+}
+
+pub(crate) fn timers_and_delays_say_when_to_wake(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    assert_eq!(block_on(w.store.next_wake()).unwrap(), None, "what may run now needs no alarm");
+    w.go_to(id, "judging");
+    let Effect::Judge { head, .. } = w.job_of(id).effect else { panic!("a gate judges") };
+    let recheck = w.now.plus_ms(30_000);
+    let why = WaitFor::Report { what: "build".into() };
+    let verdict = Verdict::Wait { why, until: Some(w.now.plus_ms(900_000)), recheck: Some(recheck) };
+    let job = w.claim_of(id);
+    w.end(&job, Outcome::Judged { head, verdict });
+    assert_eq!(block_on(w.store.next_wake()).unwrap(), Some(recheck));
+    assert_eq!(block_on(w.store.due(w.now)).unwrap(), []);
+    w.pass_ms(30_000);
+    assert_eq!(block_on(w.store.due(w.now)).unwrap(), [id]);
+    applied(w.step(id, Cause::Engine, Event::TimerFired));
+    assert_eq!(block_on(w.store.due(w.now)).unwrap(), [], "the timer is gone with the wait");
+    let job = w.claim_of(id);
+    let later = w.now.plus_ms(7);
+    let fault = fault(FaultKind::Transient);
+    w.put_back(&job, Requeue { spend: false, new_run: false, not_before: later, fault });
+    assert_eq!(block_on(w.store.next_wake()).unwrap(), Some(later));
+}
+
+pub(crate) fn a_ticket_makes_one_task(w: &mut World) {
+    let new = |number| NewTask {
+        project: "DEMO".into(),
+        number,
+        title: "Add a button".into(),
+        body: "now".into(),
+        pipeline: Pipeline::full(),
+    };
+    let (task, made) = block_on(w.store.create_task(new(7), w.now)).unwrap();
+    let (same, again) = block_on(w.store.create_task(new(7), w.now.plus_ms(5))).unwrap();
+    assert!(made && !again);
+    assert_eq!(task, same);
+    let (other, _) = block_on(w.store.create_task(new(8), w.now)).unwrap();
+    assert_eq!(block_on(w.store.task_by_item(&"demo-7".into())).unwrap().map(|t| t.id), Some(task.id));
+    assert_eq!(block_on(w.store.task_by_item(&"DEMO-9".into())).unwrap(), None);
+    let newest_first = block_on(w.store.tasks(TaskFilter::default())).unwrap();
+    assert_eq!(newest_first.iter().map(|t| t.id).collect::<Vec<_>>(), [other.id, task.id]);
+    let one = TaskFilter { limit: 1, ..TaskFilter::default() };
+    assert_eq!(block_on(w.store.tasks(one)).unwrap().len(), 1);
+    let of_nobody = TaskFilter { project: Some("SHOP".into()), ..TaskFilter::default() };
+    assert_eq!(block_on(w.store.tasks(of_nobody)).unwrap(), []);
+}
+
+pub(crate) fn a_side_effect_is_settled_without_the_task(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "running");
+    let (task, rows) = (w.task(id), block_on(w.store.journal(None, 0, 100)).unwrap().len());
+    let sync = w.claim(Lane::Message).unwrap();
+    assert!(matches!(w.end(&sync, Outcome::Sent), Stepped::Ignored { .. }));
+    assert_eq!(w.task(id), task);
+    assert_eq!(block_on(w.store.journal(None, 0, 100)).unwrap().len(), rows, "success is quiet");
+    w.go_to(id, "preparing_merge");
+    let sync = w.claim(Lane::Message).unwrap();
+    w.end(&sync, Outcome::Failed { fault: fault(FaultKind::Denied) });
+    let row = block_on(w.store.journal(None, 0, 100)).unwrap().pop().unwrap();
+    assert_eq!(row.ignored.as_deref(), Some("could not update the ticket: the forge said 500"));
+    assert_eq!(w.word(id), "preparing_merge");
+}
+
+pub(crate) fn only_the_claim_ends_a_job(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let job = w.claim_of(id);
+    let ended = |seq| Event::JobEnded { job: seq, outcome: Outcome::Cancelled };
+    for (cause, event) in [
+        (Cause::Engine, ended(job.id.seq)),
+        (Cause::Job(job.fence()), ended(job.id.seq + 1)),
+        (Cause::Job(job.fence()), Event::TimerFired),
+    ] {
+        assert!(matches!(w.try_step(id, cause, event), Err(StoreError::Bug(_))));
+    }
+    let nobody = orch_core::ids::TaskId(99);
+    assert!(matches!(w.try_step(nobody, Cause::Engine, Event::TimerFired), Err(StoreError::Bug(_))));
+    assert_eq!(block_on(w.store.job(job.id)).unwrap(), Some(job), "nothing was changed by any of them");
+}

@@ -1,0 +1,61 @@
+//! Cancelling: what has not begun is gone at once, what runs is asked, what cannot be recalled is awaited.
+
+use crate::world::{LEASE_MS, World, anna, applied};
+use futures::executor::block_on;
+use orch_core::effect::{Effect, Lane, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::TaskId;
+use orch_store::{Beat, JobState};
+
+fn cancel(w: &mut World, id: TaskId) -> Option<orch_core::ids::JobId> {
+    applied(w.tell(id, Event::CancelAsked { by: anna() })).1
+}
+
+pub(crate) fn a_queued_job_is_cancelled_at_once(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "running");
+    let job = w.job_of(id);
+    assert_eq!(cancel(w, id), None, "nobody has to be told");
+    assert_eq!(w.word(id), "cancelled");
+    assert_eq!(block_on(w.store.job(job.id)).unwrap().unwrap().state, JobState::Cancelled);
+    assert_eq!(block_on(w.store.counts(w.now)).unwrap().cancelled, 1);
+    assert_eq!(w.claim(Lane::Agent), None);
+    assert!(w.open_jobs().iter().any(|j| j.effect == Effect::CleanUp));
+    let rows = block_on(w.store.journal(Some(id), 0, 100)).unwrap();
+    let last: Vec<_> = rows[rows.len() - 2..].iter().map(|r| (r.event.as_str(), r.phase.as_str())).collect();
+    assert_eq!(last, [("cancel_asked", "stopping"), ("job_ended", "cancelled")]);
+}
+
+pub(crate) fn a_running_job_is_asked_to_stop(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "running");
+    let job = w.claim_of(id);
+    assert_eq!(w.beat(job.fence()), Beat::Held);
+    assert_eq!(cancel(w, id), Some(job.id));
+    assert_eq!((w.word(id), w.beat(job.fence())), ("stopping", Beat::Stop));
+    applied(w.end(&job, Outcome::Cancelled));
+    assert_eq!(w.word(id), "cancelled");
+    assert_eq!(w.beat(job.fence()), Beat::Lost);
+}
+
+pub(crate) fn a_merge_under_way_is_not_stopped(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "merging");
+    let job = w.claim_of(id);
+    assert_eq!(cancel(w, id), None);
+    assert_eq!((w.word(id), w.beat(job.fence())), ("stopping", Beat::Held));
+    applied(w.end_well(&job));
+    assert_eq!(w.word(id), "deploying", "what has landed has landed");
+}
+
+pub(crate) fn a_stop_survives_the_death_of_its_worker(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "running");
+    let job = w.claim_of(id);
+    cancel(w, id);
+    w.pass_ms(LEASE_MS + 1);
+    assert_eq!(block_on(w.store.reap(w.boot.clone())).unwrap().len(), 1);
+    let again = w.claim_of(id);
+    assert!(again.id == job.id && again.stop, "the next worker has to end what the dead one left");
+    assert_eq!(w.beat(again.fence()), Beat::Stop);
+}

@@ -1,0 +1,178 @@
+//! A small world around a store: a clock that is moved by hand, a worker, and an outside that says yes to everything
+//! unless a story says otherwise. Task changes go through `decide`, as in the product.
+
+use futures::executor::block_on;
+use orch_core::effect::{Effect, Lane, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::{Actor, TaskId, Time};
+use orch_core::pipeline::Pipeline;
+use orch_core::policy::Policy;
+use orch_core::task::{DoneOutcome, NewTask, Task};
+use orch_core::verdict::{FaultKind, FaultNote, Verdict};
+use orch_ports::clock::BootTime;
+use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, StepRequest, Stepped, Store};
+use std::sync::Arc;
+
+pub(crate) const LEASE_MS: i64 = 10_000;
+pub(crate) const TTL_MS: i64 = 300_000;
+
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) policy: Policy,
+    pub(crate) now: Time,
+    pub(crate) boot: BootTime,
+    pub(crate) worker: String,
+    keys: u64,
+}
+
+pub(crate) fn anna() -> Actor {
+    Actor::new("local:anna")
+}
+pub(crate) fn fault(kind: FaultKind) -> FaultNote {
+    FaultNote { kind, text: "the forge said 500".into() }
+}
+
+impl World {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
+        let boot = BootTime { boot_id: "boot-1".into(), ms: 50_000 };
+        Self { store, policy, now: Time(1_000_000), boot, worker: "w1".into(), keys: 0 }
+    }
+
+    pub(crate) fn pass_ms(&mut self, ms: i64) {
+        self.now = self.now.plus_ms(ms);
+        self.boot.ms += ms;
+    }
+
+    /// A task of a small pipeline, started.
+    pub(crate) fn started(&mut self, project: &str, number: u64) -> TaskId {
+        let id = self.create(project, number, Pipeline::lite());
+        self.tell(id, Event::Started { by: anna() });
+        id
+    }
+
+    pub(crate) fn create(&mut self, project: &str, number: u64, pipeline: Pipeline) -> TaskId {
+        let (title, body) = (format!("ticket {number}"), "please".to_owned());
+        let new = NewTask { project: project.into(), number, title, body, pipeline };
+        block_on(self.store.create_task(new, self.now)).unwrap().0.id
+    }
+
+    pub(crate) fn task(&self, id: TaskId) -> Task {
+        block_on(self.store.task(id)).unwrap().unwrap()
+    }
+    pub(crate) fn word(&self, id: TaskId) -> &'static str {
+        self.task(id).phase_word()
+    }
+
+    /// An event from outside, by way of the inbox.
+    pub(crate) fn tell(&mut self, id: TaskId, event: Event) -> Stepped {
+        self.keys += 1;
+        let key = format!("k{}", self.keys);
+        let row = block_on(self.store.put_inbox("test", &key, id, event.clone(), self.now)).unwrap().unwrap();
+        self.step(id, Cause::Inbox(row), event)
+    }
+
+    pub(crate) fn step(&self, task: TaskId, cause: Cause, event: Event) -> Stepped {
+        self.try_step(task, cause, event).unwrap()
+    }
+
+    pub(crate) fn try_step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, orch_store::StoreError> {
+        let (policy, now, boot) = (self.policy.clone(), self.now, self.boot.clone());
+        block_on(self.store.step(StepRequest { task, cause, event, policy, now, boot, lease_ttl_ms: TTL_MS }))
+    }
+
+    pub(crate) fn claim(&self, lane: Lane) -> Option<Job> {
+        let (worker, now, boot) = (self.worker.clone(), self.now, self.boot.clone());
+        block_on(self.store.claim(ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS })).unwrap()
+    }
+
+    pub(crate) fn end(&self, job: &Job, outcome: Outcome) -> Stepped {
+        self.step(job.id.task, Cause::Job(job.fence()), Event::JobEnded { job: job.id.seq, outcome })
+    }
+
+    pub(crate) fn end_well(&self, job: &Job) -> Stepped {
+        self.end(job, well(job))
+    }
+    pub(crate) fn beat(&self, fence: Fence) -> Beat {
+        block_on(self.store.heartbeat(fence, self.boot.clone(), LEASE_MS, TTL_MS)).unwrap()
+    }
+    pub(crate) fn put_back(&self, job: &Job, requeue: Requeue) -> bool {
+        block_on(self.store.requeue(job.fence(), requeue)).unwrap()
+    }
+    pub(crate) fn open_jobs(&self) -> Vec<Job> {
+        block_on(self.store.open_jobs(None)).unwrap()
+    }
+
+    /// The open job the task waits for.
+    pub(crate) fn job_of(&self, id: TaskId) -> Job {
+        let seq = self.task(id).job().expect("the task waits for a job");
+        self.open_jobs().into_iter().find(|j| j.id.task == id && j.id.seq == seq).expect("that job is open")
+    }
+
+    /// Claims the job the task waits for; others that come first are put back as they were.
+    pub(crate) fn claim_of(&mut self, id: TaskId) -> Job {
+        let wanted = self.job_of(id);
+        let mut others = Vec::new();
+        let job = loop {
+            let job = self.claim(wanted.lane).expect("the job can be claimed");
+            if job.id == wanted.id {
+                break job;
+            }
+            others.push(job);
+        };
+        for other in others {
+            let (not_before, fault) = (other.available_at, fault(FaultKind::Transient));
+            assert!(self.put_back(&other, Requeue { spend: false, new_run: false, not_before, fault }));
+        }
+        job
+    }
+
+    /// Does jobs of this task well until its phase has this name.
+    pub(crate) fn go_to(&mut self, id: TaskId, word: &str) {
+        for _ in 0..200 {
+            if self.word(id) == word {
+                return;
+            }
+            let job = self.claim_of(id);
+            self.end_well(&job);
+        }
+        panic!("the task never gets to {word}: {:?}", self.task(id).phase);
+    }
+
+    /// Does everything that can be done.
+    pub(crate) fn settle(&mut self) {
+        while let Some(job) = Lane::ALL.iter().find_map(|lane| self.claim(*lane)) {
+            self.end_well(&job);
+        }
+    }
+}
+
+/// What comes of an effect in a world where everything works.
+pub(crate) fn well(job: &Job) -> Outcome {
+    match &job.effect {
+        Effect::OpenBranch => Outcome::Opened { head: "h0".into(), base: "main0".into() },
+        Effect::RunAgent { .. } => Outcome::AgentFinished { question: None },
+        Effect::Publish { .. } => {
+            let head = format!("h{}-{}", job.id.task.0, job.id.seq).into();
+            Outcome::Published { head, empty: false, discarded: Vec::new(), unresolved: Vec::new() }
+        }
+        Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0 as u64 },
+        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass },
+        Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
+        Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
+        Effect::Update { head, .. } => {
+            Outcome::Updated { head: head.clone(), base: "main1".into(), tree: format!("tree-{head}").into() }
+        }
+        Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
+        Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
+        Effect::EnsureCi { .. } | Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp => Outcome::Sent,
+    }
+}
+
+/// What happened, if something did.
+pub(crate) fn applied(stepped: Stepped) -> (Vec<Lane>, Option<orch_core::ids::JobId>, Vec<TaskId>) {
+    match stepped {
+        Stepped::Applied { lanes, stop, freed, .. } => (lanes, stop, freed),
+        other => panic!("nothing was applied: {other:?}"),
+    }
+}

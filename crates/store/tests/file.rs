@@ -1,0 +1,276 @@
+//! The database as a file: who may open it, what is refused and how, what survives.
+
+// A story that cannot go on ends where it is.
+#![allow(clippy::unwrap_used)]
+
+use futures::executor::block_on;
+use orch_core::ids::{TaskId, Time};
+use orch_core::pipeline::Pipeline;
+use orch_core::task::NewTask;
+use orch_store::sqlite::{Durability, OpenOptions};
+use orch_store::{SqliteStore, Store, StoreError, TaskFilter};
+use std::path::{Path, PathBuf};
+
+fn options(holder: &str) -> OpenOptions {
+    OpenOptions { durability: Durability::Full, holder: holder.into() }
+}
+fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(path, options("a test"))
+}
+fn ticket(number: u64) -> NewTask {
+    let (title, body) = ("t".to_owned(), "b".to_owned());
+    NewTask { project: "DEMO".into(), number, title, body, pipeline: Pipeline::lite() }
+}
+fn make(store: &SqliteStore, number: u64) -> TaskId {
+    block_on(store.create_task(ticket(number), Time(1))).unwrap().0.id
+}
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+fn refused(path: &Path) -> StoreError {
+    open(path).expect_err("it must be refused")
+}
+
+struct Place {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn place() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    Place { path: dir.path().join("orch.db"), _dir: dir }
+}
+
+#[test]
+fn the_second_owner_is_refused_and_told_who_has_it() {
+    let p = place();
+    let first = SqliteStore::open(&p.path, options("orch serve, since noon")).unwrap();
+    // A link is another name of the same file, not another file.
+    let link = p.path.with_file_name("link.db");
+    std::os::unix::fs::symlink(&p.path, &link).unwrap();
+    for path in [&p.path, &link] {
+        let error = refused(path);
+        let StoreError::Held { holder, .. } = &error else { panic!("{error}") };
+        assert_eq!(*holder, format!("pid {}, orch serve, since noon", std::process::id()));
+        assert!(error.to_string().contains("stop that process"), "{error}");
+    }
+    make(&first, 1);
+    drop(first);
+    let second = open(&p.path).expect("the first one has let go");
+    assert!(block_on(second.task_by_item(&"DEMO-1".into())).unwrap().is_some());
+}
+
+#[test]
+fn what_was_answered_survives_a_crash() {
+    let p = place();
+    let store = open(&p.path).unwrap();
+    let ids: Vec<_> = (1..=50).map(|n| make(&store, n)).collect();
+    // The files as a power cut would leave them: taken while the owner is still at work, never closed.
+    let after = p.path.with_file_name("after.db");
+    for end in ["", "-wal"] {
+        let with = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+        std::fs::copy(with(&p.path), with(&after)).unwrap();
+    }
+    make(&store, 51);
+    let found = open(&after).unwrap();
+    let tasks = block_on(found.tasks(TaskFilter::default())).unwrap();
+    assert_eq!(tasks.iter().rev().map(|t| t.id).collect::<Vec<_>>(), ids);
+    block_on(found.check()).unwrap();
+}
+
+/// The test starts itself again as the process that is killed.
+#[test]
+fn a_killed_process_loses_nothing_it_acknowledged() {
+    use std::io::{BufRead, BufReader};
+    const CHILD: &str = "ORCH_TEST_CHILD_DB";
+    if let Some(path) = std::env::var_os(CHILD) {
+        let store = open(Path::new(&path)).unwrap();
+        for n in 1.. {
+            make(&store, n);
+            println!("acknowledged {n}");
+        }
+    }
+    let p = place();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_process_loses_nothing_it_acknowledged", "--nocapture"])
+        .env(CHILD, &p.path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut acknowledged = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if let Some((_, n)) = line.unwrap().split_once("acknowledged ") {
+            acknowledged = n.parse().unwrap();
+            if acknowledged == 20 {
+                assert!(matches!(refused(&p.path), StoreError::Held { .. }));
+                child.kill().unwrap();
+            }
+        }
+    }
+    child.wait().unwrap();
+    assert!(acknowledged >= 20);
+    let store = open(&p.path).expect("the lock died with its owner");
+    block_on(store.check()).unwrap();
+    let found = block_on(store.tasks(TaskFilter::default())).unwrap().len() as u64;
+    assert!(acknowledged <= found && found <= acknowledged + 1, "{acknowledged} acknowledged, {found} found");
+}
+
+#[test]
+fn a_verb_that_was_sent_is_finished_before_the_file_is_closed() {
+    let p = place();
+    let store = open(&p.path).unwrap();
+    for n in 0..100 {
+        // The caller asks and goes away without waiting.
+        let key = format!("k{n}");
+        let mut asked = store.set_setting(&key, "v");
+        let waker = futures::task::noop_waker();
+        let _ = asked.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+    }
+    drop(store);
+    let again = open(&p.path).unwrap();
+    assert_eq!(block_on(again.setting("k99")).unwrap().as_deref(), Some("v"));
+}
+
+#[test]
+fn a_newer_file_is_refused_and_left_alone() {
+    let p = place();
+    drop(open(&p.path).unwrap());
+    rusqlite::Connection::open(&p.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = std::fs::read(&p.path).unwrap();
+    let error = refused(&p.path);
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+    assert_eq!(std::fs::read(&p.path).unwrap(), before);
+}
+
+#[test]
+fn a_strangers_file_is_refused_and_left_alone() {
+    let p = place();
+    rusqlite::Connection::open(&p.path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    let before = std::fs::read(&p.path).unwrap();
+    let error = refused(&p.path);
+    assert!(matches!(&error, StoreError::Unusable { detail, .. } if detail.contains("another program")), "{error}");
+    assert_eq!(std::fs::read(&p.path).unwrap(), before);
+    assert_eq!(names(p.path.parent().unwrap()), ["orch.db"], "no lock file is left beside it");
+}
+
+#[test]
+fn a_damaged_file_is_refused_by_name() {
+    let p = place();
+    std::fs::write(&p.path, "this is no database ".repeat(100)).unwrap();
+    let error = refused(&p.path);
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains("orch.db") && error.to_string().contains("backup"), "{error}");
+
+    let holed = p.path.with_file_name("holed.db");
+    let store = open(&holed).unwrap();
+    for n in 1..=50 {
+        make(&store, n);
+    }
+    drop(store);
+    let mut bytes = std::fs::read(&holed).unwrap();
+    // Everything but the first page, so that the header still looks right.
+    bytes[4096..].iter_mut().step_by(7).for_each(|b| *b = 0xA5);
+    std::fs::write(&holed, &bytes).unwrap();
+    let error = refused(&holed);
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert_eq!(std::fs::read(&holed).unwrap(), bytes);
+}
+
+#[test]
+fn a_place_that_cannot_be_used_says_how_to_fix_it_and_stays_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "x").unwrap();
+    let below_a_file = dir.path().join("file").join("sub").join("orch.db");
+    let error = refused(&below_a_file);
+    assert!(matches!(&error, StoreError::Unusable { detail, .. } if detail.contains("[db] path")), "{error}");
+    let nowhere = Path::new("/proc/orch-nowhere/orch.db");
+    let error = refused(nowhere);
+    assert!(matches!(&error, StoreError::Unusable { detail, .. } if detail.contains("[db] path")), "{error}");
+    let a_directory = dir.path().join("made");
+    std::fs::create_dir(&a_directory).unwrap();
+    let error = refused(&a_directory);
+    assert!(matches!(&error, StoreError::Unusable { detail, .. } if detail.contains("directory")), "{error}");
+    assert_eq!(names(dir.path()), ["file", "made"]);
+    assert_eq!(names(&a_directory), Vec::<String>::new());
+}
+
+#[test]
+fn a_read_only_file_is_refused_with_the_fix() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let locked = dir.path().join("locked");
+    std::fs::create_dir(&locked).unwrap();
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o500)).unwrap();
+    // The superuser may write anywhere: then there is nothing to refuse.
+    if std::fs::write(locked.join("probe"), "").is_ok() {
+        return;
+    }
+    let error = refused(&locked.join("orch.db"));
+    assert!(matches!(&error, StoreError::Unusable { detail, .. } if detail.contains("writable")), "{error}");
+    assert_eq!(names(&locked), Vec::<String>::new());
+}
+
+#[test]
+fn missing_directories_are_made_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("var").join("orch").join("orch.db");
+    drop(open(&path).unwrap());
+    for made in ["var", "var/orch"] {
+        let mode = std::fs::metadata(dir.path().join(made)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{made}");
+    }
+    assert_eq!(names(path.parent().unwrap()), ["orch.db", "orch.db.lock"], "closed cleanly: no WAL is left");
+}
+
+#[test]
+fn a_backup_is_a_whole_database_and_overwrites_nothing() {
+    let p = place();
+    let store = open(&p.path).unwrap();
+    make(&store, 1);
+    let to = p.path.with_file_name("backup.db");
+    block_on(store.backup(&to)).unwrap();
+    make(&store, 2);
+    let error = block_on(store.backup(&to)).unwrap_err();
+    assert!(error.to_string().contains("exists already"), "{error}");
+    assert!(block_on(store.backup(Path::new("/proc/nowhere/b.db"))).is_err());
+    let copy = open(&to).unwrap();
+    assert_eq!(block_on(copy.tasks(TaskFilter::default())).unwrap().len(), 1);
+    block_on(copy.check()).unwrap();
+}
+
+/// A database as version 1 wrote it. It is opened and read by every later version, field by field.
+#[test]
+fn a_database_of_version_1_is_read_by_today() {
+    let p = place();
+    let c = rusqlite::Connection::open(&p.path).unwrap();
+    c.execute_batch(include_str!("data/version1.sql")).unwrap();
+    drop(c);
+    let store = open(&p.path).unwrap();
+    block_on(store.check()).unwrap();
+    let all = TaskFilter { closed: true, ..TaskFilter::default() };
+    let tasks = block_on(store.tasks(all)).unwrap();
+    let words: Vec<_> = tasks.iter().map(|t| (t.work_item.to_string(), t.phase_word())).collect();
+    assert_eq!(words, [("DEMO-2".to_owned(), "waiting_for_lease"), ("DEMO-1".to_owned(), "preparing_merge")]);
+    let leases = block_on(store.leases()).unwrap();
+    assert_eq!((leases.len(), leases[0].task, leases[0].epoch), (1, Some(tasks[1].id), 1));
+    assert_eq!(block_on(store.pending_inbox(10)).unwrap().len(), 1);
+    let open_jobs = block_on(store.open_jobs(None)).unwrap();
+    assert!(open_jobs.iter().any(|j| j.state == orch_store::JobState::Running));
+    assert!(!block_on(store.journal(None, 0, 100)).unwrap().is_empty());
+    let counts = block_on(store.counts(Time(i64::MAX))).unwrap();
+    assert_eq!(counts.done as usize, block_on(store.recent_jobs(100)).unwrap().len());
+    let id = tasks[1].id;
+    assert_eq!(block_on(store.judgements(id)).unwrap().len(), 1);
+    assert_eq!(block_on(store.artefacts(id)).unwrap().len(), 1);
+    assert_eq!(block_on(store.runs(id)).unwrap().len(), 1);
+    let production = orch_core::ids::Environment::Production;
+    assert_eq!(block_on(store.deployments(&"DEMO".into(), production, 5)).unwrap().len(), 1);
+    assert_eq!(block_on(store.setting("draining")).unwrap().as_deref(), Some("no"));
+    // And it goes on from there.
+    let boot = orch_ports::clock::BootTime { boot_id: "another boot".into(), ms: 1 };
+    assert_eq!(block_on(store.recover("me", boot, 1000)).unwrap().len(), 1);
+}
