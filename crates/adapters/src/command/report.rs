@@ -1,0 +1,122 @@
+//! What a finished run left: its result file and the end of its output. Both were written by a program nobody trusts, so
+//! nothing in them is fatal, everything is bounded, and what would move a terminal's cursor is taken out.
+
+use orch_ports::agent::Usage;
+use orch_ports::supervisor::{ExitRecord, files};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Largest result file that is read, in bytes.
+const MAX_RESULT_BYTES: u64 = 1024 * 1024;
+/// Longest summary or question that is kept, in characters.
+const MAX_TEXT_CHARS: usize = 8_000;
+/// How much of a log's end is looked at, in bytes.
+const TAIL_BYTES: u64 = 64 * 1024;
+/// How many of its lines are shown.
+const TAIL_LINES: usize = 20;
+/// Longest line that is shown, in characters.
+const MAX_LINE_CHARS: usize = 500;
+
+/// What the result file said.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct RunResult {
+    pub(super) summary: Option<String>,
+    pub(super) question: Option<String>,
+    pub(super) usage: Usage,
+}
+
+/// Reads the result file. A missing one says nothing; a broken one is noted where the summary would be.
+pub(super) fn result_file(path: &Path) -> RunResult {
+    let noted = |why: String| {
+        tracing::warn!(path = %path.display(), why, "result file not usable");
+        RunResult { summary: Some(format!("(the result file could not be used: {why})")), ..RunResult::default() }
+    };
+    // Looked at before it is opened: opening a fifo would wait for ever, a link would show somebody else's file.
+    let bytes = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return RunResult::default(),
+        Err(error) => return noted(error.to_string()),
+        Ok(meta) if !meta.is_file() => return noted("it is not a regular file".into()),
+        Ok(meta) if meta.len() > MAX_RESULT_BYTES => return noted("it is larger than 1 MiB".into()),
+        Ok(_) => match read_at_most(path, 0, MAX_RESULT_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) => return noted(error.to_string()),
+        },
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return RunResult::default();
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(map)) => {
+            let text = |key: &str| map.get(key).and_then(Value::as_str).map(clean_text).filter(|t| !t.is_empty());
+            let number = |key: &str| map.get(key).and_then(Value::as_f64).filter(|n| n.is_finite() && *n >= 0.0);
+            let tokens = |key: &str| map.get(key).and_then(Value::as_u64).or_else(|| number(key).map(|n| n as u64));
+            RunResult {
+                summary: text("summary"),
+                question: text("question"),
+                usage: Usage {
+                    cost_usd: number("cost_usd").unwrap_or(0.0),
+                    input_tokens: tokens("input_tokens").unwrap_or(0),
+                    output_tokens: tokens("output_tokens").unwrap_or(0),
+                    turns: 0,
+                },
+            }
+        }
+        Ok(_) => noted("it is not a JSON object".into()),
+        Err(error) => noted(format!("it is not JSON: {error}")),
+    }
+}
+
+/// How a run ended, with the last lines it wrote: standard error's, and standard output's before them if there is room.
+pub(super) fn why(exit: &ExitRecord, run_dir: &Path) -> String {
+    let mut lines = tail(&run_dir.join(files::STDERR), TAIL_LINES);
+    let room = TAIL_LINES - lines.len();
+    let mut all = tail(&run_dir.join(files::STDOUT), room);
+    all.append(&mut lines);
+    if all.is_empty() { exit.describe() } else { format!("{}\n{}", exit.describe(), all.join("\n")) }
+}
+
+fn tail(path: &Path, most: usize) -> Vec<String> {
+    let is_file = std::fs::symlink_metadata(path).map(|m| (m.is_file(), m.len()));
+    let Ok((true, length)) = is_file else { return Vec::new() };
+    let Ok(bytes) = read_at_most(path, length.saturating_sub(TAIL_BYTES), TAIL_BYTES) else { return Vec::new() };
+    let text = without_controls(&String::from_utf8_lossy(&bytes));
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
+    lines[lines.len().saturating_sub(most)..].iter().map(|l| l.chars().take(MAX_LINE_CHARS).collect()).collect()
+}
+
+fn read_at_most(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn clean_text(text: &str) -> String {
+    without_controls(text).trim().chars().take(MAX_TEXT_CHARS).collect()
+}
+
+/// Takes out escape sequences (CSI and OSC whole, others by their introducer) and every control character but line
+/// break and tab; a lone carriage return, as progress bars use it, becomes a line break.
+fn without_controls(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let text = text.replace("\r\n", "\n");
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\u{1b}', Some('[')) => {
+                chars.next();
+                while chars.next_if(|c| !('@'..='~').contains(c) && *c != '\n').is_some() {}
+                chars.next_if(|c| *c != '\n');
+            }
+            ('\u{1b}', Some(']')) => while chars.next_if(|c| !['\u{7}', '\u{1b}', '\n'].contains(c)).is_some() {},
+            ('\r', _) => out.push('\n'),
+            ('\n' | '\t', _) => out.push(c),
+            (c, _) if c.is_control() => {}
+            (c, _) => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,177 @@
+//! The contract of a command agent, told from both sides.
+
+use super::*;
+use orch_core::ids::Time;
+use orch_ports::agent::Usage;
+use orch_ports::supervisor::files as run_files;
+use std::fs;
+
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["config", "worktree", "run"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Self { dir }
+    }
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+    fn brief(&self) -> Brief {
+        Brief {
+            work_item: "DEMO-1".into(),
+            project: "DEMO".into(),
+            role: "developer".into(),
+            stage: "development".into(),
+            attempt: 2,
+            round: 1,
+            run_id: "1-3-2".into(),
+            branch: "feature/DEMO-1-x".into(),
+            base: "1a2b3c".into(),
+            artefact_dir: "docs/work-items/DEMO-1".into(),
+            worktree: self.at("worktree"),
+            run_dir: self.at("run"),
+            prompt_file: self.at("run/prompt.md"),
+            result_file: self.at("run/result.json"),
+        }
+    }
+    fn agent(&self, command: &[&str]) -> CommandAgent {
+        CommandAgent::new(CommandSettings {
+            name: "mine".into(),
+            command: command.iter().map(ToString::to_string).collect(),
+            config_dir: self.at("config"),
+            path: "/usr/bin:/bin".into(),
+            env: BTreeMap::from([("COLOUR".to_owned(), "green".to_owned())]),
+            deadline_ms: 60_000,
+            silence_ms: Some(10_000),
+            grace_ms: 5_000,
+        })
+    }
+    /// Runs what the agent would be started as, the way a supervisor does, and reads what it left.
+    fn run(&self, agent: &CommandAgent) -> AgentReport {
+        let spec = agent.launch(&self.brief()).unwrap();
+        let log = |name: &str| fs::File::create(self.at("run").join(name)).unwrap();
+        let status = std::process::Command::new(&spec.argv[0])
+            .args(&spec.argv[1..])
+            .current_dir(&spec.cwd)
+            .env_clear()
+            .envs(&spec.env)
+            .stdout(log(run_files::STDOUT))
+            .stderr(log(run_files::STDERR))
+            .status()
+            .unwrap();
+        agent.read(&self.at("run"), &ended(EndReason::Exited, status.code()))
+    }
+    fn sh(&self, script: &str) -> AgentReport {
+        self.run(&self.agent(&["sh", "-c", script]))
+    }
+}
+
+fn ended(reason: EndReason, code: Option<i32>) -> ExitRecord {
+    ExitRecord { reason, code, signal: None, error: None, started: Time(0), ended: Time(1), strays: 0 }
+}
+
+#[test]
+fn the_program_gets_the_contract_and_nothing_else() {
+    let desk = Desk::new();
+    let report = desk.sh(
+        "env | cut -d= -f1 | sort | tr '\\n' ' ' && pwd && echo \"$ORCH_ROUND $COLOUR $HOME\" && touch \"$TMPDIR/x\"",
+    );
+    assert_eq!(report.end, AgentEnd::Finished);
+    let said = fs::read_to_string(desk.at("run/stdout.log")).unwrap();
+    let names: Vec<_> =
+        said.lines().next().unwrap().split(' ').filter(|n| !["PWD", "_", "SHLVL", "OLDPWD", ""].contains(n)).collect();
+    let expected = "COLOUR HOME LANG ORCH_ARTEFACT_DIR ORCH_ATTEMPT ORCH_BASE ORCH_BRANCH ORCH_PROJECT ORCH_PROMPT_FILE ORCH_RESULT_FILE \
+                    ORCH_ROLE ORCH_ROUND ORCH_RUN_ID ORCH_STAGE ORCH_WORK_ITEM PATH TERM TMPDIR";
+    let expected: Vec<_> = expected.split_whitespace().collect();
+    let names: Vec<_> = names.iter().copied().filter(|n| !n.starts_with('/')).collect();
+    assert_eq!(names, expected);
+    assert!(said.contains(&format!("1 green {}", desk.at("run/home").display())), "{said}");
+    assert!(desk.at("run/tmp/x").exists());
+}
+
+#[test]
+fn a_relative_program_is_the_configurations_before_it_is_the_worktrees() {
+    let desk = Desk::new();
+    let launch = || desk.agent(&["./agent.sh", "x"]).launch(&desk.brief());
+    let fault = launch().unwrap_err();
+    assert_eq!(fault.kind, orch_core::verdict::FaultKind::Denied);
+    assert!(fault.text.contains("./agent.sh") && fault.text.contains("[agents.programs.mine]"), "{fault}");
+    fs::write(desk.at("worktree/agent.sh"), "").unwrap();
+    assert!(launch().unwrap().argv[0].starts_with(desk.at("worktree").to_str().unwrap()));
+    fs::write(desk.at("config/agent.sh"), "").unwrap();
+    assert!(launch().unwrap().argv[0].starts_with(desk.at("config").to_str().unwrap()));
+    assert_eq!(launch().unwrap().argv[1], "x");
+    assert_eq!(desk.agent(&["sh"]).launch(&desk.brief()).unwrap().argv, ["sh"]);
+    assert!(desk.agent(&[]).launch(&desk.brief()).is_err());
+}
+
+#[test]
+fn the_configuration_cannot_play_the_contract() {
+    let desk = Desk::new();
+    let mut agent = desk.agent(&["sh"]);
+    agent.settings.env.insert("ORCH_ROUND".into(), "0".into());
+    assert!(agent.launch(&desk.brief()).unwrap_err().text.contains("ORCH_ROUND"));
+}
+
+#[test]
+fn exits_mean_what_the_contract_says() {
+    let desk = Desk::new();
+    assert!(matches!(desk.sh("exit 75").end, AgentEnd::Transient { not_before: None, .. }));
+    let AgentEnd::Failed { why } = desk.sh("echo out; printf 'red \\033[31malert\\033[0m\\a\\n' >&2; exit 3").end
+    else {
+        panic!()
+    };
+    assert_eq!(why, "exit 3\nout\nred alert");
+    let agent = desk.agent(&["sh"]);
+    for reason in [EndReason::Deadline, EndReason::Silence, EndReason::Cancelled] {
+        assert!(
+            matches!(agent.read(&desk.at("run"), &ended(reason, Some(0))).end, AgentEnd::Failed { .. }),
+            "{reason:?}"
+        );
+    }
+    assert!(matches!(agent.read(&desk.at("run"), &ended(EndReason::SpawnFailed, None)).end, AgentEnd::Denied { .. }));
+}
+
+#[test]
+fn a_failure_shows_the_last_twenty_lines() {
+    let desk = Desk::new();
+    let AgentEnd::Failed { why } = desk.sh("seq 1 100000 >&2; exit 1").end else { panic!() };
+    let lines: Vec<_> = why.lines().collect();
+    assert_eq!((lines.len(), lines[1], lines[20]), (21, "99981", "100000"));
+}
+
+#[test]
+fn the_result_file_is_read_leniently() {
+    let desk = Desk::new();
+    let report = desk.sh(
+        r#"echo '{"summary":"done\u001b[2J","question":"Which?","cost_usd":0.25,"input_tokens":10,"output_tokens":2.0,"more":1}' > "$ORCH_RESULT_FILE""#,
+    );
+    assert_eq!((report.summary.as_deref(), report.question.as_deref()), (Some("done"), Some("Which?")));
+    assert_eq!(report.usage, Usage { cost_usd: 0.25, input_tokens: 10, output_tokens: 2, turns: 0 });
+    let report = desk.sh(r#"echo '{"cost_usd":-5,"input_tokens":"many","summary":7}' > "$ORCH_RESULT_FILE""#);
+    assert_eq!((report.summary, report.usage), (None, Usage::default()));
+}
+
+#[test]
+fn a_bad_result_file_is_noted_and_not_fatal() {
+    let desk = Desk::new();
+    for script in [
+        r#"printf '{"question": "cut o' > "$ORCH_RESULT_FILE""#,
+        r#"echo '[]' > "$ORCH_RESULT_FILE""#,
+        r#"rm -f "$ORCH_RESULT_FILE"; head -c 2000000 /dev/zero > "$ORCH_RESULT_FILE""#,
+        r#"rm -f "$ORCH_RESULT_FILE"; mkfifo "$ORCH_RESULT_FILE""#,
+        r#"rm -f "$ORCH_RESULT_FILE"; ln -s /etc/passwd "$ORCH_RESULT_FILE""#,
+    ] {
+        let report = desk.sh(script);
+        assert_eq!(report.end, AgentEnd::Finished, "{script}");
+        assert!(report.summary.unwrap().starts_with("(the result file could not be used: "), "{script}");
+        assert_eq!(report.question, None);
+    }
+    let report = desk.sh(r#"rm -f "$ORCH_RESULT_FILE""#);
+    assert_eq!((report.end, report.summary), (AgentEnd::Finished, None));
+}

@@ -1,0 +1,212 @@
+//! The port `Git` by the `git` program (2.40 or later). Decides where repositories and working directories lie:
+//! `<repos>/<PROJECT>.git` (bare, private), `<repos>/<PROJECT>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
+//! It may never run git on a repository an agent wrote to, nor let two changes of one repository's references overlap.
+//!
+//! `run` starts git, `remote` speaks to the forge, `tree` reads, `history` makes commits, `worktree` and `snapshot` deal
+//! with what agents get and leave, `dirs` with the file system under them.
+
+mod dirs;
+mod history;
+mod remote;
+pub(crate) mod run;
+mod snapshot;
+mod tree;
+mod worktree;
+
+use dirs::component;
+use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
+use orch_ports::Fault;
+use orch_ports::git::{Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated};
+use remote::Remote;
+use run::{GitRun, io};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tree::{Entry, Repo, artefact_dir, checked, shown};
+
+/// Git by its own program.
+#[derive(Debug)]
+pub struct GitCli {
+    git: GitRun,
+    repos_dir: PathBuf,
+    worktrees_dir: PathBuf,
+    /// One lock per project around fetch, push and changes of references.
+    locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl GitCli {
+    /// Uses these directories, created if need be; fails if git is missing or older than 2.40.
+    pub async fn new(repos_dir: impl AsRef<Path>, worktrees_dir: impl AsRef<Path>) -> Result<Self, Fault> {
+        let whole = |dir: &Path| {
+            let dir = std::path::absolute(dir).map_err(|e| io(dir, "make absolute", &e))?;
+            std::fs::create_dir_all(&dir).map_err(|e| io(&dir, "create", &e))?;
+            Ok::<_, Fault>(dir)
+        };
+        let (repos_dir, worktrees_dir) = (whole(repos_dir.as_ref())?, whole(worktrees_dir.as_ref())?);
+        let git = GitRun::new(&repos_dir.join(".git-home"))?;
+        let output = git.run(None, &["--version"], &[], None).await?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if !recent(&text) {
+            return Err(Fault::permanent(format!("orch needs git 2.40 or later, found '{text}': install a newer git")));
+        }
+        Ok(Self { git, repos_dir, worktrees_dir, locks: Mutex::default() })
+    }
+
+    fn repo(&self, project: &ProjectKey) -> Result<Repo, Fault> {
+        let key = component(project.as_str())?;
+        let dir = self.repos_dir.join(format!("{key}.git"));
+        Ok(Repo { git: self.git.clone(), dir, index_dir: self.repos_dir.join(format!("{key}.index")) })
+    }
+
+    /// The private repository, which must have been fetched.
+    fn open(&self, project: &ProjectKey) -> Result<Repo, Fault> {
+        let repo = self.repo(project)?;
+        if repo.dir.is_dir() {
+            Ok(repo)
+        } else {
+            Err(Fault::gone(format!("{project} has no private repository yet: it was never fetched")))
+        }
+    }
+
+    fn lock(&self, project: &ProjectKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(project.clone()).or_default())
+    }
+}
+
+/// Is `git version 2.47.3` recent enough?
+fn recent(version: &str) -> bool {
+    let number = version.split_whitespace().nth(2).unwrap_or_default();
+    let mut parts = number.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (2, 40)
+}
+
+#[async_trait::async_trait]
+impl Git for GitCli {
+    async fn fetch(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault> {
+        let repo = self.repo(project)?;
+        let remote = Remote::new(remote)?;
+        let lock = self.lock(project);
+        let _held = lock.lock().await;
+        if !repo.dir.is_dir() {
+            remote::create(&self.git, &repo.dir, &remote).await.map_err(|f| f.context(format!("fetch {project}")))?;
+        }
+        repo.fetch(&remote).await.map_err(|f| f.context(format!("fetch {project}")))
+    }
+
+    async fn forge_branch(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
+        let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+        Ok(self.open(project)?.peel(&format!("refs/forge/{branch}"), "commit").await?.map(Sha::new))
+    }
+
+    async fn resolve(&self, project: &ProjectKey, rev: &str) -> Result<Option<Sha>, Fault> {
+        Ok(self.open(project)?.peel(rev, "commit").await?.map(Sha::new))
+    }
+
+    async fn tree(&self, project: &ProjectKey, commit: &Sha) -> Result<Digest, Fault> {
+        Ok(Digest::new(self.open(project)?.tree_of(commit).await?))
+    }
+
+    async fn code_digest(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Digest, Fault> {
+        Ok(Digest::new(self.open(project)?.code_tree(commit, artefact_dir(dir)?).await?))
+    }
+
+    async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<Digest, Fault> {
+        self.open(project)?.patch_id(base, head, artefact_dir(dir)?).await
+    }
+
+    async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault> {
+        self.open(project)?.is_ancestor(old, new).await
+    }
+
+    async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let repo = self.open(project)?;
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let tree = repo.tree_of(commit).await?;
+        match repo.entry(&tree, path.as_bytes()).await?.filter(Entry::is_regular) {
+            Some(entry) => Ok(Some(repo.blob(&entry.oid, path).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault> {
+        let repo = self.open(project)?;
+        let dir = dir.trim_end_matches('/');
+        let below = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let entries = repo.entries(&repo.tree_of(commit).await?, below.as_bytes()).await?;
+        let files = entries.iter().filter(|e| e.is_regular() && e.path.starts_with(below.as_bytes()));
+        Ok(files.map(|e| shown(&e.path)).collect())
+    }
+
+    async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault> {
+        self.open(project)?.changed_files(from, to).await
+    }
+
+    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
+        self.prepare(prepare).await.map_err(|f| f.context(format!("prepare {}", prepare.work_item)))
+    }
+
+    async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault> {
+        self.take(snapshot).await.map_err(|f| f.context(format!("snapshot {}", snapshot.work_item)))
+    }
+
+    async fn commit_files(
+        &self,
+        project: &ProjectKey,
+        parent: &Sha,
+        files: &[FileWrite],
+        message: &str,
+        at: Time,
+    ) -> Result<Sha, Fault> {
+        self.open(project)?.commit_files(parent, files, message, at).await
+    }
+
+    async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {
+        self.open(project)?.update(head, onto, at).await
+    }
+
+    async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
+        self.open(project)?.conflicts(head, onto).await
+    }
+
+    async fn push(
+        &self,
+        project: &ProjectKey,
+        remote: &str,
+        branch: &str,
+        protected: &str,
+        commit: &Sha,
+        expect: Option<&Sha>,
+    ) -> Result<PushAnswer, Fault> {
+        let repo = self.open(project)?;
+        let remote = Remote::new(remote)?;
+        checked(commit)?;
+        let lock = self.lock(project);
+        let _held = lock.lock().await;
+        repo.push(&remote, branch, protected, commit, expect).await
+    }
+
+    async fn checkout(&self, project: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault> {
+        self.cut_checkout(project, commit, dir).await.map_err(|f| f.context(format!("check out {}", commit.short())))
+    }
+
+    fn worktree_path(&self, project: &ProjectKey, work_item: &WorkItem) -> PathBuf {
+        self.worktrees_dir.join(project.as_str()).join(work_item.as_str())
+    }
+
+    async fn remove_worktree(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault> {
+        self.remove(project, work_item).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_a_git_that_merges_trees_is_recent_enough() {
+        for (text, good) in [("git version 2.47.3", true), ("git version 2.39.5 (Apple Git-154)", false), ("", false)] {
+            assert_eq!(super::recent(text), good, "{text}");
+        }
+    }
+}

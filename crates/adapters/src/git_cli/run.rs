@@ -1,0 +1,391 @@
+//! The only place that starts git. Decides the environment, the configuration and the time limit of every call, and what
+//! kind of fault a failure is. Never passes through the caller's environment, a user's or the machine's git
+//! configuration, or a shell: otherwise a hook, a filter or an `fsmonitor` that somebody configured would run as us, and
+//! the same call would mean something else on another machine.
+
+use orch_core::verdict::FaultKind;
+use orch_ports::Fault;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Longest a single git process may run; a first fetch of a large repository is the longest honest one.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(15);
+
+/// Configuration of every call. It is handed over in the environment (git's "command" scope), so it beats whatever a
+/// repository's own configuration says.
+const CONFIG: &[(&str, &str)] = &[
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.untrackedCache", "false"),
+    ("core.attributesFile", "/dev/null"),
+    ("core.excludesFile", "/dev/null"),
+    ("core.quotePath", "false"),
+    ("core.autocrlf", "false"),
+    ("core.safecrlf", "false"),
+    ("core.fileMode", "true"),
+    ("core.symlinks", "true"),
+    ("core.ignoreCase", "false"),
+    ("core.logAllRefUpdates", "false"),
+    ("core.pager", "cat"),
+    ("core.editor", "false"),
+    ("core.askPass", "false"),
+    ("credential.helper", ""),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("commit.gpgSign", "false"),
+    ("push.gpgSign", "false"),
+    ("diff.external", ""),
+    ("diff.renames", "false"),
+    ("merge.conflictStyle", "merge"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("advice.addEmbeddedRepo", "false"),
+    ("advice.detachedHead", "false"),
+    ("protocol.version", "2"),
+    // `ext::` runs any command, and unknown remote helpers are programs found on the path.
+    ("protocol.allow", "never"),
+    ("protocol.file.allow", "always"),
+    ("protocol.http.allow", "always"),
+    ("protocol.https.allow", "always"),
+    ("protocol.ssh.allow", "always"),
+    ("protocol.git.allow", "always"),
+    ("protocol.ext.allow", "never"),
+];
+
+/// Starts git. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct GitRun {
+    /// Stands in for the user's home; holds the one global configuration file and nothing else.
+    home: PathBuf,
+}
+
+/// What a git process left.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    /// Exit code; `None` if a signal ended it.
+    pub(crate) status: Option<i32>,
+    /// Standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// Standard error.
+    pub(crate) stderr: Vec<u8>,
+}
+
+impl GitRun {
+    /// Prepares `home`, a directory of orch's own in which every git process believes to be at home.
+    pub(crate) fn new(home: &Path) -> Result<Self, Fault> {
+        let home = std::path::absolute(home).map_err(|e| io(home, "make absolute", &e))?;
+        std::fs::create_dir_all(&home).map_err(|e| io(&home, "create", &e))?;
+        // A file, because git does not hand configuration in the environment on to the server side of a local remote,
+        // which may belong to another user when we run as root.
+        let config = home.join("gitconfig");
+        let text = "[safe]\n\tdirectory = *\n";
+        if std::fs::read_to_string(&config).ok().as_deref() != Some(text) {
+            std::fs::write(&config, text).map_err(|e| io(&config, "write", &e))?;
+        }
+        Ok(Self { home })
+    }
+
+    /// A call on a repository (its git directory), or on none.
+    pub(crate) fn call(&self, git_dir: Option<&Path>, command: &str) -> Call<'_> {
+        Call {
+            git: self,
+            git_dir: git_dir.map(Path::to_owned),
+            args: vec![command.into()],
+            envs: vec![],
+            config: vec![],
+            stdin: None,
+        }
+    }
+
+    /// The same in one go: subcommand and arguments, extra environment, standard input.
+    pub(crate) async fn run(
+        &self,
+        git_dir: Option<&Path>,
+        args: &[&str],
+        envs: &[(&str, &str)],
+        stdin: Option<&[u8]>,
+    ) -> Result<Output, Fault> {
+        let Some((command, rest)) = args.split_first() else { return Err(Fault::bug("git without a subcommand")) };
+        let mut call = self.call(git_dir, command).args(rest);
+        for (key, value) in envs {
+            call = call.env(key, value);
+        }
+        if let Some(bytes) = stdin {
+            call = call.stdin(bytes.to_vec());
+        }
+        call.run().await
+    }
+}
+
+/// One git process to be.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Call<'g> {
+    git: &'g GitRun,
+    git_dir: Option<PathBuf>,
+    args: Vec<OsString>,
+    envs: Vec<(OsString, OsString)>,
+    config: Vec<(String, String)>,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Call<'_> {
+    /// Adds an argument. Names that come from outside belong behind `--end-of-options` or `--`.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.envs.push((key.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a configuration value for this call, invisible in the list of processes.
+    pub(crate) fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.push((key.into(), value.into()));
+        self
+    }
+
+    /// Gives it standard input.
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Runs it; any exit code is an answer.
+    pub(crate) async fn run(self) -> Result<Output, Fault> {
+        let what = format!("git {}", self.args[0].to_string_lossy());
+        let mut command = Command::new("git");
+        command.args(&self.args).current_dir(&self.git.home).env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command
+            .env("HOME", &self.git.home)
+            .env("XDG_CONFIG_HOME", &self.git.home)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", self.git.home.join("gitconfig"))
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_CEILING_DIRECTORIES", &self.git.home)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_LITERAL_PATHSPECS", "1")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC");
+        let own = self.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let mut count = 0_usize;
+        for (key, value) in CONFIG.iter().copied().chain(own) {
+            command.env(format!("GIT_CONFIG_KEY_{count}"), key).env(format!("GIT_CONFIG_VALUE_{count}"), value);
+            count += 1;
+        }
+        command.env("GIT_CONFIG_COUNT", count.to_string());
+        if let Some(dir) = &self.git_dir {
+            command.env("GIT_DIR", dir);
+        }
+        command.envs(self.envs.iter().map(|(k, v)| (k, v)));
+        // A process group of its own: a Ctrl-C in our terminal is ours to handle, a half-done push is not.
+        command
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|e| Fault::permanent(format!("{what}: cannot start git: {e}; is git installed?")))?;
+        let feed = self.stdin.zip(child.stdin.take());
+        let talk = async {
+            let write = async {
+                if let Some((bytes, mut pipe)) = feed {
+                    // A process that stops reading early says why on its standard error.
+                    let _ = pipe.write_all(&bytes).await;
+                }
+            };
+            tokio::join!(write, child.wait_with_output()).1
+        };
+        match tokio::time::timeout(TIMEOUT, talk).await {
+            Ok(Ok(done)) => Ok(Output { status: done.status.code(), stdout: done.stdout, stderr: done.stderr }),
+            Ok(Err(e)) => Err(Fault::transient(format!("{what}: {e}"))),
+            Err(_) => Err(Fault::transient(format!("{what}: no end after {} s, killed", TIMEOUT.as_secs()))),
+        }
+    }
+
+    /// Runs it; anything but exit code 0 is a fault. Returns its standard output.
+    pub(crate) async fn ok(self) -> Result<Vec<u8>, Fault> {
+        let what = self.args[0].to_string_lossy().into_owned();
+        let output = self.run().await?;
+        if output.status == Some(0) { Ok(output.stdout) } else { Err(output.fault(&what)) }
+    }
+
+    /// The same for a single line of text: an object id, a name.
+    pub(crate) async fn line(self) -> Result<String, Fault> {
+        Ok(String::from_utf8_lossy(&self.ok().await?).trim_end().to_owned())
+    }
+}
+
+impl Output {
+    /// The fault this answer is.
+    pub(crate) fn fault(&self, what: &str) -> Fault {
+        let text = told(&self.stderr);
+        let end = self.status.map_or_else(|| "killed by a signal".into(), |code| format!("exit code {code}"));
+        let text = if text.is_empty() { format!("git {what}: {end}") } else { format!("git {what}: {text}") };
+        if self.status.is_none() { Fault::transient(text) } else { Fault::new(classify(&self.stderr), text) }
+    }
+}
+
+/// What git said, in one line, without credentials, short enough for a journal.
+pub(crate) fn told(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("hint:"));
+    let joined = mask(&lines.collect::<Vec<_>>().join("; "));
+    let clean: String = joined.chars().filter(|c| !c.is_control()).collect();
+    match clean.char_indices().nth(1500) {
+        Some((cut, _)) => format!("{}…", &clean[..cut]),
+        None => clean,
+    }
+}
+
+/// Replaces what stands between `://` and `@`.
+pub(crate) fn mask(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let authority = after.find(['/', ' ', '\'', '"', '\n']).unwrap_or(after.len());
+        rest = match after[..authority].rfind('@') {
+            Some(end) => {
+                out.push_str("***");
+                &after[end..]
+            }
+            None => after,
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Kind of a failure, by git's own words (`LC_ALL=C`). Order matters: git adds "could not read from remote repository"
+/// to nearly everything, so the particular words come first.
+pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
+    const DENIED: &[&str] = &[
+        "authentication failed",
+        "could not read username",
+        "could not read password",
+        "permission denied (",
+        "host key verification failed",
+        "terminal prompts disabled",
+        "returned error: 401",
+        "returned error: 403",
+        "access denied",
+        "not authorized",
+    ];
+    const GONE: &[&str] = &[
+        "repository not found",
+        "does not appear to be a git repository",
+        "not a git repository",
+        "returned error: 404",
+        "' not found",
+        "bad object",
+        "not a valid object",
+        "not a valid commit",
+        "unknown revision",
+        "not our ref",
+        "not something we can merge",
+        "not a tree object",
+    ];
+    const TRANSIENT: &[&str] = &[
+        "could not resolve host",
+        "could not resolve hostname",
+        "failed to connect",
+        "couldn't connect",
+        "connection refused",
+        "connection reset",
+        "connection timed out",
+        "connection closed",
+        "timed out",
+        "unable to connect",
+        "unreachable",
+        "hung up unexpectedly",
+        "early eof",
+        "rpc failed",
+        "returned error: 408",
+        "returned error: 429",
+        "returned error: 5",
+        "empty reply",
+        "unexpected disconnect",
+        "temporary failure",
+        "temporarily unavailable",
+        ".lock': file exists",
+        "cannot lock ref",
+        "no space left",
+        "cannot allocate memory",
+        "too many open files",
+    ];
+    let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
+    if says(DENIED) {
+        FaultKind::Denied
+    } else if says(TRANSIENT) {
+        FaultKind::Transient
+    } else if says(GONE) {
+        FaultKind::Gone
+    } else {
+        FaultKind::Permanent
+    }
+}
+
+/// The fault of a file operation.
+pub(crate) fn io(path: &Path, what: &str, error: &std::io::Error) -> Fault {
+    let text = format!("{what} {}: {error}", path.display());
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Fault::denied(text),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => Fault::transient(text),
+        _ => Fault::permanent(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_told_apart_by_gits_own_words() {
+        let cases: &[(&str, FaultKind)] = &[
+            ("fatal: unable to access 'http://h/': Failed to connect to h port 1", FaultKind::Transient),
+            ("fatal: unable to access 'http://h/': The requested URL returned error: 503", FaultKind::Transient),
+            ("error: RPC failed; curl 56\nfatal: the remote end hung up unexpectedly", FaultKind::Transient),
+            ("fatal: Authentication failed for 'http://h/'", FaultKind::Denied),
+            ("fatal: could not read Username for 'http://h': terminal prompts disabled", FaultKind::Denied),
+            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", FaultKind::Denied),
+            ("fatal: '/x' does not appear to be a git repository\nfatal: Could not read from", FaultKind::Gone),
+            ("fatal: repository 'http://h/x/' not found", FaultKind::Gone),
+            ("fatal: refusing to merge unrelated histories", FaultKind::Permanent),
+        ];
+        for (text, kind) in cases {
+            assert_eq!(classify(text.as_bytes()), *kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_an_address_is_never_told() {
+        let said =
+            told(b"hint: x\nfatal: unable to access 'https://bot:s3cret@h/o/r.git/': no\nfatal: see https://h/a@b");
+        assert_eq!(said, "fatal: unable to access 'https://***@h/o/r.git/': no; fatal: see https://h/a@b");
+    }
+}

@@ -1,0 +1,134 @@
+//! Taking what an agent left. Decides which changes become part of the task's branch: a role's own artefacts, and code
+//! only from the developer. Everything else is put back as the parent has it and reported. Never reads the agent's
+//! `.git`, never starts git inside a nested repository, never stores a reference to one (its content would escape the
+//! gates).
+
+use super::GitCli;
+use super::dirs::{blocking, component, inside, is_real_dir, neutralise};
+use super::history::NewCommit;
+use super::tree::{Entry, Index, Repo, artefact_dir, checked, has_conflict_markers, os, shown};
+use super::worktree::Place;
+use orch_core::artefact::{KNOWN, known};
+use orch_core::ids::Sha;
+use orch_ports::Fault;
+use orch_ports::git::{Snapshot, Snapshotted};
+use std::path::Path;
+
+impl GitCli {
+    /// See [`orch_ports::git::Git::snapshot`].
+    pub(super) async fn take(&self, s: &Snapshot<'_>) -> Result<Snapshotted, Fault> {
+        let place = Place::of(self, s.project, s.work_item)?;
+        let dir = artefact_dir(s.artefact_dir)?;
+        let repo = self.open(s.project)?;
+        for path in [&place.project, &place.worktree] {
+            if !is_real_dir(path) {
+                let text = format!("the working directory {} is gone or was replaced by a link", path.display());
+                return Err(Fault::permanent(text));
+            }
+        }
+        let parent_tree = repo.tree_of(s.parent).await?;
+        let (worktree, aside) = (place.worktree.clone(), place.aside.clone());
+        let closed = blocking(move || neutralise(&worktree, &aside)).await?;
+        let mut discarded: Vec<String> = closed.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+
+        let index = Index::of(&repo, component(s.work_item.as_str())?, &parent_tree).await?;
+        discarded.extend(repo.add_all(&index, &place.worktree).await?);
+        repo.add_artefacts(&index, &place.worktree, dir).await?;
+        let added = index.tree().await?;
+
+        let mut code_changed = false;
+        let (mut removals, mut restored) = (vec![], vec![]);
+        for delta in repo.deltas(&parent_tree, &added).await? {
+            let artefact = delta.artefact(dir);
+            let taken = match artefact {
+                Some((known, name)) => s.take_artefacts.iter().any(|t| *t == known.name || *t == name),
+                None => s.take_code,
+            };
+            if taken {
+                code_changed |= artefact.is_none();
+            } else {
+                discarded.push(shown(&delta.new.path));
+                let list = if delta.old.is_absent() { &mut removals } else { &mut restored };
+                list.push(delta.old);
+            }
+        }
+        // Removals first: what is restored may need the place of what was put in its way.
+        removals.append(&mut restored);
+        let tree = if removals.is_empty() {
+            added
+        } else {
+            index.set(&removals).await?;
+            index.tree().await?
+        };
+        discarded.sort();
+        discarded.dedup();
+
+        let commit = if tree == parent_tree && s.merged.is_none() {
+            s.parent.clone()
+        } else {
+            let mut parents = vec![s.parent];
+            parents.extend(s.merged);
+            let new =
+                NewCommit { tree: &tree, parents: &parents, message: s.message, author: s.author, at: Some(s.at) };
+            self.hold(s, &repo, repo.commit(&new).await?).await?
+        };
+        let unresolved = match s.merged {
+            Some(merged) => repo.unresolved(s.parent, merged, &tree).await?,
+            None => vec![],
+        };
+        Ok(Snapshotted { changed: commit != *s.parent, commit, code_changed, discarded, unresolved })
+    }
+
+    /// Names the commit, so that no housekeeping takes it for garbage before it is pushed.
+    async fn hold(&self, s: &Snapshot<'_>, repo: &Repo, commit: Sha) -> Result<Sha, Fault> {
+        let reference = format!("refs/orch/tasks/{}", s.work_item);
+        repo.check_ref(&reference).await?;
+        let lock = self.lock(s.project);
+        let _held = lock.lock().await;
+        repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await?;
+        Ok(commit)
+    }
+}
+
+impl Repo {
+    /// Takes the known artefacts that are there even where `.gitignore` would leave them out.
+    async fn add_artefacts(&self, index: &Index<'_>, worktree: &Path, dir: &str) -> Result<(), Fault> {
+        let mut paths = vec![];
+        for artefact in KNOWN {
+            let path = format!("{dir}/{}", artefact.name.trim_end_matches('/'));
+            let Some(full) = inside(worktree, &path)? else { continue };
+            if artefact.name.ends_with('/') {
+                if is_real_dir(&full) {
+                    let files = std::fs::read_dir(&full).into_iter().flatten().flatten();
+                    let names = files.filter(|f| f.file_type().is_ok_and(|t| t.is_file()));
+                    let names = names.filter_map(|f| f.file_name().into_string().ok());
+                    paths.extend(names.map(|n| format!("{}{n}", artefact.name)).filter(|n| known(n).is_some()));
+                }
+            } else if std::fs::symlink_metadata(&full).is_ok_and(|m| m.is_file()) {
+                paths.push(artefact.name.to_owned());
+            }
+        }
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<u8> = paths.iter().flat_map(|p| format!("{dir}/{p}\0").into_bytes()).collect();
+        let add = self.call("add").env("GIT_WORK_TREE", os(worktree)).env("GIT_INDEX_FILE", &index.file);
+        let add = add.args(["-f", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"]);
+        let output = add.stdin(list).run().await?;
+        // 1: a file could not be read. It is missing then, which is what its gate says.
+        if matches!(output.status, Some(0 | 1)) { Ok(()) } else { Err(output.fault("add")) }
+    }
+
+    /// The files in which two commits conflict and which still hold markers.
+    async fn unresolved(&self, parent: &Sha, merged: &Sha, tree: &str) -> Result<Vec<String>, Fault> {
+        let mut files = vec![];
+        for path in self.merge_trees(None, checked(parent)?, checked(merged)?).await?.conflicts {
+            if let Some(entry) = self.entry(tree, &path).await?.filter(Entry::is_regular)
+                && has_conflict_markers(&self.call("cat-file").args(["blob", &entry.oid]).ok().await?)
+            {
+                files.push(shown(&path));
+            }
+        }
+        Ok(files)
+    }
+}

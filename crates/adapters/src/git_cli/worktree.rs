@@ -1,0 +1,236 @@
+//! Working directories: clones of their own, cut from the private repository by copying objects (a hard link would let
+//! an agent damage ours), built beside their place and moved there whole. Never lets a symbolic link, a permission or
+//! the content of an old working directory decide what happens outside it.
+
+use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_indexes, unique};
+use super::history::NewCommit;
+use super::run::{Call, io};
+use super::tree::{Index, Repo, checked, os, shown};
+use super::{GitCli, dirs};
+use orch_core::ids::{ProjectKey, Sha, WorkItem};
+use orch_ports::Fault;
+use orch_ports::git::{Author, PrepareWorktree};
+use std::path::{Path, PathBuf};
+
+/// Where things of a task are.
+pub(super) struct Place {
+    /// Directory of the project; holds nothing but orch's own names.
+    pub(super) project: PathBuf,
+    /// The task's working directory.
+    pub(super) worktree: PathBuf,
+    /// Where nested `.git` entries go.
+    pub(super) aside: PathBuf,
+}
+
+impl Place {
+    pub(super) fn of(git: &GitCli, project: &ProjectKey, work_item: &WorkItem) -> Result<Self, Fault> {
+        let item = component(work_item.as_str())?;
+        let project = git.worktrees_dir.join(component(project.as_str())?);
+        Ok(Self { worktree: project.join(item), aside: project.join(format!(".aside-{item}")), project })
+    }
+}
+
+/// What a fresh clone holds.
+struct Cut<'a> {
+    /// Checked out.
+    commit: &'a Sha,
+    /// On this branch; detached if `None`.
+    branch: Option<&'a str>,
+    /// A second local branch.
+    other: Option<(&'a str, &'a Sha)>,
+    /// Files of this commit instead of `commit`'s.
+    files_of: Option<&'a Sha>,
+}
+
+impl GitCli {
+    /// See [`orch_ports::git::Git::prepare_worktree`].
+    pub(super) async fn prepare(&self, p: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
+        let place = Place::of(self, p.project, p.work_item)?;
+        let repo = self.open(p.project)?;
+        own_dir(&place.project)?;
+        if dirs::is_real_dir(&place.worktree)
+            && let Err(fault) = self.keep(&repo, &place, p).await
+        {
+            tracing::warn!(work_item = %p.work_item, %fault, "what was left in the working directory could not be kept");
+        }
+        let merged = if p.with_conflicts {
+            let merged = repo.merge_trees(None, checked(p.commit)?, checked(p.base)?).await?;
+            let author = Author::orch();
+            let parents = [p.commit, p.base];
+            let message = "files with conflict markers";
+            let new = NewCommit { tree: &merged.tree, parents: &parents, message, author: &author, at: None };
+            Some(repo.commit(&new).await?)
+        } else {
+            None
+        };
+        let fresh = place.project.join(format!(".new-{}", p.work_item));
+        let (old, project, indexes) = (fresh.clone(), place.project.clone(), repo.index_dir.clone());
+        blocking(move || {
+            sweep(&project);
+            sweep_indexes(&indexes);
+            discard(&old)
+        })
+        .await?;
+        let other = Some(("orch-base", p.base));
+        let cut = Cut { commit: p.commit, branch: Some(p.branch), other, files_of: merged.as_ref() };
+        repo.cut(&cut, &fresh).await?;
+        let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
+        blocking(move || {
+            for path in &remove {
+                if let Some(file) = inside(&fresh, path.trim_end_matches('/'))? {
+                    discard(&file)?;
+                }
+            }
+            discard(&aside)?;
+            discard(&worktree)?;
+            std::fs::rename(&fresh, &worktree).map_err(|e| io(&worktree, "create", &e))
+        })
+        .await?;
+        Ok(place.worktree)
+    }
+
+    /// Saves what an old working directory holds under `refs/orch/attic/`. A second call under the same name keeps the
+    /// first one's commit as a parent, so that a prepare that is repeated after a crash cannot overwrite it.
+    async fn keep(&self, repo: &Repo, place: &Place, p: &PrepareWorktree<'_>) -> Result<(), Fault> {
+        let reference = format!("refs/orch/attic/{}", p.attic);
+        repo.check_ref(&reference).await?;
+        let parent_tree = repo.tree_of(p.commit).await?;
+        let (worktree, aside) = (place.worktree.clone(), place.aside.clone());
+        blocking(move || dirs::neutralise(&worktree, &aside)).await?;
+        let index = Index::of(repo, component(p.work_item.as_str())?, &parent_tree).await?;
+        repo.add_all(&index, &place.worktree).await?;
+        let tree = index.tree().await?;
+        let before = repo.peel(&reference, "commit").await?.map(Sha::new);
+        let before_tree = match &before {
+            Some(sha) => Some(repo.tree_of(sha).await?),
+            None => None,
+        };
+        if tree == parent_tree || before_tree.as_ref() == Some(&tree) {
+            return Ok(());
+        }
+        let mut parents = vec![p.commit];
+        parents.extend(before.as_ref());
+        let message = format!("Left in the working directory of {}", p.work_item);
+        let author = Author::orch();
+        let new = NewCommit { tree: &tree, parents: &parents, message: &message, author: &author, at: None };
+        let commit = repo.commit(&new).await?;
+        let lock = self.lock(p.project);
+        let _held = lock.lock().await;
+        repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await.map(drop)
+    }
+
+    /// See [`orch_ports::git::Git::checkout`].
+    pub(super) async fn cut_checkout(&self, project: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault> {
+        let repo = self.open(project)?;
+        let dir = std::path::absolute(dir).map_err(|e| io(dir, "make absolute", &e))?;
+        let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+            return Err(Fault::bug(format!("{} cannot be a checkout", dir.display())));
+        };
+        std::fs::create_dir_all(parent).map_err(|e| io(parent, "create", &e))?;
+        let fresh = parent.join(format!(".new-{}-{}", name.to_string_lossy(), unique()));
+        let made = repo.cut(&Cut { commit, branch: None, other: None, files_of: None }, &fresh).await;
+        blocking(move || {
+            if made.is_err() {
+                discard(&fresh)?;
+                return made;
+            }
+            discard(&dir)?;
+            std::fs::rename(&fresh, &dir).map_err(|e| io(&dir, "create", &e))
+        })
+        .await
+    }
+
+    /// See [`orch_ports::git::Git::remove_worktree`].
+    pub(super) async fn remove(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault> {
+        let place = Place::of(self, project, work_item)?;
+        let fresh = place.project.join(format!(".new-{work_item}"));
+        blocking(move || {
+            discard(&fresh)?;
+            discard(&place.aside)?;
+            discard(&place.worktree)
+        })
+        .await
+    }
+}
+
+impl Repo {
+    /// Takes every file of a working directory into an index, as `.gitignore` has it. Returns the paths git could not
+    /// take. The directory must have been neutralised.
+    pub(super) async fn add_all(&self, index: &Index<'_>, worktree: &Path) -> Result<Vec<String>, Fault> {
+        let in_worktree =
+            |command: &str| self.call(command).env("GIT_WORK_TREE", os(worktree)).env("GIT_INDEX_FILE", &index.file);
+        let add = || in_worktree("add").args(["-A", "--ignore-errors"]);
+        let mut output = add().run().await?;
+        if !matches!(output.status, Some(0 | 1)) {
+            // Attributes the agent wrote (an encoding that does not exist) can end `git add`: take the bytes as they are.
+            output = add().env("GIT_ATTR_SOURCE", self.empty_tree().await?).run().await?;
+        }
+        match output.status {
+            Some(0) => Ok(vec![]),
+            Some(1) => {
+                let rest = in_worktree("ls-files").args(["-z", "-m", "-o", "--exclude-standard"]).ok().await?;
+                let mut paths: Vec<_> = rest.split(|b| *b == 0).filter(|p| !p.is_empty()).map(shown).collect();
+                paths.dedup();
+                Ok(paths)
+            }
+            _ => Err(output.fault("add")),
+        }
+    }
+
+    /// Builds a clone at `dir`, which must not exist.
+    async fn cut(&self, cut: &Cut<'_>, dir: &Path) -> Result<(), Fault> {
+        let commit = checked(cut.commit)?;
+        self.tree_of(cut.commit).await?;
+        let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+        let branch = cut.branch.unwrap_or("orch-none");
+        self.check_ref(&format!("refs/heads/{branch}")).await?;
+        let init = self.git.call(None, "init").args(["-q", "--template=", format]);
+        init.arg(format!("--initial-branch={branch}")).arg("--end-of-options").arg(dir).ok().await?;
+        let dot_git = dir.join(".git");
+        let at = |command: &str| -> Call<'_> { self.git.call(Some(&dot_git), command).env("GIT_WORK_TREE", os(dir)) };
+        at("config").args(["user.name", "orch agent"]).ok().await?;
+        at("config").args(["user.email", "agent@orch.invalid"]).ok().await?;
+
+        let mut refs = vec![];
+        match cut.branch {
+            Some(name) => refs.push(format!("+{commit}:refs/heads/{name}")),
+            None => refs.push(commit.to_owned()),
+        }
+        if let Some((name, sha)) = cut.other.filter(|(name, _)| cut.branch != Some(*name)) {
+            refs.push(format!("+{}:refs/heads/{name}", checked(sha)?));
+        }
+        if let Some(sha) = cut.files_of {
+            refs.push(format!("+{}:refs/orch/files", checked(sha)?));
+        }
+        let fetch = at("fetch").args(["-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
+        let fetch = fetch.args(["--update-head-ok", "--no-recurse-submodules", "--end-of-options"]);
+        fetch.arg(file_url(&self.dir)).args(&refs).ok().await?;
+
+        if cut.branch.is_none() {
+            at("update-ref").args(["--no-deref", "HEAD", commit]).ok().await?;
+        }
+        let files = cut.files_of.map_or("HEAD", |_| "refs/orch/files");
+        at("read-tree").args(["--reset", "-u", files]).ok().await?;
+        if cut.files_of.is_some() {
+            at("read-tree").arg("HEAD").ok().await?;
+            at("update-ref").args(["-d", "refs/orch/files"]).ok().await?;
+            // Says by its exit code that files differ from HEAD, which they are meant to.
+            at("update-index").args(["-q", "--refresh"]).run().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The address of a directory; as a plain path, one with a colon would read as `host:path`.
+fn file_url(dir: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt;
+    dir.as_os_str().as_bytes().iter().fold(String::from("file://"), |mut url, byte| {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+        url
+    })
+}

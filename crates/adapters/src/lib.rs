@@ -1,0 +1,13 @@
+//! One folder per vendor behind the ports.
+
+pub mod command;
+pub mod git_cli;
+pub mod http_probe;
+mod local_db;
+pub mod local_forge;
+pub mod local_tracker;
+pub mod log_notifier;
+pub mod scripted;
+pub mod system_clock;
+#[cfg(test)]
+mod test_clock;

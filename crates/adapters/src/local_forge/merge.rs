@@ -1,0 +1,187 @@
+//! The only thing that moves a default branch. A merge writes down what it is about to do, moves the branch by
+//! compare-and-swap, and writes down that it did; a crash at any point leaves a state that the next look resolves by
+//! asking the repository whether the intended commit landed. It never retries by itself and never merges anything but
+//! the head it was told.
+
+use super::State;
+use super::pulls::{self, Intent, Life, Line, PullRow};
+use super::repo::MergedTree;
+use super::served::Served;
+use orch_core::ids::Sha;
+use orch_ports::Fault;
+use orch_ports::forge::{MergeAnswer, MergeMethod};
+
+impl State {
+    /// Reads a pull request; if a merge of it was cut off, first finds out whether it happened.
+    pub(super) async fn load(&self, served: &Served, number: u64) -> Result<PullRow, Fault> {
+        let project = served.key.clone();
+        let row = self.db.read("read a pull request", move |t| pulls::read(t, &project, number)).await?;
+        let Life::Merging(intent) = &row.life else { return Ok(row) };
+        if !landed(served, &row.base_branch, &intent.intended).await? {
+            return Ok(row);
+        }
+        self.finish(served, number, intent, "found by a later look").await?;
+        let project = served.key.clone();
+        self.db.read("read a pull request", move |t| pulls::read(t, &project, number)).await
+    }
+
+    /// Ends every merge that was begun before this process: it landed, or it never will.
+    pub(super) async fn settle_begun_merges(&self, served: &Served) -> Result<(), Fault> {
+        let project = served.key.clone();
+        for row in self.db.read("find begun merges", move |t| pulls::merging(t, &project)).await? {
+            if let Life::Merging(intent) = self.load(served, row.number).await?.life {
+                self.abandon(served, row.number, intent, "cut off before the branch moved").await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compare-and-merge. Runs to its end even if the caller stops waiting.
+    pub(super) async fn merge(
+        &self,
+        served: &Served,
+        number: u64,
+        expect_head: &Sha,
+        method: MergeMethod,
+        message: &str,
+    ) -> Result<MergeAnswer, Fault> {
+        let _turn = served.merging.lock().await;
+        let row = self.load(served, number).await?;
+        match &row.life {
+            Life::Merged(commit) if row.last_head == *expect_head => {
+                return Ok(MergeAnswer::Merged { commit: commit.clone() });
+            }
+            Life::Merged(commit) => {
+                let why = format!("already merged as {commit}, with head {} instead", row.last_head);
+                return Ok(MergeAnswer::Refused { why });
+            }
+            Life::Closed => return Ok(MergeAnswer::Refused { why: "the pull request is closed".into() }),
+            Life::Open | Life::Merging(_) => {}
+        }
+        let (head, base) = (served.repo.branch(&row.head_branch).await?, served.repo.branch(&row.base_branch).await?);
+        let intent = match (head, base) {
+            (head, _) if head.as_ref() != Some(expect_head) => Err(MergeAnswer::HeadMoved),
+            (_, None) => Err(MergeAnswer::Refused { why: format!("there is no branch {}", row.base_branch) }),
+            (_, Some(old_base)) => plan(served, &row, expect_head, old_base, method, message).await?,
+        };
+        let intent = match intent {
+            Ok(intent) => intent,
+            Err(answer) => {
+                self.log_refusal(served, number, expect_head, &answer).await?;
+                return Ok(answer);
+            }
+        };
+
+        let (project, at, stored) = (served.key.clone(), self.clock.now(), intent.clone());
+        let name = method_name(method);
+        self.db.write("begin a merge", move |t| pulls::intend(t, &project, number, &stored, name, at)).await?;
+
+        let why = format!("orch: merge pull request #{number}");
+        let moved = served.repo.compare_and_move(&row.base_branch, &intent.old_base, &intent.intended, &why).await;
+        if let Err(fault) = moved {
+            // Whatever git said, the branch tells what happened.
+            if !landed(served, &row.base_branch, &intent.intended).await? {
+                if served.repo.branch(&row.base_branch).await?.as_ref() == Some(&intent.old_base) {
+                    served.drop_stale_lock(&row.base_branch);
+                    return Err(fault.context(format!("move branch {}", row.base_branch)));
+                }
+                self.abandon(served, number, intent, "the base branch moved").await?;
+                return Ok(MergeAnswer::BaseMoved);
+            }
+        }
+        self.finish(served, number, &intent, name).await?;
+        Ok(MergeAnswer::Merged { commit: intent.intended })
+    }
+
+    async fn finish(&self, served: &Served, number: u64, intent: &Intent, how: &'static str) -> Result<(), Fault> {
+        let (project, at, intent) = (served.key.clone(), self.clock.now(), intent.clone());
+        self.db.write("record a merge", move |t| pulls::finish(t, &project, number, &intent, how, at)).await
+    }
+
+    async fn abandon(&self, served: &Served, number: u64, intent: Intent, why: &'static str) -> Result<(), Fault> {
+        let (project, at) = (served.key.clone(), self.clock.now());
+        self.db.write("abandon a merge", move |t| pulls::abandon(t, &project, number, &intent, why, at)).await
+    }
+
+    async fn log_refusal(&self, served: &Served, number: u64, head: &Sha, answer: &MergeAnswer) -> Result<(), Fault> {
+        let detail = match answer {
+            MergeAnswer::HeadMoved => "the head moved".to_owned(),
+            MergeAnswer::BaseMoved => "the base branch moved".to_owned(),
+            MergeAnswer::Refused { why } => why.clone(),
+            MergeAnswer::Merged { .. } => return Ok(()),
+        };
+        let (project, at, head) = (served.key.clone(), self.clock.now(), head.clone());
+        self.db
+            .write("log a refused merge", move |t| {
+                let line = Line {
+                    number: Some(number),
+                    effect: "merge-refused",
+                    detail: &detail,
+                    head: Some(&head),
+                    ..Line::default()
+                };
+                pulls::log(t, &project, &line, at)
+            })
+            .await
+    }
+}
+
+/// What the merge would do, or why it will not.
+async fn plan(
+    served: &Served,
+    row: &PullRow,
+    head: &Sha,
+    old_base: Sha,
+    method: MergeMethod,
+    message: &str,
+) -> Result<Result<Intent, MergeAnswer>, Fault> {
+    let repo = &served.repo;
+    if *head == old_base {
+        let why = format!("nothing to merge: {} is at {} already", row.base_branch, head.short());
+        return Ok(Err(MergeAnswer::Refused { why }));
+    }
+    let intended = match method {
+        MergeMethod::FastForwardOnly => {
+            if !repo.is_ancestor(&old_base, head).await? {
+                return Ok(Err(MergeAnswer::BaseMoved));
+            }
+            head.clone()
+        }
+        MergeMethod::Merge | MergeMethod::Squash => {
+            if repo.is_ancestor(head, &old_base).await? {
+                let why = format!("nothing to merge: {} contains {} already", row.base_branch, head.short());
+                return Ok(Err(MergeAnswer::Refused { why }));
+            }
+            let tree = match repo.merge_tree(&old_base, head).await? {
+                MergedTree::Clean(tree) => tree,
+                MergedTree::Conflict(files) => {
+                    let why = format!("conflict with {} in {}", row.base_branch, files.join(", "));
+                    return Ok(Err(MergeAnswer::Refused { why }));
+                }
+            };
+            let both = [&old_base, head];
+            let parents = if method == MergeMethod::Merge { &both[..] } else { &both[..1] };
+            let message = if message.trim().is_empty() { row.title.as_str() } else { message };
+            repo.commit(&tree, parents, head, &format!("{}\n", message.trim_end())).await?
+        }
+    };
+    Ok(Ok(Intent { expect_head: head.clone(), old_base, intended }))
+}
+
+/// Does the branch contain the commit?
+async fn landed(served: &Served, branch: &str, commit: &Sha) -> Result<bool, Fault> {
+    match served.repo.branch(branch).await? {
+        Some(tip) if tip == *commit => Ok(true),
+        // A commit whose objects did not survive a crash cannot be in any branch.
+        Some(tip) => Ok(served.repo.has_commit(commit).await? && served.repo.is_ancestor(commit, &tip).await?),
+        None => Ok(false),
+    }
+}
+
+fn method_name(method: MergeMethod) -> &'static str {
+    match method {
+        MergeMethod::FastForwardOnly => "fast-forward-only",
+        MergeMethod::Merge => "merge",
+        MergeMethod::Squash => "squash",
+    }
+}

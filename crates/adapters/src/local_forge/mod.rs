@@ -1,0 +1,360 @@
+//! A forge in a directory of its own: bare repositories and one SQLite file. It is the product's default and at the same
+//! time the double that tests run on. It decides what a forge decides (which pull requests are open, what is merged) and
+//! nothing of orch's; it shares no row and no transaction with orch's store, so that the two can disagree and be
+//! compared. The head of a pull request is read from git every time, never remembered.
+
+mod merge;
+mod protect;
+mod pulls;
+mod repo;
+mod schema;
+mod served;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use crate::git_cli::run::{GitRun, io};
+use crate::local_db::LocalDb;
+use orch_core::ids::{Actor, ProjectKey, Sha, Time};
+use orch_ports::Fault;
+use orch_ports::clock::Clock;
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, PullState, Review};
+use protect::protect;
+use pulls::{Life, PullRow};
+use repo::MergedTree;
+use rusqlite::params;
+use served::Served;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A repository to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalRepo {
+    /// Project it belongs to.
+    pub key: ProjectKey,
+    /// Path or URL from configuration. A bare repository on disk is served in place, anything else is imported once.
+    pub source: String,
+    /// The branch that only merges move.
+    pub default_branch: String,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its place in the log.
+    pub seq: i64,
+    /// The pull request it is about, if it is about one.
+    pub number: Option<u64>,
+    /// `pull-opened`, `pull-closed`, `status-set`, `review-submitted`, `comment-written`, `comment-replaced`,
+    /// `merge-refused` (nothing was tried), `merge-attempted` (about to move the branch), `merge-done` (it moved, told
+    /// once per pull request) or `merge-abandoned` (it did not).
+    pub effect: String,
+    /// The branch, the context and state, the reviewer, the comment's key, the merge method or the reason.
+    pub detail: String,
+    /// The commit it is about.
+    pub head: Option<Sha>,
+    /// Where the base branch was before a merge.
+    pub old_base: Option<Sha>,
+    /// Where a merge moves it.
+    pub new_base: Option<Sha>,
+    /// When.
+    pub at: Time,
+}
+
+/// The local forge. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalForge {
+    state: Arc<State>,
+}
+
+struct State {
+    dir: std::path::PathBuf,
+    db: LocalDb,
+    git: GitRun,
+    clock: Arc<dyn Clock>,
+    members: Vec<Actor>,
+    projects: RwLock<HashMap<ProjectKey, Arc<Served>>>,
+}
+
+impl LocalForge {
+    /// Opens or makes a forge in `dir` (one process per directory: opening ends merges that an earlier process left
+    /// half done) and brings the repositories into service. `members` are the people whose reviews
+    /// count. A repository that cannot be served is a `Permanent` fault that names the path, the key and the fix.
+    pub async fn open(
+        dir: &Path,
+        projects: Vec<LocalRepo>,
+        members: Vec<Actor>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Fault> {
+        std::fs::create_dir_all(dir).map_err(|e| io(dir, "create the forge directory", &e))?;
+        let dir = dir.canonicalize().map_err(|e| io(dir, "find the forge directory", &e))?;
+        let db = LocalDb::open(&dir.join("forge.db"), &schema::SCHEMA)?;
+        let git = GitRun::new(&dir.join("git-home"))?;
+        let state = State { dir, db, git, clock, members, projects: RwLock::default() };
+        let forge = Self { state: Arc::new(state) };
+        for project in projects {
+            forge.add_project(project).await?;
+        }
+        Ok(forge)
+    }
+
+    /// Brings one more repository into service, or takes up a changed default branch.
+    pub async fn add_project(&self, project: LocalRepo) -> Result<(), Fault> {
+        let mut served = Served::new(&self.state.git, &self.state.dir, project).await?;
+        {
+            let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
+            for other in projects.values().filter(|o| o.remote == served.remote) {
+                if other.key == served.key {
+                    served.merging = Arc::clone(&other.merging);
+                } else if other.default_branch != served.default_branch {
+                    return Err(Fault::permanent(format!(
+                        "projects {} and {} share the repository {} with different `default_branch` ({} and {}); \
+                         make them the same in [[project]]",
+                        other.key, served.key, served.remote, other.default_branch, served.default_branch
+                    )));
+                }
+            }
+        }
+        let turn = Arc::clone(&served.merging).lock_owned().await;
+        protect(&served.repo, &served.default_branch)
+            .await
+            .map_err(|f| f.context(format!("project {}", served.key)))?;
+        served.drop_stale_lock(&served.default_branch);
+        self.state.settle_begun_merges(&served).await?;
+        let mut projects = self.state.projects.write().unwrap_or_else(PoisonError::into_inner);
+        projects.insert(served.key.clone(), Arc::new(served));
+        drop(projects);
+        drop(turn);
+        Ok(())
+    }
+
+    /// What was done in a project, in order.
+    pub async fn log(&self, project: &ProjectKey) -> Result<Vec<LogEntry>, Fault> {
+        let project = project.clone();
+        self.state
+            .db
+            .read("read the forge's log", move |t| {
+                let mut lines = t.prepare(
+                    "SELECT seq, number, effect, detail, head, old_base, new_base, at FROM log
+                     WHERE project = ?1 ORDER BY seq",
+                )?;
+                let lines = lines.query_map(params![project.as_str()], |r| {
+                    let sha = |column: usize| r.get::<_, Option<String>>(column).map(|text| text.map(Sha::new));
+                    Ok(LogEntry {
+                        seq: r.get(0)?,
+                        number: r.get::<_, Option<i64>>(1)?.map(|n| n as u64),
+                        effect: r.get(2)?,
+                        detail: r.get(3)?,
+                        head: sha(4)?,
+                        old_base: sha(5)?,
+                        new_base: sha(6)?,
+                        at: Time(r.get(7)?),
+                    })
+                })?;
+                Ok(lines.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// Comments on a pull request, key and text, oldest first.
+    pub async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<(String, String)>, Fault> {
+        let project = project.clone();
+        self.state.db.read("read comments", move |t| talk::comments(t, &project, number)).await
+    }
+
+    fn served(&self, project: &ProjectKey) -> Result<Arc<Served>, Fault> {
+        let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
+        projects
+            .get(project)
+            .cloned()
+            .ok_or_else(|| Fault::gone(format!("the local forge serves no project {project}")))
+    }
+}
+
+impl State {
+    /// The pull request as the port shows it: the row, and what git says now.
+    async fn show(&self, served: &Served, row: PullRow) -> Result<PullRequest, Fault> {
+        let tip = match row.life {
+            Life::Open | Life::Merging(_) => served.repo.branch(&row.head_branch).await?,
+            Life::Merged(_) | Life::Closed => None,
+        };
+        let (state, merge_commit) = match row.life {
+            Life::Merged(commit) => (PullState::Merged, Some(commit)),
+            // A pull request whose branch was deleted is closed for as long as the branch is away.
+            Life::Open | Life::Merging(_) if tip.is_some() => (PullState::Open, None),
+            Life::Open | Life::Merging(_) | Life::Closed => (PullState::Closed, None),
+        };
+        let mergeable = match (&tip, served.repo.branch(&row.base_branch).await?) {
+            (Some(head), Some(base)) => match served.repo.merge_tree(&base, head).await {
+                Ok(MergedTree::Clean(_)) => Some(true),
+                Ok(MergedTree::Conflict(_)) => Some(false),
+                // Nobody decides on this field, so not knowing it must not hide the rest.
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        Ok(PullRequest {
+            number: row.number,
+            title: row.title,
+            head_branch: row.head_branch,
+            head: tip.unwrap_or(row.last_head),
+            base_branch: row.base_branch,
+            state,
+            merge_commit,
+            mergeable,
+            url: url_of(&served.remote, row.number),
+        })
+    }
+
+    async fn ensure(
+        &self,
+        served: &Served,
+        (head_branch, base_branch): (&str, &str),
+        (title, body): (&str, &str),
+    ) -> Result<PullRequest, Fault> {
+        let title = title.trim().to_owned();
+        if title.is_empty() {
+            return Err(Fault::permanent("a pull request needs a title; this one is empty"));
+        }
+        if head_branch == base_branch {
+            return Err(Fault::permanent(format!("a pull request from {head_branch} into itself")));
+        }
+        // A merge that was cut off may have landed: then the row below is not open any more, and a new one is due.
+        let (project, branch) = (served.key.clone(), head_branch.to_owned());
+        let open = self.db.read("find an open pull request", move |t| pulls::open_from(t, &project, &branch)).await?;
+        if let Some(row) = open {
+            self.load(served, row.number).await?;
+        }
+        let Some(head) = served.repo.branch(head_branch).await? else {
+            return Err(Fault::gone(format!("there is no branch {head_branch} to open a pull request from")));
+        };
+        if served.repo.branch(base_branch).await?.is_none() {
+            return Err(Fault::gone(format!("there is no branch {base_branch} to open a pull request into")));
+        }
+        let (project, at, body) = (served.key.clone(), self.clock.now(), body.to_owned());
+        let (head_branch, base_branch) = (head_branch.to_owned(), base_branch.to_owned());
+        let row = self
+            .db
+            .write("open a pull request", move |t| {
+                if let Some(row) = pulls::open_from(t, &project, &head_branch)? {
+                    return Ok(row);
+                }
+                let number = pulls::insert(t, &project, (&title, &body), (&head_branch, &base_branch), &head, at)?;
+                pulls::read(t, &project, number)
+            })
+            .await?;
+        self.show(served, row).await
+    }
+
+    async fn close(&self, served: &Served, number: u64) -> Result<(), Fault> {
+        // Not while it is being merged: the answer to "closed or merged?" must not depend on who wrote last.
+        let _turn = served.merging.lock().await;
+        let row = self.load(served, number).await?;
+        if matches!(row.life, Life::Merged(_) | Life::Closed) {
+            return Ok(());
+        }
+        let head = served.repo.branch(&row.head_branch).await?.unwrap_or(row.last_head);
+        let (project, at) = (served.key.clone(), self.clock.now());
+        self.db.write("close a pull request", move |t| pulls::close(t, &project, number, &head, at)).await
+    }
+}
+
+/// Something a terminal or a browser can open, and a person can tell the number from.
+fn url_of(remote: &str, number: u64) -> String {
+    let mut path = String::with_capacity(remote.len());
+    for c in remote.chars() {
+        match c {
+            '%' => path.push_str("%25"),
+            '#' => path.push_str("%23"),
+            '?' => path.push_str("%3F"),
+            ' ' => path.push_str("%20"),
+            _ => path.push(c),
+        }
+    }
+    format!("file://{path}#{number}")
+}
+
+#[async_trait::async_trait]
+impl Forge for LocalForge {
+    async fn remote(&self, project: &ProjectKey) -> Result<String, Fault> {
+        Ok(self.served(project)?.remote.clone())
+    }
+
+    async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault> {
+        Ok(self.served(project)?.default_branch.clone())
+    }
+
+    async fn branch_head(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
+        self.served(project)?.repo.branch(branch).await
+    }
+
+    async fn ensure_pull_request(
+        &self,
+        project: &ProjectKey,
+        head_branch: &str,
+        base_branch: &str,
+        title: &str,
+        body: &str,
+    ) -> Result<PullRequest, Fault> {
+        self.state.ensure(&*self.served(project)?, (head_branch, base_branch), (title, body)).await
+    }
+
+    async fn pull_request(&self, project: &ProjectKey, number: u64) -> Result<PullRequest, Fault> {
+        let served = self.served(project)?;
+        let row = self.state.load(&served, number).await?;
+        self.state.show(&served, row).await
+    }
+
+    async fn close_pull_request(&self, project: &ProjectKey, number: u64) -> Result<(), Fault> {
+        self.state.close(&*self.served(project)?, number).await
+    }
+
+    async fn statuses(&self, project: &ProjectKey, commit: &Sha) -> Result<Vec<CommitStatus>, Fault> {
+        let (project, commit) = (self.served(project)?.key.clone(), commit.clone());
+        self.state.db.read("read statuses", move |t| talk::statuses(t, &project, &commit)).await
+    }
+
+    async fn set_status(&self, project: &ProjectKey, commit: &Sha, status: &CommitStatus) -> Result<(), Fault> {
+        let served = self.served(project)?;
+        if !served.repo.has_commit(commit).await? {
+            return Err(Fault::gone(format!("set a status: no commit {commit} in project {project}")));
+        }
+        let (project, commit, status, at) = (project.clone(), commit.clone(), status.clone(), self.state.clock.now());
+        self.state.db.write("set a status", move |t| talk::set_status(t, &project, &commit, &status, at)).await
+    }
+
+    async fn reviews(&self, project: &ProjectKey, number: u64) -> Result<Vec<Review>, Fault> {
+        let (project, members) = (self.served(project)?.key.clone(), self.state.members.clone());
+        self.state.db.read("read reviews", move |t| talk::reviews(t, &project, number, &members)).await
+    }
+
+    async fn submit_review(&self, project: &ProjectKey, number: u64, review: &Review) -> Result<(), Fault> {
+        let (project, review, at) = (self.served(project)?.key.clone(), review.clone(), self.state.clock.now());
+        self.state.db.write("review", move |t| talk::submit_review(t, &project, number, &review, at)).await
+    }
+
+    async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault> {
+        let (project, at) = (self.served(project)?.key.clone(), self.state.clock.now());
+        let (key, body) = (key.to_owned(), body.to_owned());
+        self.state.db.write("comment", move |t| talk::put_comment(t, &project, number, (&key, &body), at)).await
+    }
+
+    async fn merge(
+        &self,
+        project: &ProjectKey,
+        number: u64,
+        expect_head: &Sha,
+        method: MergeMethod,
+        message: &str,
+    ) -> Result<MergeAnswer, Fault> {
+        let (served, state) = (self.served(project)?, Arc::clone(&self.state));
+        let (expect_head, message) = (expect_head.clone(), message.to_owned());
+        // On a task of its own: a caller that stops waiting must not kill git while it moves the branch.
+        let merge = async move { state.merge(&served, number, &expect_head, method, &message).await };
+        match tokio::spawn(merge).await {
+            Ok(answer) => answer.map_err(|f| f.context(format!("merge pull request #{number} of {project}"))),
+            Err(e) => Err(Fault::bug(format!("merge pull request #{number} of {project}: {e}"))),
+        }
+    }
+}

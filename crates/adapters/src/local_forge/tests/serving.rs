@@ -1,0 +1,184 @@
+//! Bringing repositories into service: imports, protection, and what is refused with which words.
+
+use super::*;
+
+#[tokio::test]
+async fn a_plain_push_to_the_default_branch_is_refused_with_the_reason() {
+    let bench = Bench::new().await;
+    let tip = bench.tip().await;
+    let said = bench.push("main", tip.as_str(), "x.txt", "x").unwrap_err();
+    assert!(said.contains("refs/heads/main is protected") && said.contains("pull request"), "{said}");
+    assert_eq!(bench.tip().await, tip);
+    bench.push("main-2", tip.as_str(), "y.txt", "y").unwrap();
+    // Our own runner pushes past hooks of the *pushing* side; the served side's still answers.
+    let call = bench.forge.state.git.call(Some(&bench.bare()), "push");
+    let out = call.arg(bench.bare()).arg("refs/heads/main-2:refs/heads/main").run().await.unwrap();
+    assert_ne!(out.status, Some(0));
+    assert_eq!(bench.tip().await, tip);
+}
+
+#[tokio::test]
+async fn neither_a_pointing_branch_nor_somebodys_configuration_gets_around_the_protection() {
+    let bench = Bench::new().await;
+    let tip = bench.tip().await;
+    git(&bench.bare(), &["symbolic-ref", "refs/heads/alias", "refs/heads/main"]).unwrap();
+    let said = bench.push("alias", tip.as_str(), "x.txt", "x").unwrap_err();
+    assert!(said.contains("is protected"), "{said}");
+    let config = bench.root.path().join("gitconfig");
+    std::fs::write(&config, "[core]\n\thooksPath = /nowhere\n").unwrap();
+    let pushed = Command::new("git")
+        .args(["push", "--force", bench.bare().to_str().unwrap(), "HEAD:refs/heads/main"])
+        .current_dir(bench.work())
+        .env("GIT_CONFIG_GLOBAL", &config)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&pushed.stderr);
+    assert!(!pushed.status.success() && said.contains("is protected"), "{said}");
+    assert_eq!(bench.tip().await, tip);
+}
+
+#[tokio::test]
+async fn a_hooks_directory_outside_of_the_repository_is_not_written_to() {
+    let root = tempfile::tempdir().unwrap();
+    a_clone(&root.path().join("src"), "main");
+    let bare = root.path().join("their.git");
+    git(root.path(), &["clone", "--quiet", "--bare", "src", "their.git"]).unwrap();
+    let shared = root.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    git(&bare, &["config", "core.hooksPath", shared.to_str().unwrap()]).unwrap();
+    let fault = serve(root.path(), &TestClock::at(0), &bare, "main").await.map(|_| ()).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Permanent);
+    assert!(fault.text.contains("core.hooksPath") && fault.text.contains("their.git"), "{fault}");
+    assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn two_projects_may_share_a_repository_but_not_disagree_about_its_default_branch() {
+    let bench = Bench::new().await;
+    let tip = bench.tip().await;
+    git(&bench.bare(), &["update-ref", "refs/heads/other", tip.as_str()]).unwrap();
+    let twin = |key: &str, branch: &str| LocalRepo {
+        key: key.into(),
+        source: bench.bare().to_str().unwrap().to_owned(),
+        default_branch: branch.into(),
+    };
+    bench.forge.add_project(twin("TWIN", "main")).await.unwrap();
+    let fault = bench.forge.add_project(twin("ODD", "other")).await.unwrap_err();
+    assert!(fault.text.contains("DEMO") || fault.text.contains("TWIN"), "{fault}");
+    bench.push("main", tip.as_str(), "x.txt", "x").expect_err("main is still protected");
+}
+
+#[tokio::test]
+async fn a_shallow_clone_is_refused_with_the_way_out_and_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let full = root.path().join("full");
+    a_clone(&full, "main");
+    std::fs::write(full.join("b"), "b").unwrap();
+    git(&full, &["add", "."]).unwrap();
+    git(&full, &["commit", "--quiet", "-m", "second"]).unwrap();
+    let url = format!("file://{}", full.display());
+    git(root.path(), &["clone", "--quiet", "--depth=1", &url, "shallow"]).unwrap();
+    let source = root.path().join("shallow");
+    let fault = serve(root.path(), &TestClock::at(0), &source, "main").await.map(|_| ()).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Permanent, "{fault}");
+    assert!(fault.text.contains("unshallow"), "{fault}");
+    assert!(!root.path().join("forge").join("DEMO.git").exists());
+}
+
+#[tokio::test]
+async fn a_users_own_hook_is_kept_and_two_of_them_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    a_clone(&root.path().join("src"), "main");
+    let bare = root.path().join("their.git");
+    git(root.path(), &["clone", "--quiet", "--bare", "src", "their.git"]).unwrap();
+    let theirs = "#!/bin/sh\necho theirs >&2\n";
+    let hook = |name: &str| bare.join("hooks").join(name);
+    std::fs::write(hook("update"), theirs).unwrap();
+    let clock = TestClock::at(0);
+    serve(root.path(), &clock, &bare, "main").await.unwrap();
+    assert_eq!(std::fs::read_to_string(hook("update")).unwrap(), theirs);
+    let (work, remote) = (root.path().join("src"), bare.to_str().unwrap());
+    let said = git(&work, &["push", "--force", remote, "HEAD~0:refs/heads/new", ":refs/heads/main"]).unwrap_err();
+    assert!(said.contains("is protected"), "the other place protects as well: {said}");
+    git(&work, &["push", remote, "HEAD:refs/heads/feature/a"]).unwrap();
+
+    serve(root.path(), &clock, &bare, "main").await.unwrap();
+    std::fs::write(hook("pre-receive"), theirs).unwrap();
+    let fault = serve(root.path(), &clock, &bare, "main").await.map(|_| ()).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Permanent);
+    assert!(fault.text.contains("their.git") && fault.text.contains("pre-receive"), "{fault}");
+    assert_eq!(std::fs::read_to_string(hook("pre-receive")).unwrap(), theirs);
+}
+
+#[tokio::test]
+async fn a_clone_whose_default_branch_is_trunk_is_imported_once() {
+    let root = tempfile::tempdir().unwrap();
+    let source = root.path().join("my own clone #1");
+    a_clone(&source, "trunk");
+    git(&source, &["branch", "half-done"]).unwrap();
+    let clock = TestClock::at(0);
+    // A crashed import must neither be taken for a repository nor stand in the way.
+    let unfinished = root.path().join("forge").join("DEMO.git-importing");
+    std::fs::create_dir_all(unfinished.join("objects")).unwrap();
+    let forge = serve(root.path(), &clock, &source, "trunk").await.unwrap();
+    assert!(!unfinished.exists());
+    let bare = PathBuf::from(forge.remote(&demo()).await.unwrap());
+    assert_eq!(bare, root.path().canonicalize().unwrap().join("forge").join("DEMO.git"));
+    assert_eq!(git(&bare, &["for-each-ref", "--format=%(refname)"]).unwrap(), "refs/heads/trunk\nrefs/tags/v1");
+    assert_eq!(git(&bare, &["symbolic-ref", "HEAD"]).unwrap(), "refs/heads/trunk");
+    let tip = forge.branch_head(&demo(), "trunk").await.unwrap().unwrap();
+    assert_eq!(tip.as_str(), git(&source, &["rev-parse", "trunk"]).unwrap());
+
+    std::fs::write(source.join("later.txt"), "later").unwrap();
+    git(&source, &["add", "."]).unwrap();
+    git(&source, &["commit", "--quiet", "-m", "later"]).unwrap();
+    drop(forge);
+    let forge = serve(root.path(), &clock, &source, "trunk").await.unwrap();
+    assert_eq!(forge.branch_head(&demo(), "trunk").await.unwrap(), Some(tip), "imported once, then left alone");
+    git(&source, &["push", "--quiet", bare.to_str().unwrap(), "half-done"]).unwrap();
+    git(&source, &["push", "--quiet", bare.to_str().unwrap(), "trunk"]).unwrap_err();
+    let url = url_of(&forge.remote(&demo()).await.unwrap(), 7);
+    assert!(url.starts_with("file:///") && url.ends_with("/DEMO.git#7"), "{url}");
+    assert_eq!(url_of("/a b/c#d", 1), "file:///a%20b/c%23d#1");
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_told_once_with_path_key_and_fix() {
+    let root = tempfile::tempdir().unwrap();
+    let clock = TestClock::at(0);
+    let refused = async |source: &str, branch: &str, words: &[&str]| {
+        let source = root.path().join(source);
+        let fault = serve(root.path(), &clock, &source, branch).await.map(|_| ()).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Permanent, "{fault}");
+        assert!(fault.text.contains(source.to_str().unwrap()) && fault.text.contains("DEMO"), "{fault}");
+        for word in words {
+            assert!(fault.text.contains(word), "{word} in: {fault}");
+        }
+        assert!(!root.path().join("forge").join("DEMO.git").exists(), "nothing half-made is left");
+    };
+    refused("nowhere", "main", &["no such directory", "`repo`"]).await;
+    std::fs::create_dir(root.path().join("plain")).unwrap();
+    refused("plain", "main", &["not a git repository", "`repo`"]).await;
+    git(root.path(), &["init", "--quiet", "empty"]).unwrap();
+    refused("empty", "main", &["is empty", "`default_branch`", "first commit"]).await;
+    git(root.path(), &["init", "--quiet", "--bare", "empty.git"]).unwrap();
+    refused("empty.git", "main", &["is empty", "`default_branch`"]).await;
+    a_clone(&root.path().join("clone"), "trunk");
+    refused("clone", "main", &["no branch main", "`default_branch`", "trunk"]).await;
+    refused("clone", "ma in", &["`default_branch`"]).await;
+}
+
+#[tokio::test]
+async fn an_unknown_project_is_gone_and_a_project_can_be_added_later() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.forge.remote(&"LATE".into()).await.unwrap_err().kind, FaultKind::Gone);
+    let late = bench.root.path().join("late");
+    a_clone(&late, "main");
+    let project =
+        LocalRepo { key: "LATE".into(), source: late.to_str().unwrap().into(), default_branch: "main".into() };
+    bench.forge.add_project(project).await.unwrap();
+    assert!(bench.forge.branch_head(&"LATE".into(), "main").await.unwrap().is_some());
+    git(&late, &["push", bench.forge.remote(&"LATE".into()).await.unwrap().as_str(), "HEAD:refs/heads/a"]).unwrap();
+    let pull = bench.forge.ensure_pull_request(&"LATE".into(), "a", "main", "t", "").await.unwrap();
+    assert_eq!(pull.number, 1, "numbers are per project");
+}
