@@ -1,0 +1,101 @@
+//! What people can ask of the engine. Every wish is durable before it is answered: it goes through the inbox, exactly as
+//! an event from a tracker or a forge does.
+
+use crate::engine::Engine;
+use crate::project::Project;
+use crate::{driver, runner};
+use orch_core::effect::Lane;
+use orch_core::event::Event;
+use orch_core::ids::{Actor, ProjectKey, WorkItem};
+use orch_core::task::{NewTask, Task};
+use orch_ports::Fault;
+use orch_ports::tracker::Ticket;
+use orch_store::{Cause, Stepped};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Answer to a wish.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)]
+pub enum Answer {
+    /// It happens.
+    Done(Task),
+    /// It does not, and this is why.
+    Refused(String),
+}
+
+/// Makes a task of a ticket, if there is none yet.
+pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Task, Fault> {
+    let new = NewTask {
+        project: project.key.clone(),
+        number: ticket.number,
+        title: ticket.title.clone(),
+        body: ticket.body.clone(),
+        pipeline: project.pipeline.clone(),
+    };
+    let (task, _) = engine.ports.store.create_task(new, engine.ports.clock.now()).await?;
+    Ok(task)
+}
+
+/// Puts an event into the inbox and steps it; the same source and key is stepped once.
+pub(crate) async fn send(engine: &Engine, source: &str, key: &str, task: &Task, event: Event) -> Result<Answer, Fault> {
+    let store = &engine.ports.store;
+    let Some(row) = store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? else {
+        return Ok(Answer::Refused("this was asked before and is taken care of".into()));
+    };
+    match engine.step(task.id, Cause::Inbox(row), event).await? {
+        Stepped::Applied { task, .. } => Ok(Answer::Done(task)),
+        Stepped::Ignored { why } => Ok(Answer::Refused(why)),
+        Stepped::Fenced => Ok(Answer::Refused("this was asked before and is taken care of".into())),
+    }
+}
+
+impl Engine {
+    /// Makes a ticket and its task. The same `key` makes them once.
+    pub async fn new_task(
+        &self,
+        project: &ProjectKey,
+        title: &str,
+        body: &str,
+        by: &Actor,
+        key: &str,
+    ) -> Result<Task, Fault> {
+        let project = self.project(project)?;
+        let ticket = project.tracker.create(&project.key, title, body, by, key).await?;
+        adopt(self, &project, &ticket).await
+    }
+
+    /// A person's wish about a task. `key` makes a repeated request one wish.
+    pub async fn ask(&self, item: &WorkItem, key: &str, event: Event) -> Result<Answer, Fault> {
+        let task = self.ports.store.task_by_item(item).await?;
+        let task = task.ok_or_else(|| Fault::gone(format!("there is no task {item}")))?;
+        send(self, "people", key, &task, event).await
+    }
+
+    /// Stops claiming, or starts again. Agents go on either way. Kept over restarts.
+    pub async fn drain(&self, on: bool) -> Result<(), Fault> {
+        self.ports.store.set_setting("draining", if on { "true" } else { "false" }).await?;
+        self.draining.send_replace(on);
+        Ok(())
+    }
+
+    /// Works until `shutdown`: takes over what a dead process left, then claims, watches and settles.
+    pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) -> Result<(), Fault> {
+        let store = &self.ports.store;
+        let boot = self.ports.clock.boot();
+        let taken = store.recover(&self.options.worker, boot, self.options.merge_lease_ms).await?;
+        if !taken.is_empty() {
+            tracing::info!("{} jobs of the process before are taken over", taken.len());
+        }
+        let draining = store.setting("draining").await?.as_deref() == Some("true");
+        self.draining.send_replace(draining);
+        let mut loops = JoinSet::new();
+        for lane in Lane::ALL {
+            loops.spawn(runner::run_lane(Arc::clone(self), *lane, shutdown.clone()));
+        }
+        loops.spawn(driver::run(Arc::clone(self), shutdown.clone()));
+        while loops.join_next().await.is_some() {}
+        Ok(())
+    }
+}

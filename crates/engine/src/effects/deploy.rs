@@ -1,0 +1,167 @@
+//! Brings a revision to an environment by the project's hook, looks whether it is healthy, and writes down what
+//! happened as the artefact that the gate reads. Whether that is good is the gate's business.
+
+use super::{Cx, Ended};
+use crate::shell::{self, Command, Ran};
+use orch_core::effect::Outcome;
+use orch_core::ids::{Environment, Sha, StageId};
+use orch_ports::Fault;
+use orch_store::{ArtefactRow, Deployment};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, stage: &StageId) -> Result<Ended, Fault> {
+    let deploy = &cx.project.deploy;
+    let hook = match environment {
+        Environment::Staging => deploy.staging.as_deref(),
+        Environment::Production => deploy.production.as_deref(),
+    };
+    let Some(hook) = hook else {
+        return Ok(Outcome::Deployed { skipped: Some("nothing to deploy: no hook is configured".into()) }.into());
+    };
+    let previous = previous(cx, environment, revision).await?;
+    let env = hook_env(environment, revision, previous.as_ref());
+    let hooked = match command(cx, "hook", &format!("deploy to {environment}"), hook, revision, env.clone()).await? {
+        Ok(ran) => ran,
+        Err(again) => return Ok(again),
+    };
+    let checked = match deploy.check.as_deref() {
+        Some(check) if hooked.exit.ok() => {
+            match command(cx, "check", &format!("check {environment}"), check, revision, env).await? {
+                Ok(ran) => Some(ran),
+                Err(again) => return Ok(again),
+            }
+        }
+        _ => None,
+    };
+    let ok = hooked.exit.ok() && checked.as_ref().is_none_or(|c| c.exit.ok());
+    let log = log(cx, environment, revision, previous.as_ref(), ok, &hooked, checked.as_ref());
+    let name = match environment {
+        Environment::Staging => "15-staging-log.md",
+        Environment::Production => "14-deploy-log.md",
+    };
+    let row = ArtefactRow {
+        task: cx.task.id,
+        stage: stage.clone(),
+        run: cx.job.id.seq,
+        name: name.into(),
+        sha256: hex(&Sha256::digest(log.as_bytes())),
+        bytes: log.into_bytes(),
+        subject: revision.to_string(),
+        at: cx.now(),
+    };
+    cx.fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
+    let deployment = Deployment {
+        project: cx.project.key.clone(),
+        environment,
+        revision: revision.clone(),
+        task: cx.task.id,
+        ok,
+        rollback: false,
+        at: cx.now(),
+    };
+    cx.fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
+    Ok(Outcome::Deployed { skipped: None }.into())
+}
+
+/// Runs a hook; a lost run is done again in a new directory.
+pub(super) async fn command(
+    cx: &Cx,
+    name: &str,
+    what: &str,
+    line: &str,
+    revision: &Sha,
+    env: BTreeMap<String, String>,
+) -> Result<Result<Ran, Ended>, Fault> {
+    if cx.engine.ports.git.resolve(&cx.project.key, revision.as_str()).await?.is_none() {
+        cx.fetch().await?;
+    }
+    let timeout_ms = cx.project.deploy.timeout_ms;
+    let command = Command { name, what: what.to_owned(), line, commit: revision, timeout_ms, env };
+    match shell::run(cx, &command).await {
+        Ok(ran) => Ok(Ok(ran)),
+        Err(fault) if fault.is_transient() => {
+            Ok(Err(Ended::Again { spend: false, new_run: true, not_before: None, fault }))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// What ran there before, and came up.
+pub(super) async fn previous(cx: &Cx, environment: Environment, revision: &Sha) -> Result<Option<Sha>, Fault> {
+    let known = cx.store().deployments(&cx.project.key, environment, 50).await?;
+    Ok(known.into_iter().find(|d| d.ok && d.revision != *revision).map(|d| d.revision))
+}
+
+/// The pinned environment of a hook.
+pub(super) fn hook_env(environment: Environment, revision: &Sha, previous: Option<&Sha>) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("ORCH_ENVIRONMENT".to_owned(), environment.to_string()),
+        ("ORCH_REVISION".to_owned(), revision.to_string()),
+        ("ORCH_PREVIOUS_REVISION".to_owned(), previous.map(ToString::to_string).unwrap_or_default()),
+    ])
+}
+
+fn log(
+    cx: &Cx,
+    environment: Environment,
+    revision: &Sha,
+    previous: Option<&Sha>,
+    ok: bool,
+    hooked: &Ran,
+    checked: Option<&Ran>,
+) -> String {
+    let key = match environment {
+        Environment::Staging => "staging_status",
+        Environment::Production => "deploy_status",
+    };
+    let status = if ok { "SUCCESS" } else { "FAILED" };
+    let mut text = format!("---\n{key}: {status}\nenvironment: {environment}\nrevision: \"{revision}\"\n");
+    let infra: Vec<&str> = checked.map_or_else(Vec::new, |c| infra(&c.output));
+    if !infra.is_empty() {
+        let quoted: Vec<String> = infra.iter().map(|n| format!("{n:?}")).collect();
+        let _ = writeln!(text, "infra_failed: [{}]", quoted.join(", "));
+    }
+    let _ = writeln!(text, "---\n\n# {} on {environment}\n", cx.task.work_item);
+    let _ = writeln!(text, "- revision `{revision}`, before it `{}`", previous.map_or("nothing", Sha::as_str));
+    let _ = writeln!(text, "- {} to {}", shell::stamp(hooked.exit.started), shell::stamp(hooked.exit.ended));
+    let _ = writeln!(text, "- hook: {}", hooked.exit.describe());
+    match checked {
+        Some(ran) => {
+            let _ = writeln!(text, "- check: {}", ran.exit.describe());
+        }
+        None => text.push_str("- check: not run\n"),
+    }
+    for (name, ran) in [("hook", Some(hooked)), ("check", checked)] {
+        if let Some(ran) = ran.filter(|r| !r.tail.is_empty()) {
+            let _ = writeln!(text, "\n## Last lines of the {name}\n");
+            for line in ran.tail.lines() {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+    }
+    text
+}
+
+/// Names after `INFRA:` in a check's output.
+fn infra(output: &str) -> Vec<&str> {
+    output.lines().filter_map(|l| l.trim().strip_prefix("INFRA:")).map(str::trim).filter(|n| !n.is_empty()).collect()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn infrastructure_is_named_line_by_line() {
+        assert_eq!(infra("ok\nINFRA: dns\n  INFRA:  smtp \nINFRA:\nINFRASTRUCTURE: no"), ["dns", "smtp"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! CI, where the forge leaves it to orch: the project's `ci` command on a clean checkout of exactly the commit, its
+//! result as a commit status. The same code is judged once: a commit that differs only in its papers takes the result
+//! over, and says so.
+
+use super::{Cx, Ended};
+use crate::shell::{self, Command};
+use orch_core::effect::Outcome;
+use orch_core::ids::Sha;
+use orch_ports::Fault;
+use orch_ports::forge::{CommitStatus, StatusState};
+use std::collections::BTreeMap;
+
+/// Name of the check.
+pub(crate) const CONTEXT: &str = "ci";
+
+pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
+    let Some(line) = cx.project.ci.as_deref() else { return Ok(Outcome::Sent.into()) };
+    let (forge, project) = (&cx.project.forge, &cx.project.key);
+    let known = forge.statuses(project, commit).await?;
+    if known.iter().any(|s| s.context == CONTEXT && s.state != StatusState::Pending) {
+        return Ok(Outcome::Sent.into());
+    }
+    let git = &cx.engine.ports.git;
+    if git.resolve(project, commit.as_str()).await?.is_none() {
+        cx.fetch().await?;
+    }
+    let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
+    let memory = format!("ci/{project}/{digest}");
+    if let Some(green) = cx.store().setting(&memory).await? {
+        let description = format!("the same code was green as {green}");
+        let status =
+            CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
+        forge.set_status(project, commit, &status).await?;
+        return Ok(Outcome::Sent.into());
+    }
+    let pending = CommitStatus {
+        context: CONTEXT.into(),
+        state: StatusState::Pending,
+        description: format!("running `{line}`"),
+        url: None,
+        at: cx.now(),
+    };
+    forge.set_status(project, commit, &pending).await?;
+    let env = BTreeMap::from([("CI".to_owned(), "true".to_owned()), ("ORCH_REVISION".to_owned(), commit.to_string())]);
+    let command = Command {
+        name: "ci",
+        what: format!("ci on {}", commit.short()),
+        line,
+        commit,
+        timeout_ms: cx.project.test_timeout_ms,
+        env,
+    };
+    let ran = match shell::run(cx, &command).await {
+        Ok(ran) => ran,
+        Err(fault) if fault.is_transient() => {
+            return Ok(Ended::Again { spend: false, new_run: true, not_before: None, fault });
+        }
+        Err(fault) => return Err(fault),
+    };
+    let (state, description) = if ran.exit.ok() {
+        (StatusState::Success, "green".to_owned())
+    } else {
+        (StatusState::Failure, format!("`{line}`: {}\n{}", ran.exit.describe(), ran.tail))
+    };
+    let status = CommitStatus {
+        context: CONTEXT.into(),
+        state,
+        description,
+        url: Some(format!("file://{}", ran.dir.display())),
+        at: cx.now(),
+    };
+    forge.set_status(project, commit, &status).await?;
+    if state == StatusState::Success {
+        cx.store().set_setting(&memory, commit.short()).await?;
+    }
+    Ok(Outcome::Sent.into())
+}

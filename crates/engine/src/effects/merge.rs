@@ -1,0 +1,68 @@
+//! Lets the forge merge exactly the head that every gate judged. The intent is durable before this runs; whatever the
+//! forge answers, and after a crash, the truth is read again. The outcome is reported only when it is known.
+
+use super::{Cx, Ended};
+use orch_core::effect::{NotMerged, Outcome};
+use orch_core::ids::Sha;
+use orch_core::task::MergeIntent;
+use orch_ports::Fault;
+use orch_ports::forge::{MergeAnswer, PullRequest, PullState};
+
+pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Ended, Fault> {
+    let (forge, project) = (&cx.project.forge, &cx.project.key);
+    if let Some(outcome) = landed(cx, number, intent).await? {
+        return Ok(outcome.into());
+    }
+    let before = forge.pull_request(project, number).await?;
+    if before.state == PullState::Closed {
+        let text = format!("pull request {number} was closed by somebody");
+        return Ok(Outcome::NotMerged { why: NotMerged::Refused { text } }.into());
+    }
+    if before.head != intent.head {
+        return Ok(Outcome::NotMerged { why: NotMerged::HeadMoved }.into());
+    }
+    // Last look before the act: a lease that was lost while we were away must not merge.
+    if !cx.store().holds_lease(cx.task.id, intent.lease_epoch).await? {
+        return Ok(Outcome::LeaseLost.into());
+    }
+    let message = format!("{}: {}", cx.task.work_item, cx.task.title);
+    let answer = forge.merge(project, number, &intent.head, cx.project.merge_method, &message).await;
+    // An error may hide a merge that happened: only what is read back counts.
+    if let Some(outcome) = landed(cx, number, intent).await? {
+        return Ok(outcome.into());
+    }
+    match answer? {
+        MergeAnswer::Merged { commit } => {
+            Err(Fault::transient(format!("the forge says it merged as {}, but does not show it yet", commit.short())))
+        }
+        MergeAnswer::HeadMoved => Ok(Outcome::NotMerged { why: NotMerged::HeadMoved }.into()),
+        MergeAnswer::BaseMoved => Ok(Outcome::NotMerged { why: NotMerged::BaseMoved }.into()),
+        MergeAnswer::Refused { why } => Ok(Outcome::NotMerged { why: NotMerged::Refused { text: why } }.into()),
+    }
+}
+
+/// Has it landed? By the pull request's state, or because the default branch contains the very head (forges are known to
+/// lose track of their own merge).
+async fn landed(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Option<Outcome>, Fault> {
+    let pull: PullRequest = cx.project.forge.pull_request(&cx.project.key, number).await?;
+    let fetched = cx.fetch().await?;
+    let git = &cx.engine.ports.git;
+    let commit: Sha = match (pull.state, pull.merge_commit) {
+        (PullState::Merged, Some(commit)) => commit,
+        (PullState::Merged, None) => {
+            return Err(Fault::transient(format!("pull request {number} is merged, but its commit is not known yet")));
+        }
+        (PullState::Open | PullState::Closed, _) => {
+            if git.is_ancestor(&cx.project.key, &intent.head, &fetched.tip).await? {
+                intent.head.clone()
+            } else {
+                return Ok(None);
+            }
+        }
+    };
+    if !git.is_ancestor(&cx.project.key, &commit, &fetched.tip).await? {
+        return Err(Fault::transient(format!("merge commit {} is not on the default branch yet", commit.short())));
+    }
+    let tree = git.tree(&cx.project.key, &commit).await?;
+    Ok(Some(Outcome::Merged { commit, tree }))
+}

@@ -1,0 +1,141 @@
+//! Effects: one file each. An executor looks first, acts, and reports the truth; it may be run again at any point of
+//! its life, by this process or by the next one, and must then come to the same end without doing a thing twice.
+
+mod clean_up;
+mod deploy;
+mod ensure_ci;
+mod merge;
+mod notify;
+mod open_branch;
+mod publish;
+mod pull_request;
+mod push;
+mod rollback;
+mod run_agent;
+mod sync_ticket;
+mod update;
+mod watch;
+
+pub(crate) use deploy::hex;
+
+use crate::engine::Engine;
+use crate::gates;
+use crate::project::Project;
+use orch_core::effect::{Effect, Outcome};
+use orch_core::ids::Time;
+use orch_core::task::Task;
+use orch_ports::Fault;
+use orch_store::{Job, Store};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What an executor works with.
+pub struct Cx {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) job: Job,
+    pub(crate) task: Task,
+    pub(crate) project: Arc<Project>,
+    /// Cancelled when somebody wants the job stopped.
+    pub(crate) stop: CancellationToken,
+}
+
+/// How an executor ends.
+#[derive(Debug)]
+pub enum Ended {
+    /// Its outcome is known.
+    Outcome(Outcome),
+    /// It must be done again.
+    Again {
+        /// Does this spend an attempt?
+        spend: bool,
+        /// Must the next claim start a new run?
+        new_run: bool,
+        /// Not before.
+        not_before: Option<Time>,
+        /// What happened.
+        fault: Fault,
+    },
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        Self::Outcome(outcome)
+    }
+}
+
+impl Cx {
+    pub(crate) async fn load(engine: Arc<Engine>, job: Job, stop: CancellationToken) -> Result<Self, Fault> {
+        let task = engine.task(job.id.task).await?;
+        let project = engine.project(&task.project)?;
+        Ok(Self { engine, job, task, project, stop })
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.engine.ports.store
+    }
+    pub(crate) fn now(&self) -> Time {
+        self.engine.ports.clock.now()
+    }
+
+    /// Unique name of a run of this job's present attempt.
+    pub(crate) fn run_name(&self, name: &str) -> String {
+        let base = format!("{}-{}", self.job.id, self.job.run_attempt);
+        if name.is_empty() { base } else { format!("{base}-{name}") }
+    }
+
+    /// Run directory of this job's present attempt.
+    pub(crate) fn run_dir(&self, name: &str) -> PathBuf {
+        self.engine.options.runs_dir.join(self.run_name(name))
+    }
+
+    /// Turns "the fence is old" into a reason to stop at once.
+    pub(crate) fn fenced(&self, kept: bool) -> Result<(), Fault> {
+        if kept { Ok(()) } else { Err(Fault::transient("the claim of this job is somebody else's by now")) }
+    }
+
+    /// Brings the private repository up to date and says where the default branch is.
+    pub(crate) async fn fetch(&self) -> Result<Fetched, Fault> {
+        let remote = self.project.forge.remote(&self.project.key).await?;
+        let default_branch = self.project.forge.default_branch(&self.project.key).await?;
+        let git = &self.engine.ports.git;
+        git.fetch(&self.project.key, &remote).await?;
+        let tip = git.forge_branch(&self.project.key, &default_branch).await?;
+        let tip = tip.ok_or_else(|| {
+            Fault::permanent(format!("project {}: the forge has no branch `{default_branch}`", self.project.key))
+        })?;
+        Ok(Fetched { remote, default_branch, tip })
+    }
+}
+
+/// The forge as of now.
+pub(crate) struct Fetched {
+    /// Where to push.
+    pub(crate) remote: String,
+    /// Its protected branch.
+    pub(crate) default_branch: String,
+    /// Tip of that.
+    pub(crate) tip: orch_core::ids::Sha,
+}
+
+/// Sees to it that an effect has happened.
+pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
+    match &cx.job.effect {
+        Effect::OpenBranch => open_branch::ensure(cx).await,
+        Effect::RunAgent { role, stage, round } => run_agent::ensure(cx, role, stage, *round).await,
+        Effect::Publish { role, stage, run } => publish::ensure(cx, role, stage, *run).await,
+        Effect::EnsurePullRequest => pull_request::ensure(cx).await,
+        Effect::Judge { gate, stage, head, exact, run, since } => {
+            gates::ensure(cx, *gate, stage, head, *exact, *run, *since).await
+        }
+        Effect::Deploy { environment, revision, stage } => deploy::ensure(cx, *environment, revision, stage).await,
+        Effect::Rollback { environment, failed } => rollback::ensure(cx, *environment, failed).await,
+        Effect::Update { head, lease_epoch } => update::ensure(cx, head, *lease_epoch).await,
+        Effect::Merge { pull_request, intent } => merge::ensure(cx, *pull_request, intent).await,
+        Effect::Watch { revision, since } => watch::ensure(cx, revision, *since).await,
+        Effect::EnsureCi { commit } => ensure_ci::ensure(cx, commit).await,
+        Effect::SyncTicket => sync_ticket::ensure(cx).await,
+        Effect::Notify { key, text } => notify::ensure(cx, key, text).await,
+        Effect::CleanUp => clean_up::ensure(cx).await,
+    }
+}

@@ -1,0 +1,83 @@
+//! Commits what an agent left and pushes it to the task's branch, and keeps the artefacts that gates will read. The same
+//! run always makes the same commit, so doing this twice is doing it once.
+
+use super::deploy::hex;
+use super::{Cx, Ended, push};
+use orch_core::artefact::{self, Known};
+use orch_core::effect::Outcome;
+use orch_core::ids::{Role, Seq, Sha, StageId};
+use orch_ports::Fault;
+use orch_ports::git::{Author, PushAnswer, Snapshot};
+use orch_store::ArtefactRow;
+use sha2::{Digest as _, Sha256};
+
+pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> Result<Ended, Fault> {
+    let fetched = cx.fetch().await?;
+    let git = &cx.engine.ports.git;
+    let project = &cx.project.key;
+    let base = match &cx.task.conflict {
+        Some(conflict) => conflict.onto.clone(),
+        None => cx.task.base.clone().unwrap_or_else(|| fetched.tip.clone()),
+    };
+    let parent = cx.task.head.clone().unwrap_or_else(|| base.clone());
+    let own: Vec<&Known> = artefact::KNOWN.iter().filter(|k| k.stage == stage.as_str() && !k.after_merge).collect();
+    let take: Vec<&str> = own.iter().map(|k| k.name).collect();
+    let artefact_dir = cx.task.artefact_dir();
+    let message = format!("{}: {role}\n\n{}\n\nOrch-Run: {}-{run}", cx.task.work_item, cx.task.title, cx.task.id.0);
+    let snapshot = git
+        .snapshot(&Snapshot {
+            project,
+            work_item: &cx.task.work_item,
+            parent: &parent,
+            merged: cx.task.conflict.as_ref().map(|c| &c.onto),
+            artefact_dir: &artefact_dir,
+            take_code: role.as_str() == "developer",
+            take_artefacts: &take,
+            message: &message,
+            author: &Author::role(role.as_str()),
+            at: cx.job.created_at,
+        })
+        .await?;
+    let head = snapshot.commit;
+    if let PushAnswer::Rejected { now } = push::push(cx, &fetched, &head).await? {
+        return Ok(Outcome::BranchMoved { now }.into());
+    }
+    let rows = artefacts(cx, &own, stage, run, &head, &base).await?;
+    cx.fenced(cx.store().put_artefacts(cx.job.fence(), rows).await?)?;
+    let code = git.code_digest(project, &head, &artefact_dir).await?;
+    let empty = code == git.code_digest(project, &base, &artefact_dir).await?;
+    Ok(Outcome::Published { head, empty, discarded: snapshot.discarded, unresolved: snapshot.unresolved }.into())
+}
+
+/// The stage's artefacts as they stand at the commit.
+async fn artefacts(
+    cx: &Cx,
+    own: &[&Known],
+    stage: &StageId,
+    run: Seq,
+    head: &Sha,
+    base: &Sha,
+) -> Result<Vec<ArtefactRow>, Fault> {
+    let git = &cx.engine.ports.git;
+    let (project, dir) = (&cx.project.key, cx.task.artefact_dir());
+    let subject = git.patch_id(project, base, head, &dir).await?.to_string();
+    let mut rows = Vec::new();
+    for path in git.list_files(project, head, &dir).await? {
+        let Some(name) = path.strip_prefix(&dir).and_then(|n| n.strip_prefix('/')) else { continue };
+        if !artefact::known(name).is_some_and(|k| own.contains(&k)) {
+            continue;
+        }
+        let Some(bytes) = git.read_file(project, head, &path).await? else { continue };
+        rows.push(ArtefactRow {
+            task: cx.task.id,
+            stage: stage.clone(),
+            run,
+            name: name.to_owned(),
+            sha256: hex(&Sha256::digest(&bytes)),
+            bytes,
+            subject: subject.clone(),
+            at: cx.now(),
+        });
+    }
+    Ok(rows)
+}

@@ -1,0 +1,26 @@
+//! Sees to it that the task's branch has an open pull request.
+
+use super::{Cx, Ended};
+use orch_core::effect::Outcome;
+use orch_ports::Fault;
+use orch_ports::forge::PullState;
+
+pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
+    let (forge, project) = (&cx.project.forge, &cx.project.key);
+    if let Some(number) = cx.task.pull_request {
+        let known = forge.pull_request(project, number).await?;
+        if known.state == PullState::Open {
+            return Ok(Outcome::PullRequestOpen { number }.into());
+        }
+    }
+    let base = forge.default_branch(project).await?;
+    let title = format!("{}: {}", cx.task.work_item, cx.task.title);
+    let body = format!(
+        "{}\n\n---\nOpened by orch for {}. Its papers are in `{}`. orch merges it when every gate has passed; please do not merge it by hand.",
+        cx.task.body.trim(),
+        cx.task.work_item,
+        cx.task.artefact_dir()
+    );
+    let opened = forge.ensure_pull_request(project, &cx.task.branch, &base, &title, &body).await?;
+    Ok(Outcome::PullRequestOpen { number: opened.number }.into())
+}

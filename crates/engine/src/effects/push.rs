@@ -1,0 +1,33 @@
+//! Pushing a task's branch, so that our own earlier push is recognised after a crash and nobody else's is ever
+//! overwritten. What is about to be pushed is written down first.
+
+use super::{Cx, Fetched};
+use orch_core::ids::Sha;
+use orch_ports::Fault;
+use orch_ports::git::PushAnswer;
+
+/// How many of our own pushes are remembered: as many as can be in doubt at once, and some.
+const REMEMBERED: usize = 4;
+
+/// Pushes `commit` to the task's branch, which is at the task's head or at something this task tried to push before.
+pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<PushAnswer, Fault> {
+    let key = format!("pushed/{}/{}", cx.task.id.0, cx.task.branch);
+    let before = cx.store().setting(&key).await?.unwrap_or_default();
+    let ours: Vec<&str> = before.split_whitespace().collect();
+    if ours.last() != Some(&commit.as_str()) {
+        let from = ours.len().saturating_sub(REMEMBERED - 1);
+        let mut next: Vec<&str> = ours[from..].to_vec();
+        next.push(commit.as_str());
+        cx.store().set_setting(&key, &next.join(" ")).await?;
+    }
+    let git = &cx.engine.ports.git;
+    let (project, branch) = (&cx.project.key, &cx.task.branch);
+    let (remote, protected) = (&fetched.remote, &fetched.default_branch);
+    let answer = git.push(project, remote, branch, protected, commit, cx.task.head.as_ref()).await?;
+    match answer {
+        PushAnswer::Rejected { now: Some(now) } if ours.contains(&now.as_str()) => {
+            git.push(project, remote, branch, protected, commit, Some(&now)).await
+        }
+        answer => Ok(answer),
+    }
+}

@@ -1,0 +1,166 @@
+//! An agent's turn: a fresh working directory, a brief, the program under its supervisor, and what its end is worth.
+//! After a crash the run is found again and waited for; it is never started twice.
+
+use super::{Cx, Ended};
+use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext};
+use crate::shell::{self, Supervised};
+use orch_core::artefact;
+use orch_core::effect::Outcome;
+use orch_core::ids::{Role, Sha, StageId};
+use orch_ports::Fault;
+use orch_ports::agent::{AgentEnd, Brief};
+use orch_ports::git::PrepareWorktree;
+use orch_ports::supervisor::RunState;
+use std::path::Path;
+
+pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) -> Result<Ended, Fault> {
+    let dir = cx.run_dir("");
+    let program = cx.project.program(role);
+    if matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent) {
+        begin(cx, role, stage, round, &dir).await?;
+    }
+    let exit = match shell::wait(cx, &dir).await {
+        Ok(Supervised::Ended(exit)) => exit,
+        Ok(Supervised::Stopped) => {
+            close_stopped(cx, &dir).await?;
+            return Ok(Outcome::Cancelled.into());
+        }
+        // The supervisor died with the run: its tree is swept, the next claim starts a new run.
+        Err(fault) if fault.is_transient() => {
+            return Ok(Ended::Again { spend: false, new_run: true, not_before: None, fault });
+        }
+        Err(fault) => return Err(fault),
+    };
+    let report = program.read(&dir, &exit);
+    shell::finish(cx, &dir, &exit, Some(&report)).await?;
+    Ok(match report.end {
+        AgentEnd::Finished => Outcome::AgentFinished { question: report.question }.into(),
+        AgentEnd::Failed { why } => {
+            let fault = Fault::permanent(format!("the {role}'s run failed: {why}"));
+            Ended::Again { spend: true, new_run: true, not_before: None, fault }
+        }
+        AgentEnd::Transient { why, not_before } => {
+            let fault = Fault::transient(format!("the {role}'s run met a passing fault: {why}"));
+            Ended::Again { spend: false, new_run: true, not_before, fault }
+        }
+        AgentEnd::Denied { why } => {
+            Outcome::Failed { fault: Fault::denied(format!("the {role} cannot work: {why}")).note() }.into()
+        }
+    })
+}
+
+async fn close_stopped(cx: &Cx, dir: &Path) -> Result<(), Fault> {
+    if let RunState::Ended(exit) = cx.engine.ports.supervisor.look(dir)? {
+        shell::finish(cx, dir, &exit, None).await?;
+    }
+    Ok(())
+}
+
+/// Makes everything ready and asks for the run.
+async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) -> Result<(), Fault> {
+    let fetched = cx.fetch().await?;
+    let git = &cx.engine.ports.git;
+    let project = &cx.project.key;
+    let base = match (&cx.task.conflict, &cx.task.base) {
+        (Some(conflict), _) => conflict.onto.clone(),
+        (None, Some(base)) => base.clone(),
+        (None, None) => fetched.tip.clone(),
+    };
+    let commit = cx.task.head.clone().unwrap_or_else(|| base.clone());
+    let artefact_dir = cx.task.artefact_dir();
+    let remove: Vec<String> = artefact::own_verdicts(stage).map(|k| format!("{artefact_dir}/{}", k.name)).collect();
+    let run_name = cx.run_name("");
+    let worktree = git
+        .prepare_worktree(&PrepareWorktree {
+            project,
+            work_item: &cx.task.work_item,
+            branch: &cx.task.branch,
+            commit: &commit,
+            base: &base,
+            with_conflicts: cx.task.conflict.is_some(),
+            remove: &remove,
+            attic: &run_name,
+        })
+        .await?;
+    std::fs::create_dir_all(dir).map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))?;
+    let brief = Brief {
+        work_item: cx.task.work_item.clone(),
+        project: project.clone(),
+        role: role.clone(),
+        stage: stage.clone(),
+        attempt: cx.job.run_attempt,
+        round,
+        run_id: run_name,
+        branch: cx.task.branch.clone(),
+        base: base.to_string(),
+        artefact_dir: artefact_dir.clone(),
+        worktree,
+        run_dir: dir.to_owned(),
+        prompt_file: dir.join("prompt.md"),
+        result_file: dir.join("result.json"),
+    };
+    let template = template(cx, role, &fetched.tip).await?;
+    let context = context(cx, &brief, &fetched.default_branch, &commit).await?;
+    let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
+    std::fs::write(&brief.prompt_file, text)
+        .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
+    let program = cx.project.program(role);
+    let spec = program.launch(&brief)?;
+    shell::start(cx, dir, &spec, role.to_string(), program.name()).await
+}
+
+/// The role's prompt: the project's own from its default branch, never from the task's branch (a branch must not write
+/// its own reviewer's instructions), else the built-in one.
+async fn template(cx: &Cx, role: &Role, tip: &Sha) -> Result<String, Fault> {
+    for place in [".openclaw/agents", ".orch/agents"] {
+        let path = format!("{place}/{role}.md");
+        if let Some(bytes) = cx.engine.ports.git.read_file(&cx.project.key, tip, &path).await? {
+            return String::from_utf8(bytes)
+                .map_err(|_| Fault::permanent(format!("the project's {path} is not UTF-8 text")));
+        }
+    }
+    prompt::builtin(role.as_str()).map(ToOwned::to_owned).ok_or_else(|| {
+        Fault::permanent(format!("there is no prompt for the role `{role}`: add .orch/agents/{role}.md to the project"))
+    })
+}
+
+async fn context(cx: &Cx, brief: &Brief, default_branch: &str, head: &Sha) -> Result<PromptContext, Fault> {
+    let task = &cx.task;
+    let files = cx.engine.ports.git.list_files(&task.project, head, &brief.artefact_dir).await?;
+    let present = |name: &str| {
+        let path = format!("{}/{}", brief.artefact_dir, name.trim_end_matches('/'));
+        files.iter().any(|f| *f == path || f.starts_with(&format!("{path}/")))
+    };
+    let artefacts =
+        artefact::KNOWN.iter().map(|k| ArtefactNote { name: k.name.into(), present: present(k.name) }).collect();
+    let answers = task.answers.iter().map(|a| AnswerNote {
+        question: a.question.clone(),
+        answer: a.answer.clone(),
+        by: a.by.to_string(),
+    });
+    let previous = cx.job.last_fault.as_ref().map(|f| f.text.clone()).unwrap_or_default();
+    Ok(PromptContext {
+        work_item: task.work_item.to_string(),
+        project: task.project.to_string(),
+        title: task.title.clone(),
+        body: task.body.clone(),
+        role: brief.role.to_string(),
+        stage: brief.stage.to_string(),
+        attempt: brief.attempt,
+        round: brief.round,
+        max_rounds: cx.project.policy.max_developer_retries,
+        branch: task.branch.clone(),
+        base: brief.base.clone(),
+        default_branch: default_branch.to_owned(),
+        artefact_dir: brief.artefact_dir.clone(),
+        result_file: brief.result_file.display().to_string(),
+        artefacts,
+        findings: task.findings.iter().map(FindingNote::from).collect(),
+        findings_from: task.findings_from.clone().unwrap_or_default(),
+        answers: answers.collect(),
+        notes: task.notes.clone(),
+        conflicts: task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
+        commands: Commands { test: cx.project.test.clone(), ci: cx.project.ci.clone() },
+        previous,
+    })
+}

@@ -1,0 +1,47 @@
+//! Prepares the merge: the papers of staging are committed, the branch is brought to the tip of the default branch and
+//! pushed, all under the merge lease. Nothing is committed to the branch after this.
+
+use super::{Cx, Ended, push};
+use orch_core::artefact;
+use orch_core::effect::Outcome;
+use orch_core::ids::Sha;
+use orch_ports::Fault;
+use orch_ports::git::{FileWrite, PushAnswer, Updated};
+
+/// Artefacts that wait in the store for their only commit.
+const PAPERS: &[&str] = &["15-staging-log.md", "17-security-report.md"];
+
+pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ended, Fault> {
+    if !cx.store().holds_lease(cx.task.id, lease_epoch).await? {
+        return Ok(Outcome::LeaseLost.into());
+    }
+    let fetched = cx.fetch().await?;
+    let git = &cx.engine.ports.git;
+    let project = &cx.project.key;
+    let with_papers = git.commit_files(project, head, &papers(cx).await?, &message(cx), cx.job.created_at).await?;
+    let updated = git.update(project, &with_papers, &fetched.tip, cx.job.created_at).await?;
+    let ready = match updated {
+        Updated::UpToDate => with_papers,
+        Updated::Moved { head } => head,
+        Updated::Conflict { files } => {
+            return Ok(Outcome::Conflict { onto: fetched.tip, files }.into());
+        }
+    };
+    match push::push(cx, &fetched, &ready).await? {
+        PushAnswer::Rejected { now } => Ok(Outcome::BranchMoved { now }.into()),
+        PushAnswer::Done => {
+            let tree = git.tree(project, &ready).await?;
+            Ok(Outcome::Updated { head: ready, base: fetched.tip, tree }.into())
+        }
+    }
+}
+
+async fn papers(cx: &Cx) -> Result<Vec<FileWrite>, Fault> {
+    let rows = cx.store().artefacts(cx.task.id).await?;
+    let known = rows.into_iter().filter(|r| PAPERS.contains(&r.name.as_str()) && artefact::known(&r.name).is_some());
+    Ok(known.map(|r| FileWrite { path: format!("{}/{}", cx.task.artefact_dir(), r.name), bytes: r.bytes }).collect())
+}
+
+fn message(cx: &Cx) -> String {
+    format!("{}: record staging", cx.task.work_item)
+}

@@ -1,0 +1,225 @@
+//! The engine: everything it needs to work, and `step`, through which all of its workers speak to the store.
+
+use crate::project::{Project, Projects};
+use orch_core::effect::Lane;
+use orch_core::event::Event;
+use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
+use orch_core::task::Task;
+use orch_ports::Fault;
+use orch_ports::clock::Clock;
+use orch_ports::git::Git;
+use orch_ports::notifier::Notifier;
+use orch_ports::probe::Probe;
+use orch_ports::supervisor::Supervisor;
+use orch_store::{Cause, StepRequest, Stepped, Store};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+/// What the engine works with.
+pub struct Ports {
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Git.
+    pub git: Arc<dyn Git>,
+    /// Other people's programs.
+    pub supervisor: Arc<dyn Supervisor>,
+    /// Running services.
+    pub probe: Arc<dyn Probe>,
+    /// People.
+    pub notifier: Arc<dyn Notifier>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How the engine works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of this process in claims, unique per start.
+    pub worker: String,
+    /// Run directories live here.
+    pub runs_dir: PathBuf,
+    /// Clean checkouts for tests and hooks live here.
+    pub checkouts_dir: PathBuf,
+    /// Width of each lane; a lane that is not named has width 4.
+    pub widths: BTreeMap<Lane, usize>,
+    /// Life of a claim without a heartbeat, milliseconds.
+    pub claim_ms: i64,
+    /// Life of a merge lease without a renewal, milliseconds.
+    pub merge_lease_ms: i64,
+    /// First pause after a transient fault, milliseconds; doubles up to `backoff_max_ms`.
+    pub backoff_ms: i64,
+    /// Longest such pause, milliseconds.
+    pub backoff_max_ms: i64,
+    /// How often the watchers look when nothing wakes them, milliseconds.
+    pub sweep_ms: u64,
+    /// How often trackers and forges are polled, milliseconds.
+    pub poll_ms: u64,
+    /// `PATH` for commands of projects.
+    pub path: String,
+}
+
+/// A line of a task's story, as it happens.
+#[derive(Clone, Debug)]
+pub struct StoryLine {
+    /// Task.
+    pub work_item: WorkItem,
+    /// Stage now.
+    pub stage: String,
+    /// Phase now.
+    pub phase: &'static str,
+    /// What happened.
+    pub sentence: String,
+    /// When.
+    pub at: Time,
+}
+
+/// The engine. Cheap to share; `run` does the work.
+pub struct Engine {
+    pub(crate) ports: Ports,
+    pub(crate) options: Options,
+    pub(crate) projects: Projects,
+    /// Lanes wake here when they get a job.
+    pub(crate) wake: BTreeMap<Lane, Notify>,
+    /// Watchers wake here.
+    pub(crate) wake_driver: Notify,
+    /// Jobs this process runs, to be stopped at once when somebody asks.
+    pub(crate) running: Mutex<BTreeMap<JobId, CancellationToken>>,
+    pub(crate) draining: watch::Sender<bool>,
+    pub(crate) story: broadcast::Sender<StoryLine>,
+    pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
+}
+
+impl Engine {
+    /// An engine over ports, for projects.
+    pub fn new(ports: Ports, options: Options, projects: Projects) -> Arc<Self> {
+        let wake = Lane::ALL.iter().map(|lane| (*lane, Notify::new())).collect();
+        Arc::new(Self {
+            ports,
+            options,
+            projects,
+            wake,
+            wake_driver: Notify::new(),
+            running: Mutex::default(),
+            draining: watch::channel(false).0,
+            story: broadcast::channel(1024).0,
+            watchers: Mutex::default(),
+        })
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.ports.store
+    }
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.ports.clock
+    }
+    /// The projects.
+    pub fn projects(&self) -> &Projects {
+        &self.projects
+    }
+    /// How it works.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+    /// What happens from now on.
+    pub fn story(&self) -> broadcast::Receiver<StoryLine> {
+        self.story.subscribe()
+    }
+
+    /// A project by key.
+    pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Fault> {
+        self.projects.get(key).cloned().ok_or_else(|| {
+            Fault::permanent(format!(
+                "project {key} is not in the configuration: add a [[project]] with key = \"{key}\""
+            ))
+        })
+    }
+
+    /// Is it draining?
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Steps a task, and everything that follows in this process: lanes wake, stopped jobs stop, tasks that waited for a
+    /// freed lease are stepped too.
+    pub async fn step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
+        let first = self.step_one(task, cause, event).await?;
+        let mut waiting: VecDeque<TaskId> = VecDeque::new();
+        if let Stepped::Applied { freed, .. } = &first {
+            waiting.extend(freed.iter().copied());
+        }
+        while let Some(next) = waiting.pop_front() {
+            // A fault here loses nothing: the waiting task's own timer looks again.
+            match self.step_one(next, Cause::Engine, Event::LeaseFreed).await {
+                Ok(Stepped::Applied { freed, .. }) => waiting.extend(freed),
+                Ok(Stepped::Ignored { .. } | Stepped::Fenced) => {}
+                Err(fault) => {
+                    tracing::warn!(task = next.0, %fault, "could not tell a task that the merge lease is free")
+                }
+            }
+        }
+        Ok(first)
+    }
+
+    async fn step_one(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
+        let row = self.task(task).await?;
+        let policy = match self.projects.get(&row.project) {
+            Some(project) => project.policy.clone(),
+            // A project that left the configuration: its tasks still end what they have begun.
+            None => orch_core::policy::Policy::default(),
+        };
+        let request = StepRequest {
+            task,
+            cause,
+            event,
+            policy,
+            now: self.ports.clock.now(),
+            boot: self.ports.clock.boot(),
+            lease_ttl_ms: self.options.merge_lease_ms,
+        };
+        let stepped = self.ports.store.step(request).await?;
+        if let Stepped::Applied { task, story, lanes, stop, .. } = &stepped {
+            self.tell(task, story);
+            for lane in lanes {
+                if let Some(notify) = self.wake.get(lane) {
+                    notify.notify_one();
+                }
+            }
+            if let Some(job) = stop {
+                self.stop(*job);
+            }
+            self.wake_driver.notify_one();
+        }
+        Ok(stepped)
+    }
+
+    fn tell(&self, task: &Task, story: &[String]) {
+        for sentence in story {
+            tracing::info!(task = %task.work_item, stage = %task.stage(), phase = task.phase_word(), "{sentence}");
+            // Nobody listening is fine: the journal has it.
+            let _ = self.story.send(StoryLine {
+                work_item: task.work_item.clone(),
+                stage: task.stage().to_string(),
+                phase: task.phase_word(),
+                sentence: sentence.clone(),
+                at: self.ports.clock.now(),
+            });
+        }
+    }
+
+    fn stop(&self, job: JobId) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = running.get(&job) {
+            token.cancel();
+        }
+    }
+
+    /// Reads a task that must exist.
+    pub async fn task(&self, id: TaskId) -> Result<Task, Fault> {
+        self.ports.store.task(id).await?.ok_or_else(|| Fault::gone(format!("there is no task {id}")))
+    }
+}

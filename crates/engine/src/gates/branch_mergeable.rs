@@ -1,0 +1,82 @@
+//! May exactly this prepared head be merged now? It must contain the tip of the default branch, be what the pull request
+//! shows, and be what was prepared. By hand (`orch gate run`) it asks git whether head and base would merge.
+
+use super::{Gate, Look, Meta, Subject};
+use crate::project::Project;
+use orch_core::ids::{GateId, Sha};
+use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
+use orch_ports::Fault;
+use orch_ports::forge::PullState;
+use serde::Serialize;
+
+pub(super) struct BranchMergeable;
+
+#[derive(Serialize)]
+pub(super) struct Evidence {
+    /// Tip of the default branch.
+    tip: Sha,
+    contains_tip: bool,
+    conflicts: Vec<String>,
+    /// Head the pull request shows, and whether it is open.
+    pull: Option<(Sha, bool)>,
+    /// Head that was prepared.
+    prepared: Option<Sha>,
+}
+
+impl Gate for BranchMergeable {
+    const META: Meta = Meta { id: GateId::BranchMergeable, asks: "may exactly this head be merged now?" };
+    type Evidence = Evidence;
+
+    async fn key(look: &Look<'_>) -> Result<String, Fault> {
+        let tree = look.git.tree(&look.project.key, &look.subject.head).await?;
+        Ok(format!("tree {tree} on {} as {}", look.subject.base, look.subject.head))
+    }
+
+    async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
+        let (project, head) = (&look.project.key, &look.subject.head);
+        let Some(task) = &look.subject.task else {
+            let tip = look.subject.base.clone();
+            let contains_tip = look.git.is_ancestor(project, &tip, head).await?;
+            let conflicts = look.git.conflicts(project, head, &tip).await?;
+            return Ok(Evidence { tip, contains_tip, conflicts, pull: None, prepared: None });
+        };
+        let branch = look.project.forge.default_branch(project).await?;
+        let tip = look.git.forge_branch(project, &branch).await?;
+        let tip = tip.ok_or_else(|| Fault::gone(format!("the forge has no branch `{branch}`")))?;
+        let contains_tip = look.git.is_ancestor(project, &tip, head).await?;
+        let number = task.pull_request.ok_or_else(|| Fault::permanent("there is no pull request to merge"))?;
+        let pull = look.project.forge.pull_request(project, number).await?;
+        let prepared = task.intent.as_ref().map(|i| i.head.clone());
+        let pull = Some((pull.head, pull.state == PullState::Open));
+        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, prepared })
+    }
+
+    fn judge(evidence: &Evidence, subject: &Subject, _: &Project) -> Verdict {
+        let cannot = |text: String| Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } };
+        if !evidence.conflicts.is_empty() {
+            let findings = evidence.conflicts.iter().map(|file| Finding {
+                file: Some(file.clone()),
+                ..Finding::must_fix("conflicts with the default branch")
+            });
+            return Verdict::Fail { findings: findings.collect() };
+        }
+        if subject.task.is_none() {
+            return Verdict::Pass;
+        }
+        if !evidence.contains_tip {
+            return cannot(format!(
+                "the default branch moved to {} while the merge was prepared",
+                evidence.tip.short()
+            ));
+        }
+        if evidence.prepared.as_ref() != Some(&subject.head) {
+            return cannot("another head than this one was prepared".into());
+        }
+        match &evidence.pull {
+            Some((head, true)) if *head == subject.head => Verdict::Pass,
+            Some((head, true)) => cannot(format!("the pull request shows {}, not the prepared head", head.short())),
+            Some((_, false)) => cannot("the pull request is not open".into()),
+            None => cannot("there is no pull request".into()),
+        }
+    }
+}

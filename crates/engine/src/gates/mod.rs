@@ -1,0 +1,316 @@
+//! Quality gates: one file each, all of one shape. `collect` does all the looking, `judge` all the thinking. No gate
+//! changes anything outside; none asks a language model.
+
+mod analysis_approved;
+mod analysis_complete;
+mod architecture_done;
+mod branch_mergeable;
+mod ci_green;
+mod deploy_status;
+mod papers;
+mod review_approved;
+mod reviewer_verdict;
+mod security_gate;
+mod staging_image_fresh;
+mod staging_status;
+mod tests_local;
+mod tests_passed;
+
+use crate::effects::{Cx, Ended};
+use crate::project::{GateMode, Project};
+use crate::shell::{self, Command};
+use orch_core::effect::Outcome;
+use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
+use orch_core::task::Task;
+use orch_core::verdict::Verdict;
+use orch_ports::Fault;
+use orch_ports::git::Git;
+use orch_ports::probe::Probe;
+use orch_store::Judgement;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+/// What a gate says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta {
+    /// Which gate.
+    pub id: GateId,
+    /// What it asks, one line.
+    pub asks: &'static str,
+}
+
+/// What is judged.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Stage whose edge the gate stands on.
+    pub stage: StageId,
+    /// Commit.
+    pub head: Sha,
+    /// Commit of the default branch it is compared with.
+    pub base: Sha,
+    /// Directory of the task's artefacts.
+    pub artefact_dir: String,
+    /// The exact commit, not just its code.
+    pub exact: bool,
+    /// Since when this gate has been waiting.
+    pub since: Time,
+    /// Now.
+    pub now: Time,
+    /// The task, where there is one; `orch gate run` has none.
+    pub task: Option<Task>,
+}
+
+/// How a test command ended.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct TestRun {
+    /// Exit 0?
+    pub ok: bool,
+    /// For people.
+    pub end: String,
+    /// Last lines.
+    pub tail: String,
+    /// Where its whole output is.
+    pub log: String,
+}
+
+/// What differs between a gate in the pipeline and one run by hand.
+#[async_trait::async_trait]
+pub trait Bench: Send + Sync {
+    /// An artefact of the run that is judged.
+    async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault>;
+    /// Names of the artefacts there are.
+    async fn papers(&self) -> Result<Vec<String>, Fault>;
+    /// Runs the project's test command in a clean checkout.
+    async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault>;
+}
+
+/// Everything a gate may look at.
+pub struct Look<'a> {
+    /// What is judged.
+    pub subject: Subject,
+    /// Its project.
+    pub project: &'a Project,
+    /// The private repository.
+    pub git: &'a dyn Git,
+    /// Running services.
+    pub probe: &'a dyn Probe,
+    /// Papers and tests.
+    pub bench: &'a dyn Bench,
+}
+
+/// What the author of a gate writes.
+trait Gate: 'static {
+    /// Which gate.
+    const META: Meta;
+    /// What was looked at; stored as evidence.
+    type Evidence: serde::Serialize + Send;
+    /// What its verdict belongs to: while this is the same, so is the verdict.
+    fn key(look: &Look<'_>) -> impl Future<Output = Result<String, Fault>> + Send;
+    /// All the looking.
+    fn collect(look: &Look<'_>) -> impl Future<Output = Result<Self::Evidence, Fault>> + Send;
+    /// All the thinking.
+    fn judge(evidence: &Self::Evidence, look: &Subject, project: &Project) -> Verdict;
+}
+
+/// A gate's answer with what it rests on.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was looked at.
+    pub evidence: serde_json::Value,
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A gate with its types erased.
+pub struct AnyGate {
+    /// What it says of itself.
+    pub meta: Meta,
+    key: for<'a> fn(&'a Look<'a>) -> Boxed<'a, Result<String, Fault>>,
+    run: for<'a> fn(&'a Look<'a>) -> Boxed<'a, Judged>,
+}
+
+impl AnyGate {
+    const fn of<G: Gate>() -> Self {
+        Self { meta: G::META, key: key_of::<G>, run: run_of::<G> }
+    }
+    /// Looks and judges. What it cannot find out is inconclusive, never an error.
+    pub async fn judge(&self, look: &Look<'_>) -> Judged {
+        (self.run)(look).await
+    }
+}
+
+fn key_of<'a, G: Gate>(look: &'a Look<'a>) -> Boxed<'a, Result<String, Fault>> {
+    Box::pin(G::key(look))
+}
+
+fn run_of<'a, G: Gate>(look: &'a Look<'a>) -> Boxed<'a, Judged> {
+    Box::pin(async move {
+        match G::collect(look).await {
+            Ok(evidence) => {
+                let verdict = G::judge(&evidence, &look.subject, look.project);
+                let evidence = serde_json::to_value(&evidence)
+                    .unwrap_or_else(|e| serde_json::json!({ "unprintable_evidence": e.to_string() }));
+                Judged { verdict, evidence }
+            }
+            Err(fault) => Judged {
+                evidence: serde_json::json!({ "fault": fault.text }),
+                verdict: Verdict::Inconclusive { fault: fault.note() },
+            },
+        }
+    })
+}
+
+/// Every gate, in the order of the pipeline.
+pub static GATES: &[AnyGate] = &[
+    AnyGate::of::<analysis_complete::AnalysisComplete>(),
+    AnyGate::of::<analysis_approved::AnalysisApproved>(),
+    AnyGate::of::<architecture_done::ArchitectureDone>(),
+    AnyGate::of::<ci_green::CiGreen>(),
+    AnyGate::of::<tests_local::TestsLocal>(),
+    AnyGate::of::<reviewer_verdict::ReviewerVerdict>(),
+    AnyGate::of::<review_approved::ReviewApproved>(),
+    AnyGate::of::<tests_passed::TestsPassed>(),
+    AnyGate::of::<staging_status::StagingStatus>(),
+    AnyGate::of::<security_gate::SecurityGate>(),
+    AnyGate::of::<branch_mergeable::BranchMergeable>(),
+    AnyGate::of::<staging_image_fresh::StagingImageFresh>(),
+    AnyGate::of::<deploy_status::DeployStatus>(),
+];
+
+/// A gate by id.
+pub fn find(id: GateId) -> Option<&'static AnyGate> {
+    GATES.iter().find(|g| g.meta.id == id)
+}
+
+/// Judges a gate for a task: switch, earlier verdict, look, evidence.
+pub(crate) async fn ensure(
+    cx: &Cx,
+    id: GateId,
+    stage: &StageId,
+    head: &Sha,
+    exact: bool,
+    run: Option<Seq>,
+    since: Time,
+) -> Result<Ended, Fault> {
+    let gate = find(id).ok_or_else(|| Fault::bug(format!("{id} is not built into this orch")))?;
+    let (mode, switch) = cx.project.mode(id);
+    let began = cx.now();
+    let bench = TaskBench { cx, run };
+    let (key, judged, reused) = if mode == GateMode::Off {
+        let why = format!("switched off: {switch}");
+        ("off".to_owned(), Judged { verdict: Verdict::Skipped { why }, evidence: serde_json::Value::Null }, false)
+    } else {
+        let fetched = cx.fetch().await;
+        let base = cx.task.base.clone().or_else(|| fetched.as_ref().ok().map(|f| f.tip.clone()));
+        let subject = Subject {
+            stage: stage.clone(),
+            head: head.clone(),
+            base: base.unwrap_or_else(|| head.clone()),
+            artefact_dir: cx.task.artefact_dir(),
+            exact,
+            since,
+            now: began,
+            task: Some(cx.task.clone()),
+        };
+        let git = &*cx.engine.ports.git;
+        let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
+        match fetched {
+            Err(fault) => {
+                let evidence = serde_json::json!({ "fault": fault.text });
+                (String::new(), Judged { verdict: Verdict::Inconclusive { fault: fault.note() }, evidence }, false)
+            }
+            Ok(_) => judge(cx, gate, &look).await?,
+        }
+    };
+    if cx.stop.is_cancelled() {
+        return Ok(Outcome::Cancelled.into());
+    }
+    if id == GateId::TestsLocal
+        && let Verdict::Inconclusive { fault } = &judged.verdict
+        && fault.kind == orch_core::verdict::FaultKind::Transient
+    {
+        let fault = Fault::transient(fault.text.clone());
+        return Ok(Ended::Again { spend: false, new_run: true, not_before: None, fault });
+    }
+    let verdict = match mode {
+        GateMode::Shadow if !judged.verdict.lets_through() => {
+            Verdict::Skipped { why: format!("shadow: it would have said {}", judged.verdict.word()) }
+        }
+        GateMode::Off | GateMode::Shadow | GateMode::Enforce => judged.verdict,
+    };
+    // A look repeated while waiting is not a new judgement.
+    let repeated = matches!(verdict, Verdict::Wait { .. } | Verdict::Inconclusive { .. }) && since < began;
+    if !repeated {
+        let row = Judgement {
+            task: cx.task.id,
+            gate: id,
+            stage: stage.clone(),
+            job: cx.job.id.seq,
+            head: head.clone(),
+            key,
+            verdict: verdict.clone(),
+            mode: mode.as_str().to_owned(),
+            evidence: judged.evidence,
+            reused,
+            at: cx.now(),
+            took_ms: cx.now().since_ms(began),
+        };
+        cx.fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
+    }
+    Ok(Outcome::Judged { head: head.clone(), verdict }.into())
+}
+
+async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judged, bool), Fault> {
+    let key = match (gate.key)(look).await {
+        Ok(key) => key,
+        Err(fault) => {
+            let evidence = serde_json::json!({ "fault": fault.text });
+            return Ok((
+                String::new(),
+                Judged { verdict: Verdict::Inconclusive { fault: fault.note() }, evidence },
+                false,
+            ));
+        }
+    };
+    if let Some(earlier) = cx.store().judgement(cx.task.id, gate.meta.id, &key).await?
+        && matches!(earlier.verdict, Verdict::Pass)
+    {
+        return Ok((key, Judged { verdict: Verdict::Pass, evidence: earlier.evidence }, true));
+    }
+    Ok((key, gate.judge(look).await, false))
+}
+
+/// Papers and tests of a task in the pipeline.
+struct TaskBench<'a> {
+    cx: &'a Cx,
+    run: Option<Seq>,
+}
+
+#[async_trait::async_trait]
+impl Bench for TaskBench<'_> {
+    async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(run) = self.run else { return Ok(None) };
+        Ok(self.cx.store().artefact(self.cx.task.id, run, name).await?.map(|row| row.bytes))
+    }
+
+    async fn papers(&self) -> Result<Vec<String>, Fault> {
+        let rows = self.cx.store().artefacts(self.cx.task.id).await?;
+        Ok(rows.into_iter().filter(|r| Some(r.run) == self.run).map(|r| r.name).collect())
+    }
+
+    async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault> {
+        let command = Command {
+            name: "tests",
+            what: format!("tests on {}", commit.short()),
+            line,
+            commit,
+            timeout_ms: self.cx.project.test_timeout_ms,
+            env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
+        };
+        let ran = shell::run(self.cx, &command).await?;
+        Ok(TestRun { ok: ran.exit.ok(), end: ran.exit.describe(), tail: ran.tail, log: ran.dir.display().to_string() })
+    }
+}

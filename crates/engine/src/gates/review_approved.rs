@@ -1,0 +1,72 @@
+//! Does the forge show an approval of this very commit by somebody who may approve, where the project asks for one?
+
+use super::{Gate, Look, Meta, Subject, papers};
+use crate::project::Project;
+use orch_core::ids::GateId;
+use orch_core::verdict::{Finding, Verdict, WaitFor};
+use orch_ports::Fault;
+use orch_ports::forge::Review;
+use serde::Serialize;
+
+/// How soon to look again, milliseconds, if no event comes first.
+const RECHECK_MS: i64 = 30_000;
+
+pub(super) struct ReviewApproved;
+
+#[derive(Serialize)]
+pub(super) struct Evidence {
+    reviews: Vec<Review>,
+    /// Which reviews looked at what the branch changes now.
+    current: Vec<bool>,
+}
+
+impl Gate for ReviewApproved {
+    const META: Meta = Meta { id: GateId::ReviewApproved, asks: "does the forge show a person's approval?" };
+    type Evidence = Evidence;
+
+    async fn key(look: &Look<'_>) -> Result<String, Fault> {
+        papers::patch_key(look).await
+    }
+
+    async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
+        if !look.project.review_approval {
+            return Ok(Evidence { reviews: Vec::new(), current: Vec::new() });
+        }
+        let number = look.subject.task.as_ref().and_then(|t| t.pull_request);
+        let number = number.ok_or_else(|| Fault::permanent("there is no pull request to look at"))?;
+        let s = &look.subject;
+        let (git, project) = (look.git, &look.project.key);
+        let now = git.patch_id(project, &s.base, &s.head, &s.artefact_dir).await?;
+        let reviews = look.project.forge.reviews(project, number).await?;
+        let mut current = Vec::new();
+        for review in &reviews {
+            // A commit git no longer knows was force-pushed away: nobody approved what is here now.
+            let same = match git.resolve(project, review.commit.as_str()).await? {
+                Some(seen) => git.patch_id(project, &s.base, &seen, &s.artefact_dir).await? == now,
+                None => false,
+            };
+            current.push(same);
+        }
+        Ok(Evidence { reviews, current })
+    }
+
+    fn judge(evidence: &Evidence, subject: &Subject, project: &Project) -> Verdict {
+        if !project.review_approval {
+            return Verdict::Skipped { why: "the project does not ask for an approval on the forge".into() };
+        }
+        let valid = || evidence.reviews.iter().zip(&evidence.current).filter(|(r, current)| **current && r.official);
+        let refused: Vec<_> = valid()
+            .filter(|(r, _)| !r.approved)
+            .map(|(r, _)| Finding::must_fix(format!("{} requests changes: {}", r.by, r.body)))
+            .collect();
+        if !refused.is_empty() {
+            return Verdict::Fail { findings: refused };
+        }
+        if valid().any(|(r, _)| r.approved && project.policy.may_approve(&r.by)) {
+            return Verdict::Pass;
+        }
+        let what = format!("an approval of {} on the forge", subject.head.short());
+        let recheck = Some(subject.now.plus_ms(RECHECK_MS));
+        Verdict::Wait { why: WaitFor::Report { what }, until: None, recheck }
+    }
+}

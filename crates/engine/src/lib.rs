@@ -1,0 +1,17 @@
+//! The imperative shell over the ports and the store. It carries out what the core decided and reports back what came
+//! of it; it decides nothing itself and knows no vendor.
+
+pub mod commands;
+mod driver;
+pub mod effects;
+mod engine;
+pub mod gates;
+pub mod project;
+pub mod prompt;
+mod runner;
+mod shell;
+pub mod view;
+mod watchers;
+
+pub use engine::{Engine, Options, Ports, StoryLine};
+pub use project::{Deploy, GateMode, Project, Projects};

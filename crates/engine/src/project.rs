@@ -1,0 +1,114 @@
+//! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
+
+use orch_core::ids::{GateId, ProjectKey, Role};
+use orch_core::pipeline::Pipeline;
+use orch_core::policy::Policy;
+use orch_ports::agent::AgentProgram;
+use orch_ports::forge::{Forge, MergeMethod};
+use orch_ports::tracker::Tracker;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A gate's switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateMode {
+    /// Not asked; recorded as skipped.
+    Off,
+    /// Asked and recorded, without consequences.
+    Shadow,
+    /// Asked and obeyed.
+    Enforce,
+}
+
+impl GateMode {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// Deploy hooks of a project; every one is a shell command of the project.
+#[derive(Clone, Debug, Default)]
+pub struct Deploy {
+    /// Brings a revision to staging.
+    pub staging: Option<String>,
+    /// Brings a revision to production.
+    pub production: Option<String>,
+    /// Brings production back to `ORCH_PREVIOUS_REVISION`.
+    pub rollback: Option<String>,
+    /// Is the environment healthy?
+    pub check: Option<String>,
+    /// Where production reports its revision.
+    pub health_url: Option<String>,
+    /// Longest run of a hook, milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Watching production after a deploy.
+#[derive(Clone, Debug)]
+pub struct WatchPlan {
+    /// How long, milliseconds.
+    pub window_ms: i64,
+    /// How often, milliseconds.
+    pub interval_ms: i64,
+    /// Failed probes in a row that make it degraded.
+    pub fails: u32,
+}
+
+/// A project.
+pub struct Project {
+    /// Key.
+    pub key: ProjectKey,
+    /// Pipeline new tasks start with.
+    pub pipeline: Pipeline,
+    /// What the core needs to know.
+    pub policy: Policy,
+    /// Where its code is.
+    pub forge: Arc<dyn Forge>,
+    /// Where its tickets are.
+    pub tracker: Arc<dyn Tracker>,
+    /// The agent program of every role without one of its own.
+    pub default_program: Arc<dyn AgentProgram>,
+    /// Programs of roles that do not use the default.
+    pub programs: BTreeMap<Role, Arc<dyn AgentProgram>>,
+    /// Runs the project's tests in a clean checkout.
+    pub test: Option<String>,
+    /// CI command, where the forge leaves CI to orch.
+    pub ci: Option<String>,
+    /// Names of the checks that must be green; empty: all that are reported, and at least one.
+    pub ci_required: Vec<String>,
+    /// How long to wait for CI before a person is told, milliseconds.
+    pub ci_wait_ms: i64,
+    /// Longest test or CI run, milliseconds.
+    pub test_timeout_ms: u64,
+    /// Deploy hooks.
+    pub deploy: Deploy,
+    /// The watch.
+    pub watch: WatchPlan,
+    /// Switches that are not `enforce`, and what decided them.
+    pub gates: BTreeMap<GateId, (GateMode, String)>,
+    /// Does the forge have to show an approval (`check_review_approved`)?
+    pub review_approval: bool,
+    /// How merges are made.
+    pub merge_method: MergeMethod,
+}
+
+impl Project {
+    /// The program that plays a role.
+    pub fn program(&self, role: &Role) -> &Arc<dyn AgentProgram> {
+        self.programs.get(role).unwrap_or(&self.default_program)
+    }
+    /// A gate's switch.
+    pub fn mode(&self, gate: GateId) -> (GateMode, &str) {
+        self.gates.get(&gate).map_or((GateMode::Enforce, "default"), |(mode, why)| (*mode, why.as_str()))
+    }
+}
+
+/// All projects of an instance.
+pub type Projects = BTreeMap<ProjectKey, Arc<Project>>;

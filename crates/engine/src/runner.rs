@@ -1,0 +1,285 @@
+//! The job runner: claims by lane, keeps the claim alive, lets the effect ensure what it is for, and settles. One rule
+//! for retries and back-off for all kinds of work. A panic in an effect ends here.
+
+use crate::effects::{self, Cx, Ended};
+use crate::engine::Engine;
+use orch_core::effect::{Class, Effect, Lane, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::{JobId, Time};
+use orch_core::verdict::FaultKind;
+use orch_ports::Fault;
+use orch_ports::notifier::Notice;
+use orch_store::{Beat, Cause, ClaimRequest, Job, Requeue, Stepped};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A person is told after this many transient faults in a row of something that is never given up.
+const TELL_AFTER: u32 = 10;
+
+/// Claims and runs the jobs of one lane until `shutdown`. Runs under supervisors are left to them; everything else is
+/// short and is waited for.
+pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: CancellationToken) {
+    let width = engine.options.widths.get(&lane).copied().unwrap_or(4).max(1);
+    let slots = Arc::new(Semaphore::new(width));
+    let mut jobs = JoinSet::new();
+    let mut draining = engine.draining.subscribe();
+    loop {
+        while jobs.try_join_next().is_some() {}
+        if shutdown.is_cancelled() {
+            break;
+        }
+        if *draining.borrow() {
+            tokio::select! { _ = draining.changed() => {}, () = shutdown.cancelled() => {} }
+            continue;
+        }
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = shutdown.cancelled() => break,
+        };
+        let Ok(slot) = slot else { break };
+        match claim(&engine, lane).await {
+            Ok(Some(job)) => {
+                let engine = Arc::clone(&engine);
+                let shutdown = shutdown.clone();
+                jobs.spawn(async move {
+                    run_job(&engine, job, &shutdown).await;
+                    drop(slot);
+                });
+            }
+            Ok(None) => {
+                drop(slot);
+                idle(&engine, lane, &shutdown).await;
+            }
+            Err(fault) => {
+                drop(slot);
+                tracing::error!(lane = lane.as_str(), %fault, "cannot claim work; trying again");
+                tokio::select! { () = engine.ports.clock.sleep_ms(1_000) => {}, () = shutdown.cancelled() => {} }
+            }
+        }
+    }
+    while jobs.join_next().await.is_some() {}
+}
+
+async fn claim(engine: &Engine, lane: Lane) -> Result<Option<Job>, Fault> {
+    let request = ClaimRequest {
+        lane,
+        worker: engine.options.worker.clone(),
+        now: engine.ports.clock.now(),
+        boot: engine.ports.clock.boot(),
+        lease_ms: engine.options.claim_ms,
+    };
+    Ok(engine.ports.store.claim(request).await?)
+}
+
+/// Sleeps until the lane is woken; a second at most, so that a lost wake-up or a delayed job costs no more than that.
+async fn idle(engine: &Engine, lane: Lane, shutdown: &CancellationToken) {
+    let woken = async {
+        match engine.wake.get(&lane) {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = woken => {}
+        () = engine.ports.clock.sleep_ms(1_000) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
+    let stop = CancellationToken::new();
+    engine.running.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, stop.clone());
+    if job.stop {
+        stop.cancel();
+    }
+    let work = {
+        let (engine, job, stop) = (Arc::clone(engine), job.clone(), stop.clone());
+        async move {
+            match Cx::load(engine, job, stop).await {
+                Ok(cx) => effects::ensure(&cx).await,
+                Err(fault) => Err(fault),
+            }
+        }
+    };
+    let mut work = tokio::spawn(work);
+    let abort = work.abort_handle();
+    let ended = tokio::select! {
+        joined = &mut work => Some(joined.unwrap_or_else(|error| {
+            let text = if error.is_panic() { panic_text(error) } else { "it was aborted".to_owned() };
+            Err(Fault::bug(format!("the effect panicked: {text}")))
+        })),
+        () = keep_alive(engine, &job, &stop) => None,
+        () = out_of_time(engine, job.lane, shutdown) => None,
+    };
+    match ended {
+        Some(ended) => settle(engine, &job, ended, shutdown).await,
+        // The claim is somebody else's by now, or the process ends: nothing of this is reported.
+        None => abort.abort(),
+    }
+    engine.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
+}
+
+/// At shutdown, work that lives under a supervisor is left to it at once; short work may finish.
+async fn out_of_time(engine: &Engine, lane: Lane, shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    match lane {
+        Lane::Agent | Lane::Command | Lane::Deploy | Lane::Watch => {}
+        Lane::Forge | Lane::Gate | Lane::Message => engine.ports.clock.sleep_ms(5_000).await,
+    }
+}
+
+fn panic_text(error: tokio::task::JoinError) -> String {
+    let panic = error.into_panic();
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}
+
+/// Renews the claim; ends when it is lost.
+async fn keep_alive(engine: &Engine, job: &Job, stop: &CancellationToken) {
+    let every = u64::try_from(engine.options.claim_ms / 3).unwrap_or(1_000).max(50);
+    loop {
+        engine.ports.clock.sleep_ms(every).await;
+        let boot = engine.ports.clock.boot();
+        let (claim, lease) = (engine.options.claim_ms, engine.options.merge_lease_ms);
+        match engine.ports.store.heartbeat(job.fence(), boot, claim, lease).await {
+            Ok(Beat::Held) => {}
+            Ok(Beat::Stop) => stop.cancel(),
+            Ok(Beat::Lost) => {
+                tracing::warn!(job = %job.id, "the claim was lost; this worker lets go");
+                return;
+            }
+            Err(error) => tracing::error!(job = %job.id, %error, "cannot renew the claim"),
+        }
+    }
+}
+
+/// Writes down what came of a job; if that cannot be written now, it is tried until it can or the claim is lost.
+async fn settle(engine: &Engine, job: &Job, ended: Result<Ended, Fault>, shutdown: &CancellationToken) {
+    let next = match ended {
+        Ok(Ended::Outcome(outcome)) => Next::Settle(outcome),
+        Ok(Ended::Again { spend, new_run, not_before, fault }) => again(engine, job, spend, new_run, not_before, fault),
+        Err(fault) => match fault.kind {
+            FaultKind::Transient => again(engine, job, false, false, None, fault),
+            FaultKind::Gone | FaultKind::Bug => again(engine, job, true, true, None, fault),
+            FaultKind::Denied | FaultKind::Permanent if job.effect.class() == Class::Repeatable => {
+                Next::Settle(Outcome::Failed { fault: fault.note() })
+            }
+            FaultKind::Denied | FaultKind::Permanent => again(engine, job, false, false, None, fault),
+        },
+    };
+    let mut pause_ms = 200;
+    loop {
+        let result = match &next {
+            Next::Settle(outcome) => {
+                let event = Event::JobEnded { job: job.id.seq, outcome: outcome.clone() };
+                engine.step(job.id.task, Cause::Job(job.fence()), event).await.map(|s| matches!(s, Stepped::Fenced))
+            }
+            Next::Requeue(requeue) => {
+                engine.ports.store.requeue(job.fence(), requeue.clone()).await.map(|kept| !kept).map_err(Into::into)
+            }
+        };
+        match result {
+            Ok(fenced) => {
+                if fenced {
+                    tracing::warn!(job = %job.id, epoch = job.epoch, "a late result was fenced off");
+                } else {
+                    after(engine, job, &next).await;
+                }
+                return;
+            }
+            Err(fault) => {
+                tracing::error!(job = %job.id, %fault, "cannot write down a result; trying again");
+                tokio::select! {
+                    () = engine.ports.clock.sleep_ms(pause_ms) => {}
+                    () = shutdown.cancelled() => return,
+                }
+                pause_ms = (pause_ms * 2).min(5_000);
+            }
+        }
+    }
+}
+
+enum Next {
+    Settle(Outcome),
+    Requeue(Requeue),
+}
+
+fn again(engine: &Engine, job: &Job, spend: bool, new_run: bool, not_before: Option<Time>, fault: Fault) -> Next {
+    let irreversible = job.effect.class() == Class::Irreversible;
+    if spend && !irreversible && job.max_attempts <= job.attempts + 1 {
+        return Next::Settle(Outcome::Failed { fault: fault.note() });
+    }
+    let tries = if spend { job.attempts } else { job.transient_attempts };
+    let pause = backoff_ms(engine.options.backoff_ms, engine.options.backoff_max_ms, tries, job.id);
+    let asked = fault.retry_after.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    let now = engine.ports.clock.now();
+    let not_before = not_before.unwrap_or(now).max(now.plus_ms(pause.max(asked)));
+    tracing::info!(job = %job.id, what = job.effect.describe(), %fault, "goes back to the queue");
+    Next::Requeue(Requeue { spend: spend && !irreversible, new_run, not_before, fault: fault.note() })
+}
+
+/// Doubling pauses with up to a quarter of jitter, the same for the same job and try: jitter is there to spread jobs, not
+/// to surprise tests.
+fn backoff_ms(first: i64, max: i64, tries: u32, job: JobId) -> i64 {
+    let pause = first.saturating_mul(1_i64 << tries.min(20)).min(max);
+    let mixed = (job.task.0.unsigned_abs() ^ (u64::from(job.seq) << 20) ^ (u64::from(tries) << 40))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    pause + (pause / 4) * i64::try_from(mixed >> 56).unwrap_or(0) / 256
+}
+
+/// What the rest of the process has to know of a settled job.
+async fn after(engine: &Engine, job: &Job, next: &Next) {
+    match (next, &job.effect) {
+        (Next::Settle(_), Effect::EnsureCi { commit }) => {
+            let event = Event::Nudged { what: format!("CI has judged {}", commit.short()) };
+            // Not being able to say so loses nothing: the gate looks again by itself.
+            if let Err(fault) = engine.step(job.id.task, Cause::Engine, event).await {
+                tracing::warn!(%fault, "could not say that CI is through");
+            }
+        }
+        (Next::Requeue(requeue), effect)
+            if effect.class() == Class::Irreversible && job.transient_attempts + 1 == TELL_AFTER =>
+        {
+            let notice = Notice {
+                work_item: None,
+                text: format!(
+                    "cannot find out whether this has happened: {}: {}",
+                    effect.describe(),
+                    requeue.fault.text
+                ),
+                key: format!("unknown-{}", job.id),
+            };
+            if let Err(fault) = engine.ports.notifier.tell(&notice).await {
+                tracing::warn!(%fault, "could not tell a person");
+            }
+        }
+        _ => {}
+    }
+    if let Next::Requeue(_) = next
+        && let Some(notify) = engine.wake.get(&job.lane)
+    {
+        notify.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use orch_core::ids::TaskId;
+
+    #[test]
+    fn pauses_double_are_bounded_and_never_shrink_below_their_base() {
+        let job = JobId { task: TaskId(7), seq: 3 };
+        let pauses: Vec<i64> = (0..12).map(|n| backoff_ms(1_000, 60_000, n, job)).collect();
+        for (n, pause) in pauses.iter().enumerate() {
+            let base = (1_000_i64 << n).min(60_000);
+            assert!((base..=base + base / 4).contains(pause), "try {n}: {pause}");
+        }
+        assert_eq!(pauses, (0..12).map(|n| backoff_ms(1_000, 60_000, n, job)).collect::<Vec<_>>());
+    }
+}

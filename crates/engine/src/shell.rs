@@ -1,0 +1,231 @@
+//! Commands of a project: tests, CI, deploy hooks, checks. Every one of them runs under the supervisor, with a cleared
+//! environment, in a clean checkout of its own, and is found again after a restart.
+
+use crate::effects::Cx;
+use orch_core::ids::{Sha, Time};
+use orch_ports::Fault;
+use orch_ports::agent::Usage;
+use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, files};
+use orch_store::RunRow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A command of the project.
+pub(crate) struct Command<'a> {
+    /// Name of the run directory below the job's: `ci`, `check`.
+    pub(crate) name: &'a str,
+    /// For people: `CI on 1a2b3c`.
+    pub(crate) what: String,
+    /// Shell line.
+    pub(crate) line: &'a str,
+    /// Commit to check out.
+    pub(crate) commit: &'a Sha,
+    /// Longest run, milliseconds.
+    pub(crate) timeout_ms: u64,
+    /// Environment beyond the cleared basis.
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// How a command ended.
+pub(crate) struct Ran {
+    /// The supervisor's record.
+    pub(crate) exit: ExitRecord,
+    /// Its run directory.
+    pub(crate) dir: PathBuf,
+    /// Last lines of its output, for findings and logs.
+    pub(crate) tail: String,
+    /// Whole output, up to 1 MiB from the end.
+    pub(crate) output: String,
+}
+
+/// A run of a job ended, or it was stopped because somebody wants the job stopped.
+pub(crate) enum Supervised {
+    /// It ended.
+    Ended(ExitRecord),
+    /// It was stopped on demand.
+    Stopped,
+}
+
+/// Runs a command of the project to its end. A lost supervisor is a transient fault; the next attempt uses a new
+/// directory.
+pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
+    let dir = cx.run_dir(command.name);
+    let supervisor = &cx.engine.ports.supervisor;
+    if matches!(supervisor.look(&dir)?, RunState::Absent) {
+        let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
+        cx.engine.ports.git.checkout(&cx.task.project, command.commit, &checkout).await?;
+        let scratch = dir.join("tmp");
+        std::fs::create_dir_all(&scratch)
+            .map_err(|e| Fault::transient(format!("create {}: {e}", scratch.display())))?;
+        let mut env = basic_env(&cx.engine.options.path, &scratch);
+        env.extend(command.env.clone());
+        env.insert("ORCH_WORK_ITEM".into(), cx.task.work_item.to_string());
+        env.insert("ORCH_RUN_DIR".into(), dir.display().to_string());
+        let spec = RunSpec {
+            argv: vec!["sh".into(), "-c".into(), command.line.to_owned()],
+            cwd: checkout,
+            env,
+            stdin: None,
+            deadline_ms: command.timeout_ms,
+            silence_ms: None,
+            grace_ms: 5_000,
+            polite: PoliteSignal::Term,
+        };
+        start(cx, &dir, &spec, command.what.clone(), "sh").await?;
+    }
+    let exit = match wait(cx, &dir).await? {
+        Supervised::Ended(exit) => exit,
+        Supervised::Stopped => return Err(Fault::transient("the run was stopped on demand")),
+    };
+    finish(cx, &dir, &exit, None).await?;
+    let output = output(&dir);
+    let tail = tail(&output, 30);
+    // The checkout has served; what it printed is kept.
+    let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
+    if let Err(error) = std::fs::remove_dir_all(&checkout)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::debug!(dir = %checkout.display(), %error, "a checkout could not be removed now");
+    }
+    Ok(Ran { exit, dir, tail, output })
+}
+
+/// The environment every foreign program starts from.
+pub(crate) fn basic_env(path: &str, scratch: &Path) -> BTreeMap<String, String> {
+    let scratch = scratch.display().to_string();
+    [("PATH", path), ("HOME", &scratch), ("TMPDIR", &scratch), ("LANG", "C.UTF-8"), ("TERM", "dumb")]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
+}
+
+/// Writes down that a run begins, then asks for it. The row comes first: a run nobody knows of cannot be found again.
+pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, program: &str) -> Result<(), Fault> {
+    let row = RunRow {
+        task: cx.task.id,
+        job: cx.job.id.seq,
+        attempt: cx.job.run_attempt,
+        what,
+        program: program.to_owned(),
+        stage: cx.task.stage().clone(),
+        dir: dir.display().to_string(),
+        started: cx.now(),
+        ended: None,
+        end: None,
+        ok: None,
+        usage: Usage::default(),
+        model: None,
+        session: None,
+        summary: None,
+    };
+    cx.fenced(cx.store().put_run(cx.job.fence(), row).await?)?;
+    std::fs::create_dir_all(dir).map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))?;
+    let json = serde_json::to_vec_pretty(spec).map_err(|e| Fault::bug(format!("write a run's spec: {e}")))?;
+    // The supervisor writes the spec where it is not there yet; writing it here first makes the run findable even if
+    // this process dies before the next line.
+    let (tmp, file) = (dir.join("spec.json.new"), dir.join(files::SPEC));
+    std::fs::write(&tmp, json)
+        .and_then(|()| std::fs::rename(&tmp, &file))
+        .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
+}
+
+/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped.
+pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
+    let file = dir.join(files::SPEC);
+    let text = std::fs::read(&file).map_err(|e| Fault::transient(format!("read {}: {e}", file.display())))?;
+    let spec: RunSpec =
+        serde_json::from_slice(&text).map_err(|e| Fault::permanent(format!("read {}: {e}", file.display())))?;
+    let supervisor = &cx.engine.ports.supervisor;
+    let ensure = supervisor.ensure(dir, &spec);
+    tokio::pin!(ensure);
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            exit = &mut ensure => {
+                let exit = exit?;
+                let stopped = asked && exit.reason == EndReason::Cancelled;
+                return Ok(if stopped { Supervised::Stopped } else { Supervised::Ended(exit) });
+            }
+            () = cx.stop.cancelled(), if !asked => {
+                asked = true;
+                supervisor.cancel(dir)?;
+            }
+        }
+    }
+}
+
+/// Completes the row of a run.
+pub(crate) async fn finish(
+    cx: &Cx,
+    dir: &Path,
+    exit: &ExitRecord,
+    report: Option<&orch_ports::agent::AgentReport>,
+) -> Result<(), Fault> {
+    let dir_text = dir.display().to_string();
+    let runs = cx.store().runs(cx.task.id).await?;
+    let Some(mut row) = runs.into_iter().rev().find(|r| r.dir == dir_text) else {
+        return Err(Fault::bug(format!("the run in {dir_text} was never written down")));
+    };
+    row.ended = Some(exit.ended);
+    row.ok = Some(exit.ok());
+    row.end = Some(match exit.strays {
+        0 => exit.describe(),
+        n => format!("{}; {n} left-over processes were ended", exit.describe()),
+    });
+    if let Some(report) = report {
+        row.usage.clone_from(&report.usage);
+        row.model.clone_from(&report.model);
+        row.session.clone_from(&report.session);
+        row.summary.clone_from(&report.summary);
+    }
+    cx.fenced(cx.store().put_run(cx.job.fence(), row).await?)
+}
+
+/// What a run printed: stdout, then stderr, the last 512 KiB of each.
+fn output(dir: &Path) -> String {
+    let mut text = String::new();
+    for name in [files::STDOUT, files::STDERR] {
+        text.push_str(&end_of_file(&dir.join(name), 512 * 1024));
+    }
+    text
+}
+
+/// The last bytes of a file as text; nothing if it is not there.
+pub(crate) fn end_of_file(path: &Path, max: u64) -> String {
+    use std::io::{Read, Seek, SeekFrom};
+    let Ok(mut file) = std::fs::File::open(path) else { return String::new() };
+    let len = file.metadata().map_or(0, |m| m.len());
+    let mut bytes = Vec::new();
+    if file.seek(SeekFrom::Start(len.saturating_sub(max))).is_ok() {
+        // A read that breaks off still leaves what was read.
+        let _ = file.take(max).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last lines of a text, without control characters.
+pub(crate) fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    let from = all.len().saturating_sub(lines);
+    let clean: Vec<String> =
+        all[from..].iter().map(|l| l.chars().filter(|c| !c.is_control() || *c == '\t').collect()).collect();
+    clean.join("\n")
+}
+
+/// A time for front matter and logs.
+pub(crate) fn stamp(time: Time) -> String {
+    jiff::Timestamp::from_millisecond(time.0)
+        .map_or_else(|_| time.0.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_end_without_control_characters() {
+        assert_eq!(tail("a\nb\u{1b}[31m\nc", 2), "b[31m\nc");
+        assert_eq!(tail("", 3), "");
+        assert_eq!(stamp(Time(0)), "1970-01-01T00:00:00Z");
+    }
+}

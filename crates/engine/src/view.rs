@@ -1,0 +1,335 @@
+//! What people and programs are shown of tasks: derived at the moment of asking, the same for command line, API and
+//! dashboard. Field names are pinned: people script against them.
+
+use crate::engine::Engine;
+use orch_core::explain;
+use orch_core::ids::{Time, WorkItem};
+use orch_core::task::Task;
+use orch_ports::Fault;
+use orch_store::{Deployment, Job, JournalRow, Judgement, LeaseRow, QueueCounts, RunRow, TaskFilter};
+use serde::Serialize;
+use std::sync::PoisonError;
+
+pub use crate::driver::WatcherState;
+
+/// A time as text: RFC 3339, UTC, milliseconds.
+pub fn rfc3339(time: Time) -> String {
+    jiff::Timestamp::from_millisecond(time.0)
+        .map_or_else(|_| time.0.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// What a task waits for.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitingView {
+    /// What for.
+    pub reason: String,
+    /// Since when.
+    pub since: String,
+    /// Until when at most.
+    pub until: Option<String>,
+    /// What ends it.
+    pub ends_when: String,
+    /// The command with which a person ends it.
+    pub command: Option<String>,
+}
+
+/// A task.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskView {
+    /// `DEMO-1`.
+    pub id: String,
+    /// Project key.
+    pub project: String,
+    /// Title.
+    pub title: String,
+    /// Stage.
+    pub stage: String,
+    /// Phase, one word.
+    pub phase: String,
+    /// What it does or waits for, one line.
+    pub line: String,
+    /// What it waits for; `null` once nothing will happen to it any more.
+    pub waiting: Option<WaitingView>,
+    /// Branch.
+    pub branch: String,
+    /// Head of the branch.
+    pub head: Option<String>,
+    /// Number of the pull request.
+    pub pull_request: Option<u64>,
+    /// Developer repairs so far.
+    pub round: u32,
+    /// Runs so far.
+    pub runs: usize,
+    /// Cost so far, US dollars.
+    pub cost_usd: f64,
+    /// When it was made.
+    pub created_at: String,
+    /// When it changed last.
+    pub updated_at: String,
+    /// When it was done.
+    pub done_at: Option<String>,
+    /// How production took it.
+    pub outcome: Option<String>,
+    /// The commit on the default branch.
+    pub merge_commit: Option<String>,
+    /// Stages of its pipeline, in order.
+    pub stages: Vec<String>,
+}
+
+/// Everything that is known about how a task was judged.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvidenceView {
+    /// The task.
+    pub task: TaskView,
+    /// Judgements, oldest first.
+    pub judgements: Vec<Judgement>,
+    /// Runs, oldest first.
+    pub runs: Vec<RunRow>,
+    /// Approvals.
+    pub approvals: Vec<orch_core::task::Approval>,
+    /// Artefacts: name, digest, run.
+    pub artefacts: Vec<ArtefactView>,
+    /// What was *not* checked, and why.
+    pub not_checked: Vec<String>,
+    /// Deploys of this task.
+    pub deployments: Vec<Deployment>,
+}
+
+/// An artefact.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArtefactView {
+    /// Name.
+    pub name: String,
+    /// SHA-256.
+    pub sha256: String,
+    /// Run that left it.
+    pub run: u32,
+    /// Its text.
+    pub text: String,
+}
+
+/// What `GET /queue` shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueView {
+    /// Jobs by state.
+    pub counts: QueueCounts,
+    /// Width of the agent lane.
+    pub max_concurrency: usize,
+    /// Is claiming stopped?
+    pub draining: bool,
+    /// Transient faults.
+    pub resilience: serde_json::Value,
+    /// Polling of trackers and forges.
+    pub reconcile: serde_json::Value,
+    /// The reaper.
+    pub reaper: serde_json::Value,
+    /// Watch on production.
+    pub post_deploy: serde_json::Value,
+    /// Security gate.
+    pub security: serde_json::Value,
+    /// Merge leases.
+    pub leases: Vec<LeaseRow>,
+    /// Open jobs.
+    pub open: Vec<JobView>,
+    /// Newest finished jobs.
+    pub recent: Vec<JobView>,
+}
+
+/// A job.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobView {
+    /// `<task>-<seq>`.
+    pub id: String,
+    /// What it does.
+    pub what: String,
+    /// Lane.
+    pub lane: String,
+    /// State.
+    pub state: String,
+    /// Attempts spent.
+    pub attempts: u32,
+    /// Failures that were the world's.
+    pub transient_attempts: u32,
+    /// Not before.
+    pub available_at: String,
+    /// Its last fault.
+    pub fault: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+}
+
+impl From<&Job> for JobView {
+    fn from(job: &Job) -> Self {
+        Self {
+            id: job.id.to_string(),
+            what: job.effect.describe(),
+            lane: job.lane.as_str().into(),
+            state: job.state.as_str().into(),
+            attempts: job.attempts,
+            transient_attempts: job.transient_attempts,
+            available_at: rfc3339(job.available_at),
+            fault: job.last_fault.as_ref().map(|f| f.text.clone()),
+            finished_at: job.finished_at.map(rfc3339),
+        }
+    }
+}
+
+impl Engine {
+    /// Shows a task.
+    pub async fn show(&self, task: &Task) -> Result<TaskView, Fault> {
+        let store = &self.ports.store;
+        let mut waiting = explain::explain(task);
+        // A job that is backing off explains more than "it is at work".
+        if let (Some(waiting), Some(seq)) = (&mut waiting, task.job()) {
+            let id = orch_core::ids::JobId { task: task.id, seq };
+            if let Some(job) = store.job(id).await?
+                && let Some(fault) = &job.last_fault
+                && job.state == orch_store::JobState::Queued
+            {
+                waiting.reason = format!("{}; tried before: {}", waiting.reason, fault.text);
+                waiting.until = Some(job.available_at);
+                waiting.ends_when = format!("the next try; {}", waiting.ends_when);
+            }
+        }
+        let outcome = match &task.phase {
+            orch_core::task::Phase::Done { outcome, .. } => Some(outcome.as_str().to_owned()),
+            _ => None,
+        };
+        Ok(TaskView {
+            id: task.work_item.to_string(),
+            project: task.project.to_string(),
+            title: task.title.clone(),
+            stage: task.stage().to_string(),
+            phase: task.phase_word().to_owned(),
+            line: waiting.as_ref().map_or_else(|| explain::line(task), |w| w.reason.clone()),
+            waiting: waiting.map(|w| WaitingView {
+                reason: w.reason,
+                since: rfc3339(w.since),
+                until: w.until.map(rfc3339),
+                ends_when: w.ends_when,
+                command: w.command,
+            }),
+            branch: task.branch.clone(),
+            head: task.head.as_ref().map(ToString::to_string),
+            pull_request: task.pull_request,
+            round: task.rounds,
+            runs: store.runs(task.id).await?.len(),
+            cost_usd: store.cost_usd(task.id).await?,
+            created_at: rfc3339(task.created_at),
+            updated_at: rfc3339(task.updated_at),
+            done_at: task.done_at.map(rfc3339),
+            outcome,
+            merge_commit: task.merged.as_ref().map(|m| m.commit.to_string()),
+            stages: task.pipeline.stages.iter().map(|s| s.id.to_string()).collect(),
+        })
+    }
+
+    /// Shows a task by name.
+    pub async fn show_item(&self, item: &WorkItem) -> Result<Option<TaskView>, Fault> {
+        match self.ports.store.task_by_item(item).await? {
+            Some(task) => Ok(Some(self.show(&task).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Shows tasks.
+    pub async fn list(&self, filter: TaskFilter) -> Result<Vec<TaskView>, Fault> {
+        let mut views = Vec::new();
+        for task in self.ports.store.tasks(filter).await? {
+            views.push(self.show(&task).await?);
+        }
+        Ok(views)
+    }
+
+    /// Everything known about how a task was judged.
+    pub async fn evidence(&self, item: &WorkItem) -> Result<Option<EvidenceView>, Fault> {
+        let store = &self.ports.store;
+        let Some(task) = store.task_by_item(item).await? else { return Ok(None) };
+        let judgements = store.judgements(task.id).await?;
+        let mut not_checked: Vec<String> = Vec::new();
+        for gate in orch_core::ids::GateId::ALL {
+            let last = judgements.iter().rev().find(|j| j.gate == *gate);
+            if let Some(Judgement { verdict: orch_core::verdict::Verdict::Skipped { why }, .. }) = last {
+                not_checked.push(format!("{gate}: {why}"));
+            }
+        }
+        not_checked.extend(task.not_deployed.iter().cloned());
+        let artefacts = store.artefacts(task.id).await?.into_iter().map(|a| ArtefactView {
+            name: a.name,
+            sha256: a.sha256,
+            run: a.run,
+            text: String::from_utf8_lossy(&a.bytes).into_owned(),
+        });
+        let mut deployments = Vec::new();
+        for environment in [orch_core::ids::Environment::Staging, orch_core::ids::Environment::Production] {
+            let all = store.deployments(&task.project, environment, 200).await?;
+            deployments.extend(all.into_iter().filter(|d| d.task == task.id));
+        }
+        Ok(Some(EvidenceView {
+            task: self.show(&task).await?,
+            judgements,
+            runs: store.runs(task.id).await?,
+            approvals: task.approvals.clone(),
+            artefacts: artefacts.collect(),
+            not_checked,
+            deployments,
+        }))
+    }
+
+    /// Journal rows after an id; of one task or of all.
+    pub async fn journal(&self, item: Option<&WorkItem>, after: i64, limit: u32) -> Result<Vec<JournalRow>, Fault> {
+        let task = match item {
+            None => None,
+            Some(item) => match self.ports.store.task_by_item(item).await? {
+                None => return Ok(Vec::new()),
+                Some(task) => Some(task.id),
+            },
+        };
+        Ok(self.ports.store.journal(task, after, limit).await?)
+    }
+
+    /// State of a watcher.
+    pub fn watcher(&self, name: &str) -> WatcherState {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+    }
+
+    /// Names of watchers whose last sweep failed, with the fault.
+    pub fn failing_watchers(&self) -> Vec<(String, String)> {
+        let states = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter().filter_map(|(name, s)| s.fault.clone().map(|f| ((*name).to_owned(), f))).collect()
+    }
+
+    /// What `GET /queue` shows.
+    pub async fn queue(&self) -> Result<QueueView, Fault> {
+        let store = &self.ports.store;
+        let now = self.ports.clock.now();
+        let open = store.open_jobs(None).await?;
+        let watcher = |name: &str| {
+            let s = self.watcher(name);
+            serde_json::json!({
+                "enabled": true, "interval": s.interval_ms / 1000, "last_run_ts": s.last_run.map(rfc3339),
+                "found_total": s.found_total, "acted_total": s.acted_total, "last": s.last_act, "fault": s.fault,
+            })
+        };
+        let reaper = self.watcher("reaper");
+        let retrying: Vec<_> = open.iter().filter(|j| 0 < j.transient_attempts).map(JobView::from).collect();
+        let watching = open.iter().filter(|j| j.lane == orch_core::effect::Lane::Watch).count();
+        Ok(QueueView {
+            counts: store.counts(now).await?,
+            max_concurrency: self.options.widths.get(&orch_core::effect::Lane::Agent).copied().unwrap_or(1),
+            draining: self.is_draining(),
+            resilience: serde_json::json!({ "backing_off": retrying }),
+            reconcile: watcher("reconcile"),
+            reaper: serde_json::json!({
+                "enabled": true, "interval": reaper.interval_ms / 1000, "last_run_ts": reaper.last_run.map(rfc3339),
+                "reaped_total": reaper.acted_total, "last_reaped": reaper.last_act,
+                "lease_reclaimed_total": reaper.lease_reclaimed, "fault": reaper.fault,
+            }),
+            post_deploy: serde_json::json!({ "watching": watching }),
+            security: serde_json::json!({ "built": false }),
+            leases: store.leases().await?,
+            open: open.iter().map(JobView::from).collect(),
+            recent: store.recent_jobs(20).await?.iter().map(JobView::from).collect(),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Watchers: each looks at the truth and emits events. A watcher takes no input, changes no task itself, and says nothing
+//! when nothing is wrong.
+
+mod inbox;
+mod reaper;
+mod timers;
+mod tracker;
+
+pub(crate) use tracker::seen_key;
+
+use crate::engine::{Engine, Options};
+use orch_ports::Fault;
+use std::future::Future;
+use std::pin::Pin;
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Things that were out of step.
+    pub(crate) found: u64,
+    /// Things that were done about it.
+    pub(crate) acted: u64,
+    /// Merge leases that were freed.
+    pub(crate) leases: u64,
+    /// The newest of them, for people.
+    pub(crate) last: Option<String>,
+}
+
+type Sweep = for<'a> fn(&'a Engine) -> Pin<Box<dyn Future<Output = Result<Report, Fault>> + Send + 'a>>;
+
+/// A watcher.
+pub(crate) struct Watcher {
+    /// Its name, and that of its block in `/queue`.
+    pub(crate) name: &'static str,
+    /// How often it looks when nothing wakes it.
+    pub(crate) period: fn(&Options) -> u64,
+    /// Does it look at once when something has happened in this process?
+    pub(crate) wakes: bool,
+    /// The look.
+    pub(crate) sweep: Sweep,
+}
+
+/// All of them.
+pub(crate) static WATCHERS: &[Watcher] = &[
+    Watcher { name: "inbox", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(inbox::sweep(e)) },
+    Watcher { name: "timers", period: |o| o.sweep_ms.min(1_000), wakes: true, sweep: |e| Box::pin(timers::sweep(e)) },
+    Watcher { name: "reaper", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(reaper::sweep(e)) },
+    Watcher { name: "reconcile", period: |o| o.poll_ms, wakes: false, sweep: |e| Box::pin(tracker::sweep(e)) },
+];

@@ -1,0 +1,105 @@
+//! Brings tasks in step with their tickets by polling, whether or not an event was ever delivered: a ticket moved to In
+//! Progress starts its task, Approved approves, Cancelled or back to the backlog cancels, Blocked to In Progress retries.
+//! It acts on what a *person* changed, once, through the same inbox a webhook would have used.
+
+use super::Report;
+use crate::commands;
+use crate::engine::Engine;
+use crate::project::Project;
+use orch_core::event::Event;
+use orch_core::ids::{Actor, Time};
+use orch_core::task::{Phase, Task, WaitReason};
+use orch_ports::Fault;
+use orch_ports::tracker::{Ticket, TicketState};
+
+/// How far back each poll overlaps the one before, milliseconds.
+const OVERLAP_MS: i64 = 60_000;
+
+pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
+    let mut report = Report::default();
+    let mut fault = None;
+    for project in engine.projects.values() {
+        // A fault of one project never stops another.
+        if let Err(f) = poll(engine, project, &mut report).await {
+            fault = Some(f.context(format!("project {}", project.key)));
+        }
+    }
+    fault.map_or(Ok(report), Err)
+}
+
+async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result<(), Fault> {
+    let store = &engine.ports.store;
+    let cursor_key = format!("tracker-cursor/{}", project.key);
+    let since = store.setting(&cursor_key).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
+    let mut newest = since;
+    for ticket in project.tracker.changed_since(&project.key, since.plus_ms(-OVERLAP_MS)).await? {
+        newest = newest.max(ticket.updated_at);
+        if let Some(what) = look(engine, project, &ticket).await? {
+            report.found += 1;
+            report.acted += 1;
+            report.last = Some(what);
+        }
+    }
+    if newest != since {
+        store.set_setting(&cursor_key, &newest.0.to_string()).await?;
+    }
+    Ok(())
+}
+
+/// Key under which the state last seen (or last set by orch) of a ticket is kept.
+pub(crate) fn seen_key(project: &str, number: u64) -> String {
+    format!("ticket/{project}/{number}")
+}
+
+async fn look(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Option<String>, Fault> {
+    let store = &engine.ports.store;
+    let key = seen_key(project.key.as_str(), ticket.number);
+    let seen = store.setting(&key).await?;
+    let state = ticket.state.as_str();
+    let moved = seen.as_deref() != Some(state) && ticket.state_by != Actor::orch();
+    let item = format!("{}-{}", project.key, ticket.number).into();
+    let task = store.task_by_item(&item).await?;
+    let mut done = None;
+    if moved && let Some(event) = wish(ticket, task.as_ref()) {
+        let task = match task.clone() {
+            Some(task) => task,
+            None => commands::adopt(engine, project, ticket).await?,
+        };
+        let dedupe = format!("{}-{}@{}-{}", project.key, ticket.number, ticket.updated_at.0, event.name());
+        let name = event.name();
+        commands::send(engine, &format!("tracker:{}", project.key), &dedupe, &task, event).await?;
+        done = Some(format!("{}: {name} by {}", task.work_item, ticket.state_by));
+    }
+    if let Some(task) = &task
+        && !task.is_closed()
+        && (task.title != ticket.title || task.body != ticket.body)
+    {
+        let event = Event::TicketEdited { title: ticket.title.clone(), body: ticket.body.clone() };
+        let dedupe = format!("{}-{}@{}-edited", project.key, ticket.number, ticket.updated_at.0);
+        commands::send(engine, &format!("tracker:{}", project.key), &dedupe, task, event).await?;
+    }
+    if seen.as_deref() != Some(state) {
+        store.set_setting(&key, state).await?;
+    }
+    Ok(done)
+}
+
+/// What a person wants by a ticket's new state.
+fn wish(ticket: &Ticket, task: Option<&Task>) -> Option<Event> {
+    let by = ticket.state_by.clone();
+    let phase = task.map(|t| &t.phase);
+    match (ticket.state, phase) {
+        (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
+        (TicketState::InProgress, Some(Phase::Blocked { .. })) => Some(Event::RetryAsked { by }),
+        (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
+            Some(Event::Approved { by, gate: None, subject: None })
+        }
+        (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {
+            Phase::Idle | Phase::Cancelled { .. } | Phase::Done { .. } => None,
+            Phase::Working { .. } | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Blocked { .. } => {
+                Some(Event::CancelAsked { by })
+            }
+        },
+        _ => None,
+    }
+}
