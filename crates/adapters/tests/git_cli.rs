@@ -354,7 +354,7 @@ async fn a_working_directory_that_became_a_link_is_refused_and_its_target_surviv
     symlink(&precious, &dir).unwrap();
     let author = Author::role("developer");
     let fault = w.git.snapshot(&w.ask(&base, &author)).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Permanent);
+    assert_eq!(fault.kind, FaultKind::Gone);
     assert!(fault.text.contains("replaced by a link"), "{fault}");
     w.prepare(&base).await;
     assert!(dir.join("src/lib.txt").exists() && !dir.is_symlink());

@@ -48,17 +48,18 @@ pub const ANALYSIS: &[&str] = &["01-brd.md", "02-trz.md", "03-acceptance-criteri
 /// Looks an artefact up by its path below the work item's directory.
 pub fn known(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|k| match k.name.strip_suffix('/') {
-        Some(dir) => name
-            .strip_prefix(dir)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .is_some_and(|file| !file.contains('/') && std::path::Path::new(file).extension().is_some_and(|e| e == "md")),
+        Some(dir) => name.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')).is_some_and(|file| {
+            !file.contains('/') && std::path::Path::new(file).extension().is_some_and(|e| e == "md")
+        }),
         None => k.name == name,
     })
 }
 
 /// Artefacts whose two-digit number is in `from..=to`: `numbered(0, 4)` is the approved analysis.
 pub fn numbered(from: u32, to: u32) -> impl Iterator<Item = &'static Known> {
-    KNOWN.iter().filter(move |k| k.name.get(..2).and_then(|n| n.parse().ok()).is_some_and(|n: u32| (from..=to).contains(&n)))
+    KNOWN
+        .iter()
+        .filter(move |k| k.name.get(..2).and_then(|n| n.parse().ok()).is_some_and(|n: u32| (from..=to).contains(&n)))
 }
 
 /// Files with a machine verdict that a stage itself writes: removed before its run, so that what is there afterwards

@@ -190,7 +190,9 @@ impl Effect {
     }
 
     /// While a job of the task with this key is still queued, another one adds nothing.
-    pub fn coalesce(&self) -> Option<&'static str> { matches!(self, Self::SyncTicket).then_some("sync-ticket") }
+    pub fn coalesce(&self) -> Option<&'static str> {
+        matches!(self, Self::SyncTicket).then_some("sync-ticket")
+    }
 
     /// Does the task's phase wait for its outcome?
     pub fn is_side(&self) -> bool {

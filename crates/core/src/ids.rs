@@ -56,12 +56,16 @@ text_id! {
 
 impl Sha {
     /// The first ten digits, for people.
-    pub fn short(&self) -> &str { self.0.get(..10).unwrap_or(&self.0) }
+    pub fn short(&self) -> &str {
+        self.0.get(..10).unwrap_or(&self.0)
+    }
 }
 
 impl Actor {
     /// The orchestrator itself.
-    pub fn orch() -> Self { Self::new("orch") }
+    pub fn orch() -> Self {
+        Self::new("orch")
+    }
 }
 
 /// Row id of a task.
@@ -70,7 +74,9 @@ impl Actor {
 pub struct TaskId(pub i64);
 
 impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "#{}", self.0) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
 }
 
 /// Number of a job within its task. `decide` hands them out, so the pair `(task, seq)` is known before any row exists.
@@ -86,7 +92,9 @@ pub struct JobId {
 }
 
 impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{}-{}", self.task.0, self.seq) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.task.0, self.seq)
+    }
 }
 
 /// Wall-clock time, Unix milliseconds. For display, reset times and "not before"; leases use the boot clock instead.
@@ -97,9 +105,13 @@ pub struct Time(pub i64);
 impl Time {
     /// This time plus a number of milliseconds.
     #[must_use]
-    pub fn plus_ms(self, ms: i64) -> Self { Self(self.0.saturating_add(ms)) }
+    pub fn plus_ms(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
     /// Milliseconds from `earlier` to this time (negative if the clock went back).
-    pub fn since_ms(self, earlier: Self) -> i64 { self.0.saturating_sub(earlier.0) }
+    pub fn since_ms(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
 }
 
 /// Where a revision runs.
@@ -123,7 +135,9 @@ impl Environment {
 }
 
 impl fmt::Display for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 macro_rules! gates {
@@ -178,7 +192,9 @@ impl GateId {
 }
 
 impl fmt::Display for GateId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 #[cfg(test)]

@@ -260,7 +260,7 @@ impl Pipeline {
                             None => found
                                 .push(format!("stage `{}`: {gate} goes back to unknown stage `{on_fail}`", stage.id)),
                             Some(back) if back > i => {
-                                found.push(format!("stage `{}`: {gate} would go forward to `{on_fail}`", stage.id))
+                                found.push(format!("stage `{}`: {gate} would go forward to `{on_fail}`", stage.id));
                             }
                             Some(back) if merged && merge_at.is_none_or(|merge| merge.stage < back) => {
                                 found.push(format!(
@@ -402,9 +402,9 @@ mod tests {
             |p| {
                 p.stages[2].steps.iter_mut().for_each(|s| {
                     if let Step::Gate { exact, .. } = s {
-                        *exact = false
+                        *exact = false;
                     }
-                })
+                });
             },
             "only gates with `exact`",
         );

@@ -53,9 +53,13 @@ impl Default for Policy {
 
 impl Policy {
     /// May this person approve?
-    pub fn may_approve(&self, who: &Actor) -> bool { listed(&self.approvers, who) }
+    pub fn may_approve(&self, who: &Actor) -> bool {
+        listed(&self.approvers, who)
+    }
     /// May this person start, cancel, retry or answer?
-    pub fn may_start(&self, who: &Actor) -> bool { listed(&self.starters, who) || self.may_approve(who) }
+    pub fn may_start(&self, who: &Actor) -> bool {
+        listed(&self.starters, who) || self.may_approve(who)
+    }
 }
 
 /// `local:anna` on the list is exactly her; `anna` is that name wherever it comes from.

@@ -123,7 +123,9 @@ pub enum WaitFor {
 
 impl Verdict {
     /// Does the pipeline move past this gate?
-    pub fn lets_through(&self) -> bool { matches!(self, Self::Pass | Self::Skipped { .. }) }
+    pub fn lets_through(&self) -> bool {
+        matches!(self, Self::Pass | Self::Skipped { .. })
+    }
     /// One word for tables: `pass`, `wait`, `fail`, `unreadable`, `inconclusive`, `skipped`.
     pub fn word(&self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! From a judged branch to a merged one, and what can go wrong on the way: the lease, the tip, conflicts, cancels, and
 //! a merge nobody knows the outcome of.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
 use common::{World, bob, failed, report, sha, tree};
@@ -29,7 +30,7 @@ fn a_conflict_goes_to_the_developer_with_the_files_and_publishing_clears_it() {
     w.step();
     w.step();
     assert_eq!((w.task.conflict.clone(), w.task.base.clone()), (None, Some(sha(7))));
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn when_main_moves_the_merge_is_prepared_again_on_the_new_tip() {
     w.until("merge");
     assert_eq!(w.task.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
     assert_eq!(w.task.rounds, 0);
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn main_that_never_stops_moving_ends_with_a_person() {
     assert!(!w.holds_lease());
     w.ok(Event::RetryAsked { by: bob() });
     assert_eq!(w.doing(), "update");
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn a_busy_lease_is_waited_for_and_the_wait_ends_with_or_without_a_hint() {
     w.ok(Event::LeaseFreed);
     assert_eq!((w.doing().as_str(), w.lease.epoch), ("update", 2));
     assert!(w.send(Event::LeaseFreed).is_err());
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn the_lease_is_taken_at_update_and_freed_on_every_way_out() {
         w.end(outcome);
         assert!(matches!(w.task.phase, Phase::Blocked { .. }) && !w.holds_lease());
         w.ok(Event::RetryAsked { by: bob() });
-        w.to_the_end();
+        w.finish();
     }
 }
 
@@ -128,7 +129,7 @@ fn the_lease_is_kept_while_ci_has_a_deadline_and_not_a_moment_longer() {
     assert!(!w.holds_lease(), "past its deadline it holds up nobody");
     w.wake();
     assert_eq!((w.doing().as_str(), w.told.len()), ("update", 1));
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_gate_that_cannot_tell_before_the_merge_frees_the_lease_and_is_told_once() {
     assert_eq!((w.task.rounds, w.task.updates), (0, 0));
     w.step();
     assert_eq!(w.task.unsure, None);
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn a_cancel_during_a_merge_is_applied_once_the_outcome_is_known() {
     late.end(merged);
     assert_eq!(late.doing(), "deploy production");
     assert!(late.send(Event::CancelAsked { by: bob() }).unwrap_err().contains("merged"));
-    late.to_the_end();
+    late.finish();
 
     let mut unknown = cancelled();
     unknown.end(failed("nothing"));
@@ -272,7 +273,7 @@ fn what_a_stranger_pushed_is_judged_by_everybody_before_it_is_merged() {
     w.ok(Event::RetryAsked { by: bob() });
     assert_eq!((w.doing().as_str(), w.task.head.clone()), ("pull request", Some(sha(66))));
     w.until("run reviewer 0");
-    w.to_the_end();
+    w.finish();
 
     let mut w = lite("publish developer");
     w.end(Outcome::BranchMoved { now: Some(sha(66)) });

@@ -1,5 +1,6 @@
 //! Who may do what, what an approval is bound to, how production fails and comes back, and how a retry goes on from
 //! every reason a task can be blocked for.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
 use common::{World, anna, approval, bob, failed, mallory, must, policy};
@@ -81,7 +82,7 @@ fn a_rejected_analysis_goes_back_with_the_words_of_who_rejected_it() {
     assert_eq!((w.doing().as_str(), w.task.rounds), ("run analyst 0", 0));
     assert_eq!(w.task.findings, vec![must("not this page")]);
     assert_eq!(w.task.findings_from.as_deref(), Some("local:anna"));
-    w.to_the_end();
+    w.finish();
 }
 
 fn before_production() -> World {
@@ -105,7 +106,7 @@ fn production_is_approved_after_the_merge_by_revision_and_without_the_lease() {
     assert!(w.send(approve(anna(), None, Some("older"))).is_err());
     w.ok(approve(anna(), None, Some(commit.as_str())));
     assert_eq!(w.doing(), "deploy production");
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn production_fails_comes_back_and_is_repaired_on_a_new_branch() {
     w.step();
     assert_eq!(w.doing(), "run developer 1");
     assert_eq!(w.task.findings, vec![must("exit 7: no such table")]);
-    w.to_the_end();
+    w.finish();
     assert_eq!((w.merges, w.task.pull_request), (2, Some(2)));
 }
 
@@ -150,7 +151,7 @@ fn a_rollback_that_fails_in_any_way_is_told_at_once() {
         assert_eq!(w.told.len(), 1);
         w.ok(Event::RetryAsked { by: bob() });
         assert_eq!(w.doing(), "judge check_deploy_status");
-        w.to_the_end();
+        w.finish();
     }
     let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
     w.end(Outcome::RolledBack { ok: true, text: "nobody asked".into() });
@@ -167,7 +168,7 @@ fn production_that_fails_when_no_repair_is_left_is_back_and_blocked_and_a_retry_
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
     w.ok(Event::RetryAsked { by: bob() });
     assert_eq!(w.doing(), "open");
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -219,6 +220,6 @@ fn a_failed_job_blocks_where_it_was_and_a_retry_does_it_again() {
         assert!(w.send(Event::RetryAsked { by: mallory() }).is_err());
         w.ok(Event::RetryAsked { by: bob() });
         assert_eq!(w.doing(), name);
-        w.to_the_end();
+        w.finish();
     }
 }

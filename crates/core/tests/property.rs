@@ -1,4 +1,5 @@
 //! Random lives of a task: whatever happens in whatever order, the invariants of `common` hold after every event.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
 use common::{World, anna, approval, bob, failed, fault, mallory, must, report, sha, tree};
@@ -172,7 +173,7 @@ fn lenient(mut pipeline: Pipeline) -> Pipeline {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_invariants_hold(

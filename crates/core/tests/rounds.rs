@@ -1,5 +1,6 @@
 //! What costs whom: repairs of the developer, attempts of a role, and what costs nothing; and that findings reach the
 //! next brief word for word, however many things are red.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
 use common::{World, must, report};
@@ -59,7 +60,7 @@ fn the_fourth_failure_blocks_and_a_person_is_told_once() {
     w.ok(Event::RetryAsked { by: common::bob() });
     assert_eq!(w.doing(), "run developer 0");
     assert_eq!(w.task.findings, vec![must("TC-03 failed")], "a retry forgets nothing");
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn a_missing_artefact_costs_the_role_and_never_the_developer() {
     assert_eq!((w.task.rounds, w.told.len()), (0, 1));
     w.ok(Event::RetryAsked { by: common::bob() });
     assert_eq!(w.doing(), "run reviewer 0");
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn waiting_and_not_knowing_never_cost_anything() {
         w.wake();
     }
     assert_eq!((w.task.rounds, w.task.role_attempts, w.task.findings.len()), (0, 0, 0));
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn a_hold_is_told_once_and_looked_at_again() {
     }
     assert_eq!(w.told.len(), 1, "{:?}", w.told);
     assert_eq!(w.story.iter().filter(|s| s.contains("the forge is down")).count(), 1);
-    w.to_the_end();
+    w.finish();
     assert_eq!(w.told.len(), 1);
 }
 
@@ -201,7 +202,7 @@ fn a_question_waits_for_an_answer_and_goes_back_to_who_asked() {
     assert_eq!(w.doing(), "run developer 0");
     assert_eq!((w.task.answers.len(), w.task.answers[0].answer.as_str()), (1, "blue"));
     assert!(w.send(Event::Answered { by: common::bob(), text: "red".into() }).is_err());
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]
@@ -227,7 +228,7 @@ fn a_job_that_ends_with_nonsense_is_shown_to_a_person_instead_of_waiting_for_eve
     w.end(Outcome::Sent);
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }));
     w.ok(Event::RetryAsked { by: common::bob() });
-    w.to_the_end();
+    w.finish();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The stored form of everything that is stored. It only ever grows: what an older version wrote must be read by a newer
 //! one. If one of these fails after a change, the change needs a migration or another name, not a new snapshot.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
 mod samples;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Longest sweep; one that takes longer is given up and starts again next time.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// What is known of a watcher.
 #[derive(Clone, Debug, Default, Serialize)]

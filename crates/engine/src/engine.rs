@@ -57,6 +57,8 @@ pub struct Options {
     pub sweep_ms: u64,
     /// How often trackers and forges are polled, milliseconds.
     pub poll_ms: u64,
+    /// Working directories of tasks may take this much together, bytes; 0: no limit.
+    pub worktrees_max_bytes: u64,
     /// `PATH` for commands of projects.
     pub path: String,
 }
@@ -158,7 +160,7 @@ impl Engine {
                 Ok(Stepped::Applied { freed, .. }) => waiting.extend(freed),
                 Ok(Stepped::Ignored { .. } | Stepped::Fenced) => {}
                 Err(fault) => {
-                    tracing::warn!(task = next.0, %fault, "could not tell a task that the merge lease is free")
+                    tracing::warn!(task = next.0, %fault, "could not tell a task that the merge lease is free");
                 }
             }
         }

@@ -114,6 +114,10 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
         () = out_of_time(engine, job.lane, shutdown) => None,
     };
     match ended {
+        // Whatever a job that is to be stopped would still like to try again, it is stopped.
+        Some(ended) if stop.is_cancelled() && !matches!(ended, Ok(Ended::Outcome(_))) => {
+            settle(engine, &job, Ok(Ended::Outcome(Outcome::Cancelled)), shutdown).await;
+        }
         Some(ended) => settle(engine, &job, ended, shutdown).await,
         // The claim is somebody else's by now, or the process ends: nothing of this is reported.
         None => abort.abort(),
@@ -164,12 +168,13 @@ async fn settle(engine: &Engine, job: &Job, ended: Result<Ended, Fault>, shutdow
         Ok(Ended::Outcome(outcome)) => Next::Settle(outcome),
         Ok(Ended::Again { spend, new_run, not_before, fault }) => again(engine, job, spend, new_run, not_before, fault),
         Err(fault) => match fault.kind {
-            FaultKind::Transient => again(engine, job, false, false, None, fault),
             FaultKind::Gone | FaultKind::Bug => again(engine, job, true, true, None, fault),
             FaultKind::Denied | FaultKind::Permanent if job.effect.class() == Class::Repeatable => {
                 Next::Settle(Outcome::Failed { fault: fault.note() })
             }
-            FaultKind::Denied | FaultKind::Permanent => again(engine, job, false, false, None, fault),
+            FaultKind::Transient | FaultKind::Denied | FaultKind::Permanent => {
+                again(engine, job, false, false, None, fault)
+            }
         },
     };
     let mut pause_ms = 200;

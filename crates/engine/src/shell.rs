@@ -52,6 +52,9 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     let dir = cx.run_dir(command.name);
     let supervisor = &cx.engine.ports.supervisor;
     if matches!(supervisor.look(&dir)?, RunState::Absent) {
+        if cx.stop.is_cancelled() {
+            return Err(Fault::transient("the run was stopped on demand before it began"));
+        }
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
         cx.engine.ports.git.checkout(&cx.task.project, command.commit, &checkout).await?;
         let scratch = dir.join("tmp");
@@ -118,7 +121,7 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         session: None,
         summary: None,
     };
-    cx.fenced(cx.store().put_run(cx.job.fence(), row).await?)?;
+    Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)?;
     std::fs::create_dir_all(dir).map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))?;
     let json = serde_json::to_vec_pretty(spec).map_err(|e| Fault::bug(format!("write a run's spec: {e}")))?;
     // The supervisor writes the spec where it is not there yet; writing it here first makes the run findable even if
@@ -178,7 +181,7 @@ pub(crate) async fn finish(
         row.session.clone_from(&report.session);
         row.summary.clone_from(&report.summary);
     }
-    cx.fenced(cx.store().put_run(cx.job.fence(), row).await?)
+    Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
 }
 
 /// What a run printed: stdout, then stderr, the last 512 KiB of each.

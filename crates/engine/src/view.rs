@@ -81,7 +81,10 @@ pub struct TaskView {
 pub struct EvidenceView {
     /// The task.
     pub task: TaskView,
-    /// Judgements, oldest first.
+    /// What the gates said, oldest first.
+    pub gates: Vec<GateView>,
+    /// The same as it is stored.
+    #[serde(skip)]
     pub judgements: Vec<Judgement>,
     /// Runs, oldest first.
     pub runs: Vec<RunRow>,
@@ -93,6 +96,60 @@ pub struct EvidenceView {
     pub not_checked: Vec<String>,
     /// Deploys of this task.
     pub deployments: Vec<Deployment>,
+}
+
+/// A gate's answer and what it rests on.
+#[derive(Clone, Debug, Serialize)]
+pub struct GateView {
+    /// `check_ci_green`.
+    pub gate: String,
+    /// `pass`, `wait`, `fail`, `unreadable`, `inconclusive` or `skipped`.
+    pub verdict: String,
+    /// When.
+    pub at: String,
+    /// Stage whose edge it stands on.
+    pub stage: String,
+    /// Commit it judged.
+    pub head: String,
+    /// `enforce`, `shadow` or `off`.
+    pub mode: String,
+    /// Was an earlier verdict on the same thing taken over?
+    pub reused: bool,
+    /// How long it took, milliseconds.
+    pub took_ms: i64,
+    /// Why it was skipped, waits or cannot tell.
+    pub why: Option<String>,
+    /// What has to be changed.
+    pub findings: Vec<orch_core::verdict::Finding>,
+    /// What it looked at.
+    pub evidence: serde_json::Value,
+}
+
+impl From<&Judgement> for GateView {
+    fn from(j: &Judgement) -> Self {
+        use orch_core::verdict::{Verdict, WaitFor};
+        let (why, findings) = match &j.verdict {
+            Verdict::Pass => (None, Vec::new()),
+            Verdict::Fail { findings } | Verdict::Unreadable { findings } => (None, findings.clone()),
+            Verdict::Inconclusive { fault } => (Some(fault.text.clone()), Vec::new()),
+            Verdict::Skipped { why } => (Some(why.clone()), Vec::new()),
+            Verdict::Wait { why: WaitFor::Report { what }, .. } => (Some(format!("waits for {what}")), Vec::new()),
+            Verdict::Wait { why: WaitFor::Approval { .. }, .. } => (Some("waits for a person".into()), Vec::new()),
+        };
+        Self {
+            gate: j.gate.to_string(),
+            verdict: j.verdict.word().into(),
+            at: rfc3339(j.at),
+            stage: j.stage.to_string(),
+            head: j.head.to_string(),
+            mode: j.mode.clone(),
+            reused: j.reused,
+            took_ms: j.took_ms,
+            why,
+            findings,
+            evidence: j.evidence.clone(),
+        }
+    }
 }
 
 /// An artefact.
@@ -267,6 +324,7 @@ impl Engine {
         }
         Ok(Some(EvidenceView {
             task: self.show(&task).await?,
+            gates: judgements.iter().map(GateView::from).collect(),
             judgements,
             runs: store.runs(task.id).await?,
             approvals: task.approvals.clone(),

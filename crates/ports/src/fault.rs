@@ -18,17 +18,29 @@ pub struct Fault {
 
 impl Fault {
     /// Will pass by itself.
-    pub fn transient(text: impl Into<String>) -> Self { Self::new(FaultKind::Transient, text) }
+    pub fn transient(text: impl Into<String>) -> Self {
+        Self::new(FaultKind::Transient, text)
+    }
     /// Credentials or permissions are missing.
-    pub fn denied(text: impl Into<String>) -> Self { Self::new(FaultKind::Denied, text) }
+    pub fn denied(text: impl Into<String>) -> Self {
+        Self::new(FaultKind::Denied, text)
+    }
     /// What was asked about is not there.
-    pub fn gone(text: impl Into<String>) -> Self { Self::new(FaultKind::Gone, text) }
+    pub fn gone(text: impl Into<String>) -> Self {
+        Self::new(FaultKind::Gone, text)
+    }
     /// Asking again will not help.
-    pub fn permanent(text: impl Into<String>) -> Self { Self::new(FaultKind::Permanent, text) }
+    pub fn permanent(text: impl Into<String>) -> Self {
+        Self::new(FaultKind::Permanent, text)
+    }
     /// Our own mistake.
-    pub fn bug(text: impl Into<String>) -> Self { Self::new(FaultKind::Bug, text) }
+    pub fn bug(text: impl Into<String>) -> Self {
+        Self::new(FaultKind::Bug, text)
+    }
     /// A fault of a kind.
-    pub fn new(kind: FaultKind, text: impl Into<String>) -> Self { Self { kind, retry_after: None, text: text.into() } }
+    pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+        Self { kind, retry_after: None, text: text.into() }
+    }
     /// Puts what was being done in front: `fetch main: connection refused`.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Self {
@@ -42,13 +54,19 @@ impl Fault {
         self
     }
     /// Is trying again worth it?
-    pub fn is_transient(&self) -> bool { self.kind == FaultKind::Transient }
+    pub fn is_transient(&self) -> bool {
+        self.kind == FaultKind::Transient
+    }
     /// The form that is stored.
-    pub fn note(&self) -> FaultNote { FaultNote { kind: self.kind, text: self.text.clone() } }
+    pub fn note(&self) -> FaultNote {
+        FaultNote { kind: self.kind, text: self.text.clone() }
+    }
 }
 
 impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.text) }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl std::error::Error for Fault {}

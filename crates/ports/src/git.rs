@@ -17,9 +17,13 @@ pub struct Author {
 
 impl Author {
     /// The author for what a role wrote.
-    pub fn role(role: &str) -> Self { Self { name: format!("orch {role}"), email: format!("{role}@orch.invalid") } }
+    pub fn role(role: &str) -> Self {
+        Self { name: format!("orch {role}"), email: format!("{role}@orch.invalid") }
+    }
     /// The author for what orch wrote itself.
-    pub fn orch() -> Self { Self { name: "orch".into(), email: "orch@orch.invalid".into() } }
+    pub fn orch() -> Self {
+        Self { name: "orch".into(), email: "orch@orch.invalid".into() }
+    }
 }
 
 /// What an agent's working directory must hold before a run.
@@ -146,7 +150,8 @@ pub trait Git: Send + Sync + 'static {
     /// Tree of a commit without the known artefacts below `artefact_dir` (regular files only).
     async fn code_digest(&self, project: &ProjectKey, commit: &Sha, artefact_dir: &str) -> Result<Digest, Fault>;
     /// What the branch changes against its merge base, artefacts aside: survives a conflict-free rebase.
-    async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str) -> Result<Digest, Fault>;
+    async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
+    -> Result<Digest, Fault>;
     /// Is `old` an ancestor of (or the same as) `new`?
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;
     /// A file at a commit, `None` if it is not there or no regular file.
@@ -158,7 +163,7 @@ pub trait Git: Send + Sync + 'static {
     /// A fresh working directory for an agent: a clone of its own, with no remote. Returns its path.
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;
     /// Takes what an agent left, as one commit in the private repository. Runs nothing the working directory names:
-    /// no hooks, no filters, no drivers.
+    /// no hooks, no filters, no drivers. `Gone`: the agent removed its working directory or put a link in its place.
     async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault>;
     /// One commit on top of `parent` with files of orch's own; `parent` itself if they are there already.
     async fn commit_files(

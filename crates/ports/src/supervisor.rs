@@ -35,7 +35,9 @@ pub struct RunSpec {
     pub polite: PoliteSignal,
 }
 
-fn default_grace() -> u64 { 5_000 }
+fn default_grace() -> u64 {
+    5_000
+}
 
 /// How a program is asked to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +88,9 @@ pub struct ExitRecord {
 
 impl ExitRecord {
     /// Did it end by itself with code 0?
-    pub fn ok(&self) -> bool { self.reason == EndReason::Exited && self.code == Some(0) }
+    pub fn ok(&self) -> bool {
+        self.reason == EndReason::Exited && self.code == Some(0)
+    }
     /// For people: `exit 1`, `signal 9`, `stopped at its deadline`.
     pub fn describe(&self) -> String {
         match (self.reason, self.code, self.signal) {

@@ -48,7 +48,9 @@ impl TicketState {
         }
     }
     /// Reads a name.
-    pub fn parse(text: &str) -> Option<Self> { Self::ALL.iter().copied().find(|s| s.as_str() == text) }
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.as_str() == text)
+    }
 }
 
 /// A ticket.
@@ -87,7 +89,14 @@ pub struct Comment {
 #[async_trait::async_trait]
 pub trait Tracker: Send + Sync + 'static {
     /// Makes a ticket; the same `key` makes it once and returns the same ticket afterwards.
-    async fn create(&self, project: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str) -> Result<Ticket, Fault>;
+    async fn create(
+        &self,
+        project: &ProjectKey,
+        title: &str,
+        body: &str,
+        by: &Actor,
+        key: &str,
+    ) -> Result<Ticket, Fault>;
     /// Reads a ticket; a missing one is `Fault::gone`.
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
     /// Tickets changed at or after a time, oldest change first. Seeing one twice is normal, missing one is not.

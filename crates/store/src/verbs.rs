@@ -54,6 +54,9 @@ pub trait Store: Send + Sync + 'static {
     /// For a process that has just become the owner of the database: everything claimed by others is taken back, and
     /// merge leases of tasks that are still inside their merge are renewed for it.
     async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>>;
+    /// Renews the merge leases of tasks that are inside their merge, for the process that lives and works on them: a gate
+    /// that waits for its turn, or for CI, must not cost its task the lease.
+    async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()>;
     /// Frees merge leases that were not renewed, unless their holder's merge has an unknown outcome or the repository's
     /// queue is frozen. Returns who lost one and who waits for it.
     async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;

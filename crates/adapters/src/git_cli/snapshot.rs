@@ -23,7 +23,7 @@ impl GitCli {
         for path in [&place.project, &place.worktree] {
             if !is_real_dir(path) {
                 let text = format!("the working directory {} is gone or was replaced by a link", path.display());
-                return Err(Fault::permanent(text));
+                return Err(Fault::gone(text));
             }
         }
         let parent_tree = repo.tree_of(s.parent).await?;

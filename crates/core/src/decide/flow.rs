@@ -213,11 +213,30 @@ impl Cx<'_> {
         self.raise(&findings, &from, false);
         if exhausted {
             self.say(format!("{from}: {things}; all {max} repairs are spent"));
+            self.say_findings(&findings);
             let retry = Cursor { stage, step: 0 };
             return self.block(BlockReason::RoundsSpent { from, findings }, retry);
         }
         self.say(format!("{from}: {things}; back to {to} (round {spent} of {max})"));
+        self.say_findings(&findings);
         self.enter_stage(stage);
+    }
+
+    /// The findings in a line each; the next brief and the evidence have them whole.
+    fn say_findings(&mut self, findings: &[Finding]) {
+        const SHOWN: usize = 5;
+        for finding in findings.iter().take(SHOWN) {
+            let place = match (&finding.file, finding.line) {
+                (Some(file), Some(line)) => format!(" {file}:{line}"),
+                (Some(file), None) => format!(" {file}"),
+                (None, _) => String::new(),
+            };
+            let first: String = finding.text.lines().next().unwrap_or_default().chars().take(120).collect();
+            self.say(format!("- {:?}{place}: {first}", finding.severity));
+        }
+        if SHOWN < findings.len() {
+            self.say(format!("- and {} more", findings.len() - SHOWN));
+        }
     }
 
     /// The stage's own role has to deliver (again) what nobody could read.
@@ -234,9 +253,11 @@ impl Cx<'_> {
         self.raise(&findings, &from, true);
         if max <= spent {
             self.say(format!("{from}: the {role} has not delivered in {max} attempts"));
+            self.say_findings(&findings);
             return self.block(BlockReason::RoleFailed { role, findings }, retry);
         }
         self.say(format!("{from}: cannot be judged; the {role} tries again (attempt {} of {max})", spent + 1));
+        self.say_findings(&findings);
         self.move_to(retry);
     }
 

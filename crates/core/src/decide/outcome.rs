@@ -87,6 +87,12 @@ impl Cx<'_> {
                 }
                 self.next();
             }
+            (Step::Update, Outcome::Updated { head, .. }) if !self.holds_lease() => {
+                // The branch has moved all the same; it is ours and known.
+                self.d.task.head = Some(head.clone());
+                self.say("the merge lease was lost; the merge is prepared again");
+                self.update_again();
+            }
             (Step::Update, Outcome::Updated { head, base, tree }) => self.updated(head, base, tree),
             (Step::Update, Outcome::Conflict { onto, files }) => self.conflict(onto, files),
             (Step::Update | Step::Merge, Outcome::LeaseLost) => {
@@ -267,6 +273,7 @@ impl Cx<'_> {
 
     fn updated(&mut self, head: &Sha, base: &Sha, tree: &crate::ids::Digest) {
         let moved = self.d.task.head.as_ref() != Some(head);
+        let main_moved = self.d.task.base.as_ref() != Some(base);
         self.d.task.head = Some(head.clone());
         self.d.task.base = Some(base.clone());
         self.d.task.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
@@ -274,7 +281,8 @@ impl Cx<'_> {
         self.d.task.intent =
             Some(MergeIntent { head: head.clone(), base: base.clone(), tree: tree.clone(), lease_epoch });
         if moved {
-            self.say(format!("brought to the tip of main as {}; everything is judged again on it", head.short()));
+            let what = if main_moved { "brought to the tip of main" } else { "prepared for the merge" };
+            self.say(format!("{what} as {}; exactly this is judged again", head.short()));
             if self.policy.own_ci {
                 self.emit(Effect::EnsureCi { commit: head.clone() });
             }
@@ -419,6 +427,11 @@ impl Cx<'_> {
             Outcome::Failed { fault } if matches!(self.d.task.step(), Some(Step::Merge)) => {
                 self.say("it cannot be cancelled before it is known whether the change is merged");
                 self.job_failed(fault);
+            }
+            // What was opened meanwhile must be known, or nobody closes it.
+            Outcome::PullRequestOpen { number } => {
+                self.d.task.pull_request = Some(*number);
+                self.cancelled(by);
             }
             _ => self.cancelled(by),
         }

@@ -353,7 +353,7 @@ impl World {
     }
 
     /// Good steps to the end.
-    pub fn to_the_end(&mut self) {
+    pub fn finish(&mut self) {
         for _ in 0..200 {
             if self.task.is_closed() {
                 return;

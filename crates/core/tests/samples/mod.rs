@@ -262,6 +262,6 @@ pub fn tasks() -> Vec<Task> {
     w.until("judge check_security_gate exact");
     w.cannot_tell("the scanner is gone");
     let mut done = World::started(Pipeline::lite());
-    done.to_the_end();
+    done.finish();
     vec![fresh, w.task, done.task]
 }

@@ -4,6 +4,8 @@ use super::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_core::task::Phase;
 use orch_ports::Fault;
+use orch_ports::supervisor::RunState;
+use std::path::Path;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if !cx.task.is_closed() {
@@ -11,6 +13,19 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     }
     if let (Phase::Cancelled { .. }, Some(number), None) = (&cx.task.phase, cx.task.pull_request, &cx.task.merged) {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;
+    }
+    // A cancelled job may have left a run behind that nobody waits for any more.
+    for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none()) {
+        let dir = Path::new(&run.dir);
+        if matches!(cx.engine.ports.supervisor.look(dir)?, RunState::Live) {
+            cx.engine.ports.supervisor.cancel(dir)?;
+            return Ok(Ended::Again {
+                spend: false,
+                new_run: false,
+                not_before: None,
+                fault: Fault::transient(format!("the run in {} is being ended", run.dir)),
+            });
+        }
     }
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
     Ok(Outcome::Sent.into())

@@ -51,7 +51,7 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, st
         subject: revision.to_string(),
         at: cx.now(),
     };
-    cx.fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
+    Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
     let deployment = Deployment {
         project: cx.project.key.clone(),
         environment,
@@ -61,7 +61,7 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, st
         rollback: false,
         at: cx.now(),
     };
-    cx.fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
+    Cx::fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
     Ok(Outcome::Deployed { skipped: None }.into())
 }
 

@@ -8,6 +8,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
+use orch_ports::supervisor::EndReason;
 use std::collections::BTreeMap;
 
 /// Name of the check.
@@ -57,6 +58,10 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         }
         Err(fault) => return Err(fault),
     };
+    if ran.exit.reason == EndReason::Cancelled {
+        // Stopped because nobody needs it any more: that says nothing about the code.
+        return Ok(Outcome::Cancelled.into());
+    }
     let (state, description) = if ran.exit.ok() {
         (StatusState::Success, "green".to_owned())
     } else {

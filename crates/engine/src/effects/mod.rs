@@ -90,7 +90,7 @@ impl Cx {
     }
 
     /// Turns "the fence is old" into a reason to stop at once.
-    pub(crate) fn fenced(&self, kept: bool) -> Result<(), Fault> {
+    pub(crate) fn fenced(kept: bool) -> Result<(), Fault> {
         if kept { Ok(()) } else { Err(Fault::transient("the claim of this job is somebody else's by now")) }
     }
 

@@ -34,6 +34,10 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 /// The commit of the default branch the branch was opened on: its head's first parent, if that is still on main.
 async fn merge_base(cx: &Cx, head: &Sha, tip: &Sha) -> Result<Sha, Fault> {
     let git = &cx.engine.ports.git;
+    // In a second generation the request is on main already, and the branch begins as main itself.
+    if git.is_ancestor(&cx.project.key, head, tip).await? {
+        return Ok(head.clone());
+    }
     let parent = git.resolve(&cx.project.key, &format!("{head}^")).await?;
     match parent {
         Some(parent) if git.is_ancestor(&cx.project.key, &parent, tip).await? => Ok(parent),

@@ -6,6 +6,7 @@ use super::{Cx, Ended, push};
 use orch_core::artefact::{self, Known};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Role, Seq, Sha, StageId};
+use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::git::{Author, PushAnswer, Snapshot};
 use orch_store::ArtefactRow;
@@ -37,13 +38,24 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
             author: &Author::role(role.as_str()),
             at: cx.job.created_at,
         })
-        .await?;
+        .await;
+    let snapshot = match snapshot {
+        // The role left less than nothing. What the branch holds of earlier rounds is not this run's, so no artefact is
+        // recorded, and the role tries again.
+        Err(fault) if fault.kind == FaultKind::Gone => {
+            tracing::warn!(work_item = %cx.task.work_item, %fault, "nothing can be taken of a run");
+            let discarded = vec!["the whole working directory: it was removed or replaced by a link".to_owned()];
+            let unresolved = cx.task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default();
+            return Ok(Outcome::Published { head: parent, empty: true, discarded, unresolved }.into());
+        }
+        other => other?,
+    };
     let head = snapshot.commit;
     if let PushAnswer::Rejected { now } = push::push(cx, &fetched, &head).await? {
         return Ok(Outcome::BranchMoved { now }.into());
     }
     let rows = artefacts(cx, &own, stage, run, &head, &base).await?;
-    cx.fenced(cx.store().put_artefacts(cx.job.fence(), rows).await?)?;
+    Cx::fenced(cx.store().put_artefacts(cx.job.fence(), rows).await?)?;
     let code = git.code_digest(project, &head, &artefact_dir).await?;
     let empty = code == git.code_digest(project, &base, &artefact_dir).await?;
     Ok(Outcome::Published { head, empty, discarded: snapshot.discarded, unresolved: snapshot.unresolved }.into())

@@ -37,7 +37,7 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, failed: &Sha) -> R
         rollback: true,
         at: cx.now(),
     };
-    cx.fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
+    Cx::fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
     let text = if ok {
         format!("{environment} is back on {}", previous.short())
     } else {

@@ -17,6 +17,9 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let dir = cx.run_dir("");
     let program = cx.project.program(role);
     if matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent) {
+        if cx.stop.is_cancelled() {
+            return Ok(Outcome::Cancelled.into());
+        }
         begin(cx, role, stage, round, &dir).await?;
     }
     let exit = match shell::wait(cx, &dir).await {

@@ -5,7 +5,7 @@ use super::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_core::explain;
 use orch_core::ids::Actor;
-use orch_core::task::{Phase, Task, WaitReason};
+use orch_core::task::{DoneOutcome, Phase, Task, WaitReason};
 use orch_ports::Fault;
 use orch_ports::tracker::TicketState;
 use std::fmt::Write as _;
@@ -37,10 +37,9 @@ fn state(task: &Task) -> Option<TicketState> {
                 TicketState::InProgress
             }
         },
-        Phase::Blocked { .. } => TicketState::Blocked,
         Phase::Cancelled { .. } => TicketState::Cancelled,
         Phase::Done { outcome, .. } if outcome.is_well() => TicketState::Done,
-        Phase::Done { outcome: orch_core::task::DoneOutcome::RolledBack, .. } => TicketState::Blocked,
+        Phase::Blocked { .. } | Phase::Done { outcome: DoneOutcome::RolledBack, .. } => TicketState::Blocked,
         Phase::Done { .. } => TicketState::Done,
     })
 }

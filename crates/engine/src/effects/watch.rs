@@ -101,7 +101,7 @@ async fn record(cx: &Cx, url: &str, revision: &Sha, outcome: DoneOutcome, seen: 
         subject: revision.to_string(),
         at: cx.now(),
     };
-    cx.fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)
+    Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)
 }
 
 #[cfg(test)]

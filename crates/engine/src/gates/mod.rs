@@ -258,7 +258,7 @@ pub(crate) async fn ensure(
             at: cx.now(),
             took_ms: cx.now().since_ms(began),
         };
-        cx.fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
+        Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
     Ok(Outcome::Judged { head: head.clone(), verdict }.into())
 }

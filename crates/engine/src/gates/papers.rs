@@ -39,31 +39,26 @@ impl Paper {
                 format!("`{}` was not written by this run (one from an earlier round does not count)", self.name);
             return Verdict::Unreadable { findings: vec![Finding::must_fix(what)] };
         };
-        match self.read(text, key, positive, negative) {
+        match read(text, key, positive, negative) {
             Err(unreadable) => Verdict::Unreadable { findings: vec![unreadable.finding(self.name)] },
             Ok((true, findings, _)) if findings.iter().all(|f| Severity::P1 < f.severity) => Verdict::Pass,
             Ok((_, findings, body)) => Verdict::Fail { findings: blocking(findings, &body) },
         }
     }
+}
 
-    fn read(
-        &self,
-        text: &str,
-        key: &str,
-        positive: &str,
-        negative: &str,
-    ) -> Result<(bool, Vec<Finding>, String), Unreadable> {
-        let good = frontmatter::verdict(text.as_bytes(), key, positive, negative)?;
-        match frontmatter::read(text.as_bytes()) {
-            Ok(document) if !good => {
-                // A refusal stands even if its list of findings is broken: then the whole body is carried.
-                Ok((false, document.findings().unwrap_or_default(), document.body))
-            }
-            Ok(document) => Ok((true, document.findings()?, document.body)),
-            // Both tokens could be read: the negative one wins, with everything the paper says.
-            Err(_) if !good => Ok((false, Vec::new(), text.to_owned())),
-            Err(unreadable) => Err(unreadable),
+/// The verdict, the listed findings and the body.
+fn read(text: &str, key: &str, positive: &str, negative: &str) -> Result<(bool, Vec<Finding>, String), Unreadable> {
+    let good = frontmatter::verdict(text.as_bytes(), key, positive, negative)?;
+    match frontmatter::read(text.as_bytes()) {
+        Ok(document) if !good => {
+            // A refusal stands even if its list of findings is broken: then the whole body is carried.
+            Ok((false, document.findings().unwrap_or_default(), document.body))
         }
+        Ok(document) => Ok((true, document.findings()?, document.body)),
+        // Both tokens could be read: the negative one wins, with everything the paper says.
+        Err(_) if !good => Ok((false, Vec::new(), text.to_owned())),
+        Err(unreadable) => Err(unreadable),
     }
 }
 

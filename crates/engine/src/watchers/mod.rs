@@ -1,6 +1,7 @@
 //! Watchers: each looks at the truth and emits events. A watcher takes no input, changes no task itself, and says nothing
 //! when nothing is wrong.
 
+mod disk;
 mod inbox;
 mod reaper;
 mod timers;
@@ -45,5 +46,6 @@ pub(crate) static WATCHERS: &[Watcher] = &[
     Watcher { name: "inbox", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(inbox::sweep(e)) },
     Watcher { name: "timers", period: |o| o.sweep_ms.min(1_000), wakes: true, sweep: |e| Box::pin(timers::sweep(e)) },
     Watcher { name: "reaper", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(reaper::sweep(e)) },
+    Watcher { name: "disk", period: |_| 300_000, wakes: false, sweep: |e| Box::pin(disk::sweep(e)) },
     Watcher { name: "reconcile", period: |o| o.poll_ms, wakes: false, sweep: |e| Box::pin(tracker::sweep(e)) },
 ];

@@ -11,6 +11,7 @@ use orch_store::Cause;
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
     let store = &engine.ports.store;
+    store.renew_leases(engine.ports.clock.boot(), engine.options.merge_lease_ms).await?;
     for reaped in store.reap(engine.ports.clock.boot()).await? {
         report.found += 1;
         report.acted += 1;

@@ -119,26 +119,32 @@ pub(super) fn reclaim(c: &Connection, boot: &BootTime) -> Db<Vec<Lost>> {
 
 /// Is the task between taking the lease and reading the merge back?
 fn inside(task: &Task) -> bool {
-    match &task.phase {
-        Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { why: WaitReason::Report { .. }, .. } => {
-            task.pipeline.in_lease_span(task.at)
+    task.merge_unknown()
+        || match &task.phase {
+            Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { why: WaitReason::Report { .. }, .. } => {
+                task.pipeline.in_lease_span(task.at)
+            }
+            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
+            Phase::Idle
+            | Phase::Waiting { .. }
+            | Phase::Blocked { .. }
+            | Phase::Cancelled { .. }
+            | Phase::Done { .. } => false,
         }
-        Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
-        Phase::Idle | Phase::Waiting { .. } | Phase::Blocked { .. } | Phase::Cancelled { .. } | Phase::Done { .. } => {
-            false
-        }
-    }
 }
 
 /// Is the outcome of its merge unknown, or the queue of the repository frozen?
 fn must_stay(task: &Task) -> bool {
-    match &task.phase {
-        Phase::Working { .. } | Phase::Stopping { .. } => matches!(task.step(), Some(Step::Merge)),
-        Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
-        Phase::Idle | Phase::Waiting { .. } | Phase::Blocked { .. } | Phase::Cancelled { .. } | Phase::Done { .. } => {
-            false
+    task.merge_unknown()
+        || match &task.phase {
+            Phase::Working { .. } | Phase::Stopping { .. } => matches!(task.step(), Some(Step::Merge)),
+            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
+            Phase::Idle
+            | Phase::Waiting { .. }
+            | Phase::Blocked { .. }
+            | Phase::Cancelled { .. }
+            | Phase::Done { .. } => false,
         }
-    }
 }
 
 pub(super) fn list(c: &Connection) -> Db<Vec<LeaseRow>> {

@@ -58,7 +58,12 @@ pub struct SqliteStore {
 
 enum Backend {
     /// A file and its threads.
-    File { writer: Sender<Box<dyn Work>>, reader: Sender<Box<dyn Work>>, threads: Vec<JoinHandle<()>> },
+    File {
+        writer: Sender<Box<dyn Work>>,
+        reader: Sender<Box<dyn Work>>,
+        readers: Vec<JoinHandle<()>>,
+        writing: JoinHandle<()>,
+    },
     /// One connection, used by whoever asks: in memory nothing is worth a thread.
     Memory(Mutex<Connection>),
 }
@@ -86,13 +91,13 @@ impl SqliteStore {
             threads.push(spawn("db-read", &path.clone(), move || read_loop(&c, &path, &reads))?);
         }
         let file = Arc::clone(&path);
-        threads.push(spawn("db-write", &path, move || {
+        let writing = spawn("db-write", &path, move || {
             writer::write_loop(&writer, &file, &writes);
             // The file is closed before the lock is let go.
             drop(writer);
             drop(lock);
-        })?);
-        Ok(Self { path, backend: Some(Backend::File { writer: write, reader: read, threads }) })
+        })?;
+        Ok(Self { path, backend: Some(Backend::File { writer: write, reader: read, readers: threads, writing }) })
     }
 
     /// A database that lives in memory as long as the store; nothing is written anywhere.
@@ -166,13 +171,16 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        if let Some(Backend::File { writer, reader, threads }) = self.backend.take() {
-            // Without senders the threads finish what is waiting and end.
-            drop((writer, reader));
-            for thread in threads {
-                if thread.join().is_err() {
-                    tracing::error!("a database thread panicked");
-                }
+        if let Some(Backend::File { writer, reader, readers, writing }) = self.backend.take() {
+            // Without a sender a thread finishes what is waiting and ends. The writer is the last one out: only the last
+            // connection folds the WAL into the file, and only the writer's may.
+            let mut ended = Vec::new();
+            drop(reader);
+            ended.extend(readers.into_iter().map(JoinHandle::join));
+            drop(writer);
+            ended.push(writing.join());
+            if ended.iter().any(Result::is_err) {
+                tracing::error!("a database thread panicked");
             }
         }
     }

@@ -59,6 +59,9 @@ impl Store for SqliteStore {
         })
         .await
     }
+    async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()> {
+        self.write(move |c| leases::adopt(c, &boot, lease_ttl_ms)).await
+    }
     async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
         self.write(move |c| leases::reclaim(c, &boot)).await
     }

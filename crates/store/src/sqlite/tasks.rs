@@ -13,7 +13,7 @@ pub(super) const DUE: &str = "SELECT id FROM task WHERE wake_at IS NOT NULL AND 
 pub(super) const WAITERS: &str = "SELECT id FROM task WHERE project = ?1 AND waits_lease = 1 ORDER BY id";
 /// The next timer.
 pub(super) const NEXT_TIMER: &str = "SELECT wake_at FROM task WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
-/// The next job that was put off.
+/// The next job that was put off. Its time may have passed: then its lane is busy, and nothing has to wake for it.
 pub(super) const NEXT_DELAYED: &str = "SELECT available_at FROM job \
      WHERE state = 'queued' AND available_at > created_at ORDER BY available_at LIMIT 1";
 

@@ -1,0 +1,77 @@
+//! Keeps the working directories of tasks within their limit. One is made anew from the branch whenever an agent needs
+//! it, so that of a task nobody works on can go; one that may hold work not committed yet never does.
+
+use super::Report;
+use crate::engine::Engine;
+use orch_core::pipeline::Step;
+use orch_core::task::Task;
+use orch_ports::Fault;
+use orch_store::TaskFilter;
+use std::path::Path;
+
+pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
+    let mut report = Report::default();
+    let max = engine.options.worktrees_max_bytes;
+    if max == 0 {
+        return Ok(report);
+    }
+    let git = &engine.ports.git;
+    let mut there: Vec<(Task, u64)> = Vec::new();
+    for task in engine.ports.store.tasks(TaskFilter { closed: true, ..TaskFilter::default() }).await? {
+        let dir = git.worktree_path(&task.project, &task.work_item);
+        if dir.exists() {
+            let bytes = tokio::task::spawn_blocking(move || size(&dir)).await.unwrap_or(0);
+            there.push((task, bytes));
+        }
+    }
+    let mut total: u64 = there.iter().map(|(_, bytes)| bytes).sum();
+    there.sort_by_key(|(task, _)| (!task.is_closed(), task.updated_at));
+    for (task, bytes) in there {
+        if total <= max {
+            break;
+        }
+        report.found += 1;
+        if !is_spare(&task) {
+            continue;
+        }
+        git.remove_worktree(&task.project, &task.work_item).await?;
+        total = total.saturating_sub(bytes);
+        report.acted += 1;
+        report.last = Some(format!("removed the working directory of {} ({} MB)", task.work_item, bytes / 1_000_000));
+    }
+    Ok(report)
+}
+
+/// Everything of it is on the branch, and nobody is at work in it.
+fn is_spare(task: &Task) -> bool {
+    task.is_closed() || (task.job().is_none() && !matches!(task.step(), Some(Step::Agent { .. } | Step::Publish)))
+}
+
+/// Size of a directory, links not followed; what cannot be read counts as nothing.
+fn size(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(m) if m.is_dir() => size(&entry.path()),
+            Ok(m) => m.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_as_large_as_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("a/x"), [0; 100]).unwrap();
+        std::fs::write(dir.path().join("y"), [0; 23]).unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("loop")).unwrap();
+        let links = std::fs::symlink_metadata(dir.path().join("loop")).unwrap().len();
+        assert_eq!(size(dir.path()), 123 + links);
+    }
+}
