@@ -6,6 +6,7 @@ use crate::shell::{self, Command, Ran};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, Sha, StageId};
 use orch_ports::Fault;
+use orch_ports::supervisor::RunState;
 use orch_store::{ArtefactRow, Deployment};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -20,6 +21,13 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, st
     let Some(hook) = hook else {
         return Ok(Outcome::Deployed { skipped: Some("nothing to deploy: no hook is configured".into()) }.into());
     };
+    let started = !matches!(cx.engine.ports.supervisor.look(&cx.run_dir("hook"))?, RunState::Absent);
+    if environment == Environment::Production
+        && !started
+        && let Some(later) = later(cx, revision).await?
+    {
+        return covered(cx, revision, &later, stage).await;
+    }
     let previous = previous(cx, environment, revision).await?;
     let env = hook_env(environment, revision, previous.as_ref());
     let hooked = match command(cx, "hook", &format!("deploy to {environment}"), hook, revision, env.clone()).await? {
@@ -63,6 +71,43 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, st
     };
     Cx::fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
     Ok(Outcome::Deployed { skipped: None }.into())
+}
+
+/// The revision production runs, if that is a later one which contains this one. Tasks merge in one order and are
+/// approved and deployed in another: going back to an earlier revision would take the later change away from users.
+pub(super) async fn later(cx: &Cx, revision: &Sha) -> Result<Option<Sha>, Fault> {
+    let project = &cx.project.key;
+    let newest = cx.store().deployments(project, Environment::Production, 1).await?.pop();
+    let Some(live) = newest.filter(|d| d.ok && d.revision != *revision).map(|d| d.revision) else { return Ok(None) };
+    let git = &cx.engine.ports.git;
+    for commit in [revision, &live] {
+        if git.resolve(project, commit.as_str()).await?.is_none() {
+            cx.fetch().await?;
+        }
+    }
+    Ok(git.is_ancestor(project, revision, &live).await?.then_some(live))
+}
+
+/// Nothing is deployed, because a later revision brought this one along; the artefact says so.
+async fn covered(cx: &Cx, revision: &Sha, later: &Sha, stage: &StageId) -> Result<Ended, Fault> {
+    let text = format!(
+        "---\ndeploy_status: SUCCESS\nenvironment: production\nrevision: \"{revision}\"\n---\n\n# {} on production\n\n\
+         - in production already: `{later}`, deployed before, contains `{revision}`\n- hook: not run\n",
+        cx.task.work_item
+    );
+    let row = ArtefactRow {
+        task: cx.task.id,
+        stage: stage.clone(),
+        run: cx.job.id.seq,
+        name: "14-deploy-log.md".into(),
+        sha256: hex(&Sha256::digest(text.as_bytes())),
+        bytes: text.into_bytes(),
+        subject: revision.to_string(),
+        at: cx.now(),
+    };
+    Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
+    let why = format!("in production already as a part of {}", later.short());
+    Ok(Outcome::Deployed { skipped: Some(why) }.into())
 }
 
 /// Runs a hook; a lost run is done again in a new directory.

@@ -1,13 +1,14 @@
 //! Watches production for a while after the deploy. A probe that cannot look says nothing about the service: it is
 //! neither success nor a reason to roll back.
 
-use super::deploy::hex;
+use super::deploy::{hex, later};
 use super::{Cx, Ended};
 use crate::shell::stamp;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Sha, StageId, Time};
 use orch_core::task::DoneOutcome;
 use orch_ports::Fault;
+use orch_ports::probe::ProbeAnswer;
 use orch_store::ArtefactRow;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -50,14 +51,30 @@ pub(super) async fn ensure(cx: &Cx, revision: &Sha, since: Time) -> Result<Ended
 }
 
 async fn look(cx: &Cx, url: &str, revision: &Sha) -> Seen {
-    match cx.engine.ports.probe.get(url, PROBE_MS).await {
-        Ok(answer) if !(200..300).contains(&answer.status) => Seen::Bad(format!("HTTP {}", answer.status)),
+    let answer = cx.engine.ports.probe.get(url, PROBE_MS).await;
+    match later(cx, revision).await {
+        Ok(later) => seen(answer, revision, later.as_ref()),
+        Err(fault) => Seen::Unknown(fault.text),
+    }
+}
+
+/// What an answer says about this revision. Once a later one has replaced it, good is still good, for the later one
+/// contains it; but what is bad then belongs to the later one's own watch, and must not roll this one back.
+fn seen(answer: Result<ProbeAnswer, Fault>, revision: &Sha, later: Option<&Sha>) -> Seen {
+    let bad = |text: String| match later {
+        Some(later) => Seen::Unknown(format!("{} has replaced it; {text}", later.short())),
+        None => Seen::Bad(text),
+    };
+    match answer {
+        Ok(answer) if !(200..300).contains(&answer.status) => bad(format!("HTTP {}", answer.status)),
         Ok(answer) => match answer.revision {
-            Some(running) if running != revision.as_str() => Seen::Bad(format!("it runs {running}")),
+            Some(running) if running != revision.as_str() && later.is_none_or(|l| running != l.as_str()) => {
+                bad(format!("it runs {running}"))
+            }
             Some(_) | None => Seen::Good,
         },
         Err(fault) if fault.is_transient() => Seen::Unknown(fault.text),
-        Err(fault) => Seen::Bad(fault.text),
+        Err(fault) => bad(fault.text),
     }
 }
 
@@ -108,7 +125,7 @@ async fn record(cx: &Cx, url: &str, revision: &Sha, outcome: DoneOutcome, seen: 
 mod tests {
     use super::*;
 
-    fn seen(looks: &[&str]) -> Vec<(Time, Seen)> {
+    fn looks(looks: &[&str]) -> Vec<(Time, Seen)> {
         let look = |w: &&str| match *w {
             "good" => Seen::Good,
             "bad" => Seen::Bad("HTTP 500".into()),
@@ -119,15 +136,29 @@ mod tests {
 
     #[test]
     fn only_bad_looks_in_a_row_degrade_early() {
-        assert_eq!(early(&seen(&["bad", "good", "bad", "bad"]), 3), None);
-        assert_eq!(early(&seen(&["bad", "bad", "?"]), 2), None);
-        assert_eq!(early(&seen(&["good", "bad", "bad", "bad"]), 3), Some(DoneOutcome::Degraded));
+        assert_eq!(early(&looks(&["bad", "good", "bad", "bad"]), 3), None);
+        assert_eq!(early(&looks(&["bad", "bad", "?"]), 2), None);
+        assert_eq!(early(&looks(&["good", "bad", "bad", "bad"]), 3), Some(DoneOutcome::Degraded));
     }
 
     #[test]
     fn a_watch_that_saw_nothing_is_inconclusive() {
-        assert_eq!(at_the_end(&seen(&["?", "?"])), DoneOutcome::Inconclusive);
-        assert_eq!(at_the_end(&seen(&["good", "?"])), DoneOutcome::Healthy);
-        assert_eq!(at_the_end(&seen(&["good", "bad"])), DoneOutcome::Degraded);
+        assert_eq!(at_the_end(&looks(&["?", "?"])), DoneOutcome::Inconclusive);
+        assert_eq!(at_the_end(&looks(&["good", "?"])), DoneOutcome::Healthy);
+        assert_eq!(at_the_end(&looks(&["good", "bad"])), DoneOutcome::Degraded);
+    }
+
+    #[test]
+    fn a_later_revision_answers_for_itself() {
+        let (ours, later) = (Sha::new("1".repeat(40)), Sha::new("2".repeat(40)));
+        let says = |status, revision: &Sha| {
+            Ok(ProbeAnswer { status, revision: Some(revision.to_string()), body: String::new() })
+        };
+        assert_eq!(seen(says(200, &ours), &ours, None), Seen::Good);
+        assert!(matches!(seen(says(200, &later), &ours, None), Seen::Bad(_)));
+        assert_eq!(seen(says(200, &later), &ours, Some(&later)), Seen::Good);
+        assert!(matches!(seen(says(500, &ours), &ours, None), Seen::Bad(_)));
+        assert!(matches!(seen(says(500, &later), &ours, Some(&later)), Seen::Unknown(_)));
+        assert!(matches!(seen(Err(Fault::gone("refused")), &ours, Some(&later)), Seen::Unknown(_)));
     }
 }

@@ -29,6 +29,8 @@ enum Service {
     Says {
         status: u16,
         revision: Option<String>,
+        /// Is that another commit, which contains the one that is judged? A later task may have been deployed since.
+        later: bool,
     },
     Down(String),
     Unknown(String),
@@ -54,7 +56,13 @@ impl Gate for DeployStatus {
         let service = match &look.project.deploy.health_url {
             None => Service::NotAsked,
             Some(url) => match look.probe.get(url, PROBE_MS).await {
-                Ok(answer) => Service::Says { status: answer.status, revision: answer.revision },
+                Ok(answer) => {
+                    let later = match &answer.revision {
+                        Some(running) => later(look, running).await?,
+                        None => false,
+                    };
+                    Service::Says { status: answer.status, revision: answer.revision, later }
+                }
                 Err(fault) if fault.is_transient() => Service::Unknown(fault.text),
                 Err(fault) => Service::Down(fault.text),
             },
@@ -79,7 +87,7 @@ impl Gate for DeployStatus {
             Service::Says { status, .. } if !(200..300).contains(status) => {
                 fail(format!("production answers HTTP {status}"))
             }
-            Service::Says { revision: Some(running), .. } if *running != subject.head.as_str() => {
+            Service::Says { revision: Some(running), later: false, .. } if *running != subject.head.as_str() => {
                 fail(format!("production reports revision {running}, not {}", subject.head))
             }
             Service::NotAsked | Service::Says { .. } => Verdict::Pass,
@@ -89,5 +97,16 @@ impl Gate for DeployStatus {
                 Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } }
             }
         }
+    }
+}
+
+/// Is what runs another commit, one that contains the judged one?
+async fn later(look: &Look<'_>, running: &str) -> Result<bool, Fault> {
+    let (project, head) = (&look.project.key, &look.subject.head);
+    match look.git.resolve(project, running).await? {
+        Some(commit) if commit.as_str() == running && commit != *head => {
+            look.git.is_ancestor(project, head, &commit).await
+        }
+        Some(_) | None => Ok(false),
     }
 }

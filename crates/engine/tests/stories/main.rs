@@ -1,0 +1,15 @@
+//! Stories of the whole engine: the real store, real git, the real local forge and tracker, and a world that fails where
+//! a story says so. What happened is read from the forge's own log, never from what orch believes.
+
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+mod ci;
+mod crashes;
+mod faults;
+mod flaky;
+mod merging;
+mod people;
+mod production;
+mod runs;
+mod time;
+mod world;

@@ -1,0 +1,158 @@
+//! Merging, whatever the forge answers and whoever else merges.
+
+use crate::faults::How;
+use crate::runs::Does;
+use crate::world::{World, demo};
+use orch_core::task::{Phase, WaitReason};
+use orch_ports::forge::MergeAnswer;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[tokio::test]
+async fn a_ticket_goes_to_production_and_everything_happens_once() {
+    let world = World::new().await;
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    world.until_quiet().await;
+    let merged = task.merged.unwrap().commit;
+    assert_eq!(world.main_tip().await, merged);
+    assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(merged.as_str()));
+    assert_eq!(world.show("main", "DEMO-1.txt"), "written in run 1");
+    assert_eq!(world.forge_did("merge-done").await, 1);
+    assert_eq!(world.forge_did("pull-opened").await, 1);
+    assert_eq!((world.runs.count("developer"), world.runs.count("reviewer"), world.runs.count("deploy")), (1, 1, 1));
+    assert!(world.told_people().is_empty(), "quiet on success: {:?}", world.told_people());
+}
+
+#[tokio::test]
+async fn a_merge_that_happened_behind_an_error_is_one_merge() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::After]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    assert_eq!(world.forge_did("merge-done").await, 1);
+    assert_eq!(world.faults.calls("forge.merge"), 1, "it was seen, not asked for again");
+}
+
+#[tokio::test]
+async fn a_merge_that_timed_out_before_it_happened_is_asked_for_again() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::Before, How::Before]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    assert_eq!(world.forge_did("merge-done").await, 1);
+    assert_eq!(world.faults.calls("forge.merge"), 3);
+}
+
+#[tokio::test]
+async fn a_forge_that_says_it_merged_and_did_not_is_not_believed() {
+    let world = World::new().await;
+    let liar = world.main_tip().await;
+    *world.flaky.lie.lock().unwrap() = Some(MergeAnswer::Merged { commit: liar.clone() });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_ne!(task.merged.unwrap().commit, liar);
+    assert_eq!(world.forge_did("merge-done").await, 1);
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_while_ci_is_awaited_costs_no_round() {
+    let world = World::new().await;
+    let gate = Arc::new(AtomicBool::new(false));
+    let open = gate.clone();
+    world.runs.on("ci", move |_| if open.load(Ordering::SeqCst) { Does::Exit(0) } else { Does::Hang });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let waits = |t: &orch_core::task::Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::Report { .. }, .. });
+    world.until(&item, "waiting for CI", waits).await;
+    world.faults.down("forge.");
+    world.faults.down("git.fetch");
+    let held = |t: &orch_core::task::Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. });
+    world.until(&item, "holding", held).await;
+    gate.store(true, Ordering::SeqCst);
+    world.runs.finish("ci", |_| {});
+    world.faults.up();
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 0);
+    assert_eq!(world.runs.count("developer"), 1);
+}
+
+#[tokio::test]
+async fn main_that_moves_between_update_and_merge_is_taken_up_and_merged_once() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::Pause]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.faults.reached("forge.merge").await;
+    world.outsider_merges("by-hand", "other.txt", "somebody else\n").await;
+    world.faults.release();
+    let task = world.until_done(&item).await;
+    assert_eq!(world.forge_did("merge-done").await, 2, "the outsider's and ours");
+    assert_eq!(world.show("main", "other.txt"), "somebody else");
+    assert_eq!(world.show("main", "DEMO-1.txt"), "written in run 1");
+    assert_eq!(task.rounds, 0);
+    assert_eq!(world.says(&item, "prepared again").await, 1);
+}
+
+#[tokio::test]
+async fn of_two_tasks_in_conflict_the_later_developer_resolves_it() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| {
+        let text = run.read("shared.txt");
+        if text.contains("<<<<<<<") {
+            assert!(run.prompt().contains("shared.txt"), "the brief names the file");
+            run.write("shared.txt", "one\nboth\nthree\n");
+        } else {
+            run.write("shared.txt", &text.replace("two", run.var("ORCH_WORK_ITEM")));
+        }
+        Does::Exit(0)
+    });
+    world.start();
+    let first = world.begin("First").await;
+    let second = world.begin("Second").await;
+    let (a, b) = (world.until_done(&first).await, world.until_done(&second).await);
+    assert_eq!(a.rounds + b.rounds, 1, "one of them had to resolve");
+    assert_eq!(world.show("main", "shared.txt"), "one\nboth\nthree");
+    assert_eq!(world.forge_did("merge-done").await, 2);
+    assert!(a.conflict.is_none() && b.conflict.is_none());
+}
+
+#[tokio::test]
+async fn two_tasks_at_the_merge_wait_for_each_other() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::Pause]);
+    world.start();
+    let first = world.begin("First").await;
+    world.faults.reached("forge.merge").await;
+    let second = world.begin("Second").await;
+    let waits = |t: &orch_core::task::Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. });
+    world.until(&second, "waiting for the lease", waits).await;
+    let shown = world.engine().show_item(&second).await.unwrap().unwrap();
+    assert!(shown.line.contains(first.as_str()), "it names the holder: {}", shown.line);
+    world.faults.release();
+    world.until_done(&first).await;
+    let second = world.until_done(&second).await;
+    assert_eq!(second.rounds, 0);
+    assert_eq!(world.forge_did("merge-done").await, 2);
+    assert!(world.store.leases().await.unwrap().iter().all(|l| l.holder.is_none()));
+}
+
+#[tokio::test]
+async fn a_strangers_push_blocks_the_task_and_is_never_overwritten() {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    let branch = world.task(&item).await.branch;
+    let theirs = world.outsider_pushes(&branch, &branch, "theirs.txt", "theirs\n");
+    world.runs.finish("developer", |run| run.write("ours.txt", "ours\n"));
+    world.until_blocked(&item).await;
+    let head = orch_ports::forge::Forge::branch_head(&world.forge, &demo(), &branch).await.unwrap();
+    assert_eq!(head, Some(theirs));
+    assert_eq!(world.told_people().len(), 1);
+}

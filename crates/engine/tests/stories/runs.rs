@@ -1,0 +1,233 @@
+//! Runs without processes: a supervisor whose runs are closures. It keeps what the real one keeps (a directory is
+//! started at most once, a live run is adopted, an ended one is reported for ever), whichever engine asks.
+
+use crate::time::FastClock;
+use orch_core::ids::Time;
+use orch_ports::Fault;
+use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage};
+use orch_ports::clock::Clock;
+use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, Supervisor, files};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// A run as the story's closure sees it.
+pub struct Run {
+    /// Role of an agent, or the command's line.
+    pub what: String,
+    /// How many-eth run of this, from 1.
+    pub nth: usize,
+    pub cwd: PathBuf,
+    pub dir: PathBuf,
+    pub env: BTreeMap<String, String>,
+}
+
+impl Run {
+    pub fn var(&self, name: &str) -> &str {
+        self.env.get(name).map_or("", String::as_str)
+    }
+    pub fn write(&self, path: &str, text: &str) {
+        let file = self.cwd.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.cwd.join(path)).unwrap_or_default()
+    }
+    /// Writes an artefact of the task.
+    pub fn paper(&self, name: &str, text: &str) {
+        self.write(&format!("{}/{name}", self.var("ORCH_ARTEFACT_DIR")), text);
+    }
+    pub fn prompt(&self) -> String {
+        std::fs::read_to_string(self.var("ORCH_PROMPT_FILE")).unwrap()
+    }
+}
+
+/// What a run does.
+pub enum Does {
+    Exit(i32),
+    /// Its supervisor dies with it.
+    Vanish,
+    /// It goes on until it is cancelled or `finish` is called.
+    Hang,
+}
+
+type Script = Box<dyn FnMut(&Run) -> Does + Send>;
+
+#[derive(Default)]
+struct State {
+    runs: BTreeMap<PathBuf, RunState>,
+    started: Vec<(String, PathBuf)>,
+    hanging: BTreeMap<PathBuf, Run>,
+    /// Nobody who waits for these is ever told: the process that waits dies.
+    deaf: Vec<String>,
+}
+
+pub struct Runs {
+    clock: Arc<FastClock>,
+    scripts: Mutex<BTreeMap<String, Script>>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Runs {
+    pub fn new(clock: Arc<FastClock>) -> Arc<Self> {
+        Arc::new(Self { clock, scripts: Mutex::default(), state: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// What a role or a command does from now on.
+    pub fn on(&self, what: &str, script: impl FnMut(&Run) -> Does + Send + 'static) {
+        self.scripts.lock().unwrap().insert(what.into(), Box::new(script));
+    }
+
+    /// How often it was started.
+    pub fn count(&self, what: &str) -> usize {
+        self.state.lock().unwrap().started.iter().filter(|(w, _)| w == what).count()
+    }
+
+    /// The next run of this ends unheard.
+    pub fn die_after(&self, what: &str) {
+        self.state.lock().unwrap().deaf.push(what.into());
+    }
+
+    pub fn live(&self, what: &str) -> bool {
+        self.state.lock().unwrap().hanging.values().any(|r| r.what == what)
+    }
+
+    /// Hanging runs do this and end.
+    pub fn finish(&self, what: &str, mut last: impl FnMut(&Run)) {
+        let mut state = self.state.lock().unwrap();
+        let dirs: Vec<PathBuf> =
+            state.hanging.iter().filter(|(_, r)| r.what == what).map(|(dir, _)| dir.clone()).collect();
+        for dir in dirs {
+            let run = state.hanging.remove(&dir).unwrap();
+            last(&run);
+            state.runs.insert(dir, RunState::Ended(self.record(EndReason::Exited, Some(0))));
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn record(&self, reason: EndReason, code: Option<i32>) -> ExitRecord {
+        let now: Time = self.clock.now();
+        ExitRecord { reason, code, signal: None, error: None, started: now, ended: now, strays: 0 }
+    }
+
+    fn start(&self, dir: &Path, spec: &RunSpec) {
+        let what = if spec.argv[0] == "sh" { spec.argv[2].clone() } else { spec.argv[1].clone() };
+        let nth = {
+            let mut state = self.state.lock().unwrap();
+            state.runs.insert(dir.to_owned(), RunState::Live);
+            state.started.push((what.clone(), dir.to_owned()));
+            state.started.iter().filter(|(w, _)| *w == what).count()
+        };
+        let run = Run { what: what.clone(), nth, cwd: spec.cwd.clone(), dir: dir.to_owned(), env: spec.env.clone() };
+        let does = match self.scripts.lock().unwrap().get_mut(&what) {
+            Some(script) => script(&run),
+            None => panic!("nobody wrote what `{what}` does"),
+        };
+        let mut state = self.state.lock().unwrap();
+        match does {
+            Does::Exit(code) => {
+                let record = self.record(EndReason::Exited, Some(code));
+                state.runs.insert(dir.to_owned(), RunState::Ended(record));
+            }
+            Does::Vanish => {
+                state.runs.insert(dir.to_owned(), RunState::Lost);
+            }
+            Does::Hang => {
+                state.hanging.insert(dir.to_owned(), run);
+            }
+        }
+    }
+
+    fn state_of(&self, dir: &Path) -> RunState {
+        self.state.lock().unwrap().runs.get(dir).cloned().unwrap_or(RunState::Absent)
+    }
+}
+
+/// The supervisor port of one engine over the common runs.
+pub struct InProcess {
+    pub runs: Arc<Runs>,
+    pub faults: Arc<crate::faults::Faults>,
+}
+
+#[async_trait::async_trait]
+impl Supervisor for InProcess {
+    async fn ensure(&self, dir: &Path, spec: &RunSpec) -> Result<ExitRecord, Fault> {
+        self.faults.call("supervisor.ensure", async { Ok(()) }).await?;
+        loop {
+            let changed = self.runs.changed.notified();
+            match self.runs.state_of(dir) {
+                RunState::Absent => {
+                    std::fs::create_dir_all(dir).unwrap();
+                    if !dir.join(files::SPEC).exists() {
+                        std::fs::write(dir.join(files::SPEC), serde_json::to_vec(spec).unwrap()).unwrap();
+                    }
+                    self.runs.start(dir, spec);
+                    let what = self.runs.state.lock().unwrap().started.last().unwrap().0.clone();
+                    let deaf = {
+                        let mut state = self.runs.state.lock().unwrap();
+                        let at = state.deaf.iter().position(|d| *d == what);
+                        at.map(|at| state.deaf.remove(at)).is_some()
+                    };
+                    if deaf {
+                        self.faults.plan("dead", &[crate::faults::How::DieAfter]);
+                        self.faults.call("dead", async { Ok(()) }).await?;
+                    }
+                }
+                RunState::Live => changed.await,
+                RunState::Ended(record) => return Ok(record),
+                RunState::Lost => return Err(Fault::transient("its supervisor died without an exit record")),
+            }
+        }
+    }
+
+    fn look(&self, dir: &Path) -> Result<RunState, Fault> {
+        Ok(self.runs.state_of(dir))
+    }
+
+    fn cancel(&self, dir: &Path) -> Result<(), Fault> {
+        let mut state = self.runs.state.lock().unwrap();
+        if state.hanging.remove(dir).is_some() {
+            let record = self.runs.record(EndReason::Cancelled, None);
+            state.runs.insert(dir.to_owned(), RunState::Ended(record));
+        }
+        drop(state);
+        self.runs.changed.notify_waiters();
+        Ok(())
+    }
+}
+
+/// An agent program that is the story's closure. Exit 75 is the world's fault, 77 a missing permission.
+pub struct Played;
+
+impl AgentProgram for Played {
+    fn name(&self) -> &str {
+        "played"
+    }
+    fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {
+        Ok(RunSpec {
+            argv: vec!["agent".into(), brief.role.to_string()],
+            cwd: brief.worktree.clone(),
+            env: brief.env(),
+            stdin: None,
+            deadline_ms: 3_600_000,
+            silence_ms: None,
+            grace_ms: 1_000,
+            polite: PoliteSignal::Term,
+        })
+    }
+    fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
+        let end = match exit.code {
+            Some(0) => AgentEnd::Finished,
+            Some(75) => AgentEnd::Transient { why: "usage limit".into(), not_before: None },
+            Some(77) => AgentEnd::Denied { why: "no login".into() },
+            _ => AgentEnd::Failed { why: exit.describe() },
+        };
+        let question = std::fs::read_to_string(run_dir.join("question")).ok();
+        let usage = Usage { cost_usd: 0.25, ..Usage::default() };
+        AgentReport { end, summary: None, question, usage, model: None, session: None }
+    }
+}

@@ -1,0 +1,406 @@
+//! A small world to tell stories in: one repository, one tracker, a few people, and an engine that can die.
+
+use crate::faults::Faults;
+use crate::flaky::{FlakyForge, FlakyGit, FlakyTracker, Production, Told};
+use crate::runs::{Does, InProcess, Played, Run, Runs};
+use crate::time::FastClock;
+use orch_adapters::git_cli::GitCli;
+use orch_adapters::local_forge::{LocalForge, LocalRepo};
+use orch_adapters::local_tracker::LocalTracker;
+use orch_core::effect::Lane;
+use orch_core::event::Event;
+use orch_core::ids::{Actor, GateId, ProjectKey, Sha, WorkItem};
+use orch_core::pipeline::Pipeline;
+use orch_core::policy::Policy;
+use orch_core::task::{Phase, Task};
+use orch_engine::commands::Answer;
+use orch_engine::project::WatchPlan;
+use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects};
+use orch_ports::forge::{Forge, MergeMethod};
+use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_store::{SqliteStore, Store, TaskFilter};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A story that has not come to its point by then has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn demo() -> ProjectKey {
+    "DEMO".into()
+}
+pub fn anna() -> Actor {
+    "local:anna".into()
+}
+pub fn orch() -> Actor {
+    Actor::orch()
+}
+
+/// What a story may choose.
+pub struct Choice {
+    pub pipeline: Pipeline,
+    pub policy: Policy,
+    pub test: Option<String>,
+    pub ci: Option<String>,
+    pub ci_wait_ms: i64,
+    pub deploy: Deploy,
+    pub gates: BTreeMap<GateId, (GateMode, String)>,
+    pub claim_ms: i64,
+    pub agents: usize,
+    pub poll: bool,
+}
+
+pub struct World {
+    dir: tempfile::TempDir,
+    pub clock: Arc<FastClock>,
+    pub store: Arc<dyn Store>,
+    pub faults: Arc<Faults>,
+    pub forge: LocalForge,
+    pub flaky: Arc<FlakyForge>,
+    pub tracker: Arc<LocalTracker>,
+    pub git: Arc<GitCli>,
+    pub runs: Arc<Runs>,
+    pub told: Arc<Told>,
+    pub production: Arc<Production>,
+    choice: Choice,
+    born: Mutex<usize>,
+    alive: Mutex<Option<Alive>>,
+}
+
+struct Alive {
+    engine: Arc<Engine>,
+    running: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+pub fn git(dir: &Path, args: &[&str]) -> String {
+    let out = Command::new("git")
+        .args(["-c", "user.name=Anna", "-c", "user.email=anna@example.org", "-c", "commit.gpgSign=false"])
+        .args(args)
+        .current_dir(dir)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
+        let mut choice = Choice {
+            pipeline: Pipeline::lite(),
+            policy: Policy {
+                approvers: vec![anna()],
+                recheck_ms: 500,
+                lease_recheck_ms: 2_000,
+                tell_after_ms: 900_000,
+                ..Policy::default()
+            },
+            test: None,
+            ci: Some("ci".into()),
+            ci_wait_ms: 600_000,
+            deploy: Deploy {
+                production: Some("deploy".into()),
+                rollback: Some("rollback".into()),
+                health_url: Some("http://production.invalid/".into()),
+                timeout_ms: 60_000,
+                ..Deploy::default()
+            },
+            gates: BTreeMap::new(),
+            claim_ms: 3_000_000,
+            agents: 2,
+            poll: true,
+        };
+        choose(&mut choice);
+        let dir = tempfile::tempdir().unwrap();
+        let src = dir.path().join("src");
+        std::fs::create_dir_all(&src).unwrap();
+        git(&src, &["init", "--quiet", "--initial-branch=main"]);
+        std::fs::write(src.join("shared.txt"), "one\ntwo\nthree\n").unwrap();
+        git(&src, &["add", "."]);
+        git(&src, &["commit", "--quiet", "-m", "first"]);
+        let clock = FastClock::new();
+        let source = src.to_str().unwrap().to_owned();
+        let repo = LocalRepo { key: demo(), source, default_branch: "main".into() };
+        let as_clock: Arc<dyn orch_ports::clock::Clock> = clock.clone();
+        let forge =
+            LocalForge::open(&dir.path().join("forge"), vec![repo], vec![anna()], as_clock.clone()).await.unwrap();
+        let tracker = Arc::new(LocalTracker::open(&dir.path().join("tracker.db"), as_clock).unwrap());
+        let git = Arc::new(GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap());
+        let runs = Runs::new(clock.clone());
+        let faults = Arc::new(Faults::default());
+        let flaky =
+            Arc::new(FlakyForge { real: forge.clone(), faults: faults.clone(), lie: Mutex::default() });
+        let production = Arc::new(Production::default());
+        let world = Self {
+            dir,
+            clock,
+            store: Arc::new(SqliteStore::open_in_memory().unwrap()),
+            faults,
+            forge,
+            flaky,
+            tracker,
+            git,
+            runs,
+            told: Arc::default(),
+            production,
+            choice,
+            born: Mutex::new(0),
+            alive: Mutex::default(),
+        };
+        world.everybody_does_well();
+        world
+    }
+
+    fn everybody_does_well(&self) {
+        self.runs.on("developer", |run| {
+            run.write(&format!("{}.txt", run.var("ORCH_WORK_ITEM")), &format!("written in run {}\n", run.nth));
+            Does::Exit(0)
+        });
+        self.runs.on("reviewer", approve);
+        self.runs.on("ci", |_| Does::Exit(0));
+        self.runs.on("test", |_| Does::Exit(0));
+        let production = self.production.clone();
+        self.runs.on("deploy", move |run| {
+            *production.revision.lock().unwrap() = Some(run.var("ORCH_REVISION").to_owned());
+            Does::Exit(0)
+        });
+        let production = self.production.clone();
+        self.runs.on("rollback", move |run| {
+            *production.revision.lock().unwrap() = Some(run.var("ORCH_PREVIOUS_REVISION").to_owned());
+            Does::Exit(0)
+        });
+    }
+
+    /// A new process over what is there.
+    pub fn start(&self) -> Arc<Engine> {
+        let nth = {
+            let mut born = self.born.lock().unwrap();
+            *born += 1;
+            *born
+        };
+        let c = &self.choice;
+        let project = Project {
+            key: demo(),
+            pipeline: c.pipeline.clone(),
+            policy: c.policy.clone(),
+            forge: self.flaky.clone(),
+            tracker: Arc::new(FlakyTracker { real: self.tracker.clone(), faults: self.faults.clone() }),
+            default_program: Arc::new(Played),
+            programs: BTreeMap::new(),
+            test: c.test.clone(),
+            ci: c.ci.clone(),
+            ci_required: Vec::new(),
+            ci_wait_ms: c.ci_wait_ms,
+            test_timeout_ms: 60_000,
+            deploy: c.deploy.clone(),
+            watch: WatchPlan { window_ms: 1_000, interval_ms: 200, fails: 3 },
+            gates: c.gates.clone(),
+            review_approval: false,
+            merge_method: MergeMethod::FastForwardOnly,
+        };
+        let ports = Ports {
+            store: self.store.clone(),
+            git: Arc::new(FlakyGit { real: self.git.clone(), faults: self.faults.clone() }),
+            supervisor: Arc::new(InProcess { runs: self.runs.clone(), faults: self.faults.clone() }),
+            probe: self.production.clone(),
+            notifier: self.told.clone(),
+            clock: self.clock.clone(),
+        };
+        let options = Options {
+            worker: format!("process-{nth}"),
+            runs_dir: self.path("runs"),
+            checkouts_dir: self.path("checkouts"),
+            widths: BTreeMap::from([(Lane::Agent, c.agents)]),
+            claim_ms: c.claim_ms,
+            merge_lease_ms: 3_000_000,
+            backoff_ms: 200,
+            backoff_max_ms: 1_000,
+            sweep_ms: 1_000,
+            poll_ms: if c.poll { 1_000 } else { 1_000_000_000 },
+            worktrees_max_bytes: 0,
+            path: "/usr/bin:/bin".into(),
+        };
+        let engine = Engine::new(ports, options, Projects::from([(demo(), Arc::new(project))]));
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn({
+            let (engine, shutdown) = (engine.clone(), shutdown.clone());
+            async move { engine.run(shutdown).await.unwrap() }
+        });
+        *self.alive.lock().unwrap() = Some(Alive { engine: engine.clone(), running, shutdown });
+        engine
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn engine(&self) -> Arc<Engine> {
+        self.alive.lock().unwrap().as_ref().expect("an engine is alive").engine.clone()
+    }
+
+    /// The process dies: nothing of it is waited for.
+    pub async fn kill(&self) {
+        let alive = self.alive.lock().unwrap().take().expect("an engine is alive");
+        alive.running.abort();
+        let _ = alive.running.await;
+    }
+
+    /// The process ends in order.
+    pub async fn shut_down(&self) {
+        let alive = self.alive.lock().unwrap().take().expect("an engine is alive");
+        alive.shutdown.cancel();
+        alive.running.await.unwrap();
+    }
+
+    /// A ticket and its task, started.
+    pub async fn begin(&self, title: &str) -> WorkItem {
+        let item = self.ticket(title).await;
+        self.ask(&item, Event::Started { by: anna() }).await;
+        item
+    }
+
+    /// A ticket and its task, not started.
+    pub async fn ticket(&self, title: &str) -> WorkItem {
+        self.engine().new_task(&demo(), title, "Please.", &anna(), title).await.unwrap().work_item
+    }
+
+    pub async fn ask(&self, item: &WorkItem, event: Event) -> Answer {
+        let key = format!("{}-{}", event.name(), Instant::now().elapsed().as_nanos());
+        let key = format!("{key}-{}", self.store.journal(None, 0, 10_000).await.unwrap().len());
+        self.engine().ask(item, &key, event).await.unwrap()
+    }
+
+    pub async fn task(&self, item: &WorkItem) -> Task {
+        self.store.task_by_item(item).await.unwrap().unwrap()
+    }
+
+    /// Waits until the task is as wanted.
+    pub async fn until(&self, item: &WorkItem, what: &str, want: impl Fn(&Task) -> bool) -> Task {
+        let began = Instant::now();
+        loop {
+            if let Some(task) = self.store.task_by_item(item).await.unwrap()
+                && want(&task)
+            {
+                return task;
+            }
+            if PATIENCE < began.elapsed() {
+                let task = self.store.task_by_item(item).await.unwrap();
+                let story = self.told_story(item).await.join("\n");
+                let jobs = self.store.open_jobs(None).await.unwrap();
+                panic!("{item} never came to: {what}\n{:?}\n{story}\n{jobs:#?}", task.map(|t| t.phase));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits for something else.
+    pub async fn eventually(&self, what: &str, mut want: impl AsyncFnMut() -> bool) {
+        let began = Instant::now();
+        while !want().await {
+            assert!(began.elapsed() < PATIENCE, "it never came to: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub async fn until_done(&self, item: &WorkItem) -> Task {
+        self.until(item, "done", |t| matches!(t.phase, Phase::Done { .. })).await
+    }
+
+    pub async fn until_blocked(&self, item: &WorkItem) -> Task {
+        self.until(item, "blocked", |t| matches!(t.phase, Phase::Blocked { .. })).await
+    }
+
+    /// Waits until nothing is to be done any more; a story may not leave work behind.
+    pub async fn until_quiet(&self) {
+        self.eventually("no open jobs", async || self.store.open_jobs(None).await.unwrap().is_empty()).await;
+    }
+
+    /// The story of a task, a sentence per line; what was ignored says so.
+    pub async fn told_story(&self, item: &WorkItem) -> Vec<String> {
+        let task = self.task(item).await.id;
+        let mut lines = Vec::new();
+        for row in self.store.journal(Some(task), 0, 10_000).await.unwrap() {
+            lines.extend(row.story);
+            lines.extend(row.ignored.map(|why| format!("ignored {}: {why}", row.event)));
+        }
+        lines
+    }
+
+    pub async fn says(&self, item: &WorkItem, sentence: &str) -> usize {
+        self.told_story(item).await.iter().filter(|l| l.contains(sentence)).count()
+    }
+
+    /// How often the forge did something.
+    pub async fn forge_did(&self, effect: &str) -> usize {
+        self.forge.log(&demo()).await.unwrap().iter().filter(|l| l.effect == effect).count()
+    }
+
+    pub async fn main_tip(&self) -> Sha {
+        self.forge.branch_head(&demo(), "main").await.unwrap().unwrap()
+    }
+
+    pub fn bare(&self) -> PathBuf {
+        self.path("forge").join("DEMO.git")
+    }
+
+    /// Commits on a branch of the forge, oldest first, main's own excluded.
+    pub fn commits(&self, range: &str) -> Vec<String> {
+        git(&self.bare(), &["log", "--reverse", "--format=%s", range]).lines().map(ToOwned::to_owned).collect()
+    }
+
+    pub fn show(&self, rev: &str, path: &str) -> String {
+        git(&self.bare(), &["show", &format!("{rev}:{path}")])
+    }
+
+    /// Somebody else changes a file and has it merged.
+    pub async fn outsider_merges(&self, branch: &str, path: &str, text: &str) {
+        let head = self.outsider_pushes(branch, "main", path, text);
+        let pull = self.forge.ensure_pull_request(&demo(), branch, "main", branch, "").await.unwrap();
+        self.forge.merge(&demo(), pull.number, &head, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
+    }
+
+    /// Somebody else pushes a commit on top of `from` to `branch`.
+    pub fn outsider_pushes(&self, branch: &str, from: &str, path: &str, text: &str) -> Sha {
+        let (src, bare) = (self.path("src"), self.bare());
+        let bare = bare.to_str().unwrap();
+        git(&src, &["fetch", "--quiet", bare, "+refs/heads/*:refs/forge/*"]);
+        git(&src, &["checkout", "--quiet", "--detach", &format!("refs/forge/{from}")]);
+        std::fs::write(src.join(path), text).unwrap();
+        git(&src, &["add", "."]);
+        git(&src, &["commit", "--quiet", "-m", branch]);
+        git(&src, &["push", "--quiet", "--force", bare, &format!("HEAD:refs/heads/{branch}")]);
+        Sha::new(git(&src, &["rev-parse", "HEAD"]))
+    }
+
+    /// A person moves a ticket.
+    pub async fn move_ticket(&self, number: u64, state: TicketState, by: &Actor) {
+        self.tracker.set_state(&demo(), number, state, by).await.unwrap();
+    }
+    pub async fn ticket_now(&self, number: u64) -> Ticket {
+        self.tracker.ticket(&demo(), number).await.unwrap()
+    }
+
+    pub async fn all_tasks(&self) -> Vec<Task> {
+        self.store.tasks(TaskFilter { closed: true, ..TaskFilter::default() }).await.unwrap()
+    }
+
+    pub fn told_people(&self) -> Vec<String> {
+        self.told.0.lock().unwrap().iter().map(|n| n.text.clone()).collect()
+    }
+}
+
+/// The reviewer who likes everything.
+pub fn approve(run: &Run) -> Does {
+    run.paper("12-review.md", "---\nverdict: APPROVED\nfindings: []\n---\n\nFine.\n");
+    Does::Exit(0)
+}

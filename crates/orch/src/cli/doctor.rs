@@ -1,0 +1,250 @@
+//! `orch doctor`: what is missing or wrong on this machine, each with the fix. It looks and changes nothing: a directory
+//! that does not exist yet is judged by its nearest ancestor.
+
+use super::client::local_url;
+use super::context::{Context, Tone};
+use super::exit::{Exit, Outcome};
+use super::{git_probe, show};
+use crate::config::{Config, FILE_NAME};
+use clap::Args;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Below this much free space work will fail soon.
+const DISK_FAIL: u64 = 200 << 20;
+/// Below this much free space it is time to look.
+const DISK_WARN: u64 = 2 << 30;
+
+/// `orch doctor`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  orch doctor --json")]
+pub struct DoctorArgs {
+    /// Configuration file (default: the nearest orch.toml from here upwards)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One finding.
+struct Check {
+    name: String,
+    tone: Tone,
+    detail: String,
+    fix: Option<String>,
+}
+
+fn check(name: &str, tone: Tone, detail: impl Into<String>, fix: Option<String>) -> Check {
+    Check { name: name.into(), tone, detail: detail.into(), fix: if tone == Tone::Good { None } else { fix } }
+}
+
+fn word(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "ok",
+        Tone::Warn => "warn",
+        Tone::Bad => "fail",
+    }
+}
+
+/// Runs it; exit 1 if anything fails.
+pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
+    let path = context.env.get("PATH").cloned().unwrap_or_default();
+    let mut checks = vec![git(), shell(&path), pidfd()];
+    let (config, finding) = configuration(args, context);
+    checks.push(finding);
+    if let Some(config) = &config {
+        checks.extend(data_dir(config.data_dir()));
+        checks.push(port(config));
+        checks.extend(programs(config, &path));
+        checks.extend(repositories(config));
+    }
+    let failed = checks.iter().any(|c| c.tone == Tone::Bad);
+    if args.json {
+        let list: Vec<Value> = checks
+            .iter()
+            .map(|c| json!({ "name": c.name, "status": word(c.tone), "detail": c.detail, "fix": c.fix }))
+            .collect();
+        context.say(show::json(&json!({ "ok": !failed, "checks": list })));
+    } else {
+        for c in &checks {
+            let painted = context.paint(c.tone, &format!("{:<5}", word(c.tone)));
+            context.say(format!("{painted} {:<18} {}", c.name, c.detail.replace('\n', "\n                         ")));
+            if let Some(fix) = &c.fix {
+                context.say(format!("      {:<18} fix: {fix}", ""));
+            }
+        }
+    }
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn git() -> Check {
+    let (major, minor) = git_probe::OLDEST;
+    let fix = Some(format!("install git {major}.{minor} or newer"));
+    match git_probe::version() {
+        None => check("git", Tone::Bad, "not found on PATH", fix),
+        Some((text, number)) => {
+            let tone = if number >= git_probe::OLDEST { Tone::Good } else { Tone::Bad };
+            check("git", tone, format!("version {text}"), fix)
+        }
+    }
+}
+
+fn shell(path: &str) -> Check {
+    match on_path("sh", path) {
+        Some(at) => check("sh", Tone::Good, at.display().to_string(), None),
+        None => check(
+            "sh",
+            Tone::Bad,
+            "not found on PATH",
+            Some("install a POSIX shell; commands of projects need it".into()),
+        ),
+    }
+}
+
+/// A process handle of the kernel: the end of an agent is seen at once instead of at the next look.
+fn pidfd() -> Check {
+    let opened = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty());
+    match opened {
+        Ok(_) => check("kernel pidfd", Tone::Good, "available", None),
+        Err(e) => {
+            let fix = "run Linux 5.3 or newer, and allow pidfd_open in the container's seccomp profile";
+            check("kernel pidfd", Tone::Bad, format!("pidfd_open: {e}"), Some(fix.into()))
+        }
+    }
+}
+
+fn configuration(args: &DoctorArgs, context: &Context<'_>) -> (Option<Config>, Check) {
+    let Some(file) = context.find_config(args.config.as_deref()) else {
+        let finding =
+            check("configuration", Tone::Bad, format!("no {FILE_NAME} here or above"), Some("orch init".into()));
+        return (None, finding);
+    };
+    match Config::load(&file, &context.env) {
+        Err(errors) => {
+            let fix = Some(format!("edit {}; `orch config check` checks it again", file.display()));
+            (None, check("configuration", Tone::Bad, errors.seen_from(&context.cwd).to_string(), fix))
+        }
+        Ok((config, warnings)) => {
+            let lines: Vec<String> = warnings.into_iter().map(|w| w.seen_from(&context.cwd).to_string()).collect();
+            let finding = if lines.is_empty() {
+                check("configuration", Tone::Good, file.display().to_string(), None)
+            } else {
+                check("configuration", Tone::Warn, lines.join("\n"), Some(format!("edit {}", file.display())))
+            };
+            (Some(config), finding)
+        }
+    }
+}
+
+/// The directory of the database, or its nearest ancestor that exists: can it be written, is there room?
+fn data_dir(dir: &Path) -> Vec<Check> {
+    let there = dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"));
+    let writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
+    let mut out = Vec::new();
+    if writable && there.is_dir() {
+        let detail = if there == dir { dir.display().to_string() } else { format!("{} (will be made)", dir.display()) };
+        out.push(check("data directory", Tone::Good, detail, None));
+    } else {
+        let fix = format!("make {} writable for this user, or set [db] path", there.display());
+        out.push(check("data directory", Tone::Bad, format!("{} cannot be written", there.display()), Some(fix)));
+    }
+    match rustix::fs::statvfs(there) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let tone = match free {
+                f if f < DISK_FAIL => Tone::Bad,
+                f if f < DISK_WARN => Tone::Warn,
+                _ => Tone::Good,
+            };
+            let detail = format!("{:.1} GiB free at {}", free as f64 / f64::from(1 << 30), there.display());
+            out.push(check("disk", tone, detail, Some("free some space, or move [db] path and [repos] dir".into())));
+        }
+        Err(e) => out.push(check("disk", Tone::Warn, format!("free space unknown: {e}"), None)),
+    }
+    out
+}
+
+/// Is the port free, or is it orch that holds it?
+fn port(config: &Config) -> Check {
+    let listen = config.server.listen;
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => check("port", Tone::Good, format!("{listen} is free"), None),
+        Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+            if is_orch(&format!("{}/health", local_url(listen))) {
+                return check("port", Tone::Good, format!("orch is running at {listen}"), None);
+            }
+            let fix = "stop the other program, or set [server] listen to another port";
+            check("port", Tone::Bad, format!("{listen} is held by another program"), Some(fix.into()))
+        }
+        Err(e) => {
+            let fix = "set [server] listen to an address of this machine and a port this user may open";
+            check("port", Tone::Bad, format!("{listen}: {e}"), Some(fix.into()))
+        }
+    }
+}
+
+fn is_orch(url: &str) -> bool {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build().ok()?;
+        let health: Value = client.get(url).send().await.ok()?.json().await.ok()?;
+        Some(health.get("service")?.as_str()? == "orchestrator")
+    }) == Some(true)
+}
+
+/// Every agent program some role would use.
+fn programs(config: &Config, path: &str) -> Vec<Check> {
+    let mut used: BTreeSet<&str> = config.projects.iter().flat_map(|p| p.agents.values().map(String::as_str)).collect();
+    used.insert(&config.agents.default);
+    let mut out = Vec::new();
+    for (name, agent) in config.agents.programs.iter().filter(|(name, _)| used.contains(name.as_str())) {
+        let title = format!("agent {name}");
+        let Some(program) = agent.program() else { continue };
+        let fix = |p: &str| Some(format!("install `{p}`, or change [agents.programs.{name}] command"));
+        let finding = match (on_path(program, path), agent.inner_program()) {
+            (None, _) => check(&title, Tone::Bad, format!("`{program}` not found"), fix(program)),
+            (Some(_), Some(inner)) if on_path(inner, path).is_none() => check(
+                &title,
+                Tone::Bad,
+                format!("`{inner}` not found on PATH (started by {})", agent.show_command()),
+                fix(inner),
+            ),
+            (Some(at), _) => check(&title, Tone::Good, at.display().to_string(), None),
+        };
+        out.push(finding);
+    }
+    out
+}
+
+/// Repositories that are directories here: are they git's?
+fn repositories(config: &Config) -> Vec<Check> {
+    let local = config.projects.iter().filter(|p| Path::new(&p.repo).is_absolute());
+    local
+        .map(|p| {
+            let title = format!("project {}", p.key);
+            let dir = Path::new(&p.repo);
+            let fix = Some(format!("correct `repo` of {} in {}", p.key, config.file.display()));
+            if !git_probe::is_repository(dir) {
+                check(&title, Tone::Bad, format!("{} is not a git repository", dir.display()), fix)
+            } else if !git_probe::has_branch(dir, &p.default_branch) {
+                let detail = format!("{} has no branch `{}`", dir.display(), p.default_branch);
+                check(&title, Tone::Bad, detail, Some("make a first commit on it, or correct `default_branch`".into()))
+            } else {
+                check(&title, Tone::Good, dir.display().to_string(), None)
+            }
+        })
+        .collect()
+}
+
+/// Finds a program the way a shell would.
+pub fn on_path(program: &str, path: &str) -> Option<PathBuf> {
+    let runs = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|p| runs(p));
+    }
+    std::env::split_paths(path).map(|dir| dir.join(program)).find(|p| runs(p))
+}

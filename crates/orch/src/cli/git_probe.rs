@@ -1,0 +1,57 @@
+//! The few read-only questions `init` and `doctor` ask git. Never changes a repository.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Oldest version with everything orch uses (`merge-tree --write-tree` with a merge base is of 2.40).
+pub(super) const OLDEST: (u32, u32) = (2, 40);
+
+/// A line git answers, or `None` if it refuses.
+fn ask(dir: &Path, args: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(dir).args(args).stdin(std::process::Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim_end_matches('\n').to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
+
+/// Version of git, as it says it and as numbers; `None`: no git.
+pub(super) fn version() -> Option<(String, (u32, u32))> {
+    let output = Command::new("git").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().trim_start_matches("git version ").to_owned();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+    let pair = (numbers.next()?, numbers.next()?);
+    Some((text, pair))
+}
+
+/// Top of the working tree a directory lies in.
+pub(super) fn top(dir: &Path) -> Option<PathBuf> {
+    ask(dir, &["rev-parse", "--show-toplevel"]).map(PathBuf::from)
+}
+
+/// The branch work is merged into: what the remote says, else what is checked out, also before the first commit.
+pub(super) fn default_branch(dir: &Path) -> Option<String> {
+    let remote = ask(dir, &["symbolic-ref", "--short", "refs/remotes/origin/HEAD"]);
+    remote
+        .and_then(|name| name.strip_prefix("origin/").map(str::to_owned))
+        .or_else(|| ask(dir, &["symbolic-ref", "--short", "HEAD"]))
+}
+
+/// Does a repository have a commit yet?
+pub(super) fn has_commit(dir: &Path) -> bool {
+    ask(dir, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_some()
+}
+
+/// The file of ignore patterns that is nobody's but this clone's.
+pub(super) fn exclude_file(dir: &Path) -> Option<PathBuf> {
+    ask(dir, &["rev-parse", "--git-path", "info/exclude"]).map(|p| dir.join(p))
+}
+
+/// Is this a repository itself, bare or not, and not merely a directory inside one?
+pub(super) fn is_repository(dir: &Path) -> bool {
+    let bare = ask(dir, &["rev-parse", "--is-bare-repository"]).is_some_and(|answer| answer == "true");
+    bare || top(dir).is_some_and(|top| top.canonicalize().ok() == dir.canonicalize().ok())
+}
+
+/// Does a repository have this branch?
+pub(super) fn has_branch(dir: &Path, branch: &str) -> bool {
+    ask(dir, &["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]).is_some()
+}

@@ -1,0 +1,157 @@
+//! The command line: definitions, dispatch and nothing else. A subcommand is one file with its arguments and one `run`;
+//! results go to stdout, diagnostics to stderr, and the exit code says how it ended (0 done, 1 failed, 2 usage, 3
+//! cannot tell).
+
+pub mod answer;
+pub mod approve;
+pub mod client;
+pub mod config;
+pub mod context;
+pub mod demo;
+pub mod doctor;
+pub mod drain;
+pub mod evidence;
+pub mod exit;
+pub mod gate;
+mod git_probe;
+pub mod init;
+pub mod logs;
+pub mod project;
+pub mod queue;
+pub mod serve;
+pub mod show;
+pub mod supervise;
+pub mod table;
+pub mod task;
+pub mod why;
+
+#[cfg(test)]
+mod tests;
+
+pub use context::{Context, Tone};
+pub use exit::{Exit, Failure, Outcome};
+
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Takes a ticket to production with coding agents; deterministic code decides, agents do the work.
+#[derive(Debug, Parser)]
+#[command(name = "orch", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 the thing asked about failed; 2 usage or configuration error; 3 cannot \
+                        tell.\n\nExample:\n  orch init && orch serve")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole way from ticket to done on a sample repository, offline
+    Demo(demo::DemoArgs),
+    /// Write a commented orch.toml for a repository
+    Init(init::InitArgs),
+    /// Run the daemon: engine, HTTP, webhooks, dashboard
+    Serve(serve::ServeArgs),
+    /// Say what is missing or wrong on this machine, with the fix
+    Doctor(doctor::DoctorArgs),
+    /// List or show the configured projects
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    /// Make, start, stop and look at tasks
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Say what a task waits for, since when, and what ends it
+    Why(why::WhyArgs),
+    /// Approve what a task asks approval for
+    Approve(approve::ApproveArgs),
+    /// Refuse what a task asks approval for
+    Reject(approve::RejectArgs),
+    /// Answer a question an agent asked
+    Answer(answer::AnswerArgs),
+    /// Print an agent's live output
+    Logs(logs::LogsArgs),
+    /// Show every gate's verdict and what it looked at
+    Evidence(evidence::EvidenceArgs),
+    /// Show the queue, as GET /queue returns it
+    Queue(queue::QueueArgs),
+    /// List the gates, or judge one by itself
+    #[command(subcommand)]
+    Gate(gate::GateCommand),
+    /// Stop claiming work; agents keep running
+    Drain(drain::DrainArgs),
+    /// Start claiming work again
+    Resume(drain::ResumeArgs),
+    /// Check and explain the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Own one run; started by the daemon, not by people
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
+    /// Play a role by a script, through the contract of any agent; started by a supervisor, not by people
+    #[command(hide = true, after_help = "Example:\n  orch scripted-agent")]
+    ScriptedAgent,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    if let Command::Supervise(args) = &cli.command {
+        return supervise::run(args);
+    }
+    if let Command::ScriptedAgent = &cli.command {
+        return orch_adapters::scripted::scripted_agent_main();
+    }
+    let env = crate::config::env::process_env();
+    let cwd = match std::env::current_dir() {
+        Ok(cwd) => cwd,
+        Err(e) => {
+            let _ =
+                std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("orch: no current directory: {e}\n"));
+            return Exit::CannotTell.into();
+        }
+    };
+    let color = std::io::stdout().is_terminal() && env.get("NO_COLOR").is_none_or(String::is_empty);
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    run(&cli, &mut Context { env, cwd, out: &mut out, err: &mut err, color }).into()
+}
+
+/// Runs a parsed command and prints its failure.
+pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
+    let outcome = match &cli.command {
+        Command::Demo(args) => crate::demo::run(args, context),
+        Command::Init(args) => init::run(args, context),
+        Command::Serve(args) => crate::serve::run(args, context),
+        Command::Doctor(args) => doctor::run(args, context),
+        Command::Project(command) => project::run(command, context),
+        Command::Task(command) => task::run(command, context),
+        Command::Why(args) => why::run(args, context),
+        Command::Approve(args) => approve::approve(args, context),
+        Command::Reject(args) => approve::reject(args, context),
+        Command::Answer(args) => answer::run(args, context),
+        Command::Logs(args) => logs::run(args, context),
+        Command::Evidence(args) => evidence::run(args, context),
+        Command::Queue(args) => queue::run(args, context),
+        Command::Gate(command) => crate::gate_cli::run(command, context),
+        Command::Drain(args) => drain::drain(args, context),
+        Command::Resume(args) => drain::resume(args, context),
+        Command::Config(command) => config::run(command, context),
+        // It lives before the context: it must not read a configuration or own a terminal.
+        Command::Supervise(_) | Command::ScriptedAgent => Err(Failure::usage("supervise is started by the daemon")),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            context.note(format!("orch: {failure}"));
+            failure.exit
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `orch task`: make, start, stop, retry and look at tasks.
+
+use super::client::{Client, ServerArgs};
+use super::context::{Context, Tone};
+use super::exit::{Exit, Failure, Outcome};
+use super::show;
+use super::table;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// `orch task`
+#[derive(Clone, Debug, Subcommand)]
+#[command(after_help = "Example:\n  orch task new --project DEMO --title 'Add a health check' --start")]
+pub enum TaskCommand {
+    /// Make a task; prints its work item id
+    New(NewArgs),
+    /// Start a task that waits to be started
+    Start(StartArgs),
+    /// Cancel a task
+    Cancel(CancelArgs),
+    /// Let a blocked task try again
+    Retry(RetryArgs),
+    /// List the tasks under way
+    List(ListArgs),
+    /// Show one task; exit 1 if it ended Blocked
+    Show(ShowArgs),
+}
+
+/// `orch task new`
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example:\n  orch task new --project DEMO --title 'Add a health check' --body-file ticket.md --start"
+)]
+pub struct NewArgs {
+    /// Key of the project
+    #[arg(long, value_name = "KEY")]
+    pub project: String,
+    /// What is wanted, in one line
+    #[arg(long, value_name = "TEXT")]
+    pub title: String,
+    /// What is wanted, in full
+    #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
+    pub body: Option<String>,
+    /// File with what is wanted in full; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub body_file: Option<PathBuf>,
+    /// Start it at once
+    #[arg(long)]
+    pub start: bool,
+    /// Idempotency key: the same key never makes a second task (default: a new one)
+    #[arg(long, value_name = "TEXT")]
+    pub key: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+macro_rules! act_args {
+    ($name:ident, $word:literal) => {
+        #[doc = concat!("`orch task ", $word, "`")]
+        #[derive(Clone, Debug, Args)]
+        #[command(after_help = concat!("Example:\n  orch task ", $word, " DEMO-1"))]
+        pub struct $name {
+            /// The task
+            pub id: String,
+            /// Print JSON
+            #[arg(long)]
+            pub json: bool,
+            #[command(flatten)]
+            #[allow(missing_docs)]
+            pub server: ServerArgs,
+        }
+    };
+}
+act_args!(StartArgs, "start");
+act_args!(CancelArgs, "cancel");
+act_args!(RetryArgs, "retry");
+act_args!(ShowArgs, "show");
+
+/// `orch task list`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  orch task list --project DEMO --all")]
+pub struct ListArgs {
+    /// Only this project
+    #[arg(long, value_name = "KEY")]
+    pub project: Option<String>,
+    /// Finished tasks as well
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// Runs it.
+pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
+    match command {
+        TaskCommand::New(args) => new(args, context),
+        TaskCommand::Start(a) => act(context, &a.server, &a.id, "start", a.json),
+        TaskCommand::Cancel(a) => act(context, &a.server, &a.id, "cancel", a.json),
+        TaskCommand::Retry(a) => act(context, &a.server, &a.id, "retry", a.json),
+        TaskCommand::List(args) => list(args, context),
+        TaskCommand::Show(args) => one(args, context),
+    }
+}
+
+fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
+    let body = match (&args.body, &args.body_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(file)) => read_text(context, file)?,
+        (None, None) => String::new(),
+    };
+    if args.title.trim().is_empty() {
+        return Err(Failure::usage("a task needs a title"));
+    }
+    let key = args.key.clone().unwrap_or_else(fresh_key);
+    let client = Client::find(context, &args.server)?;
+    let body = json!({
+        "project": args.project, "title": args.title, "body": body, "start": args.start, "key": key,
+    });
+    let task = client.post_keyed(&["api", "v1", "tasks"], &body)?;
+    if args.json {
+        context.say(show::json(&task));
+    } else {
+        context.say(show::field(&task, "id"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a file, or standard input for `-`.
+pub fn read_text(context: &Context<'_>, file: &std::path::Path) -> Result<String, Failure> {
+    if file.as_os_str() == "-" {
+        let mut text = String::new();
+        return match std::io::stdin().read_to_string(&mut text) {
+            Ok(_) => Ok(text),
+            Err(e) => Err(Failure::usage(format!("cannot read standard input: {e}"))),
+        };
+    }
+    std::fs::read_to_string(context.cwd.join(file))
+        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))
+}
+
+/// A key no other call has: when, which process, which call of it.
+fn fresh_key() -> String {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let mut hasher = DefaultHasher::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    (now, std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
+    format!("cli-{:016x}", hasher.finish())
+}
+
+fn act(context: &mut Context<'_>, server: &ServerArgs, id: &str, verb: &str, json: bool) -> Outcome {
+    let client = Client::find(context, server)?;
+    let answer = client.post(&["api", "v1", "tasks", id, verb], &json!({}))?;
+    said(context, &answer, json, &format!("{id}: {verb} accepted"));
+    Ok(Exit::Done)
+}
+
+/// Prints the server's answer to something it accepted.
+pub fn said(context: &mut Context<'_>, answer: &Value, json: bool, sentence: &str) {
+    if json {
+        context.say(show::json(answer));
+    } else {
+        context.say(sentence);
+    }
+}
+
+fn list(args: &ListArgs, context: &mut Context<'_>) -> Outcome {
+    let client = Client::find(context, &args.server)?;
+    let mut query = Vec::new();
+    if let Some(project) = &args.project {
+        query.push(("project", project.as_str()));
+    }
+    if args.all {
+        query.push(("all", "true"));
+    }
+    let answer = client.get(&["api", "v1", "tasks"], &query)?;
+    if args.json {
+        context.say(show::json(&answer));
+        return Ok(Exit::Done);
+    }
+    let tasks = show::items(&answer, "tasks");
+    if tasks.is_empty() {
+        context.note("no tasks; make one with `orch task new --project KEY --title TEXT --start`");
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<Vec<String>> = tasks
+        .iter()
+        .map(|t| {
+            let waiting = t.get("waiting").map(|w| show::field(w, "reason")).unwrap_or_default();
+            let now = if waiting.is_empty() { show::field(t, "phase") } else { waiting };
+            vec![show::field(t, "id"), show::field(t, "stage"), now, show::field(t, "title")]
+        })
+        .collect();
+    for line in table::lines(&["ID", "STAGE", "NOW", "TITLE"], &rows) {
+        context.say(line);
+    }
+    Ok(Exit::Done)
+}
+
+fn one(args: &ShowArgs, context: &mut Context<'_>) -> Outcome {
+    let client = Client::find(context, &args.server)?;
+    let task = client.get(&["api", "v1", "tasks", &args.id], &[])?;
+    let bad = show::ended_badly(&task);
+    if args.json {
+        context.say(show::json(&task));
+    } else {
+        let tone = if bad { Tone::Bad } else { Tone::Good };
+        let phase = context.paint(tone, &show::field(&task, "phase"));
+        context.say(format!("{}  {}", show::field(&task, "id"), show::field(&task, "title")));
+        context.say(format!("  {:<13} {} ({phase})", "stage", show::field(&task, "stage")));
+        if let Some(waiting) = task.get("waiting").filter(|w| !w.is_null()) {
+            let since = show::time(waiting, "since");
+            context.say(format!("  {:<13} {} since {since}", "waits for", show::field(waiting, "reason")));
+            for (name, text) in [
+                ("until", show::time(waiting, "until")),
+                ("ends when", show::field(waiting, "ends_when")),
+                ("command", show::field(waiting, "command")),
+            ] {
+                row(context, name, &text);
+            }
+        }
+        for name in ["project", "branch", "head", "pull_request", "round", "outcome", "cost_usd", "merge_commit"] {
+            row(context, &name.replace('_', " "), &show::field(&task, name));
+        }
+        let runs = task.get("runs").map_or_else(String::new, |r| match r {
+            Value::Array(list) => list.len().to_string(),
+            other => other.to_string(),
+        });
+        row(context, "runs", &runs);
+        for (name, field) in [("created", "created_at"), ("updated", "updated_at"), ("done", "done_at")] {
+            row(context, name, &show::time(&task, field));
+        }
+    }
+    Ok(if bad { Exit::Failed } else { Exit::Done })
+}
+
+fn row(context: &mut Context<'_>, name: &str, text: &str) {
+    if !text.is_empty() {
+        context.say(format!("  {name:<13} {text}"));
+    }
+}

@@ -1,0 +1,562 @@
+//! The command line as scripts see it: what each command prints, where, and with which exit code.
+
+use super::*;
+use axum::extract::{Path as UrlPath, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use clap::CommandFactory;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// What a command said.
+struct Said {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
+    let cli = Cli::try_parse_from(std::iter::once("orch").chain(args.iter().copied())).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let base = [("PATH", path.as_str()), ("HOME", "/nowhere")];
+    let env: BTreeMap<String, String> =
+        base.iter().chain(env).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = run(&cli, &mut Context { env, cwd: cwd.to_owned(), out: &mut out, err: &mut err, color: false });
+    Said { code: exit.code(), out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+}
+
+fn git(dir: &Path, args: &[&str]) {
+    let done = std::process::Command::new("git").arg("-C").arg(dir).args(args).output().unwrap();
+    assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A repository with one commit on a branch.
+fn repository(dir: &Path, branch: &str, files: &[(&str, &str)]) {
+    std::fs::create_dir_all(dir).unwrap();
+    git(dir, &["init", "-q", "-b", branch]);
+    for (name, text) in files {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    git(dir, &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "--allow-empty", "-m", "first"]);
+}
+
+#[test]
+fn every_command_has_an_example_and_the_definitions_are_sound() {
+    Cli::command().debug_assert();
+    let mut seen = 0;
+    let mut open = vec![Cli::command()];
+    while let Some(mut command) = open.pop() {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example:\n  orch"), "`{}` has no example:\n{help}", command.get_name());
+        seen += 1;
+        open.extend(command.get_subcommands().filter(|c| c.get_name() != "help").cloned());
+    }
+    assert!(seen >= 30, "only {seen} commands");
+}
+
+#[test]
+fn the_pinned_lines_are_understood() {
+    for line in [
+        "demo --dir d --keep --agent mine --fast --no-open",
+        "init",
+        "init dir",
+        "serve --config orch.toml",
+        "doctor --json",
+        "project list",
+        "project show DEMO",
+        "task new --project DEMO --title T --body B --start",
+        "task new --project DEMO --title T --body-file -",
+        "task start DEMO-1",
+        "task cancel DEMO-1",
+        "task retry DEMO-1",
+        "task list",
+        "task show DEMO-1 --json",
+        "why DEMO-1 --url http://127.0.0.1:1",
+        "approve DEMO-1 --gate check_analysis_approved --comment fine",
+        "reject DEMO-1 --comment no",
+        "answer DEMO-1 yes",
+        "logs DEMO-1 -f --run 2",
+        "evidence DEMO-1",
+        "queue --json",
+        "gate list",
+        "gate run check_ci_green --repo . --base main --head HEAD",
+        "drain",
+        "resume",
+        "config check",
+        "config explain db.path",
+        "config reference",
+        "config env",
+        "supervise /run/dir",
+    ] {
+        assert!(Cli::try_parse_from(format!("orch {line}").split(' ')).is_ok(), "{line}");
+    }
+    for wrong in ["tusk", "task new --project DEMO", "task new --project D --title T --body b --body-file f", "logs"] {
+        let refused = Cli::try_parse_from(format!("orch {wrong}").split(' ')).unwrap_err();
+        assert_eq!(refused.exit_code(), i32::from(Exit::Usage.code()), "{wrong}");
+    }
+}
+
+#[test]
+fn init_writes_a_file_that_passes_the_check_in_any_directory_and_on_any_branch() {
+    let home = tempfile::tempdir().unwrap();
+    for (name, branch, file, test, key) in [
+        ("my shop", "trunk", "Cargo.toml", "cargo test", "MYSHOP"),
+        ("проект", "ветка", "package.json", "npm test", "PROEKT"),
+        ("a\"b'c", "main", "pyproject.toml", "pytest", "ABC"),
+        ("2048", "release/1.x", "test.sh", "sh test.sh", "APP"),
+    ] {
+        let dir = home.path().join(name);
+        repository(&dir, branch, &[(file, "")]);
+        let made = orch_in(&dir, &[], &["init"]);
+        assert_eq!(made.code, 0, "{}", made.err);
+        let checked = orch_in(&dir, &[], &["config", "check"]);
+        assert_eq!((checked.code, checked.out.as_str(), checked.err.as_str()), (0, "ok: orch.toml, 1 project\n", ""));
+        let shown = orch_in(&dir, &[], &["project", "show", key, "--json"]);
+        let project: Value = serde_json::from_str(&shown.out).unwrap();
+        assert_eq!((&project["default_branch"], &project["test"]), (&json!(branch), &json!(test)));
+        let whole = dir.canonicalize().unwrap();
+        assert_eq!(project["repo"], json!(whole));
+        assert!(project["approvers"][0].as_str().unwrap().starts_with("local:"));
+        assert_eq!(project["starters"], project["approvers"]);
+        // The state directory is nobody's business but this clone's.
+        std::fs::create_dir(dir.join(".orch")).unwrap();
+        std::fs::write(dir.join(".orch/orch.db"), "x").unwrap();
+        let status =
+            std::process::Command::new("git").arg("-C").arg(&dir).args(["status", "--porcelain"]).output().unwrap();
+        let status = String::from_utf8(status.stdout).unwrap();
+        assert!(status.contains("orch.toml") && !status.contains(".orch"), "{status}");
+        assert!(!dir.join(".gitignore").exists());
+    }
+}
+
+#[test]
+fn init_never_writes_over_a_file_and_leaves_nothing_half_made() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("shop");
+    repository(&dir, "main", &[("Makefile", "build:\n\ttrue\ntest: build\n\ttrue\n"), ("orch.toml", "mine\n")]);
+    let refused = orch_in(&dir, &[], &["init"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("exists already: it is left as it is"), "{}", refused.err);
+    assert_eq!(std::fs::read_to_string(dir.join("orch.toml")).unwrap(), "mine\n");
+
+    std::fs::remove_file(dir.join("orch.toml")).unwrap();
+    std::fs::create_dir(dir.join("src")).unwrap();
+    let made = orch_in(&dir.join("src"), &[], &["init"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    assert!(made.out.contains("tests: `make test` (because of Makefile)"), "{}", made.out);
+    let mut names: Vec<_> =
+        std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, [".git", "Makefile", "orch.toml", "src"]);
+
+    let outside = orch_in(home.path(), &[], &["init"]);
+    assert_eq!(outside.code, 2);
+    assert!(outside.err.contains("not in the working tree of a git repository"), "{}", outside.err);
+    assert!(!home.path().join("orch.toml").exists());
+}
+
+#[test]
+fn without_tests_init_says_so_and_the_check_asks_for_a_decision() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("bare-bones");
+    repository(&dir, "main", &[("Makefile", "tests := 1\n")]);
+    let made = orch_in(&dir, &[], &["init"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    assert!(made.out.contains("tests: none found"), "{}", made.out);
+    let checked = orch_in(&dir, &[], &["config", "check"]);
+    assert_eq!(checked.code, 2);
+    assert!(checked.err.contains("write `allow_untested = true`"), "{}", checked.err);
+    let text = std::fs::read_to_string(dir.join("orch.toml")).unwrap();
+    std::fs::write(dir.join("orch.toml"), text.replace("# allow_untested", "allow_untested")).unwrap();
+    assert_eq!(orch_in(&dir, &[], &["config", "check"]).code, 0);
+}
+
+#[test]
+fn the_default_branch_is_what_the_remote_says() {
+    let home = tempfile::tempdir().unwrap();
+    let (origin, clone) = (home.path().join("origin"), home.path().join("clone"));
+    repository(&origin, "stable", &[]);
+    git(home.path(), &["clone", "-q", "origin", "clone"]);
+    git(&clone, &["switch", "-q", "-c", "feature/x"]);
+    let made = orch_in(&clone, &[], &["init", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&made.out).unwrap()["default_branch"], "stable");
+}
+
+#[test]
+fn config_errors_name_file_line_and_key_and_end_with_two() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("orch.toml"), "[server]\nlisen = 1\n").unwrap();
+    std::fs::create_dir(dir.path().join("below")).unwrap();
+    let wanted = "[server] unknown key `lisen`: did you mean `listen`?\n";
+    let told = orch_in(dir.path(), &[], &["config", "check"]);
+    assert_eq!((told.code, told.out.as_str(), told.err), (2, "", format!("orch.toml:2: {wanted}")));
+    let from_below = orch_in(&dir.path().join("below"), &[], &["project", "list"]);
+    assert_eq!((from_below.code, from_below.err.ends_with(wanted)), (2, true));
+    let as_json = orch_in(dir.path(), &[], &["config", "check", "--json"]);
+    let value: Value = serde_json::from_str(&as_json.out).unwrap();
+    assert_eq!((as_json.code, &value["ok"], &value["problems"][0]["where"]), (2, &json!(false), &json!("line 2")));
+    let none = tempfile::tempdir().unwrap();
+    assert_eq!(orch_in(none.path(), &[], &["config", "check"]).code, 2);
+}
+
+#[test]
+fn explain_says_what_a_key_means_and_where_its_value_comes_from() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("orch.toml"), "[reaper]\ndead_ticks = 5\n").unwrap();
+    let by_key = orch_in(dir.path(), &[], &["config", "explain", "reaper.dead_ticks"]);
+    assert_eq!(by_key.code, 0, "{}", by_key.err);
+    for part in ["default  2", "env      ORCH_REAPER_DEAD_TICKS", "now      5 (line 2)"] {
+        assert!(by_key.out.contains(part), "{part} in {}", by_key.out);
+    }
+    let env = [("ORCH_MAX_CONCURRENCY", "3")];
+    let by_alias = orch_in(dir.path(), &env, &["config", "explain", "ORCH_MAX_CONCURRENCY"]);
+    assert!(by_alias.out.contains("now      3 (environment ORCH_MAX_CONCURRENCY)"), "{}", by_alias.out);
+    let later = orch_in(dir.path(), &[], &["config", "explain", "telegram.chat_id"]);
+    assert!(later.out.contains("accepted, not used yet"), "{}", later.out);
+    let table = orch_in(dir.path(), &[], &["config", "explain", "[merge]"]);
+    assert!(table.out.contains("lock_timeout_s"), "{}", table.out);
+    let wrong = orch_in(dir.path(), &[], &["config", "explain", "reaper.deadticks"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("did you mean `reaper.dead_ticks`?"), "{}", wrong.err);
+}
+
+#[test]
+fn reference_and_env_print_the_whole_list() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(orch_in(dir.path(), &[], &["config", "reference"]).out.contains("`dead_ticks`"));
+    assert!(orch_in(dir.path(), &[], &["config", "env"]).out.contains("#ORCH_MAX_CONCURRENCY=1"));
+    let all: Value = serde_json::from_str(&orch_in(dir.path(), &[], &["config", "reference", "--json"]).out).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), crate::config::reference::keys().len());
+}
+
+/// Status of each check of `doctor --json`.
+fn doctor(cwd: &Path, env: &[(&str, &str)]) -> (u8, BTreeMap<String, String>) {
+    let said = orch_in(cwd, env, &["doctor", "--json"]);
+    let value: Value = serde_json::from_str(&said.out).unwrap();
+    let checks = value["checks"].as_array().unwrap();
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    for check in checks {
+        assert!(check["status"] == "ok" || check["fix"].is_string(), "no fix: {check}");
+    }
+    (said.code, checks.iter().map(|c| (text(&c["name"]), text(&c["status"]))).collect())
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_and_ends_with_one() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("shop");
+    repository(&dir, "main", &[("test.sh", "true\n")]);
+    assert_eq!(doctor(&dir, &[]).1["configuration"], "fail");
+    assert_eq!(orch_in(&dir, &[], &["init"]).code, 0);
+    let port = free_port().to_string();
+    let listen = format!("127.0.0.1:{port}");
+    let text = std::fs::read_to_string(dir.join("orch.toml"))
+        .unwrap()
+        .replace("exec claude", "exec true")
+        .replace("exec codex", "exec true");
+    std::fs::write(dir.join("orch.toml"), &text).unwrap();
+    let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
+    for name in ["git", "sh", "kernel pidfd", "configuration", "data directory", "port", "project SHOP"] {
+        assert_eq!(checks[name], "ok", "{name}");
+    }
+    assert_eq!(code, u8::from(checks.values().any(|s| s == "fail")));
+    assert!(!dir.join(".orch").exists(), "the doctor changed something");
+
+    // Another program holds the port, the agent is gone, the branch is not there.
+    let holder = std::net::TcpListener::bind(&listen).unwrap();
+    let broken = text
+        .replace("exec true", "exec no-such-agent")
+        .replace("default_branch = \"main\"", "default_branch = \"gone\"");
+    std::fs::write(dir.join("orch.toml"), broken).unwrap();
+    let server = std::thread::spawn(move || {
+        // Answers like something that is not orch.
+        use std::io::{Read, Write};
+        let (mut peer, _) = holder.accept().unwrap();
+        let _ = peer.read(&mut [0; 1024]);
+        let _ = peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
+    });
+    let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
+    server.join().unwrap();
+    assert_eq!(code, 1);
+    assert_eq!((checks["port"].as_str(), checks["project SHOP"].as_str()), ("fail", "fail"));
+    assert!(checks.iter().any(|(name, status)| name.starts_with("agent ") && status == "fail"), "{checks:?}");
+}
+
+#[test]
+fn doctor_knows_our_own_server() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("orch.toml"), "").unwrap();
+    let server = Server::start();
+    let listen = server.url.trim_start_matches("http://").to_owned();
+    let (_, checks) = doctor(home.path(), &[("ORCH_SERVER_LISTEN", &listen)]);
+    assert_eq!(checks["port"], "ok");
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What a request carried.
+#[derive(Clone, Debug)]
+struct Seen {
+    what: String,
+    token: String,
+    actor: String,
+    body: Value,
+}
+
+type Log = Arc<Mutex<Vec<Seen>>>;
+
+/// A small server that answers as the API does; lives as long as the value.
+struct Server {
+    url: String,
+    seen: Log,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn note(log: &Log, what: String, headers: &HeaderMap, body: Value) {
+    let header = |name: &str| headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let seen = Seen { what, token: header("authorization"), actor: header("x-orch-actor"), body };
+    log.lock().unwrap().push(seen);
+}
+
+fn task(id: &str) -> Value {
+    let blocked = id == "DEMO-9";
+    json!({
+        "id": id, "project": "DEMO", "title": "Füge einen Health-Check hinzu 検査", "stage": "review",
+        "phase": if blocked { "blocked" } else { "waiting" },
+        "waiting": { "reason": if blocked { "blocked" } else { "CI" }, "since": 0, "until": null, "ends_when": "`build` reports" },
+        "branch": "feature/x", "head": "abc", "pull_request": 3, "round": 1, "runs": [1, 2], "cost_usd": 0.5,
+        "created_at": 0, "updated_at": 0, "done_at": null, "merge_commit": null,
+    })
+}
+
+fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": { "code": "x", "message": message, "hint": "do this" } }))).into_response()
+}
+
+async fn one_task(State(log): State<Log>, UrlPath(id): UrlPath<String>, headers: HeaderMap) -> Response {
+    note(&log, format!("show {id}"), &headers, Value::Null);
+    match id.as_str() {
+        "DEMO-404" => refused(StatusCode::NOT_FOUND, "no task DEMO-404"),
+        "DEMO-500" => refused(StatusCode::INTERNAL_SERVER_ERROR, "the store does not answer"),
+        "DEMO-401" => StatusCode::UNAUTHORIZED.into_response(),
+        _ => Json(task(&id)).into_response(),
+    }
+}
+
+async fn act(
+    State(log): State<Log>,
+    UrlPath((id, verb)): UrlPath<(String, String)>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    note(&log, format!("{verb} {id}"), &headers, body);
+    match id.as_str() {
+        "DEMO-409" => refused(StatusCode::CONFLICT, "DEMO-409 waits for no approval"),
+        _ => Json(task(&id)).into_response(),
+    }
+}
+
+/// Two pieces, the cut in the middle of a character; the run ends at the third look.
+async fn log_part(State(log): State<Log>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+    let text = "schön\nfertig\n".as_bytes();
+    let offset: usize = query["offset"].parse().unwrap();
+    let mut looks = log.lock().unwrap();
+    looks.push(Seen { what: format!("log {offset}"), token: String::new(), actor: String::new(), body: Value::Null });
+    let at_end = looks.iter().filter(|s| s.what == format!("log {}", text.len())).count();
+    let end = if offset == 0 { 4 } else { text.len() };
+    let headers = [("x-log-next", end.to_string()), ("x-log-done", (at_end > 1).to_string())];
+    (headers, text[offset..end].to_vec()).into_response()
+}
+
+impl Server {
+    fn start() -> Self {
+        let seen = Log::default();
+        let new = |State(log): State<Log>, headers: HeaderMap, Json(body): Json<Value>| async move {
+            note(&log, "new".into(), &headers, body);
+            (StatusCode::CREATED, Json(task("DEMO-7")))
+        };
+        let list = |State(log): State<Log>, uri: axum::http::Uri, headers: HeaderMap| async move {
+            note(&log, format!("list {}", uri.query().unwrap_or_default()), &headers, Value::Null);
+            Json(json!({ "tasks": [task("DEMO-1"), task("DEMO-9")] }))
+        };
+        let why = |UrlPath(id): UrlPath<String>| async move {
+            let mut waiting = task(&id)["waiting"].clone();
+            waiting["command"] = json!(format!("orch logs {id}"));
+            Json(json!({ "id": id, "waiting": waiting, "sentence": format!("{id} waits for CI.") }))
+        };
+        let evidence = || async {
+            Json(json!({
+                "gates": [{ "gate": "check_ci_green", "verdict": "fail", "findings": [{ "text": "red\nbuild" }] }],
+                "not_checked": ["staging: nothing to deploy"],
+            }))
+        };
+        let app = Router::new()
+            .route("/health", get(|| async { Json(json!({ "status": "ok", "service": "orchestrator" })) }))
+            .route("/queue", get(|| async { Json(json!({ "counts": { "queued": 2 }, "recent": [] })) }))
+            .route("/api/v1/tasks", get(list).post(new))
+            .route("/api/v1/tasks/{id}", get(one_task))
+            .route("/api/v1/tasks/{id}/why", get(why))
+            .route("/api/v1/tasks/{id}/evidence", get(evidence))
+            .route("/api/v1/tasks/{id}/runs", get(|| async { Json(json!([{ "number": 1 }, { "number": 2 }])) }))
+            .route("/api/v1/tasks/{id}/runs/{n}/log", get(log_part))
+            .route("/api/v1/tasks/{id}/{verb}", post(act))
+            .route("/api/v1/drain", post(|| async { Json(json!({ "draining": true })) }))
+            .route("/api/v1/resume", post(|| async { StatusCode::NO_CONTENT }))
+            .with_state(seen.clone());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { url, seen, _runtime: runtime }
+    }
+
+    /// Runs a command against it, in a directory without a configuration.
+    fn orch(&self, args: &[&str]) -> Said {
+        let dir = tempfile::tempdir().unwrap();
+        orch_in(dir.path(), &[("ORCH_URL", &self.url), ("ORCH_TOKEN", "sesame")], args)
+    }
+
+    fn last(&self) -> Seen {
+        self.seen.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+#[test]
+fn a_new_task_prints_its_id_and_carries_who_asks_and_a_key_of_its_own() {
+    let server = Server::start();
+    let said = server.orch(&["task", "new", "--project", "DEMO", "--title", "T", "--body", "B", "--start"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "DEMO-7\n", ""));
+    let first = server.last();
+    assert_eq!(first.token, "Bearer sesame");
+    assert!(first.actor.starts_with("local:") && first.actor.len() > 6, "{}", first.actor);
+    let part = |name: &str| first.body[name].clone();
+    assert_eq!(
+        (part("project"), part("title"), part("body"), part("start")),
+        (json!("DEMO"), json!("T"), json!("B"), json!(true))
+    );
+    server.orch(&["task", "new", "--project", "DEMO", "--title", "T"]);
+    assert_ne!(server.last().body["key"], first.body["key"]);
+    server.orch(&["task", "new", "--project", "DEMO", "--title", "T", "--key", "mine"]);
+    assert_eq!(server.last().body["key"], "mine");
+}
+
+#[test]
+fn exit_codes_tell_done_from_failed_from_wrong_from_unknown() {
+    let server = Server::start();
+    for (line, code, err) in [
+        ("task show DEMO-1", 0, ""),
+        ("task show DEMO-9", 1, ""),
+        ("task show DEMO-9 --json", 1, ""),
+        ("why DEMO-1", 0, ""),
+        ("why DEMO-9", 1, ""),
+        ("task show DEMO-404", 2, "orch: no task DEMO-404\n  do this\n"),
+        ("approve DEMO-409", 1, "orch: DEMO-409 waits for no approval\n  do this\n"),
+        ("task show DEMO-500", 3, "orch: the store does not answer\n  do this\n"),
+        (
+            "task show DEMO-401",
+            2,
+            "orch: the server answered 401 Unauthorized\n  set ORCH_TOKEN to the text of the file `token` beside the \
+             server's database\n",
+        ),
+        ("queue", 0, ""),
+        ("drain", 0, ""),
+        ("resume", 0, ""),
+        ("evidence DEMO-1", 0, ""),
+    ] {
+        let said = server.orch(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!((said.code, said.err.as_str()), (code, err), "{line}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_says_how_to_start_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let said = orch_in(dir.path(), &[("ORCH_URL", &url)], &["task", "list"]);
+    assert_eq!((said.code, said.out.as_str()), (3, ""));
+    assert_eq!(said.err, format!("orch: server at {url}/: cannot be reached\n  start it with `orch serve`\n"));
+    let nonsense = orch_in(dir.path(), &[], &["queue", "--url", "nonsense"]);
+    assert_eq!(nonsense.code, 2);
+}
+
+#[test]
+fn on_the_same_machine_address_and_token_come_from_the_configuration() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let listen = server.url.trim_start_matches("http://");
+    let text = format!("[server]\nlisten = \"{listen}\"\n[db]\npath = \".orch/orch.db\"\n");
+    std::fs::write(dir.path().join("orch.toml"), text).unwrap();
+    std::fs::create_dir_all(dir.path().join(".orch/below")).unwrap();
+    std::fs::write(dir.path().join(".orch/token"), "from-file\n").unwrap();
+    let said = orch_in(&dir.path().join(".orch/below"), &[], &["task", "list", "--project", "D M", "--all"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let seen = server.last();
+    assert_eq!((seen.token.as_str(), seen.what.as_str()), ("Bearer from-file", "list project=D+M&all=true"));
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(lines[0].starts_with("ID") && lines[1].starts_with("DEMO-1  review") && lines.len() == 3, "{}", said.out);
+}
+
+#[test]
+fn words_of_people_reach_the_server_as_they_were_said() {
+    let server = Server::start();
+    server.orch(&["approve", "DEMO-1", "--gate", "analysis-approved", "--comment", "fine by me"]);
+    let seen = server.last();
+    assert_eq!(seen.what, "approve DEMO-1");
+    assert_eq!(seen.body, json!({ "gate": "check_analysis_approved", "comment": "fine by me" }));
+    server.orch(&["reject", "DEMO-1"]);
+    assert_eq!((server.last().what.as_str(), server.last().body), ("reject DEMO-1", json!({})));
+    server.orch(&["answer", "DEMO-1", "use the old table"]);
+    assert_eq!(server.last().body, json!({ "text": "use the old table" }));
+    for verb in ["start", "cancel", "retry"] {
+        let said = server.orch(&["task", verb, "DEMO-1"]);
+        assert_eq!((said.code, server.last().what), (0, format!("{verb} DEMO-1")));
+    }
+    // An identifier stays in its place in the path.
+    server.orch(&["task", "show", "../queue"]);
+    assert_eq!(server.last().what, "show ../queue");
+}
+
+#[test]
+fn what_people_read_names_what_ends_the_wait() {
+    let server = Server::start();
+    let why = server.orch(&["why", "DEMO-1"]).out;
+    assert!(why.starts_with("DEMO-1 waits for CI.\n") && why.contains("ends when  `build` reports"), "{why}");
+    assert!(why.contains("orch logs DEMO-1"), "{why}");
+    let show = server.orch(&["task", "show", "DEMO-1"]).out;
+    assert!(show.contains("検査") && show.contains("waits for     CI since 19"), "{show}");
+    let evidence = server.orch(&["evidence", "DEMO-1"]).out;
+    assert!(evidence.contains("fail         check_ci_green") && evidence.contains("not checked"), "{evidence}");
+    assert!(evidence.contains("staging: nothing to deploy") && evidence.contains("build"), "{evidence}");
+    assert_eq!(server.orch(&["queue"]).out, "counts:\n  queued: 2\nrecent: none\n");
+    let json: Value = serde_json::from_str(&server.orch(&["queue", "--json"]).out).unwrap();
+    assert_eq!(json["counts"]["queued"], 2);
+}
+
+#[test]
+fn a_log_is_copied_byte_for_byte_and_followed_to_its_end() {
+    let server = Server::start();
+    let said = server.orch(&["logs", "DEMO-1", "-f", "--run", "2"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "schön\nfertig\n"), "{}", said.err);
+    let server = Server::start();
+    let once = server.orch(&["logs", "DEMO-1"]);
+    assert_eq!((once.code, once.out.as_str()), (0, "schön\nfertig\n"));
+    // The task is blocked, so following ends with its newest run.
+    let server = Server::start();
+    let blocked = server.orch(&["logs", "DEMO-9", "-f"]);
+    assert_eq!((blocked.code, blocked.err.as_str()), (0, "--- DEMO-9 run 2 ---\n"));
+}
+
+#[test]
+fn what_is_not_in_this_machine_is_not_made_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = orch_in(dir.path(), &[], &["project", "list"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("orch init"), "{}", said.err);
+}

@@ -1,0 +1,73 @@
+//! `[agents]`: which programs do the creative work, how many at once and for how long. A program kind that is not
+//! built is refused at load: a task must not find out after an hour in the queue.
+
+use super::secret::Secret;
+use super::section::section;
+use super::value::{choices, quoted};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+section! {
+    /// Agent programs and their limits.
+    Agents {
+        /// Name of the agent program for every role a project does not give to another one.
+        default: String = "claude".into();
+        /// Agents at work at the same time.
+        max_concurrency: u64 = 1;
+        /// Repairs a developer gets after the first run, shared by all failing gates; then the task is Blocked.
+        max_developer_retries: u64 = 3;
+        /// The programs, by name: `[agents.programs.NAME]`.
+        programs: BTreeMap<String, AgentProgram> = BTreeMap::new();
+    }
+}
+
+choices! {
+    /// How an agent program is driven.
+    ProgramKind {
+        /// Any program that keeps the generic contract.
+        Command = "command",
+        /// The deterministic stand-in used by `orch demo`.
+        Scripted = "scripted",
+    }
+}
+
+section! {
+    /// One agent program. It starts in the task's worktree with an environment of its own and finds its brief in the
+    /// file named by `ORCH_PROMPT_FILE`.
+    AgentProgram {
+        /// How it is driven.
+        kind: ProgramKind = ProgramKind::Command;
+        /// Program and arguments, for `kind = "command"`. A program written with a `/` is relative to this file.
+        command: Vec<String> = Vec::new();
+        /// Variables added to its environment, which is otherwise empty but for PATH, HOME, LANG, TERM and TMPDIR.
+        /// Never shown: this is where API keys are.
+        env: BTreeMap<String, Secret> = BTreeMap::new();
+        /// Longest run in seconds; then it is stopped and the attempt has failed.
+        deadline_s: u64 = 3600;
+        /// Longest time in seconds without a word of output; 0: silence is fine.
+        silence_s: u64 = 1200;
+    }
+}
+
+impl AgentProgram {
+    /// The program that would be started, without its arguments.
+    pub fn program(&self) -> Option<&str> {
+        self.command.first().map(String::as_str)
+    }
+
+    /// What a shell line among the arguments would start, as far as can be seen: the word after `sh -c "exec`.
+    pub fn inner_program(&self) -> Option<&str> {
+        let [shell, flag, line, ..] = self.command.as_slice() else { return None };
+        let shell = PathBuf::from(shell);
+        if flag != "-c" || !["sh", "bash"].contains(&shell.file_name()?.to_str()?) {
+            return None;
+        }
+        let word = line.split_whitespace().find(|w| *w != "exec")?;
+        word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)).then_some(word)
+    }
+
+    /// For people: the command as it would stand in the file.
+    pub fn show_command(&self) -> String {
+        self.command.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(" ")
+    }
+}

@@ -1,0 +1,241 @@
+//! What a file can get wrong although every key is spelled right: names of things that do not exist, a project nobody
+//! tests, a mechanism that is not built. Each is refused with its line, before any task can run into it.
+
+use super::env;
+use super::load::{Loader, full_key};
+use super::problem::did_you_mean;
+use super::project::{DeployMode, Project};
+use super::{Tables, agents::ProgramKind};
+use orch_core::ids::GateId;
+use orch_core::pipeline::Pipeline;
+use orch_ports::tracker::TicketState;
+use std::collections::BTreeMap;
+
+/// Roles an agent can play.
+const ROLES: &[&str] = &["analyst", "architect", "developer", "reviewer", "tester", "deployer"];
+/// Agent programs with an adapter of their own in the design.
+const KINDS_NOT_BUILT: &[&str] = &["claude", "codex"];
+
+/// Checks a whole configuration.
+pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
+    at_least_one(loader, tables);
+    if !tables.server.listen.ip().is_loopback() {
+        let text =
+            "[server] `listen` is not a loopback address: other machines can reach it, only the token protects it";
+        loader.warn_path("server.listen", text);
+    }
+    let grace = &tables.reconcile.grace_overrides_json;
+    if !grace.is_empty() && serde_json::from_str::<BTreeMap<String, u64>>(grace).is_err() {
+        let text = "[reconcile] `grace_overrides_json` must be a JSON object of seconds like {\"development\": 600}";
+        loader.at_path("reconcile.grace_overrides_json", text);
+    }
+    for (name, program) in &tables.agents.programs {
+        let at = format!("agents.programs.{name}");
+        if program.kind == ProgramKind::Command && program.command.iter().all(String::is_empty) {
+            let text =
+                format!("[{at}] has no `command`: write the program and its arguments, like [\"./my-agent.sh\"]");
+            loader.at_path(&at, text);
+        }
+        if program.deadline_s == 0 {
+            loader.at_path(&format!("{at}.deadline_s"), format!("[{at}] `deadline_s` must be at least 1"));
+        }
+    }
+    // An empty directory would resolve to the one of this file, and serve the token beside it to anybody.
+    for name in tables.sites.keys() {
+        let at = format!("sites.{name}");
+        for key in ["listen", "dir"] {
+            if !loader.sources.contains_key(&format!("{at}.{key}")) {
+                loader.at_path(&at, format!("[{at}] has no `{key}`"));
+            }
+        }
+    }
+    gate_names(loader, "gates", tables.gates.keys());
+    if tables.agents.programs.contains_key(&tables.agents.default) || tables.projects.is_empty() {
+        // Known, or nobody would use it.
+    } else {
+        unknown_program(loader, tables, "agents.default", &tables.agents.default);
+    }
+    for (i, project) in tables.projects.iter().enumerate() {
+        let at = format!("project[{i}]");
+        if !project.key.is_empty() && tables.projects[..i].iter().any(|p| p.key == project.key) {
+            loader.at_path(&format!("{at}.key"), format!("[[project]] `key` {} is used twice", project.key));
+        }
+        one(loader, tables, &at, project);
+    }
+}
+
+/// Periods and limits for which zero would mean a busy loop or work that never starts.
+fn at_least_one(loader: &mut Loader<'_>, tables: &Tables) {
+    for (path, value) in [
+        ("agents.max_concurrency", tables.agents.max_concurrency),
+        ("reaper.interval_s", tables.reaper.interval_s),
+        ("reaper.dead_ticks", tables.reaper.dead_ticks),
+        ("reaper.max_running_s", tables.reaper.max_running_s),
+        ("merge.lock_timeout_s", tables.merge.lock_timeout_s),
+        ("merge.retest_timeout_s", tables.merge.retest_timeout_s),
+        ("merge.defer_delay_s", tables.merge.defer_delay_s),
+        ("security.scan_timeout_s", tables.security.scan_timeout_s),
+        ("reconcile.interval_s", tables.reconcile.interval_s),
+        ("post_deploy.window_s", tables.post_deploy.window_s),
+        ("post_deploy.interval_s", tables.post_deploy.interval_s),
+    ] {
+        if value == 0 {
+            loader.at_path(path, format!("{} must be at least 1", full_key(path)));
+        }
+    }
+}
+
+fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
+    let key = &project.key;
+    let named = if key.is_empty() { String::new() } else { format!(" {key}") };
+    let key_at = format!("{at}.key");
+    if key.is_empty() {
+        loader.at_path(at, "[[project]] has no `key`: the prefix of its work items, like \"DEMO\"");
+    } else if !is_project_key(key) {
+        let text = format!("[[project]] `key` must be 1 to 10 capital letters and digits, a letter first, not `{key}`");
+        loader.at_path(&key_at, text);
+    }
+    if project.repo.is_empty() {
+        loader.at_path(at, format!("[[project]]{named} has no `repo`: a path or an address of its repository"));
+    }
+    if project.default_branch.is_empty() {
+        loader.at_path(&format!("{at}.default_branch"), "[[project]] `default_branch` must not be empty");
+    }
+    vendors(loader, at, project);
+    let blank = |command: &Option<String>| command.as_ref().is_none_or(|c| c.trim().is_empty());
+    if blank(&project.commands.test) && blank(&project.commands.ci) && !project.allow_untested {
+        let text = format!(
+            "[[project]]{named} has neither `commands.test` nor `commands.ci`: nothing would check its code; name one, \
+             or write `allow_untested = true`"
+        );
+        loader.at_path(at, text);
+    }
+    let declared = tables.pipelines.keys().map(String::as_str);
+    if Pipeline::built_in(&project.pipeline).is_none() && !tables.pipelines.contains_key(&project.pipeline) {
+        let hint = did_you_mean(&project.pipeline, ["full", "lite"].into_iter().chain(declared));
+        let text = format!("[[project]] `pipeline` names no pipeline `{}`{hint}", project.pipeline);
+        loader.at_path(&format!("{at}.pipeline"), text);
+    }
+    if project.pipeline == "full" && project.approvers.is_empty() && project.tracker == "local" {
+        let text = format!(
+            "[[project]]{named} has no `approvers`, and the pipeline `full` waits for an approval of its analysis: no \
+             task can get past it"
+        );
+        loader.warn_path(at, text);
+    }
+    for (role, program) in &project.agents {
+        let here = format!("{at}.agents.{role}");
+        if !ROLES.contains(&role.as_str()) {
+            let hint = did_you_mean(role, ROLES.iter().copied());
+            loader.at_path(&here, format!("[project.agents] unknown role `{role}`{hint}"));
+        }
+        unknown_program(loader, tables, &here, program);
+    }
+    gate_names(loader, &format!("{at}.gates"), project.gates.keys());
+    for state in project.states.keys().filter(|s| TicketState::parse(s).is_none()) {
+        let hint = did_you_mean(state, TicketState::ALL.iter().map(|s| s.as_str()));
+        loader.at_path(&format!("{at}.states.{state}"), format!("[project.states] unknown state `{state}`{hint}"));
+    }
+    deploy(loader, at, project);
+}
+
+/// Adapters that are not there, and what they would need.
+fn vendors(loader: &mut Loader<'_>, at: &str, project: &Project) {
+    let kinds = [("tracker", &project.tracker, "plane"), ("forge", &project.forge, "gitea")];
+    for (what, name, planned) in kinds {
+        let here = format!("{at}.{what}");
+        if name == planned {
+            let text = format!("[[project]] `{what}` {name} is not built yet in this version: use `local`");
+            loader.at_path(&here, text);
+        } else if name != "local" {
+            let hint = did_you_mean(name, ["local"]);
+            loader.at_path(&here, format!("[[project]] `{what}` must be `local`, not `{name}`{hint}"));
+        }
+    }
+    if project.tracker == "local" && project.forge == "local" {
+        return;
+    }
+    for (what, list) in [("approvers", &project.approvers), ("starters", &project.starters)] {
+        if list.is_empty() {
+            let text = format!(
+                "[[project]] {} has no `{what}`: with a tracker or forge that others can write to, name the people",
+                project.key
+            );
+            loader.at_path(at, text);
+        }
+    }
+}
+
+fn deploy(loader: &mut Loader<'_>, at: &str, project: &Project) {
+    let deploy = &project.deploy;
+    let hooks = [("staging", &deploy.staging), ("production", &deploy.production)];
+    if deploy.mode == DeployMode::Agent {
+        for (name, _) in hooks.iter().filter(|(_, hook)| hook.is_some()) {
+            let text =
+                format!("[project.deploy] `{name}` is a command, but `mode` gives the deploy to an agent: keep one");
+            loader.at_path(&format!("{at}.deploy.{name}"), text);
+        }
+    } else {
+        if !deploy.env.is_empty() {
+            let text = "[project.deploy] `env` is for `mode = \"agent\"`, which must be asked for";
+            loader.at_path(&format!("{at}.deploy.env"), text);
+        }
+        if deploy.production.is_none() && deploy.approval {
+            let text = "[project.deploy] `approval` is asked for, but no `production` command is there to approve";
+            loader.warn_path(&format!("{at}.deploy.approval"), text);
+        }
+    }
+    if let Some(url) = &deploy.health_url
+        && !url.starts_with("http://")
+        && !url.starts_with("https://")
+    {
+        let text = format!("[project.deploy] `health_url` must begin with http:// or https://, not `{url}`");
+        loader.at_path(&format!("{at}.deploy.health_url"), text);
+    }
+}
+
+fn gate_names<'n>(loader: &mut Loader<'_>, at: &str, names: impl Iterator<Item = &'n String>) {
+    let mut seen: Vec<GateId> = Vec::new();
+    for name in names {
+        let here = format!("{at}.{name}");
+        match GateId::parse(name) {
+            None => {
+                let kebab = name.replace('-', "_");
+                let hint = did_you_mean(&kebab, GateId::ALL.iter().map(|g| g.as_str()));
+                loader.at_path(&here, format!("{} unknown gate `{name}`{hint}", super::load::label(at)));
+            }
+            Some(gate) if seen.contains(&gate) => {
+                loader.at_path(&here, format!("{} has two tables for {gate}", super::load::label(at)));
+            }
+            Some(gate) => seen.push(gate),
+        }
+    }
+}
+
+fn unknown_program(loader: &mut Loader<'_>, tables: &Tables, at: &str, name: &str) {
+    let programs = &tables.agents.programs;
+    if programs.contains_key(name) {
+        return;
+    }
+    let why = if KINDS_NOT_BUILT.contains(&name) {
+        format!(
+            ": its own adapter is not built yet in this version; declare [agents.programs.{name}] with kind = \"command\""
+        )
+    } else {
+        let hint = did_you_mean(name, programs.keys().map(String::as_str));
+        if hint.is_empty() { format!(": declare [agents.programs.{name}]") } else { hint }
+    };
+    loader.at_path(at, format!("{} names no agent program `{name}`{why}", full_key(at)));
+}
+
+/// `^[A-Z][A-Z0-9]{0,9}$`
+pub fn is_project_key(key: &str) -> bool {
+    key.len() <= 10
+        && key.starts_with(|c: char| c.is_ascii_uppercase())
+        && key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+}
+
+/// Variables that look like ours and stand for nothing.
+pub(crate) fn environment(loader: &mut Loader<'_>, file: &std::path::Path, env: &BTreeMap<String, String>) {
+    loader.warnings.extend(env::unknown(file, env));
+}

@@ -1,0 +1,257 @@
+//! The configuration: one TOML file, the environment over it, every problem at once. What is written here is all that
+//! may decide how orch behaves; no other file reads the environment or the file.
+//!
+//! One file per section. A section is declared once (`section!`) and yields struct, defaults, reader and reference.
+
+pub mod agents;
+pub mod artefacts;
+pub mod check;
+pub mod db;
+pub mod env;
+pub mod gates;
+pub mod image;
+pub mod later;
+mod load;
+pub mod merge;
+pub mod pipelines;
+pub mod post_deploy;
+pub mod problem;
+pub mod project;
+pub mod reaper;
+pub mod reconcile;
+pub mod reference;
+pub mod repos;
+pub mod secret;
+mod section;
+pub mod security;
+pub mod server;
+pub mod sites;
+pub mod staging;
+mod value;
+pub mod vendors;
+
+#[cfg(test)]
+mod tests;
+
+pub use problem::{ConfigErrors, Problem, Source, Warning};
+pub use secret::Secret;
+
+use load::Loader;
+use orch_core::pipeline::Pipeline;
+use section::section;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use value::Field;
+
+/// Name of the file.
+pub const FILE_NAME: &str = "orch.toml";
+
+section! {
+    /// All tables.
+    Tables {
+        /// The HTTP server.
+        server: server::Server = server::Server::default();
+        /// The database.
+        db: db::Db = db::Db::default();
+        /// Repositories.
+        repos: repos::Repos = repos::Repos::default();
+        /// Agent programs.
+        agents: agents::Agents = agents::Agents::default();
+        /// Dead workers.
+        reaper: reaper::Reaper = reaper::Reaper::default();
+        /// The merge gate.
+        merge: merge::Merge = merge::Merge::default();
+        /// The security gate.
+        security: security::Security = security::Security::default();
+        /// Missed events.
+        reconcile: reconcile::Reconcile = reconcile::Reconcile::default();
+        /// The watch after a deploy.
+        post_deploy: post_deploy::PostDeploy = post_deploy::PostDeploy::default();
+        /// Images.
+        image: image::Image = image::Image::default();
+        /// Staging.
+        staging: staging::Staging = staging::Staging::default();
+        /// Documents.
+        artefacts: artefacts::Artefacts = artefacts::Artefacts::default();
+        /// Gitea.
+        gitea: vendors::Gitea = vendors::Gitea::default();
+        /// Plane.
+        plane: vendors::Plane = vendors::Plane::default();
+        /// Telegram.
+        telegram: vendors::Telegram = vendors::Telegram::default();
+        /// Switches of gates.
+        gates: BTreeMap<String, gates::GlobalGate> = BTreeMap::new();
+        /// Pipelines of one's own.
+        pipelines: BTreeMap<String, pipelines::Declared> = BTreeMap::new();
+        /// Plain files served over HTTP.
+        sites: BTreeMap<String, sites::Site> = BTreeMap::new();
+        /// The projects.
+        projects: Vec<project::Project> = Vec::new();
+    }
+}
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    tables: Tables,
+    sources: BTreeMap<String, Source>,
+    /// The file, whole path.
+    pub file: PathBuf,
+}
+
+impl Deref for Config {
+    type Target = Tables;
+    fn deref(&self) -> &Tables {
+        &self.tables
+    }
+}
+
+impl Config {
+    /// Reads and checks a file with the environment over it.
+    pub fn load(file: &Path, env: &BTreeMap<String, String>) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(file, &text, env),
+            Err(e) => {
+                let why = match e.kind() {
+                    std::io::ErrorKind::NotFound => "does not exist: write one with `orch init`".to_owned(),
+                    _ => format!("cannot be read: {e}"),
+                };
+                Err(ConfigErrors(vec![Problem::new(file, Source::Default, why)]))
+            }
+        }
+    }
+
+    /// As `load`, of a text that would stand in `file`.
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let base = whole.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut loader = Loader::new(file, text, base, env);
+        let (document, broken) = DeTable::parse_recoverable(text);
+        for e in &broken {
+            let offset = e.span().map_or(0, |s| s.start);
+            loader.at_offset(offset, format!("this is not TOML: {}", e.message()));
+        }
+        if !broken.is_empty() {
+            return Err(finish(loader.problems));
+        }
+        let mut tables = Tables::read_table(&mut loader, "", Some(document.get_ref()));
+        places(&mut loader, &mut tables);
+        check::all(&mut loader, &tables);
+        check::environment(&mut loader, file, env);
+        if loader.problems.is_empty() {
+            let Loader { sources, warnings, .. } = loader;
+            return Ok((Self { tables, sources, file: whole }, warnings));
+        }
+        Err(finish(loader.problems))
+    }
+
+    /// Directory of everything the daemon keeps for itself.
+    pub fn data_dir(&self) -> &Path {
+        self.db.path.parent().unwrap_or(Path::new("/"))
+    }
+    /// File with the API token, mode 0600.
+    pub fn token_file(&self) -> PathBuf {
+        self.data_dir().join("token")
+    }
+    /// Directory of run directories.
+    pub fn runs_dir(&self) -> PathBuf {
+        self.data_dir().join("runs")
+    }
+    /// Directory of mirrors.
+    pub fn repos_dir(&self) -> PathBuf {
+        self.repos.dir.clone().unwrap_or_else(|| self.data_dir().join("repos"))
+    }
+    /// Directory of worktrees.
+    pub fn worktrees_dir(&self) -> PathBuf {
+        self.repos.worktrees_dir.clone().unwrap_or_else(|| self.repos_dir().join("worktrees"))
+    }
+    /// The pipeline of a project; checked at load, so it is there.
+    pub fn pipeline(&self, project: &project::Project) -> Option<Pipeline> {
+        Pipeline::built_in(&project.pipeline).or_else(|| self.pipelines.get(&project.pipeline).map(|d| d.0.clone()))
+    }
+    /// Name and settings of the agent program that plays a role in a project.
+    pub fn program(&self, project: &project::Project, role: &str) -> Option<(&str, &agents::AgentProgram)> {
+        let name = project.agents.get(role).unwrap_or(&self.agents.default);
+        self.agents.programs.get_key_value(name).map(|(name, program)| (name.as_str(), program))
+    }
+    /// Every effective value by path (`project[0].key`), secrets hidden, with its source.
+    pub fn values(&self) -> Vec<(String, String, Source)> {
+        let mut out = Vec::new();
+        self.tables.values("", &mut out);
+        let source = |path: &str| self.sources.get(path).cloned().unwrap_or(Source::Default);
+        out.into_iter().map(|(path, shown)| (path.clone(), shown, source(&path))).collect()
+    }
+}
+
+/// Makes what stands for a place in the file system absolute where its type alone could not tell.
+fn places(loader: &mut Loader<'_>, tables: &mut Tables) {
+    for (i, project) in tables.projects.iter_mut().enumerate() {
+        let is_address = project.repo.contains("://")
+            || project.repo.split_once(':').is_some_and(|(host, _)| !host.contains('/') && !host.is_empty());
+        if !project.repo.is_empty() && !is_address {
+            let path = loader.path(&format!("project[{i}].repo"), Path::new(&project.repo));
+            project.repo = path.to_string_lossy().into_owned();
+        }
+    }
+    for (name, program) in &mut tables.agents.programs {
+        if let Some(first) = program.command.first_mut()
+            && (first.contains('/') || first.starts_with('~'))
+        {
+            let path = loader.path(&format!("agents.programs.{name}.command"), Path::new(first.as_str()));
+            *first = path.to_string_lossy().into_owned();
+        }
+    }
+}
+
+fn finish(mut problems: Vec<Problem>) -> ConfigErrors {
+    problems.sort_by_key(|p| match &p.source {
+        Source::File { line } => (0, *line),
+        Source::Default => (1, 0),
+        Source::Env { .. } => (2, 0),
+    });
+    problems.dedup();
+    ConfigErrors(problems)
+}
+
+/// `[[project]]`.
+impl Field for Vec<project::Project> {
+    const ENV: bool = false;
+    fn kind() -> String {
+        "tables".into()
+    }
+    fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
+        let DeValue::Array(items) = value.get_ref() else {
+            loader.at_offset(value.span().start, "write [[project]] with two brackets: it is a list of tables".into());
+            return None;
+        };
+        let mut out = Self::new();
+        for (i, item) in items.iter().enumerate() {
+            let at = format!("{at}[{i}]");
+            let line = loader.line(item.span().start);
+            loader.sources.insert(at.clone(), Source::File { line });
+            out.extend(project::Project::read(loader, &at, item));
+        }
+        Some(out)
+    }
+    fn from_text(_text: &str) -> Result<Self, String> {
+        Err("cannot be given in the environment".into())
+    }
+    fn show(&self) -> String {
+        String::new()
+    }
+    fn values(&self, at: &str, out: &mut Vec<(String, String)>) {
+        for (i, project) in self.iter().enumerate() {
+            project.values(&format!("{at}[{i}]"), out);
+        }
+    }
+    fn nested(path: &str, out: &mut Vec<reference::KeyDoc>) {
+        project::Project::nested(path, out);
+    }
+}

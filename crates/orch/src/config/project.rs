@@ -1,0 +1,127 @@
+//! `[[project]]`: one repository orch works for, who may decide about it, and the commands that test and ship it.
+
+use super::gates::ProjectGate;
+use super::section::section;
+use super::value::choices;
+use std::collections::BTreeMap;
+
+section! {
+    /// A project. Repeat the table for each.
+    Project {
+        /// Prefix of its work items: 1 to 10 capital letters and digits, a letter first. Required.
+        key: String = String::new();
+        /// The repository: a path (relative to this file) or an address git understands. Required.
+        repo: String = String::new();
+        /// The branch work is merged into.
+        default_branch: String = "main".into();
+        /// Where its tickets live.
+        tracker: String = "local".into();
+        /// Where its pull requests live.
+        forge: String = "local".into();
+        /// Its pipeline: `full`, `lite` or the name of a `[pipelines.NAME]` table.
+        pipeline: String = "full".into();
+        /// People who may approve: `local:anna`, or `anna` for that name wherever it comes from.
+        approvers: Vec<String> = Vec::new();
+        /// People who may start tasks.
+        starters: Vec<String> = Vec::new();
+        /// The forge must show a person's approval of the pull request (`check_review_approved`).
+        review_approval: bool = false;
+        /// This project is orch itself: it is never restarted or rolled back by itself.
+        is_self: bool = false;
+        /// Accept a project with neither `commands.test` nor `commands.ci`: nothing will check its code.
+        allow_untested: bool = false;
+        /// Its commands.
+        commands: Commands = Commands::default();
+        /// What its forge must report.
+        ci: Ci = Ci::default();
+        /// How it is shipped.
+        deploy: Deploy = Deploy::default();
+        /// Role to agent program, where not the default: `developer = "mine"`.
+        agents: BTreeMap<String, String> = BTreeMap::new();
+        /// Switches of its gates: `[project.gates.check_security_gate]`.
+        gates: BTreeMap<String, ProjectGate> = BTreeMap::new();
+        /// Our ticket states to the tracker's own names: `Blocked = "Stuck"`.
+        states: BTreeMap<String, String> = BTreeMap::new();
+    }
+}
+
+section! {
+    /// Shell lines run in a clean checkout.
+    Commands {
+        /// Runs the tests; exit 0 is green.
+        test: Option<String> = None;
+        /// What continuous integration runs for each pushed commit (local forge).
+        ci: Option<String> = None;
+    }
+}
+
+section! {
+    /// Continuous integration.
+    Ci {
+        /// Checks that must be green. Empty: at least one is reported and all are green.
+        required: Vec<String> = Vec::new();
+        /// Seconds to wait for a report before a person is told.
+        wait_s: u64 = 1800;
+    }
+}
+
+choices! {
+    /// Who ships.
+    DeployMode {
+        /// The commands below.
+        Hook = "hook",
+        /// The `deployer` role. Never the default: it must be asked for.
+        Agent = "agent",
+    }
+}
+
+choices! {
+    /// What becomes of the default branch after a failed production deploy.
+    OnFailure {
+        /// It stays as it is; the next deploy waits for a repair.
+        Keep = "keep",
+        /// A pull request reverts the change, through the same merge gate.
+        Revert = "revert",
+    }
+}
+
+section! {
+    /// Shell lines that ship a revision, given in `ORCH_REVISION`; exit 0 is success.
+    Deploy {
+        /// Who ships.
+        mode: DeployMode = DeployMode::Hook;
+        /// Brings a revision to staging.
+        staging: Option<String> = None;
+        /// Brings a revision to production.
+        production: Option<String> = None;
+        /// Takes production back to `ORCH_PREVIOUS_REVISION`.
+        rollback: Option<String> = None;
+        /// Run after staging and after production; exit 0 is healthy.
+        check: Option<String> = None;
+        /// Address that answers 200 with the running revision.
+        health_url: Option<String> = None;
+        /// A person must approve before production.
+        approval: bool = false;
+        /// What becomes of the default branch if production fails.
+        on_failure: OnFailure = OnFailure::Keep;
+        /// Environment variables handed to the deployer role, by name, with `mode = "agent"`.
+        env: Vec<String> = Vec::new();
+    }
+}
+
+impl Project {
+    /// May this actor approve?
+    pub fn may_approve(&self, actor: &str) -> bool {
+        listed(&self.approvers, actor)
+    }
+    /// May this actor start and cancel tasks?
+    pub fn may_start(&self, actor: &str) -> bool {
+        listed(&self.starters, actor)
+    }
+}
+
+/// `local:anna` on the list is exactly her; `anna` is that name wherever it comes from.
+fn listed(list: &[String], actor: &str) -> bool {
+    let name = actor.split_once(':').map_or(actor, |(_, name)| name);
+    list.iter().any(|entry| entry == actor || (!entry.contains(':') && entry == name))
+}

@@ -1,0 +1,141 @@
+//! What people do to a task. A handler only turns a request into an event; whether it may happen is decided where all
+//! events are decided, and a refusal carries that answer's own words.
+
+use super::body::Raw;
+use super::guard::Caller;
+use super::tasks::find;
+use super::{AppState, Problem};
+use crate::config::problem::nearest;
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use orch_core::event::Event;
+use orch_core::ids::{Actor, GateId};
+use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_engine::commands::Answer;
+use serde_json::{Value, json};
+
+type Reply = Result<Json<Value>, Problem>;
+
+pub(super) async fn start(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
+    plain(state, id, caller, &body, "start", |by| Event::Started { by }).await
+}
+
+pub(super) async fn cancel(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
+    plain(state, id, caller, &body, "cancel", |by| Event::CancelAsked { by }).await
+}
+
+pub(super) async fn retry(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
+    plain(state, id, caller, &body, "retry", |by| Event::RetryAsked { by }).await
+}
+
+async fn plain(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: &Raw,
+    verb: &str,
+    event: fn(Actor) -> Event,
+) -> Reply {
+    body.fields(&[])?;
+    let task = find(&state, &id).await?;
+    let event = event(caller.actor.clone());
+    ask(&state, &task, verb, &caller, event).await.map(Json)
+}
+
+pub(super) async fn approve(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let mut fields = body.fields(&["gate", "comment", "subject"])?;
+    let gate = fields.text("gate")?.map(|name| gate(&name)).transpose()?;
+    let (comment, subject) = (fields.text("comment")?, fields.text("subject")?);
+    let task = find(&state, &id).await?;
+    let event = Event::Approved { by: caller.actor.clone(), gate, subject };
+    let mut answer = ask(&state, &task, "approve", &caller, event).await?;
+    // The approval stands; its comment is for the ticket alone.
+    if let Some(comment) = comment.filter(|c| !c.trim().is_empty())
+        && let Err(fault) = tell_ticket(&state, &task, &caller, &comment).await
+    {
+        answer["warning"] = json!(format!("the comment could not be written to the ticket: {fault}"));
+    }
+    Ok(Json(answer))
+}
+
+async fn tell_ticket(state: &AppState, task: &Task, caller: &Caller, comment: &str) -> Result<(), orch_ports::Fault> {
+    let project = state.engine.project(&task.project)?;
+    let key = format!("approved:{}", caller.key.clone().unwrap_or_else(|| state.fresh_key()));
+    let body = format!("Approved by {}: {comment}", caller.actor);
+    project.tracker.put_comment(&task.project, task.number, &key, &body).await
+}
+
+pub(super) async fn reject(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let mut fields = body.fields(&["gate", "comment"])?;
+    let gate = fields.text("gate")?.map(|name| gate(&name)).transpose()?;
+    let comment = fields.text("comment")?.unwrap_or_default();
+    let task = find(&state, &id).await?;
+    if let (Some(gate), Phase::Waiting { why: WaitReason::Approval { what, .. }, .. }) = (gate, &task.phase) {
+        let waits_at = match what {
+            ApprovalKind::Analysis => GateId::AnalysisApproved,
+            ApprovalKind::Production => GateId::DeployStatus,
+        };
+        if gate != waits_at {
+            return Err(Problem::refused(format!("it waits for an approval of {}, not at {gate}", what.as_str())));
+        }
+    }
+    let event = Event::Rejected { by: caller.actor.clone(), comment };
+    ask(&state, &task, "reject", &caller, event).await.map(Json)
+}
+
+pub(super) async fn answer(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let text = body.fields(&["text"])?.needed("text")?;
+    let task = find(&state, &id).await?;
+    let event = Event::Answered { by: caller.actor.clone(), text };
+    ask(&state, &task, "answer", &caller, event).await.map(Json)
+}
+
+/// Asks the engine; the same key for the same task and verb is one wish.
+async fn ask(state: &AppState, task: &Task, verb: &str, caller: &Caller, event: Event) -> Result<Value, Problem> {
+    let item = &task.work_item;
+    let key = match &caller.key {
+        Some(key) => format!("{item}:{verb}:given:{key}"),
+        None => format!("{item}:{verb}:{}", state.fresh_key()),
+    };
+    match state.engine.ask(item, &key, event).await? {
+        Answer::Done(task) => {
+            let view = state.engine.show(&task).await?;
+            serde_json::to_value(view)
+                .map_err(|e| Problem::from(orch_ports::Fault::bug(format!("show task {item}: {e}"))))
+        }
+        Answer::Refused(why) => {
+            Err(Problem::refused(format!("{item}: {why}")).hint(format!("orch why {item}")))
+        }
+    }
+}
+
+/// A gate by any of its names; what is approved has a name of its own, too.
+fn gate(name: &str) -> Result<GateId, Problem> {
+    match name.trim() {
+        "analysis" => return Ok(GateId::AnalysisApproved),
+        "production" => return Ok(GateId::DeployStatus),
+        _ => {}
+    }
+    GateId::parse(name).ok_or_else(|| {
+        let problem = Problem::bad(format!("`gate`: there is no gate `{}`", name.escape_debug()));
+        match nearest(name, GateId::ALL.iter().map(|g| g.as_str())) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint("`orch gate list` shows them"),
+        }
+    })
+}

@@ -1,0 +1,158 @@
+//! What the daemon says and takes over HTTP. Decides who is let in and in which words a refusal is put; what a request
+//! means for a task the engine decides. Every request passes the same guard before any handler sees it, so that a new
+//! route cannot forget to ask for the token.
+
+mod acts;
+mod body;
+mod events;
+mod guard;
+mod health;
+pub(crate) mod logs;
+mod problem;
+mod queue;
+pub(crate) mod tasks;
+#[cfg(test)]
+pub(crate) mod tests;
+pub(crate) mod views;
+
+pub use problem::Problem;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use guard::TokenDigest;
+use orch_core::ids::Time;
+use orch_engine::Engine;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Largest body of a request, bytes.
+const BODY_MAX: usize = 2 * 1024 * 1024;
+/// Most event streams at the same time; each reads the journal.
+const STREAMS_MAX: usize = 64;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct AppState {
+    /// The engine.
+    pub(crate) engine: Arc<Engine>,
+    /// What a token is compared with; the token itself is not kept.
+    pub(crate) token: TokenDigest,
+    /// When the daemon started.
+    pub(crate) started: Time,
+    /// Its database.
+    pub(crate) db_path: PathBuf,
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Places for event streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// A journal row that is known to be there: where the search for the newest one begins.
+    pub(crate) journal_tail: Arc<AtomicI64>,
+    /// Requests that brought no key of their own.
+    keyless: Arc<AtomicU64>,
+}
+
+impl AppState {
+    /// For an engine; `token` opens everything that changes state, `listen` is where the server is reached.
+    pub fn new(engine: Arc<Engine>, token: String, db_path: PathBuf, listen: SocketAddr) -> Self {
+        let started = engine.clock().now();
+        Self {
+            engine,
+            token: TokenDigest::of(&token),
+            started,
+            db_path,
+            listen,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            journal_tail: Arc::default(),
+            keyless: Arc::default(),
+        }
+    }
+
+    /// A key no other request has: which process, which request of it.
+    pub(crate) fn fresh_key(&self) -> String {
+        format!("http:{}:{}", self.engine.options().worker, self.keyless.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The whole server: API, dashboard, guard and headers.
+pub fn router(state: AppState) -> Router {
+    let api = Router::new()
+        .route("/tasks", get(tasks::list).post(tasks::create))
+        .route("/tasks/{id}", get(tasks::show))
+        .route("/tasks/{id}/why", get(tasks::why))
+        .route("/tasks/{id}/evidence", get(tasks::evidence))
+        .route("/tasks/{id}/runs", get(tasks::runs))
+        .route("/tasks/{id}/journal", get(tasks::journal))
+        .route("/tasks/{id}/runs/{n}/log", get(logs::log))
+        .route("/tasks/{id}/start", post(acts::start))
+        .route("/tasks/{id}/cancel", post(acts::cancel))
+        .route("/tasks/{id}/retry", post(acts::retry))
+        .route("/tasks/{id}/approve", post(acts::approve))
+        .route("/tasks/{id}/reject", post(acts::reject))
+        .route("/tasks/{id}/answer", post(acts::answer))
+        .route("/events", get(events::events))
+        .route("/projects", get(queue::projects))
+        .route("/gates", get(queue::gates))
+        .route("/drain", post(queue::drain))
+        .route("/resume", post(queue::resume));
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/status", get(queue::status))
+        .route("/queue", get(queue::queue))
+        .merge(crate::web::routes())
+        .fallback(crate::web::not_found)
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(state.clone(), guard::guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(secure))
+        .with_state(state)
+}
+
+/// A handler broke down: the request fails, the daemon goes on.
+fn panicked(what: Box<dyn Any + Send + 'static>) -> Response {
+    let text = what
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| what.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(panic = text, "a request handler broke down");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", "orch made a mistake while answering; its log says which")
+        .into_response()
+}
+
+/// Headers of every answer: nothing foreign is ever loaded, framed, guessed or told where the reader came from.
+async fn secure(mut response: Response) -> Response {
+    const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let set: [(HeaderName, &'static str); 4] = [
+        (header::CONTENT_SECURITY_POLICY, CSP),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in set {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Id of the newest journal row.
+pub(crate) async fn newest_event(state: &AppState) -> Result<i64, Problem> {
+    events::newest(state).await
+}

@@ -1,0 +1,89 @@
+//! A refusal in the one form all of them have: `{"error": {"code", "message", "hint"}}`. The code is for programs, the
+//! message for people, the hint says what to do.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use orch_core::verdict::FaultKind;
+use orch_ports::Fault;
+use orch_store::StoreError;
+use serde_json::json;
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// For programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A refusal without a hint.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), hint: None }
+    }
+    /// The request is wrong in itself.
+    pub fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+    /// There is no such thing.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+    /// The state of things does not allow it.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "refused", message)
+    }
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let error = json!({ "code": self.code, "message": self.message, "hint": self.hint });
+        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        let (status, code) = match fault.kind {
+            FaultKind::Transient => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            FaultKind::Denied => (StatusCode::BAD_GATEWAY, "denied"),
+            FaultKind::Gone => (StatusCode::NOT_FOUND, "not_found"),
+            FaultKind::Permanent => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+            FaultKind::Bug => (StatusCode::INTERNAL_SERVER_ERROR, "bug"),
+        };
+        if status.is_server_error() {
+            tracing::warn!(%fault, "a request could not be answered");
+        }
+        let problem = Self::new(status, code, fault.text);
+        match fault.kind {
+            FaultKind::Transient => problem.hint("this passes by itself: try again in a moment"),
+            FaultKind::Denied => problem.hint("`orch doctor` says which credentials are missing"),
+            FaultKind::Gone | FaultKind::Permanent | FaultKind::Bug => problem,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Fault::from(error).into()
+    }
+}

@@ -1,0 +1,99 @@
+//! The instance as a whole: what is queued, which projects there are, how their gates are switched, and draining.
+
+use super::body::Raw;
+use super::{AppState, Problem};
+use axum::Json;
+use axum::extract::State;
+use orch_core::ids::GateId;
+use orch_core::pipeline::Step;
+use orch_engine::view::{QueueView, rfc3339};
+use orch_store::TaskFilter;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Watchers as `/status` lists them.
+const WATCHERS: [&str; 5] = ["inbox", "timers", "reaper", "disk", "reconcile"];
+
+pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
+    let engine = &state.engine;
+    let mut by_stage: BTreeMap<String, u64> = BTreeMap::new();
+    let open = engine.store().tasks(TaskFilter::default()).await?;
+    for task in &open {
+        *by_stage.entry(task.stage().to_string()).or_default() += 1;
+    }
+    let watchers: BTreeMap<&str, Value> = WATCHERS
+        .iter()
+        .map(|name| {
+            let s = engine.watcher(name);
+            (*name, json!({ "interval_ms": s.interval_ms, "last_run": s.last_run.map(rfc3339), "fault": s.fault }))
+        })
+        .collect();
+    Ok(Json(json!({
+        "service": "orchestrator",
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_at": rfc3339(state.started),
+        "uptime_s": engine.clock().now().since_ms(state.started).max(0) / 1_000,
+        "database": state.db_path.display().to_string(),
+        "projects": engine.projects().keys().collect::<Vec<_>>(),
+        "draining": engine.is_draining(),
+        "watchers": watchers,
+        "tasks": { "open": open.len(), "by_stage": by_stage },
+    })))
+}
+
+pub(super) async fn queue(State(state): State<AppState>) -> Result<Json<QueueView>, Problem> {
+    Ok(Json(state.engine.queue().await?))
+}
+
+pub(super) async fn projects(State(state): State<AppState>) -> Json<Value> {
+    let projects: Vec<Value> = state
+        .engine
+        .projects()
+        .values()
+        .map(|p| {
+            json!({
+                "key": p.key, "pipeline": p.pipeline.name,
+                "stages": p.pipeline.stages.iter().map(|s| &s.id).collect::<Vec<_>>(),
+                "approvers": p.policy.approvers, "starters": p.policy.starters,
+                "production_approval": p.policy.production_approval,
+                "deploys": { "staging": p.deploy.staging.is_some(), "production": p.deploy.production.is_some() },
+                "health_url": p.deploy.health_url,
+            })
+        })
+        .collect();
+    Json(json!({ "projects": projects }))
+}
+
+pub(super) async fn gates(State(state): State<AppState>) -> Json<Value> {
+    let projects = state.engine.projects();
+    let gates: Vec<Value> = GateId::ALL
+        .iter()
+        .map(|gate| {
+            let switches: BTreeMap<&str, Value> = projects
+                .values()
+                .map(|p| {
+                    let (mode, why) = p.mode(*gate);
+                    let stage = p.pipeline.stages.iter().find(|s| {
+                        s.steps.iter().any(|step| matches!(step, Step::Gate { gate: g, .. } if g == gate))
+                    });
+                    let stage = stage.map(|s| &s.id);
+                    (p.key.as_str(), json!({ "mode": mode, "because": why, "stage": stage }))
+                })
+                .collect();
+            json!({ "gate": gate, "projects": switches })
+        })
+        .collect();
+    Json(json!({ "gates": gates }))
+}
+
+pub(super) async fn drain(State(state): State<AppState>, body: Raw) -> Result<Json<Value>, Problem> {
+    body.fields(&[])?;
+    state.engine.drain(true).await?;
+    Ok(Json(json!({ "draining": true })))
+}
+
+pub(super) async fn resume(State(state): State<AppState>, body: Raw) -> Result<Json<Value>, Problem> {
+    body.fields(&[])?;
+    state.engine.drain(false).await?;
+    Ok(Json(json!({ "draining": false })))
+}

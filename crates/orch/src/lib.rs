@@ -1,0 +1,13 @@
+//! The library behind the binary `orch`: configuration, command line and what wires the rooms together.
+
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod demo_files;
+pub mod gate_cli;
+pub mod http;
+pub mod serve;
+pub mod sites;
+pub mod token;
+pub mod web;
+pub mod wire;

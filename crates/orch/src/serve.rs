@@ -1,0 +1,152 @@
+//! The daemon. It takes what it needs in an order in which nothing is half-created: the configuration, the addresses,
+//! the database, then the rest; and it lets go in the reverse order: no more requests, no more claims, short work done,
+//! agents left to their supervisors.
+
+use crate::cli::client::local_url;
+use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
+use crate::config::Config;
+use crate::http::{AppState, router};
+use crate::wire::{self, Process};
+use crate::{sites, token};
+use orch_adapters::system_clock::SystemClock;
+use orch_ports::Fault;
+use orch_ports::clock::Clock;
+use orch_store::sqlite::OpenOptions;
+use orch_store::{SqliteStore, StoreError};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for open requests and short work at the end.
+const LAST_ORDERS: Duration = Duration::from_secs(15);
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub fn run(args: &ServeArgs, context: &mut Context<'_>) -> Outcome {
+    let config = context.config(args.config.as_deref())?;
+    logging(context);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot start: {e}")))?;
+    let path = context.env.get("PATH").cloned().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let done = runtime.block_on(serve(&config, path, context));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done.map(|()| Exit::Done)
+}
+
+/// Diagnostics go to stderr; `ORCH_LOG` says how much (`info`, `orch=debug`), `ORCH_LOG_FORMAT=json` how.
+fn logging(context: &Context<'_>) {
+    let wanted = context.env.get("ORCH_LOG").map_or("info", String::as_str);
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(wanted).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // Set already: a test runs several daemons in one process.
+    let _ = if context.env.get("ORCH_LOG_FORMAT").is_some_and(|f| f == "json") {
+        builder.json().try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
+}
+
+async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Result<(), Failure> {
+    let listener = listen(config.server.listen, "[server] listen").await?;
+    let mut site_listeners = Vec::new();
+    for (name, site) in &config.sites {
+        site_listeners.push((listen(site.listen, &format!("[sites.{name}] listen")).await?, site.dir.clone()));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
+    let since = orch_engine::view::rfc3339(clock.now());
+    let options = OpenOptions { holder: format!("orch serve, since {since}"), ..OpenOptions::default() };
+    let store = Arc::new(SqliteStore::open(&config.db.path, options).map_err(store_failure)?);
+    let token = token::ensure(&config.token_file())
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot write {}: {e}", config.token_file().display())))?;
+    let exe = std::env::current_exe()
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot find this program's own file: {e}")))?;
+    let process = Process { exe, path, clock: Arc::clone(&clock) };
+    let engine = wire::engine(config, store, &process).await.map_err(failure)?;
+
+    let address = listener.local_addr().unwrap_or(config.server.listen);
+    let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();
+    context.say(format!("orch {} serves {}", env!("CARGO_PKG_VERSION"), keys.join(", ")));
+    context.say(format!("dashboard {}", local_url(address)));
+    context.say(format!("database  {}", config.db.path.display()));
+    let _ = context.out.flush();
+
+    let shutdown = CancellationToken::new();
+    let stop = stop_signal().map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
+    let mut servers = JoinSet::new();
+    let app = router(AppState::new(Arc::clone(&engine), token, config.db.path.clone(), address));
+    servers.spawn(http(listener, app, shutdown.clone()));
+    for (listener, dir) in site_listeners {
+        servers.spawn(http(listener, sites::router(dir), shutdown.clone()));
+    }
+    let mut work = tokio::spawn({
+        let (engine, shutdown) = (Arc::clone(&engine), shutdown.clone());
+        async move { engine.run(shutdown).await }
+    });
+    let ended = tokio::select! {
+        why = stop => { tracing::info!("{why}: ending; agents go on under their supervisors"); None }
+        ended = &mut work => Some(ended),
+    };
+    shutdown.cancel();
+    let result = match ended {
+        Some(Ok(Err(fault))) => Err(failure(fault)),
+        Some(Err(error)) => Err(Failure::new(Exit::CannotTell, format!("the engine broke down: {error}"))),
+        Some(Ok(Ok(()))) => Err(Failure::new(Exit::CannotTell, "the engine ended by itself")),
+        None => {
+            if tokio::time::timeout(LAST_ORDERS, &mut work).await.is_err() {
+                tracing::warn!("short work did not end in time; the next start takes it up");
+                work.abort();
+            }
+            Ok(())
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), async { while servers.join_next().await.is_some() {} }).await;
+    result
+}
+
+async fn http(listener: TcpListener, app: axum::Router, shutdown: CancellationToken) {
+    let stop = shutdown.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
+    // Followers of logs and events never hang up by themselves: they get a moment, then the connection ends.
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    tokio::select! {
+        ended = server => if let Err(error) = ended { tracing::error!(%error, "an HTTP server ended") },
+        () = late => {}
+    }
+}
+
+async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            Failure::new(Exit::CannotTell, format!("{address} is in use by another program"))
+                .hint(format!("stop that program, or set {key} to another address"))
+        }
+        _ => Failure::new(Exit::CannotTell, format!("cannot listen on {address}: {e}"))
+            .hint(format!("set {key} to an address of this machine")),
+    })
+}
+
+/// Takes the signals that end the daemon from now on; the future ends with the first of them. Whoever says "ready"
+/// without having done this can still be killed by a signal that should have been an orderly end.
+fn stop_signal() -> std::io::Result<impl Future<Output = &'static str>> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => "SIGTERM", _ = int.recv() => "SIGINT" }
+    })
+}
+
+fn store_failure(error: StoreError) -> Failure {
+    Failure::new(Exit::CannotTell, error.to_string())
+}
+
+fn failure(fault: Fault) -> Failure {
+    Failure::new(Exit::CannotTell, fault.text)
+}

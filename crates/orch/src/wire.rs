@@ -1,0 +1,204 @@
+//! The only place that picks implementations: configuration in, an engine over real adapters out.
+
+use crate::config::agents::ProgramKind;
+use crate::config::gates::GateMode as ConfigMode;
+use crate::config::{Config, project::Project as ConfigProject};
+use orch_adapters::command::{CommandAgent, CommandSettings};
+use orch_adapters::git_cli::GitCli;
+use orch_adapters::http_probe::HttpProbe;
+use orch_adapters::local_forge::{LocalForge, LocalRepo};
+use orch_adapters::local_tracker::LocalTracker;
+use orch_adapters::log_notifier::LogNotifier;
+use orch_adapters::scripted::ScriptedAgent;
+use orch_core::effect::Lane;
+use orch_core::ids::{Actor, GateId, ProjectKey, Role};
+use orch_core::policy::Policy;
+use orch_engine::project::WatchPlan;
+use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects};
+use orch_ports::Fault;
+use orch_ports::agent::AgentProgram;
+use orch_ports::clock::Clock;
+use orch_store::Store;
+use orch_supervise::ProcessSupervisor;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many watches on production may run at once; they are idle nearly all of their time.
+const WATCHES: usize = 64;
+
+/// What the process knows of itself.
+pub struct Process {
+    /// Path of this binary: supervisors and scripted agents are started from it.
+    pub exe: PathBuf,
+    /// `PATH` for foreign programs.
+    pub path: String,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Builds the engine.
+pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -> Result<Arc<Engine>, Fault> {
+    let data = config.data_dir();
+    let clock = &process.clock;
+    let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
+    let repos = config.projects.iter().map(|p| LocalRepo {
+        key: ProjectKey::new(&p.key),
+        source: p.repo.clone(),
+        default_branch: p.default_branch.clone(),
+    });
+    let members = config.projects.iter().flat_map(|p| p.approvers.iter().map(Actor::new)).collect();
+    let forge = Arc::new(LocalForge::open(&data.join("forge"), repos.collect(), members, Arc::clone(clock)).await?);
+    let mut projects = Projects::new();
+    for p in &config.projects {
+        let project = project(config, p, &forge, &tracker, process)?;
+        projects.insert(project.key.clone(), Arc::new(project));
+    }
+    let ports = Ports {
+        store,
+        git: Arc::new(GitCli::new(config.repos_dir(), config.worktrees_dir()).await?),
+        supervisor: Arc::new(ProcessSupervisor::new(process.exe.clone())),
+        probe: Arc::new(HttpProbe::new()?),
+        notifier: Arc::new(LogNotifier::new()),
+        clock: Arc::clone(clock),
+    };
+    Ok(Engine::new(ports, options(config, process), projects))
+}
+
+/// How the engine works.
+fn options(config: &Config, process: &Process) -> Options {
+    let boot = process.clock.boot();
+    let data = config.data_dir();
+    let agents = usize::try_from(config.agents.max_concurrency).unwrap_or(1).max(1);
+    let widths = BTreeMap::from([(Lane::Agent, agents), (Lane::Command, agents.max(2)), (Lane::Watch, WATCHES)]);
+    let reaper_ms = config.reaper.interval_s.max(1) * 1_000;
+    Options {
+        worker: format!("{}@{}+{}", std::process::id(), boot.boot_id, boot.ms),
+        runs_dir: config.runs_dir(),
+        checkouts_dir: data.join("checkouts"),
+        widths,
+        claim_ms: 30_000,
+        merge_lease_ms: ms(config.merge.lock_timeout_s),
+        backoff_ms: 1_000,
+        backoff_max_ms: 600_000,
+        sweep_ms: reaper_ms.min(10_000),
+        poll_ms: 2_000,
+        worktrees_max_bytes: config.repos.worktrees_max_mb.saturating_mul(1_000_000),
+        path: process.path.clone(),
+    }
+}
+
+fn ms(seconds: u64) -> i64 {
+    i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// One project.
+pub fn project(
+    config: &Config,
+    p: &ConfigProject,
+    forge: &Arc<LocalForge>,
+    tracker: &Arc<LocalTracker>,
+    process: &Process,
+) -> Result<Project, Fault> {
+    let pipeline = config
+        .pipeline(p)
+        .ok_or_else(|| Fault::permanent(format!("[[project]] {}: unknown pipeline `{}`", p.key, p.pipeline)))?;
+    let mut programs: BTreeMap<Role, Arc<dyn AgentProgram>> = BTreeMap::new();
+    let roles: Vec<Role> = (0..pipeline.stages.len()).filter_map(|i| pipeline.role(i).cloned()).collect();
+    for role in roles {
+        let (name, settings) = config.program(p, role.as_str()).ok_or_else(|| {
+            Fault::permanent(format!(
+                "[[project]] {}: no agent program for the role `{role}`: set [agents] default or [project.agents] {role}",
+                p.key
+            ))
+        })?;
+        programs.insert(role, program(config, name, settings, process));
+    }
+    let default_program = programs
+        .values()
+        .next()
+        .cloned()
+        .ok_or_else(|| Fault::permanent(format!("[[project]] {}: its pipeline has no agent at all", p.key)))?;
+    Ok(Project {
+        key: ProjectKey::new(&p.key),
+        policy: policy(config, p),
+        pipeline,
+        forge: Arc::<LocalForge>::clone(forge),
+        tracker: Arc::<LocalTracker>::clone(tracker),
+        default_program,
+        programs,
+        test: p.commands.test.clone(),
+        ci: p.commands.ci.clone(),
+        ci_required: p.ci.required.clone(),
+        ci_wait_ms: ms(p.ci.wait_s),
+        test_timeout_ms: config.merge.retest_timeout_s.saturating_mul(1_000),
+        deploy: Deploy {
+            staging: p.deploy.staging.clone(),
+            production: p.deploy.production.clone(),
+            rollback: p.deploy.rollback.clone(),
+            check: p.deploy.check.clone(),
+            health_url: p.deploy.health_url.clone(),
+            timeout_ms: config.merge.retest_timeout_s.saturating_mul(1_000),
+        },
+        watch: WatchPlan {
+            window_ms: ms(config.post_deploy.window_s),
+            interval_ms: ms(config.post_deploy.interval_s.max(1)),
+            fails: 3,
+        },
+        gates: gates(config, p),
+        review_approval: p.review_approval,
+        merge_method: config.merge.method,
+    })
+}
+
+fn gates(config: &Config, p: &ConfigProject) -> BTreeMap<GateId, (GateMode, String)> {
+    GateId::ALL
+        .iter()
+        .map(|gate| {
+            let switch = config.gate_switch(p, *gate);
+            let mode = match switch.mode {
+                ConfigMode::Off => GateMode::Off,
+                ConfigMode::Shadow => GateMode::Shadow,
+                ConfigMode::Enforce => GateMode::Enforce,
+            };
+            (*gate, (mode, switch.why))
+        })
+        .collect()
+}
+
+fn policy(config: &Config, p: &ConfigProject) -> Policy {
+    Policy {
+        max_developer_retries: u32::try_from(config.agents.max_developer_retries).unwrap_or(u32::MAX),
+        starters: p.starters.iter().map(Actor::new).collect(),
+        approvers: p.approvers.iter().map(Actor::new).collect(),
+        production_approval: p.deploy.approval,
+        watch: config.post_deploy.enabled && p.deploy.health_url.is_some(),
+        // A project that is orch itself is never rolled back by itself: alert only.
+        auto_rollback: config.post_deploy.auto_rollback && !p.is_self,
+        own_ci: true,
+        lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),
+        ..Policy::default()
+    }
+}
+
+fn program(
+    config: &Config,
+    name: &str,
+    settings: &crate::config::agents::AgentProgram,
+    process: &Process,
+) -> Arc<dyn AgentProgram> {
+    let command = CommandSettings {
+        name: name.to_owned(),
+        command: settings.command.clone(),
+        config_dir: config.file.parent().unwrap_or(Path::new("/")).to_owned(),
+        path: process.path.clone(),
+        env: settings.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect(),
+        deadline_ms: settings.deadline_s.saturating_mul(1_000),
+        silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),
+        grace_ms: 10_000,
+    };
+    match settings.kind {
+        ProgramKind::Command => Arc::new(CommandAgent::new(command)),
+        ProgramKind::Scripted => Arc::new(ScriptedAgent::new(command, &process.exe)),
+    }
+}
