@@ -63,7 +63,13 @@ impl Engine {
     ) -> Result<Task, Fault> {
         let project = self.project(project)?;
         let ticket = project.tracker.create(&project.key, title, body, by, key).await?;
-        adopt(self, &project, &ticket).await
+        let task = adopt(self, &project, &ticket).await?;
+        // Where a ticket begins is nothing anybody moved it to.
+        let seen = crate::watchers::seen_key(project.key.as_str(), ticket.number);
+        if self.ports.store.setting(&seen).await?.is_none() {
+            self.ports.store.set_setting(&seen, ticket.state.as_str()).await?;
+        }
+        Ok(task)
     }
 
     /// A person's wish about a task. `key` makes a repeated request one wish.

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// A person is told after this many transient faults in a row of something that is never given up.
+/// A person is told after this many faults of one job that cost it nothing: it is never given up, so nobody else would.
 const TELL_AFTER: u32 = 10;
 
 /// Claims and runs the jobs of one lane until `shutdown`. Runs under supervisors are left to them; everything else is
@@ -247,18 +247,19 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
                 tracing::warn!(%fault, "could not say that CI is through");
             }
         }
-        (Next::Requeue(requeue), effect)
-            if effect.class() == Class::Irreversible && job.transient_attempts + 1 == TELL_AFTER =>
-        {
-            let notice = Notice {
-                work_item: None,
-                text: format!(
-                    "cannot find out whether this has happened: {}: {}",
-                    effect.describe(),
-                    requeue.fault.text
-                ),
-                key: format!("unknown-{}", job.id),
+        // A ticket that cannot be written is seen in the queue; it stops nothing.
+        (Next::Requeue(_), Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp) => {}
+        (Next::Requeue(requeue), effect) if !requeue.spend && job.transient_attempts + 1 == TELL_AFTER => {
+            let item = engine.task(job.id.task).await.map(|t| t.work_item.to_string()).ok();
+            let name = item.clone().unwrap_or_else(|| format!("task {}", job.id.task));
+            let (what, fault) = (effect.describe(), &requeue.fault.text);
+            let text = match effect.class() {
+                Class::Irreversible => format!("{name}: cannot find out whether this has happened: {what}: {fault}"),
+                Class::Repeatable => {
+                    format!("{name}: could not {what} {TELL_AFTER} times, and tries again by itself: {fault}")
+                }
             };
+            let notice = Notice { work_item: item, text, key: format!("unknown-{}", job.id) };
             if let Err(fault) = engine.ports.notifier.tell(&notice).await {
                 tracing::warn!(%fault, "could not tell a person");
             }

@@ -1,7 +1,7 @@
 //! Commands of a project: tests, CI, deploy hooks, checks. Every one of them runs under the supervisor, with a cleared
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
-use crate::effects::Cx;
+use crate::effects::{Cx, Ended};
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::agent::Usage;
@@ -43,7 +43,7 @@ pub(crate) enum Supervised {
     /// It ended.
     Ended(ExitRecord),
     /// It was stopped on demand.
-    Stopped,
+    Stopped(ExitRecord),
 }
 
 /// Runs a command of the project to its end. A lost supervisor is a transient fault; the next attempt uses a new
@@ -58,8 +58,8 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
         cx.engine.ports.git.checkout(&cx.task.project, command.commit, &checkout).await?;
         let scratch = dir.join("tmp");
-        std::fs::create_dir_all(&scratch)
-            .map_err(|e| Fault::transient(format!("create {}: {e}", scratch.display())))?;
+        private_dir(&dir)?;
+        private_dir(&scratch)?;
         let mut env = basic_env(&cx.engine.options.path, &scratch);
         env.extend(command.env.clone());
         env.insert("ORCH_WORK_ITEM".into(), cx.task.work_item.to_string());
@@ -76,21 +76,47 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         };
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
-    let exit = match wait(cx, &dir).await? {
-        Supervised::Ended(exit) => exit,
-        Supervised::Stopped => return Err(Fault::transient("the run was stopped on demand")),
+    let followed = wait(cx, &dir).await;
+    // The checkout has served, unless somebody is still in it; what was printed is kept.
+    if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
+        let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
+        if let Err(error) = std::fs::remove_dir_all(&checkout)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::debug!(dir = %checkout.display(), %error, "a checkout could not be removed now");
+        }
+    }
+    let (exit, stopped) = match followed? {
+        Supervised::Ended(exit) => (exit, false),
+        Supervised::Stopped(exit) => (exit, true),
     };
     finish(cx, &dir, &exit, None).await?;
+    if stopped {
+        return Err(Fault::transient("the run was stopped on demand"));
+    }
+    if is_no_answer(&exit) {
+        return Err(Fault::transient(format!("{}: {}", command.what, exit.describe())));
+    }
     let output = output(&dir);
     let tail = tail(&output, 30);
-    // The checkout has served; what it printed is kept.
-    let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
-    if let Err(error) = std::fs::remove_dir_all(&checkout)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::debug!(dir = %checkout.display(), %error, "a checkout could not be removed now");
-    }
     Ok(Ran { exit, dir, tail, output })
+}
+
+/// A run that was stopped from outside or never began says nothing about what it was to find out.
+fn is_no_answer(exit: &ExitRecord) -> bool {
+    matches!(exit.reason, EndReason::Cancelled | EndReason::SpawnFailed)
+}
+
+/// The job whose run could not be followed to an answer is done again. A new run is begun only where this one can say
+/// nothing any more: one that lives, or has its record, is found again. (A second agent beside a living one, or a second
+/// deploy after one that went well, would be the price of one failed look.)
+pub(crate) fn again(cx: &Cx, name: &str, fault: Fault) -> Ended {
+    let new_run = match cx.engine.ports.supervisor.look(&cx.run_dir(name)) {
+        Ok(RunState::Lost) => true,
+        Ok(RunState::Ended(exit)) => is_no_answer(&exit),
+        Ok(RunState::Live | RunState::Absent) | Err(_) => false,
+    };
+    Ended::Again { spend: false, new_run, not_before: None, fault }
 }
 
 /// The environment every foreign program starts from.
@@ -122,7 +148,7 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         summary: None,
     };
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)?;
-    std::fs::create_dir_all(dir).map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))?;
+    private_dir(dir)?;
     let json = serde_json::to_vec_pretty(spec).map_err(|e| Fault::bug(format!("write a run's spec: {e}")))?;
     // The supervisor writes the spec where it is not there yet; writing it here first makes the run findable even if
     // this process dies before the next line.
@@ -130,6 +156,17 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
     std::fs::write(&tmp, json)
         .and_then(|()| std::fs::rename(&tmp, &file))
         .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
+}
+
+/// A directory for this user alone: a run's specification holds the keys its program was given.
+pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)))
+        .map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))
 }
 
 /// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped.
@@ -146,8 +183,9 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
         tokio::select! {
             exit = &mut ensure => {
                 let exit = exit?;
-                let stopped = asked && exit.reason == EndReason::Cancelled;
-                return Ok(if stopped { Supervised::Stopped } else { Supervised::Ended(exit) });
+                // Asked by us, or by the process before us.
+                let stopped = cx.stop.is_cancelled() && exit.reason == EndReason::Cancelled;
+                return Ok(if stopped { Supervised::Stopped(exit) } else { Supervised::Ended(exit) });
             }
             () = cx.stop.cancelled(), if !asked => {
                 asked = true;

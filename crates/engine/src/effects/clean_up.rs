@@ -17,14 +17,14 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     // A cancelled job may have left a run behind that nobody waits for any more.
     for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none()) {
         let dir = Path::new(&run.dir);
-        if matches!(cx.engine.ports.supervisor.look(dir)?, RunState::Live) {
-            cx.engine.ports.supervisor.cancel(dir)?;
-            return Ok(Ended::Again {
-                spend: false,
-                new_run: false,
-                not_before: None,
-                fault: Fault::transient(format!("the run in {} is being ended", run.dir)),
-            });
+        match cx.engine.ports.supervisor.look(dir)? {
+            RunState::Live => {
+                cx.engine.ports.supervisor.cancel(dir)?;
+                let fault = Fault::transient(format!("the run in {} is being ended", run.dir));
+                return Ok(Ended::Again { spend: false, new_run: false, not_before: None, fault });
+            }
+            RunState::Ended(exit) => crate::shell::finish(cx, dir, &exit, None).await?,
+            RunState::Absent | RunState::Lost => {}
         }
     }
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;

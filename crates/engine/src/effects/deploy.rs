@@ -73,19 +73,32 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, st
     Ok(Outcome::Deployed { skipped: None }.into())
 }
 
-/// The revision production runs, if that is a later one which contains this one. Tasks merge in one order and are
-/// approved and deployed in another: going back to an earlier revision would take the later change away from users.
+/// The revision that was brought to production last, if that is a later one which contains this one. Tasks merge in one
+/// order and are approved and deployed in another: going back to an earlier revision would take the later change away
+/// from users.
 pub(super) async fn later(cx: &Cx, revision: &Sha) -> Result<Option<Sha>, Fault> {
-    let project = &cx.project.key;
-    let newest = cx.store().deployments(project, Environment::Production, 1).await?.pop();
-    let Some(live) = newest.filter(|d| d.ok && d.revision != *revision).map(|d| d.revision) else { return Ok(None) };
-    let git = &cx.engine.ports.git;
-    for commit in [revision, &live] {
-        if git.resolve(project, commit.as_str()).await?.is_none() {
-            cx.fetch().await?;
-        }
+    let newest = cx.store().deployments(&cx.project.key, Environment::Production, 1).await?.pop();
+    match newest.filter(|d| d.ok) {
+        Some(live) if contains(cx, live.revision.as_str(), revision).await? => Ok(Some(live.revision)),
+        _ => Ok(None),
     }
-    Ok(git.is_ancestor(project, revision, &live).await?.then_some(live))
+}
+
+/// Is this another commit, which contains the revision?
+pub(super) async fn contains(cx: &Cx, commit: &str, revision: &Sha) -> Result<bool, Fault> {
+    if commit == revision.as_str() {
+        return Ok(false);
+    }
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let mut found = git.resolve(project, commit).await?;
+    if found.is_none() {
+        cx.fetch().await?;
+        found = git.resolve(project, commit).await?;
+    }
+    match found {
+        Some(found) if found.as_str() == commit => git.is_ancestor(project, revision, &found).await,
+        _ => Ok(false),
+    }
 }
 
 /// Nothing is deployed, because a later revision brought this one along; the artefact says so.
@@ -110,7 +123,7 @@ async fn covered(cx: &Cx, revision: &Sha, later: &Sha, stage: &StageId) -> Resul
     Ok(Outcome::Deployed { skipped: Some(why) }.into())
 }
 
-/// Runs a hook; a lost run is done again in a new directory.
+/// Runs a hook; a run that was lost is done again in a new directory.
 pub(super) async fn command(
     cx: &Cx,
     name: &str,
@@ -127,7 +140,7 @@ pub(super) async fn command(
     match shell::run(cx, &command).await {
         Ok(ran) => Ok(Ok(ran)),
         Err(fault) if fault.is_transient() => {
-            Ok(Err(Ended::Again { spend: false, new_run: true, not_before: None, fault }))
+            Ok(Err(shell::again(cx, name, fault)))
         }
         Err(fault) => Err(fault),
     }

@@ -2,13 +2,13 @@
 //! result as a commit status. The same code is judged once: a commit that differs only in its papers takes the result
 //! over, and says so.
 
-use super::{Cx, Ended};
+use super::{Cx, Ended, hex};
 use crate::shell::{self, Command};
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
-use orch_ports::supervisor::EndReason;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// Name of the check.
@@ -16,6 +16,10 @@ pub(crate) const CONTEXT: &str = "ci";
 
 pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let Some(line) = cx.project.ci.as_deref() else { return Ok(Outcome::Sent.into()) };
+    if cx.task.is_closed() {
+        // Nobody needs it any more.
+        return Ok(Outcome::Sent.into());
+    }
     let (forge, project) = (&cx.project.forge, &cx.project.key);
     let known = forge.statuses(project, commit).await?;
     if known.iter().any(|s| s.context == CONTEXT && s.state != StatusState::Pending) {
@@ -26,7 +30,8 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         cx.fetch().await?;
     }
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
-    let memory = format!("ci/{project}/{digest}");
+    // Green under another command is no answer.
+    let memory = format!("ci/{project}/{digest}/{}", hex(&Sha256::digest(line.as_bytes())[..8]));
     if let Some(green) = cx.store().setting(&memory).await? {
         let description = format!("the same code was green as {green}");
         let status =
@@ -53,15 +58,10 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     };
     let ran = match shell::run(cx, &command).await {
         Ok(ran) => ran,
-        Err(fault) if fault.is_transient() => {
-            return Ok(Ended::Again { spend: false, new_run: true, not_before: None, fault });
-        }
+        // Stopped from outside, too: that says nothing about the code. Who waits for it would wait for ever.
+        Err(fault) if fault.is_transient() => return Ok(shell::again(cx, "ci", fault)),
         Err(fault) => return Err(fault),
     };
-    if ran.exit.reason == EndReason::Cancelled {
-        // Stopped because nobody needs it any more: that says nothing about the code.
-        return Ok(Outcome::Cancelled.into());
-    }
     let (state, description) = if ran.exit.ok() {
         (StatusState::Success, "green".to_owned())
     } else {
@@ -74,6 +74,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         url: Some(format!("file://{}", ran.dir.display())),
         at: cx.now(),
     };
+    cx.still_ours().await?;
     forge.set_status(project, commit, &status).await?;
     if state == StatusState::Success {
         cx.store().set_setting(&memory, commit.short()).await?;

@@ -25,6 +25,7 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
     if !cx.store().holds_lease(cx.task.id, intent.lease_epoch).await? {
         return Ok(Outcome::LeaseLost.into());
     }
+    cx.still_ours().await?;
     let message = format!("{}: {}", cx.task.work_item, cx.task.title);
     let answer = forge.merge(project, number, &intent.head, cx.project.merge_method, &message).await;
     // An error may hide a merge that happened: only what is read back counts.

@@ -25,7 +25,7 @@ use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Time;
 use orch_core::task::Task;
 use orch_ports::Fault;
-use orch_store::{Job, Store};
+use orch_store::{Beat, Job, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,13 @@ impl Cx {
     /// Turns "the fence is old" into a reason to stop at once.
     pub(crate) fn fenced(kept: bool) -> Result<(), Fault> {
         if kept { Ok(()) } else { Err(Fault::transient("the claim of this job is somebody else's by now")) }
+    }
+
+    /// The last look before an act outside: a worker whose claim was taken back must not act any more. Renews the claim.
+    pub(crate) async fn still_ours(&self) -> Result<(), Fault> {
+        let (boot, options) = (self.engine.ports.clock.boot(), &self.engine.options);
+        let beat = self.store().heartbeat(self.job.fence(), boot, options.claim_ms, options.merge_lease_ms).await?;
+        Self::fenced(beat != Beat::Lost)
     }
 
     /// Brings the private repository up to date and says where the default branch is.

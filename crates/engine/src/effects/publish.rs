@@ -25,6 +25,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let take: Vec<&str> = own.iter().map(|k| k.name).collect();
     let artefact_dir = cx.task.artefact_dir();
     let message = format!("{}: {role}\n\n{}\n\nOrch-Run: {}-{run}", cx.task.work_item, cx.task.title, cx.task.id.0);
+    cx.still_ours().await?;
     let snapshot = git
         .snapshot(&Snapshot {
             project,

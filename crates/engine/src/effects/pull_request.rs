@@ -21,6 +21,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         cx.task.work_item,
         cx.task.artefact_dir()
     );
+    cx.still_ours().await?;
     let opened = forge.ensure_pull_request(project, &cx.task.branch, &base, &title, &body).await?;
     Ok(Outcome::PullRequestOpen { number: opened.number }.into())
 }

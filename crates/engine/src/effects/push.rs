@@ -14,6 +14,9 @@ pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<Pus
     let key = format!("pushed/{}/{}", cx.task.id.0, cx.task.branch);
     let before = cx.store().setting(&key).await?.unwrap_or_default();
     let ours: Vec<&str> = before.split_whitespace().collect();
+    // After reading what is ours, not before: a worker that was paused here and lost its claim would otherwise take its
+    // successor's push for its own and overwrite it.
+    cx.still_ours().await?;
     if ours.last() != Some(&commit.as_str()) {
         let from = ours.len().saturating_sub(REMEMBERED - 1);
         let mut next: Vec<&str> = ours[from..].to_vec();

@@ -24,14 +24,11 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     }
     let exit = match shell::wait(cx, &dir).await {
         Ok(Supervised::Ended(exit)) => exit,
-        Ok(Supervised::Stopped) => {
-            close_stopped(cx, &dir).await?;
+        Ok(Supervised::Stopped(exit)) => {
+            shell::finish(cx, &dir, &exit, None).await?;
             return Ok(Outcome::Cancelled.into());
         }
-        // The supervisor died with the run: its tree is swept, the next claim starts a new run.
-        Err(fault) if fault.is_transient() => {
-            return Ok(Ended::Again { spend: false, new_run: true, not_before: None, fault });
-        }
+        Err(fault) if fault.is_transient() => return Ok(shell::again(cx, "", fault)),
         Err(fault) => return Err(fault),
     };
     let report = program.read(&dir, &exit);
@@ -52,13 +49,6 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     })
 }
 
-async fn close_stopped(cx: &Cx, dir: &Path) -> Result<(), Fault> {
-    if let RunState::Ended(exit) = cx.engine.ports.supervisor.look(dir)? {
-        shell::finish(cx, dir, &exit, None).await?;
-    }
-    Ok(())
-}
-
 /// Makes everything ready and asks for the run.
 async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) -> Result<(), Fault> {
     let fetched = cx.fetch().await?;
@@ -73,6 +63,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let artefact_dir = cx.task.artefact_dir();
     let remove: Vec<String> = artefact::own_verdicts(stage).map(|k| format!("{artefact_dir}/{}", k.name)).collect();
     let run_name = cx.run_name("");
+    cx.still_ours().await?;
     let worktree = git
         .prepare_worktree(&PrepareWorktree {
             project,
@@ -85,7 +76,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
             attic: &run_name,
         })
         .await?;
-    std::fs::create_dir_all(dir).map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))?;
+    shell::private_dir(dir)?;
     let brief = Brief {
         work_item: cx.task.work_item.clone(),
         project: project.clone(),

@@ -1,5 +1,6 @@
 //! Makes the ticket show where its task is: its state, and one living comment instead of a stream of noise. It shows
-//! the task as it is now, not as it was when the job was made.
+//! the task as it is now, not as it was when the job was made. What a person did to the ticket in the meantime is taken
+//! up first: it must never be overwritten unseen.
 
 use super::{Cx, Ended};
 use orch_core::effect::Outcome;
@@ -15,13 +16,17 @@ const COMMENT: &str = "orch-status";
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let (tracker, project, number) = (&cx.project.tracker, &cx.project.key, cx.task.number);
-    if let Some(state) = state(&cx.task) {
+    let ticket = tracker.ticket(project, number).await?;
+    crate::watchers::look(&cx.engine, &cx.project, &ticket).await?;
+    let task = cx.engine.task(cx.task.id).await?;
+    cx.still_ours().await?;
+    if let Some(state) = state(&task) {
         tracker.set_state(project, number, state, &Actor::orch()).await?;
         // What orch set itself is nothing new to the watcher of tickets.
         let key = crate::watchers::seen_key(project.as_str(), number);
         cx.store().set_setting(&key, state.as_str()).await?;
     }
-    tracker.put_comment(project, number, COMMENT, &comment(&cx.task, cx.store().cost_usd(cx.task.id).await?)).await?;
+    tracker.put_comment(project, number, COMMENT, &comment(&task, cx.store().cost_usd(task.id).await?)).await?;
     Ok(Outcome::Sent.into())
 }
 

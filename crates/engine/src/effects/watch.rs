@@ -1,7 +1,7 @@
 //! Watches production for a while after the deploy. A probe that cannot look says nothing about the service: it is
 //! neither success nor a reason to roll back.
 
-use super::deploy::{hex, later};
+use super::deploy::{contains, hex, later};
 use super::{Cx, Ended};
 use crate::shell::stamp;
 use orch_core::effect::Outcome;
@@ -52,9 +52,19 @@ pub(super) async fn ensure(cx: &Cx, revision: &Sha, since: Time) -> Result<Ended
 
 async fn look(cx: &Cx, url: &str, revision: &Sha) -> Seen {
     let answer = cx.engine.ports.probe.get(url, PROBE_MS).await;
-    match later(cx, revision).await {
+    let running = answer.as_ref().ok().and_then(|a| a.revision.as_deref());
+    match replaced(cx, running, revision).await {
         Ok(later) => seen(answer, revision, later.as_ref()),
         Err(fault) => Seen::Unknown(fault.text),
+    }
+}
+
+/// The later revision in production: by what the service reports, for a deploy is written down only after its check;
+/// else by what was deployed.
+async fn replaced(cx: &Cx, running: Option<&str>, revision: &Sha) -> Result<Option<Sha>, Fault> {
+    match running {
+        Some(running) if contains(cx, running, revision).await? => Ok(Some(Sha::new(running))),
+        _ => later(cx, revision).await,
     }
 }
 

@@ -232,8 +232,7 @@ pub(crate) async fn ensure(
         && let Verdict::Inconclusive { fault } = &judged.verdict
         && fault.kind == orch_core::verdict::FaultKind::Transient
     {
-        let fault = Fault::transient(fault.text.clone());
-        return Ok(Ended::Again { spend: false, new_run: true, not_before: None, fault });
+        return Ok(shell::again(cx, "tests", Fault::transient(fault.text.clone())));
     }
     let verdict = match mode {
         GateMode::Shadow if !judged.verdict.lets_through() => {
@@ -242,8 +241,7 @@ pub(crate) async fn ensure(
         GateMode::Off | GateMode::Shadow | GateMode::Enforce => judged.verdict,
     };
     // A look repeated while waiting is not a new judgement.
-    let repeated = matches!(verdict, Verdict::Wait { .. } | Verdict::Inconclusive { .. }) && since < began;
-    if !repeated {
+    if !repeats(cx, id, head, &verdict).await? {
         let row = Judgement {
             task: cx.task.id,
             gate: id,
@@ -261,6 +259,19 @@ pub(crate) async fn ensure(
         Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
     Ok(Outcome::Judged { head: head.clone(), verdict }.into())
+}
+
+/// Is this the gate's last answer once more: still waiting for the same, or still not able to tell for the same reason?
+async fn repeats(cx: &Cx, id: GateId, head: &Sha, verdict: &Verdict) -> Result<bool, Fault> {
+    if !matches!(verdict, Verdict::Wait { .. } | Verdict::Inconclusive { .. }) {
+        return Ok(false);
+    }
+    let all = cx.store().judgements(cx.task.id).await?;
+    let last = all.iter().rev().find(|j| j.gate == id).filter(|j| j.head == *head);
+    Ok(last.is_some_and(|last| match (&last.verdict, verdict) {
+        (Verdict::Wait { why: before, .. }, Verdict::Wait { why: now, .. }) => before == now,
+        (before, now) => before == now,
+    }))
 }
 
 async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judged, bool), Fault> {

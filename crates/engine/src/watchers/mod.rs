@@ -7,7 +7,7 @@ mod reaper;
 mod timers;
 mod tracker;
 
-pub(crate) use tracker::seen_key;
+pub(crate) use tracker::{look, seen_key};
 
 use crate::engine::{Engine, Options};
 use orch_ports::Fault;

@@ -32,13 +32,22 @@ async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result
     let cursor_key = format!("tracker-cursor/{}", project.key);
     let since = store.setting(&cursor_key).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
     let mut newest = since;
+    let mut fault = None;
     for ticket in project.tracker.changed_since(&project.key, since.plus_ms(-OVERLAP_MS)).await? {
         newest = newest.max(ticket.updated_at);
-        if let Some(what) = look(engine, project, &ticket).await? {
-            report.found += 1;
-            report.acted += 1;
-            report.last = Some(what);
+        match look(engine, project, &ticket).await {
+            Ok(None) => {}
+            Ok(Some(what)) => {
+                report.found += 1;
+                report.acted += 1;
+                report.last = Some(what);
+            }
+            // One ticket that cannot be followed must not hide those behind it; the cursor stays, so it is seen again.
+            Err(f) => fault = Some(f.context(format!("ticket {}", ticket.number))),
         }
+    }
+    if let Some(fault) = fault {
+        return Err(fault);
     }
     if newest != since {
         store.set_setting(&cursor_key, &newest.0.to_string()).await?;
@@ -51,7 +60,8 @@ pub(crate) fn seen_key(project: &str, number: u64) -> String {
     format!("ticket/{project}/{number}")
 }
 
-async fn look(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Option<String>, Fault> {
+/// Takes up what a person did to a ticket since it was seen last.
+pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Option<String>, Fault> {
     let store = &engine.ports.store;
     let key = seen_key(project.key.as_str(), ticket.number);
     let seen = store.setting(&key).await?;
@@ -60,7 +70,7 @@ async fn look(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Opt
     let item = format!("{}-{}", project.key, ticket.number).into();
     let task = store.task_by_item(&item).await?;
     let mut done = None;
-    if moved && let Some(event) = wish(ticket, task.as_ref()) {
+    if moved && let Some(event) = wish(ticket, task.as_ref(), seen.is_some()) {
         let task = match task.clone() {
             Some(task) => task,
             None => commands::adopt(engine, project, ticket).await?,
@@ -84,8 +94,9 @@ async fn look(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Opt
     Ok(done)
 }
 
-/// What a person wants by a ticket's new state.
-fn wish(ticket: &Ticket, task: Option<&Task>) -> Option<Event> {
+/// What a person wants by a ticket's new state. A ticket nobody has seen before has not been moved *back* to where it is:
+/// its task may have been started elsewhere.
+fn wish(ticket: &Ticket, task: Option<&Task>, seen_before: bool) -> Option<Event> {
     let by = ticket.state_by.clone();
     let phase = task.map(|t| &t.phase);
     match (ticket.state, phase) {
@@ -94,6 +105,7 @@ fn wish(ticket: &Ticket, task: Option<&Task>) -> Option<Event> {
         (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
             Some(Event::Approved { by, gate: None, subject: None })
         }
+        (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
         (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {
             Phase::Idle | Phase::Cancelled { .. } | Phase::Done { .. } => None,
             Phase::Working { .. } | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Blocked { .. } => {

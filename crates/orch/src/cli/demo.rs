@@ -10,7 +10,7 @@ pub struct DemoArgs {
     /// Where to build the sample (default: a new temporary directory)
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Keep the directory and the dashboard when it is over
+    /// Keep the directory when it is over; `orch serve` in it goes on from there
     #[arg(long)]
     pub keep: bool,
     /// Agent program to use instead of the scripted one

@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Where the daemon keeps what is its own.
-const STATE_DIR: &str = ".orch";
+const STATE_DIR: &str = ".orch-state";
 
 /// `orch init`
 #[derive(Clone, Debug, Args)]

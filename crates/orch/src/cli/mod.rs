@@ -53,7 +53,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Write a commented orch.toml for a repository
     Init(init::InitArgs),
-    /// Run the daemon: engine, HTTP, webhooks, dashboard
+    /// Run the daemon: engine, HTTP API, dashboard
     Serve(serve::ServeArgs),
     /// Say what is missing or wrong on this machine, with the fix
     Doctor(doctor::DoctorArgs),

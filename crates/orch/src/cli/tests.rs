@@ -124,12 +124,12 @@ fn init_writes_a_file_that_passes_the_check_in_any_directory_and_on_any_branch()
         assert!(project["approvers"][0].as_str().unwrap().starts_with("local:"));
         assert_eq!(project["starters"], project["approvers"]);
         // The state directory is nobody's business but this clone's.
-        std::fs::create_dir(dir.join(".orch")).unwrap();
-        std::fs::write(dir.join(".orch/orch.db"), "x").unwrap();
+        std::fs::create_dir(dir.join(".orch-state")).unwrap();
+        std::fs::write(dir.join(".orch-state/orch.db"), "x").unwrap();
         let status =
             std::process::Command::new("git").arg("-C").arg(&dir).args(["status", "--porcelain"]).output().unwrap();
         let status = String::from_utf8(status.stdout).unwrap();
-        assert!(status.contains("orch.toml") && !status.contains(".orch"), "{status}");
+        assert!(status.contains("orch.toml") && !status.contains(".orch-state"), "{status}");
         assert!(!dir.join(".gitignore").exists());
     }
 }
@@ -265,7 +265,7 @@ fn doctor_finds_what_is_wrong_and_ends_with_one() {
         assert_eq!(checks[name], "ok", "{name}");
     }
     assert_eq!(code, u8::from(checks.values().any(|s| s == "fail")));
-    assert!(!dir.join(".orch").exists(), "the doctor changed something");
+    assert!(!dir.join(".orch-state").exists(), "the doctor changed something");
 
     // Another program holds the port, the agent is gone, the branch is not there.
     let holder = std::net::TcpListener::bind(&listen).unwrap();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const PORT: u16 = 8500;
 
 section! {
-    /// The HTTP server: API, webhooks and dashboard.
+    /// The HTTP server: API and dashboard.
     Server {
         /// Address and port to listen on. Anything but loopback is reachable from other machines.
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);

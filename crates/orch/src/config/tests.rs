@@ -144,7 +144,8 @@ fn each_mistake_in_a_project_names_its_line() {
         ),
         (
             "[project.deploy]\nmode = \"agent\"\nproduction = \"./ship\"",
-            "orch.toml:11: [project.deploy] `production` is a command, but `mode` gives the deploy to an agent: keep one",
+            "orch.toml:10: [project.deploy] `mode` agent is not built yet in this version: name the commands of `mode = \"hook\"`\n\
+             orch.toml:11: [project.deploy] `production` is a command, but `mode` gives the deploy to an agent: keep one",
         ),
         (
             "[project.deploy]\nenv = [\"KEY\"]",

@@ -112,7 +112,7 @@ impl Setting {
         };
         let mut text = format!(
             "# The configuration of the demonstration. `orch serve` in this directory goes on from here.\n\
-             [server]\nlisten = \"{}\"\n\n[db]\npath = \".orch/orch.db\"\n\n\
+             [server]\nlisten = \"{}\"\n\n[db]\npath = \".orch-state/orch.db\"\n\n\
              # Production is watched for three seconds here; 900 is the default.\n\
              [post_deploy]\nwindow_s = 3\ninterval_s = 1\n\n[agents]\ndefault = {agent:?}\n\n",
             self.orch

@@ -118,9 +118,7 @@ async fn ask(state: &AppState, task: &Task, verb: &str, caller: &Caller, event: 
             serde_json::to_value(view)
                 .map_err(|e| Problem::from(orch_ports::Fault::bug(format!("show task {item}: {e}"))))
         }
-        Answer::Refused(why) => {
-            Err(Problem::refused(format!("{item}: {why}")).hint(format!("orch why {item}")))
-        }
+        Answer::Refused(why) => Err(Problem::refused(format!("{item}: {why}")).hint(format!("orch why {item}"))),
     }
 }
 

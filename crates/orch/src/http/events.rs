@@ -18,8 +18,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// How often the journal is looked at when nothing is heard.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -58,8 +58,10 @@ fn admit(state: &AppState, request: &Request) -> Result<Option<Caller>, Problem>
     };
     if !ours(state.listen.ip(), &host) {
         let message = format!("`{}` is not a name of this server", host.escape_debug());
-        return Err(Problem::new(StatusCode::FORBIDDEN, "host", message)
-            .hint(format!("use http://{}", crate::cli::client::local_url(state.listen).trim_start_matches("http://"))));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "host", message).hint(format!(
+            "use http://{}",
+            crate::cli::client::local_url(state.listen).trim_start_matches("http://")
+        )));
     }
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(None);
@@ -71,9 +73,9 @@ fn admit(state: &AppState, request: &Request) -> Result<Option<Caller>, Problem>
             return Err(Problem::new(StatusCode::FORBIDDEN, "origin", "pages of other sites may not change anything"));
         }
     }
-    let token = text(headers, "authorization").and_then(|v| v.split_once(' ')).filter(|(scheme, _)| {
-        scheme.eq_ignore_ascii_case("bearer")
-    });
+    let token = text(headers, "authorization")
+        .and_then(|v| v.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let hint = "send `Authorization: Bearer TOKEN`; the token is in the file `token` beside the database";
     match token {
         None => return Err(Problem::new(StatusCode::UNAUTHORIZED, "token", "this needs the API token").hint(hint)),
@@ -126,7 +128,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:8500", "127.0.0.1:8500", "127.0.0.1:9", "[::1]:8500", "orch.localhost"] {
             assert!(ours(here, host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "192.168.1.5", "a@localhost", "127.0.0.1.nip.io", "[::2]"] {
+        for host in
+            ["", "evil.example", "localhost.evil.example", "192.168.1.5", "a@localhost", "127.0.0.1.nip.io", "[::2]"]
+        {
             assert!(!ours(here, host), "{host}");
         }
         let all: IpAddr = "0.0.0.0".parse().unwrap();

@@ -73,9 +73,10 @@ pub(super) async fn gates(State(state): State<AppState>) -> Json<Value> {
                 .values()
                 .map(|p| {
                     let (mode, why) = p.mode(*gate);
-                    let stage = p.pipeline.stages.iter().find(|s| {
-                        s.steps.iter().any(|step| matches!(step, Step::Gate { gate: g, .. } if g == gate))
-                    });
+                    let stage =
+                        p.pipeline.stages.iter().find(|s| {
+                            s.steps.iter().any(|step| matches!(step, Step::Gate { gate: g, .. } if g == gate))
+                        });
                     let stage = stage.map(|s| &s.id);
                     (p.key.as_str(), json!({ "mode": mode, "because": why, "stage": stage }))
                 })

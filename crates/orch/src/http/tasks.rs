@@ -37,7 +37,10 @@ pub(super) struct AfterQuery {
     after: Option<String>,
 }
 
-pub(super) async fn list(State(state): State<AppState>, Query(query): Query<ListQuery>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, Problem> {
     let project = query.project.map(|key| known_project(&state, &key)).transpose()?;
     let closed = query.all.is_some_and(|all| !matches!(all.as_str(), "false" | "0" | "no"));
     let tasks = state.engine.list(TaskFilter { project, closed, limit: 0 }).await?;
@@ -100,13 +103,17 @@ fn sentence(view: &TaskView) -> String {
     match &view.waiting {
         None => format!("{} is {}.", view.id, view.line),
         Some(w) => {
-            let until = w.until.as_ref().map_or_else(String::new, |u| format!(", at the latest looked at again at {u}"));
+            let until =
+                w.until.as_ref().map_or_else(String::new, |u| format!(", at the latest looked at again at {u}"));
             format!("{} ({}): {}, since {}; ends when {}{until}.", view.id, view.stage, w.reason, w.since, w.ends_when)
         }
     }
 }
 
-pub(super) async fn evidence(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<EvidenceBody>, Problem> {
+pub(super) async fn evidence(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<EvidenceBody>, Problem> {
     let task = find(&state, &id).await?;
     let evidence = state.engine.evidence(&task.work_item).await?;
     evidence.map(|e| Json(e.into())).ok_or_else(|| Problem::missing(format!("there is no task {}", task.work_item)))

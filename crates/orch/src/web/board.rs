@@ -127,12 +127,11 @@ async fn board(state: &AppState) -> Result<(Board, String), Problem> {
 fn weave(stages: &mut Vec<String>, pipeline: &Pipeline) {
     let mut place = 0;
     for stage in &pipeline.stages {
-        match stages.iter().position(|s| s == stage.id.as_str()) {
-            Some(at) => place = at + 1,
-            None => {
-                stages.insert(place, stage.id.to_string());
-                place += 1;
-            }
+        if let Some(at) = stages.iter().position(|s| s == stage.id.as_str()) {
+            place = at + 1;
+        } else {
+            stages.insert(place, stage.id.to_string());
+            place += 1;
         }
     }
 }

@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn a_character_that_is_cut_at_the_end_waits_for_the_rest() {
-        for (bytes, len) in [(&b"ab"[..], 2), ("aé".as_bytes(), 3), (&"aé".as_bytes()[..2], 1), (&"a€".as_bytes()[..3], 1)] {
+        for (bytes, len) in
+            [(&b"ab"[..], 2), ("aé".as_bytes(), 3), (&"aé".as_bytes()[..2], 1), (&"a€".as_bytes()[..3], 1)]
+        {
             assert_eq!(whole(bytes), len, "{bytes:?}");
         }
         assert_eq!(whole(b"\xff"), 1);

@@ -94,7 +94,6 @@ struct RunLine {
     number: usize,
     what: String,
     program: String,
-    stage: String,
     tone: &'static str,
     end: String,
     started: Moment,
@@ -281,8 +280,13 @@ fn gates(task: &Task, evidence: &EvidenceView, now: Time) -> Vec<GateRow> {
         }
     }
     let row = |(gate, stage): (GateId, String)| {
-        let mut judged: VecDeque<Judged> =
-            evidence.judgements.iter().filter(|j| j.gate == gate).rev().map(|j| judged(&GateView::from(j), now)).collect();
+        let mut judged: VecDeque<Judged> = evidence
+            .judgements
+            .iter()
+            .filter(|j| j.gate == gate)
+            .rev()
+            .map(|j| judged(&GateView::from(j), now))
+            .collect();
         GateRow { gate: gate.to_string(), stage, last: judged.pop_front(), earlier: judged.into() }
     };
     order.into_iter().map(row).collect()
@@ -331,7 +335,6 @@ fn run_line(run: &RunView, now: Time) -> RunLine {
         number: run.number,
         what: run.what.clone(),
         program: run.program.clone(),
-        stage: run.stage.clone(),
         tone,
         end,
         started,

@@ -5,10 +5,7 @@ use orch_core::ids::Time;
 
 /// A moment: how long ago, and exactly. As text it is a `<time>` element.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Template)]
-#[template(
-    source = "<time datetime=\"{{ exact }}\" title=\"{{ full }}\" data-ago>{{ ago }}</time>",
-    ext = "html"
-)]
+#[template(source = "<time datetime=\"{{ exact }}\" title=\"{{ full }}\" data-ago>{{ ago }}</time>", ext = "html")]
 pub(super) struct Moment {
     /// For machines: RFC 3339.
     pub(super) exact: String,
@@ -88,7 +85,7 @@ pub(super) fn short(sha: &str) -> &str {
 pub(super) fn phase_tone(phase: &str, outcome: Option<&str>) -> &'static str {
     match (phase, outcome) {
         ("awaiting_approval" | "needs_input", _) => "act",
-        ("blocked", _) | ("done", Some("degraded" | "rolled_back")) | ("rolling_back", _) => "bad",
+        ("blocked" | "rolling_back", _) | ("done", Some("degraded" | "rolled_back")) => "bad",
         ("done", Some("inconclusive")) | ("holding", _) => "warn",
         ("done", _) => "good",
         ("idle" | "cancelled" | "waiting" | "waiting_for_lease", _) => "calm",
@@ -131,8 +128,16 @@ mod tests {
     #[test]
     fn times_and_money_read_well() {
         let table = [
-            (0, "0 ms"), (420, "420 ms"), (1_500, "1.5 s"), (42_000, "42 s"), (95_000, "1 min 35 s"), (120_000, "2 min"),
-            (754_000, "12 min"), (3_600_000, "1 h"), (9_000_000, "2 h 30 min"), (190_000_000, "2 d 4 h"),
+            (0, "0 ms"),
+            (420, "420 ms"),
+            (1_500, "1.5 s"),
+            (42_000, "42 s"),
+            (95_000, "1 min 35 s"),
+            (120_000, "2 min"),
+            (754_000, "12 min"),
+            (3_600_000, "1 h"),
+            (9_000_000, "2 h 30 min"),
+            (190_000_000, "2 d 4 h"),
         ];
         for (ms, text) in table {
             assert_eq!(span(ms), text);

@@ -1,0 +1,8 @@
+//! The API as programs meet it.
+
+mod guard;
+mod reading;
+mod streams;
+pub(crate) mod world;
+mod writing;
+mod shot;

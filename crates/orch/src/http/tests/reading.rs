@@ -1,0 +1,195 @@
+//! What programs read. Names are pinned here.
+
+use super::world::World;
+use crate::http::Problem;
+use axum::http::StatusCode;
+use orch_core::effect::Effect;
+use orch_ports::Fault;
+use orch_store::SqliteStore;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn health_says_exactly_what_probes_look_for() {
+    let world = World::new().await;
+    let seen = world.get("/health").await;
+    assert_eq!((seen.status, seen.text().as_str()), (StatusCode::OK, r#"{"status":"ok","service":"orchestrator"}"#));
+    assert_eq!(world.get("/livez").await.text(), "ok\n");
+    assert_eq!(world.get("/readyz").await.text(), "ok\n");
+}
+
+#[tokio::test]
+async fn without_a_readable_store_it_is_alive_but_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("orch.db");
+    let store = SqliteStore::open(&file, orch_store::sqlite::OpenOptions::default()).unwrap();
+    let world = World::with_store(Arc::new(store)).await;
+    assert_eq!(world.get("/readyz").await.status, StatusCode::OK);
+    world.started("A").await;
+    for name in ["orch.db", "orch.db-wal", "orch.db-shm"] {
+        let path = dir.path().join(name);
+        if let Ok(meta) = std::fs::metadata(&path) {
+            std::fs::write(&path, vec![0xA5_u8; usize::try_from(meta.len()).unwrap()]).unwrap();
+        }
+    }
+    let seen = world.get("/readyz").await;
+    assert_eq!((seen.status, seen.error().1.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!(world.get("/livez").await.status, StatusCode::OK);
+    assert!(world.get("/api/v1/tasks").await.status.is_server_error());
+}
+
+#[test]
+fn a_fault_that_passes_says_try_again_and_others_say_what_they_are() {
+    let table = [
+        (Fault::transient("the database failed: disk I/O error"), 503, "unavailable"),
+        (Fault::denied("no"), 502, "denied"),
+        (Fault::gone("there is no task X-1"), 404, "not_found"),
+        (Fault::permanent("no"), 500, "failed"),
+        (Fault::bug("no"), 500, "bug"),
+    ];
+    for (fault, status, code) in table {
+        let problem = Problem::from(fault);
+        assert_eq!((problem.status.as_u16(), problem.code), (status, code));
+    }
+}
+
+#[tokio::test]
+async fn the_queue_keeps_its_blocks() {
+    let world = World::new().await;
+    world.started("A").await;
+    let queue = world.get("/queue").await.json();
+    assert_eq!(
+        keys(&queue),
+        [
+            "counts",
+            "draining",
+            "leases",
+            "max_concurrency",
+            "open",
+            "post_deploy",
+            "reaper",
+            "recent",
+            "reconcile",
+            "resilience",
+            "security"
+        ]
+    );
+    for name in ["enabled", "interval", "last_run_ts", "reaped_total", "last_reaped", "lease_reclaimed_total"] {
+        assert!(keys(&queue["reaper"]).contains(&name), "{name}");
+    }
+    assert_eq!(queue["counts"]["queued"], 2, "{queue}");
+}
+
+#[tokio::test]
+async fn a_task_keeps_its_fields() {
+    let world = World::new().await;
+    world.started("A").await;
+    let task = world.get("/api/v1/tasks/DEMO-1").await.json();
+    assert_eq!(
+        keys(&task),
+        [
+            "branch",
+            "cost_usd",
+            "created_at",
+            "done_at",
+            "head",
+            "id",
+            "line",
+            "merge_commit",
+            "outcome",
+            "phase",
+            "project",
+            "pull_request",
+            "round",
+            "runs",
+            "stage",
+            "stages",
+            "title",
+            "updated_at",
+            "waiting"
+        ]
+    );
+    assert_eq!(keys(&task["waiting"]), ["command", "ends_when", "reason", "since", "until"]);
+    assert_eq!(task["created_at"], "2026-11-23T12:00:00.000Z");
+}
+
+#[tokio::test]
+async fn why_answers_in_a_sentence() {
+    let world = World::new().await;
+    world.started("A").await;
+    world.work(|_| false).await;
+    let why = world.get("/api/v1/tasks/DEMO-1/why").await.json();
+    let sentence = why["sentence"].as_str().unwrap();
+    assert!(
+        sentence
+            .starts_with("DEMO-1 (analysis): waiting for a person to approve the analysis (3fa9c1d27be0), since 2026-")
+    );
+    assert!(sentence.ends_with("ends when an approver approves or rejects the analysis."), "{sentence}");
+    assert_eq!(why["waiting"]["command"], "orch approve DEMO-1");
+    world.post("/api/v1/tasks/DEMO-1/approve", json!({})).await;
+    world.work(|_| false).await;
+    let why = world.get("/api/v1/tasks/DEMO-1/why").await.json();
+    assert_eq!((why["waiting"].clone(), why["sentence"].clone()), (Value::Null, json!("DEMO-1 is done, healthy.")));
+}
+
+#[tokio::test]
+async fn evidence_says_what_was_judged_and_what_was_not_checked() {
+    let world = World::new().await;
+    world.started("A").await;
+    world.work(|_| false).await;
+    world.post("/api/v1/tasks/DEMO-1/approve", json!({})).await;
+    world.work(|_| false).await;
+    let evidence = world.get("/api/v1/tasks/DEMO-1/evidence").await.json();
+    assert_eq!(keys(&evidence), ["approvals", "artefacts", "deployments", "gates", "not_checked", "runs", "task"]);
+    let gates = evidence["gates"].as_array().unwrap();
+    let ci = gates.iter().find(|g| g["gate"] == "check_ci_green").unwrap();
+    assert_eq!(ci["verdict"], "pass");
+    assert_eq!(ci["evidence"]["checks"][0]["name"], "ci");
+    assert_eq!(evidence["not_checked"], json!(["check_security_gate: switched off by ORCH_SECURITY_GATE_ENABLED"]));
+    assert_eq!(evidence["approvals"][0]["by"], "local:anna");
+    assert!(evidence["deployments"].as_array().unwrap().iter().any(|d| d["environment"] == "production"));
+    let runs = world.get("/api/v1/tasks/DEMO-1/runs").await.json();
+    assert_eq!(runs["runs"][0]["number"], 1);
+    assert!(!runs.to_string().contains("\"dir\""));
+    let closed = world.get("/api/v1/tasks").await.json();
+    assert_eq!(closed, json!({ "tasks": [] }));
+    assert_eq!(world.get("/api/v1/tasks?all=true&project=demo").await.json()["tasks"][0]["outcome"], "healthy");
+    assert_eq!(world.get("/api/v1/tasks?project=NONE").await.error().0, 400);
+}
+
+#[tokio::test]
+async fn the_instance_shows_itself() {
+    let world = World::new().await;
+    world.started("A").await;
+    world.pass(90_000);
+    let status = world.get("/status").await.json();
+    assert_eq!((status["uptime_s"].clone(), status["draining"].clone()), (json!(90), json!(false)));
+    assert_eq!(status["tasks"], json!({ "open": 1, "by_stage": { "created": 1 } }));
+    assert_eq!(status["projects"], json!(["DEMO"]));
+    let gates = world.get("/api/v1/gates").await.json();
+    let security = gates["gates"].as_array().unwrap().iter().find(|g| g["gate"] == "check_security_gate").unwrap();
+    assert_eq!(security["projects"]["DEMO"]["mode"], "off");
+    assert_eq!(world.get("/api/v1/projects").await.json()["projects"][0]["pipeline"], "full");
+}
+
+#[tokio::test]
+async fn the_journal_is_read_from_any_row_on() {
+    let world = World::new().await;
+    world.started("A").await;
+    world.work(|e| matches!(e, Effect::RunAgent { .. })).await;
+    let all = world.get("/api/v1/tasks/DEMO-1/journal").await.json();
+    let rows = all["journal"].as_array().unwrap();
+    assert_eq!((rows[0]["event"].clone(), rows[0]["actor"].clone()), (json!("started"), json!("local:anna")));
+    let first = rows[0]["id"].as_i64().unwrap();
+    let rest = world.get(&format!("/api/v1/tasks/DEMO-1/journal?after={first}")).await.json();
+    assert_eq!(rest["journal"].as_array().unwrap().len(), rows.len() - 1);
+    assert_eq!(rest["next"], all["next"]);
+    assert_eq!(
+        world.get("/api/v1/tasks/DEMO-1/journal?after=x").await.error().2,
+        "`after` must be a number, 0 or more"
+    );
+}

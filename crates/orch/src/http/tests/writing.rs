@@ -1,0 +1,132 @@
+//! What people ask for.
+
+use super::world::World;
+use axum::http::StatusCode;
+use orch_ports::tracker::Tracker;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_task_is_made_and_started_in_one_request_and_once_however_often_it_is_sent() {
+    let world = World::new().await;
+    let body = json!({ "project": "demo", "title": " Add a limit ", "body": "Please.", "start": true, "key": "k1" });
+    let first = world.post("/api/v1/tasks", body.clone()).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    let task = first.json();
+    assert_eq!((task["id"].as_str(), task["title"].as_str()), (Some("DEMO-1"), Some("Add a limit")));
+    assert_ne!(task["phase"], "idle");
+    let again = world.post("/api/v1/tasks", body).await;
+    assert_eq!((again.status, again.json()["id"].clone()), (StatusCode::CREATED, json!("DEMO-1")));
+    let keyed = [("idempotency-key", "k2")];
+    let other = json!({ "project": "DEMO", "title": "Another" }).to_string();
+    for _ in 0..2 {
+        let seen = world.post_with("/api/v1/tasks", other.clone(), &keyed).await;
+        assert_eq!((seen.json()["id"].clone(), seen.json()["phase"].clone()), (json!("DEMO-2"), json!("idle")));
+    }
+    for id in ["DEMO-3", "DEMO-4"] {
+        assert_eq!(world.post_with("/api/v1/tasks", other.clone(), &[]).await.json()["id"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_body_is_refused_by_the_name_of_its_field() {
+    let world = World::new().await;
+    let table = [
+        ("{}", "`project` is missing"),
+        (r#"{"project":"DEMO"}"#, "`title` is missing"),
+        (r#"{"project":"DEMO","title":"  "}"#, "`title` is empty"),
+        (r#"{"project":"DEMO","title":3}"#, "`title` must be a text"),
+        (r#"{"project":"DEMO","title":"a\nb"}"#, "`title` must be one line of at most 300 characters"),
+        (r#"{"project":"DEMO","title":"t","start":"yes"}"#, "`start` must be true or false"),
+        (r#"{"project":"NONE","title":"t"}"#, "`project`: there is no project `NONE`"),
+        (r#"{"project":"DEMO","titel":"t"}"#, "`titel`: there is no such field here"),
+        ("[1]", "the body must be a JSON object"),
+    ];
+    for (body, message) in table {
+        let seen = world.post_with("/api/v1/tasks", body.into(), &[]).await;
+        assert_eq!(seen.error(), (400, "bad_request".into(), message.into()), "{body}");
+    }
+    let slip = world.post_with("/api/v1/tasks", r#"{"titel":"t"}"#.into(), &[]).await;
+    assert_eq!(slip.json()["error"]["hint"], "did you mean `title`?");
+    let broken = world.post_with("/api/v1/tasks", "{".into(), &[]).await;
+    assert!(broken.error().2.starts_with("the body is not JSON"), "{}", broken.text());
+}
+
+#[tokio::test]
+async fn who_may_not_is_refused_with_the_reason_and_nothing_is_half_done_in_silence() {
+    let world = World::new().await;
+    world.post("/api/v1/tasks", json!({ "project": "DEMO", "title": "A" })).await;
+    for actor in ["", "local:mallory", "orch"] {
+        let seen = world.post_with("/api/v1/tasks/DEMO-1/start", String::new(), &[("x-orch-actor", actor)]).await;
+        let (status, code, message) = seen.error();
+        assert_eq!((status, code.as_str()), (409, "refused"));
+        assert!(message.contains("may not start tasks of this project (people who may: local:anna)"), "{message}");
+    }
+    let body = json!({ "project": "DEMO", "title": "B", "start": true }).to_string();
+    let seen = world.post_with("/api/v1/tasks", body, &[("x-orch-actor", "local:mallory")]).await;
+    assert!(seen.error().2.starts_with("DEMO-2 was made but not started: local:mallory may not"), "{}", seen.text());
+    let odd = world.post_with("/api/v1/tasks/DEMO-1/start", String::new(), &[("x-orch-actor", &"x".repeat(201))]).await;
+    assert_eq!(odd.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_task_is_approved_rejected_and_cancelled_by_name() {
+    let world = World::new().await;
+    let task = world.started("Add a limit").await;
+    let early = world.post("/api/v1/tasks/DEMO-1/approve", json!({})).await;
+    assert_eq!(early.error(), (409, "refused".into(), "DEMO-1: it does not wait for an approval".into()));
+    world.work(|_| false).await;
+    assert_eq!(world.get("/api/v1/tasks/demo-1").await.json()["phase"], "awaiting_approval");
+
+    let wrong = world.post("/api/v1/tasks/DEMO-1/approve", json!({ "gate": "check_ci_green" })).await;
+    assert!(wrong.error().2.ends_with("check_ci_green is not something a person approves"), "{}", wrong.text());
+    let none = world.post("/api/v1/tasks/DEMO-1/approve", json!({ "gate": "check_analysis_aproved" })).await;
+    assert_eq!(none.json()["error"]["hint"], "did you mean `check_analysis_approved`?");
+    let stale = world.post("/api/v1/tasks/DEMO-1/approve", json!({ "subject": "something else" })).await;
+    assert!(stale.error().2.contains("is not what is shown now"), "{}", stale.text());
+    let other = world.post("/api/v1/tasks/DEMO-1/reject", json!({ "gate": "production" })).await;
+    assert!(other.error().2.contains("it waits for an approval of analysis"), "{}", other.text());
+
+    let rejected = world.post("/api/v1/tasks/DEMO-1/reject", json!({ "comment": "the limits are missing" })).await;
+    assert_eq!((rejected.status, rejected.json()["stage"].clone()), (StatusCode::OK, json!("analysis")));
+    assert_eq!(world.task("DEMO-1").await.findings[0].text, "the limits are missing");
+    world.work(|_| false).await;
+    let body = json!({ "gate": "analysis", "subject": "3fa9c1d27be04411", "comment": "as we spoke" });
+    let approved = world.post("/api/v1/tasks/DEMO-1/approve", body).await;
+    assert_eq!(approved.status, StatusCode::OK);
+    assert_eq!(world.task("DEMO-1").await.approvals[0].by.as_str(), "local:anna");
+    let comments = world.tracker.comments(&task.project, task.number).await.unwrap();
+    assert!(comments.iter().any(|c| c.body == "Approved by local:anna: as we spoke"), "{comments:?}");
+
+    let no_question = world.post("/api/v1/tasks/DEMO-1/answer", json!({ "text": "42" })).await;
+    assert!(no_question.error().2.ends_with("it has no open question"));
+    assert_eq!(world.post("/api/v1/tasks/DEMO-1/answer", json!({})).await.error().2, "`text` is missing");
+    assert!(world.post("/api/v1/tasks/DEMO-1/retry", json!({})).await.error().2.contains("it is not blocked"));
+    assert_eq!(world.post("/api/v1/tasks/DEMO-1/cancel", json!({})).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_same_key_is_one_wish_for_one_task_and_verb() {
+    let world = World::new().await;
+    for title in ["A", "B"] {
+        world.post("/api/v1/tasks", json!({ "project": "DEMO", "title": title })).await;
+    }
+    let key = [("idempotency-key", "mine")];
+    assert_eq!(world.post_with("/api/v1/tasks/DEMO-1/start", String::new(), &key).await.status, StatusCode::OK);
+    assert_eq!(world.post_with("/api/v1/tasks/DEMO-1/start", String::new(), &key).await.status, StatusCode::CONFLICT);
+    assert_eq!(world.post_with("/api/v1/tasks/DEMO-2/start", String::new(), &key).await.status, StatusCode::OK);
+    assert_eq!(world.post_with("/api/v1/tasks/DEMO-1/cancel", String::new(), &key).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_unknown_task_is_missed_with_the_nearest_one() {
+    let world = World::new().await;
+    world.started("A").await;
+    let seen = world.post("/api/v1/tasks/DEMI-1/cancel", json!({})).await;
+    assert_eq!(seen.error(), (404, "not_found".into(), "there is no task `DEMI-1`".into()));
+    assert_eq!(seen.json()["error"]["hint"], "did you mean DEMO-1?");
+    for path in ["", "/why", "/evidence", "/runs", "/journal", "/runs/1/log"] {
+        assert_eq!(world.get(&format!("/api/v1/tasks/NOPE-77{path}")).await.error().0, 404, "{path}");
+    }
+    let method = world.post("/api/v1/tasks/DEMO-1", json!({})).await;
+    assert_eq!(method.error().0, 405);
+}

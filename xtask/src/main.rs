@@ -1,0 +1,43 @@
+//! Project chores: what keeps documentation and tests honest. Run as `cargo xtask <chore>`.
+
+mod generate;
+mod mutants;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "Project chores")]
+struct Options {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Write the generated pages; with --check say what is stale and fail
+    Generate {
+        /// Write nothing, fail if anything is stale, missing or out of place
+        #[arg(long)]
+        check: bool,
+    },
+    /// Plant every bug of crates/sim/mutants in a copy of the sources; the simulation must catch each
+    Mutants {
+        /// Only those whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+        /// Lives a mutant gets before it has survived
+        #[arg(long, default_value_t = 400)]
+        seeds: u64,
+        /// Where to build, kept and used again; a temporary directory if it is not given
+        #[arg(long)]
+        target: Option<PathBuf>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Options::parse().chore {
+        Chore::Generate { check } => generate::run(check),
+        Chore::Mutants { only, seeds, target } => mutants::run(only.as_deref(), seeds, target),
+    }
+}
