@@ -58,6 +58,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     for (name, site) in &config.sites {
         site_listeners.push((listen(site.listen, &format!("[sites.{name}] listen")).await?, site.dir.clone()));
     }
+    let first_start = !config.data_dir().exists();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
     let since = orch_engine::view::rfc3339(clock.now());
     let options = OpenOptions { holder: format!("orch serve, since {since}"), ..OpenOptions::default() };
@@ -67,7 +68,16 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let exe = std::env::current_exe()
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot find this program's own file: {e}")))?;
     let process = Process { exe, path, clock: Arc::clone(&clock) };
-    let engine = wire::engine(config, store, &process).await.map_err(failure)?;
+    let engine = match wire::engine(config, store, &process).await {
+        Ok(engine) => engine,
+        Err(fault) => {
+            if first_start {
+                // Nothing of a first start that came to nothing is left; the store above is closed by now.
+                let _ = std::fs::remove_dir_all(config.data_dir());
+            }
+            return Err(failure(fault));
+        }
+    };
 
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();

@@ -1,0 +1,138 @@
+//! Deaths in the middle of an agent's run: of the daemon, gently and not, and of the run's own supervisor. An agent's
+//! work is never started twice while the first is alive, and never lost in silence.
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
+mod common;
+
+use common::{CODE, RunDir, Setup, World, processes};
+use std::time::Duration;
+
+/// A developer that works until it is told to go on, with a child of its own.
+const PATIENT: &str = r#"developer() {
+    sleep "$NAP" &
+    wait_for go
+    kill $!
+    echo "готово" >> "$code"
+}"#;
+
+fn begun() -> (World, String, RunDir) {
+    let world = World::up(&Setup { agent: PATIENT.into(), ..Setup::default() });
+    let id = world.task("Версия");
+    let run = world.run_said("developer", 1, "start developer");
+    world.until("its child runs", || processes::with_argument(&world.nap).pop());
+    (world, id, run)
+}
+
+fn agent_pid(run: &RunDir) -> u32 {
+    run.out.lines().find_map(|l| l.split_once("pid=")?.1.trim().parse().ok()).unwrap()
+}
+
+/// The daemon is back: the run goes on as the one it was, and ends as it would have ended.
+fn goes_on_as_one_run(mut world: World, id: &str, run: &RunDir) {
+    assert!(processes::alive(agent_pid(run)), "the agent outlives the daemon");
+    world.start();
+    let task = world.show(id);
+    assert_eq!(task["phase"], "running", "{task:#}");
+    assert!(processes::alive(agent_pid(run)), "and is left alone by the next one");
+    world.allow("go");
+    world.wait(id, &["done"]);
+    let runs = world.runs_of("developer");
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    assert_eq!(runs[0].name, run.name);
+    assert_eq!(runs[0].out.matches("start developer").count(), 1);
+    let rows = world.evidence(id)["runs"].clone();
+    let rows = rows.as_array().unwrap().iter().filter(|r| r["what"] == "developer").count();
+    assert_eq!(rows, 1);
+    assert_eq!(world.moves_of_trunk(), 1);
+    let text = world.forge_git(&["show", &format!("trunk:{CODE}")]);
+    assert_eq!(text.matches("готово").count(), 1);
+}
+
+#[test]
+fn a_daemon_asked_to_end_leaves_the_agent_to_its_supervisor_and_the_next_one_adopts_it() {
+    let (mut world, id, run) = begun();
+    let (status, took) = world.terminate();
+    assert_eq!(status.code(), Some(0), "{}", world.log());
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    goes_on_as_one_run(world, &id, &run);
+}
+
+#[test]
+fn a_daemon_that_is_killed_changes_nothing_for_the_agent() {
+    let (mut world, id, run) = begun();
+    world.kill();
+    goes_on_as_one_run(world, &id, &run);
+}
+
+#[test]
+fn an_agent_that_ends_while_no_daemon_is_there_is_found_ended() {
+    let (mut world, id, run) = begun();
+    world.kill();
+    world.allow("go");
+    world.until("its exit is on record", || run.dir.join("exit.json").exists().then_some(()));
+    world.start();
+    world.wait(&id, &["done"]);
+    assert_eq!(world.runs_of("developer").len(), 1);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_costs_a_new_run_and_its_old_tree_is_swept() {
+    let (world, id, run) = begun();
+    let old = agent_pid(&run);
+    let supervisor = u32::try_from(run.pids()["supervisor"]["pid"].as_u64().unwrap()).unwrap();
+    processes::kill(supervisor);
+    let second = world.run_said("developer", 2, "start developer");
+    assert_ne!(second.name, run.name);
+    assert!(!processes::alive(old), "the first agent is gone before the second starts");
+    let naps = world.until("the second one's child runs", || {
+        Some(processes::with_argument(&world.nap)).filter(|naps| !naps.is_empty())
+    });
+    assert_eq!(naps.len(), 1, "the first one's child is gone as well");
+    world.allow("go");
+    let task = world.wait(&id, &["done"]);
+    assert_eq!(task["round"], 0);
+    assert_eq!(world.runs_of("developer").len(), 2);
+    let text = world.forge_git(&["show", &format!("trunk:{CODE}")]);
+    assert_eq!(text.matches("готово").count(), 1);
+}
+
+#[test]
+fn draining_claims_nothing_more_lets_agents_end_and_resume_goes_on() {
+    let (mut world, id, run) = begun();
+    world.orch(&["drain"]).ok();
+    let queue = world.orch(&["queue", "--json"]).ok().json();
+    assert_eq!(queue["draining"], true, "{queue:#}");
+    assert!(processes::alive(agent_pid(&run)), "the agent goes on");
+    world.allow("go");
+    world.until("the run is settled", || (world.show(&id)["phase"] == "publishing").then_some(()));
+    let waits = |world: &World| {
+        let queue = world.orch(&["queue", "--json"]).ok().json();
+        let open = queue["open"].as_array().unwrap().clone();
+        assert!(open.iter().all(|j| j["state"] == "queued"), "something was claimed: {queue:#}");
+        assert_eq!(world.show(&id)["phase"], "publishing");
+    };
+    // Several looks, and a new daemon: a drain is kept.
+    for _ in 0..5 {
+        waits(&world);
+    }
+    assert!(world.terminate().0.success());
+    world.start();
+    waits(&world);
+    world.orch(&["resume"]).ok();
+    world.wait(&id, &["done"]);
+    assert_eq!(world.runs_of("developer").len(), 1);
+}
+
+#[test]
+fn a_cancel_during_a_run_ends_its_tree_and_the_task() {
+    let (world, id, run) = begun();
+    world.orch(&["task", "cancel", &id]).ok();
+    let task = world.wait(&id, &["cancelled"]);
+    assert!(task["merge_commit"].is_null());
+    assert!(!processes::alive(agent_pid(&run)));
+    assert_eq!(processes::with_argument(&world.nap), Vec::<u32>::new());
+    world.until("its working directory is removed", || (!world.worktree(&id).exists()).then_some(()));
+    assert_eq!(world.trunk(), world.tip);
+    assert_eq!(world.orch(&["task", "retry", &id]).code, 1, "what is over is over");
+    assert_eq!(world.runs_of("developer").len(), 1);
+}
