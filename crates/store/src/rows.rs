@@ -302,7 +302,7 @@ pub struct RunRow {
     pub program: String,
     /// Stage.
     pub stage: StageId,
-    /// Run directory.
+    /// Run directory: names the run, since one attempt of a job may run several commands.
     pub dir: String,
     /// When it began.
     pub started: Time,

@@ -157,13 +157,14 @@ CREATE TABLE run (
   task     INTEGER NOT NULL REFERENCES task (id),
   job      INTEGER NOT NULL,
   attempt  INTEGER NOT NULL,
+  dir      TEXT    NOT NULL, -- one attempt of a job may run several commands: hook and check
   what     TEXT    NOT NULL,
   model    TEXT,
   started  INTEGER NOT NULL,
   ended    INTEGER,
   cost_usd REAL    NOT NULL,
   body     TEXT    NOT NULL,
-  PRIMARY KEY (task, job, attempt)
+  PRIMARY KEY (task, job, attempt, dir)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE deployment (

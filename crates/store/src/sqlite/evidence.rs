@@ -93,14 +93,15 @@ pub(super) fn put_run(c: &Connection, fence: Fence, r: &RunRow) -> Db<bool> {
     }
     run(
         c,
-        "INSERT INTO run (task, job, attempt, what, model, started, ended, cost_usd, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
-         ON CONFLICT (task, job, attempt) DO UPDATE SET what = excluded.what, model = excluded.model, \
+        "INSERT INTO run (task, job, attempt, dir, what, model, started, ended, cost_usd, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (task, job, attempt, dir) DO UPDATE SET what = excluded.what, model = excluded.model, \
          started = excluded.started, ended = excluded.ended, cost_usd = excluded.cost_usd, body = excluded.body",
         params![
             r.task.0,
             r.job,
             r.attempt,
+            r.dir,
             r.what,
             r.model,
             r.started.0,
@@ -113,7 +114,7 @@ pub(super) fn put_run(c: &Connection, fence: Fence, r: &RunRow) -> Db<bool> {
 }
 
 pub(super) fn runs(c: &Connection, task: TaskId) -> Db<Vec<RunRow>> {
-    all(c, "SELECT body FROM run WHERE task = ?1 ORDER BY job, attempt", [task.0], |row| {
+    all(c, "SELECT body FROM run WHERE task = ?1 ORDER BY job, attempt, started, dir", [task.0], |row| {
         parse("run", &row.get::<_, String>(0)?)
     })
 }

@@ -122,6 +122,17 @@ pub(crate) fn runs_are_completed_and_summed(w: &mut World) {
     assert!(block_on(w.store.put_run(fence, nonsense)).is_err());
 }
 
+pub(crate) fn two_commands_of_one_attempt_are_two_runs(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let fence = w.claim_of(id).fence();
+    let named = |dir: &str, started| RunRow { dir: dir.into(), started: Time(started), ..run(id, 1, 1) };
+    let (hook, check) = (named("/runs/1-1-1-hook", 5), named("/runs/1-1-1-check", 6));
+    for row in [&hook, &check] {
+        assert!(block_on(w.store.put_run(fence, row.clone())).unwrap());
+    }
+    assert_eq!(block_on(w.store.runs(id)).unwrap(), [hook, check], "in the order they began");
+}
+
 pub(crate) fn deployments_are_listed_newest_first(w: &mut World) {
     let id = w.started("DEMO", 1);
     let fence = w.claim_of(id).fence();

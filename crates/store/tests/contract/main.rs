@@ -39,7 +39,8 @@ macro_rules! suite {
             inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
             inbox::what_people_did_is_kept_and_noise_is_not,
             evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
-            evidence::runs_are_completed_and_summed, evidence::deployments_are_listed_newest_first,
+            evidence::runs_are_completed_and_summed, evidence::two_commands_of_one_attempt_are_two_runs,
+            evidence::deployments_are_listed_newest_first,
             evidence::settings_are_replaced,
         );
     };

@@ -145,13 +145,14 @@ CREATE TABLE run (
   task     INTEGER NOT NULL REFERENCES task (id),
   job      INTEGER NOT NULL,
   attempt  INTEGER NOT NULL,
+  dir      TEXT    NOT NULL, -- one attempt of a job may run several commands: hook and check
   what     TEXT    NOT NULL,
   model    TEXT,
   started  INTEGER NOT NULL,
   ended    INTEGER,
   cost_usd REAL    NOT NULL,
   body     TEXT    NOT NULL,
-  PRIMARY KEY (task, job, attempt)
+  PRIMARY KEY (task, job, attempt, dir)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE deployment (
   id          INTEGER PRIMARY KEY,
@@ -196,7 +197,7 @@ INSERT INTO job_done VALUES (20, 2, 13, 'DEMO', 'gate', '{"effect":"judge","exac
 INSERT INTO counter VALUES ('cancelled', 0);
 INSERT INTO counter VALUES ('done', 20);
 INSERT INTO counter VALUES ('failed', 0);
-INSERT INTO lease VALUES ('DEMO', 1, 1, 'feature/DEMO-1-ticket-1', 12781, 'boot-1', 350000, 1000000);
+INSERT INTO lease VALUES ('DEMO', 1, 1, 'feature/DEMO-1-ticket-1', 1848, 'boot-1', 350000, 1000000);
 INSERT INTO inbox VALUES (1, 'test', 'k1', 1, '{"event":"started","by":"local:anna"}', 1000000, 1000000, NULL);
 INSERT INTO inbox VALUES (2, 'test', 'k2', 2, '{"event":"started","by":"local:anna"}', 1000000, 1000000, NULL);
 INSERT INTO inbox VALUES (3, 'http', 'k', 1, '{"event":"cancel_asked","by":"local:anna"}', 1000000, NULL, NULL);
@@ -224,6 +225,6 @@ INSERT INTO journal VALUES (21, 2, 'DEMO-2', 1000000, 'job_ended', '{"event":"jo
 INSERT INTO journal VALUES (22, 2, 'DEMO-2', 1000000, 'job_ended', '{"event":"job_ended","job":13,"outcome":{"kind":"judged","head":"h2-11","verdict":{"verdict":"pass"}}}', NULL, NULL, '["check_security_gate: pass","DEMO-1 is merging; this task waits for the merge lease"]', 'review', 'waiting_for_lease');
 INSERT INTO judgement VALUES (1, 1, 'check_ci_green', 'k1', 'pass', 1000000, '{"task":1,"gate":"check_ci_green","stage":"development","job":4,"head":"h1","key":"k1","verdict":{"verdict":"pass"},"mode":"enforce","evidence":{"checks":[{"name":"build","state":"green"}]},"reused":false,"at":1000000,"took_ms":12}');
 INSERT INTO artefact VALUES (1, 1, 2, '12-review.md', 'review', '0000000000000000000000000000000000000000000000000000000000000000', X'766572646963743A20415050524F5645440A', 'patch-1', 5);
-INSERT INTO run VALUES (1, 2, 1, 'developer', NULL, 1, NULL, 0.0, '{"task":1,"job":2,"attempt":1,"what":"developer","program":"claude","stage":"development","dir":"runs/1-2-1","started":1,"ended":null,"end":null,"ok":null,"usage":{"cost_usd":0.0,"input_tokens":0,"output_tokens":0,"turns":0},"model":null,"session":null,"summary":null}');
+INSERT INTO run VALUES (1, 2, 1, 'runs/1-2-1', 'developer', NULL, 1, NULL, 0.0, '{"task":1,"job":2,"attempt":1,"what":"developer","program":"claude","stage":"development","dir":"runs/1-2-1","started":1,"ended":null,"end":null,"ok":null,"usage":{"cost_usd":0.0,"input_tokens":0,"output_tokens":0,"turns":0},"model":null,"session":null,"summary":null}');
 INSERT INTO deployment VALUES (1, 'DEMO', 'production', 'r1', 1, 1, 0, 9);
 INSERT INTO setting VALUES ('draining', 'no');
