@@ -38,9 +38,12 @@
     return two(Math.floor(s / 86400), "d", Math.floor((s % 86400) / 3600), "h");
   }
 
+  // Counted by the server's clock: this machine's may be wrong.
+  const ahead = Date.parse(document.body.dataset.now) - Date.now() || 0;
+
   function tick() {
     for (const time of document.querySelectorAll("time[data-ago]")) {
-      const ms = Date.now() - Date.parse(time.dateTime);
+      const ms = Date.now() + ahead - Date.parse(time.dateTime);
       if (!Number.isFinite(ms)) continue;
       const text = Math.abs(ms) < 1000 ? "just now" : ms < 0 ? `in ${span(-ms)}` : `${span(ms)} ago`;
       if (time.textContent !== text) time.textContent = text;

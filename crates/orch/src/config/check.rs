@@ -137,7 +137,8 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
         loader.at_path(&format!("{at}.states.{state}"), format!("[project.states] unknown state `{state}`{hint}"));
     }
     if project.review_approval && project.forge == "local" {
-        let text = "[[project]] `review_approval` needs a forge on which people review; the local one has no place for it";
+        let text =
+            "[[project]] `review_approval` needs a forge on which people review; the local one has no place for it";
         loader.at_path(&format!("{at}.review_approval"), text);
     }
     deploy(loader, at, project);
@@ -174,7 +175,8 @@ fn deploy(loader: &mut Loader<'_>, at: &str, project: &Project) {
     let deploy = &project.deploy;
     let hooks = [("staging", &deploy.staging), ("production", &deploy.production)];
     if deploy.mode == DeployMode::Agent {
-        let text = "[project.deploy] `mode` agent is not built yet in this version: name the commands of `mode = \"hook\"`";
+        let text =
+            "[project.deploy] `mode` agent is not built yet in this version: name the commands of `mode = \"hook\"`";
         loader.at_path(&format!("{at}.deploy.mode"), text);
         for (name, _) in hooks.iter().filter(|(_, hook)| hook.is_some()) {
             let text =

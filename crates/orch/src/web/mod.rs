@@ -54,6 +54,8 @@ struct Page<'p> {
 /// What stands above every page.
 struct Head {
     version: &'static str,
+    /// The server's clock, which is what "ago" is counted by.
+    now: String,
     projects: String,
     draining: bool,
     failing: Vec<(String, String)>,
@@ -64,6 +66,7 @@ impl Head {
         let keys: Vec<String> = state.engine.projects().keys().map(ToString::to_string).collect();
         Self {
             version: env!("CARGO_PKG_VERSION"),
+            now: orch_engine::view::rfc3339(state.engine.clock().now()),
             projects: keys.join(", "),
             draining: state.engine.is_draining(),
             failing: state.engine.failing_watchers(),

@@ -39,6 +39,7 @@ struct TaskPage {
     updated: Moment,
     done: Option<Moment>,
     gates: Vec<GateRow>,
+    not_reached: Vec<String>,
     not_checked: Vec<String>,
     runs: Vec<RunLine>,
     artefacts: Vec<Artefact>,
@@ -66,7 +67,7 @@ struct Wait {
 struct GateRow {
     gate: String,
     stage: String,
-    last: Option<Judged>,
+    last: Judged,
     earlier: Vec<Judged>,
 }
 
@@ -162,6 +163,7 @@ async fn build(state: &AppState, id: &str) -> Result<(TaskPage, i64), Problem> {
     let evidence = state.engine.evidence(&task.work_item).await?;
     let Some(evidence) = evidence else { return Err(Problem::missing(format!("there is no task {}", task.work_item))) };
     let (story, story_cut) = story(state, &task, now).await?;
+    let (gates, not_reached) = gates(&task, &evidence, now);
     let view = &evidence.task;
     let outcome = view.outcome.as_deref();
     let page = TaskPage {
@@ -184,7 +186,8 @@ async fn build(state: &AppState, id: &str) -> Result<(TaskPage, i64), Problem> {
         created: Moment::read(&view.created_at, now),
         updated: Moment::read(&view.updated_at, now),
         done: view.done_at.as_ref().map(|d| Moment::read(d, now)),
-        gates: gates(&task, &evidence, now),
+        gates,
+        not_reached,
         not_checked: evidence.not_checked.clone(),
         runs: crate::http::views::runs(&evidence.runs).iter().map(|r| run_line(r, now)).rev().collect(),
         artefacts: evidence
@@ -262,34 +265,30 @@ fn facts(view: &TaskView) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The gates of the task's pipeline in their order, reached or not, then those that judged besides.
-fn gates(task: &Task, evidence: &EvidenceView, now: Time) -> Vec<GateRow> {
+/// The gates that have judged, in the order of the task's pipeline, and the names of those that have not.
+fn gates(task: &Task, evidence: &EvidenceView, now: Time) -> (Vec<GateRow>, Vec<String>) {
     let mut order: Vec<(GateId, String)> = Vec::new();
-    for stage in &task.pipeline.stages {
-        for step in &stage.steps {
-            if let Step::Gate { gate, .. } = step
-                && !order.iter().any(|(g, _)| g == gate)
-            {
-                order.push((*gate, stage.id.to_string()));
-            }
+    let in_pipeline = task.pipeline.stages.iter().flat_map(|stage| {
+        stage.steps.iter().filter_map(|step| match step {
+            Step::Gate { gate, .. } => Some((*gate, stage.id.to_string())),
+            _ => None,
+        })
+    });
+    for (gate, stage) in in_pipeline.chain(evidence.judgements.iter().map(|j| (j.gate, j.stage.to_string()))) {
+        if !order.iter().any(|(known, _)| *known == gate) {
+            order.push((gate, stage));
         }
     }
-    for j in &evidence.judgements {
-        if !order.iter().any(|(g, _)| *g == j.gate) {
-            order.push((j.gate, j.stage.to_string()));
+    let (mut rows, mut not_reached) = (Vec::new(), Vec::new());
+    for (gate, stage) in order {
+        let mut all =
+            evidence.judgements.iter().filter(|j| j.gate == gate).rev().map(|j| judged(&GateView::from(j), now));
+        match all.next() {
+            Some(last) => rows.push(GateRow { gate: gate.to_string(), stage, last, earlier: all.collect() }),
+            None => not_reached.push(gate.to_string()),
         }
     }
-    let row = |(gate, stage): (GateId, String)| {
-        let mut judged: VecDeque<Judged> = evidence
-            .judgements
-            .iter()
-            .filter(|j| j.gate == gate)
-            .rev()
-            .map(|j| judged(&GateView::from(j), now))
-            .collect();
-        GateRow { gate: gate.to_string(), stage, last: judged.pop_front(), earlier: judged.into() }
-    };
-    order.into_iter().map(row).collect()
+    (rows, not_reached)
 }
 
 fn judged(view: &GateView, now: Time) -> Judged {

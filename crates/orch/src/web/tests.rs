@@ -92,7 +92,7 @@ async fn a_tasks_page_tells_what_it_waits_for_and_how_it_was_judged() {
         "an approver approves or rejects the analysis",
         "orch approve DEMO-1",
         "check_analysis_complete",
-        "not reached",
+        "Not reached yet: <span class=\"mono\">check_architecture_done</span>",
         "stage 2 of 9",
         "aria-current=\"step\"",
         "01-brd.md",

@@ -5,4 +5,3 @@ mod reading;
 mod streams;
 pub(crate) mod world;
 mod writing;
-mod shot;
