@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Longest wait for the daemon to come up.
 const UP_WITHIN: Duration = Duration::from_secs(20);
 /// Longest wait for the whole road.
-const DONE_WITHIN: Duration = Duration::from_secs(600);
+const DONE_WITHIN: Duration = Duration::from_mins(10);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(120);
 

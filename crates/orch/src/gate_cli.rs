@@ -31,12 +31,15 @@ const WORK_ITEMS: &str = "docs/work-items";
 /// Lists gates or judges one.
 pub fn run(command: &GateCommand, context: &mut Context<'_>) -> Outcome {
     match command {
-        GateCommand::List(args) => list(args, context),
+        GateCommand::List(args) => {
+            list(args, context);
+            Ok(Exit::Done)
+        }
         GateCommand::Run(args) => judge(args, context),
     }
 }
 
-fn list(args: &GateListArgs, context: &mut Context<'_>) -> Outcome {
+fn list(args: &GateListArgs, context: &mut Context<'_>) {
     if args.json {
         let all: Vec<_> =
             gates::GATES.iter().map(|g| json!({ "gate": g.meta.id.as_str(), "asks": g.meta.asks })).collect();
@@ -46,7 +49,6 @@ fn list(args: &GateListArgs, context: &mut Context<'_>) -> Outcome {
             context.say(format!("{:<28} {}", gate.meta.id.as_str(), gate.meta.asks));
         }
     }
-    Ok(Exit::Done)
 }
 
 fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {

@@ -47,7 +47,7 @@ pub fn run(args: &EvidenceArgs, context: &mut Context<'_>) -> Outcome {
         let again = if gate.get("reused").and_then(Value::as_bool) == Some(true) { ", as judged before" } else { "" };
         context.say(format!("{painted} {:<26} {head} {}{again}", show::field(gate, "gate"), show::time(gate, "at")));
         let why = show::field(gate, "why");
-        if !why.is_empty() {
+        if !why.is_empty() && show::items(gate, "findings").is_empty() {
             context.say(format!("             {}", table::plain(&why)));
         }
         for finding in show::items(gate, "findings") {

@@ -3,8 +3,9 @@
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Outcome};
-use super::show;
+use super::{show, table};
 use clap::Args;
+use serde_json::Value;
 
 /// `orch queue`
 #[derive(Clone, Debug, Args)]
@@ -25,9 +26,49 @@ pub fn run(args: &QueueArgs, context: &mut Context<'_>) -> Outcome {
     if args.json {
         context.say(show::json(&queue));
     } else {
-        for line in show::tree(&queue) {
+        tell(&queue, context);
+    }
+    Ok(Exit::Done)
+}
+
+/// For people: what waits, what runs, who merges, what ended lately, and which watcher is in trouble.
+fn tell(queue: &Value, context: &mut Context<'_>) {
+    let count = |name: &str| queue.pointer(&format!("/counts/{name}")).and_then(Value::as_u64).unwrap_or(0);
+    let draining = queue.get("draining").and_then(Value::as_bool) == Some(true);
+    context.say(format!(
+        "{} running, {} queued, {} waiting for a time; {} done, {} failed, {} cancelled so far{}",
+        count("running"),
+        count("queued"),
+        count("delayed"),
+        count("done"),
+        count("failed"),
+        count("cancelled"),
+        if draining { "; draining: nothing new is started (`orch resume`)" } else { "" }
+    ));
+    for lease in show::items(queue, "leases").iter().filter(|l| !l.get("holder").is_none_or(Value::is_null)) {
+        context.say(format!("{} is merging into {}", show::field(lease, "holder"), show::field(lease, "project")));
+    }
+    for name in ["reaper", "reconcile"] {
+        if let Some(fault) = queue.pointer(&format!("/{name}/fault")).and_then(Value::as_str) {
+            context.say(format!("the watcher {name} fails: {}", table::plain(fault)));
+        }
+    }
+    for (title, list, last) in [("Open", "open", "fault"), ("Ended lately", "recent", "finished_at")] {
+        let jobs = show::items(queue, list);
+        if jobs.is_empty() {
+            continue;
+        }
+        context.say(format!("\n{title}"));
+        let rows: Vec<Vec<String>> = jobs
+            .iter()
+            .map(|job| {
+                let end = if last == "fault" { show::field(job, last) } else { show::time(job, last) };
+                vec![show::field(job, "id"), show::field(job, "state"), show::field(job, "what"), end]
+            })
+            .collect();
+        let head = if last == "fault" { "LAST FAULT" } else { "ENDED" };
+        for line in table::lines(&["JOB", "STATE", "WHAT", head], &rows) {
             context.say(line);
         }
     }
-    Ok(Exit::Done)
 }
