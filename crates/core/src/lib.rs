@@ -1,6 +1,8 @@
 //! The decision core. PURE: no clock, no randomness, no I/O, no async. What happens to a task is decided here and
 //! nowhere else; everything that touches the world is a row this crate asks for and another crate carries out.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod artefact;
 pub mod decide;
 pub mod effect;

@@ -47,6 +47,8 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
 async fn drive(engine: Arc<Engine>, watcher: &'static Watcher, shutdown: CancellationToken) {
     let period_ms = (watcher.period)(&engine.options).max(1);
     loop {
+        // A task of its own, so that a panic of one sweep ends there.
+        #[allow(clippy::disallowed_methods)]
         let sweep = tokio::spawn({
             let engine = Arc::clone(&engine);
             async move { tokio::time::timeout(DEADLINE, (watcher.sweep)(&engine)).await }

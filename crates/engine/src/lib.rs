@@ -1,6 +1,8 @@
 //! The imperative shell over the ports and the store. It carries out what the core decided and reports back what came
 //! of it; it decides nothing itself and knows no vendor.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod commands;
 mod driver;
 pub mod effects;

@@ -103,6 +103,8 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
             }
         }
     };
+    // A task of its own, so that a panic of one effect ends there.
+    #[allow(clippy::disallowed_methods)]
     let mut work = tokio::spawn(work);
     let abort = work.abort_handle();
     let ended = tokio::select! {

@@ -10,6 +10,9 @@ use orch_store::RunRow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// How soon a run that was asked to stop is asked again, milliseconds.
+const STOP_AGAIN_MS: u64 = 1_000;
+
 /// A command of the project.
 pub(crate) struct Command<'a> {
     /// Name of the run directory below the job's: `ci`, `check`.
@@ -191,6 +194,8 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
                 asked = true;
                 supervisor.cancel(dir)?;
             }
+            // Again and again: a run that was only about to start when it was asked for the first time heard nothing.
+            () = cx.engine.ports.clock.sleep_ms(STOP_AGAIN_MS), if asked => supervisor.cancel(dir)?,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Durable state behind transaction-shaped verbs: what belongs together is written together, and nobody outside can
 //! write half of it. A task changes through [`Store::step`] and through nothing else.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod error;
 pub mod rows;
 pub mod sqlite;

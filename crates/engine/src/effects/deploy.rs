@@ -139,9 +139,7 @@ pub(super) async fn command(
     let command = Command { name, what: what.to_owned(), line, commit: revision, timeout_ms, env };
     match shell::run(cx, &command).await {
         Ok(ran) => Ok(Ok(ran)),
-        Err(fault) if fault.is_transient() => {
-            Ok(Err(shell::again(cx, name, fault)))
-        }
+        Err(fault) if fault.is_transient() => Ok(Err(shell::again(cx, name, fault))),
         Err(fault) => Err(fault),
     }
 }

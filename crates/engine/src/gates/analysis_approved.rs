@@ -40,3 +40,42 @@ impl Gate for AnalysisApproved {
         Verdict::Wait { why: WaitFor::Approval { subject: evidence.shown.clone() }, until: None, recheck: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Papers, over, project, subject, task, unknown};
+    use super::super::{Subject, find};
+    use super::*;
+    use orch_core::ids::Time;
+
+    #[test]
+    fn without_an_approval_it_waits_for_a_person_and_shows_what_for() {
+        let evidence = Evidence { shown: "abc".into(), approval: None };
+        let verdict = AnalysisApproved::judge(&evidence, &subject(), &project());
+        let why = WaitFor::Approval { subject: "abc".into() };
+        assert_eq!(verdict, Verdict::Wait { why, until: None, recheck: None });
+    }
+
+    #[tokio::test]
+    async fn an_approval_holds_for_exactly_what_was_shown() {
+        let gate = find(GateId::AnalysisApproved).unwrap();
+        let with = |shown: &str, what| {
+            let approval = Approval { what, subject: shown.into(), by: "local:anna".into(), at: Time(1) };
+            Subject { task: Some(orch_core::task::Task { approvals: vec![approval], ..task() }), ..subject() }
+        };
+        let papers = || Papers(vec![("01-brd.md", "a")]);
+        let shown = over(gate, papers(), subject()).await.0.unwrap();
+        let kind = ApprovalKind::Analysis;
+        assert_eq!(over(gate, papers(), with(&shown, kind)).await.1.verdict, Verdict::Pass);
+        let wait = |v: &Verdict| matches!(v, Verdict::Wait { .. });
+        assert!(wait(&over(gate, papers(), with("older", kind)).await.1.verdict));
+        assert!(wait(&over(gate, papers(), with(&shown, ApprovalKind::Production)).await.1.verdict));
+        assert!(wait(&over(gate, Papers(vec![("01-brd.md", "b")]), with(&shown, kind)).await.1.verdict));
+    }
+
+    #[tokio::test]
+    async fn by_hand_there_is_nobody_who_approved() {
+        let alone = Subject { task: None, ..subject() };
+        unknown(&over(find(GateId::AnalysisApproved).unwrap(), Papers(Vec::new()), alone).await.1.verdict);
+    }
+}

@@ -58,3 +58,53 @@ impl Gate for AnalysisComplete {
         if findings.is_empty() { Verdict::Pass } else { Verdict::Fail { findings } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fails, project, subject, unreadable};
+    use super::*;
+
+    const TEXT: &str = "Users can reset their password by mail, within an hour, once per link.";
+    const PLAN: &str =
+        "tests:\n- id: TC-01\n  type: unit\n  description: adds two numbers\n  module: calc\n  expected: the sum\n";
+
+    fn judge(papers: [Option<&str>; 4]) -> Verdict {
+        let named = ANALYSIS.iter().zip(papers).map(|(n, t)| ((*n).to_owned(), t.map(ToOwned::to_owned)));
+        AnalysisComplete::judge(&Evidence { papers: named.collect() }, &subject(), &project())
+    }
+
+    #[test]
+    fn four_whole_papers_pass() {
+        let plans = [
+            PLAN,
+            "test_cases:\n- id: TC-01\n  type: unit\n  description: adds two numbers\n  module: calc\n  expected: the sum\n",
+        ];
+        let passes = plans.iter().filter(|p| judge([Some(TEXT), Some(TEXT), Some(TEXT), Some(p)]) == Verdict::Pass);
+        assert!(0 < passes.count());
+    }
+
+    #[test]
+    fn a_missing_paper_is_the_analysts_business_and_named() {
+        assert_eq!(unreadable(&judge([Some(TEXT), None, Some(TEXT), Some(PLAN)])), ["`02-trz.md` is missing"]);
+        assert_eq!(unreadable(&judge([None; 4])).len(), 4);
+    }
+
+    #[test]
+    fn empty_papers_and_placeholders_fail_by_name() {
+        for text in ["", "   \n\n", "TODO", "tbd"] {
+            assert!(
+                fails(&judge([Some(TEXT), Some(text), Some(TEXT), Some(PLAN)]))[0].contains("02-trz.md"),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_that_does_not_parse_fails() {
+        for plan in
+            ["", "tests: [", "tests: []", &PLAN.replace("TC-01", "one"), &PLAN.replace("  expected: the sum\n", "")]
+        {
+            fails(&judge([Some(TEXT), Some(TEXT), Some(TEXT), Some(plan)]));
+        }
+    }
+}

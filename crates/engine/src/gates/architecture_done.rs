@@ -69,7 +69,21 @@ fn lacking(text: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{fails, of, unreadable};
     use super::*;
+
+    const WHOLE: &str = "# ADR-001\n## Context\nx\n## Decision\nx\n## Alternatives\nx\n## Consequences\nx\n";
+
+    #[tokio::test]
+    async fn one_whole_record_is_enough_and_none_is_the_architects_business() {
+        let judge = async |papers| of(GateId::ArchitectureDone, papers).await.1.verdict;
+        assert_eq!(judge(vec![("06-adr/ADR-001-a.md", "draft"), ("06-adr/ADR-002-b.md", WHOLE)]).await, Verdict::Pass);
+        assert!(
+            fails(&judge(vec![("06-adr/ADR-001-a.md", "## Context\nx\n")]).await)[0].contains("decision, alternatives")
+        );
+        unreadable(&judge(Vec::new()).await);
+        unreadable(&judge(vec![("10-tech-risks.md", WHOLE)]).await);
+    }
 
     #[test]
     fn every_part_needs_a_heading_and_a_text() {

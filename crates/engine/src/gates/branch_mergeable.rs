@@ -80,3 +80,56 @@ impl Gate for BranchMergeable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HEAD, OTHER, fails, project, sha, subject, unknown};
+    use super::*;
+
+    fn ready() -> Evidence {
+        Evidence {
+            tip: sha(OTHER),
+            contains_tip: true,
+            conflicts: Vec::new(),
+            pull: Some((sha(HEAD), true)),
+            prepared: Some(sha(HEAD)),
+        }
+    }
+    fn judge(evidence: &Evidence) -> Verdict {
+        BranchMergeable::judge(evidence, &subject(), &project())
+    }
+
+    #[test]
+    fn exactly_the_prepared_head_may_be_merged() {
+        assert_eq!(judge(&ready()), Verdict::Pass);
+    }
+
+    #[test]
+    fn anything_that_moved_means_preparing_again_and_costs_nobody_a_round() {
+        let cases = [
+            (Evidence { contains_tip: false, ..ready() }, "default branch moved"),
+            (Evidence { prepared: Some(sha(OTHER)), ..ready() }, "another head"),
+            (Evidence { prepared: None, ..ready() }, "another head"),
+            (Evidence { pull: Some((sha(OTHER), true)), ..ready() }, "not the prepared head"),
+            (Evidence { pull: Some((sha(HEAD), false)), ..ready() }, "not open"),
+            (Evidence { pull: None, ..ready() }, "no pull request"),
+        ];
+        for (evidence, says) in cases {
+            let (kind, text) = unknown(&judge(&evidence));
+            assert_eq!(kind, FaultKind::Transient);
+            assert!(text.contains(says), "{text}");
+        }
+    }
+
+    #[test]
+    fn by_hand_only_conflicts_count_and_each_file_is_named() {
+        let alone = Subject { task: None, ..subject() };
+        let by_hand = |conflicts: &[&str]| {
+            let conflicts = conflicts.iter().map(|c| (*c).to_owned()).collect();
+            let evidence = Evidence { conflicts, contains_tip: false, pull: None, prepared: None, ..ready() };
+            BranchMergeable::judge(&evidence, &alone, &project())
+        };
+        assert_eq!(by_hand(&[]), Verdict::Pass);
+        assert_eq!(fails(&by_hand(&["a.txt", "b.txt"])).len(), 2);
+    }
+}

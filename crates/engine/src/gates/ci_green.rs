@@ -77,3 +77,84 @@ impl Gate for CiGreen {
         Verdict::Wait { why: WaitFor::Report { what }, until: Some(until), recheck }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fails, project, subject, unknown};
+    use super::*;
+    use orch_core::ids::Time;
+    use orch_core::verdict::Verdict::Pass;
+
+    fn judge(project: &Project, now: i64, statuses: &[(&str, StatusState)]) -> Verdict {
+        let status = |(context, state): &(&str, StatusState)| CommitStatus {
+            context: (*context).into(),
+            state: *state,
+            description: format!("log of {context}"),
+            url: None,
+            at: Time(0),
+        };
+        let evidence = Evidence { statuses: statuses.iter().map(status).collect() };
+        CiGreen::judge(&evidence, &Subject { now: Time(now), ..subject() }, project)
+    }
+
+    fn waits_for(verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::Wait { why: WaitFor::Report { what }, until: Some(until), recheck: Some(_) } => {
+                assert_eq!(*until, Time(61_000));
+                what.clone()
+            }
+            other => panic!("does not wait: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_a_list_everything_reported_must_be_green_and_something_must_be() {
+        use StatusState::{Error, Failure, Pending, Skipped, Success};
+        let p = project();
+        assert_eq!(judge(&p, 2_000, &[("ci", Success), ("lint", Skipped)]), Pass);
+        assert!(waits_for(&judge(&p, 2_000, &[])).contains("any check"));
+        assert!(waits_for(&judge(&p, 2_000, &[("ci", Success), ("slow", Pending)])).ends_with("slow"));
+        assert_eq!(
+            fails(&judge(&p, 2_000, &[("ci", Failure), ("slow", Pending)])),
+            ["the check `ci` is red: log of ci"]
+        );
+        assert_eq!(fails(&judge(&p, 2_000, &[("ci", Failure), ("x", Error)])).len(), 1, "red wins over broken");
+        let (kind, text) = unknown(&judge(&p, 2_000, &[("ci", Error), ("lint", Success)]));
+        assert_eq!(kind, FaultKind::Transient);
+        assert!(text.contains("log of ci"));
+    }
+
+    #[test]
+    fn with_a_list_only_the_listed_count_and_all_of_them_must_be_there() {
+        use StatusState::{Failure, Pending, Success};
+        let p = Project { ci_required: vec!["build".into(), "lint".into()], ..project() };
+        assert_eq!(judge(&p, 2_000, &[("build", Success), ("lint", Success), ("flaky", Failure)]), Pass);
+        assert!(waits_for(&judge(&p, 2_000, &[("build", Success)])).ends_with("lint"));
+        assert!(waits_for(&judge(&p, 2_000, &[("build", Pending), ("other", Success)])).ends_with("build, lint"));
+        assert_eq!(fails(&judge(&p, 2_000, &[("build", Failure)])).len(), 1);
+    }
+
+    #[test]
+    fn past_the_deadline_it_is_a_question_and_never_a_red() {
+        use StatusState::{Failure, Pending, Success};
+        let p = project();
+        for statuses in [&[][..], &[("ci", Pending)]] {
+            waits_for(&judge(&p, 60_999, statuses));
+            let (_, text) = unknown(&judge(&p, 61_000, statuses));
+            assert!(text.contains("not reported in 60 s"), "{text}");
+        }
+        assert_eq!(judge(&p, 99_000, &[("ci", Success)]), Pass);
+        fails(&judge(&p, 99_000, &[("ci", Failure)]));
+    }
+
+    #[test]
+    fn without_a_command_it_is_skipped_unless_checks_are_required() {
+        let p = Project { ci: None, ..project() };
+        assert!(matches!(judge(&p, 2_000, &[]), Verdict::Skipped { .. }));
+        let p = Project { ci: None, ci_required: vec!["build".into()], ..project() };
+        assert!(waits_for(&judge(&p, 2_000, &[])).ends_with("build"));
+        let mut foreign = Project { ci: None, ..project() };
+        foreign.policy.own_ci = false;
+        assert!(waits_for(&judge(&foreign, 2_000, &[])).contains("any check"));
+    }
+}

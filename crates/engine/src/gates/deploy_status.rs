@@ -110,3 +110,62 @@ async fn later(look: &Look<'_>, running: &str) -> Result<bool, Fault> {
         Some(_) | None => Ok(false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HEAD, OTHER, fails, project, subject, unknown, unreadable};
+    use super::*;
+
+    const GOOD: &str = "---\ndeploy_status: SUCCESS\n---\n";
+
+    fn judge(text: Option<&str>, on_default_branch: bool, service: Service, project: &Project) -> Verdict {
+        let paper = Paper { name: "14-deploy-log.md", sha256: None, text: text.map(ToOwned::to_owned) };
+        DeployStatus::judge(&Evidence { paper, on_default_branch, service }, &subject(), project)
+    }
+    fn says(status: u16, revision: Option<&str>) -> Service {
+        Service::Says { status, revision: revision.map(ToOwned::to_owned), later: false }
+    }
+
+    #[test]
+    fn the_log_and_the_world_must_agree() {
+        let p = project();
+        for service in [Service::NotAsked, says(200, Some(HEAD)), says(204, None)] {
+            assert_eq!(judge(Some(GOOD), true, service, &p), Verdict::Pass);
+        }
+        let other = fails(&judge(Some(GOOD), true, says(200, Some(OTHER)), &p));
+        assert!(other[0].contains(OTHER) && other[0].contains(HEAD));
+        let later = Service::Says { status: 200, revision: Some(OTHER.into()), later: true };
+        assert_eq!(judge(Some(GOOD), true, later, &p), Verdict::Pass, "a later task's deploy contains this one");
+        let broken = Service::Says { status: 500, revision: Some(OTHER.into()), later: true };
+        fails(&judge(Some(GOOD), true, broken, &p));
+        assert!(fails(&judge(Some(GOOD), true, says(200, Some("")), &p))[0].contains("reports revision"));
+        for status in [199, 301, 404, 500, 503] {
+            assert!(fails(&judge(Some(GOOD), true, says(status, Some(HEAD)), &p))[0].contains(&status.to_string()));
+        }
+        assert!(fails(&judge(Some(GOOD), true, Service::Down("refused".into()), &p))[0].contains("refused"));
+    }
+
+    #[test]
+    fn not_being_able_to_look_is_neither_good_nor_bad() {
+        let (kind, _) = unknown(&judge(Some(GOOD), true, Service::Unknown("no dns".into()), &project()));
+        assert_eq!(kind, FaultKind::Transient);
+    }
+
+    #[test]
+    fn a_good_service_cannot_make_up_for_a_bad_or_missing_log() {
+        let p = project();
+        unreadable(&judge(None, true, says(200, Some(HEAD)), &p));
+        unreadable(&judge(Some("it went well"), true, says(200, Some(HEAD)), &p));
+        let failed = "---\ndeploy_status: FAILED\n---\nport taken\n";
+        assert_eq!(fails(&judge(Some(failed), true, says(200, Some(HEAD)), &p)), ["port taken"]);
+    }
+
+    #[test]
+    fn what_is_not_on_the_default_branch_never_passes() {
+        unknown(&judge(Some(GOOD), false, says(200, Some(HEAD)), &project()));
+        let mut bare = project();
+        bare.deploy.production = None;
+        unknown(&judge(None, false, Service::NotAsked, &bare));
+        assert!(matches!(judge(None, true, Service::NotAsked, &bare), Verdict::Skipped { .. }));
+    }
+}

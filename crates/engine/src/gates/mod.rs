@@ -13,6 +13,8 @@ mod reviewer_verdict;
 mod security_gate;
 mod staging_image_fresh;
 mod staging_status;
+#[cfg(test)]
+mod testing;
 mod tests_local;
 mod tests_passed;
 

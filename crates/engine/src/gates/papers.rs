@@ -105,3 +105,124 @@ pub(super) async fn code_key(look: &Look<'_>) -> Result<String, Fault> {
     }
     Ok(format!("code {}", look.git.code_digest(&look.project.key, &s.head, &s.artefact_dir).await?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fails, of, unreadable};
+    use super::*;
+    use orch_core::ids::GateId;
+
+    fn judge(text: Option<&str>) -> Verdict {
+        let paper = Paper { name: "12-review.md", sha256: None, text: text.map(ToOwned::to_owned) };
+        paper.judge("verdict", "APPROVED", "REQUEST_CHANGES")
+    }
+
+    #[test]
+    fn only_a_clean_approval_passes() {
+        let good = "---\nverdict: APPROVED\n---\nREQUEST_CHANGES is a word in this text.\n";
+        assert_eq!(judge(Some(good)), Verdict::Pass);
+        let small = "---\nverdict: APPROVED\nfindings:\n- {id: R1, severity: P2, text: a nit}\n---\n";
+        assert_eq!(judge(Some(small)), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_a_pass() {
+        let cases = [
+            None,
+            Some(""),
+            Some("All good, APPROVED!\n"),
+            Some("verdict: APPROVED\n"),
+            Some("# Review\n\n---\nverdict: APPROVED\n---\n"),
+            Some("---\nverdict: APPROVED\n"),
+            Some("---\nverdict: [APPROVED\n---\n"),
+            Some("---\nresult: APPROVED\n---\n"),
+            Some("---\nverdict: LGTM\n---\n"),
+            Some("---\nverdict: approved-ish\n---\n"),
+            Some("---\nverdict:\n---\n"),
+            Some("---\nverdict: APPROVED\nfindings: none of them\n---\n"),
+        ];
+        for case in cases {
+            unreadable(&judge(case));
+        }
+        assert!(unreadable(&judge(None))[0].contains("earlier round does not count"));
+    }
+
+    #[test]
+    fn a_refusal_carries_its_findings_or_else_its_whole_body() {
+        let listed = "---\nverdict: REQUEST_CHANGES\nfindings:\n- {id: R1, severity: P1, file: a.rs, line: 3, text: off by one}\n---\nMore.\n";
+        assert_eq!(fails(&judge(Some(listed))), ["off by one"]);
+        let body = "---\nverdict: REQUEST_CHANGES\n---\n\nThe loop never ends.\n";
+        assert_eq!(fails(&judge(Some(body))), ["The loop never ends."]);
+        let silent = "---\nverdict: REQUEST_CHANGES\n---\n";
+        assert_eq!(fails(&judge(Some(silent))), ["refused without a word"]);
+        let broken_list = "---\nverdict: REQUEST_CHANGES\nfindings: 7\n---\nThe loop never ends.\n";
+        assert_eq!(fails(&judge(Some(broken_list))), ["The loop never ends."]);
+    }
+
+    #[test]
+    fn an_approval_with_a_must_fix_finding_is_a_refusal() {
+        for severity in ["P0", "P1", "a severity nobody knows"] {
+            let text = format!(
+                "---\nverdict: APPROVED\nfindings:\n- {{id: R1, severity: {severity}, text: loses data}}\n---\n"
+            );
+            assert_eq!(fails(&judge(Some(&text))), ["loses data"]);
+        }
+    }
+
+    #[test]
+    fn where_both_words_can_be_read_the_negative_one_wins() {
+        let both = "---\nverdict: APPROVED\nverdict: REQUEST_CHANGES\n---\nHm.\n";
+        assert!(!matches!(judge(Some(both)), Verdict::Pass));
+        let other_way = "---\nverdict: REQUEST_CHANGES\nverdict: APPROVED\n---\nHm.\n";
+        assert!(!matches!(judge(Some(other_way)), Verdict::Pass));
+        assert!(matches!(judge(Some("---\nverdict: [APPROVED, REQUEST_CHANGES]\n---\nHm.\n")), Verdict::Fail { .. }));
+    }
+
+    #[test]
+    fn a_long_refusal_is_cut_for_the_brief() {
+        let text = format!("---\nverdict: REQUEST_CHANGES\n---\n{}", "x".repeat(MAX_BODY + 500));
+        assert_eq!(fails(&judge(Some(&text)))[0].len(), MAX_BODY);
+    }
+
+    #[tokio::test]
+    async fn every_paper_gate_reads_its_own_paper_and_key() {
+        let cases = [
+            (GateId::ReviewerVerdict, "12-review.md", "verdict: APPROVED", "verdict: REQUEST_CHANGES"),
+            (GateId::TestsPassed, "13-test-report.md", "result: PASS", "result: FAIL"),
+            (GateId::StagingStatus, "15-staging-log.md", "staging_status: SUCCESS", "staging_status: FAILED"),
+        ];
+        for (gate, name, good, bad) in cases {
+            let paper = |line: &str| -> Vec<(&'static str, &'static str)> {
+                vec![(name, Box::leak(format!("---\n{line}\n---\nwhy\n").into_boxed_str()))]
+            };
+            assert_eq!(of(gate, paper(good)).await.1.verdict, Verdict::Pass, "{gate}");
+            assert_eq!(fails(&of(gate, paper(bad)).await.1.verdict), ["why"], "{gate}");
+            assert!(unreadable(&of(gate, Vec::new()).await.1.verdict)[0].contains(name), "{gate}");
+            let elsewhere = vec![("00-business-request.md", paper(good)[0].1)];
+            unreadable(&of(gate, elsewhere).await.1.verdict);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_digest_of_an_analysis_is_its_four_papers_and_nothing_else() {
+        let four = |first: &'static str, brd: &'static str| {
+            vec![(first, brd), ("02-trz.md", "b"), ("03-acceptance-criteria.md", "c"), ("04-test-plan.yaml", "d")]
+        };
+        let key = async |papers| of(GateId::AnalysisComplete, papers).await.0.unwrap();
+        let whole = key(four("01-brd.md", "a")).await;
+        assert_eq!(whole, key(four("01-brd.md", "a").into_iter().rev().collect()).await, "order does not matter");
+        let mut more = four("01-brd.md", "a");
+        more.push(("12-review.md", "x"));
+        assert_eq!(whole, key(more).await, "other papers do not matter");
+        assert_ne!(whole, key(four("01-brd.md", "a ")).await, "a byte does");
+        assert_ne!(whole, key(four("01-brd.md", "a")[1..].to_vec()).await, "a missing one does");
+        let moved = vec![
+            ("01-brd.md", "ab"),
+            ("02-trz.md", ""),
+            ("03-acceptance-criteria.md", "c"),
+            ("04-test-plan.yaml", "d"),
+        ];
+        assert_ne!(whole, key(moved).await, "text that moves from one to the next does");
+        assert_eq!(whole, of(GateId::AnalysisApproved, four("01-brd.md", "a")).await.0.unwrap(), "one digest for both");
+    }
+}

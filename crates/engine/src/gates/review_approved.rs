@@ -70,3 +70,45 @@ impl Gate for ReviewApproved {
         Verdict::Wait { why: WaitFor::Report { what }, until: None, recheck }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{HEAD, fails, project, sha, subject};
+    use super::*;
+    use orch_core::ids::Time;
+
+    fn review(by: &str, approved: bool, official: bool) -> Review {
+        Review { by: by.into(), approved, commit: sha(HEAD), body: "because".into(), official, at: Time(0) }
+    }
+    fn judge(reviews: Vec<(Review, bool)>) -> Verdict {
+        let (reviews, current) = reviews.into_iter().unzip();
+        ReviewApproved::judge(&Evidence { reviews, current }, &subject(), &project())
+    }
+    fn waits(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Wait { until: None, recheck: Some(_), .. })
+    }
+
+    #[test]
+    fn an_official_approval_of_what_is_there_now_by_an_approver_passes() {
+        assert_eq!(judge(vec![(review("local:anna", true, true), true)]), Verdict::Pass);
+        assert!(waits(&judge(Vec::new())));
+        assert!(waits(&judge(vec![(review("local:anna", true, true), false)])), "of something else");
+        assert!(waits(&judge(vec![(review("local:anna", true, false), true)])), "not official");
+        assert!(waits(&judge(vec![(review("local:bob", true, true), true)])), "not an approver");
+    }
+
+    #[test]
+    fn a_current_refusal_beats_an_approval() {
+        let verdict = judge(vec![(review("local:anna", true, true), true), (review("local:bob", false, true), true)]);
+        assert_eq!(fails(&verdict), ["local:bob requests changes: because"]);
+        let old = judge(vec![(review("local:anna", true, true), true), (review("local:bob", false, true), false)]);
+        assert_eq!(old, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_project_that_does_not_ask_skips() {
+        let p = Project { review_approval: false, ..project() };
+        let evidence = Evidence { reviews: Vec::new(), current: Vec::new() };
+        assert!(matches!(ReviewApproved::judge(&evidence, &subject(), &p), Verdict::Skipped { .. }));
+    }
+}

@@ -29,3 +29,17 @@ impl Gate for StagingStatus {
         paper.judge("staging_status", "SUCCESS", "FAILED")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{project, subject};
+    use super::*;
+
+    #[test]
+    fn without_a_hook_there_is_nothing_to_judge_and_it_says_so() {
+        let mut p = project();
+        p.deploy.staging = None;
+        let paper = Paper { name: "15-staging-log.md", sha256: None, text: None };
+        assert!(matches!(StagingStatus::judge(&paper, &subject(), &p), Verdict::Skipped { .. }));
+    }
+}

@@ -40,3 +40,28 @@ impl Gate for TestsLocal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fails, of, project, subject, unknown};
+    use super::*;
+    use orch_core::verdict::FaultKind;
+
+    fn judge(command: Option<&str>, ok: Option<bool>) -> Verdict {
+        let run = ok.map(|ok| TestRun { ok, end: "exit 1".into(), tail: "1 failed".into(), log: String::new() });
+        TestsLocal::judge(&Evidence { command: command.map(Into::into), run }, &subject(), &project())
+    }
+
+    #[test]
+    fn red_tests_carry_command_end_and_tail() {
+        assert_eq!(judge(Some("make test"), Some(true)), Verdict::Pass);
+        assert_eq!(fails(&judge(Some("make test"), Some(false))), ["`make test`: exit 1\n1 failed"]);
+        assert!(matches!(judge(None, None), Verdict::Skipped { .. }));
+    }
+
+    #[tokio::test]
+    async fn tests_that_could_not_run_are_no_red_tests() {
+        let (kind, _) = unknown(&of(GateId::TestsLocal, Vec::new()).await.1.verdict);
+        assert_eq!(kind, FaultKind::Transient);
+    }
+}

@@ -65,8 +65,13 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
     let store = &engine.ports.store;
     let key = seen_key(project.key.as_str(), ticket.number);
     let seen = store.setting(&key).await?;
+    let differs = |t: &Ticket| seen.as_deref() != Some(t.state.as_str()) && t.state_by != Actor::orch();
+    // What was listed may be older than what was seen: orch itself may have moved the ticket on meanwhile, and a person
+    // would seem to have moved it back. Read after `seen`, it cannot be.
+    let now = if differs(ticket) { Some(project.tracker.ticket(&project.key, ticket.number).await?) } else { None };
+    let ticket = now.as_ref().unwrap_or(ticket);
+    let moved = differs(ticket);
     let state = ticket.state.as_str();
-    let moved = seen.as_deref() != Some(state) && ticket.state_by != Actor::orch();
     let item = format!("{}-{}", project.key, ticket.number).into();
     let task = store.task_by_item(&item).await?;
     let mut done = None;
