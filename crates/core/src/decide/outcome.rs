@@ -56,7 +56,8 @@ impl Cx<'_> {
             (Step::Publish, Outcome::Published { head, empty, discarded, unresolved }) => {
                 self.published(head, *empty, discarded, unresolved);
             }
-            (Step::Publish | Step::Update | Step::Open, Outcome::BranchMoved { now }) => {
+            // An agent's step opens the branch of a second generation.
+            (Step::Publish | Step::Update | Step::Open | Step::Agent { .. }, Outcome::BranchMoved { now }) => {
                 self.say("somebody else pushed to the branch");
                 let retry = self.d.task.at;
                 self.block(BlockReason::BranchMoved { now: now.clone() }, retry);

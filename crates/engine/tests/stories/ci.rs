@@ -1,1 +1,181 @@
-//! later
+//! CI that orch runs itself, local tests, and runs that say nothing.
+
+use crate::faults::How;
+use crate::runs::Does;
+use crate::world::{World, anna, demo};
+use orch_core::event::Event;
+use orch_core::ids::GateId;
+use orch_core::task::{BlockReason, Phase, WaitReason};
+use orch_core::verdict::Verdict;
+use orch_ports::forge::Forge;
+use orch_store::JobState;
+
+#[tokio::test]
+async fn the_same_code_is_judged_by_ci_once() {
+    let world = World::new().await;
+    world.start();
+    let item = world.begin("Add a file").await;
+    let merged = world.until_done(&item).await.merged.unwrap().commit;
+    assert_eq!(world.runs.count("ci"), 1, "the review's paper is no code");
+    let statuses = world.forge.statuses(&demo(), &merged).await.unwrap();
+    assert!(statuses[0].description.contains("the same code was green"), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn red_code_is_judged_again_when_it_comes_back() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| {
+        if 1 < run.nth {
+            assert!(run.prompt().contains("assertion failed: 1 + 1"), "the brief carries the log");
+        }
+        // The third attempt is the first one again.
+        run.write("work.txt", if run.nth == 2 { "second\n" } else { "first\n" });
+        Does::Exit(0)
+    });
+    world.runs.on("ci", |run| {
+        std::fs::write(run.dir.join("stdout.log"), "assertion failed: 1 + 1\n").unwrap();
+        Does::Exit(i32::from(run.nth < 3))
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, world.runs.count("ci")), (2, 3));
+}
+
+#[tokio::test]
+async fn a_ci_run_that_vanished_is_done_again_and_costs_nothing() {
+    let world = World::new().await;
+    world.runs.on("ci", |run| if run.nth == 1 { Does::Vanish } else { Does::Exit(0) });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, world.runs.count("ci")), (0, 2));
+}
+
+#[tokio::test]
+async fn local_tests_that_vanished_are_done_again_and_cost_nothing() {
+    let world = World::with(|c| c.test = Some("test".into())).await;
+    world.runs.on("test", |run| if run.nth == 1 { Does::Vanish } else { Does::Exit(0) });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 0);
+    assert_eq!(world.runs.count("developer"), 1);
+}
+
+#[tokio::test]
+async fn ci_that_was_stopped_from_outside_is_not_red_and_not_forgotten() {
+    let world = World::new().await;
+    world.runs.on("ci", |run| if run.nth == 1 { Does::Hang } else { Does::Exit(0) });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("CI runs", async || world.runs.live("ci")).await;
+    world.runs.cancel_all("ci");
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, world.runs.count("ci")), (0, 2));
+}
+
+#[tokio::test]
+async fn ci_that_never_answers_is_a_question_for_a_person_told_once_and_written_down_once() {
+    let world = World::with(|c| c.ci_wait_ms = 60_000).await;
+    world.runs.on("ci", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    let waits = |t: &orch_core::task::Task| matches!(t.phase, Phase::Waiting { why: WaitReason::Report { .. }, .. });
+    world.until(&item, "waiting for CI", waits).await;
+    world.clock.advance(100_000);
+    let held = |t: &orch_core::task::Task| matches!(t.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. });
+    world.until(&item, "not able to tell", held).await;
+    for _ in 0..3 {
+        world.clock.advance(2_000_000);
+        let looks = world.faults.calls("forge.statuses");
+        world.eventually("another look", async || looks + 1 < world.faults.calls("forge.statuses")).await;
+    }
+    let task = world.until(&item, "holding still", held).await;
+    assert_eq!(task.rounds, 0);
+    let told = world.told_people();
+    assert_eq!(told.iter().filter(|t| t.contains("waiting too long")).count(), 1, "{told:?}");
+    let words: Vec<_> = world.store.judgements(task.id).await.unwrap();
+    let words: Vec<_> = words.iter().filter(|j| j.gate == GateId::CiGreen).map(|j| j.verdict.word()).collect();
+    assert_eq!(words, ["wait", "inconclusive"]);
+    world.runs.finish("ci", |_| {});
+    world.runs.on("ci", |_| Does::Exit(0));
+    world.until_done(&item).await;
+}
+
+#[tokio::test]
+async fn an_agent_whose_supervisor_died_gets_a_new_run_and_spends_no_attempt() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| {
+        run.write("work.txt", "x\n");
+        if run.nth < 4 { Does::Vanish } else { Does::Exit(0) }
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, task.role_attempts), (0, 0));
+    let runs = world.store.runs(task.id).await.unwrap();
+    let developers: Vec<u32> = runs.iter().filter(|r| r.what == "developer").map(|r| r.attempt).collect();
+    assert_eq!(developers, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn an_agent_that_fails_twice_blocks_the_task_and_a_retry_goes_on() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| {
+        run.write("work.txt", "x\n");
+        Does::Exit(i32::from(run.nth < 3))
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_blocked(&item).await;
+    assert!(matches!(&task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }));
+    assert_eq!(world.runs.count("developer"), 2);
+    world.eventually("a person is told", async || !world.told_people().is_empty()).await;
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    world.until_done(&item).await;
+    assert_eq!(world.runs.count("developer"), 3);
+    assert_eq!(world.told_people().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_look_at_a_living_agent_never_starts_a_second_one() {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world.kill().await;
+    world.faults.plan("supervisor.ensure", &[How::Before, How::Before]);
+    world.start();
+    world.eventually("it is adopted", async || 4 <= world.faults.calls("supervisor.ensure")).await;
+    world.runs.finish("developer", |run| run.write("work.txt", "x\n"));
+    world.until_done(&item).await;
+    assert_eq!(world.runs.count("developer"), 1);
+}
+
+#[tokio::test]
+async fn what_fails_for_ever_without_its_fault_shows_in_why_and_is_told_once() {
+    let world = World::new().await;
+    world.faults.down("git.push");
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("told", async || !world.told_people().is_empty()).await;
+    let tries = world.faults.calls("git.push");
+    world.eventually("still tried", async || tries + 5 < world.faults.calls("git.push")).await;
+    world
+        .eventually("why says so", async || {
+            let open = world.store.open_jobs(None).await.unwrap();
+            let backing_off = open.iter().any(|j| j.state == JobState::Queued && j.last_fault.is_some());
+            let why = world.engine().show_item(&item).await.unwrap().unwrap().line;
+            backing_off && why.contains("connection refused")
+        })
+        .await;
+    assert_eq!(world.told_people().len(), 1, "{:?}", world.told_people());
+    assert!(world.told_people()[0].starts_with("DEMO-1: could not open the branch"), "{:?}", world.told_people());
+    world.faults.up();
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 0);
+    let judged = world.store.judgements(task.id).await.unwrap();
+    assert!(judged.iter().all(|j| !matches!(j.verdict, Verdict::Fail { .. })));
+}

@@ -143,15 +143,14 @@ async fn a_worker_whose_claim_is_gone_pushes_nothing() {
     old.drain(true).await.unwrap();
     let engine = world.start();
     engine.drain(false).await.unwrap();
-    world.runs.on("reviewer", |run| {
-        if run.nth == 1 { Does::Hang } else { approve(run) }
-    });
+    world.runs.on("reviewer", |run| if run.nth == 1 { Does::Hang } else { approve(run) });
     world.eventually("the second process is at the review", async || world.runs.live("reviewer")).await;
     let before = world.task(&item).await;
     let worktree = orch_ports::git::Git::worktree_path(&*world.git, &"DEMO".into(), &item);
     std::fs::write(worktree.join("half.txt"), "half of something\n").unwrap();
     let pushes = world.faults.calls("git.push");
     world.faults.release();
+    world.faults.reached("git.snapshot released").await;
     // The old worker goes on from where it stood, commits what lies about, and must not push it.
     for _ in 0..40 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -113,7 +113,9 @@ impl Faults {
                 self.mark(call);
                 let mut go = self.go.subscribe();
                 let _ = go.wait_for(|go| *go).await;
-                act.await
+                let answer = act.await;
+                self.mark(&format!("{call} released"));
+                answer
             }
         }
     }

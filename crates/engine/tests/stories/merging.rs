@@ -2,8 +2,9 @@
 
 use crate::faults::How;
 use crate::runs::Does;
-use crate::world::{World, demo};
-use orch_core::task::{Phase, WaitReason};
+use crate::world::{World, anna, demo};
+use orch_core::event::Event;
+use orch_core::task::{BlockReason, Phase, WaitReason};
 use orch_ports::forge::MergeAnswer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +72,8 @@ async fn a_forge_that_is_down_while_ci_is_awaited_costs_no_round() {
     world.until(&item, "waiting for CI", waits).await;
     world.faults.down("forge.");
     world.faults.down("git.fetch");
-    let held = |t: &orch_core::task::Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. });
+    let held =
+        |t: &orch_core::task::Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. });
     world.until(&item, "holding", held).await;
     gate.store(true, Ordering::SeqCst);
     world.runs.finish("ci", |_| {});
@@ -155,4 +157,46 @@ async fn a_strangers_push_blocks_the_task_and_is_never_overwritten() {
     let head = orch_ports::forge::Forge::branch_head(&world.forge, &demo(), &branch).await.unwrap();
     assert_eq!(head, Some(theirs));
     assert_eq!(world.told_people().len(), 1);
+}
+
+#[tokio::test]
+async fn a_branch_that_was_there_before_blocks_and_a_retry_goes_on_from_it() {
+    let world = World::new().await;
+    world.start();
+    let item = world.ticket("Add a file").await;
+    let branch = world.task(&item).await.branch;
+    world.outsider_pushes(&branch, "main", "theirs.txt", "theirs\n");
+    world.ask(&item, Event::Started { by: anna() }).await;
+    let task = world.until_blocked(&item).await;
+    assert!(matches!(&task.phase, Phase::Blocked { why: BlockReason::BranchMoved { .. }, .. }), "{:?}", task.phase);
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    world.until_done(&item).await;
+    assert_eq!(world.show("main", "theirs.txt"), "theirs");
+    assert_eq!(world.show("main", "DEMO-1.txt"), "written in run 1");
+}
+
+#[tokio::test]
+async fn a_second_branch_that_was_there_before_blocks_and_a_retry_goes_on_from_it() {
+    let world = World::new().await;
+    let production = world.production.clone();
+    world.runs.on("deploy", move |run| {
+        *production.revision.lock().unwrap() = Some(run.var("ORCH_REVISION").to_owned());
+        Does::Exit(i32::from(run.nth == 1))
+    });
+    world.runs.on("developer", |run| {
+        run.write("work.txt", &format!("run {}\n", run.nth));
+        Does::Exit(0)
+    });
+    world.start();
+    let item = world.ticket("Add a file").await;
+    let second = format!("{}-r2", world.task(&item).await.branch);
+    world.outsider_pushes(&second, "main", "theirs.txt", "theirs\n");
+    world.ask(&item, Event::Started { by: anna() }).await;
+    let task = world.until_blocked(&item).await;
+    assert!(matches!(&task.phase, Phase::Blocked { why: BlockReason::BranchMoved { .. }, .. }), "{:?}", task.phase);
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    world.until_done(&item).await;
+    assert_eq!(world.show("main", "theirs.txt"), "theirs");
+    // Theirs began before the first merge, so the repair had a conflict to resolve on top.
+    assert_eq!(world.show("main", "work.txt"), "run 3");
 }

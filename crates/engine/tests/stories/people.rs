@@ -1,1 +1,194 @@
-//! later
+//! What people do, by command and by ticket.
+
+use crate::runs::Does;
+use crate::world::{World, anna, demo, orch};
+use orch_core::event::Event;
+use orch_core::ids::WorkItem;
+use orch_core::task::Phase;
+use orch_ports::git::Git;
+use orch_ports::tracker::{TicketState, Tracker};
+
+fn first() -> WorkItem {
+    "DEMO-1".into()
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_agent_that_hangs_and_cleans_up() {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    let task = world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
+    assert!(!world.runs.live("developer"));
+    world.until_quiet().await;
+    assert!(!world.git.worktree_path(&demo(), &item).exists());
+    assert_eq!(world.ticket_now(1).await.state, TicketState::Cancelled);
+    let runs = world.store.runs(task.id).await.unwrap();
+    assert!(runs.iter().all(|r| r.ended.is_some()), "no run looks as if it were still going: {runs:?}");
+}
+
+#[tokio::test]
+async fn a_cancel_ends_tests_that_hang_and_closes_their_run() {
+    let world = World::with(|c| c.test = Some("test".into())).await;
+    world.runs.on("test", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("tests run", async || world.runs.live("test")).await;
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    let task = world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
+    world.until_quiet().await;
+    let runs = world.store.runs(task.id).await.unwrap();
+    assert!(runs.iter().all(|r| r.ended.is_some()), "{runs:?}");
+    assert_eq!(world.forge_did("pull-closed").await, 1);
+    let left: Vec<_> = std::fs::read_dir(world.path("checkouts")).unwrap().collect();
+    assert!(left.is_empty(), "checkouts are left: {left:?}");
+}
+
+#[tokio::test]
+async fn a_cancelled_task_needs_no_ci_any_more() {
+    let world = World::new().await;
+    world.runs.on("ci", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("CI runs", async || world.runs.live("ci")).await;
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
+    world.until_quiet().await;
+    assert!(!world.runs.live("ci"));
+    assert_eq!(world.runs.count("ci"), 1);
+}
+
+#[tokio::test]
+async fn drained_it_claims_nothing_even_after_a_restart_and_resumed_it_goes_on() {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world.engine().drain(true).await.unwrap();
+    world.runs.finish("developer", |run| run.write("work.txt", "x\n"));
+    world.until(&item, "publishing", |t| t.phase_word() == "publishing").await;
+    world.kill().await;
+    world.start();
+    world.clock.advance(60_000);
+    for _ in 0..10 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(world.engine().is_draining());
+    assert_eq!(world.task(&item).await.phase_word(), "publishing");
+    world.engine().drain(false).await.unwrap();
+    world.until_done(&item).await;
+    assert_eq!(world.runs.count("developer"), 1);
+}
+
+#[tokio::test]
+async fn a_ticket_moved_by_its_people_starts_approves_and_shows_the_way() {
+    let world = World::with(|c| c.policy.production_approval = true).await;
+    world.start();
+    world.tracker.create(&demo(), "Add a file", "Please.", &anna(), "k").await.unwrap();
+    world.move_ticket(1, TicketState::InProgress, &anna()).await;
+    let item = first();
+    world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
+    world
+        .eventually("the ticket says so", async || world.ticket_now(1).await.state == TicketState::AwaitingApproval)
+        .await;
+    assert_eq!(world.runs.count("deploy"), 0);
+    world.move_ticket(1, TicketState::Approved, &anna()).await;
+    world.until_done(&item).await;
+    world.until_quiet().await;
+    assert_eq!(world.ticket_now(1).await.state, TicketState::Done);
+    // Polls go on; what orch set itself comes back as nothing, and what was done is done once.
+    let polls = world.faults.calls("tracker.changed_since");
+    world.eventually("more polls", async || polls + 3 < world.faults.calls("tracker.changed_since")).await;
+    assert_eq!(world.says(&item, "started by").await, 1);
+    assert_eq!(world.says(&item, "approved by").await, 1);
+    let story = world.told_story(&item).await;
+    assert!(!story.iter().any(|l| l.starts_with("ignored") && !l.contains("nudged")), "{story:#?}");
+}
+
+#[tokio::test]
+async fn a_ticket_tells_all_in_one_living_comment() {
+    let world = World::new().await;
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    world.until_quiet().await;
+    let comments = world.tracker.comments(&demo(), 1).await.unwrap();
+    assert_eq!(comments.len(), 1, "{comments:?}");
+    assert!(comments[0].body.contains("done, healthy"), "{}", comments[0].body);
+    assert!(comments[0].body.contains("cost 0.50 USD"), "{}", comments[0].body);
+}
+
+#[tokio::test]
+async fn a_task_started_by_command_is_not_cancelled_by_a_ticket_that_was_never_moved() {
+    let world = World::new().await;
+    // Orch cannot write the ticket, so that polls see it where it was made.
+    world.faults.down("tracker.set_state");
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    let polls = world.faults.calls("tracker.changed_since");
+    world.eventually("polled", async || polls + 3 < world.faults.calls("tracker.changed_since")).await;
+    assert_eq!(world.ticket_now(1).await.state_by, anna());
+    assert_eq!(world.task(&item).await.phase_word(), "running");
+}
+
+#[tokio::test]
+async fn a_ticket_moved_to_cancelled_ends_the_task_even_if_orch_writes_first() {
+    // Nothing polls: only orch's own writing of the ticket could notice, or overwrite it.
+    let world = World::with(|c| c.poll = false).await;
+    world.runs.on("reviewer", |_| Does::Hang);
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world
+        .eventually("the ticket is in progress", async || world.ticket_now(1).await.state == TicketState::InProgress)
+        .await;
+    world.move_ticket(1, TicketState::Cancelled, &anna()).await;
+    // The next stage makes orch write the ticket.
+    world.runs.finish("developer", |run| run.write("work.txt", "x\n"));
+    world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
+    world.until_quiet().await;
+    assert_eq!(world.ticket_now(1).await.state, TicketState::Cancelled);
+    assert_eq!(world.forge_did("merge-done").await, 0);
+}
+
+#[tokio::test]
+async fn a_stranger_moves_a_ticket_and_nothing_happens_but_a_line_in_the_journal() {
+    let world = World::new().await;
+    world.start();
+    world.tracker.create(&demo(), "Add a file", "Please.", &anna(), "k").await.unwrap();
+    world.move_ticket(1, TicketState::InProgress, &"local:mallory".into()).await;
+    let item = first();
+    world.until(&item, "known", |_| true).await;
+    world
+        .eventually("it is written down", async || {
+            1 == world.says(&item, "ignored started: local:mallory may not start tasks of this project").await
+        })
+        .await;
+    let polls = world.faults.calls("tracker.changed_since");
+    world.eventually("more polls", async || polls + 3 < world.faults.calls("tracker.changed_since")).await;
+    assert!(matches!(world.task(&item).await.phase, Phase::Idle));
+    assert_eq!(world.says(&item, "mallory").await, 1, "said once, not at every poll");
+    assert_eq!(world.runs.count("developer"), 0);
+}
+
+#[tokio::test]
+async fn a_blocked_ticket_moved_to_in_progress_is_retried() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| {
+        run.write("work.txt", "x\n");
+        Does::Exit(i32::from(run.nth < 3))
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_blocked(&item).await;
+    world.eventually("shown", async || world.ticket_now(1).await.state == TicketState::Blocked).await;
+    assert_eq!(world.ticket_now(1).await.state_by, orch());
+    world.move_ticket(1, TicketState::InProgress, &anna()).await;
+    world.until_done(&item).await;
+}

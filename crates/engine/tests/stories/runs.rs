@@ -86,6 +86,11 @@ impl Runs {
         self.state.lock().unwrap().started.iter().filter(|(w, _)| w == what).count()
     }
 
+    fn what(&self, dir: &Path) -> String {
+        let state = self.state.lock().unwrap();
+        state.started.iter().find(|(_, d)| d == dir).map_or_else(String::new, |(what, _)| what.clone())
+    }
+
     /// The next run of this ends unheard.
     pub fn die_after(&self, what: &str) {
         self.state.lock().unwrap().deaf.push(what.into());
@@ -93,6 +98,19 @@ impl Runs {
 
     pub fn live(&self, what: &str) -> bool {
         self.state.lock().unwrap().hanging.values().any(|r| r.what == what)
+    }
+
+    /// Somebody stops hanging runs from outside.
+    pub fn cancel_all(&self, what: &str) {
+        let mut state = self.state.lock().unwrap();
+        let dirs: Vec<PathBuf> =
+            state.hanging.iter().filter(|(_, r)| r.what == what).map(|(dir, _)| dir.clone()).collect();
+        for dir in dirs {
+            state.hanging.remove(&dir);
+            state.runs.insert(dir, RunState::Ended(self.record(EndReason::Cancelled, None)));
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// Hanging runs do this and end.
@@ -178,7 +196,10 @@ impl Supervisor for InProcess {
                     }
                 }
                 RunState::Live => changed.await,
-                RunState::Ended(record) => return Ok(record),
+                RunState::Ended(record) => {
+                    let what = self.runs.what(dir);
+                    return self.faults.call(&format!("answer {what}"), async { Ok(record) }).await;
+                }
                 RunState::Lost => return Err(Fault::transient("its supervisor died without an exit record")),
             }
         }
@@ -204,7 +225,7 @@ impl Supervisor for InProcess {
 pub struct Played;
 
 impl AgentProgram for Played {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "played"
     }
     fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {

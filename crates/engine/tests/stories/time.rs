@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How much faster than real time it runs.
-const SPEED: i64 = 100;
+const SPEED: i64 = 40;
 /// It starts here.
 const EPOCH_MS: i64 = 1_700_000_000_000;
 

@@ -18,7 +18,7 @@ use orch_engine::project::WatchPlan;
 use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects};
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
-use orch_store::{SqliteStore, Store, TaskFilter};
+use orch_store::{SqliteStore, Store};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A story that has not come to its point by then has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn demo() -> ProjectKey {
     "DEMO".into()
@@ -52,6 +52,7 @@ pub struct Choice {
     pub claim_ms: i64,
     pub agents: usize,
     pub poll: bool,
+    pub watch_ms: i64,
 }
 
 pub struct World {
@@ -119,6 +120,7 @@ impl World {
             claim_ms: 3_000_000,
             agents: 2,
             poll: true,
+            watch_ms: 600,
         };
         choose(&mut choice);
         let dir = tempfile::tempdir().unwrap();
@@ -138,8 +140,7 @@ impl World {
         let git = Arc::new(GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap());
         let runs = Runs::new(clock.clone());
         let faults = Arc::new(Faults::default());
-        let flaky =
-            Arc::new(FlakyForge { real: forge.clone(), faults: faults.clone(), lie: Mutex::default() });
+        let flaky = Arc::new(FlakyForge { real: forge.clone(), faults: faults.clone(), lie: Mutex::default() });
         let production = Arc::new(Production::default());
         let world = Self {
             dir,
@@ -203,7 +204,7 @@ impl World {
             ci_wait_ms: c.ci_wait_ms,
             test_timeout_ms: 60_000,
             deploy: c.deploy.clone(),
-            watch: WatchPlan { window_ms: 1_000, interval_ms: 200, fails: 3 },
+            watch: WatchPlan { window_ms: c.watch_ms, interval_ms: 200, fails: 3 },
             gates: c.gates.clone(),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
@@ -225,8 +226,8 @@ impl World {
             merge_lease_ms: 3_000_000,
             backoff_ms: 200,
             backoff_max_ms: 1_000,
-            sweep_ms: 1_000,
-            poll_ms: if c.poll { 1_000 } else { 1_000_000_000 },
+            sweep_ms: 2_000,
+            poll_ms: if c.poll { 2_000 } else { 1_000_000_000 },
             worktrees_max_bytes: 0,
             path: "/usr/bin:/bin".into(),
         };
@@ -388,10 +389,6 @@ impl World {
     }
     pub async fn ticket_now(&self, number: u64) -> Ticket {
         self.tracker.ticket(&demo(), number).await.unwrap()
-    }
-
-    pub async fn all_tasks(&self) -> Vec<Task> {
-        self.store.tasks(TaskFilter { closed: true, ..TaskFilter::default() }).await.unwrap()
     }
 
     pub fn told_people(&self) -> Vec<String> {
