@@ -9,7 +9,7 @@ use orch_core::effect::{Effect, NotMerged, Outcome};
 use orch_core::event::Event;
 use orch_core::pipeline::{Pipeline, Step};
 use orch_core::task::{BlockReason, Phase, WaitReason};
-use orch_core::verdict::Verdict;
+use orch_core::verdict::{FaultKind, FaultNote, Verdict};
 
 fn lite(name: &str) -> World {
     World::at(Pipeline::lite(), name)
@@ -45,6 +45,16 @@ fn when_main_moves_the_merge_is_prepared_again_on_the_new_tip() {
     w.until("merge");
     assert_eq!(w.task.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
     assert_eq!(w.task.rounds, 0);
+    w.finish();
+}
+
+#[test]
+fn a_prepared_head_that_is_out_of_date_is_prepared_again_at_once() {
+    let mut w = lite("judge check_branch_mergeable exact");
+    let head = w.task.head.clone().unwrap();
+    let fault = FaultNote { kind: FaultKind::Gone, text: "the default branch moved".into() };
+    w.end(Outcome::Judged { head, verdict: Verdict::Inconclusive { fault } });
+    assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates, w.task.rounds), ("update", true, 1, 0));
     w.finish();
 }
 

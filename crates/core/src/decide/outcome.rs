@@ -234,6 +234,11 @@ impl Cx<'_> {
     }
 
     fn cannot_tell(&mut self, gate: GateId, on_fail: &crate::ids::StageId, policy: OnInconclusive, fault: &FaultNote) {
+        if gate == GateId::BranchMergeable && fault.kind == crate::verdict::FaultKind::Gone {
+            // What was prepared is out of date: nothing is to be waited for, it is prepared again.
+            self.say(format!("{gate}: {}; the merge is prepared again", fault.text));
+            return self.update_again();
+        }
         match policy {
             OnInconclusive::Fail => {
                 self.back(

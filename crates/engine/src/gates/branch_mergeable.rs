@@ -52,7 +52,9 @@ impl Gate for BranchMergeable {
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, _: &Project) -> Verdict {
-        let cannot = |text: String| Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } };
+        let fault = |kind, text| Verdict::Inconclusive { fault: FaultNote { kind, text } };
+        // `Gone`: what was prepared no longer holds, so that it is prepared again instead of waited for.
+        let outdated = |text: String| fault(FaultKind::Gone, text);
         if !evidence.conflicts.is_empty() {
             let findings = evidence.conflicts.iter().map(|file| Finding {
                 file: Some(file.clone()),
@@ -64,19 +66,19 @@ impl Gate for BranchMergeable {
             return Verdict::Pass;
         }
         if !evidence.contains_tip {
-            return cannot(format!(
+            return outdated(format!(
                 "the default branch moved to {} while the merge was prepared",
                 evidence.tip.short()
             ));
         }
         if evidence.prepared.as_ref() != Some(&subject.head) {
-            return cannot("another head than this one was prepared".into());
+            return outdated("another head than this one was prepared".into());
         }
         match &evidence.pull {
             Some((head, true)) if *head == subject.head => Verdict::Pass,
-            Some((head, true)) => cannot(format!("the pull request shows {}, not the prepared head", head.short())),
-            Some((_, false)) => cannot("the pull request is not open".into()),
-            None => cannot("there is no pull request".into()),
+            Some((head, true)) => outdated(format!("the pull request shows {}, not the prepared head", head.short())),
+            Some((_, false)) => fault(FaultKind::Permanent, "the pull request is not open: reopen it".into()),
+            None => fault(FaultKind::Permanent, "there is no pull request".into()),
         }
     }
 }
@@ -107,16 +109,16 @@ mod tests {
     #[test]
     fn anything_that_moved_means_preparing_again_and_costs_nobody_a_round() {
         let cases = [
-            (Evidence { contains_tip: false, ..ready() }, "default branch moved"),
-            (Evidence { prepared: Some(sha(OTHER)), ..ready() }, "another head"),
-            (Evidence { prepared: None, ..ready() }, "another head"),
-            (Evidence { pull: Some((sha(OTHER), true)), ..ready() }, "not the prepared head"),
-            (Evidence { pull: Some((sha(HEAD), false)), ..ready() }, "not open"),
-            (Evidence { pull: None, ..ready() }, "no pull request"),
+            (Evidence { contains_tip: false, ..ready() }, FaultKind::Gone, "default branch moved"),
+            (Evidence { prepared: Some(sha(OTHER)), ..ready() }, FaultKind::Gone, "another head"),
+            (Evidence { prepared: None, ..ready() }, FaultKind::Gone, "another head"),
+            (Evidence { pull: Some((sha(OTHER), true)), ..ready() }, FaultKind::Gone, "not the prepared head"),
+            (Evidence { pull: Some((sha(HEAD), false)), ..ready() }, FaultKind::Permanent, "not open"),
+            (Evidence { pull: None, ..ready() }, FaultKind::Permanent, "no pull request"),
         ];
-        for (evidence, says) in cases {
+        for (evidence, expected, says) in cases {
             let (kind, text) = unknown(&judge(&evidence));
-            assert_eq!(kind, FaultKind::Transient);
+            assert_eq!(kind, expected);
             assert!(text.contains(says), "{text}");
         }
     }
