@@ -24,6 +24,10 @@ use tokio_util::sync::CancellationToken;
 /// Longest wait for open requests and short work at the end.
 const LAST_ORDERS: Duration = Duration::from_secs(15);
 
+/// What a killed daemon held may live this much longer: a program it was just starting holds copies of its sockets and
+/// locks until it has become that program.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs, context: &mut Context<'_>) -> Outcome {
     let config = context.config(args.config.as_deref())?;
@@ -62,7 +66,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
     let since = orch_engine::view::rfc3339(clock.now());
     let options = OpenOptions { holder: format!("orch serve, since {since}"), ..OpenOptions::default() };
-    let store = Arc::new(SqliteStore::open(&config.db.path, options).map_err(store_failure)?);
+    let store = Arc::new(open_store(config, options).await.map_err(store_failure)?);
     let token = token::ensure(&config.token_file())
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot write {}: {e}", config.token_file().display())))?;
     let exe = std::env::current_exe()
@@ -133,8 +137,24 @@ async fn http(listener: TcpListener, app: axum::Router, shutdown: CancellationTo
     }
 }
 
+async fn open_store(config: &Config, options: OpenOptions) -> Result<SqliteStore, StoreError> {
+    let began = std::time::Instant::now();
+    loop {
+        match SqliteStore::open(&config.db.path, options.clone()) {
+            Err(StoreError::Held { .. }) if began.elapsed() < LINGER => tokio::time::sleep(LINGER / 20).await,
+            opened => return opened,
+        }
+    }
+}
+
 async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+    let mut bound = TcpListener::bind(address).await;
+    let began = std::time::Instant::now();
+    while began.elapsed() < LINGER && bound.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse) {
+        tokio::time::sleep(LINGER / 20).await;
+        bound = TcpListener::bind(address).await;
+    }
+    bound.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrInUse => {
             Failure::new(Exit::CannotTell, format!("{address} is in use by another program"))
                 .hint(format!("stop that program, or set {key} to another address"))
