@@ -1,0 +1,218 @@
+//! Gates against the modelled outside. Each judges what is really there: the tree of the head, the paper of the run, the
+//! report of CI. They can be unable to tell; they never say yes to what is not so.
+
+use crate::effects::{fault, papers};
+use crate::repo::{hash, red, secret};
+use crate::sim::{Ended, Flight, Live, Sim};
+use crate::site::{CiState, PullState};
+use orch_core::effect::Outcome;
+use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
+use orch_core::task::ApprovalKind;
+use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
+use orch_store::{Judgement, Store};
+
+/// How long a report of CI is waited for.
+const CI_WAIT_MS: i64 = 300_000;
+
+fn fail(text: impl Into<String>) -> Verdict {
+    Verdict::Fail { findings: vec![Finding::must_fix(text)] }
+}
+fn cannot(text: &str) -> Verdict {
+    Verdict::Inconclusive { fault: fault(FaultKind::Transient, text) }
+}
+fn skipped(why: &str) -> Verdict {
+    Verdict::Skipped { why: why.into() }
+}
+
+impl Sim {
+    pub(crate) fn judge(
+        &mut self,
+        f: &Flight,
+        gate: GateId,
+        stage: &StageId,
+        head: &Sha,
+        run: Option<Seq>,
+        since: Time,
+    ) -> Live<Ended> {
+        if f.stop {
+            return Ok(Ended::Outcome(Outcome::Cancelled));
+        }
+        if self.hit("gate gives up", 4) {
+            return Ok(Ended::Outcome(Outcome::Failed {
+                fault: fault(FaultKind::Denied, "no access to what is judged"),
+            }));
+        }
+        let key = match gate {
+            GateId::CiGreen => format!("commit {head}"),
+            GateId::TestsLocal => self.site(&f.task.project)?.repo.code_id(head),
+            _ => format!("{head} {run:?}"),
+        };
+        let task = f.task.id;
+        let earlier = match gate {
+            GateId::CiGreen | GateId::TestsLocal => self.db(async |s| s.judgement(task, gate, &key).await)?,
+            _ => None,
+        };
+        let reused = earlier.is_some_and(|e| e.verdict == Verdict::Pass);
+        let verdict = if reused {
+            Verdict::Pass
+        } else if self.hit("gate cannot tell", 40) {
+            cannot("the network is down")
+        } else {
+            self.look(f, gate, stage, head, run, since)?
+        };
+        self.seen.count("verdict", verdict.word());
+        let row = Judgement {
+            task,
+            gate,
+            stage: stage.clone(),
+            job: f.job.id.seq,
+            head: head.clone(),
+            key,
+            verdict: verdict.clone(),
+            mode: "enforce".into(),
+            evidence: serde_json::Value::Null,
+            reused,
+            at: self.now,
+            took_ms: 0,
+        };
+        let fence = f.job.fence();
+        if !self.evidence("put_judgement", fence, async |s| s.put_judgement(fence, row).await)? {
+            let fault = fault(FaultKind::Transient, "the claim is somebody else's by now");
+            return Ok(Ended::Again { spend: false, new_run: false, fault });
+        }
+        Ok(Ended::Outcome(Outcome::Judged { head: head.clone(), verdict }))
+    }
+
+    fn look(
+        &mut self,
+        f: &Flight,
+        gate: GateId,
+        stage: &StageId,
+        head: &Sha,
+        run: Option<Seq>,
+        since: Time,
+    ) -> Live<Verdict> {
+        let task = &f.task;
+        Ok(match gate {
+            GateId::AnalysisComplete | GateId::ArchitectureDone | GateId::ReviewerVerdict | GateId::TestsPassed => {
+                self.paper(f, papers(stage.as_str()).first().copied().unwrap_or_default(), run)?
+            }
+            GateId::AnalysisApproved => {
+                let subject = self.shown(f)?;
+                match task.approved(ApprovalKind::Analysis, &subject) {
+                    Some(_) => Verdict::Pass,
+                    None => Verdict::Wait { why: WaitFor::Approval { subject }, until: None, recheck: None },
+                }
+            }
+            GateId::CiGreen => self.ci(f, head, since)?,
+            GateId::TestsLocal => {
+                let site = self.site(&task.project)?;
+                match red(&site.repo.tree(head)) {
+                    _ if !site.setup.local_tests => skipped("no test command"),
+                    Some(file) => fail(format!("{file} is red")),
+                    None => Verdict::Pass,
+                }
+            }
+            GateId::ReviewApproved => {
+                let (asked, has, closed) = {
+                    let site = self.site(&task.project)?;
+                    let code = Sha::new(site.repo.code_id(head));
+                    (site.setup.review_on_forge, site.reviewed.contains(&code), code)
+                };
+                if !asked {
+                    skipped("not asked for")
+                } else if has || self.rng.chance(300) {
+                    self.site(&task.project)?.reviewed.insert(closed);
+                    Verdict::Pass
+                } else {
+                    let what = "an approval on the forge".into();
+                    Verdict::Wait {
+                        why: WaitFor::Report { what },
+                        until: Some(since.plus_ms(CI_WAIT_MS)),
+                        recheck: None,
+                    }
+                }
+            }
+            GateId::SecurityGate => {
+                let site = self.site(&task.project)?;
+                match secret(&site.repo.tree(head)) {
+                    Some(file) if site.setup.shadow_security => Verdict::Skipped { why: format!("shadow: {file}") },
+                    Some(file) => fail(format!("{file} holds a secret")),
+                    None => Verdict::Pass,
+                }
+            }
+            GateId::BranchMergeable => {
+                let site = self.site(&task.project)?;
+                let pull = task.pull_request.and_then(|n| site.pulls.get(&n)).cloned();
+                let shows = pull.as_ref().and_then(|p| site.pull_head(p));
+                let open = pull.is_some_and(|p| p.state == PullState::Open);
+                if !site.repo.is_ancestor(&site.main, head) {
+                    cannot("the default branch moved while the merge was prepared")
+                } else if task.intent.as_ref().map(|i| &i.head) != Some(head) {
+                    cannot("another head was prepared")
+                } else if !open || shows.as_ref() != Some(head) {
+                    cannot("the pull request does not show the prepared head")
+                } else {
+                    Verdict::Pass
+                }
+            }
+            GateId::StagingStatus => {
+                let hook = self.site(&task.project)?.setup.staging_hook;
+                if hook { self.paper(f, "15-staging-log.md", run)? } else { skipped("nothing to deploy") }
+            }
+            GateId::StagingImageFresh => skipped("not built"),
+            GateId::DeployStatus => {
+                let (hook, on_main) = {
+                    let site = self.site(&task.project)?;
+                    (site.setup.production_hook, site.repo.is_ancestor(head, &site.main))
+                };
+                match (on_main, hook) {
+                    (false, _) => cannot("it is not on the default branch"),
+                    (_, false) => skipped("nothing to deploy"),
+                    _ => self.paper(f, "14-deploy-log.md", run)?,
+                }
+            }
+        })
+    }
+
+    /// Reads the paper of exactly this run.
+    fn paper(&mut self, f: &Flight, name: &str, run: Option<Seq>) -> Live<Verdict> {
+        let Some(run) = run else { return Ok(Verdict::Unreadable { findings: vec![Finding::must_fix("no run")] }) };
+        let task = f.task.id;
+        let row = self.db(async |s| s.artefact(task, run, name).await)?;
+        let says: Option<u64> = row.and_then(|r| String::from_utf8(r.bytes).ok()).and_then(|t| t.parse().ok());
+        Ok(match says.map(|s| s % 10) {
+            Some(1) => Verdict::Pass,
+            Some(2) => fail(format!("{name} says no")),
+            Some(_) => Verdict::Unreadable { findings: vec![Finding::must_fix(format!("{name} is garbled"))] },
+            None => Verdict::Unreadable { findings: vec![Finding::must_fix(format!("{name} is missing"))] },
+        })
+    }
+
+    /// What a person is shown of the analysis, in one word.
+    fn shown(&mut self, f: &Flight) -> Live<String> {
+        let task = f.task.id;
+        let rows = self.db(async |s| s.artefacts(task).await)?;
+        let of = papers("analysis");
+        let text: Vec<String> =
+            rows.iter().filter(|r| of.contains(&r.name.as_str())).map(|r| format!("{}{}", r.name, r.sha256)).collect();
+        Ok(format!("{:016x}", hash(&text.join(","))))
+    }
+
+    fn ci(&mut self, f: &Flight, head: &Sha, since: Time) -> Live<Verdict> {
+        let now = self.now;
+        let site = self.site(&f.task.project)?;
+        let known = site.ci.get(head).filter(|c| c.from <= now).copied();
+        Ok(match known.map(|c| c.state) {
+            Some(CiState::Green) => Verdict::Pass,
+            Some(CiState::Red) => fail("the check `build` is red"),
+            Some(CiState::Broken) => cannot("the check `build` could not run"),
+            None if since.plus_ms(CI_WAIT_MS) <= now => cannot("CI was not reported in time"),
+            None => Verdict::Wait {
+                why: WaitFor::Report { what: "CI".into() },
+                until: Some(since.plus_ms(CI_WAIT_MS)),
+                recheck: Some(now.plus_ms(5_000)),
+            },
+        })
+    }
+}

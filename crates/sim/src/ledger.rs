@@ -1,0 +1,158 @@
+//! What an independent observer writes down: which claims are valid, what was spent, which gate said yes to which head.
+//! It is fed by what verbs answered and never reads the database, so that the two can disagree.
+
+use crate::invariants::Change;
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::{GateId, JobId, Sha, TaskId, Time};
+use orch_core::pipeline::{Cursor, OnInconclusive, Step};
+use orch_core::task::{Phase, Task};
+use orch_core::verdict::Verdict;
+use orch_store::{Fence, Job};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Valid claims: epoch and exclusive key.
+    claims: BTreeMap<JobId, (u64, Option<String>)>,
+    /// Attempts and transient attempts spent.
+    pub(crate) spent: BTreeMap<JobId, (u32, u32)>,
+    /// Jobs that are over.
+    pub(crate) ended: BTreeSet<JobId>,
+    /// Inbox rows that were stepped.
+    pub(crate) stepped: BTreeSet<i64>,
+    /// Gates that let a head pass, as of now.
+    pub(crate) passes: BTreeMap<TaskId, BTreeMap<Cursor, Sha>>,
+    /// The same, ever.
+    pub(crate) ever: BTreeSet<(TaskId, Cursor, Sha)>,
+    /// Last prepared head and the tip it contains.
+    pub(crate) prepared: BTreeMap<TaskId, (Sha, Sha)>,
+    /// Times sent back to a stage since a person last let it go on.
+    pub(crate) bounces: BTreeMap<(TaskId, String), u32>,
+    /// What people were told about a wait.
+    pub(crate) told: BTreeSet<(TaskId, Time, &'static str)>,
+    /// Tasks whose merge lease was reclaimed since they took it.
+    pub(crate) reclaimed: BTreeSet<TaskId>,
+    /// When each holder's lease may be reclaimed.
+    pub(crate) lease_until: BTreeMap<TaskId, (Arc<str>, i64)>,
+    /// Newest journal row that was checked.
+    pub(crate) journal: i64,
+    /// Pull requests the core was told of.
+    pub(crate) pulls: BTreeSet<(TaskId, u64)>,
+    /// Keys of people's wishes.
+    pub(crate) wishes: BTreeSet<String>,
+}
+
+impl Ledger {
+    pub(crate) fn holds(&self, fence: Fence) -> bool {
+        self.claims.get(&fence.job).is_some_and(|c| c.0 == fence.epoch)
+    }
+    pub(crate) fn release(&mut self, job: JobId) {
+        self.claims.remove(&job);
+    }
+    pub(crate) fn held(&self) -> BTreeSet<JobId> {
+        self.claims.keys().copied().collect()
+    }
+
+    pub(crate) fn claim(&mut self, job: &Job) {
+        self.claims.insert(job.id, (job.epoch, job.effect.exclusive(&job.project)));
+    }
+
+    /// Who else holds this job's exclusive key.
+    pub(crate) fn rival(&self, job: &Job) -> Option<JobId> {
+        let key = job.effect.exclusive(&job.project)?;
+        self.claims.iter().find(|(id, claim)| **id != job.id && claim.1.as_ref() == Some(&key)).map(|(id, _)| *id)
+    }
+
+    /// Places of the gates between `Update` and `Merge`.
+    pub(crate) fn exact_gates(task: &Task) -> Vec<Cursor> {
+        let Some(merge) = task.pipeline.merge_at() else { return Vec::new() };
+        let update = task.pipeline.update_step(merge.stage).unwrap_or(merge.step);
+        (update + 1..merge.step).map(|step| Cursor { stage: merge.stage, step }).collect()
+    }
+
+    pub(crate) fn note(&mut self, change: &Change<'_>) {
+        let (before, after) = (change.before, change.after);
+        let id = after.id;
+        if let Event::JobEnded { job, outcome } = change.event
+            && before.job() == Some(*job)
+        {
+            if let Outcome::PullRequestOpen { number } = outcome {
+                self.pulls.insert((id, *number));
+            }
+            self.note_outcome(change, outcome);
+        }
+        // Going back voids what was said from there on.
+        if after.at < before.at {
+            self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
+        }
+        // What a person does ends the wait; the next one may begin in the same millisecond.
+        if change.event.actor().is_some() {
+            self.told.retain(|(task, ..)| *task != id);
+        }
+        if matches!(change.event, Event::RetryAsked { .. }) {
+            self.bounces.retain(|(task, _), _| *task != id);
+        }
+        if after.generation != before.generation {
+            self.passes.remove(&id);
+            self.prepared.remove(&id);
+        }
+        if change.lease.task == Some(id) && change.lease.epoch != change.lease_before.epoch {
+            self.reclaimed.remove(&id);
+        }
+    }
+
+    fn note_outcome(&mut self, change: &Change<'_>, outcome: &Outcome) {
+        let (before, after) = (change.before, change.after);
+        let id = after.id;
+        let judged = before.merged.as_ref().map(|m| m.commit.clone()).or_else(|| before.head.clone());
+        let goes_on = matches!(after.phase, Phase::Working { .. });
+        let mut sent_back = false;
+        match (before.step(), outcome) {
+            (_, Outcome::Updated { head, base, .. }) => {
+                let gates = Self::exact_gates(before);
+                self.passes.entry(id).or_default().retain(|at, _| !gates.contains(at));
+                self.prepared.insert(id, (head.clone(), base.clone()));
+            }
+            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict }) => {
+                let warned = *on_inconclusive == OnInconclusive::PassWithWarning;
+                let through = verdict.lets_through() || warned && matches!(verdict, Verdict::Inconclusive { .. });
+                if through && judged.as_ref() == Some(head) {
+                    self.passes.entry(id).or_default().insert(before.at, head.clone());
+                    self.ever.insert((id, before.at, head.clone()));
+                }
+                sent_back = matches!(verdict, Verdict::Fail { .. }) && *gate != GateId::DeployStatus
+                    || matches!(verdict, Verdict::Inconclusive { .. }) && *on_inconclusive == OnInconclusive::Fail;
+            }
+            (Some(Step::Gate { on_inconclusive, .. }), Outcome::Failed { .. }) => {
+                if *on_inconclusive == OnInconclusive::PassWithWarning
+                    && let Some(head) = judged
+                {
+                    self.passes.entry(id).or_default().insert(before.at, head);
+                }
+                sent_back = *on_inconclusive == OnInconclusive::Fail;
+            }
+            (_, Outcome::Conflict { .. } | Outcome::RolledBack { ok: true, .. }) => sent_back = true,
+            _ => {}
+        }
+        if sent_back && goes_on {
+            *self.bounces.entry((id, after.stage().to_string())).or_default() += 1;
+            self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
+        }
+    }
+}
+
+/// Open jobs a task's phase waits for.
+pub(crate) fn main_jobs(open: &[Job]) -> impl Iterator<Item = &Job> {
+    open.iter().filter(|j| !j.effect.is_side())
+}
+
+/// Notices among new jobs.
+pub(crate) fn notices<'a>(change: &'a Change<'_>) -> impl Iterator<Item = &'a str> {
+    let first = change.before.next_seq;
+    change.open.iter().filter(move |j| first <= j.id.seq).filter_map(|j| match &j.effect {
+        Effect::Notify { text, .. } => Some(text.as_str()),
+        _ => None,
+    })
+}

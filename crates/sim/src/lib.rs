@@ -1,0 +1,126 @@
+//! Simulation of core and store: the real `decide` is driven through the real SQLite store by modelled workers, people,
+//! a forge, CI, agents, hooks and clocks, under crashes before and after every effect, lost, late and duplicated results,
+//! and paused workers that wake as zombies. One number decides a whole life; named invariants are checked at every step.
+//!
+//! It decides nothing about the product. What it prevents: a rule of core or store that holds on the sunny day only.
+
+mod effects;
+mod gates;
+mod invariants;
+mod ledger;
+mod life;
+mod outside;
+mod people;
+mod repo;
+mod report;
+mod rng;
+mod sim;
+mod site;
+mod words;
+
+pub use life::run;
+pub use report::{Coverage, Report, Violation};
+
+/// Which pipelines the tasks of a life get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// The built-in `full`.
+    Full,
+    /// The built-in `lite`.
+    Lite,
+    /// Both, and one of the project's own.
+    Mixed,
+}
+
+impl Profile {
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "full" => Some(Self::Full),
+            "lite" => Some(Self::Lite),
+            "mixed" => Some(Self::Mixed),
+            _ => None,
+        }
+    }
+}
+
+/// A life to be lived.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Decides everything.
+    pub seed: u64,
+    /// How many tasks.
+    pub tasks: u64,
+    /// Their pipelines.
+    pub profile: Profile,
+    /// In a file that is closed and opened again at every crash, instead of in memory.
+    pub file: bool,
+    /// Keep every line of the scenario, not just the last.
+    pub trace: bool,
+}
+
+/// Everything that goes wrong. A test sees to it that each does, often.
+pub const FAULTS: &[&str] = &[
+    "agent asks",
+    "agent fails",
+    "agent is denied",
+    "agent meets a limit",
+    "agent strays",
+    "answer lost",
+    "branch deleted",
+    "cancelled at any time",
+    "cancelled while merging",
+    "cancelled while opening",
+    "CI broken",
+    "CI flaky red",
+    "CI report late",
+    "CI report lost",
+    "deploy fails",
+    "developer does nothing",
+    "developer errs",
+    "forge hides its merge",
+    "forge merges another tree",
+    "forge refuses",
+    "freed lease not told",
+    "gate cannot tell",
+    "gate gives up",
+    "heartbeat lost",
+    "hint lost",
+    "hook lost",
+    "inbox row stepped twice",
+    "late result",
+    "lease heartbeat lost",
+    "machine rebooted",
+    "main moves before the merge",
+    "markers left",
+    "merge given up",
+    "outside is down",
+    "paper garbled",
+    "paper missing",
+    "paper says no",
+    "person says no",
+    "probe blind",
+    "process killed",
+    "process killed after the effect",
+    "process killed before the effect",
+    "process stalls",
+    "production sick",
+    "pull request closed",
+    "result lost",
+    "result twice",
+    "rollback fails",
+    "stale subject",
+    "stranger pushes to main",
+    "stranger pushes to the branch",
+    "supervisor lost",
+    "ticket edited",
+    "wish acknowledged, not stepped",
+    "wish twice",
+    "worker dies after the effect",
+    "worker dies before the effect",
+    "worker paused after the effect",
+    "worker paused before the effect",
+    "wrong person",
+    "zombie acts",
+    "zombie goes on",
+];

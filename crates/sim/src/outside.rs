@@ -1,0 +1,200 @@
+//! What must hold outside: on the forge, in production, in working directories. These look at the modelled world's own
+//! record, never at the database, so that a wrong database cannot vouch for itself.
+
+use crate::invariants::{Change, ensure};
+use crate::ledger::Ledger;
+use crate::repo::red;
+use crate::sim::{Live, Sim};
+use crate::site::{CiState, Landed, Place, PullState, Site};
+use crate::words;
+use orch_core::ids::{Environment, JobId, Sha};
+use orch_core::task::{BlockReason, Phase, Task};
+use orch_store::Store;
+
+pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
+    let Some(site) = sim.sites.get(&change.after.project) else { return Ok(()) };
+    invariant_merged_means_merged(site, change.after)?;
+    invariant_what_is_cancelled_is_not_merged(site, change.after)?;
+    invariant_a_wrong_tree_freezes(site, change)
+}
+
+/// Everything that must hold once the forge has merged.
+pub(crate) fn after_merge(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -> Live<()> {
+    let Some(site) = sim.sites.get(&task.project) else { return Ok(()) };
+    invariant_merged_at_most_once(site)?;
+    invariant_only_tested_trees_land(sim, site, task, landed)?;
+    invariant_main_stays_green(site, landed)?;
+    invariant_a_merge_happens_under_its_lease(sim, task, landed, epoch)
+}
+
+fn invariant_merged_at_most_once(site: &Site) -> Live<()> {
+    for (n, landed) in site.landed.iter().enumerate() {
+        let again = site.landed[..n].iter().any(|l| l.branch == landed.branch);
+        ensure(!again, "merged_at_most_once", || format!("{} was merged twice", landed.branch))?;
+    }
+    Ok(())
+}
+
+/// What landed is the head that every exact gate let through since its last `Update`, on the very tip it was tested on.
+fn invariant_only_tested_trees_land(sim: &Sim, site: &Site, task: &Task, landed: &Landed) -> Live<()> {
+    // A forge that does not do what it says is caught afterwards: `a_wrong_tree_freezes`.
+    if landed.forge_lied {
+        return Ok(());
+    }
+    let tested = landed.tree == site.repo.tree_id(&landed.asked) && site.repo.is_ancestor(&landed.onto, &landed.commit);
+    ensure(tested, "only_tested_trees_land", || {
+        format!("{} landed for {}", landed.commit.short(), landed.asked.short())
+    })?;
+    for at in Ledger::exact_gates(task) {
+        let now = sim.ledger.passes.get(&task.id).and_then(|p| p.get(&at)) == Some(&landed.asked);
+        let ever = sim.ledger.ever.contains(&(task.id, at, landed.asked.clone()));
+        ensure(if landed.blind { ever } else { now }, "only_tested_trees_land", || {
+            format!("{} landed without {:?}", landed.asked.short(), task.pipeline.step(at))
+        })?;
+    }
+    let onto = sim.ledger.prepared.get(&task.id);
+    let right = onto.is_some_and(|(head, tip)| *head == landed.asked && *tip == landed.onto);
+    ensure(right || landed.blind, "only_tested_trees_land", || {
+        format!("{} landed on {}, prepared was {onto:?}", landed.asked.short(), landed.onto.short())
+    })
+}
+
+/// No lie of CI makes red green here, so nothing red can land: not even two changes that are red only together.
+fn invariant_main_stays_green(site: &Site, landed: &Landed) -> Live<()> {
+    let tree = site.repo.tree(&landed.commit);
+    ensure(landed.forge_lied || red(&tree).is_none(), "main_stays_green", || {
+        format!("{} made main red: {:?}", landed.branch, red(&tree))
+    })
+}
+
+fn invariant_a_merge_happens_under_its_lease(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -> Live<()> {
+    let lease = sim.lease(&task.project)?;
+    let held = lease.task == Some(task.id) && lease.epoch == epoch;
+    ensure(held || landed.blind, "a_merge_happens_under_its_lease", || {
+        format!("{} merged under epoch {epoch}; {:?} holds epoch {}", task.work_item, lease.holder, lease.epoch)
+    })
+}
+
+fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
+    let Some(merged) = &task.merged else {
+        let done = matches!(task.phase, Phase::Done { .. });
+        return ensure(!done, "merged_means_merged", || format!("{} is done and never merged", task.work_item));
+    };
+    let real = site.landed.iter().any(|l| l.task == task.id && l.commit == merged.commit && l.tree == merged.tree);
+    ensure(real && site.repo.is_ancestor(&merged.commit, &site.main), "merged_means_merged", || {
+        format!("{} believes in {}", task.work_item, merged.commit.short())
+    })
+}
+
+fn invariant_what_is_cancelled_is_not_merged(site: &Site, task: &Task) -> Live<()> {
+    let cancelled = matches!(task.phase, Phase::Cancelled { .. });
+    let landed = site.landed.iter().any(|l| l.branch == task.branch && !l.blind);
+    ensure(!cancelled || !landed, "what_is_cancelled_is_not_merged", || {
+        format!("{} is cancelled, and {} has landed", task.work_item, task.branch)
+    })
+}
+
+fn invariant_a_wrong_tree_freezes(site: &Site, change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let (None, Some(merged)) = (&before.merged, &after.merged) else { return Ok(()) };
+    let lied = site.landed.iter().any(|l| l.commit == merged.commit && l.tree != site.repo.tree_id(&l.asked));
+    let frozen = matches!(after.phase, Phase::Blocked { why: BlockReason::WrongTree { .. }, .. });
+    ensure(lied == frozen, "a_wrong_tree_freezes", || {
+        format!(
+            "{}: {} landed {}, the phase is {:?}",
+            after.work_item,
+            merged.commit.short(),
+            if lied { "wrongly" } else { "rightly" },
+            after.phase
+        )
+    })
+}
+
+/// Two programs never have one working directory or one environment at the same time.
+pub(crate) fn invariant_programs_run_alone(site: &Site, place: Place, job: (JobId, u32)) -> Live<()> {
+    let other = site.runs.iter().find(|(id, run)| **id != job && run.place == place && !run.over).map(|(id, _)| id);
+    ensure(other.is_none(), "programs_run_alone", || {
+        format!("{}-{} starts in {place:?} beside {other:?}", job.0, job.1)
+    })
+}
+
+/// Production only ever gets what is on main.
+pub(crate) fn invariant_production_runs_what_is_merged(
+    site: &Site,
+    environment: Environment,
+    revision: &Sha,
+) -> Live<()> {
+    let fine = environment == Environment::Staging || site.repo.is_ancestor(revision, &site.main);
+    ensure(fine, "production_runs_what_is_merged", || format!("{} is not on main", revision.short()))
+}
+
+pub(crate) fn invariant_one_pull_request_per_branch(site: &Site, branch: &str) -> Live<()> {
+    let open = site.pulls.values().filter(|p| p.branch == branch && p.state == PullState::Open).count();
+    ensure(open <= 1, "one_pull_request_per_branch", || format!("{branch} has {open} open pull requests"))
+}
+
+/// A notice has one text for ever: its key makes a second telling no second notice.
+pub(crate) fn invariant_notices_are_keyed(site: &Site, key: &str, text: &str) -> Live<()> {
+    let known = site.notices.get(key);
+    ensure(known.is_none_or(|k| k == text), "notices_are_keyed", || format!("{key}: {known:?} and {text:?}"))
+}
+
+/// CI never says green of what is red.
+pub(crate) fn invariant_green_is_green(site: &Site, commit: &Sha) -> Live<()> {
+    let said = site.ci.get(commit).is_none_or(|c| c.state != CiState::Green || red(&site.repo.tree(commit)).is_none());
+    ensure(said, "green_is_green", || format!("CI says {} is green", commit.short()))
+}
+
+/// In the end every ticket shows where its task is, and what belongs to closed tasks is cleaned up.
+pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
+    for site in sim.sites.values() {
+        for task in sim.tasks.values().filter(|t| t.project == site.key) {
+            let shown = site.tickets.get(&task.id).map(String::as_str);
+            let started = !matches!(task.phase, Phase::Idle) && task.next_seq != 1;
+            ensure(!started || shown == Some(&ticket(task)), "the_outside_agrees", || {
+                format!("the ticket of {} shows {shown:?}, it is {}", task.work_item, ticket(task))
+            })?;
+            if task.is_closed() {
+                ensure(!site.left.contains_key(&task.id), "the_outside_agrees", || {
+                    format!("the working directory of {} is still there", task.work_item)
+                })?;
+                let open = site.pulls.iter().any(|(number, p)| {
+                    p.branch == task.branch
+                        && p.state == PullState::Open
+                        && sim.ledger.pulls.contains(&(task.id, *number))
+                });
+                ensure(!open, "the_outside_agrees", || {
+                    format!("the pull request of {} is still open", task.work_item)
+                })?;
+            }
+        }
+        for ((job, attempt), run) in &site.runs {
+            ensure(run.over, "the_outside_agrees", || format!("run {job}-{attempt} in {:?} was forgotten", run.place))?;
+        }
+        let production = site.envs.get(&Environment::Production).and_then(|e| e.running.clone());
+        let on_main = production.is_none_or(|r| site.repo.is_ancestor(&r, &site.main));
+        ensure(on_main, "production_runs_what_is_merged", || "production runs what is not on main".into())?;
+    }
+    let finished = sim.db(async |s| s.recent_jobs(3000).await)?;
+    for job in finished {
+        ensure(sim.ledger.ended.contains(&job.id), "the_outside_agrees", || format!("job {} ended by itself", job.id))?;
+    }
+    Ok(())
+}
+
+/// What a ticket shows of a task.
+pub(crate) fn ticket(task: &Task) -> String {
+    let who = match &task.phase {
+        Phase::Waiting { why, .. } => match words::wait(why) {
+            "answer" => "needs input",
+            "approval of analysis" | "approval of production" => "needs approval",
+            _ => "in progress",
+        },
+        Phase::Blocked { .. } => "blocked",
+        Phase::Cancelled { .. } => "cancelled",
+        Phase::Done { .. } => "done",
+        Phase::Idle => "idle",
+        Phase::Working { .. } | Phase::Stopping { .. } => "in progress",
+    };
+    format!("{} {who}", task.stage())
+}

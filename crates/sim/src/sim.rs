@@ -1,0 +1,313 @@
+//! One simulated life of a few tasks: the real `decide` behind the real store, everything else modelled. This file holds
+//! what is known during a life and the verbs of the store, each checked as it is used.
+
+use crate::invariants as inv;
+use crate::ledger::Ledger;
+use crate::report::{Coverage, Violation};
+use crate::rng::Rng;
+use crate::site::Site;
+use crate::words;
+use crate::{Life, Profile};
+use futures::executor::block_on;
+use orch_core::event::Event;
+use orch_core::ids::{ProjectKey, TaskId, Time};
+use orch_core::task::Task;
+use orch_ports::clock::BootTime;
+use orch_store::sqlite::{Durability, OpenOptions, SqliteStore};
+use orch_store::{Cause, Fence, Job, LeaseRow, StepRequest, Stepped, Store, StoreError};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Life of a claim without a heartbeat.
+pub(crate) const CLAIM_MS: i64 = 10_000;
+/// Life of a merge lease without a renewal.
+pub(crate) const TTL_MS: i64 = 60_000;
+/// Lines of the scenario that are kept for a report.
+const KEPT: usize = 40;
+
+/// `Err` ends the life.
+pub(crate) type Live<T> = Result<T, Violation>;
+
+/// A claim in the hands of a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(crate) job: Job,
+    /// The task as it was when the work began.
+    pub(crate) task: Task,
+    pub(crate) ended: Option<Ended>,
+    /// Neither works nor renews its claim: a process that is paused.
+    pub(crate) asleep: bool,
+    pub(crate) stop: bool,
+    /// Does not look at its lease again before it merges.
+    pub(crate) blind: bool,
+}
+
+/// How an executor ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Ended {
+    Outcome(orch_core::effect::Outcome),
+    Again { spend: bool, new_run: bool, fault: orch_core::verdict::FaultNote },
+}
+
+/// Everything that is going on.
+pub(crate) struct Sim {
+    pub(crate) rng: Rng,
+    store: Option<SqliteStore>,
+    file: Option<tempfile::TempDir>,
+    pub(crate) now: Time,
+    pub(crate) boot: BootTime,
+    pub(crate) boots: u32,
+    pub(crate) process: u32,
+    pub(crate) sites: BTreeMap<ProjectKey, Site>,
+    pub(crate) tasks: BTreeMap<TaskId, Task>,
+    pub(crate) flights: Vec<Flight>,
+    pub(crate) ledger: Ledger,
+    pub(crate) faults_on: bool,
+    /// Scales how often faults happen in this life, per cent.
+    pub(crate) roughness: u64,
+    pub(crate) keys: u64,
+    pub(crate) steps: u64,
+    pub(crate) seen: Coverage,
+    trace: bool,
+    pub(crate) lines: VecDeque<String>,
+}
+
+impl Sim {
+    pub(crate) fn new(life: &Life) -> Live<Self> {
+        let file = if life.file {
+            Some(
+                tempfile::tempdir()
+                    .map_err(|e| Violation::new("the_simulation_can_run", format!("no directory: {e}")))?,
+            )
+        } else {
+            None
+        };
+        let mut sim = Self {
+            rng: Rng::new(life.seed),
+            store: None,
+            file,
+            now: Time(1_800_000_000_000),
+            boot: BootTime { boot_id: "boot-0".into(), ms: 100_000 },
+            boots: 0,
+            process: 0,
+            sites: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            flights: Vec::new(),
+            ledger: Ledger::default(),
+            faults_on: true,
+            roughness: 100,
+            keys: 0,
+            steps: 0,
+            seen: Coverage::default(),
+            trace: life.trace,
+            lines: VecDeque::new(),
+        };
+        sim.open()?;
+        Ok(sim)
+    }
+
+    /// Opens the store; a file is closed first.
+    pub(crate) fn open(&mut self) -> Live<()> {
+        let store = match &self.file {
+            None if self.store.is_some() => return Ok(()),
+            None => SqliteStore::open_in_memory(),
+            Some(dir) => {
+                drop(self.store.take());
+                let options = OpenOptions { durability: Durability::Off, holder: "sim".into() };
+                SqliteStore::open(dir.path().join("sim.db"), options)
+            }
+        };
+        self.store = Some(store.map_err(|e| inv::store_never_fails(&e))?);
+        Ok(())
+    }
+
+    /// Runs a verb. Every error of the store is a violation: nothing in this world makes a disk fail.
+    pub(crate) fn db<T>(&self, verb: impl AsyncFnOnce(&SqliteStore) -> Result<T, StoreError>) -> Live<T> {
+        let store = self.store.as_ref().ok_or_else(|| Violation::new("the_simulation_can_run", "no store"))?;
+        block_on(verb(store)).map_err(|e| inv::store_never_fails(&e))
+    }
+
+    pub(crate) fn say(&mut self, text: impl FnOnce() -> String) {
+        let line = format!("{:>5} {}", self.steps, text());
+        self.lines.push_back(line);
+        if !self.trace && KEPT < self.lines.len() {
+            self.lines.pop_front();
+        }
+    }
+
+    /// Does this fault happen now? Counted when it does; never in the second, faultless half of a life.
+    pub(crate) fn hit(&mut self, fault: &'static str, per_mille: u64) -> bool {
+        let hit = self.faults_on && self.rng.chance(per_mille * self.roughness / 100);
+        if hit {
+            self.seen.fault(fault);
+        }
+        hit
+    }
+
+    pub(crate) fn site(&mut self, project: &ProjectKey) -> Live<&mut Site> {
+        let missing = || Violation::new("the_simulation_can_run", format!("no site {project}"));
+        self.sites.get_mut(project).ok_or_else(missing)
+    }
+
+    pub(crate) fn worker(&self) -> String {
+        format!("w{}", self.process)
+    }
+
+    pub(crate) fn lease(&self, project: &ProjectKey) -> Live<LeaseRow> {
+        let rows = self.db(async |s| s.leases().await)?;
+        let none = || LeaseRow {
+            project: project.clone(),
+            epoch: 0,
+            holder: None,
+            task: None,
+            branch: None,
+            pid: None,
+            taken_at: None,
+        };
+        Ok(rows.into_iter().find(|l| l.project == *project).unwrap_or_else(none))
+    }
+
+    /// Steps a task, and those whose lease became free by it, as the engine does.
+    pub(crate) fn step(&mut self, task: TaskId, cause: Cause, event: Event) -> Live<Stepped> {
+        let first = self.step_one(task, cause, event)?;
+        let mut waiting: VecDeque<TaskId> = VecDeque::new();
+        if let Stepped::Applied { freed, .. } = &first {
+            waiting.extend(freed);
+        }
+        while let Some(next) = waiting.pop_front() {
+            // Their own timers make up for it.
+            if self.hit("freed lease not told", 250) {
+                continue;
+            }
+            if let Stepped::Applied { freed, .. } = self.step_one(next, Cause::Engine, Event::LeaseFreed)? {
+                waiting.extend(freed);
+            }
+        }
+        Ok(first)
+    }
+
+    fn step_one(&mut self, id: TaskId, cause: Cause, event: Event) -> Live<Stepped> {
+        let Some(before) = self.tasks.get(&id).cloned() else {
+            return Err(Violation::new("the_simulation_can_run", format!("no task {id}")));
+        };
+        let policy = self.site(&before.project)?.setup.policy.clone();
+        let lease_before = self.lease(&before.project)?;
+        let queued_before = self.db(async |s| s.open_jobs(Some(id)).await)?;
+        let request = StepRequest {
+            task: id,
+            cause: cause.clone(),
+            event: event.clone(),
+            policy: policy.clone(),
+            now: self.now,
+            boot: self.boot.clone(),
+            lease_ttl_ms: TTL_MS,
+        };
+        let stepped = self.db(async |s| s.step(request).await)?;
+        match &cause {
+            Cause::Job(fence) => {
+                let valid = self.ledger.holds(*fence);
+                inv::invariant_fences_hold("settle", *fence, valid, !matches!(stepped, Stepped::Fenced))?;
+                if valid {
+                    self.ledger.release(fence.job);
+                    self.ledger.ended.insert(fence.job);
+                }
+            }
+            Cause::Inbox(row) => {
+                let fresh = self.ledger.stepped.insert(*row);
+                inv::invariant_inbox_is_stepped_once(*row, fresh, &stepped)?;
+            }
+            Cause::Engine => {}
+        }
+        let lease = self.lease(&before.project)?;
+        let (after, story) = match &stepped {
+            Stepped::Fenced => {
+                self.say(|| format!("{}: {} FENCED", before.work_item, words::event(&event)));
+                inv::invariant_what_is_not_applied_changes_nothing(self, &before, &lease_before, &lease)?;
+                return Ok(stepped);
+            }
+            Stepped::Ignored { why } => {
+                self.say(|| format!("{}: {} ignored: {why}", before.work_item, words::event(&event)));
+                inv::invariant_what_is_not_applied_changes_nothing(self, &before, &lease_before, &lease)?;
+                return Ok(stepped);
+            }
+            Stepped::Applied { task, story, stop, .. } => {
+                if let Some(stop) = stop {
+                    for flight in self.flights.iter_mut().filter(|f| f.job.id == *stop) {
+                        flight.stop = true;
+                    }
+                }
+                (task.clone(), story.join("; "))
+            }
+        };
+        self.say(|| {
+            let (event, at) = (words::event(&event), words::place(&after));
+            format!("{}: {event} -> {at} [{story}]", before.work_item)
+        });
+        self.tasks.insert(id, after.clone());
+        self.seen.task(&after);
+        let open = self.db(async |s| s.open_jobs(Some(id)).await)?;
+        let change = inv::Change {
+            before: &before,
+            after: &after,
+            event: &event,
+            policy: &policy,
+            lease_before: &lease_before,
+            lease: &lease,
+            queued_before: &queued_before,
+            open: &open,
+        };
+        self.ledger.note(&change);
+        for job in open.iter().filter(|j| before.next_seq <= j.id.seq) {
+            self.seen.effect(&job.effect);
+        }
+        // A queued job that was stopped has ended without ever being claimed.
+        for job in queued_before.iter().filter(|j| !open.iter().any(|o| o.id == j.id)) {
+            self.ledger.release(job.id);
+            self.ledger.ended.insert(job.id);
+        }
+        inv::after_step(self, &change)?;
+        Ok(stepped)
+    }
+
+    /// Asks the store to write evidence and checks that it does so for valid claims only.
+    pub(crate) fn evidence(
+        &mut self,
+        what: &'static str,
+        fence: Fence,
+        verb: impl AsyncFnOnce(&SqliteStore) -> Result<bool, StoreError>,
+    ) -> Live<bool> {
+        let kept = self.db(verb)?;
+        inv::invariant_fences_hold(what, fence, self.ledger.holds(fence), kept)?;
+        Ok(kept)
+    }
+}
+
+/// Which pipeline a task of this life gets.
+pub(crate) fn pipeline(profile: Profile, rng: &mut Rng) -> orch_core::pipeline::Pipeline {
+    use orch_core::ids::GateId;
+    use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
+    match profile {
+        Profile::Full => Pipeline::full(),
+        Profile::Lite => Pipeline::lite(),
+        Profile::Mixed => match rng.below(5) {
+            0 | 1 => Pipeline::full(),
+            2 | 3 => Pipeline::lite(),
+            _ => {
+                // A project's own: not knowing is a warning for security, and a no for the tests.
+                let mut own = Pipeline::lite();
+                own.name = "own".into();
+                for step in own.stages.iter_mut().flat_map(|s| &mut s.steps) {
+                    match step {
+                        Step::Gate { gate: GateId::SecurityGate, on_inconclusive, .. } => {
+                            *on_inconclusive = OnInconclusive::PassWithWarning;
+                        }
+                        Step::Gate { gate: GateId::TestsLocal, on_inconclusive, .. } => {
+                            *on_inconclusive = OnInconclusive::Fail;
+                        }
+                        _ => {}
+                    }
+                }
+                own
+            }
+        },
+    }
+}

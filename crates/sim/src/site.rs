@@ -1,0 +1,250 @@
+//! The outside of one project: its forge, CI, environments, tickets, agents and hooks. It survives every crash of orch,
+//! keeps its own record of what was really done to it, and knows nothing of orch's database.
+
+use crate::repo::{Repo, Tree, hash, red};
+use orch_core::ids::{Digest, Environment, JobId, ProjectKey, Sha, TaskId, Time};
+use orch_core::policy::Policy;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PullState {
+    Open,
+    Closed,
+    Merged,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pull {
+    pub(crate) branch: String,
+    pub(crate) state: PullState,
+    pub(crate) merge_commit: Option<Sha>,
+    /// Head when it was merged; an open one shows its branch.
+    pub(crate) head: Option<Sha>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CiState {
+    Green,
+    Red,
+    Broken,
+}
+
+/// A report of CI, visible from a time on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ci {
+    pub(crate) state: CiState,
+    pub(crate) from: Time,
+}
+
+/// A merge the forge carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Landed {
+    pub(crate) task: TaskId,
+    pub(crate) branch: String,
+    /// What was asked for.
+    pub(crate) asked: Sha,
+    /// What landed.
+    pub(crate) commit: Sha,
+    pub(crate) tree: Digest,
+    /// Tip before it.
+    pub(crate) onto: Sha,
+    /// The forge did something else than it was asked.
+    pub(crate) forge_lied: bool,
+    /// By a worker that did not look at its lease again.
+    pub(crate) blind: bool,
+}
+
+/// What the forge answers to a merge.
+#[derive(Clone, Debug)]
+pub(crate) enum MergeAnswer {
+    Merged,
+    HeadMoved,
+    BaseMoved,
+    Refused(String),
+}
+
+/// How a program under a supervisor will end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Well,
+    /// An agent that wants an answer first.
+    Asks(String),
+    Fails,
+    Transient,
+    Denied,
+    /// The supervisor is killed.
+    Lost,
+}
+
+/// A program under a supervisor: it outlives orch.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) plan: Plan,
+    pub(crate) place: Place,
+    pub(crate) over: bool,
+    pub(crate) killed: bool,
+    /// What it made lies in its working directory: once, however often its end is read.
+    pub(crate) left: bool,
+}
+
+/// What a running program has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Worktree(TaskId),
+    Environment(Environment),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Env {
+    pub(crate) running: Option<Sha>,
+    /// Everything that was ever brought here, in order.
+    pub(crate) brought: Vec<Sha>,
+}
+
+/// What an agent left in the working directory of a task.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) code: Tree,
+    /// Papers by name; 1 says yes, 2 says no, 3 is garbled.
+    pub(crate) papers: Tree,
+    pub(crate) strayed: bool,
+}
+
+/// How the project is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    pub(crate) staging_hook: bool,
+    pub(crate) production_hook: bool,
+    pub(crate) local_tests: bool,
+    pub(crate) review_on_forge: bool,
+    pub(crate) shadow_security: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) key: ProjectKey,
+    pub(crate) setup: Setup,
+    pub(crate) repo: Repo,
+    pub(crate) main: Sha,
+    pub(crate) branches: BTreeMap<String, Sha>,
+    pub(crate) pulls: BTreeMap<u64, Pull>,
+    pub(crate) ci: BTreeMap<Sha, Ci>,
+    pub(crate) reviewed: BTreeSet<Sha>,
+    pub(crate) envs: BTreeMap<Environment, Env>,
+    pub(crate) runs: BTreeMap<(JobId, u32), Run>,
+    pub(crate) left: BTreeMap<TaskId, Left>,
+    /// What each ticket shows.
+    pub(crate) tickets: BTreeMap<TaskId, String>,
+    /// Notices by key, and what they said.
+    pub(crate) notices: BTreeMap<String, String>,
+    pub(crate) landed: Vec<Landed>,
+    /// Trees outsiders put on main: nobody tested them.
+    pub(crate) strangers: BTreeSet<Sha>,
+}
+
+impl Site {
+    pub(crate) fn new(key: ProjectKey, setup: Setup) -> Self {
+        let mut repo = Repo::default();
+        let tree = (0..4).map(|n| (format!("f{n}"), 3 + 88 * n)).collect();
+        let main = repo.commit(&[], tree, key.as_str());
+        let mut envs: BTreeMap<Environment, Env> = BTreeMap::new();
+        for env in [Environment::Staging, Environment::Production] {
+            envs.insert(env, Env { running: Some(main.clone()), brought: vec![main.clone()] });
+        }
+        Self {
+            key,
+            setup,
+            repo,
+            main,
+            branches: BTreeMap::new(),
+            pulls: BTreeMap::new(),
+            ci: BTreeMap::new(),
+            reviewed: BTreeSet::new(),
+            envs,
+            runs: BTreeMap::new(),
+            left: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            landed: Vec::new(),
+            strangers: BTreeSet::new(),
+        }
+    }
+
+    /// Pushes `to` where the branch is at `expect`; otherwise says where it is.
+    pub(crate) fn push(&mut self, branch: &str, to: &Sha, expect: Option<&Sha>) -> Result<(), Option<Sha>> {
+        let now = self.branches.get(branch);
+        if now == Some(to) {
+            return Ok(());
+        }
+        if now == expect {
+            self.branches.insert(branch.to_owned(), to.clone());
+            return Ok(());
+        }
+        Err(now.cloned())
+    }
+
+    pub(crate) fn pull_head(&self, pull: &Pull) -> Option<Sha> {
+        pull.head.clone().or_else(|| self.branches.get(&pull.branch).cloned())
+    }
+
+    pub(crate) fn ensure_pull(&mut self, branch: &str) -> u64 {
+        let open = self.pulls.iter().find(|(_, p)| p.branch == branch && p.state == PullState::Open);
+        if let Some((number, _)) = open {
+            return *number;
+        }
+        let number = self.pulls.len() as u64 + 1;
+        let pull = Pull { branch: branch.to_owned(), state: PullState::Open, merge_commit: None, head: None };
+        self.pulls.insert(number, pull);
+        number
+    }
+
+    /// Compare and merge: only this head, and only as a fast-forward of the default branch. `lies`: merges all the same
+    /// when the default branch has moved on, which makes a tree nobody tested.
+    pub(crate) fn merge(&mut self, number: u64, expect: &Sha, task: TaskId, blind: bool, lies: bool) -> MergeAnswer {
+        let Some(pull) = self.pulls.get(&number).cloned() else {
+            return MergeAnswer::Refused("there is no such pull request".into());
+        };
+        if pull.state != PullState::Open {
+            return MergeAnswer::Refused("the pull request is not open".into());
+        }
+        if self.pull_head(&pull).as_ref() != Some(expect) {
+            return MergeAnswer::HeadMoved;
+        }
+        let onto = self.main.clone();
+        let forward = self.repo.is_ancestor(&onto, expect);
+        if !forward && !lies {
+            return MergeAnswer::BaseMoved;
+        }
+        let commit = if lies {
+            let (mut tree, _) = self.repo.merged(expect, &onto);
+            tree.insert("stamp".into(), hash(expect.as_str()) | 7);
+            self.repo.commit(&[onto.clone(), expect.clone()], tree, "merged by the forge")
+        } else {
+            expect.clone()
+        };
+        self.main = commit.clone();
+        if let Some(pull) = self.pulls.get_mut(&number) {
+            pull.state = PullState::Merged;
+            pull.merge_commit = Some(commit.clone());
+            pull.head = Some(expect.clone());
+        }
+        let tree = self.repo.tree_id(&commit);
+        self.landed.push(Landed {
+            task,
+            branch: pull.branch,
+            asked: expect.clone(),
+            commit,
+            tree,
+            onto,
+            forge_lied: lies,
+            blind,
+        });
+        MergeAnswer::Merged
+    }
+
+    /// What CI would truthfully say.
+    pub(crate) fn truth(&self, commit: &Sha) -> CiState {
+        if red(&self.repo.tree(commit)).is_some() { CiState::Red } else { CiState::Green }
+    }
+}

@@ -1,0 +1,149 @@
+//! Short names: for the scenario a failing seed prints, and for counting what was visited.
+
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::task::{BlockReason, Task, WaitReason};
+
+pub(crate) fn effect(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::OpenBranch => "open_branch",
+        Effect::RunAgent { .. } => "run_agent",
+        Effect::Publish { .. } => "publish",
+        Effect::EnsurePullRequest => "ensure_pull_request",
+        Effect::Judge { .. } => "judge",
+        Effect::Deploy { .. } => "deploy",
+        Effect::Rollback { .. } => "rollback",
+        Effect::Update { .. } => "update",
+        Effect::Merge { .. } => "merge",
+        Effect::Watch { .. } => "watch",
+        Effect::EnsureCi { .. } => "ensure_ci",
+        Effect::SyncTicket => "sync_ticket",
+        Effect::Notify { .. } => "notify",
+        Effect::CleanUp => "clean_up",
+    }
+}
+
+/// Every name `effect` gives.
+pub(crate) const EFFECTS: &[&str] = &[
+    "open_branch",
+    "run_agent",
+    "publish",
+    "ensure_pull_request",
+    "judge",
+    "deploy",
+    "rollback",
+    "update",
+    "merge",
+    "watch",
+    "ensure_ci",
+    "sync_ticket",
+    "notify",
+    "clean_up",
+];
+
+pub(crate) fn wait(why: &WaitReason) -> &'static str {
+    match why {
+        WaitReason::Report { .. } => "report",
+        WaitReason::CannotTell { .. } => "cannot_tell",
+        WaitReason::Approval { what, .. } => match what {
+            orch_core::task::ApprovalKind::Analysis => "approval of analysis",
+            orch_core::task::ApprovalKind::Production => "approval of production",
+        },
+        WaitReason::Answer { .. } => "answer",
+        WaitReason::Lease { .. } => "lease",
+    }
+}
+
+/// Every name `wait` gives.
+pub(crate) const WAITS: &[&str] =
+    &["report", "cannot_tell", "approval of analysis", "approval of production", "answer", "lease"];
+
+pub(crate) fn block(why: &BlockReason) -> &'static str {
+    match why {
+        BlockReason::RoundsSpent { .. } => "rounds_spent",
+        BlockReason::RoleFailed { .. } => "role_failed",
+        BlockReason::JobFailed { .. } => "job_failed",
+        BlockReason::MergeRefused { .. } => "merge_refused",
+        BlockReason::WrongTree { .. } => "wrong_tree",
+        BlockReason::BranchMoved { .. } => "branch_moved",
+        BlockReason::Rejected { .. } => "rejected",
+        BlockReason::RollbackFailed { .. } => "rollback_failed",
+    }
+}
+
+/// Every name `block` gives.
+pub(crate) const BLOCKS: &[&str] = &[
+    "rounds_spent",
+    "role_failed",
+    "job_failed",
+    "merge_refused",
+    "wrong_tree",
+    "branch_moved",
+    "rejected",
+    "rollback_failed",
+];
+
+/// Every word of `Task::phase_word` that a built-in pipeline can show.
+pub(crate) const PHASES: &[&str] = &[
+    "idle",
+    "rolling_back",
+    "opening",
+    "running",
+    "publishing",
+    "judging",
+    "deploying",
+    "preparing_merge",
+    "merging",
+    "watching",
+    "waiting",
+    "holding",
+    "awaiting_approval",
+    "needs_input",
+    "waiting_for_lease",
+    "stopping",
+    "blocked",
+    "cancelled",
+    "done",
+];
+
+pub(crate) const VERDICTS: &[&str] = &["pass", "wait", "fail", "unreadable", "inconclusive", "skipped"];
+pub(crate) const OUTCOMES: &[&str] = &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched"];
+
+pub(crate) fn place(task: &Task) -> String {
+    let step = task.at.step;
+    let lease = if task.pipeline.in_lease_span(task.at) { " (lease)" } else { "" };
+    let job = task.job().map(|j| format!(" job {j}")).unwrap_or_default();
+    format!("{}.{step} {}{job}{lease}", task.stage(), task.phase_word())
+}
+
+pub(crate) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Opened { head, .. } => format!("opened {}", head.short()),
+        Outcome::AgentFinished { question } => format!("agent finished{}", question.as_ref().map_or("", |_| ", asks")),
+        Outcome::Published { head, empty, unresolved, .. } => {
+            format!(
+                "published {}{}{}",
+                head.short(),
+                if *empty { ", empty" } else { "" },
+                if unresolved.is_empty() { "" } else { ", markers" }
+            )
+        }
+        Outcome::BranchMoved { now } => format!("branch moved to {}", now.as_ref().map_or("nothing", |n| n.short())),
+        Outcome::Judged { head, verdict } => format!("judged {} {}", head.short(), verdict.word()),
+        Outcome::Updated { head, base, .. } => format!("updated {} on {}", head.short(), base.short()),
+        Outcome::Conflict { onto, .. } => format!("conflict with {}", onto.short()),
+        Outcome::Merged { commit, .. } => format!("merged {}", commit.short()),
+        Outcome::Failed { fault } => format!("failed: {}", fault.text),
+        other => format!("{other:?}"),
+    }
+}
+
+pub(crate) fn event(event: &Event) -> String {
+    match event {
+        Event::JobEnded { job, outcome: o } => format!("job {job} {}", outcome(o)),
+        Event::Approved { by, subject, .. } => {
+            format!("approved by {by} ({})", subject.as_ref().map_or("no subject", |s| s.get(..8).unwrap_or(s)))
+        }
+        other => format!("{}{}", other.name(), other.actor().map(|a| format!(" by {a}")).unwrap_or_default()),
+    }
+}
