@@ -30,12 +30,13 @@ pub fn run(args: &DemoArgs, context: &mut Context<'_>) -> Outcome {
     context.say("");
     context.say(format!("  {TICKET_TITLE}"));
     context.say("");
-    let before = setting.deploy_first()?;
+    setting.deploy_first()?;
     let mut daemon = Daemon::start(&setting, &context.env)?;
     let server = ServerArgs { url: Some(setting.url()), config: Some(setting.config.clone()) };
     daemon.wait_until_up(&Client::find(context, &server)?)?;
     // The token is there once the daemon is up.
     let client = Client::find(context, &server)?;
+    let before = client.page(&setting.production_url())?;
     context.say(format!("dashboard   {}", setting.url()));
     context.say(format!("production  {}", setting.production_url()));
     context.say("");
@@ -53,6 +54,7 @@ pub fn run(args: &DemoArgs, context: &mut Context<'_>) -> Outcome {
     if place.keep {
         let dir = place.dir.display();
         context.say(format!("Everything is in {dir}. To go on from there: cd {dir} && orch serve"));
+        context.say(format!("Then look at {}/tasks/{id}, or `orch evidence {id}`.", setting.url()));
     } else {
         context.say("Everything is removed again; `orch demo --keep` keeps it, and `orch serve` goes on from there.");
     }

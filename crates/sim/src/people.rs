@@ -190,12 +190,20 @@ impl Sim {
         self.reopen(task)
     }
 
+    /// Opens a closed pull request again. Whatever else a late worker opened for the branch meanwhile is closed first: a
+    /// forge has one open pull request per branch.
     fn reopen(&mut self, task: &Task) -> Live<()> {
         let site = self.site(&task.project)?;
-        if let Some(pull) = task.pull_request.and_then(|n| site.pulls.get_mut(&n))
-            && pull.state == PullState::Closed
-        {
-            pull.state = PullState::Open;
+        let Some(number) = task.pull_request else { return Ok(()) };
+        if site.pulls.get(&number).is_none_or(|p| p.state != PullState::Closed) {
+            return Ok(());
+        }
+        for (n, pull) in &mut site.pulls {
+            if *n == number {
+                pull.state = PullState::Open;
+            } else if pull.branch == task.branch && pull.state == PullState::Open {
+                pull.state = PullState::Closed;
+            }
         }
         Ok(())
     }

@@ -143,6 +143,15 @@ impl Client {
         })
     }
 
+    /// What any address answers, as a browser would see it; nothing of ours is sent along.
+    pub fn page(&self, url: &str) -> Result<String, Failure> {
+        self.runtime.block_on(async {
+            let trouble = |e: reqwest::Error| Failure::new(Exit::CannotTell, format!("{url} cannot be read: {e}"));
+            let response = self.http.get(url).send().await.map_err(trouble)?;
+            response.error_for_status().map_err(trouble)?.text().await.map_err(trouble)
+        })
+    }
+
     /// Waits between two looks.
     pub fn pause(&self, wait: Duration) {
         self.runtime.block_on(async { tokio::time::sleep(wait).await });

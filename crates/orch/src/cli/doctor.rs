@@ -50,6 +50,21 @@ fn word(tone: Tone) -> &'static str {
     }
 }
 
+/// The database itself: whole, ours, and of a version this orch knows.
+fn database(path: &Path) -> Check {
+    let shown = path.display();
+    match orch_store::SqliteStore::inspect(path) {
+        Ok(None) => check("database", Tone::Good, format!("{shown} is made at the first start"), None),
+        Ok(Some(version)) => check("database", Tone::Good, format!("{shown}, schema version {version}"), None),
+        // The message of a store error ends with the fix.
+        Err(error) => {
+            let text = error.to_string();
+            let (what, fix) = text.split_once("; ").unwrap_or((text.as_str(), "look at the file"));
+            check("database", Tone::Bad, what, Some(fix.to_owned()))
+        }
+    }
+}
+
 /// Runs it; exit 1 if anything fails.
 pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     let path = context.env.get("PATH").cloned().unwrap_or_default();
@@ -58,6 +73,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     checks.push(finding);
     if let Some(config) = &config {
         checks.extend(data_dir(config.data_dir()));
+        checks.push(database(&config.db.path));
         checks.push(port(config));
         checks.extend(programs(config, &path));
         checks.extend(repositories(config));

@@ -261,11 +261,18 @@ fn doctor_finds_what_is_wrong_and_ends_with_one() {
         .replace("exec codex", "exec true");
     std::fs::write(dir.join("orch.toml"), &text).unwrap();
     let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
-    for name in ["git", "sh", "kernel pidfd", "configuration", "data directory", "port", "project SHOP"] {
+    for name in ["git", "sh", "kernel pidfd", "configuration", "data directory", "database", "port", "project SHOP"] {
         assert_eq!(checks[name], "ok", "{name}");
     }
     assert_eq!(code, u8::from(checks.values().any(|s| s == "fail")));
     assert!(!dir.join(".orch-state").exists(), "the doctor changed something");
+
+    // A file that is no database is said with the fix, and left as it is.
+    std::fs::create_dir(dir.join(".orch-state")).unwrap();
+    std::fs::write(dir.join(".orch-state/orch.db"), "notes of mine, no database at all").unwrap();
+    let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
+    assert_eq!((code, checks["database"].as_str()), (1, "fail"));
+    std::fs::remove_dir_all(dir.join(".orch-state")).unwrap();
 
     // Another program holds the port, the agent is gone, the branch is not there.
     let holder = std::net::TcpListener::bind(&listen).unwrap();

@@ -59,13 +59,8 @@ impl Setting {
         format!("http://{}/", self.production)
     }
 
-    /// The page users see, as it is on disk behind production's address.
-    pub(super) fn live_page(&self) -> String {
-        std::fs::read_to_string(self.sites.join("production/current/index.html")).unwrap_or_default()
-    }
-
-    /// What was live before orch came: deployed by hand, with the project's own script. Returns the page.
-    pub(super) fn deploy_first(&self) -> Result<String, Failure> {
+    /// What was live before orch came: deployed by hand, with the project's own script.
+    pub(super) fn deploy_first(&self) -> Result<(), Failure> {
         let revision = self.git(&["rev-parse", "HEAD"])?;
         for environment in ["staging", "production"] {
             let done = Command::new("sh")
@@ -83,7 +78,7 @@ impl Setting {
                 return Err(trouble("deploy the sample service", &String::from_utf8_lossy(&done.stderr)));
             }
         }
-        Ok(self.live_page())
+        Ok(())
     }
 
     fn git(&self, args: &[&str]) -> Result<String, Failure> {

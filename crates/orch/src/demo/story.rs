@@ -114,8 +114,7 @@ pub(super) fn evidence(
     let merge = text(end, "merge_commit");
     context
         .say(format!("Pull request {number}, merged as {}; {runs} supervised runs", merge.get(..10).unwrap_or(&merge)));
-    context.say(format!("More: {}/tasks/{id}, or `orch evidence {id}`", setting.url()));
-    let page = setting.live_page();
+    let page = client.page(&setting.production_url())?;
     let new: Vec<&str> = page.lines().filter(|l| !before.lines().any(|b| b == *l)).collect();
     context.say("");
     context.say("What users see that they did not see before");

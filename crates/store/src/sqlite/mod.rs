@@ -107,6 +107,12 @@ impl SqliteStore {
         Ok(Self { path, backend: Some(Backend::Memory(Mutex::new(c))) })
     }
 
+    /// Looks at a database without opening it for work or changing anything: its schema version, `None` if there is no
+    /// file yet, or what is wrong with it. Another process may be at work on it.
+    pub fn inspect(path: &Path) -> Result<Option<i64>, StoreError> {
+        schema::inspect(path)
+    }
+
     /// The file, as the system knows it.
     pub fn path(&self) -> &Path {
         &self.path

@@ -155,20 +155,7 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
     c.set_prepared_statement_cache_capacity(STATEMENTS);
     c.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS.unsigned_abs()))?;
     // Whose file, which version and whether it is whole come before anything that writes.
-    let tables: i64 = c.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
-    let (owner, found) = (number(&c, "application_id")?, number(&c, "user_version")?);
-    if tables > 0 && owner != APPLICATION_ID {
-        let detail = format!("it belongs to another program (application_id {owner}); choose another [db] path");
-        return Err(StoreError::Unusable { path: path.to_owned(), detail }.into());
-    }
-    let known = MIGRATIONS.len() as i64;
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known }.into());
-    }
-    let check: String = c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
-    if check != "ok" {
-        return Err(StoreError::Corrupt { path: path.to_owned(), detail: check }.into());
-    }
+    examine(&c, path)?;
     let (synchronous, level) = match durability {
         Durability::Full => ("FULL", "2"),
         Durability::Off => ("OFF", "0"),
@@ -185,6 +172,34 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
     }
     migrate(&mut c, MIGRATIONS)?;
     Ok(c)
+}
+
+/// Whose file it is, of which version, and whether it is whole; the version.
+fn examine(c: &Connection, path: &Path) -> Result<i64, DbError> {
+    let tables: i64 = c.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
+    let (owner, found) = (number(c, "application_id")?, number(c, "user_version")?);
+    if tables > 0 && owner != APPLICATION_ID {
+        let detail = format!("it belongs to another program (application_id {owner}); choose another [db] path");
+        return Err(StoreError::Unusable { path: path.to_owned(), detail }.into());
+    }
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known }.into());
+    }
+    let check: String = c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
+    if check != "ok" {
+        return Err(StoreError::Corrupt { path: path.to_owned(), detail: check }.into());
+    }
+    Ok(found)
+}
+
+/// Looks at a database without changing anything; `None`: there is none yet.
+pub(super) fn inspect(path: &Path) -> Result<Option<i64>, StoreError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let look = || examine(&reader(path)?, path);
+    look().map(Some).map_err(|e| e.at(path))
 }
 
 /// A connection that cannot write.
