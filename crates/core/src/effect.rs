@@ -176,6 +176,8 @@ impl Effect {
             }
             Self::Merge { .. } => Some(format!("merge:{project}")),
             Self::EnsureCi { commit } => Some(format!("ci:{project}:{commit}")),
+            // Two at once could leave a ticket with the older of two states.
+            Self::SyncTicket => Some(format!("ticket:{project}")),
             Self::OpenBranch
             | Self::RunAgent { .. }
             | Self::Publish { .. }
@@ -183,7 +185,6 @@ impl Effect {
             | Self::Judge { .. }
             | Self::Update { .. }
             | Self::Watch { .. }
-            | Self::SyncTicket
             | Self::Notify { .. }
             | Self::CleanUp => None,
         }
