@@ -4,7 +4,7 @@ use orch_sim::{Coverage, Life, Profile, Report, run};
 use std::sync::OnceLock;
 
 /// Lives in memory: as many as fit well below a minute on one core in a debug build.
-const LIVES: u64 = 210;
+const LIVES: u64 = 170;
 
 fn life(seed: u64) -> Life {
     Life { seed, tasks: 3, profile: Profile::Mixed, file: false, trace: false }
