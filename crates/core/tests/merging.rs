@@ -290,3 +290,21 @@ fn what_a_stranger_pushed_is_judged_by_everybody_before_it_is_merged() {
     w.ok(Event::RetryAsked { by: bob() });
     assert_eq!(w.doing(), "run developer 0", "on top of it, not over it");
 }
+
+#[test]
+fn whatever_says_no_after_the_merge_production_goes_back_first_and_nothing_is_merged_twice() {
+    let mut pipeline = Pipeline::lite();
+    for step in pipeline.stages.iter_mut().flat_map(|s| &mut s.steps) {
+        if let Step::Gate { on_inconclusive, .. } = step {
+            *on_inconclusive = orch_core::pipeline::OnInconclusive::Fail;
+        }
+    }
+    let mut w = World::at(pipeline, "judge check_deploy_status");
+    let commit = w.task.merged.clone().unwrap().commit;
+    let fault = FaultNote { kind: FaultKind::Transient, text: "no network here".into() };
+    w.end(Outcome::Judged { head: commit, verdict: Verdict::Inconclusive { fault } });
+    assert_eq!(w.task.phase_word(), "rolling_back");
+    w.end(Outcome::RolledBack { ok: true, text: "production is back".into() });
+    assert_eq!((w.task.generation, w.task.merged.clone(), w.task.rounds), (2, None, 1));
+    w.finish();
+}

@@ -11,6 +11,7 @@ use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
 use orch_core::task::{ApprovalKind, DoneOutcome, Phase, WaitReason};
 use orch_core::verdict::{FaultKind, Verdict};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// What the outside says to the job under way; `dice` picks among everything it may say.
 fn outcome(w: &mut World, dice: u8) -> Outcome {
@@ -173,7 +174,8 @@ fn lenient(mut pipeline: Pipeline) -> Pipeline {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    // The same cases every time; more and others: `PROPTEST_CASES=20000 PROPTEST_RNG_SEED=7`.
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, rng_seed: RngSeed::Fixed(2026), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_invariants_hold(

@@ -195,6 +195,14 @@ impl Cx<'_> {
     /// Back to a stage with findings: a round, or the end of the rounds.
     pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: String) {
         let findings = or_say_so(findings, &from);
+        if let Some(merged) = self.d.task.merged.clone() {
+            // What has landed is not repaired on its branch: production goes back to the revision before, then the task
+            // starts a new branch from main (`new_generation`).
+            self.say(format!("{from}: fail; production goes back to the previous revision"));
+            self.d.task.findings = findings;
+            self.d.task.findings_from = Some(from);
+            return self.roll_back(merged.commit);
+        }
         let here = self.d.task.at;
         let Some(stage) = self.d.task.pipeline.position(to) else {
             return self.impossible(&format!("there is no stage `{to}` to go back to"));

@@ -219,13 +219,6 @@ impl Cx<'_> {
             }
             Verdict::Inconclusive { fault } => self.cannot_tell(gate, on_fail, on_inconclusive, fault),
             Verdict::Unreadable { findings } => self.role_again(findings.clone(), gate.to_string()),
-            Verdict::Fail { findings } if gate == GateId::DeployStatus => {
-                // Production is on a revision that failed: first back to the previous one, then repair.
-                self.d.task.findings.clone_from(findings);
-                self.d.task.findings_from = Some(gate.to_string());
-                self.say(format!("{gate}: fail; production goes back to the previous revision"));
-                self.roll_back(head.clone());
-            }
             Verdict::Fail { findings } => {
                 let from = if exact { format!("{gate} (prepared for merge)") } else { gate.to_string() };
                 self.back(on_fail, findings.clone(), from);
@@ -371,7 +364,7 @@ impl Cx<'_> {
         }
     }
 
-    fn roll_back(&mut self, failed: Sha) {
+    pub(super) fn roll_back(&mut self, failed: Sha) {
         self.d.task.rolling_back = true;
         self.work(Effect::Rollback { environment: Environment::Production, failed });
     }
