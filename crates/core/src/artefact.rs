@@ -55,13 +55,6 @@ pub fn known(name: &str) -> Option<&'static Known> {
     })
 }
 
-/// Artefacts whose two-digit number is in `from..=to`: `numbered(0, 4)` is the approved analysis.
-pub fn numbered(from: u32, to: u32) -> impl Iterator<Item = &'static Known> {
-    KNOWN
-        .iter()
-        .filter(move |k| k.name.get(..2).and_then(|n| n.parse().ok()).is_some_and(|n: u32| (from..=to).contains(&n)))
-}
-
 /// Files with a machine verdict that a stage itself writes: removed before its run, so that what is there afterwards
 /// was written by this attempt.
 pub fn own_verdicts(stage: &StageId) -> impl Iterator<Item = &'static Known> + use<'_> {
@@ -80,12 +73,5 @@ mod tests {
         assert!(known("06-adr/run.sh").is_none());
         assert!(known("06-adr").is_none());
         assert!(known("hidden.py").is_none());
-    }
-
-    #[test]
-    fn the_approved_analysis_is_zero_to_four() {
-        let names: Vec<_> = numbered(0, 4).map(|k| k.name).collect();
-        assert_eq!(names.len(), 5);
-        assert_eq!(names[0], "00-business-request.md");
     }
 }

@@ -1,7 +1,6 @@
 //! What is this task waiting for, since when, and what ends it? One function answers for dashboard, API and command
 //! line, from the stored phase alone. A state that cannot explain itself is a bug: a test visits them all.
 
-use crate::effect::Effect;
 use crate::ids::Time;
 use crate::pipeline::Step;
 use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason};
@@ -163,9 +162,4 @@ pub fn line(task: &Task) -> String {
         (Phase::Cancelled { by, .. }, None) => format!("cancelled by {by}"),
         (_, None) => String::new(),
     }
-}
-
-/// What a job is doing, for the same places.
-pub fn job_line(effect: &Effect) -> String {
-    effect.describe()
 }
