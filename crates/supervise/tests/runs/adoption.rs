@@ -186,19 +186,18 @@ async fn a_supervisor_that_never_takes_the_run_is_given_up_and_the_run_is_not_sp
 async fn a_run_survives_the_runtime_and_the_port_that_started_it() {
     let place = Place::new();
     let spec = place.script(COUNTED);
-    let (dir, first, up) = (place.dir.clone(), spec.clone(), place.work.join("up"));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let port = ProcessSupervisor::new(EXE.into());
-            tokio::select! {
-                ended = port.ensure(&dir, &first) => panic!("ended early: {ended:?}"),
-                () = async { while !up.exists() { tokio::time::sleep(std::time::Duration::from_millis(5)).await; } } => {}
-            }
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = port.ensure(&place.dir, &spec) => panic!("ended early: {ended:?}"),
+                    () = place.until("it is up", || place.is_up()) => {}
+                }
+            });
         });
-    })
-    .join()
-    .unwrap();
+    });
     let (supervisor, program) = (place.supervisor(), pid(&place.pids()["child"]["pid"]));
     assert!(process_exists(supervisor) && process_exists(program));
     fs::write(place.work.join("go"), "").unwrap();

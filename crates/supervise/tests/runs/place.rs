@@ -59,12 +59,18 @@ impl Place {
         self.ensure(&self.script(script)).await.unwrap()
     }
 
-    /// Starts a run, waits until the file `up` appears in its working directory, and forgets the future.
+    /// Starts a run, waits until it is up, and forgets the future.
     pub(crate) async fn begin(&self, spec: &RunSpec) {
         tokio::select! {
             ended = self.ensure(spec) => panic!("ended before it was up: {ended:?}"),
-            () = self.until("it is up", || self.work.join("up").exists()) => {}
+            () = self.until("it is up", || self.is_up()) => {}
         }
+    }
+
+    /// The program has written the file `up` and its supervisor has written down which process the program is: the two
+    /// come in either order.
+    pub(crate) fn is_up(&self) -> bool {
+        self.work.join("up").exists() && self.pids()["child"].is_object()
     }
 
     pub(crate) async fn until(&self, what: &str, met: impl Fn() -> bool) {
