@@ -138,6 +138,14 @@ impl Lane {
             Self::Message => "message",
         }
     }
+    /// Does the work go on when the worker that waits for it dies? It is done under a supervisor, or nothing happens but
+    /// that time passes.
+    pub fn outlives_workers(self) -> bool {
+        match self {
+            Self::Agent | Self::Command | Self::Deploy | Self::Watch => true,
+            Self::Forge | Self::Gate | Self::Message => false,
+        }
+    }
 }
 
 /// May an effect be given up?

@@ -151,7 +151,18 @@ pub fn block(why: &BlockReason) -> String {
         BlockReason::Rejected { by, comment } if comment.is_empty() => format!("{by} rejected the production deploy"),
         BlockReason::Rejected { by, comment } => format!("{by} rejected the production deploy: {comment}"),
         BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),
+        BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd } => format!(
+            "its agents have cost {} USD, and {} USD is what they may; a retry grants as much again",
+            usd(*spent_micro_usd),
+            usd(*limit_micro_usd)
+        ),
     }
+}
+
+/// Dollars and cents, rounded to the nearest.
+fn usd(micro_usd: u64) -> String {
+    let cents = (micro_usd + 5_000) / 10_000;
+    format!("{}.{:02}", cents / 100, cents % 100)
 }
 
 /// One line for tables: what it does or waits for.

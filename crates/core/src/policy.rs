@@ -16,6 +16,10 @@ pub struct Policy {
     pub starters: Vec<Actor>,
     /// Who may approve.
     pub approvers: Vec<Actor>,
+    /// What the agents of one task may cost, millionths of a US dollar; `None`: no limit. It is looked at before each run,
+    /// so that the last one may go beyond it.
+    #[serde(default)]
+    pub task_budget_micro_usd: Option<u64>,
     /// Does production need a person?
     pub production_approval: bool,
     /// Is production watched after the deploy?
@@ -40,6 +44,7 @@ impl Default for Policy {
             max_updates: 20,
             starters: Vec::new(),
             approvers: Vec::new(),
+            task_budget_micro_usd: None,
             production_approval: false,
             watch: true,
             auto_rollback: false,

@@ -73,6 +73,9 @@ pub struct Task {
     pub rolling_back: bool,
     /// A question an agent asked and nobody has answered yet.
     pub question: Option<String>,
+    /// What its agents had cost when a person granted the present budget, millionths of a US dollar.
+    #[serde(default)]
+    pub budget_from_micro_usd: u64,
     /// Questions answered so far.
     pub answers: Vec<Answer>,
     /// Approvals given; each is bound to what was shown.
@@ -261,6 +264,13 @@ pub enum BlockReason {
     RollbackFailed {
         /// What happened.
         why: String,
+    },
+    /// Its agents have cost as much as they may. A retry grants the same again.
+    BudgetSpent {
+        /// What they have cost so far, millionths of a US dollar.
+        spent_micro_usd: u64,
+        /// What they may cost, likewise.
+        limit_micro_usd: u64,
     },
 }
 
@@ -544,6 +554,7 @@ impl NewTask {
             unsure: None,
             rolling_back: false,
             question: None,
+            budget_from_micro_usd: 0,
             answers: Vec::new(),
             approvals: Vec::new(),
             intent: None,

@@ -214,7 +214,7 @@ proptest! {
     #[test]
     fn deciding_is_a_function(dice in prop::collection::vec(any::<(u8, u8)>(), 1..60)) {
         let w = live(World::new(Pipeline::lite()), &dice);
-        let snapshot = orch_core::Snapshot { task: w.task.clone(), lease: w.lease.clone() };
+        let snapshot = orch_core::Snapshot { task: w.task.clone(), lease: w.lease.clone(), spent_micro_usd: w.spent_micro_usd };
         for event in [Event::TimerFired, Event::LeaseFreed, Event::CancelAsked { by: bob() }, Event::RetryAsked { by: bob() }] {
             let once = decide(&snapshot, &w.policy, &event, w.now);
             prop_assert_eq!(once, decide(&snapshot, &w.policy, &event, w.now));

@@ -94,6 +94,14 @@ impl Engine {
         if !taken.is_empty() {
             tracing::info!("{} jobs of the process before are taken over", taken.len());
         }
+        for reaped in taken.iter().filter(|r| 0 < r.deaths) {
+            tracing::warn!(job = %reaped.job, "its worker died {} times", reaped.deaths);
+        }
+        for unknown in store.unknown_jobs().await? {
+            let (id, kind, why) = (unknown.id, &unknown.kind, &unknown.why);
+            tracing::warn!("job {id} is of a kind this version does not know (`{kind}`) and is kept: {why}");
+        }
+        self.load_circuits().await?;
         let draining = store.setting("draining").await?.as_deref() == Some("true");
         self.draining.send_replace(draining);
         let mut loops = JoinSet::new();
@@ -102,6 +110,11 @@ impl Engine {
         }
         loops.spawn(driver::run(Arc::clone(self), shutdown.clone()));
         while loops.join_next().await.is_some() {}
+        // What is still claimed has not failed anybody: nobody has died.
+        let released = store.release(&self.options.worker).await?;
+        if 0 < released {
+            tracing::info!("{released} jobs are left to the next process");
+        }
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! The engine: everything it needs to work, and `step`, through which all of its workers speak to the store.
 
+use crate::circuit::Circuit;
 use crate::project::{Project, Projects};
+use crate::watchers::Sighting;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
@@ -53,14 +55,65 @@ pub struct Options {
     pub backoff_ms: i64,
     /// Longest such pause, milliseconds.
     pub backoff_max_ms: i64,
-    /// How often the watchers look when nothing wakes them, milliseconds.
+    /// How often the inbox and timers are looked at when nothing wakes their watchers, milliseconds.
     pub sweep_ms: u64,
-    /// How often trackers and forges are polled, milliseconds.
-    pub poll_ms: u64,
+    /// How dead workers are noticed.
+    pub reaper: ReaperOptions,
+    /// How lost events are made up for.
+    pub reconcile: ReconcileOptions,
     /// Working directories of tasks may take this much together, bytes; 0: no limit.
     pub worktrees_max_bytes: u64,
     /// `PATH` for commands of projects.
     pub path: String,
+}
+
+/// How dead and hung workers are noticed; see the reaper.
+#[derive(Clone, Copy, Debug)]
+pub struct ReaperOptions {
+    /// Look while running, not only at a start.
+    pub enabled: bool,
+    /// How often, milliseconds.
+    pub interval_ms: u64,
+    /// Looks in a row at which a supervisor must be dead.
+    pub dead_ticks: u32,
+    /// Backstop: longest life of a claim whose own limit is not later, milliseconds.
+    pub max_running_ms: i64,
+    /// How long a run may have ended without its result being taken, milliseconds.
+    pub finalize_grace_ms: i64,
+    /// Free merge leases nobody renews, without being asked. Else it is done when somebody who waits for one looks.
+    pub lease_reclaim: bool,
+}
+
+impl Default for ReaperOptions {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval_ms: 60_000,
+            dead_ticks: 2,
+            max_running_ms: 3_600_000,
+            finalize_grace_ms: 300_000,
+            lease_reclaim: true,
+        }
+    }
+}
+
+/// How lost events are made up for by polling.
+#[derive(Clone, Debug)]
+pub struct ReconcileOptions {
+    /// Poll trackers at all.
+    pub enabled: bool,
+    /// How often, milliseconds.
+    pub interval_ms: u64,
+    /// How old a change must be before it is taken up, by the stage its task is in, milliseconds; nothing: at once.
+    pub grace_ms: BTreeMap<String, i64>,
+    /// Tell a person when a missed event set a task free.
+    pub notify_unblock: bool,
+}
+
+impl Default for ReconcileOptions {
+    fn default() -> Self {
+        Self { enabled: true, interval_ms: 30_000, grace_ms: BTreeMap::new(), notify_unblock: true }
+    }
 }
 
 /// A line of a task's story, as it happens.
@@ -92,6 +145,10 @@ pub struct Engine {
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) story: broadcast::Sender<StoryLine>,
     pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
+    /// Circuits of outside services, by name.
+    pub(crate) circuits: Mutex<BTreeMap<String, Circuit>>,
+    /// What the reaper remembers of claims.
+    pub(crate) sightings: Mutex<BTreeMap<JobId, Sighting>>,
 }
 
 impl Engine {
@@ -108,6 +165,8 @@ impl Engine {
             draining: watch::channel(false).0,
             story: broadcast::channel(1024).0,
             watchers: Mutex::default(),
+            circuits: Mutex::default(),
+            sightings: Mutex::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod circuit;
 pub mod commands;
 mod driver;
 pub mod effects;
@@ -11,9 +12,10 @@ pub mod gates;
 pub mod project;
 pub mod prompt;
 mod runner;
+mod services;
 mod shell;
 pub mod view;
 mod watchers;
 
-pub use engine::{Engine, Options, Ports, StoryLine};
+pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, StoryLine};
 pub use project::{Deploy, GateMode, Project, Projects};

@@ -1,15 +1,19 @@
 //! The job runner: claims by lane, keeps the claim alive, lets the effect ensure what it is for, and settles. One rule
 //! for retries and back-off for all kinds of work. A panic in an effect ends here.
+//!
+//! Before a job is tried it may be refused: a job that has cost too many workers their lives is quarantined, and one
+//! whose outside service does not answer is parked (`services.rs`).
 
 use crate::effects::{self, Cx, Ended};
 use crate::engine::Engine;
+use crate::services;
 use orch_core::effect::{Class, Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{JobId, Time};
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
-use orch_store::{Beat, Cause, ClaimRequest, Job, Requeue, Stepped};
+use orch_store::{Beat, Cause, Charge, ClaimRequest, Job, Requeue, Stepped};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A person is told after this many faults of one job that cost it nothing: it is never given up, so nobody else would.
 const TELL_AFTER: u32 = 10;
+
+/// A job whose workers died this often is not tried again: it would take the next one along, and everybody's work with it.
+const DEATHS: u32 = 3;
 
 /// Claims and runs the jobs of one lane until `shutdown`. Runs under supervisors are left to them; everything else is
 /// short and is waited for.
@@ -94,6 +101,11 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     if job.stop {
         stop.cancel();
     }
+    if let Some(next) = refuse(engine, &job) {
+        write_down(engine, &job, next, shutdown).await;
+        engine.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
+        return;
+    }
     let work = {
         let (engine, job, stop) = (Arc::clone(engine), job.clone(), stop.clone());
         async move {
@@ -118,9 +130,12 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     match ended {
         // Whatever a job that is to be stopped would still like to try again, it is stopped.
         Some(ended) if stop.is_cancelled() && !matches!(ended, Ok(Ended::Outcome(_))) => {
-            settle(engine, &job, Ok(Ended::Outcome(Outcome::Cancelled)), shutdown).await;
+            write_down(engine, &job, Next::Settle(Outcome::Cancelled), shutdown).await;
         }
-        Some(ended) => settle(engine, &job, ended, shutdown).await,
+        Some(ended) => {
+            services::hear(engine, &job, &ended).await;
+            write_down(engine, &job, conclude(engine, &job, ended), shutdown).await;
+        }
         // The claim is somebody else's by now, or the process ends: nothing of this is reported.
         None => abort.abort(),
     }
@@ -130,9 +145,8 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
 /// At shutdown, work that lives under a supervisor is left to it at once; short work may finish.
 async fn out_of_time(engine: &Engine, lane: Lane, shutdown: &CancellationToken) {
     shutdown.cancelled().await;
-    match lane {
-        Lane::Agent | Lane::Command | Lane::Deploy | Lane::Watch => {}
-        Lane::Forge | Lane::Gate | Lane::Message => engine.ports.clock.sleep_ms(5_000).await,
+    if !lane.outlives_workers() {
+        engine.ports.clock.sleep_ms(5_000).await;
     }
 }
 
@@ -164,21 +178,40 @@ async fn keep_alive(engine: &Engine, job: &Job, stop: &CancellationToken) {
     }
 }
 
-/// Writes down what came of a job; if that cannot be written now, it is tried until it can or the claim is lost.
-async fn settle(engine: &Engine, job: &Job, ended: Result<Ended, Fault>, shutdown: &CancellationToken) {
-    let next = match ended {
+/// Must this job not be tried now?
+fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
+    if job.stop {
+        return None;
+    }
+    if DEATHS <= job.deaths && job.effect.class() == Class::Repeatable {
+        let (what, n) = (job.effect.describe(), job.deaths);
+        let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
+        return Some(Next::Settle(Outcome::Failed { fault: Fault::permanent(text).note() }));
+    }
+    services::park(engine, job).map(Next::Requeue)
+}
+
+/// What the end of a job means for it.
+fn conclude(engine: &Engine, job: &Job, ended: Result<Ended, Fault>) -> Next {
+    match ended {
         Ok(Ended::Outcome(outcome)) => Next::Settle(outcome),
-        Ok(Ended::Again { spend, new_run, not_before, fault }) => again(engine, job, spend, new_run, not_before, fault),
+        Ok(Ended::Again { charge, new_run, not_before, fault }) => {
+            again(engine, job, charge, new_run, not_before, fault)
+        }
         Err(fault) => match fault.kind {
-            FaultKind::Gone | FaultKind::Bug => again(engine, job, true, true, None, fault),
+            FaultKind::Gone | FaultKind::Bug => again(engine, job, Charge::Attempt, true, None, fault),
             FaultKind::Denied | FaultKind::Permanent if job.effect.class() == Class::Repeatable => {
                 Next::Settle(Outcome::Failed { fault: fault.note() })
             }
             FaultKind::Transient | FaultKind::Denied | FaultKind::Permanent => {
-                again(engine, job, false, false, None, fault)
+                again(engine, job, Charge::Transient, false, None, fault)
             }
         },
-    };
+    }
+}
+
+/// Writes down what came of a job; if that cannot be written now, it is tried until it can or the claim is lost.
+async fn write_down(engine: &Engine, job: &Job, next: Next, shutdown: &CancellationToken) {
     let mut pause_ms = 200;
     loop {
         let result = match &next {
@@ -216,23 +249,28 @@ enum Next {
     Requeue(Requeue),
 }
 
-fn again(engine: &Engine, job: &Job, spend: bool, new_run: bool, not_before: Option<Time>, fault: Fault) -> Next {
+fn again(engine: &Engine, job: &Job, charge: Charge, new_run: bool, not_before: Option<Time>, fault: Fault) -> Next {
     let irreversible = job.effect.class() == Class::Irreversible;
-    if spend && !irreversible && job.max_attempts <= job.attempts + 1 {
+    if charge == Charge::Attempt && !irreversible && job.max_attempts <= job.attempts + 1 {
         return Next::Settle(Outcome::Failed { fault: fault.note() });
     }
-    let tries = if spend { job.attempts } else { job.transient_attempts };
+    let tries = match charge {
+        Charge::Attempt => job.attempts,
+        Charge::Death => job.deaths,
+        Charge::Transient | Charge::Nothing => job.transient_attempts,
+    };
     let pause = backoff_ms(engine.options.backoff_ms, engine.options.backoff_max_ms, tries, job.id);
     let asked = fault.retry_after.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
     let now = engine.ports.clock.now();
     let not_before = not_before.unwrap_or(now).max(now.plus_ms(pause.max(asked)));
     tracing::info!(job = %job.id, what = job.effect.describe(), %fault, "goes back to the queue");
-    Next::Requeue(Requeue { spend: spend && !irreversible, new_run, not_before, fault: fault.note() })
+    let charge = if charge == Charge::Attempt && irreversible { Charge::Transient } else { charge };
+    Next::Requeue(Requeue { charge, new_run, not_before, fault: fault.note(), parked: None })
 }
 
 /// Doubling pauses with up to a quarter of jitter, the same for the same job and try: jitter is there to spread jobs, not
 /// to surprise tests.
-fn backoff_ms(first: i64, max: i64, tries: u32, job: JobId) -> i64 {
+pub(crate) fn backoff_ms(first: i64, max: i64, tries: u32, job: JobId) -> i64 {
     let pause = first.saturating_mul(1_i64 << tries.min(20)).min(max);
     let mixed = (job.task.0.unsigned_abs() ^ (u64::from(job.seq) << 20) ^ (u64::from(tries) << 40))
         .wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -251,7 +289,13 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
         }
         // A ticket that cannot be written is seen in the queue; it stops nothing.
         (Next::Requeue(_), Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp) => {}
-        (Next::Requeue(requeue), effect) if !requeue.spend && job.transient_attempts + 1 == TELL_AFTER => {
+        (Next::Requeue(requeue), effect)
+            if requeue.charge == Charge::Transient && job.transient_attempts + 1 == TELL_AFTER =>
+        {
+            // Of a service that does not answer at all people know already.
+            if effect.class() == Class::Repeatable && services::is_open(engine, job) {
+                return;
+            }
             let item = engine.task(job.id.task).await.map(|t| t.work_item.to_string()).ok();
             let name = item.clone().unwrap_or_else(|| format!("task {}", job.id.task));
             let (what, fault) = (effect.describe(), &requeue.fault.text);
@@ -268,7 +312,7 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
         }
         _ => {}
     }
-    if let Next::Requeue(_) = next
+    if let Next::Requeue(Requeue { parked: None, .. }) = next
         && let Some(notify) = engine.wake.get(&job.lane)
     {
         notify.notify_one();

@@ -6,7 +6,7 @@ use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::agent::Usage;
 use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, files};
-use orch_store::RunRow;
+use orch_store::{Charge, RunRow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -114,12 +114,13 @@ fn is_no_answer(exit: &ExitRecord) -> bool {
 /// nothing any more: one that lives, or has its record, is found again. (A second agent beside a living one, or a second
 /// deploy after one that went well, would be the price of one failed look.)
 pub(crate) fn again(cx: &Cx, name: &str, fault: Fault) -> Ended {
-    let new_run = match cx.engine.ports.supervisor.look(&cx.run_dir(name)) {
-        Ok(RunState::Lost) => true,
-        Ok(RunState::Ended(exit)) => is_no_answer(&exit),
-        Ok(RunState::Live | RunState::Absent) | Err(_) => false,
+    let (charge, new_run) = match cx.engine.ports.supervisor.look(&cx.run_dir(name)) {
+        // What ended its supervisor may well be the run itself.
+        Ok(RunState::Lost) => (Charge::Death, true),
+        Ok(RunState::Ended(exit)) => (Charge::Transient, is_no_answer(&exit)),
+        Ok(RunState::Live | RunState::Absent) | Err(_) => (Charge::Transient, false),
     };
-    Ended::Again { spend: false, new_run, not_before: None, fault }
+    Ended::Again { charge, new_run, not_before: None, fault }
 }
 
 /// The environment every foreign program starts from.

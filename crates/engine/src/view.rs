@@ -6,7 +6,7 @@ use orch_core::explain;
 use orch_core::ids::{Time, WorkItem};
 use orch_core::task::Task;
 use orch_ports::Fault;
-use orch_store::{Deployment, Job, JournalRow, Judgement, LeaseRow, QueueCounts, RunRow, TaskFilter};
+use orch_store::{Deployment, Job, JournalRow, Judgement, LeaseRow, QueueCounts, RunRow, TaskFilter, UnknownJob};
 use serde::Serialize;
 use std::sync::PoisonError;
 
@@ -186,6 +186,8 @@ pub struct QueueView {
     pub security: serde_json::Value,
     /// Merge leases.
     pub leases: Vec<LeaseRow>,
+    /// Jobs of kinds this version does not know: kept, and nobody works on them.
+    pub unknown: Vec<UnknownJob>,
     /// Open jobs.
     pub open: Vec<JobView>,
     /// Newest finished jobs.
@@ -207,6 +209,10 @@ pub struct JobView {
     pub attempts: u32,
     /// Failures that were the world's.
     pub transient_attempts: u32,
+    /// Times its worker died or hung while at it.
+    pub deaths: u32,
+    /// The outside service it waits for.
+    pub parked: Option<String>,
     /// Not before.
     pub available_at: String,
     /// Its last fault.
@@ -224,10 +230,25 @@ impl From<&Job> for JobView {
             state: job.state.as_str().into(),
             attempts: job.attempts,
             transient_attempts: job.transient_attempts,
+            deaths: job.deaths,
+            parked: job.parked.clone(),
             available_at: rfc3339(job.available_at),
             fault: job.last_fault.as_ref().map(|f| f.text.clone()),
             finished_at: job.finished_at.map(rfc3339),
         }
+    }
+}
+
+/// A job that is backing off or parked explains more than "it is at work".
+fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
+    let Some(fault) = &job.last_fault else { return };
+    waiting.until = Some(job.available_at);
+    if let Some(service) = &job.parked {
+        waiting.reason = format!("{}; {}", waiting.reason, fault.text);
+        waiting.ends_when = format!("{service} answers one job again: that one tries first; {}", waiting.ends_when);
+    } else {
+        waiting.reason = format!("{}; tried before: {}", waiting.reason, fault.text);
+        waiting.ends_when = format!("the next try; {}", waiting.ends_when);
     }
 }
 
@@ -236,16 +257,20 @@ impl Engine {
     pub async fn show(&self, task: &Task) -> Result<TaskView, Fault> {
         let store = &self.ports.store;
         let mut waiting = explain::explain(task);
-        // A job that is backing off explains more than "it is at work".
         if let (Some(waiting), Some(seq)) = (&mut waiting, task.job()) {
             let id = orch_core::ids::JobId { task: task.id, seq };
-            if let Some(job) = store.job(id).await?
-                && let Some(fault) = &job.last_fault
-                && job.state == orch_store::JobState::Queued
-            {
-                waiting.reason = format!("{}; tried before: {}", waiting.reason, fault.text);
-                waiting.until = Some(job.available_at);
-                waiting.ends_when = format!("the next try; {}", waiting.ends_when);
+            match store.job(id).await? {
+                Some(job) if job.state == orch_store::JobState::Queued => explain_queued(waiting, &job),
+                Some(_) => {}
+                None => {
+                    let unknown = store.unknown_jobs().await?.into_iter().find(|u| u.id == id);
+                    if let Some(unknown) = unknown {
+                        let kind = &unknown.kind;
+                        waiting.reason = format!("its job {id} is of a kind this version does not know (`{kind}`)");
+                        "a version of orch that knows it is started; the job is kept"
+                            .clone_into(&mut waiting.ends_when);
+                    }
+                }
             }
         }
         let outcome = match &task.phase {
@@ -357,35 +382,53 @@ impl Engine {
         states.iter().filter_map(|(name, s)| s.fault.clone().map(|f| ((*name).to_owned(), f))).collect()
     }
 
+    /// Services that are not asked for the moment: since when, until when, why, and how many jobs wait for each.
+    fn circuits_view(&self, open: &[Job]) -> Vec<serde_json::Value> {
+        let circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        let parked = |service: &str| open.iter().filter(|j| j.parked.as_deref() == Some(service)).count();
+        let shown = circuits.iter().filter_map(|(service, circuit)| {
+            let open = circuit.open.as_ref()?;
+            Some(serde_json::json!({
+                "service": service, "since": rfc3339(open.since), "until": rfc3339(open.until), "why": open.why,
+                "tries": open.tries, "canary": open.canary.map(|id| id.to_string()), "parked": parked(service),
+            }))
+        });
+        shown.collect()
+    }
+
     /// What `GET /queue` shows.
     pub async fn queue(&self) -> Result<QueueView, Fault> {
         let store = &self.ports.store;
         let now = self.ports.clock.now();
         let open = store.open_jobs(None).await?;
-        let watcher = |name: &str| {
+        let watcher = |name: &str, enabled: bool| {
             let s = self.watcher(name);
             serde_json::json!({
-                "enabled": true, "interval": s.interval_ms / 1000, "last_run_ts": s.last_run.map(rfc3339),
+                "enabled": enabled, "interval": s.interval_ms / 1000, "last_run_ts": s.last_run.map(rfc3339),
                 "found_total": s.found_total, "acted_total": s.acted_total, "last": s.last_act, "fault": s.fault,
             })
         };
         let reaper = self.watcher("reaper");
         let retrying: Vec<_> = open.iter().filter(|j| 0 < j.transient_attempts).map(JobView::from).collect();
+        let suspects: Vec<_> = open.iter().filter(|j| 0 < j.deaths).map(JobView::from).collect();
         let watching = open.iter().filter(|j| j.lane == orch_core::effect::Lane::Watch).count();
         Ok(QueueView {
             counts: store.counts(now).await?,
             max_concurrency: self.options.widths.get(&orch_core::effect::Lane::Agent).copied().unwrap_or(1),
             draining: self.is_draining(),
-            resilience: serde_json::json!({ "backing_off": retrying }),
-            reconcile: watcher("reconcile"),
+            resilience: serde_json::json!({
+                "backing_off": retrying, "circuits": self.circuits_view(&open), "suspects": suspects,
+            }),
+            reconcile: watcher("reconcile", self.options.reconcile.enabled),
             reaper: serde_json::json!({
-                "enabled": true, "interval": reaper.interval_ms / 1000, "last_run_ts": reaper.last_run.map(rfc3339),
+                "enabled": self.options.reaper.enabled, "interval": reaper.interval_ms / 1000, "last_run_ts": reaper.last_run.map(rfc3339),
                 "reaped_total": reaper.acted_total, "last_reaped": reaper.last_act,
                 "lease_reclaimed_total": reaper.lease_reclaimed, "fault": reaper.fault,
             }),
             post_deploy: serde_json::json!({ "watching": watching }),
             security: serde_json::json!({ "built": false }),
             leases: store.leases().await?,
+            unknown: store.unknown_jobs().await?,
             open: open.iter().map(JobView::from).collect(),
             recent: store.recent_jobs(20).await?.iter().map(JobView::from).collect(),
         })

@@ -14,7 +14,7 @@ use orch_core::effect::Lane;
 use orch_core::ids::{Actor, GateId, ProjectKey, Role};
 use orch_core::policy::Policy;
 use orch_engine::project::WatchPlan;
-use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects};
+use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
@@ -71,7 +71,6 @@ fn options(config: &Config, process: &Process) -> Options {
     let data = config.data_dir();
     let agents = usize::try_from(config.agents.max_concurrency).unwrap_or(1).max(1);
     let widths = BTreeMap::from([(Lane::Agent, agents), (Lane::Command, agents.max(2)), (Lane::Watch, WATCHES)]);
-    let reaper_ms = config.reaper.interval_s.max(1) * 1_000;
     Options {
         worker: format!("{}@{}+{}", std::process::id(), boot.boot_id, boot.ms),
         runs_dir: config.runs_dir(),
@@ -81,8 +80,22 @@ fn options(config: &Config, process: &Process) -> Options {
         merge_lease_ms: ms(config.merge.lock_timeout_s),
         backoff_ms: 1_000,
         backoff_max_ms: 600_000,
-        sweep_ms: reaper_ms.min(10_000),
-        poll_ms: 2_000,
+        sweep_ms: 10_000,
+        reaper: ReaperOptions {
+            enabled: config.reaper.enabled,
+            interval_ms: config.reaper.interval_s.saturating_mul(1_000),
+            dead_ticks: u32::try_from(config.reaper.dead_ticks).unwrap_or(u32::MAX),
+            max_running_ms: ms(config.reaper.max_running_s),
+            finalize_grace_ms: ms(config.reaper.finalize_grace_s),
+            lease_reclaim: config.reaper.lease_reclaim_enabled,
+        },
+        reconcile: ReconcileOptions {
+            enabled: config.reconcile.enabled,
+            interval_ms: config.reconcile.interval_s.saturating_mul(1_000),
+            // Checked at load.
+            grace_ms: config.reconcile.graces().unwrap_or_default(),
+            notify_unblock: config.reconcile.notify_unblock,
+        },
         worktrees_max_bytes: config.repos.worktrees_max_mb.saturating_mul(1_000_000),
         path: process.path.clone(),
     }
@@ -176,6 +189,8 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         // A project that is orch itself is never rolled back by itself: alert only.
         auto_rollback: config.post_deploy.auto_rollback && !p.is_self,
         own_ci: true,
+        task_budget_micro_usd: Some((config.budget.task_usd * 1e6).round() as u64).filter(|limit| *limit != 0),
+        recheck_ms: ms(config.reconcile.interval_s),
         lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),
         ..Policy::default()
     }

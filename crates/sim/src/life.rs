@@ -12,7 +12,7 @@ use orch_core::event::Event;
 use orch_core::ids::{JobId, TaskId};
 use orch_core::policy::Policy;
 use orch_core::task::NewTask;
-use orch_store::{Beat, Cause, ClaimRequest, Fence, Reaped, Requeue, Store};
+use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Reaped, Requeue, Store};
 use std::collections::BTreeMap;
 
 /// Things that happen while faults are on.
@@ -284,7 +284,8 @@ impl Sim {
         }
         let spend = spend && !irreversible;
         let not_before = self.now.plus_ms(1_000 << job.transient_attempts.min(6));
-        let requeue = Requeue { spend, new_run, not_before, fault };
+        let charge = if spend { Charge::Attempt } else { Charge::Transient };
+        let requeue = Requeue { charge, new_run, not_before, fault, parked: None };
         let fence = job.fence();
         let taken = self.db(async |s| s.requeue(fence, requeue).await)?;
         inv::invariant_fences_hold("requeue", fence, self.ledger.holds(fence), taken)?;

@@ -68,6 +68,7 @@ pub(crate) fn block(why: &BlockReason) -> &'static str {
         BlockReason::BranchMoved { .. } => "branch_moved",
         BlockReason::Rejected { .. } => "rejected",
         BlockReason::RollbackFailed { .. } => "rollback_failed",
+        BlockReason::BudgetSpent { .. } => "budget_spent",
     }
 }
 

@@ -155,6 +155,10 @@ pub struct Job {
     pub finished_at: Option<Time>,
     /// Was it asked to stop?
     pub stop: bool,
+    /// Times its worker died or hung while at it.
+    pub deaths: u32,
+    /// The outside service it waits for.
+    pub parked: Option<String>,
 }
 
 impl Job {
@@ -175,17 +179,47 @@ pub enum Beat {
     Lost,
 }
 
+/// What going back to the queue costs a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// One of its attempts: it failed.
+    Attempt,
+    /// A transient attempt: the world failed it.
+    Transient,
+    /// A death: its worker died of it, or at it.
+    Death,
+    /// Nothing: it was not even tried.
+    Nothing,
+}
+
 /// A claimed job that is not done yet goes back to the queue.
 #[derive(Clone, Debug)]
 pub struct Requeue {
-    /// Does this spend an attempt?
-    pub spend: bool,
+    /// What this costs.
+    pub charge: Charge,
     /// Must the next claim use a new run directory?
     pub new_run: bool,
     /// Not before.
     pub not_before: Time,
     /// What happened.
     pub fault: FaultNote,
+    /// The outside service it waits for, if it does; [`unpark`](crate::Store::unpark) lets it run earlier.
+    pub parked: Option<String>,
+}
+
+/// A job whose kind or form this version does not know, kept for one that does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnknownJob {
+    /// Which.
+    pub id: JobId,
+    /// Project of its task.
+    pub project: ProjectKey,
+    /// What it calls itself.
+    pub kind: String,
+    /// Why it cannot be read.
+    pub why: String,
+    /// When it was made.
+    pub since: Time,
 }
 
 /// A claim that was taken back.
@@ -195,6 +229,8 @@ pub struct Reaped {
     pub job: JobId,
     /// Who had it.
     pub worker: String,
+    /// Deaths of its workers so far, this one included if it was one.
+    pub deaths: u32,
 }
 
 /// A row of the inbox.

@@ -4,8 +4,9 @@
 use crate::error::StoreError;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, QueueCounts,
-    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter,
+    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
+use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
@@ -43,31 +44,46 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- jobs ----
 
-    /// Takes the oldest available job of a lane whose exclusive key nobody runs; raises its epoch.
+    /// Takes the oldest available job of a lane whose exclusive key nobody runs; raises its epoch. A job of a kind this
+    /// version does not know is put aside for one that does.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
     /// Renews a claim, and the merge lease if the job's task holds one.
     async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
     /// Puts a claimed job back; `false` if the fence is old.
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool>;
-    /// Takes back claims whose lease has expired by the boot clock (another boot id: expired). No attempt is spent.
+    /// Takes back claims whose lease has expired by the boot clock (another boot id: expired). No attempt is spent; it
+    /// counts as a death in lanes where the worker itself did the work ([`Lane::outlives_workers`]).
+    ///
+    /// [`Lane::outlives_workers`]: orch_core::effect::Lane::outlives_workers
     async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>>;
-    /// For a process that has just become the owner of the database: everything claimed by others is taken back, and
-    /// merge leases of tasks that are still inside their merge are renewed for it.
+    /// Takes back exactly this claim: its worker hangs. Counts as a death. `None`: the fence is old.
+    async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>>;
+    /// Gives back everything this worker has claimed, at the orderly end of its process; how many jobs.
+    async fn release(&self, worker: &str) -> Result<u64>;
+    /// Lets jobs run that wait for an outside service; their lanes.
+    async fn unpark(&self, service: &str, now: Time) -> Result<Vec<Lane>>;
+    /// For a process that has just become the owner of the database: everything claimed by others is taken back, merge
+    /// leases of tasks that are still inside their merge are renewed for it, and jobs that were put aside are looked at
+    /// again.
     async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>>;
     /// Renews the merge leases of tasks that are inside their merge, for the process that lives and works on them: a gate
     /// that waits for its turn, or for CI, must not cost its task the lease.
     async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()>;
-    /// Frees merge leases that were not renewed, unless their holder's merge has an unknown outcome or the repository's
+    /// Frees merge leases that were not renewed, or that another process took which is dead by now, unless their holder's merge has an unknown outcome or the repository's
     /// queue is frozen. Returns who lost one and who waits for it.
     async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     /// Merge leases.
     async fn leases(&self) -> Result<Vec<LeaseRow>>;
     /// Does this task hold its project's merge lease under this epoch?
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool>;
-    /// Reads a job, finished or not.
+    /// Reads a job, finished or not; one that cannot be read is not there, see [`Store::unknown_jobs`].
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs that are queued or running; of one task or of all.
     async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>>;
+    /// Jobs that are claimed, by whomever.
+    async fn running_jobs(&self) -> Result<Vec<Job>>;
+    /// Open jobs of a kind this version does not know: kept, and nobody works on them.
+    async fn unknown_jobs(&self) -> Result<Vec<UnknownJob>>;
     /// Newest finished jobs.
     async fn recent_jobs(&self, limit: u32) -> Result<Vec<Job>>;
     /// Counts.

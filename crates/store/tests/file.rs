@@ -141,7 +141,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     rusqlite::Connection::open(&p.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&p.path).unwrap();
     let error = refused(&p.path);
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2, .. }), "{error}");
     assert_eq!(std::fs::read(&p.path).unwrap(), before);
 }
 
@@ -242,35 +242,108 @@ fn a_backup_is_a_whole_database_and_overwrites_nothing() {
     block_on(copy.check()).unwrap();
 }
 
-/// A database as version 1 wrote it. It is opened and read by every later version, field by field.
+/// Databases as earlier versions wrote them, with jobs in flight. Each is opened and read by every later version, field
+/// by field, and gone on from.
 #[test]
-fn a_database_of_version_1_is_read_by_today() {
+fn databases_of_earlier_versions_are_read_and_gone_on_from() {
+    for (version, sql) in [(1, include_str!("data/version1.sql")), (2, include_str!("data/version2.sql"))] {
+        let p = place();
+        let c = rusqlite::Connection::open(&p.path).unwrap();
+        c.execute_batch(sql).unwrap();
+        drop(c);
+        let store = open(&p.path).unwrap();
+        block_on(store.check()).unwrap();
+        let two = TaskFilter { closed: true, ..TaskFilter::default() };
+        let tasks: Vec<_> = block_on(store.tasks(two)).unwrap().into_iter().filter(|t| t.number <= 2).collect();
+        let words: Vec<_> = tasks.iter().map(|t| (t.work_item.to_string(), t.phase_word())).collect();
+        assert_eq!(words, [("DEMO-2".to_owned(), "waiting_for_lease"), ("DEMO-1".to_owned(), "preparing_merge")]);
+        let leases = block_on(store.leases()).unwrap();
+        assert_eq!((leases.len(), leases[0].task, leases[0].epoch), (1, Some(tasks[1].id), 1));
+        assert_eq!(block_on(store.pending_inbox(10)).unwrap().len(), 1);
+        let open_jobs = block_on(store.open_jobs(None)).unwrap();
+        let running: Vec<_> = open_jobs.iter().filter(|j| j.state == orch_store::JobState::Running).collect();
+        assert_eq!(running.len(), 1);
+        let parked: Vec<_> = open_jobs.iter().filter_map(|j| Some((j.deaths, j.parked.as_deref()?))).collect();
+        assert_eq!(parked, if version == 1 { vec![] } else { vec![(1, "forge:DEMO")] });
+        assert!(!block_on(store.journal(None, 0, 100)).unwrap().is_empty());
+        let counts = block_on(store.counts(Time(i64::MAX))).unwrap();
+        assert_eq!(counts.done as usize, block_on(store.recent_jobs(100)).unwrap().len());
+        let id = tasks[1].id;
+        assert_eq!(block_on(store.judgements(id)).unwrap().len(), 1);
+        assert_eq!(block_on(store.artefacts(id)).unwrap().len(), 1);
+        assert_eq!(block_on(store.runs(id)).unwrap().len(), 1);
+        let production = orch_core::ids::Environment::Production;
+        assert_eq!(block_on(store.deployments(&"DEMO".into(), production, 5)).unwrap().len(), 1);
+        assert_eq!(block_on(store.setting("draining")).unwrap().as_deref(), Some("no"));
+        // And it goes on from there: what was in flight is taken over, and the merge under way keeps its lease.
+        let boot = orch_ports::clock::BootTime { boot_id: "another boot".into(), ms: 1 };
+        let taken = block_on(store.recover("me", boot.clone(), 1000)).unwrap();
+        assert_eq!(taken.iter().map(|r| r.job).collect::<Vec<_>>(), [running[0].id]);
+        assert_eq!(block_on(store.reclaim_leases(boot)).unwrap(), []);
+    }
+}
+
+/// A version that knows more has left jobs behind that this one does not know: of another kind, of another lane, or with
+/// something in them nobody here has heard of. They are kept and told, nobody waits behind them, and the next start looks
+/// again.
+#[test]
+fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
+    use orch_core::effect::Lane;
     let p = place();
+    let (boot, now) = (orch_ports::clock::BootTime { boot_id: "b".into(), ms: 1 }, Time(9));
+    let started = |store: &SqliteStore, number| {
+        let task = make(store, number);
+        let request = orch_store::StepRequest {
+            task,
+            cause: orch_store::Cause::Engine,
+            event: orch_core::event::Event::Started { by: "local:anna".into() },
+            policy: orch_core::policy::Policy { approvers: vec!["local:anna".into()], ..Default::default() },
+            now: Time(2),
+            boot: boot.clone(),
+            lease_ttl_ms: 1000,
+        };
+        block_on(store.step(request)).unwrap();
+        task
+    };
+    let claim = |store: &SqliteStore, lane| {
+        let worker = "w".to_owned();
+        block_on(store.claim(orch_store::ClaimRequest { lane, worker, now, boot: boot.clone(), lease_ms: 1 })).unwrap()
+    };
+    let store = open(&p.path).unwrap();
+    let (odd, plain) = (started(&store, 1), started(&store, 2));
+    drop(store);
     let c = rusqlite::Connection::open(&p.path).unwrap();
-    c.execute_batch(include_str!("data/version1.sql")).unwrap();
+    let edit = |sql: &str| c.execute(sql, []).unwrap();
+    edit(
+        "UPDATE job SET kind = 'teleport', effect = '{\"effect\":\"teleport\",\"to\":\"moon\"}' WHERE task = 1 AND seq = 1",
+    );
+    edit(
+        "INSERT INTO job SELECT 77, task, 77, project, 'warp', effect, kind, NULL, NULL, 'queued', 0, 0, 2, 0, 1, 2, NULL, \
+         NULL, NULL, 0, NULL, 2, NULL, 0, NULL FROM job WHERE task = 1 AND seq = 1",
+    );
+    drop(c);
+
+    let store = open(&p.path).unwrap();
+    let mine = claim(&store, Lane::Forge).expect("the one behind it can be claimed");
+    assert_eq!(mine.id.task, plain);
+    assert_eq!(claim(&store, Lane::Forge), None);
+    let unknown = block_on(store.unknown_jobs()).unwrap();
+    let told: Vec<_> = unknown.iter().map(|u| (u.id.task, u.id.seq, u.kind.as_str())).collect();
+    assert_eq!(told, [(odd, 1, "teleport"), (odd, 77, "teleport")]);
+    assert!(unknown[0].why.contains("teleport"), "{}", unknown[0].why);
+    assert_eq!(block_on(store.job(unknown[0].id)).unwrap(), None);
+    assert!(block_on(store.open_jobs(None)).unwrap().iter().all(|j| j.id.seq != 77));
+    assert!(!block_on(store.running_jobs()).unwrap().is_empty());
+    drop(store);
+
+    // The version that knows it is back.
+    let c = rusqlite::Connection::open(&p.path).unwrap();
+    let open_branch =
+        "UPDATE job SET kind = 'open_branch', effect = '{\"effect\":\"open_branch\"}' WHERE task = 1 AND seq = 1";
+    assert_eq!(c.execute(open_branch, []).unwrap(), 1, "the row is still there");
     drop(c);
     let store = open(&p.path).unwrap();
-    block_on(store.check()).unwrap();
-    let all = TaskFilter { closed: true, ..TaskFilter::default() };
-    let tasks = block_on(store.tasks(all)).unwrap();
-    let words: Vec<_> = tasks.iter().map(|t| (t.work_item.to_string(), t.phase_word())).collect();
-    assert_eq!(words, [("DEMO-2".to_owned(), "waiting_for_lease"), ("DEMO-1".to_owned(), "preparing_merge")]);
-    let leases = block_on(store.leases()).unwrap();
-    assert_eq!((leases.len(), leases[0].task, leases[0].epoch), (1, Some(tasks[1].id), 1));
-    assert_eq!(block_on(store.pending_inbox(10)).unwrap().len(), 1);
-    let open_jobs = block_on(store.open_jobs(None)).unwrap();
-    assert!(open_jobs.iter().any(|j| j.state == orch_store::JobState::Running));
-    assert!(!block_on(store.journal(None, 0, 100)).unwrap().is_empty());
-    let counts = block_on(store.counts(Time(i64::MAX))).unwrap();
-    assert_eq!(counts.done as usize, block_on(store.recent_jobs(100)).unwrap().len());
-    let id = tasks[1].id;
-    assert_eq!(block_on(store.judgements(id)).unwrap().len(), 1);
-    assert_eq!(block_on(store.artefacts(id)).unwrap().len(), 1);
-    assert_eq!(block_on(store.runs(id)).unwrap().len(), 1);
-    let production = orch_core::ids::Environment::Production;
-    assert_eq!(block_on(store.deployments(&"DEMO".into(), production, 5)).unwrap().len(), 1);
-    assert_eq!(block_on(store.setting("draining")).unwrap().as_deref(), Some("no"));
-    // And it goes on from there.
-    let boot = orch_ports::clock::BootTime { boot_id: "another boot".into(), ms: 1 };
-    assert_eq!(block_on(store.recover("me", boot, 1000)).unwrap().len(), 1);
+    block_on(store.recover("w", boot.clone(), 1000)).unwrap();
+    let job = claim(&store, Lane::Forge).expect("it is looked at again");
+    assert_eq!((job.id.task, job.epoch, job.attempts, job.parked), (odd, 1, 0, None));
 }

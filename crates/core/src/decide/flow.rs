@@ -31,6 +31,7 @@ impl Cx<'_> {
             Step::Open => self.work(Effect::OpenBranch),
             // The branch of a second generation.
             Step::Agent { .. } if self.d.task.head.is_none() => self.work(Effect::OpenBranch),
+            Step::Agent { .. } if self.budget_is_spent() => {}
             Step::Agent { role } => {
                 let round = self.d.task.rounds;
                 self.d.task.run = Some(self.d.task.next_seq);
@@ -84,6 +85,18 @@ impl Cx<'_> {
                 _ => self.done(DoneOutcome::NotWatched),
             },
         }
+    }
+
+    /// No agent begins once the task's agents have cost what they may: a person decides whether it is worth more.
+    fn budget_is_spent(&mut self) -> bool {
+        let Some(limit_micro_usd) = self.policy.task_budget_micro_usd else { return false };
+        let spent_micro_usd = self.spent_micro_usd;
+        if spent_micro_usd.saturating_sub(self.d.task.budget_from_micro_usd) < limit_micro_usd {
+            return false;
+        }
+        self.say("its agents have cost what they may");
+        self.block(BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd }, self.d.task.at);
+        true
     }
 
     /// What gates judge here: the merge commit once there is one, else the head.

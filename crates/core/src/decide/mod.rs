@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub task: Task,
     /// The merge lease of its repository.
     pub lease: LeaseView,
+    /// What its agents have cost so far, millionths of a US dollar. Looked at only where the policy sets a limit.
+    pub spent_micro_usd: u64,
 }
 
 /// The merge lease of a repository.
@@ -84,6 +86,7 @@ pub enum Decided {
 struct Cx<'a> {
     d: Decision,
     lease: &'a LeaseView,
+    spent_micro_usd: u64,
     policy: &'a Policy,
     now: Time,
 }
@@ -95,7 +98,7 @@ type Step = Result<(), String>;
 pub fn decide(snapshot: &Snapshot, policy: &Policy, event: &Event, now: Time) -> Decided {
     let before = &snapshot.task;
     let d = Decision { task: before.clone(), jobs: Vec::new(), stop: None, lease: LeaseOp::Keep, story: Vec::new() };
-    let mut cx = Cx { d, lease: &snapshot.lease, policy, now };
+    let mut cx = Cx { d, lease: &snapshot.lease, spent_micro_usd: snapshot.spent_micro_usd, policy, now };
     if let Err(why) = cx.dispatch(event) {
         return Decided::Ignore(why);
     }

@@ -157,6 +157,7 @@ impl Cx<'_> {
                 self.next();
                 return Ok(());
             }
+            BlockReason::BudgetSpent { .. } => task.budget_from_micro_usd = self.spent_micro_usd,
             BlockReason::RoleFailed { .. }
             | BlockReason::JobFailed { .. }
             | BlockReason::MergeRefused { .. }

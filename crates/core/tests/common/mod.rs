@@ -58,6 +58,7 @@ pub fn new_task(pipeline: Pipeline) -> Task {
 pub struct World {
     pub task: Task,
     pub lease: LeaseView,
+    pub spent_micro_usd: u64,
     pub policy: Policy,
     pub now: Time,
     /// Jobs of the last decision.
@@ -86,6 +87,7 @@ impl World {
         Self {
             task: new_task(pipeline),
             lease: LeaseView::default(),
+            spent_micro_usd: 0,
             policy,
             now: T0,
             jobs: Vec::new(),
@@ -130,7 +132,8 @@ impl World {
     /// Sends an event; `Err` is the reason it was ignored for.
     pub fn send(&mut self, event: Event) -> Result<(), String> {
         let before = self.task.clone();
-        let snapshot = Snapshot { task: before.clone(), lease: self.lease.clone() };
+        let snapshot =
+            Snapshot { task: before.clone(), lease: self.lease.clone(), spent_micro_usd: self.spent_micro_usd };
         let d = match decide(&snapshot, &self.policy, &event, self.now) {
             Decided::Ignore(why) => {
                 assert!(!why.trim().is_empty(), "{event:?} was ignored without a reason");

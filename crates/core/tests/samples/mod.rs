@@ -213,8 +213,9 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::Rejected { by: anna(), comment: "not on a Friday".into() },
         BlockReason::Rejected { by: anna(), comment: String::new() },
         BlockReason::RollbackFailed { why: "no previous revision".into() },
+        BlockReason::BudgetSpent { spent_micro_usd: 5_250_000, limit_micro_usd: 5_000_000 },
     ];
-    complete(values, 8, |v| match v {
+    complete(values, 9, |v| match v {
         BlockReason::RoundsSpent { .. } => 0,
         BlockReason::RoleFailed { .. } => 1,
         BlockReason::JobFailed { .. } => 2,
@@ -223,6 +224,7 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::BranchMoved { .. } => 5,
         BlockReason::Rejected { .. } => 6,
         BlockReason::RollbackFailed { .. } => 7,
+        BlockReason::BudgetSpent { .. } => 8,
     })
 }
 

@@ -5,6 +5,7 @@ use orch_core::effect::Outcome;
 use orch_core::task::Phase;
 use orch_ports::Fault;
 use orch_ports::supervisor::RunState;
+use orch_store::Charge;
 use std::path::Path;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
@@ -21,7 +22,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             RunState::Live => {
                 cx.engine.ports.supervisor.cancel(dir)?;
                 let fault = Fault::transient(format!("the run in {} is being ended", run.dir));
-                return Ok(Ended::Again { spend: false, new_run: false, not_before: None, fault });
+                return Ok(Ended::Again { charge: Charge::Transient, new_run: false, not_before: None, fault });
             }
             RunState::Ended(exit) => crate::shell::finish(cx, dir, &exit, None).await?,
             RunState::Absent | RunState::Lost => {}

@@ -25,7 +25,7 @@ use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Time;
 use orch_core::task::Task;
 use orch_ports::Fault;
-use orch_store::{Beat, Job, Store};
+use orch_store::{Beat, Charge, Job, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -47,8 +47,8 @@ pub enum Ended {
     Outcome(Outcome),
     /// It must be done again.
     Again {
-        /// Does this spend an attempt?
-        spend: bool,
+        /// What this costs.
+        charge: Charge,
         /// Must the next claim start a new run?
         new_run: bool,
         /// Not before.

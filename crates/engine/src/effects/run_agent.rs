@@ -11,6 +11,7 @@ use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, Brief};
 use orch_ports::git::PrepareWorktree;
 use orch_ports::supervisor::RunState;
+use orch_store::Charge;
 use std::path::Path;
 
 pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) -> Result<Ended, Fault> {
@@ -37,11 +38,11 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
         AgentEnd::Finished => Outcome::AgentFinished { question: report.question }.into(),
         AgentEnd::Failed { why } => {
             let fault = Fault::permanent(format!("the {role}'s run failed: {why}"));
-            Ended::Again { spend: true, new_run: true, not_before: None, fault }
+            Ended::Again { charge: Charge::Attempt, new_run: true, not_before: None, fault }
         }
         AgentEnd::Transient { why, not_before } => {
             let fault = Fault::transient(format!("the {role}'s run met a passing fault: {why}"));
-            Ended::Again { spend: false, new_run: true, not_before, fault }
+            Ended::Again { charge: Charge::Transient, new_run: true, not_before, fault }
         }
         AgentEnd::Denied { why } => {
             Outcome::Failed { fault: Fault::denied(format!("the {role} cannot work: {why}")).note() }.into()

@@ -7,6 +7,7 @@ mod reaper;
 mod timers;
 mod tracker;
 
+pub(crate) use reaper::Sighting;
 pub(crate) use tracker::{look, seen_key};
 
 use crate::engine::{Engine, Options};
@@ -45,7 +46,17 @@ pub(crate) struct Watcher {
 pub(crate) static WATCHERS: &[Watcher] = &[
     Watcher { name: "inbox", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(inbox::sweep(e)) },
     Watcher { name: "timers", period: |o| o.sweep_ms.min(1_000), wakes: true, sweep: |e| Box::pin(timers::sweep(e)) },
-    Watcher { name: "reaper", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(reaper::sweep(e)) },
+    Watcher { name: "reaper", period: reaper_period, wakes: false, sweep: |e| Box::pin(reaper::sweep(e)) },
     Watcher { name: "disk", period: |_| 300_000, wakes: false, sweep: |e| Box::pin(disk::sweep(e)) },
-    Watcher { name: "reconcile", period: |o| o.poll_ms, wakes: false, sweep: |e| Box::pin(tracker::sweep(e)) },
+    Watcher {
+        name: "reconcile",
+        period: |o| o.reconcile.interval_ms,
+        wakes: false,
+        sweep: |e| Box::pin(tracker::sweep(e)),
+    },
 ];
+
+/// As configured, but often enough that the merge leases it renews do not run out in between.
+fn reaper_period(options: &Options) -> u64 {
+    options.reaper.interval_ms.min(u64::try_from(options.merge_lease_ms / 3).unwrap_or(u64::MAX))
+}

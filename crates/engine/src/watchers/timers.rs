@@ -1,6 +1,6 @@
 //! Wakes tasks at the time they asked for.
 
-use super::Report;
+use super::{Report, reaper};
 use crate::engine::Engine;
 use orch_core::event::Event;
 use orch_ports::Fault;
@@ -8,7 +8,12 @@ use orch_store::{Cause, Stepped};
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
-    for task in engine.ports.store.due(engine.ports.clock.now()).await? {
+    let due = engine.ports.store.due(engine.ports.clock.now()).await?;
+    // Somebody may be about to ask for a lease whose holder is gone; see `ReaperOptions::lease_reclaim`.
+    if !due.is_empty() && !engine.options.reaper.lease_reclaim {
+        reaper::reclaim(engine, &mut report).await?;
+    }
+    for task in due {
         report.found += 1;
         if let Stepped::Applied { task, .. } = engine.step(task, Cause::Engine, Event::TimerFired).await? {
             report.acted += 1;

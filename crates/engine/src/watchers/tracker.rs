@@ -10,6 +10,7 @@ use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
 use orch_core::task::{Phase, Task, WaitReason};
 use orch_ports::Fault;
+use orch_ports::notifier::Notice;
 use orch_ports::tracker::{Ticket, TicketState};
 
 /// How far back each poll overlaps the one before, milliseconds.
@@ -17,6 +18,9 @@ const OVERLAP_MS: i64 = 60_000;
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
+    if !engine.options.reconcile.enabled {
+        return Ok(report);
+    }
     let mut fault = None;
     for project in engine.projects.values() {
         // A fault of one project never stops another.
@@ -33,13 +37,22 @@ async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result
     let since = store.setting(&cursor_key).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
     let mut newest = since;
     let mut fault = None;
+    // The oldest change that is too young to be taken up: the cursor must not pass it.
+    let mut young: Option<Time> = None;
     for ticket in project.tracker.changed_since(&project.key, since.plus_ms(-OVERLAP_MS)).await? {
+        if engine.ports.clock.now() < ticket.updated_at.plus_ms(grace_ms(engine, project, &ticket).await?) {
+            young = Some(young.map_or(ticket.updated_at, |at| at.min(ticket.updated_at)));
+            continue;
+        }
         newest = newest.max(ticket.updated_at);
         match look(engine, project, &ticket).await {
             Ok(None) => {}
             Ok(Some(what)) => {
                 report.found += 1;
                 report.acted += 1;
+                if engine.options.reconcile.notify_unblock {
+                    tell(engine, &ticket, &what).await;
+                }
                 report.last = Some(what);
             }
             // One ticket that cannot be followed must not hide those behind it; the cursor stays, so it is seen again.
@@ -49,10 +62,32 @@ async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result
     if let Some(fault) = fault {
         return Err(fault);
     }
+    let newest = young.map_or(newest, |at| newest.min(at));
     if newest != since {
         store.set_setting(&cursor_key, &newest.0.to_string()).await?;
     }
     Ok(())
+}
+
+/// How old a change must be before it is taken up: what a person does in several steps is looked at when it is over.
+async fn grace_ms(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<i64, Fault> {
+    let grace = &engine.options.reconcile.grace_ms;
+    if grace.is_empty() {
+        return Ok(0);
+    }
+    let item = format!("{}-{}", project.key, ticket.number).into();
+    let task = engine.ports.store.task_by_item(&item).await?;
+    Ok(task.and_then(|t| grace.get(t.stage().as_str()).copied()).unwrap_or(0))
+}
+
+/// A person's wish was found by polling: no event had told of it.
+async fn tell(engine: &Engine, ticket: &Ticket, what: &str) {
+    let text = format!("found by polling the tracker: {what}");
+    let key = format!("reconciled-{}-{}@{}", ticket.project, ticket.number, ticket.updated_at.0);
+    let notice = Notice { work_item: Some(format!("{}-{}", ticket.project, ticket.number)), text, key };
+    if let Err(fault) = engine.ports.notifier.tell(&notice).await {
+        tracing::warn!(%fault, "could not tell a person");
+    }
 }
 
 /// Key under which the state last seen (or last set by orch) of a ticket is kept.

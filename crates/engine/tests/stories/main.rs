@@ -10,6 +10,8 @@ mod flaky;
 mod merging;
 mod people;
 mod production;
+mod reaping;
 mod runs;
+mod services;
 mod time;
 mod world;

@@ -100,6 +100,17 @@ impl Runs {
         self.state.lock().unwrap().hanging.values().any(|r| r.what == what)
     }
 
+    /// The supervisors of hanging runs die, and nobody who waits is told.
+    pub fn lose(&self, what: &str) {
+        let mut state = self.state.lock().unwrap();
+        let dirs: Vec<PathBuf> =
+            state.hanging.iter().filter(|(_, r)| r.what == what).map(|(dir, _)| dir.clone()).collect();
+        for dir in dirs {
+            state.hanging.remove(&dir);
+            state.runs.insert(dir, RunState::Lost);
+        }
+    }
+
     /// Somebody stops hanging runs from outside.
     pub fn cancel_all(&self, what: &str) {
         let mut state = self.state.lock().unwrap();
@@ -243,7 +254,11 @@ impl AgentProgram for Played {
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         let end = match exit.code {
             Some(0) => AgentEnd::Finished,
-            Some(75) => AgentEnd::Transient { why: "usage limit".into(), not_before: None },
+            Some(75) => {
+                let back_at = std::fs::read_to_string(run_dir.join("back_at")).ok();
+                let not_before = back_at.map(|ms| Time(ms.parse().unwrap()));
+                AgentEnd::Transient { why: "usage limit".into(), not_before }
+            }
             Some(77) => AgentEnd::Denied { why: "no login".into() },
             _ => AgentEnd::Failed { why: exit.describe() },
         };

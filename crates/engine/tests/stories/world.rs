@@ -15,7 +15,7 @@ use orch_core::policy::Policy;
 use orch_core::task::{Phase, Task};
 use orch_engine::commands::Answer;
 use orch_engine::project::WatchPlan;
-use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects};
+use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
 use orch_store::{SqliteStore, Store};
@@ -52,6 +52,8 @@ pub struct Choice {
     pub claim_ms: i64,
     pub agents: usize,
     pub poll: bool,
+    pub reaper: ReaperOptions,
+    pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
 }
 
@@ -120,6 +122,9 @@ impl World {
             claim_ms: 3_000_000,
             agents: 2,
             poll: true,
+            // Virtual time runs fast: on a busy machine a worker that is only slow must not look dead.
+            reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
+            reconcile: ReconcileOptions::default(),
             watch_ms: 600,
         };
         choose(&mut choice);
@@ -227,7 +232,11 @@ impl World {
             backoff_ms: 200,
             backoff_max_ms: 1_000,
             sweep_ms: 2_000,
-            poll_ms: if c.poll { 2_000 } else { 1_000_000_000 },
+            reaper: ReaperOptions { interval_ms: 2_000, ..c.reaper },
+            reconcile: ReconcileOptions {
+                interval_ms: if c.poll { 2_000 } else { 1_000_000_000 },
+                ..c.reconcile.clone()
+            },
             worktrees_max_bytes: 0,
             path: "/usr/bin:/bin".into(),
         };

@@ -24,9 +24,10 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             "[server] `listen` is not a loopback address: other machines can reach it, only the token protects it";
         loader.warn_path("server.listen", text);
     }
-    let grace = &tables.reconcile.grace_overrides_json;
-    if !grace.is_empty() && serde_json::from_str::<BTreeMap<String, u64>>(grace).is_err() {
-        let text = "[reconcile] `grace_overrides_json` must be a JSON object of seconds like {\"development\": 600}";
+    if let Err(why) = tables.reconcile.graces() {
+        let text = format!(
+            "[reconcile] `grace_overrides_json` must be a JSON object of seconds like {{\"development\": 600}}: {why}"
+        );
         loader.at_path("reconcile.grace_overrides_json", text);
     }
     for (name, program) in &tables.agents.programs {

@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod artefacts;
+pub mod budget;
 pub mod check;
 pub mod db;
 pub mod env;
@@ -60,6 +61,8 @@ section! {
         repos: repos::Repos = repos::Repos::default();
         /// Agent programs.
         agents: agents::Agents = agents::Agents::default();
+        /// What agents may cost.
+        budget: budget::Budget = budget::Budget::default();
         /// Dead workers.
         reaper: reaper::Reaper = reaper::Reaper::default();
         /// The merge gate.

@@ -1,6 +1,7 @@
 //! `[reconcile]`: polling that makes lost webhooks harmless.
 
 use super::section::section;
+use std::collections::BTreeMap;
 
 section! {
     /// The watcher that finds tasks out of step with tracker and forge.
@@ -15,5 +16,18 @@ section! {
         notify_unblock: bool = true;
         /// Leave Blocked tasks alone.
         skip_blocked_enabled: bool = true;
+    }
+}
+
+impl Reconcile {
+    /// Grace by stage in milliseconds; an error says what is wrong with the text.
+    pub fn graces(&self) -> Result<BTreeMap<String, i64>, String> {
+        if self.grace_overrides_json.trim().is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let seconds: BTreeMap<String, u64> =
+            serde_json::from_str(&self.grace_overrides_json).map_err(|e| e.to_string())?;
+        let ms = |s: u64| i64::try_from(s.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        Ok(seconds.into_iter().map(|(stage, s)| (stage, ms(s))).collect())
     }
 }

@@ -110,6 +110,30 @@ impl Field for u64 {
     }
 }
 
+impl Field for f64 {
+    fn kind() -> String {
+        "number".into()
+    }
+    fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.as_str().to_owned(),
+            DeValue::Float(number) => number.as_str().to_owned(),
+            _ => {
+                loader.wrong_type(at, "a number", value);
+                return None;
+            }
+        };
+        Self::from_text(&text).map_err(|why| loader.bad_value(at, &why, value)).ok()
+    }
+    fn from_text(text: &str) -> Result<Self, String> {
+        let number = text.trim().replace('_', "").parse::<Self>().ok().filter(|n| n.is_finite() && 0.0 <= *n);
+        number.ok_or_else(|| format!("must be a number from 0, not `{text}`"))
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Field for SocketAddr {
     fn kind() -> String {
         "address:port".into()

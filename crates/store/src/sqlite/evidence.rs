@@ -124,6 +124,11 @@ pub(super) fn cost_usd(c: &Connection, task: TaskId) -> Db<f64> {
     Ok(sum.unwrap_or(0.0))
 }
 
+/// The same in millionths, as the core counts. What a program claims to have cost is not believed to be negative.
+pub(super) fn spent_micro_usd(c: &Connection, task: TaskId) -> Db<u64> {
+    Ok((cost_usd(c, task)? * 1e6).round().clamp(0.0, 1e18) as u64)
+}
+
 pub(super) fn put_deployment(c: &Connection, fence: Fence, d: &Deployment) -> Db<bool> {
     if !admitted(c, fence, d.task)? {
         return Ok(false);

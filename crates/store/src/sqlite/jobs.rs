@@ -1,13 +1,15 @@
 //! Jobs: made, claimed, kept alive, put back, ended. Every change of a claimed job names the epoch of its claim in the
-//! WHERE; a worker that was paused past its lease finds no row and changes nothing.
+//! WHERE; a worker that was paused past its lease finds no row and changes nothing. A job of a kind this version does not
+//! know is put aside and kept, and stops nobody else.
 
 use super::leases;
 use super::sql::{Db, DbError, all, json, one, parse, run};
-use crate::rows::{Beat, ClaimRequest, Fence, Job, JobState, QueueCounts, Reaped, Requeue};
+use crate::error::StoreError;
+use crate::rows::{Beat, Charge, ClaimRequest, Fence, Job, JobState, QueueCounts, Reaped, Requeue, UnknownJob};
 use orch_core::decide::NewJob;
 use orch_core::effect::{Class, Lane, Outcome};
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
-use orch_core::verdict::FaultKind;
+use orch_core::verdict::{FaultKind, FaultNote};
 use orch_ports::clock::BootTime;
 use rusqlite::{Connection, Row, params};
 
@@ -17,31 +19,49 @@ const MAX_ATTEMPTS: u32 = 2;
 macro_rules! columns {
     () => {
         "task, seq, project, effect, lane, state, epoch, attempts, max_attempts, transient_attempts, run_attempt, \
-         available_at, last_fault, created_at, claimed_at, stop"
+         available_at, last_fault, created_at, claimed_at, stop, deaths, parked"
+    };
+}
+
+macro_rules! done_columns {
+    () => {
+        "task, seq, project, effect, lane, state, epoch, attempts, max_attempts, transient_attempts, run_attempt, \
+         available_at, last_fault, created_at, claimed_at, stop, deaths, NULL, finished_at"
     };
 }
 
 /// The oldest available job of a lane whose exclusive key nobody runs.
 pub(super) const CLAIM: &str = concat!(
-    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4 ",
+    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
+    "parked = NULL ",
     "WHERE id = (SELECT q.id FROM job q WHERE q.state = 'queued' AND q.lane = ?5 AND q.available_at <= ?4 ",
     "AND (q.exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = q.exclusive)) ",
     "ORDER BY q.available_at, q.id LIMIT 1) RETURNING ",
     columns!(),
-    ", NULL"
+    ", NULL, id"
 );
 /// Claims whose lease has expired. Running jobs are few; the index is named because the planner does not know that.
-pub(super) const EXPIRED: &str = "SELECT task, seq, worker FROM job INDEXED BY job_running \
+pub(super) const EXPIRED: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
      WHERE state = 'running' AND (lease_boot <> ?1 OR lease_ms < ?2) ORDER BY id";
 /// Claims of other processes.
-pub(super) const ORPHANS: &str = "SELECT task, seq, worker FROM job INDEXED BY job_running \
+pub(super) const ORPHANS: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
      WHERE state = 'running' AND worker <> ?1 ORDER BY id";
+/// Claims of one process.
+const OWN: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
+     WHERE state = 'running' AND worker = ?1 ORDER BY id";
+/// One claim.
+const CLAIMED: &str = "SELECT task, seq, worker, lane, deaths FROM job \
+     WHERE task = ?1 AND seq = ?2 AND state = 'running' AND epoch = ?3";
 const RUNNING: &str = "SELECT count(*) FROM job INDEXED BY job_running WHERE state = 'running'";
 /// A claim that counts no attempt and needs no new run is simply taken back.
-const TAKE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL \
+const TAKE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, deaths = ?3 \
      WHERE task = ?1 AND seq = ?2 AND state = 'running'";
+/// What `parked` says of a job whose kind is not known.
+const UNKNOWN: &str = "?";
+/// `available_at` of such a job: the end of the year 9999.
+const NEVER: i64 = 253_402_300_799_000;
 const BY_ID: &str = concat!("SELECT ", columns!(), ", NULL FROM job WHERE task = ?1 AND seq = ?2");
-const DONE_BY_ID: &str = concat!("SELECT ", columns!(), ", finished_at FROM job_done WHERE task = ?1 AND seq = ?2");
+const DONE_BY_ID: &str = concat!("SELECT ", done_columns!(), " FROM job_done WHERE task = ?1 AND seq = ?2");
 
 fn read(row: &Row<'_>) -> Db<Job> {
     let text = |i: usize| row.get_ref(i)?.as_str().map_err(rusqlite::Error::from);
@@ -70,8 +90,15 @@ fn read(row: &Row<'_>) -> Db<Job> {
         created_at: Time(row.get(13)?),
         claimed_at: row.get::<_, Option<i64>>(14)?.map(Time),
         stop: row.get(15)?,
-        finished_at: row.get::<_, Option<i64>>(16)?.map(Time),
+        deaths: row.get(16)?,
+        parked: row.get(17)?,
+        finished_at: row.get::<_, Option<i64>>(18)?.map(Time),
     })
+}
+
+/// The same, where one row that cannot be read must not hide the others.
+fn perhaps(row: &Row<'_>) -> Db<Result<Job, DbError>> {
+    Ok(read(row))
 }
 
 /// Makes a job; `false` if one with its coalescing key is queued already.
@@ -112,7 +139,66 @@ pub(super) fn insert(c: &Connection, task: TaskId, project: &ProjectKey, new: &N
 
 pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
     let until = r.boot.ms.saturating_add(r.lease_ms);
-    one(c, CLAIM, params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str()], read)
+    let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str()];
+    loop {
+        let claimed = one(c, CLAIM, request, |row| Ok((read(row), row.get::<_, i64>(19)?)))?;
+        match claimed {
+            None => return Ok(None),
+            Some((Ok(job), _)) => return Ok(Some(job)),
+            Some((Err(why), id)) => put_aside(c, id, &why)?,
+        }
+    }
+}
+
+/// Keeps a job this version cannot read until one comes that can; nobody else waits behind it.
+fn put_aside(c: &Connection, id: i64, why: &DbError) -> Db<()> {
+    let text = match why {
+        DbError::Store(StoreError::Bug(text)) => text.clone(),
+        DbError::Store(error) => error.to_string(),
+        DbError::Sqlite(error) => error.to_string(),
+    };
+    let fault = FaultNote { kind: FaultKind::Bug, text };
+    let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, epoch = epoch - 1, \
+               available_at = ?2, parked = ?3, last_fault = ?4 WHERE id = ?1";
+    run(c, sql, params![id, NEVER, UNKNOWN, json(&fault)?])?;
+    Ok(())
+}
+
+/// Open jobs this version cannot read.
+pub(super) fn unknown(c: &Connection) -> Db<Vec<UnknownJob>> {
+    let sql = concat!("SELECT ", columns!(), ", NULL, kind FROM job ORDER BY id");
+    let found = all(c, sql, [], |row| {
+        let Err(why) = read(row) else { return Ok(None) };
+        let why = match why {
+            DbError::Store(error) => error.to_string(),
+            DbError::Sqlite(error) => error.to_string(),
+        };
+        Ok(Some(UnknownJob {
+            id: JobId { task: TaskId(row.get(0)?), seq: row.get(1)? },
+            project: ProjectKey::new(row.get::<_, String>(2)?),
+            kind: row.get(19)?,
+            why,
+            since: Time(row.get(13)?),
+        }))
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Jobs that were put aside are looked at again: this version may know their kind.
+pub(super) fn take_up_again(c: &Connection) -> Db<()> {
+    let sql = "UPDATE job SET available_at = created_at, parked = NULL WHERE parked = ?1";
+    run(c, sql, [UNKNOWN])?;
+    Ok(())
+}
+
+/// The outside service answers again: jobs that wait for it may run. Their lanes.
+pub(super) fn unpark(c: &Connection, service: &str, now: Time) -> Db<Vec<Lane>> {
+    let sql = "SELECT DISTINCT lane FROM job WHERE parked = ?1 AND state = 'queued'";
+    let lanes = all(c, sql, [service], |row| Ok(row.get::<_, String>(0)?))?;
+    let sql = "UPDATE job SET available_at = min(available_at, ?2), parked = NULL \
+               WHERE parked = ?1 AND state = 'queued'";
+    run(c, sql, params![service, now.0])?;
+    Ok(Lane::ALL.iter().copied().filter(|l| lanes.iter().any(|name| name == l.as_str())).collect())
 }
 
 /// A job that is queued or running.
@@ -120,11 +206,13 @@ pub(super) fn open(c: &Connection, id: JobId) -> Db<Option<Job>> {
     one(c, BY_ID, params![id.task.0, id.seq], read)
 }
 
+/// A job, finished or not; none if this version cannot read it.
 pub(super) fn any(c: &Connection, id: JobId) -> Db<Option<Job>> {
-    if let Some(job) = open(c, id)? {
-        return Ok(Some(job));
-    }
-    one(c, DONE_BY_ID, params![id.task.0, id.seq], read)
+    let found = match one(c, BY_ID, params![id.task.0, id.seq], perhaps)? {
+        Some(job) => Some(job),
+        None => one(c, DONE_BY_ID, params![id.task.0, id.seq], perhaps)?,
+    };
+    Ok(found.and_then(Result::ok))
 }
 
 /// The job, if this fence still holds it.
@@ -146,43 +234,72 @@ pub(super) fn heartbeat(c: &Connection, fence: Fence, boot: &BootTime, lease_ms:
 }
 
 pub(super) fn requeue(c: &Connection, fence: Fence, r: &Requeue) -> Db<bool> {
+    let charged = |charge| i64::from(r.charge == charge);
     let changed = run(
         c,
         "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, \
-         attempts = attempts + ?4, transient_attempts = transient_attempts + (1 - ?4), \
-         run_attempt = run_attempt + ?5, available_at = ?6, last_fault = ?7 \
+         attempts = attempts + ?4, transient_attempts = transient_attempts + ?5, deaths = deaths + ?6, \
+         run_attempt = run_attempt + ?7, available_at = ?8, last_fault = ?9, parked = ?10 \
          WHERE task = ?1 AND seq = ?2 AND state = 'running' AND epoch = ?3",
         params![
             fence.job.task.0,
             fence.job.seq,
             fence.epoch as i64,
-            i64::from(r.spend),
+            charged(Charge::Attempt),
+            charged(Charge::Transient),
+            charged(Charge::Death),
             i64::from(r.new_run),
             r.not_before.0,
-            json(&r.fault)?
+            json(&r.fault)?,
+            r.parked
         ],
     )?;
     Ok(changed == 1)
 }
 
-fn take_back(c: &Connection, found: Vec<Reaped>) -> Db<Vec<Reaped>> {
-    for Reaped { job, .. } in &found {
-        run(c, TAKE_BACK, params![job.task.0, job.seq])?;
+/// Claims that are taken back are queued again at once. Each is a death of its worker where the worker was what did the
+/// work; where a supervisor does it, or nothing but time passes, the death of whoever waited says nothing.
+fn take_back(c: &Connection, found: Vec<(Reaped, Lane)>, always: bool) -> Db<Vec<Reaped>> {
+    let mut back = Vec::new();
+    for (mut reaped, lane) in found {
+        reaped.deaths += u32::from(always || !lane.outlives_workers());
+        run(c, TAKE_BACK, params![reaped.job.task.0, reaped.job.seq, reaped.deaths])?;
+        back.push(reaped);
     }
-    Ok(found)
+    Ok(back)
 }
 
-fn reaped(row: &Row<'_>) -> Db<Reaped> {
-    Ok(Reaped { job: JobId { task: TaskId(row.get(0)?), seq: row.get(1)? }, worker: row.get(2)? })
+fn reaped(row: &Row<'_>) -> Db<(Reaped, Lane)> {
+    let name: String = row.get(3)?;
+    // An unknown lane is nobody's to work on: then nothing is charged.
+    let lane = Lane::ALL.iter().copied().find(|l| l.as_str() == name).unwrap_or(Lane::Watch);
+    let job = JobId { task: TaskId(row.get(0)?), seq: row.get(1)? };
+    Ok((Reaped { job, worker: row.get(2)?, deaths: row.get(4)? }, lane))
 }
 
 pub(super) fn reap(c: &Connection, boot: &BootTime) -> Db<Vec<Reaped>> {
-    take_back(c, all(c, EXPIRED, params![&*boot.boot_id, boot.ms], reaped)?)
+    take_back(c, all(c, EXPIRED, params![&*boot.boot_id, boot.ms], reaped)?, false)
 }
 
 /// Takes back what other processes had claimed.
 pub(super) fn orphans(c: &Connection, worker: &str) -> Db<Vec<Reaped>> {
-    take_back(c, all(c, ORPHANS, [worker], reaped)?)
+    take_back(c, all(c, ORPHANS, [worker], reaped)?, false)
+}
+
+/// Takes back one claim of a worker that hangs.
+pub(super) fn take_from(c: &Connection, fence: Fence) -> Db<Option<Reaped>> {
+    let claim = params![fence.job.task.0, fence.job.seq, fence.epoch as i64];
+    let found = one(c, CLAIMED, claim, reaped)?.into_iter().collect();
+    Ok(take_back(c, found, true)?.pop())
+}
+
+/// A process that ends in order gives back what it has claimed; nobody has died.
+pub(super) fn release(c: &Connection, worker: &str) -> Db<u64> {
+    let found = all(c, OWN, [worker], reaped)?;
+    for (Reaped { job, deaths, .. }, _) in &found {
+        run(c, TAKE_BACK, params![job.task.0, job.seq, deaths])?;
+    }
+    Ok(found.len() as u64)
 }
 
 /// Asks a running job to stop.
@@ -202,10 +319,10 @@ pub(super) fn end(c: &Connection, id: JobId, outcome: &Outcome, now: Time) -> Db
     let moved = run(
         c,
         "INSERT INTO job_done (task, seq, project, lane, effect, kind, state, epoch, attempts, max_attempts, \
-         transient_attempts, run_attempt, available_at, worker, stop, last_fault, created_at, claimed_at, finished_at, \
-         outcome) \
+         transient_attempts, run_attempt, available_at, worker, stop, last_fault, created_at, claimed_at, deaths, \
+         finished_at, outcome) \
          SELECT task, seq, project, lane, effect, kind, ?3, epoch, attempts + ?4, max_attempts, transient_attempts, \
-         run_attempt, available_at, worker, stop, coalesce(?5, last_fault), created_at, claimed_at, ?6, ?7 \
+         run_attempt, available_at, worker, stop, coalesce(?5, last_fault), created_at, claimed_at, deaths, ?6, ?7 \
          FROM job WHERE task = ?1 AND seq = ?2",
         params![
             id.task.0,
@@ -226,18 +343,27 @@ pub(super) fn end(c: &Connection, id: JobId, outcome: &Outcome, now: Time) -> Db
 }
 
 pub(super) fn list_open(c: &Connection, task: Option<TaskId>) -> Db<Vec<Job>> {
-    match task {
-        None => all(c, concat!("SELECT ", columns!(), ", NULL FROM job ORDER BY id"), [], read),
+    let found = match task {
+        None => all(c, concat!("SELECT ", columns!(), ", NULL FROM job ORDER BY id"), [], perhaps)?,
         Some(task) => {
             let sql = concat!("SELECT ", columns!(), ", NULL FROM job WHERE task = ?1 ORDER BY seq");
-            all(c, sql, [task.0], read)
+            all(c, sql, [task.0], perhaps)?
         }
-    }
+    };
+    // Those that cannot be read are told by `unknown`.
+    Ok(found.into_iter().filter_map(Result::ok).collect())
+}
+
+/// Claimed jobs.
+pub(super) fn list_running(c: &Connection) -> Db<Vec<Job>> {
+    let sql =
+        concat!("SELECT ", columns!(), ", NULL FROM job INDEXED BY job_running WHERE state = 'running' ORDER BY id");
+    all(c, sql, [], read)
 }
 
 pub(super) fn recent(c: &Connection, limit: u32) -> Db<Vec<Job>> {
-    let sql = concat!("SELECT ", columns!(), ", finished_at FROM job_done ORDER BY id DESC LIMIT ?1");
-    all(c, sql, [limit], read)
+    let sql = concat!("SELECT ", done_columns!(), " FROM job_done ORDER BY id DESC LIMIT ?1");
+    Ok(all(c, sql, [limit], perhaps)?.into_iter().filter_map(Result::ok).collect())
 }
 
 pub(super) fn counts(c: &Connection, now: Time) -> Db<QueueCounts> {

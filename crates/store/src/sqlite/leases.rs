@@ -71,22 +71,24 @@ pub(super) fn renew(c: &Connection, project: &ProjectKey, task: TaskId, boot: &B
     Ok(())
 }
 
-/// A held lease: whose it is and when it ends by which boot's clock.
+/// A held lease: whose it is, which process took or renewed it, and when it ends by which boot's clock.
 struct Held {
     project: ProjectKey,
     task: Task,
+    pid: Option<u32>,
     boot_id: String,
     expires_ms: i64,
 }
 
 fn held(c: &Connection) -> Db<Vec<Held>> {
-    let sql = "SELECT project, holder_task, boot_id, expires_ms FROM lease WHERE holder_task IS NOT NULL";
+    let sql = "SELECT project, holder_task, pid, boot_id, expires_ms FROM lease WHERE holder_task IS NOT NULL";
     all(c, sql, [], |row| {
         Ok(Held {
             project: ProjectKey::new(row.get::<_, String>(0)?),
             task: tasks::need(c, TaskId(row.get(1)?))?,
-            boot_id: row.get(2)?,
-            expires_ms: row.get(3)?,
+            pid: row.get(2)?,
+            boot_id: row.get(3)?,
+            expires_ms: row.get(4)?,
         })
     })
 }
@@ -104,12 +106,12 @@ pub(super) fn adopt(c: &Connection, boot: &BootTime, ttl_ms: i64) -> Db<()> {
 /// A lease that was freed: whose repository, who lost it, who waits for it.
 type Lost = (ProjectKey, Option<WorkItem>, Vec<TaskId>);
 
-/// Frees what was not renewed.
+/// Frees what was not renewed, and what another process took: a database has one owner at a time, so that one is dead.
 pub(super) fn reclaim(c: &Connection, boot: &BootTime) -> Db<Vec<Lost>> {
     let mut lost = Vec::new();
-    for Held { project, task, boot_id, expires_ms } in held(c)? {
-        let expired = *boot_id != *boot.boot_id || expires_ms < boot.ms;
-        if expired && !must_stay(&task) {
+    for Held { project, task, pid, boot_id, expires_ms } in held(c)? {
+        let dead = pid != Some(std::process::id()) || *boot_id != *boot.boot_id;
+        if (dead || expires_ms < boot.ms) && !must_stay(&task) {
             let waiters = free(c, &project, task.id)?;
             lost.push((project, Some(task.work_item), waiters));
         }

@@ -3,7 +3,7 @@
 //! back, so no crash can leave a task waiting for a job that was never made.
 
 use super::sql::{Db, DbError};
-use super::{jobs, journal, leases, tasks};
+use super::{evidence, jobs, journal, leases, tasks};
 use crate::rows::{Cause, Fence, JobState, StepRequest, Stepped};
 use orch_core::decide::{Decided, Decision, LeaseOp, LeaseView, Snapshot, decide};
 use orch_core::effect::{Lane, Outcome};
@@ -43,7 +43,12 @@ pub(super) fn step(c: &Connection, r: &StepRequest) -> Db<Stepped> {
     let mut first = true;
     loop {
         let lease = leases::view(c, &task.project)?;
-        let snapshot = Snapshot { task, lease };
+        // Runs are written down by their jobs, none of which ends within a step.
+        let spent_micro_usd = match r.policy.task_budget_micro_usd {
+            Some(_) => evidence::spent_micro_usd(c, task.id)?,
+            None => 0,
+        };
+        let snapshot = Snapshot { task, lease, spent_micro_usd };
         match decide(&snapshot, &r.policy, &event, r.now) {
             Decided::Ignore(why) => {
                 if journal::worth_keeping(&event) {

@@ -3,9 +3,10 @@
 use super::{SqliteStore, evidence, jobs, journal, leases, step, tasks};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, QueueCounts,
-    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter,
+    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use crate::verbs::{Result, Store};
+use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
@@ -55,9 +56,21 @@ impl Store for SqliteStore {
         self.write(move |c| {
             let reaped = jobs::orphans(c, &worker)?;
             leases::adopt(c, &boot, lease_ttl_ms)?;
+            jobs::take_up_again(c)?;
             Ok(reaped)
         })
         .await
+    }
+    async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
+        self.write(move |c| jobs::take_from(c, fence)).await
+    }
+    async fn release(&self, worker: &str) -> Result<u64> {
+        let worker = worker.to_owned();
+        self.write(move |c| jobs::release(c, &worker)).await
+    }
+    async fn unpark(&self, service: &str, now: Time) -> Result<Vec<Lane>> {
+        let service = service.to_owned();
+        self.write(move |c| jobs::unpark(c, &service, now)).await
     }
     async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()> {
         self.write(move |c| leases::adopt(c, &boot, lease_ttl_ms)).await
@@ -76,6 +89,12 @@ impl Store for SqliteStore {
     }
     async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>> {
         self.read(move |c| jobs::list_open(c, task)).await
+    }
+    async fn running_jobs(&self) -> Result<Vec<Job>> {
+        self.read(jobs::list_running).await
+    }
+    async fn unknown_jobs(&self) -> Result<Vec<UnknownJob>> {
+        self.read(jobs::unknown).await
     }
     async fn recent_jobs(&self, limit: u32) -> Result<Vec<Job>> {
         self.read(move |c| jobs::recent(c, limit)).await

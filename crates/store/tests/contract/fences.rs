@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, Time};
 use orch_core::verdict::FaultKind;
-use orch_store::{Beat, Requeue, Stepped, StoreError};
+use orch_store::{Beat, Charge, Requeue, Stepped, StoreError};
 
 /// All a story can see of a store.
 fn everything(w: &World) -> String {
@@ -44,7 +44,13 @@ pub(crate) fn a_worker_paused_past_its_lease_changes_nothing(w: &mut World) {
         let fence = paused.fence();
         assert_eq!(w.beat(fence), Beat::Lost);
         assert!(matches!(w.end(&paused, Outcome::AgentFinished { question: None }), Stepped::Fenced));
-        let back = Requeue { spend: true, new_run: true, not_before: Time(0), fault: fault(FaultKind::Transient) };
+        let back = Requeue {
+            charge: Charge::Attempt,
+            new_run: true,
+            not_before: Time(0),
+            fault: fault(FaultKind::Transient),
+            parked: None,
+        };
         assert!(!w.put_back(&paused, back));
         assert!(!block_on(w.store.put_judgement(fence, judgement(id, "k", w.now))).unwrap());
         assert!(!block_on(w.store.put_artefacts(fence, vec![artefact(id, 2, "12-review.md", "x")])).unwrap());

@@ -1,32 +1,48 @@
-//! The database of version 1 that later versions must read. `ORCH_WRITE_FIXTURE=1` writes it anew, which is right only
-//! until version 1 is released; afterwards a new schema version gets a fixture of its own.
+//! Databases as each schema version wrote them, with jobs in flight, that later versions must read and go on from.
+//! `ORCH_WRITE_FIXTURE=1` writes the one of today's version anew, which is right only until that version is released;
+//! a new schema version gets a fixture of its own and leaves the older ones alone.
 
 use crate::evidence::{artefact, deployment, judgement, run};
-use crate::world::{World, anna};
+use crate::world::{World, anna, fault};
 use futures::executor::block_on;
 use orch_core::event::Event;
-use orch_store::SqliteStore;
+use orch_core::verdict::FaultKind;
 use orch_store::sqlite::OpenOptions;
+use orch_store::{Charge, Requeue, SqliteStore};
 use rusqlite::Connection;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-const HEADER: &str = "-- A database of version 1: two tasks, the second waits for the merge lease of the first.\n";
+/// Schema version of today.
+const TODAY: usize = 2;
+const HEADER: &str = "two tasks, the second waits for the merge lease of the first.\n";
 
 #[test]
-fn the_schema_of_version_1_is_never_edited() {
+fn released_migrations_are_never_edited() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("orch.db");
     fill(&path);
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version1.sql");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fixture = |version: usize| here.join(format!("tests/data/version{version}.sql"));
     let today = Connection::open(&path).unwrap();
     if std::env::var_os("ORCH_WRITE_FIXTURE").is_some() {
-        std::fs::write(&fixture, dump(&today)).unwrap();
+        std::fs::write(fixture(TODAY), dump(&today)).unwrap();
     }
-    let then = Connection::open_in_memory().unwrap();
-    then.execute_batch(&std::fs::read_to_string(&fixture).unwrap()).unwrap();
-    assert_eq!(schema(&then), schema(&today), "a change of the schema is a new migration, not an edit of 0001.sql");
+    let migration = |n: usize| std::fs::read_to_string(here.join(format!("migrations/sqlite/{n:04}.sql"))).unwrap();
+    assert!(!here.join(format!("migrations/sqlite/{:04}.sql", TODAY + 1)).exists(), "a new version has no fixture yet");
+    for version in 1..=TODAY {
+        let then = Connection::open_in_memory().unwrap();
+        then.execute_batch(&std::fs::read_to_string(fixture(version)).unwrap()).unwrap();
+        for n in version + 1..=TODAY {
+            then.execute_batch(&migration(n)).unwrap();
+        }
+        assert_eq!(
+            schema(&then),
+            schema(&today),
+            "a change of the schema is a new migration, not an edit of an old one"
+        );
+    }
 }
 
 fn fill(path: &Path) {
@@ -43,6 +59,17 @@ fn fill(path: &Path) {
     assert!(block_on(w.store.put_run(fence, run(a, 2, 1))).unwrap());
     assert!(block_on(w.store.put_deployment(fence, deployment(a, "r1"))).unwrap());
     block_on(w.store.set_setting("draining", "no")).unwrap();
+    // One job has cost its worker its life and waits for a service.
+    let c = w.started("DEMO", 3);
+    let job = w.claim_of(c);
+    let lost = Requeue {
+        charge: Charge::Death,
+        new_run: true,
+        not_before: w.now.plus_ms(1_000),
+        fault: fault(FaultKind::Transient),
+        parked: Some("forge:DEMO".into()),
+    };
+    assert!(w.put_back(&job, lost));
     block_on(w.store.put_inbox("http", "k", a, Event::CancelAsked { by: anna() }, w.now)).unwrap();
 }
 
@@ -55,7 +82,7 @@ fn schema(c: &Connection) -> Vec<String> {
 }
 
 fn dump(c: &Connection) -> String {
-    let mut out = String::from(HEADER);
+    let mut out = format!("-- A database of version {TODAY}: {HEADER}");
     for pragma in ["application_id", "user_version"] {
         let value: i64 = c.pragma_query_value(None, pragma, |r| r.get(0)).unwrap();
         writeln!(out, "PRAGMA {pragma} = {value};").unwrap();

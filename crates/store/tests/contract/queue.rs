@@ -9,7 +9,7 @@ use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase};
 use orch_core::verdict::{FaultKind, Verdict, WaitFor};
 use orch_ports::clock::BootTime;
-use orch_store::{Cause, JobState, QueueCounts, Requeue, Stepped, StoreError, TaskFilter};
+use orch_store::{Cause, Charge, JobState, QueueCounts, Requeue, Stepped, StoreError, TaskFilter};
 
 fn goes_to_done(w: &mut World, pipeline: Pipeline) {
     let id = w.create("DEMO", 1, pipeline);
@@ -69,7 +69,9 @@ pub(crate) fn a_delayed_job_waits_for_its_time(w: &mut World) {
     let job = w.claim_of(first);
     let later = w.now.plus_ms(60_000);
     let fault = fault(FaultKind::Transient);
-    assert!(w.put_back(&job, Requeue { spend: false, new_run: false, not_before: later, fault }));
+    assert!(
+        w.put_back(&job, Requeue { charge: Charge::Transient, new_run: false, not_before: later, fault, parked: None })
+    );
     let counts = block_on(w.store.counts(w.now)).unwrap();
     assert_eq!((counts.delayed, counts.running), (1, 0));
     assert_eq!(w.claim(Lane::Forge).unwrap().id.task, second, "the one that may run now goes first");
@@ -109,11 +111,12 @@ pub(crate) fn putting_back_spends_what_it_says(w: &mut World) {
     w.go_to(id, "running");
     let job = w.claim_of(id);
     assert_eq!((job.epoch, job.attempts, job.max_attempts, job.transient_attempts, job.run_attempt), (1, 0, 2, 0, 1));
-    let put = |spend, new_run, kind| Requeue { spend, new_run, not_before: Time(0), fault: fault(kind) };
-    assert!(w.put_back(&job, put(false, false, FaultKind::Transient)));
+    let put =
+        |charge, new_run, kind| Requeue { charge, new_run, not_before: Time(0), fault: fault(kind), parked: None };
+    assert!(w.put_back(&job, put(Charge::Transient, false, FaultKind::Transient)));
     let job = w.claim_of(id);
     assert_eq!((job.epoch, job.attempts, job.transient_attempts, job.run_attempt), (2, 0, 1, 1));
-    assert!(w.put_back(&job, put(true, true, FaultKind::Permanent)));
+    assert!(w.put_back(&job, put(Charge::Attempt, true, FaultKind::Permanent)));
     let job = w.claim_of(id);
     assert_eq!((job.epoch, job.attempts, job.transient_attempts, job.run_attempt), (3, 1, 1, 2));
     assert_eq!(job.last_fault, Some(fault(FaultKind::Permanent)));
@@ -125,7 +128,7 @@ pub(crate) fn a_merge_is_never_given_up(w: &mut World) {
     assert_eq!(w.job_of(id).max_attempts, u32::MAX);
 }
 
-pub(crate) fn an_expired_claim_is_reaped_and_costs_nothing(w: &mut World) {
+pub(crate) fn an_expired_claim_is_reaped_and_costs_no_attempt(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (dead, alive) = (w.claim_of(a), w.claim_of(b));
     w.pass_ms(LEASE_MS - 1);
@@ -185,7 +188,7 @@ pub(crate) fn timers_and_delays_say_when_to_wake(w: &mut World) {
     let job = w.claim_of(id);
     let later = w.now.plus_ms(7);
     let fault = fault(FaultKind::Transient);
-    w.put_back(&job, Requeue { spend: false, new_run: false, not_before: later, fault });
+    w.put_back(&job, Requeue { charge: Charge::Transient, new_run: false, not_before: later, fault, parked: None });
     assert_eq!(block_on(w.store.next_wake()).unwrap(), Some(later));
 }
 
@@ -242,4 +245,68 @@ pub(crate) fn only_the_claim_ends_a_job(w: &mut World) {
     let nobody = orch_core::ids::TaskId(99);
     assert!(matches!(w.try_step(nobody, Cause::Engine, Event::TimerFired), Err(StoreError::Bug(_))));
     assert_eq!(block_on(w.store.job(job.id)).unwrap(), Some(job), "nothing was changed by any of them");
+}
+
+pub(crate) fn only_a_worker_that_did_the_work_itself_dies_of_it(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    w.go_to(b, "running");
+    let (forge, agent) = (w.claim_of(a), w.claim_of(b));
+    w.worker = "w2".into();
+    let deaths = |back: Vec<orch_store::Reaped>| back.iter().map(|r| (r.job, r.deaths)).collect::<Vec<_>>();
+    let back = block_on(w.store.recover("w2", w.boot.clone(), 1)).unwrap();
+    assert_eq!(deaths(back), [(forge.id, 1), (agent.id, 0)], "the agent lives on under its supervisor");
+    // It hangs, or its lease runs out: the same count.
+    let forge = w.claim_of(a);
+    w.pass_ms(LEASE_MS + 1);
+    assert_eq!(deaths(block_on(w.store.reap(w.boot.clone())).unwrap()), [(forge.id, 2)]);
+    assert_eq!(w.claim_of(a).deaths, 2);
+    // An orderly end is nobody's death.
+    assert_eq!(block_on(w.store.release("w2")).unwrap(), 1);
+    assert_eq!(block_on(w.store.release("w2")).unwrap(), 0);
+    assert_eq!(w.claim_of(a).deaths, 2);
+    // What killed its supervisor is charged by whoever found out.
+    let agent = w.claim_of(b);
+    let (not_before, fault) = (w.now, fault(FaultKind::Transient));
+    let lost = Requeue { charge: Charge::Death, new_run: true, not_before, fault, parked: None };
+    assert!(w.put_back(&agent, lost));
+    let agent = w.claim_of(b);
+    assert_eq!((agent.deaths, agent.attempts, agent.transient_attempts, agent.run_attempt), (1, 0, 0, 2));
+}
+
+pub(crate) fn a_hung_workers_claim_is_taken_back_and_nobody_elses(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "running");
+    let hung = w.claim_of(id);
+    let back = block_on(w.store.take_back(hung.fence())).unwrap().expect("it was claimed");
+    assert_eq!((back.job, back.worker.as_str(), back.deaths), (hung.id, "w1", 1));
+    assert_eq!(block_on(w.store.take_back(hung.fence())).unwrap(), None, "once");
+    assert_eq!(w.beat(hung.fence()), orch_store::Beat::Lost);
+    let next = w.claim_of(id);
+    assert_eq!(block_on(w.store.take_back(hung.fence())).unwrap(), None, "the next worker is not robbed");
+    assert_eq!(w.beat(next.fence()), orch_store::Beat::Held);
+    assert_eq!(block_on(w.store.running_jobs()).unwrap(), [next]);
+}
+
+pub(crate) fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    let (first, second) = (w.claim_of(a), w.claim_of(b));
+    let park = |service: &str, not_before| Requeue {
+        charge: Charge::Nothing,
+        new_run: false,
+        not_before,
+        fault: fault(FaultKind::Transient),
+        parked: Some(service.to_owned()),
+    };
+    let later = w.now.plus_ms(3_600_000);
+    assert!(w.put_back(&first, park("forge:DEMO", later)) && w.put_back(&second, park("tracker:DEMO", later)));
+    assert_eq!(w.claim(Lane::Forge), None);
+    let parked = w.job_of(a);
+    assert_eq!((parked.parked.as_deref(), parked.attempts, parked.transient_attempts), (Some("forge:DEMO"), 0, 0));
+    assert_eq!(block_on(w.store.unpark("forge:DEMO", w.now)).unwrap(), [Lane::Forge]);
+    let job = w.claim(Lane::Forge).expect("its service answers");
+    assert_eq!((job.id, job.parked), (first.id, None));
+    assert_eq!(w.claim(Lane::Forge), None, "the other service does not");
+    assert_eq!(block_on(w.store.unpark("nobody", w.now)).unwrap(), []);
+    w.pass_ms(3_600_000);
+    assert_eq!(w.claim(Lane::Forge).map(|j| j.id), Some(second.id), "without a word it looks again at its time");
 }

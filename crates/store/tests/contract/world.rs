@@ -10,7 +10,7 @@ use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask, Task};
 use orch_core::verdict::{FaultKind, FaultNote, Verdict};
 use orch_ports::clock::BootTime;
-use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, StepRequest, Stepped, Store};
+use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, StepRequest, Stepped, Store};
 use std::sync::Arc;
 
 pub(crate) const LEASE_MS: i64 = 10_000;
@@ -122,7 +122,10 @@ impl World {
         };
         for other in others {
             let (not_before, fault) = (other.available_at, fault(FaultKind::Transient));
-            assert!(self.put_back(&other, Requeue { spend: false, new_run: false, not_before, fault }));
+            assert!(self.put_back(
+                &other,
+                Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None }
+            ));
         }
         job
     }

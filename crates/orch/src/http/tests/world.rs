@@ -20,7 +20,7 @@ use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, Task};
 use orch_core::verdict::{Finding, Severity, Verdict, WaitFor};
 use orch_engine::project::WatchPlan;
-use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects};
+use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::agent::Usage;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::MergeMethod;
@@ -149,7 +149,8 @@ impl World {
             backoff_ms: 1_000,
             backoff_max_ms: 60_000,
             sweep_ms: 1_000,
-            poll_ms: 1_000,
+            reaper: ReaperOptions { interval_ms: 1_000, ..ReaperOptions::default() },
+            reconcile: ReconcileOptions { interval_ms: 1_000, ..ReconcileOptions::default() },
             worktrees_max_bytes: 0,
             path: "/usr/bin:/bin".into(),
         };

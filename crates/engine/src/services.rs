@@ -1,0 +1,138 @@
+//! Outside services: before a job is tried its service's circuit is asked, and afterwards it hears how it went. What a
+//! circuit decides is in `circuit.rs`; here it is looked up, kept over restarts, and told to people.
+
+use crate::circuit::{self, Admit, After, Circuit};
+use crate::effects::Ended;
+use crate::engine::Engine;
+use crate::runner::backoff_ms;
+use crate::view::rfc3339;
+use orch_core::effect::{Effect, Outcome};
+use orch_ports::Fault;
+use orch_ports::notifier::Notice;
+use orch_store::{Charge, Job, Requeue};
+use std::sync::PoisonError;
+
+/// The pause of a circuit that opens after faults, in first pauses of a job.
+const CIRCUIT_PAUSES: i64 = 30;
+
+/// Does this job have to wait for its service? It goes back to the queue then, and pays nothing.
+pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
+    let service = service(engine, job)?;
+    let admit = {
+        let running = engine.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        let circuit = circuits.get_mut(&service)?;
+        circuit.admit(job.id, engine.ports.clock.now(), |other| running.contains_key(&other))
+    };
+    match admit {
+        Admit::Go => None,
+        Admit::Wait { until, why } => Some(Requeue {
+            charge: Charge::Nothing,
+            new_run: false,
+            not_before: until,
+            fault: Fault::transient(format!("{service} is not asked before {}: {why}", rfc3339(until))).note(),
+            parked: Some(service),
+        }),
+    }
+}
+
+fn service(engine: &Engine, job: &Job) -> Option<String> {
+    circuit::service(engine.projects.get(&job.project)?, &job.effect)
+}
+
+/// Lets the circuit of the job's outside service know how it went.
+pub(crate) async fn hear(engine: &Engine, job: &Job, ended: &Result<Ended, Fault>) {
+    let Some(service) = engine.projects.get(&job.project).and_then(|p| circuit::service(p, &job.effect)) else {
+        return;
+    };
+    let agent = matches!(job.effect, Effect::RunAgent { .. });
+    let now = engine.ports.clock.now();
+    let back = |fault: &Fault| fault.retry_after.map(|d| now.plus_ms(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)));
+    let fault = match ended {
+        // Of an agent, only what its program itself said of the world: the forge it was to work with is not the agent.
+        Ok(Ended::Again { charge: Charge::Transient, new_run: true, not_before, fault }) if agent => {
+            Some((fault, not_before.or_else(|| back(fault))))
+        }
+        Ok(Ended::Again { charge: Charge::Transient, not_before, fault, .. }) if !agent && fault.is_transient() => {
+            Some((fault, not_before.or_else(|| back(fault))))
+        }
+        Err(fault) if !agent && fault.is_transient() => Some((fault, back(fault))),
+        Ok(Ended::Outcome(Outcome::Cancelled)) | Err(_) => return,
+        Ok(Ended::Again { charge: Charge::Attempt, .. } | Ended::Outcome(_)) => None,
+        Ok(Ended::Again { .. }) => return,
+    };
+    let Some((fault, back_at)) = fault else { return answered(engine, job, &service).await };
+    let (after, kept) = {
+        let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        let circuit = circuits.entry(service.clone()).or_default();
+        let (first, max) = (engine.options.backoff_ms.saturating_mul(CIRCUIT_PAUSES), engine.options.backoff_max_ms);
+        let pause = |tries: u32| backoff_ms(first, max, tries.saturating_sub(1), job.id);
+        (circuit.failed(job.id, now, back_at, &fault.text, pause), circuit.clone())
+    };
+    if after == After::Nothing {
+        return;
+    }
+    keep(engine, &service, &kept).await;
+    let Some(open) = &kept.open else { return };
+    let text = format!("{service} is not asked before {}: {}", rfc3339(open.until), open.why);
+    tracing::warn!("{text}");
+    // Once per opening: how long it stays so is seen in the queue.
+    if after == After::Opened {
+        let notice = Notice { work_item: None, text, key: format!("circuit-{service}-{}", open.since.0) };
+        if let Err(fault) = engine.ports.notifier.tell(&notice).await {
+            tracing::warn!(%fault, "could not tell a person");
+        }
+    }
+}
+
+async fn answered(engine: &Engine, job: &Job, service: &str) {
+    let closed = {
+        let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        circuits.get_mut(service).is_some_and(|c| c.answered(job.id))
+    };
+    if !closed {
+        return;
+    }
+    tracing::info!("{service} answers again; the jobs that wait for it go on");
+    keep(engine, service, &Circuit::default()).await;
+    match engine.ports.store.unpark(service, engine.ports.clock.now()).await {
+        Ok(lanes) => lanes.iter().filter_map(|lane| engine.wake.get(lane)).for_each(tokio::sync::Notify::notify_one),
+        // They look again by themselves at the time they were put off to.
+        Err(error) => tracing::warn!(%error, "could not let the jobs go on that wait for {service}"),
+    }
+}
+
+/// Is the circuit of the job's outside service open?
+pub(crate) fn is_open(engine: &Engine, job: &Job) -> bool {
+    let service = service(engine, job);
+    let circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+    service.and_then(|s| circuits.get(&s).map(|c| c.open.is_some())).unwrap_or(false)
+}
+
+/// Keeps a circuit over restarts. Not being able to costs a canary, nothing else.
+async fn keep(engine: &Engine, service: &str, circuit: &Circuit) {
+    let Ok(text) = serde_json::to_string(circuit) else { return };
+    if let Err(error) = engine.ports.store.set_setting(&circuit::setting(service), &text).await {
+        tracing::warn!(%error, "could not keep the circuit of {service}");
+    }
+}
+
+impl Engine {
+    /// Takes up the circuits the process before left open.
+    pub(crate) async fn load_circuits(&self) -> Result<(), Fault> {
+        let mut services = vec!["notifier".to_owned()];
+        for project in self.projects.values() {
+            services.extend([format!("forge:{}", project.key), format!("tracker:{}", project.key)]);
+            services.extend(project.programs.values().map(|p| format!("agent:{}", p.name())));
+            services.push(format!("agent:{}", project.default_program.name()));
+        }
+        for service in services {
+            let Some(text) = self.ports.store.setting(&circuit::setting(&service)).await? else { continue };
+            // One that cannot be read is closed: the worst that follows is a call too many.
+            if let Ok(circuit) = serde_json::from_str(&text) {
+                self.circuits.lock().unwrap_or_else(PoisonError::into_inner).insert(service, circuit);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! Outside services that do not answer: nobody's attempts are spent, nothing is hammered, one job tries first, and it can
+//! be seen.
+
+use crate::faults::How;
+use crate::runs::Does;
+use crate::world::{World, anna};
+use orch_core::event::Event;
+use orch_core::ids::Time;
+use orch_core::policy::Policy;
+use orch_core::task::{BlockReason, Phase};
+use orch_ports::clock::Clock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Developers who meet a usage limit that ends in an hour, until it is lifted.
+fn limited(world: &World) -> (Time, Arc<AtomicBool>) {
+    let back_at = world.clock.now().plus_ms(HOUR_MS);
+    let lifted = Arc::new(AtomicBool::new(false));
+    let now = lifted.clone();
+    world.runs.on("developer", move |run| {
+        if now.load(Ordering::SeqCst) {
+            run.write(&format!("{}.txt", run.var("ORCH_WORK_ITEM")), "x\n");
+            return Does::Exit(0);
+        }
+        std::fs::write(run.dir.join("back_at"), back_at.0.to_string()).unwrap();
+        Does::Exit(75)
+    });
+    (back_at, lifted)
+}
+
+#[tokio::test]
+async fn a_usage_limit_parks_every_job_of_its_program_until_its_reset_and_one_goes_first() {
+    let world = World::with(|c| c.agents = 1).await;
+    let (back_at, lifted) = limited(&world);
+    world.start();
+    let items = [world.begin("First").await, world.begin("Second").await, world.begin("Third").await];
+    let parked = async || {
+        let open = world.store.open_jobs(None).await.unwrap();
+        open.iter().filter(|j| j.parked.as_deref() == Some("agent:played")).count()
+    };
+    world.eventually("the others are parked", async || parked().await == 2).await;
+    assert_eq!(world.runs.count("developer"), 1, "the others did not even try");
+    let why = world.engine().show_item(&items[1]).await.unwrap().unwrap().waiting.unwrap();
+    assert!(why.reason.contains("agent:played is not asked before") && why.reason.contains("usage limit"), "{why:?}");
+    assert!(why.ends_when.contains("agent:played answers one job"), "{why:?}");
+    let queue = serde_json::to_value(world.engine().queue().await.unwrap()).unwrap();
+    let circuit = &queue["resilience"]["circuits"][0];
+    assert_eq!((circuit["service"].as_str(), circuit["parked"].as_u64()), (Some("agent:played"), Some(2)), "{circuit}");
+
+    // A restart forgets nothing: nobody tries before the reset.
+    world.kill().await;
+    world.start();
+    world.clock.advance(HOUR_MS / 2);
+    world.eventually("half an hour has passed", async || back_at.plus_ms(-HOUR_MS / 2) < world.clock.now()).await;
+    assert_eq!(world.runs.count("developer"), 1);
+
+    // The first one afterwards meets it again: the others go on waiting.
+    world.clock.advance(HOUR_MS / 2);
+    world.eventually("one went first", async || world.runs.count("developer") == 2).await;
+    world.eventually("all wait again", async || parked().await == 2).await;
+    assert_eq!(world.runs.count("developer"), 2);
+    lifted.store(true, Ordering::SeqCst);
+    for item in &items {
+        let task = world.until_done(item).await;
+        assert_eq!((task.rounds, task.role_attempts), (0, 0));
+    }
+    let told: Vec<String> = world.told_people().into_iter().filter(|t| t.contains("agent:played")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    world.until_quiet().await;
+    let recent = world.store.recent_jobs(200).await.unwrap();
+    assert!(recent.iter().all(|j| j.attempts == 0), "no attempt was spent");
+    assert_eq!(world.engine().queue().await.unwrap().resilience["circuits"].as_array().map(Vec::len), Some(0));
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_is_not_hammered_and_everything_ends_well_afterwards() {
+    let world = World::new().await;
+    world.faults.down("git.fetch");
+    world.start();
+    let items = [world.begin("First").await, world.begin("Second").await, world.begin("Third").await];
+    let open = async || world.engine().queue().await.unwrap().resilience["circuits"].as_array().map_or(0, Vec::len);
+    world.eventually("its circuit is open", async || open().await == 1).await;
+    world
+        .eventually("everybody waits for it", async || {
+            let jobs = world.store.open_jobs(None).await.unwrap();
+            jobs.iter().filter(|j| j.parked.as_deref() == Some("forge:DEMO")).count() == 3
+        })
+        .await;
+    world.faults.up();
+    for item in &items {
+        world.until_done(item).await;
+    }
+    assert_eq!(open().await, 0);
+    assert_eq!(world.forge_did("merge-done").await, 3);
+}
+
+#[tokio::test]
+async fn one_slip_of_the_forge_opens_nothing() {
+    let world = World::new().await;
+    world.faults.plan("git.push", &[How::Before, How::After, How::Before]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    assert_eq!(world.told_people(), Vec::<String>::new());
+    assert_eq!(world.store.setting("circuit/forge:DEMO").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_task_that_has_cost_enough_asks_a_person_before_the_next_agent() {
+    // Each run of the story's agents costs 25 cents.
+    let world = World::with(|c| {
+        c.policy = Policy { task_budget_micro_usd: Some(250_000), ..c.policy.clone() };
+    })
+    .await;
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_blocked(&item).await;
+    let Phase::Blocked { why, .. } = &task.phase else { panic!("{:?}", task.phase) };
+    assert_eq!(*why, BlockReason::BudgetSpent { spent_micro_usd: 250_000, limit_micro_usd: 250_000 });
+    assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (1, 0));
+    world.eventually("a person is told", async || world.told_people().iter().any(|t| t.contains("0.25 USD"))).await;
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    world.until_done(&item).await;
+    assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (1, 1));
+}
