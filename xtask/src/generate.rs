@@ -45,7 +45,9 @@ pub(crate) fn run(check: bool) -> Result<()> {
         wrong.extend(gate_pages(&orch, root)?);
         let files = repository(root)?;
         wrong.extend(files.iter().flat_map(|(name, text)| suspicious(name, text)));
-        wrong.extend(unbacked(&files));
+        for (page, heading) in [("ARCHITECTURE.md", "Invariants"), ("docs/acceptance.md", "Cases")] {
+            wrong.extend(unbacked(&files, page, heading));
+        }
         wrong.extend(broken_links(&files, root));
         if !wrong.is_empty() {
             for line in &wrong {
@@ -189,19 +191,21 @@ fn is(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e == extension)
 }
 
-/// Tests and invariants that ARCHITECTURE.md names and nobody wrote.
-fn unbacked(files: &BTreeMap<String, String>) -> Vec<String> {
-    let page = files.get("ARCHITECTURE.md").map_or("", String::as_str);
-    let section = page.split("\n## ").find(|s| s.starts_with("Invariants")).unwrap_or_default();
-    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+/// Tests and invariants that a page names and nobody wrote: those in the tables under a heading.
+fn unbacked(files: &BTreeMap<String, String>, name: &str, heading: &str) -> Vec<String> {
+    let page = files.get(name).map_or("", String::as_str);
+    let sections = page.split("\n## ").filter(|s| s.starts_with(heading));
+    let rows: Vec<&str> = sections.flat_map(str::lines).filter(|line| line.starts_with("| ")).collect();
     if rows.is_empty() {
-        return vec!["ARCHITECTURE.md has no table under `## Invariants`".into()];
+        return vec![format!("{name} has no table under `## {heading}`")];
     }
     let code: Vec<&String> = files.iter().filter(|(name, _)| is(name, "rs")).map(|(_, text)| text).collect();
-    let named = rows.iter().flat_map(|row| row.split('`').skip(1).step_by(2));
+    // Tests are named in the last columns; the first says what holds.
+    let cells = rows.iter().flat_map(|row| row.split(" | ").skip(1));
+    let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     named
-        .filter(|name| !code.iter().any(|text| text.contains(&format!("fn {name}("))))
-        .map(|name| format!("ARCHITECTURE.md names `{name}`, and there is no such test"))
+        .filter(|test| !code.iter().any(|text| text.contains(&format!("fn {test}("))))
+        .map(|test| format!("{name} names `{test}`, and there is no such test"))
         .collect()
 }
 
@@ -295,8 +299,11 @@ mod tests {
             let all = [("ARCHITECTURE.md", text), ("a.rs", "fn it_holds() {}")];
             all.map(|(name, text)| (name.to_owned(), text.to_owned())).into_iter().collect::<BTreeMap<_, _>>()
         };
-        assert_eq!(unbacked(&files(page)), ["ARCHITECTURE.md names `it_does_not`, and there is no such test"]);
-        assert_eq!(unbacked(&files("# A\n")).len(), 1);
+        assert_eq!(
+            unbacked(&files(page), "ARCHITECTURE.md", "Invariants"),
+            ["ARCHITECTURE.md names `it_does_not`, and there is no such test"]
+        );
+        assert_eq!(unbacked(&files("# A\n"), "ARCHITECTURE.md", "Invariants").len(), 1);
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("b.md"), "").unwrap();
         let links = files("[b](b.md#part) [far](https://example.invalid) [here](#a) [lost](docs/c.md)");

@@ -123,7 +123,10 @@ impl AgentProgram for CommandAgent {
         let why = || report::why(exit, run_dir);
         let end = match (exit.reason, exit.code) {
             (EndReason::Exited, Some(0)) => AgentEnd::Finished,
-            (EndReason::Exited, Some(EX_TEMPFAIL)) => AgentEnd::Transient { why: why(), not_before: None },
+            (EndReason::Exited, Some(EX_TEMPFAIL)) => {
+                let not_before = result.retry_after_s.map(|s| exit.ended.plus_ms((s * 1_000.0) as i64));
+                AgentEnd::Transient { why: why(), not_before }
+            }
             (EndReason::SpawnFailed, _) => AgentEnd::Denied { why: why() },
             _ => AgentEnd::Failed { why: why() },
         };

@@ -12,6 +12,8 @@ use std::path::Path;
 const MAX_RESULT_BYTES: u64 = 1024 * 1024;
 /// Longest summary or question that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 8_000;
+/// Longest time a program can ask to be left alone, in seconds: a month. A usage limit's reset is never further away.
+const MAX_RETRY_AFTER_S: f64 = 31.0 * 86_400.0;
 /// How much of a log's end is looked at, in bytes.
 const TAIL_BYTES: u64 = 64 * 1024;
 /// How many of its lines are shown.
@@ -25,6 +27,8 @@ pub(super) struct RunResult {
     pub(super) summary: Option<String>,
     pub(super) question: Option<String>,
     pub(super) usage: Usage,
+    /// After a passing fault: how long to stay away.
+    pub(super) retry_after_s: Option<f64>,
 }
 
 /// Reads the result file. A missing one says nothing; a broken one is noted where the summary would be.
@@ -53,6 +57,7 @@ pub(super) fn result_file(path: &Path) -> RunResult {
             let number = |key: &str| map.get(key).and_then(Value::as_f64).filter(|n| n.is_finite() && *n >= 0.0);
             let tokens = |key: &str| map.get(key).and_then(Value::as_u64).or_else(|| number(key).map(|n| n as u64));
             RunResult {
+                retry_after_s: number("retry_after_s").filter(|s| *s <= MAX_RETRY_AFTER_S),
                 summary: text("summary"),
                 question: text("question"),
                 usage: Usage {

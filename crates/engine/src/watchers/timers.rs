@@ -3,17 +3,18 @@
 use super::{Report, reaper};
 use crate::engine::Engine;
 use orch_core::event::Event;
+use orch_core::task::{Phase, Task, WaitReason};
 use orch_ports::Fault;
 use orch_store::{Cause, Stepped};
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
     let due = engine.ports.store.due(engine.ports.clock.now()).await?;
-    // Somebody may be about to ask for a lease whose holder is gone; see `ReaperOptions::lease_reclaim`.
-    if !due.is_empty() && !engine.options.reaper.lease_reclaim {
-        reaper::reclaim(engine, &mut report).await?;
-    }
     for task in due {
+        // Somebody is about to ask for a lease whose holder may be gone; see `ReaperOptions::lease_reclaim`.
+        if !engine.options.reaper.lease_reclaim && waits_for_lease(&engine.task(task).await?) {
+            reaper::reclaim(engine, &mut report).await?;
+        }
         report.found += 1;
         if let Stepped::Applied { task, .. } = engine.step(task, Cause::Engine, Event::TimerFired).await? {
             report.acted += 1;
@@ -21,4 +22,8 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
         }
     }
     Ok(report)
+}
+
+fn waits_for_lease(task: &Task) -> bool {
+    matches!(task.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. })
 }

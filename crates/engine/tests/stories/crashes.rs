@@ -98,6 +98,21 @@ async fn before_the_forge_merged() {
 }
 
 #[tokio::test]
+async fn a_prepared_merge_is_driven_on_without_testing_again() {
+    let world = World::with(|c| c.test = Some("test".into())).await;
+    world.faults.plan("forge.merge", &[How::DieBefore]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.faults.reached("forge.merge").await;
+    let tested = (world.runs.count("test"), world.runs.count("ci"), world.forge_did("status-set").await);
+    world.kill().await;
+    world.start();
+    world.until_done(&item).await;
+    assert_eq!((world.runs.count("test"), world.runs.count("ci"), world.forge_did("status-set").await), tested);
+    assert_eq!(world.forge_did("merge-done").await, 1);
+}
+
+#[tokio::test]
 async fn after_an_agent_had_ended() {
     let world = World::new().await;
     world.runs.die_after("developer");

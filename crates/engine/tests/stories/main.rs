@@ -7,6 +7,7 @@ mod ci;
 mod crashes;
 mod faults;
 mod flaky;
+mod leases;
 mod merging;
 mod people;
 mod production;

@@ -201,3 +201,16 @@ async fn an_orderly_end_is_nobodys_death() {
     world.until_done(&item).await;
     assert_eq!(world.runs.count("developer"), 1);
 }
+
+#[tokio::test]
+async fn a_sweep_that_fails_is_shown_and_the_others_go_on() {
+    let world = World::new().await;
+    world.faults.down("tracker.changed_since");
+    world.start();
+    world.eventually("its fault is shown", async || world.engine().watcher("reconcile").fault.is_some()).await;
+    assert_eq!(world.engine().failing_watchers().len(), 1);
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    world.faults.up();
+    world.eventually("it works again", async || world.engine().watcher("reconcile").fault.is_none()).await;
+}

@@ -18,6 +18,7 @@ use orch_engine::project::WatchPlan;
 use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_store::sqlite::{Durability, OpenOptions};
 use orch_store::{SqliteStore, Store};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A story that has not come to its point by then has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The store's file, where there is one.
+pub const DB: &str = "orch.db";
 
 pub fn demo() -> ProjectKey {
     "DEMO".into()
@@ -55,6 +59,8 @@ pub struct Choice {
     pub reaper: ReaperOptions,
     pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
+    /// Keep the store in a file a story can look into behind the engine's back.
+    pub file: bool,
 }
 
 pub struct World {
@@ -126,6 +132,7 @@ impl World {
             reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
             reconcile: ReconcileOptions::default(),
             watch_ms: 600,
+            file: false,
         };
         choose(&mut choice);
         let dir = tempfile::tempdir().unwrap();
@@ -147,10 +154,13 @@ impl World {
         let faults = Arc::new(Faults::default());
         let flaky = Arc::new(FlakyForge { real: forge.clone(), faults: faults.clone(), lie: Mutex::default() });
         let production = Arc::new(Production::default());
+        let quick = OpenOptions { durability: Durability::Off, holder: "a story".into() };
+        let store =
+            if choice.file { SqliteStore::open(dir.path().join(DB), quick) } else { SqliteStore::open_in_memory() };
         let world = Self {
             dir,
             clock,
-            store: Arc::new(SqliteStore::open_in_memory().unwrap()),
+            store: Arc::new(store.unwrap()),
             faults,
             forge,
             flaky,

@@ -234,6 +234,7 @@ fn every_key_of_a_plain_section_can_be_set_in_the_environment() {
                     }
                 }
                 "whole number" => "77",
+                "number" => "7.5",
                 "address:port" => "127.0.0.1:7777",
                 "path" => "/srv/x",
                 "list of text" => "a, b",
@@ -334,7 +335,9 @@ fn defaults_are_those_of_the_contract() {
     let m = &c.merge;
     assert_eq!((m.lock_timeout_s, m.retest_timeout_s, m.defer_delay_s, m.defer_max_attempts), (300, 1800, 30, 0));
     assert_eq!((c.post_deploy.enabled, c.post_deploy.window_s, c.post_deploy.interval_s), (true, 900, 30));
+    assert!(c.reaper.enabled && c.reaper.lease_reclaim_enabled);
     assert_eq!((c.reconcile.interval_s, c.security.scan_timeout_s), (30, 300));
+    assert_eq!(c.budget.task_usd.to_string(), "0");
     assert_eq!(c.security.dep_block_severity, security::AdvisorySeverity::High);
 }
 
