@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// The supervisor's own standard output and error, and what a sweep of the run did.
+pub(crate) const LOG: &str = "supervisor.log";
 
 /// `pids.json`: written once before the spawn (the intent) and once after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub(crate) struct Pids {
     pub(crate) leads_session: bool,
     /// The program; `None` between the intent and the spawn.
     pub(crate) child: Option<Identity>,
+    /// The control group made for the run, if one could be made. Older supervisors wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cgroup: Option<PathBuf>,
 }
 
 /// Writes `value` as `dir/name`, atomically and durably, readable by the owner only (a spec may hold tokens).

@@ -6,14 +6,18 @@
 //!
 //! Prevents: an agent that dies with orch, a daemon that survives its run, a run that is started twice.
 
+mod cgroup;
 mod files;
 mod port;
 mod proc;
 mod run;
+mod rungs;
 mod standing;
 mod sweep;
 mod tree;
 
+pub use cgroup::CGROUP_SWITCH;
 pub use port::ProcessSupervisor;
 pub use run::{exit_codes, supervise_main};
+pub use rungs::{Rung, rungs};
 pub use sweep::{MARKER, sweep};

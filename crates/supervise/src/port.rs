@@ -3,6 +3,7 @@
 //!
 //! It may never start a run whose program was perhaps started before, and dropping its futures never touches a run.
 
+use crate::cgroup::CGROUP_SWITCH;
 use crate::files;
 use crate::standing::{Standing, standing};
 use crate::sweep::{MARKER, sweep_tree};
@@ -18,8 +19,6 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The supervisors' own standard output and error.
-const LOG: &str = "supervisor.log";
 /// How often one `ensure` starts a supervisor that ends before it takes the run.
 const STARTS: u32 = 3;
 /// Between two looks while a supervisor starts. It takes some milliseconds.
@@ -31,6 +30,8 @@ const LIVE_LOOK: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct ProcessSupervisor {
     exe: PathBuf,
+    /// May its supervisors make control groups?
+    cgroups: bool,
     /// Directories whose supervisor this process has started and not yet reaped. Only closes the gap between a spawn
     /// and its lock; correctness rests on the lock.
     starting: Arc<Mutex<HashSet<PathBuf>>>,
@@ -39,7 +40,14 @@ pub struct ProcessSupervisor {
 impl ProcessSupervisor {
     /// `exe` is the binary that understands `supervise <run-dir>`.
     pub fn new(exe: PathBuf) -> Self {
-        Self { exe, starting: Arc::default() }
+        Self { exe, cgroups: true, starting: Arc::default() }
+    }
+
+    /// Its supervisors make no control groups, as with [`CGROUP_SWITCH`] in the environment: the rest of the ladder must
+    /// hold alone.
+    #[must_use]
+    pub fn without_cgroups(self) -> Self {
+        Self { cgroups: false, ..self }
     }
 
     /// With this very binary as `exe`.
@@ -98,14 +106,17 @@ impl ProcessSupervisor {
     }
 
     fn spawn(&self, dir: &Path) -> io::Result<std::process::Child> {
-        let log = files::open_log(dir, LOG)?;
+        let log = files::open_log(dir, files::LOG)?;
         let mut command = Command::new(&self.exe);
         // The outer run's marker stays: where orch runs inside a run, its supervisors belong to the outer one.
-        let kept = ["PATH", MARKER].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let kept = ["PATH", MARKER, CGROUP_SWITCH].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let kept: Vec<(&str, OsString)> = kept.collect();
         // Not in a process group of its own: setsid, its first act, is refused to a group's leader. And not in our
         // directory, which may be on something that is to be unmounted.
         command.arg("supervise").arg(dir).env_clear().envs(kept).current_dir("/");
+        if !self.cgroups {
+            command.env(CGROUP_SWITCH, "off");
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
     }
 }
@@ -168,7 +179,8 @@ impl Supervisor for ProcessSupervisor {
                         tokio::time::sleep(START_LOOK).await;
                     } else if starts == STARTS {
                         return Err(Fault::transient(format!(
-                            "run {name}: its supervisor ended {STARTS} times before it took the run, see {LOG} there"
+                            "run {name}: its supervisor ended {STARTS} times before it took the run, see {} there",
+                            files::LOG
                         )));
                     } else {
                         let (supervisor, to_start) = (self.clone(), dir.clone());

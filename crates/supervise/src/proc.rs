@@ -6,6 +6,7 @@
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -85,6 +86,16 @@ pub(crate) fn scan() -> io::Result<Vec<Stat>> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter_map(stat)
         .collect())
+}
+
+/// The pids of this process and of everything it descends from.
+pub(crate) fn ancestry() -> HashSet<i32> {
+    let mut line = HashSet::new();
+    let mut pid = std::process::id() as i32;
+    while pid > 0 && line.insert(pid) {
+        pid = stat(pid).map_or(0, |s| s.ppid);
+    }
+    line
 }
 
 /// Did the process start with this `NAME=value` in its environment?

@@ -4,6 +4,7 @@
 //! It may never spawn a second time for one directory, never write a record while something of the run can still act,
 //! and never die of a full disk or of a signal meant for a terminal.
 
+use crate::cgroup::Cgroup;
 use crate::files::{self, Pids};
 use crate::proc::{self, Identity};
 use crate::sweep::{MARKER, sweep_tree};
@@ -42,7 +43,7 @@ pub mod exit_codes {
 /// Between two looks at the limits and the cancel file. The program's end needs no look, a pidfd reports it.
 const TICK: Duration = Duration::from_millis(40);
 /// After the program's own end, how long the rest may take to end by itself: `cmd > >(tee log)` leaves a `tee`.
-const WIND_DOWN: Duration = Duration::from_millis(250);
+const WIND_DOWN: Duration = Duration::from_millis(150);
 /// How long killing is tried. What is left then has SIGKILL pending and runs no more code.
 const KILL_LIMIT: Duration = Duration::from_secs(30);
 /// How long writing the record is tried, with the lock held.
@@ -123,14 +124,31 @@ impl<'a> Running<'a> {
         // if this process dies between the spawn and the next line, or the power does.
         let boot_id = proc::boot_id().map_err(|e| format!("read the boot id: {e}"))?;
         let supervisor = Identity::of(std::process::id() as i32).ok_or("read the own start time in /proc")?;
-        let mut pids = Pids { boot_id, supervisor, leads_session, child: None };
-        files::write_json(dir, names::PIDS, &pids).map_err(|e| format!("write {}: {e}", names::PIDS))?;
+        let group = Cgroup::create(dir).map_err(|why| log(&format!("no control group for this run: {why}"))).ok();
+        let cgroup = group.as_ref().map(|group| group.path().to_owned());
+        let mut pids = Pids { boot_id, supervisor, leads_session, child: None, cgroup };
+        if let Err(e) = files::write_json(dir, names::PIDS, &pids) {
+            group.inspect(Cgroup::remove);
+            return Err(format!("write {}: {e}", names::PIDS));
+        }
 
+        let group = group.filter(enter);
         let (started, begun) = (now(), Instant::now());
-        let spawned = command.spawn().map_err(|e| format!("start {}: {e}", spec.argv.first().map_or("", |a| a)))?;
+        let spawned = command.spawn();
+        let left = group.as_ref().map_or(Ok(()), Cgroup::leave);
+        if let Err(e) = left {
+            log(&format!("leave the control group of this run: {e}"));
+        }
+        let spawned = match spawned {
+            Ok(spawned) => spawned,
+            Err(e) => {
+                group.inspect(Cgroup::remove);
+                return Err(format!("start {}: {e}", spec.argv.first().map_or("", |a| a)));
+            }
+        };
         // From here to the reaping in `Tree` the child cannot vanish: its pid is its own.
         let pid = spawned.id() as i32;
-        let mut tree = Tree::new(pid, leads_session);
+        let mut tree = Tree::new(pid, leads_session, group);
         pids.child = Identity::of(pid);
         if let Err(e) = files::write_json(dir, names::PIDS, &pids) {
             log(&format!("write {} after the spawn: {e}", names::PIDS));
@@ -154,6 +172,10 @@ impl<'a> Running<'a> {
         let empty = self.tree.status.is_some() && self.tree.wind_down(WIND_DOWN);
         if !empty && !self.tree.kill_all(KILL_LIMIT) {
             log("some processes of the run could not be killed; SIGKILL is pending for them");
+        }
+        self.tree.close();
+        if !empty {
+            log(&format!("killed {} by control group, {} by descent", self.tree.by_group, self.tree.by_descent()));
         }
         let (code, signal) =
             self.tree.status.map_or((None, None), |s: WaitStatus| (s.exit_status(), s.terminating_signal()));
@@ -214,6 +236,17 @@ impl<'a> Running<'a> {
         let size = |file: &File| file.metadata().as_ref().map_or(0, Metadata::len);
         (size(&self.stdout), size(&self.stderr))
     }
+}
+
+/// Moves this process into the run's group, so that the program is born there: a child that is moved after its birth
+/// could have children of its own by then. False: it cannot be done here, and the group is gone again.
+fn enter(group: &Cgroup) -> bool {
+    let entered = group.enter();
+    if let Err(e) = &entered {
+        log(&format!("no control group for this run: enter {}: {e}", group.path().display()));
+        group.remove();
+    }
+    entered.is_ok()
 }
 
 /// The program with nothing inherited but what the spec names and the marker.

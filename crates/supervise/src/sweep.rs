@@ -1,13 +1,17 @@
 //! Kills what a dead supervisor left behind. Decides which processes belong to a run when nobody is left to ask: by
-//! evidence only (marker, identity, descent, a session that cannot be anybody else's), never by a pid alone.
+//! evidence only (control group, marker, identity, descent, a session that cannot be anybody else's), never by a pid
+//! alone.
 //!
-//! Limit: a process that cleared its environment, left every session of the run, closed the run's files and lost its
-//! parent before the sweep leaves no evidence. While the supervisor lives there is no such gap (see `tree`).
+//! Limit: a process that left the run's control group or never had one, cleared its environment, left every session of
+//! the run, closed the run's files and lost its parent before the sweep leaves no evidence. While the supervisor lives
+//! there is no such gap (see `tree`).
 
+use crate::cgroup::Cgroup;
 use crate::files::{self, Pids};
 use crate::proc::{self, Identity, Stat};
 use crate::standing::{Standing, standing};
 use std::collections::{HashMap, HashSet};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,7 +38,17 @@ pub fn sweep(run_dir: &Path) -> u32 {
 /// The sweep itself; `dir` is canonical and the caller knows that no living supervisor owns it.
 pub(crate) fn sweep_tree(dir: &Path) -> u32 {
     let mut evidence = Evidence::of(dir);
+    // Looked at once before anything dies: who has left the group is known by descent from who has not.
     let mut killed = HashSet::new();
+    let mut found = proc::scan().map(|all| evidence.members(&all)).unwrap_or_default();
+    if let Some(group) = &evidence.group {
+        let mut members = group.members();
+        if group.kill(LIMIT, || members.extend(group.members())) {
+            killed = members;
+        }
+    }
+    let by_group = killed.len();
+    killed.extend(found.drain(..).filter(|id| id.kill()));
     let mut quiet = 0;
     let begun = Instant::now();
     while quiet < 2 && begun.elapsed() < LIMIT {
@@ -45,6 +59,13 @@ pub(crate) fn sweep_tree(dir: &Path) -> u32 {
         quiet = if found.is_empty() { quiet + 1 } else { 0 };
         killed.extend(found.into_iter().filter(|id| id.kill()));
     }
+    if let Some(group) = &evidence.group {
+        group.remove();
+    }
+    if !killed.is_empty() {
+        let line = format!("swept: killed {by_group} by control group, {} by other evidence", killed.len() - by_group);
+        let _ = files::open_log(dir, files::LOG).and_then(|mut log| writeln!(log, "{line}"));
+    }
     killed.len() as u32
 }
 
@@ -54,6 +75,8 @@ struct Evidence<'a> {
     marker: Vec<u8>,
     /// Only if it was written during this boot.
     pids: Option<Pids>,
+    /// The control group written down there, if it is one and the run's.
+    group: Option<Cgroup>,
     /// Members seen in an earlier scan.
     known: HashSet<Identity>,
     /// Sessions members were seen in. Kept, because a fork may outlive the last member we saw.
@@ -67,13 +90,15 @@ impl<'a> Evidence<'a> {
         let boot = proc::boot_id().ok();
         let pids = files::read_pids(dir).ok().flatten().filter(|p| Some(&p.boot_id) == boot.as_ref());
         let known = pids.iter().filter_map(|p| p.child).collect();
-        Self { dir, marker, pids, known, sessions: HashSet::new() }
+        let group = pids.iter().find_map(|p| Cgroup::recorded(p.cgroup.as_deref()?, dir));
+        Self { dir, marker, pids, group, known, sessions: HashSet::new() }
     }
 
     /// Living members of the run among `all`. Never this process, never one it descends from.
     fn members(&mut self, all: &[Stat]) -> Vec<Identity> {
+        self.known.extend(self.group.iter().flat_map(Cgroup::members));
         let by_pid: HashMap<i32, &Stat> = all.iter().map(|s| (s.id.pid, s)).collect();
-        let ours = ancestors(&by_pid);
+        let ours = proc::ancestry();
         let own_session = by_pid.get(&(std::process::id() as i32)).map(|s| s.session);
         let candidates: Vec<&Stat> = all.iter().filter(|s| s.alive() && !ours.contains(&s.id.pid)).collect();
         let mut members: HashSet<Identity> = candidates
@@ -118,14 +143,4 @@ impl<'a> Evidence<'a> {
                 && proc::holds_open(s.id.pid, self.dir)
         })
     }
-}
-
-/// This process and everything it descends from.
-fn ancestors(by_pid: &HashMap<i32, &Stat>) -> HashSet<i32> {
-    let mut line = HashSet::new();
-    let mut pid = std::process::id() as i32;
-    while line.insert(pid) {
-        pid = by_pid.get(&pid).map_or(0, |s| s.ppid);
-    }
-    line
 }

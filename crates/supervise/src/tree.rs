@@ -1,9 +1,11 @@
-//! The living supervisor's hold on its tree. Decides when the tree is empty, and by a proof, not by a scan.
+//! The living supervisor's hold on its tree. Decides when the tree is empty, and by a proof, not by a scan. Kills first
+//! by the run's control group, if there is one, then by descent whatever has left it.
 //!
 //! The supervisor is a child subreaper: whatever the program does (setsid, double fork, closed files, cleared
 //! environment), an orphan becomes the supervisor's child. So `wait` answering ECHILD means that nothing of the run is
 //! left, and a pid that is our unreaped child cannot be reused. Never signals anything that does not descend from us.
 
+use crate::cgroup::Cgroup;
 use crate::proc::{self, Stat};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
 use std::collections::{HashMap, HashSet};
@@ -18,13 +20,36 @@ pub(crate) struct Tree {
     pub(crate) status: Option<WaitStatus>,
     /// Other processes that had to be killed.
     pub(crate) strays: u32,
+    /// How many of those that were killed, the program included, the control group killed.
+    pub(crate) by_group: u32,
+    /// How many were killed in all.
+    killed: u32,
     killing: bool,
+    group: Option<Cgroup>,
 }
 
+/// How long the control group alone is waited for before the other rungs join in.
+const GROUP_LIMIT: Duration = Duration::from_secs(1);
+
 impl Tree {
-    /// The tree of the program `child`, which this process has spawned and nobody has reaped.
-    pub(crate) fn new(child: i32, leads_session: bool) -> Self {
-        Self { own: std::process::id() as i32, leads_session, child, status: None, strays: 0, killing: false }
+    /// The tree of the program `child`, which this process has spawned, in `group` if there is one, and nobody has
+    /// reaped.
+    pub(crate) fn new(child: i32, leads_session: bool, group: Option<Cgroup>) -> Self {
+        let own = std::process::id() as i32;
+        Self { own, leads_session, child, status: None, strays: 0, by_group: 0, killed: 0, killing: false, group }
+    }
+
+    /// How many were killed by descent.
+    pub(crate) fn by_descent(&self) -> u32 {
+        self.killed - self.by_group
+    }
+
+    /// Gives the control group back; to be called when the tree is out.
+    pub(crate) fn close(&mut self) {
+        if let Some(group) = self.group.take() {
+            group.step_out();
+            group.remove();
+        }
     }
 
     /// Reaps every zombie. True: no child is left, hence no descendant.
@@ -32,18 +57,23 @@ impl Tree {
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid.as_raw_pid() == self.child && self.status.is_none() => {
+                    self.killed += self.by_us(status);
                     self.status = Some(status);
                 }
                 Ok(Some((_, status))) => {
-                    // Counted when it is reaped, not when it is signalled: a zombie can be signalled too.
-                    let was_killed = status.terminating_signal() == Some(Signal::KILL.as_raw());
-                    self.strays += u32::from(self.killing && was_killed);
+                    self.killed += self.by_us(status);
+                    self.strays += self.by_us(status);
                 }
                 Err(rustix::io::Errno::CHILD) => return true,
                 Err(rustix::io::Errno::INTR) => {}
                 Ok(None) | Err(_) => return false,
             }
         }
+    }
+
+    /// 1 if we have killed it. Asked when it is reaped, not when it is signalled: a zombie can be signalled too.
+    fn by_us(&self, status: WaitStatus) -> u32 {
+        u32::from(self.killing && status.terminating_signal() == Some(Signal::KILL.as_raw()))
     }
 
     /// Waits for the rest of the tree to end by itself. True: it did.
@@ -65,6 +95,15 @@ impl Tree {
     pub(crate) fn kill_all(&mut self, longest: Duration) -> bool {
         self.killing = true;
         let begun = Instant::now();
+        if let Some(group) = self.group.take() {
+            group.step_out();
+            group.kill(GROUP_LIMIT.min(longest), || {
+                self.reap();
+            });
+            self.reap();
+            self.by_group = self.killed;
+            self.group = Some(group);
+        }
         let mut rounds = 0_u32;
         while !self.reap() {
             let elapsed = begun.elapsed();

@@ -68,7 +68,7 @@ fn database(path: &Path) -> Check {
 /// Runs it; exit 1 if anything fails.
 pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     let path = context.env.get("PATH").cloned().unwrap_or_default();
-    let mut checks = vec![git(), shell(&path), pidfd()];
+    let mut checks = vec![git(), shell(&path), pidfd(), process_trees()];
     let (config, finding) = configuration(args, context);
     checks.push(finding);
     if let Some(config) = &config {
@@ -131,6 +131,19 @@ fn pidfd() -> Check {
             check("kernel pidfd", Tone::Bad, format!("pidfd_open: {e}"), Some(fix.into()))
         }
     }
+}
+
+/// How supervisors started from here would end a run's whole process tree. Never a failure: each way does alone what
+/// the others do, only less surely.
+fn process_trees() -> Check {
+    let (mut ways, mut missing) = (Vec::new(), String::new());
+    for rung in orch_supervise::rungs() {
+        match rung.missing {
+            None => ways.push(rung.name),
+            Some(why) => missing += &format!("; no {}: {why}", rung.name),
+        }
+    }
+    check("process trees", Tone::Good, format!("ended by {}{missing}", ways.join(", ")), None)
 }
 
 fn configuration(args: &DoctorArgs, context: &Context<'_>) -> (Option<Config>, Check) {

@@ -261,7 +261,17 @@ fn doctor_finds_what_is_wrong_and_ends_with_one() {
         .replace("exec codex", "exec true");
     std::fs::write(dir.join("orch.toml"), &text).unwrap();
     let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
-    for name in ["git", "sh", "kernel pidfd", "configuration", "data directory", "database", "port", "project SHOP"] {
+    for name in [
+        "git",
+        "sh",
+        "kernel pidfd",
+        "process trees",
+        "configuration",
+        "data directory",
+        "database",
+        "port",
+        "project SHOP",
+    ] {
         assert_eq!(checks[name], "ok", "{name}");
     }
     assert_eq!(code, u8::from(checks.values().any(|s| s == "fail")));
