@@ -55,7 +55,7 @@ async fn an_intent_to_spawn_without_a_child_counts_as_a_spawn() {
 
 #[tokio::test]
 async fn a_daemon_does_not_hold_the_lock_of_its_dead_supervisor_and_is_swept_by_its_marker() {
-    let place = Place::new();
+    let place = Place::new().without_cgroups();
     let daemon = "(setsid sh -c 'touch up; exec sleep 100' &) ; exec sleep 100";
     place.begin(&place.script(daemon)).await;
     place.until("only the two are left", || place.survivors().len() == 2).await;
@@ -68,7 +68,7 @@ async fn a_daemon_does_not_hold_the_lock_of_its_dead_supervisor_and_is_swept_by_
 
 #[tokio::test]
 async fn after_a_lost_supervisor_a_child_without_marker_and_session_is_found_by_descent() {
-    let place = Place::new();
+    let place = Place::new().without_cgroups();
     place
         .begin(&place.script("setsid -w env -i /bin/sh -c 'echo 1 >up; exec /bin/sleep 100' >/dev/null 2>&1 & wait"))
         .await;
@@ -79,7 +79,7 @@ async fn after_a_lost_supervisor_a_child_without_marker_and_session_is_found_by_
 
 #[tokio::test]
 async fn after_a_lost_supervisor_an_orphan_without_marker_is_found_by_its_session() {
-    let place = Place::new();
+    let place = Place::new().without_cgroups();
     let script = "(env -i /bin/sh -c 'echo 1 >up; exec /bin/sleep 100' >/dev/null 2>&1 &) ; exec sleep 100";
     place.begin(&place.script(script)).await;
     place.until("only the two are left", || place.survivors().len() == 2).await;
@@ -90,7 +90,7 @@ async fn after_a_lost_supervisor_an_orphan_without_marker_is_found_by_its_sessio
 
 #[tokio::test]
 async fn after_a_lost_supervisor_the_last_orphan_without_marker_is_found_by_the_logs_it_holds() {
-    let place = Place::new();
+    let place = Place::new().without_cgroups();
     let script = "(env -i /bin/sh -c 'echo 1 >up; exec /bin/sleep 100' &) ; while [ ! -e go ]; do sleep 0.01; done";
     place.begin(&place.script(script)).await;
     place.kill_supervisor().await;

@@ -3,6 +3,8 @@
 
 mod adoption;
 mod ends;
+mod groups;
 mod limits;
 mod place;
 mod strays;
+mod upgrades;

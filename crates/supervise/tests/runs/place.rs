@@ -31,6 +31,17 @@ impl Place {
         Self { _root: root, dir, work, port: ProcessSupervisor::new(EXE.into()) }
     }
 
+    /// Its supervisors make no control group, so that the rest of the ladder is on its own.
+    pub(crate) fn without_cgroups(mut self) -> Self {
+        self.port = self.port.clone().without_cgroups();
+        self
+    }
+
+    /// Once with all of the ladder this machine has, once without its first rung.
+    pub(crate) fn both() -> [Self; 2] {
+        [Self::new(), Self::new().without_cgroups()]
+    }
+
     /// What both directories are in.
     pub(crate) fn root(&self) -> &str {
         self.work.parent().unwrap().to_str().unwrap()
@@ -83,6 +94,11 @@ impl Place {
 
     pub(crate) fn stdout(&self) -> String {
         fs::read_to_string(self.dir.join(files::STDOUT)).unwrap()
+    }
+
+    /// What the supervisor, or a sweep, says it did.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("supervisor.log")).unwrap_or_default()
     }
 
     pub(crate) fn worked(&self, name: &str) -> String {

@@ -9,21 +9,24 @@ const DAEMON: &str = "(setsid sh -c 'echo $$ >daemon; exec sleep 100' </dev/null
 
 #[tokio::test]
 async fn a_daemon_left_behind_by_a_good_exit_is_swept_and_counted() {
-    let place = Place::new();
-    let record = place.run(&format!("{DAEMON} while [ ! -s daemon ]; do sleep 0.01; done; exit 0")).await;
-    assert!(record.ok());
-    assert_eq!(record.strays, 1);
-    place.assert_empty();
+    for place in Place::both() {
+        let record = place.run(&format!("{DAEMON} while [ ! -s daemon ]; do sleep 0.01; done; exit 0")).await;
+        assert!(record.ok());
+        assert_eq!(record.strays, 1);
+        place.assert_empty();
+    }
 }
 
 #[tokio::test]
 async fn a_process_that_cleared_its_environment_is_found_by_descent() {
-    let place = Place::new();
-    let escape = "setsid env -i /bin/sh -c 'echo 1 >up; while :; do /bin/sleep 100; done' </dev/null >/dev/null 2>&1 &";
-    let record = place.run(&format!("{escape} while [ ! -s up ]; do sleep 0.01; done; exit 0")).await;
-    assert!(record.ok());
-    assert!((1..=2).contains(&record.strays), "the shell and perhaps its sleep: {record:?}");
-    place.assert_empty();
+    for place in Place::both() {
+        let escape =
+            "setsid env -i /bin/sh -c 'echo 1 >up; while :; do /bin/sleep 100; done' </dev/null >/dev/null 2>&1 &";
+        let record = place.run(&format!("{escape} while [ ! -s up ]; do sleep 0.01; done; exit 0")).await;
+        assert!(record.ok());
+        assert!((1..=2).contains(&record.strays), "the shell and perhaps its sleep: {record:?}");
+        place.assert_empty();
+    }
 }
 
 #[tokio::test]
@@ -36,33 +39,35 @@ async fn a_tree_that_winds_down_by_itself_has_no_strays() {
 
 #[tokio::test]
 async fn a_limit_kills_every_session_of_the_tree() {
-    let place = Place::new();
-    let script = "i=0; while [ $i -lt 40 ]; do setsid sh -c 'trap \"\" TERM; sleep 100; :' & i=$((i+1)); done;
+    for place in Place::both() {
+        let script = "i=0; while [ $i -lt 40 ]; do setsid sh -c 'trap \"\" TERM; sleep 100; :' & i=$((i+1)); done;
         touch up; wait";
-    let spec = place.script(script);
-    place.begin(&spec).await;
-    place.until("all are there", || place.survivors().len() > 80).await;
-    place.port.cancel(&place.dir).unwrap();
-    let record = place.ensure(&spec).await.unwrap();
-    assert_eq!(record.reason, EndReason::Cancelled);
-    assert!(record.strays >= 40, "{record:?}");
-    place.assert_empty();
+        let spec = place.script(script);
+        place.begin(&spec).await;
+        place.until("all are there", || place.survivors().len() > 80).await;
+        place.port.cancel(&place.dir).unwrap();
+        let record = place.ensure(&spec).await.unwrap();
+        assert_eq!(record.reason, EndReason::Cancelled);
+        assert!(record.strays >= 40, "{record:?}");
+        place.assert_empty();
+    }
 }
 
 #[tokio::test]
 async fn a_stopped_process_is_killed_too() {
-    let place = Place::new();
-    let record =
-        place.run("(echo 1 >up; kill -STOP $(sh -c 'echo $PPID')) & while [ ! -s up ]; do sleep 0.01; done").await;
-    assert_eq!((record.ok(), record.strays), (true, 1));
-    place.assert_empty();
+    for place in Place::both() {
+        let record =
+            place.run("(echo 1 >up; kill -STOP $(sh -c 'echo $PPID')) & while [ ! -s up ]; do sleep 0.01; done").await;
+        assert_eq!((record.ok(), record.strays), (true, 1));
+        place.assert_empty();
+    }
 }
 
 /// A chain that forks, leaves its session and exits, without end: no scan of /proc ever shows who lives.
 #[tokio::test]
 async fn a_process_that_forks_and_exits_without_end_is_caught() {
-    for hop in ["setsid sh ./hop & exit", "hop() { (hop &) ; exit; }; hop"] {
-        let place = Place::new();
+    let hops = ["setsid sh ./hop & exit", "hop() { (hop &) ; exit; }; hop"];
+    for (hop, place) in hops.iter().flat_map(|hop| Place::both().map(|place| (hop, place))) {
         fs::write(place.work.join("hop"), format!("{hop}\n")).unwrap();
         let spec = place.script("sh ./hop & touch up; sleep 0.1; exit 0");
         let record = place.ensure(&spec).await.unwrap();
@@ -76,15 +81,15 @@ async fn a_process_that_forks_and_exits_without_end_is_caught() {
 /// Doubles at every step, all in one group, cut off by a limit on its depth so that a failure does no harm.
 #[tokio::test]
 async fn a_fork_storm_is_ended() {
-    let place = Place::new();
-    let script =
-        "storm() { [ $1 -gt 0 ] && { storm $(($1-1)) & storm $(($1-1)) & } ; sleep 100; }; storm 7 & touch up; wait";
-    let spec = place.script(script);
-    place.begin(&spec).await;
-    place.until("it rages", || place.survivors().len() > 30).await;
-    place.port.cancel(&place.dir).unwrap();
-    let record = place.ensure(&spec).await.unwrap();
-    assert_eq!(record.reason, EndReason::Cancelled);
-    assert!(record.ended.since_ms(record.started) < 5_000, "{record:?}");
-    place.assert_empty();
+    for place in Place::both() {
+        let script = "storm() { [ $1 -gt 0 ] && { storm $(($1-1)) & storm $(($1-1)) & } ; sleep 100; }; storm 7 & touch up; wait";
+        let spec = place.script(script);
+        place.begin(&spec).await;
+        place.until("it rages", || place.survivors().len() > 30).await;
+        place.port.cancel(&place.dir).unwrap();
+        let record = place.ensure(&spec).await.unwrap();
+        assert_eq!(record.reason, EndReason::Cancelled);
+        assert!(record.ended.since_ms(record.started) < 5_000, "{record:?}");
+        place.assert_empty();
+    }
 }
