@@ -2,6 +2,7 @@
 
 mod generate;
 mod mutants;
+mod torture;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,11 +34,17 @@ enum Chore {
         #[arg(long)]
         target: Option<PathBuf>,
     },
+    /// Try to break the real binary, for as long as you like; print what was tried and found
+    Torture {
+        #[command(subcommand)]
+        what: torture::Torture,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Options::parse().chore {
         Chore::Generate { check } => generate::run(check),
         Chore::Mutants { only, seeds, target } => mutants::run(only.as_deref(), seeds, target),
+        Chore::Torture { what } => torture::run(&what),
     }
 }

@@ -6,6 +6,7 @@ use orch_ports::supervisor::{EndReason, RunState, Supervisor, files};
 use orch_supervise::{rungs, sweep};
 use rustix::process::Pid;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -19,7 +20,7 @@ fn exercised() -> bool {
     let ladder = rungs();
     let why = ladder[0].missing.as_ref();
     if let Some(why) = why {
-        eprintln!("not exercised here: {why}");
+        let _ = writeln!(std::io::stderr(), "not exercised here: {why}");
     }
     why.is_none()
 }
