@@ -88,6 +88,11 @@ pub(crate) fn scan() -> io::Result<Vec<Stat>> {
         .collect())
 }
 
+/// The number the kernel gave out last, to a process or a thread.
+pub(crate) fn newest() -> Option<i32> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()
+}
+
 /// The pids of this process and of everything it descends from.
 pub(crate) fn ancestry() -> HashSet<i32> {
     let mut line = HashSet::new();
@@ -98,9 +103,22 @@ pub(crate) fn ancestry() -> HashSet<i32> {
     line
 }
 
-/// Did the process start with this `NAME=value` in its environment?
-pub(crate) fn has_env(pid: i32, entry: &[u8]) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|e| e == entry))
+/// The environment a process started with; empty for a zombie and in the middle of an exec, `None` if it is gone or not
+/// ours to read.
+pub(crate) fn environment(pid: i32) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// Is a process without an environment in the middle of an exec? It has no arguments either then; nor have zombies and
+/// threads of the kernel, which are number 2 and its children.
+pub(crate) fn in_exec(s: &Stat) -> bool {
+    let bare = || fs::read(format!("/proc/{}/cmdline", s.id.pid)).is_ok_and(|arguments| arguments.is_empty());
+    s.id.pid != 2 && s.ppid != 2 && bare() && stat(s.id.pid).is_some_and(|now| now.id == s.id && now.alive())
+}
+
+/// Is `NAME=value` in this environment?
+pub(crate) fn contains(env: &[u8], entry: &[u8]) -> bool {
+    env.split(|b| *b == 0).any(|e| e == entry)
 }
 
 /// Does the process hold a file of this directory open?

@@ -43,7 +43,7 @@ pub mod exit_codes {
 /// Between two looks at the limits and the cancel file. The program's end needs no look, a pidfd reports it.
 const TICK: Duration = Duration::from_millis(40);
 /// After the program's own end, how long the rest may take to end by itself: `cmd > >(tee log)` leaves a `tee`.
-const WIND_DOWN: Duration = Duration::from_millis(150);
+const WIND_DOWN: Duration = Duration::from_millis(100);
 /// How long killing is tried. What is left then has SIGKILL pending and runs no more code.
 const KILL_LIMIT: Duration = Duration::from_secs(30);
 /// How long writing the record is tried, with the lock held.

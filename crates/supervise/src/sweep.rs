@@ -21,7 +21,7 @@ pub const MARKER: &str = "ORCH_RUN_MARKER";
 
 /// How long a sweep runs after processes that keep forking.
 const LIMIT: Duration = Duration::from_secs(2);
-/// Between two scans. Nothing found must be seen twice: a process in the middle of an exec has no environment.
+/// Between two scans, spent on watching births. Nothing found must be seen twice: a process in the middle of an exec has no environment.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Kills every process of a run whose supervisor is gone and says how many there were. Leaves a run alone that is live
@@ -51,12 +51,13 @@ pub(crate) fn sweep_tree(dir: &Path) -> u32 {
     killed.extend(found.drain(..).filter(|id| id.kill()));
     let mut quiet = 0;
     let begun = Instant::now();
-    while quiet < 2 && begun.elapsed() < LIMIT {
-        if quiet > 0 || !killed.is_empty() {
-            std::thread::sleep(PAUSE);
+    while (quiet < 2 || evidence.unnamed) && begun.elapsed() < LIMIT {
+        let before = killed.len();
+        if quiet > 0 || before > 0 {
+            evidence.hunt(&mut killed);
         }
         let found = proc::scan().map(|all| evidence.members(&all)).unwrap_or_default();
-        quiet = if found.is_empty() { quiet + 1 } else { 0 };
+        quiet = if found.is_empty() && killed.len() == before { quiet + 1 } else { 0 };
         killed.extend(found.into_iter().filter(|id| id.kill()));
     }
     if let Some(group) = &evidence.group {
@@ -69,6 +70,13 @@ pub(crate) fn sweep_tree(dir: &Path) -> u32 {
     killed.len() as u32
 }
 
+/// Births between two looks that are looked at.
+const MOST_BIRTHS: i32 = 1024;
+/// How long a number nobody has is kept in mind: it is given out some time before its process can be seen.
+const UNBORN: Duration = Duration::from_millis(5);
+/// How long births are watched where there is always one more.
+const HUNT_LIMIT: Duration = Duration::from_millis(200);
+
 /// What is known of a run while it is being swept.
 struct Evidence<'a> {
     dir: &'a Path,
@@ -79,6 +87,10 @@ struct Evidence<'a> {
     group: Option<Cgroup>,
     /// Members seen in an earlier scan.
     known: HashSet<Identity>,
+    /// Was there, in the last scan, a process in the middle of an exec? It has no environment then.
+    unnamed: bool,
+    /// The number given out last before the last look at the births.
+    seen: Option<i32>,
     /// Sessions members were seen in. Kept, because a fork may outlive the last member we saw.
     sessions: HashSet<i32>,
 }
@@ -91,7 +103,7 @@ impl<'a> Evidence<'a> {
         let pids = files::read_pids(dir).ok().flatten().filter(|p| Some(&p.boot_id) == boot.as_ref());
         let known = pids.iter().filter_map(|p| p.child).collect();
         let group = pids.iter().find_map(|p| Cgroup::recorded(p.cgroup.as_deref()?, dir));
-        Self { dir, marker, pids, group, known, sessions: HashSet::new() }
+        Self { dir, marker, pids, group, known, unnamed: false, seen: proc::newest(), sessions: HashSet::new() }
     }
 
     /// Living members of the run among `all`. Never this process, never one it descends from.
@@ -101,13 +113,22 @@ impl<'a> Evidence<'a> {
         let ours = proc::ancestry();
         let own_session = by_pid.get(&(std::process::id() as i32)).map(|s| s.session);
         let candidates: Vec<&Stat> = all.iter().filter(|s| s.alive() && !ours.contains(&s.id.pid)).collect();
-        let mut members: HashSet<Identity> = candidates
-            .iter()
-            .filter(|s| {
-                self.known.contains(&s.id) || proc::has_env(s.id.pid, &self.marker) || self.left_behind(s, &by_pid)
-            })
-            .map(|s| s.id)
-            .collect();
+        self.unnamed = false;
+        let mut members = HashSet::new();
+        for s in &candidates {
+            let marked = match proc::environment(s.id.pid) {
+                Some(env) if env.is_empty() => {
+                    self.unnamed |= proc::in_exec(s);
+                    false
+                }
+                Some(env) => proc::contains(&env, &self.marker),
+                // Gone, and what it forked was born after we began; or another user's.
+                None => false,
+            };
+            if marked || self.known.contains(&s.id) || self.left_behind(s, &by_pid) {
+                members.insert(s.id);
+            }
+        }
         // Descent and sessions feed each other: until nothing is added.
         loop {
             let before = members.len();
@@ -130,6 +151,42 @@ impl<'a> Evidence<'a> {
         }
         self.known.extend(members.iter().copied());
         members.into_iter().collect()
+    }
+
+    /// Kills what is born with the run's marker, for [`PAUSE`] and until every birth has been looked at. Who forks and
+    /// exits faster than a scan of /proc takes is in no scan, or gone when its environment is looked at; but the kernel
+    /// says which number it gave out last, and the child of whoever is gone by then has a later one.
+    fn hunt(&mut self, killed: &mut HashSet<Identity>) {
+        let begun = Instant::now();
+        let Some(mut seen) = self.seen else { return std::thread::sleep(PAUSE) };
+        let ours = proc::ancestry();
+        let mut young: Vec<(i32, Instant)> = Vec::new();
+        loop {
+            let newest = proc::newest().unwrap_or(seen);
+            // Numbers start again from below at their end; then the scan has to do.
+            let born = (seen + 1).max(newest - MOST_BIRTHS)..=newest;
+            let none_born = born.is_empty();
+            young.extend(born.filter(|pid| !ours.contains(pid)).map(|pid| (pid, Instant::now())));
+            seen = newest;
+            young.retain(|(pid, since)| {
+                let Some(s) = proc::stat(*pid) else { return since.elapsed() < UNBORN };
+                match proc::environment(*pid) {
+                    Some(env) if proc::contains(&env, &self.marker) => {
+                        if s.id.kill() {
+                            killed.insert(s.id);
+                        }
+                        false
+                    }
+                    Some(env) => env.is_empty() && proc::in_exec(&s),
+                    None => false,
+                }
+            });
+            let over = begun.elapsed();
+            if over >= HUNT_LIMIT || over >= PAUSE && none_born && young.is_empty() {
+                break;
+            }
+        }
+        self.seen = Some(seen);
     }
 
     /// In the dead supervisor's session, younger than it, and still holding a file of the run directory. The session

@@ -17,6 +17,7 @@ use plan::{End, Plan};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -71,24 +72,30 @@ fn say(line: &str) -> Result<()> {
 
 /// Runs and prints; fails if anything was violated.
 pub(crate) fn command(options: &Options) -> Result<()> {
-    let summary = run(options)?;
+    let earlier = match options.json.as_ref().map(|file| (file, fs::read(file))) {
+        Some((file, Ok(text))) => serde_json::from_slice(&text).with_context(|| format!("read {}", file.display()))?,
+        _ => Summary::default(),
+    };
+    // Kept as it goes: what was done is counted, also if this process is killed.
+    let keep = |so_far: &Summary| {
+        let Some(file) = &options.json else { return Ok(()) };
+        let mut all = earlier.clone();
+        all.merge(so_far);
+        let beside = file.with_extension("part");
+        fs::write(&beside, serde_json::to_vec_pretty(&all)?).with_context(|| format!("write {}", beside.display()))?;
+        fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
+    };
+    let summary = run(options, &keep)?;
     say(&format!("\n{}", summary.table()))?;
-    if let Some(file) = &options.json {
-        let mut all = match fs::read(file) {
-            Ok(text) => serde_json::from_slice(&text).with_context(|| format!("read {}", file.display()))?,
-            Err(_) => Summary::default(),
-        };
-        all.merge(&summary);
-        fs::write(file, serde_json::to_vec_pretty(&all)?).with_context(|| format!("write {}", file.display()))?;
-    }
     match summary.violations.len() {
         0 => say("nothing survived, nobody else was hit"),
         n => bail!("{n} violations:\n{}", summary.violations.join("\n")),
     }
 }
 
-/// Trees `from..count` of a seed.
-pub(crate) fn run(options: &Options) -> Result<Summary> {
+/// Trees `from..count` of a seed. `keep` is handed, now and then, what has been counted of the trees up to the one to
+/// resume from.
+pub(crate) fn run(options: &Options, keep: &dyn Fn(&Summary) -> Result<()>) -> Result<Summary> {
     let exe = options.exe.clone().map_or_else(build, Ok)?.canonicalize().context("find the supervisor binary")?;
     let place = tempfile::Builder::new().prefix("orch-trees-").tempdir()?;
     let root = place.path().canonicalize()?;
@@ -96,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<Summary> {
     let no_group = ladder.first().and_then(|rung| rung.missing.clone());
     let sh = Path::new("/bin/sh").canonicalize()?;
     let renames = sh.file_name().is_none_or(|name| name != "busybox");
-    let mut summary = Summary::default();
+    let mut summary = Summary::of(&commit(), options.seed, options.from);
     if let Some(why) = &no_group {
         *summary.left_out.entry(format!("control groups: {why}")).or_default() += 1;
     }
@@ -105,7 +112,9 @@ pub(crate) fn run(options: &Options) -> Result<Summary> {
     runtime.block_on(async {
         let slots = Arc::new(Semaphore::new(options.jobs.max(1)));
         let mut going = JoinSet::new();
-        let (mut next, mut done) = (options.from, 0);
+        let (mut next, mut counted) = (options.from, options.from);
+        // Trees end in any order and are counted in theirs, so that a run can be resumed without counting one twice.
+        let mut ended = BTreeMap::new();
         while next < options.count || !going.is_empty() {
             if next < options.count && going.len() < options.jobs.max(1) * 4 {
                 let plan = Plan::new(options.seed, next, no_group.is_none(), renames);
@@ -113,18 +122,25 @@ pub(crate) fn run(options: &Options) -> Result<Summary> {
                 let slots = Arc::clone(&slots);
                 going.spawn(async move {
                     let slot = slots.acquire_owned().await?;
-                    tree.live(slot).await
+                    anyhow::Ok((next, tree.live(slot).await?))
                 });
                 next += 1;
                 continue;
             }
-            let Some(ended) = going.join_next().await else { break };
-            summary.merge(&ended??);
-            done += 1;
-            if done % 50 == 0 {
-                let bad = summary.violations.len();
+            let Some(one) = going.join_next().await else { break };
+            let (index, found) = one??;
+            ended.insert(index, found);
+            while let Some(found) = ended.remove(&counted) {
+                summary.merge(&found);
+                counted += 1;
+                summary.counted_to(counted);
+                if counted % 50 != 0 && counted != options.count {
+                    continue;
+                }
+                keep(&summary)?;
+                let (bad, done) = (summary.violations.len(), counted - options.from);
                 say(&format!(
-                    "{done} trees, {bad} violations, {} s; resume with --from {next}",
+                    "{done} trees, {bad} violations, {} s; resume with --from {counted}",
                     began.elapsed().as_secs()
                 ))?;
             }
@@ -132,6 +148,17 @@ pub(crate) fn run(options: &Options) -> Result<Summary> {
         anyhow::Ok(())
     })?;
     Ok(summary)
+}
+
+/// What the numbers are about.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
+    let clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
+    if clean { head } else { format!("{head} and uncommitted changes") }
 }
 
 /// The supervisor alone, from this checkout.

@@ -100,6 +100,25 @@ async fn after_a_lost_supervisor_the_last_orphan_without_marker_is_found_by_the_
     place.assert_empty();
 }
 
+/// Each lives for a millisecond and is followed by the next: no scan of /proc shows who lives.
+#[tokio::test]
+async fn after_a_lost_supervisor_a_chain_that_forks_and_exits_without_end_is_caught() {
+    for hop in ["[ -e stop ] || setsid sh ./hop & exit", "hop() { [ -e stop ] || (hop &) ; exit; }; hop"] {
+        for _ in 0..5 {
+            let place = Place::new().without_cgroups();
+            fs::write(place.work.join("hop"), format!("{hop}\n")).unwrap();
+            let spec = place.script("sh ./hop & touch up; while [ ! -e go ]; do sleep 0.01; done");
+            place.begin(&spec).await;
+            place.kill_supervisor().await;
+            assert!(place.ensure(&spec).await.is_err());
+            // Asked several times, because one look may miss it too.
+            let missed = (0..50).any(|_| !place.survivors().is_empty());
+            fs::write(place.work.join("stop"), "").unwrap();
+            assert!(!missed, "{hop}: {}", place.log());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_recycled_pid_is_never_hit() {
     let place = Place::new();

@@ -23,9 +23,20 @@ pub(crate) struct Row {
     pub(crate) by_evidence: u64,
 }
 
+/// Which trees were counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) commit: String,
+    pub(crate) seed: u64,
+    pub(crate) from: u64,
+    /// The first that was not counted: where to resume.
+    pub(crate) to: u64,
+}
+
 /// The whole run, or several added up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Summary {
+    pub(crate) parts: Vec<Part>,
     pub(crate) trees: u64,
     pub(crate) bystanders: u64,
     pub(crate) bystanders_hit: u64,
@@ -41,6 +52,19 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// Nothing yet of the trees of a seed from `from` on.
+    pub(crate) fn of(commit: &str, seed: u64, from: u64) -> Self {
+        let part = Part { commit: commit.to_owned(), seed, from, to: from };
+        Self { parts: vec![part], ..Self::default() }
+    }
+
+    /// All trees before `to` are counted now.
+    pub(crate) fn counted_to(&mut self, to: u64) {
+        if let Some(part) = self.parts.last_mut() {
+            part.to = to;
+        }
+    }
+
     pub(crate) fn row(&mut self, ladder: &str, end: &str) -> &mut Row {
         self.ends.entry(ladder.to_owned()).or_default().entry(end.to_owned()).or_default()
     }
@@ -51,6 +75,7 @@ impl Summary {
 
     /// Adds another run to this one.
     pub(crate) fn merge(&mut self, other: &Self) {
+        self.parts.extend(other.parts.iter().cloned());
         self.trees += other.trees;
         self.bystanders += other.bystanders;
         self.bystanders_hit += other.bystanders_hit;
@@ -78,7 +103,11 @@ impl Summary {
     /// For people.
     pub(crate) fn table(&self) -> String {
         let mut out = String::new();
-        let _ = writeln!(out, "{} trees, {} bystanders", self.trees, self.bystanders);
+        for Part { commit, seed, from, to } in &self.parts {
+            let _ = writeln!(out, "commit {commit}, seed {seed}, trees {from} to {to}");
+        }
+        let (trees, bystanders, hit) = (self.trees, self.bystanders, self.bystanders_hit);
+        let _ = writeln!(out, "{trees} trees; {bystanders} bystanders, {hit} hit");
         let _ = writeln!(
             out,
             "\n| ladder | end | trees | record | lost | processes | killed by group | by descent | by evidence | survivors |"
