@@ -73,7 +73,7 @@ pub(crate) fn sweep_tree(dir: &Path) -> u32 {
 /// Births between two looks that are looked at.
 const MOST_BIRTHS: i32 = 1024;
 /// How long a number nobody has is kept in mind: it is given out some time before its process can be seen.
-const UNBORN: Duration = Duration::from_millis(5);
+const UNBORN: Duration = Duration::from_millis(2);
 /// How long births are watched where there is always one more.
 const HUNT_LIMIT: Duration = Duration::from_millis(200);
 
@@ -165,11 +165,15 @@ impl<'a> Evidence<'a> {
             let newest = proc::newest().unwrap_or(seen);
             // Numbers start again from below at their end; then the scan has to do.
             let born = (seen + 1).max(newest - MOST_BIRTHS)..=newest;
-            let none_born = born.is_empty();
+            let mut vanished = false;
             young.extend(born.filter(|pid| !ours.contains(pid)).map(|pid| (pid, Instant::now())));
             seen = newest;
             young.retain(|(pid, since)| {
-                let Some(s) = proc::stat(*pid) else { return since.elapsed() < UNBORN };
+                let Some(s) = proc::stat(*pid) else {
+                    let unborn = since.elapsed() < UNBORN;
+                    vanished |= !unborn;
+                    return unborn;
+                };
                 match proc::environment(*pid) {
                     Some(env) if proc::contains(&env, &self.marker) => {
                         if s.id.kill() {
@@ -177,12 +181,23 @@ impl<'a> Evidence<'a> {
                         }
                         false
                     }
-                    Some(env) => env.is_empty() && proc::in_exec(&s),
-                    None => false,
+                    Some(env) if env.is_empty() => {
+                        let later = proc::in_exec(&s);
+                        vanished |= !later;
+                        later
+                    }
+                    Some(_) => false,
+                    None => {
+                        // Another user's, or gone just now.
+                        vanished |= proc::stat(*pid).is_none();
+                        false
+                    }
                 }
             });
+            // The child of whoever vanished may be born since we asked for the newest: one more look. Who was looked at
+            // and does not carry the marker has no child that does.
             let over = begun.elapsed();
-            if over >= HUNT_LIMIT || over >= PAUSE && none_born && young.is_empty() {
+            if over >= HUNT_LIMIT || over >= PAUSE && !vanished && young.is_empty() {
                 break;
             }
         }

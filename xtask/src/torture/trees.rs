@@ -62,6 +62,8 @@ const AGENT_END: &str = "program's end to record, nothing left over";
 const TREE_END: &str = "program's end to record, with the rest of its tree ended";
 const HEARD: &str = "record to its caller";
 const HEARD_ADOPTED: &str = "record to a caller that adopted";
+const SYNCED: &str = "of that: record to its supervisor's end (the directory is synced)";
+const WOKEN: &str = "of that: supervisor's end to its caller";
 const LOSS: &str = "supervisor's death to its loss reported, tree swept";
 
 fn say(line: &str) -> Result<()> {
@@ -305,6 +307,10 @@ impl Tree {
                 let recorded = fs::metadata(self.run_dir.join(files::EXIT)).ok().map(|m| changed(&m));
                 if let (Ok(record), Some(recorded)) = (ended, recorded) {
                     found.took(if adopted { HEARD_ADOPTED } else { HEARD }, ms(recorded, *heard));
+                    if let Some(Some(gone)) = join(supervisor).await {
+                        found.took(SYNCED, ms(recorded, gone));
+                        found.took(WOKEN, ms(gone, *heard));
+                    }
                     if let Some(Some(at)) = join(program).await {
                         found.took(if record.strays == 0 { AGENT_END } else { TREE_END }, ms(at, recorded));
                     }
