@@ -109,7 +109,8 @@ pub(crate) fn run(options: &Options, keep: &dyn Fn(&Summary) -> Result<()>) -> R
     if let Some(why) = &no_group {
         *summary.left_out.entry(format!("control groups: {why}")).or_default() += 1;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // More than there are cores: the oracle's scans block, and the callers under test must not wait for those.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(16).enable_all().build()?;
     let began = Instant::now();
     runtime.block_on(async {
         let slots = Arc::new(Semaphore::new(options.jobs.max(1)));
