@@ -37,6 +37,7 @@ pub fn sweep(run_dir: &Path) -> u32 {
 
 /// The sweep itself; `dir` is canonical and the caller knows that no living supervisor owns it.
 pub(crate) fn sweep_tree(dir: &Path) -> u32 {
+    let entered = Instant::now();
     let mut evidence = Evidence::of(dir);
     // Looked at once before anything dies: who has left the group is known by descent from who has not.
     let mut killed = HashSet::new();
@@ -64,7 +65,8 @@ pub(crate) fn sweep_tree(dir: &Path) -> u32 {
         group.remove();
     }
     if !killed.is_empty() {
-        let line = format!("swept: killed {by_group} by control group, {} by other evidence", killed.len() - by_group);
+        let (took, others) = (entered.elapsed().as_millis(), killed.len() - by_group);
+        let line = format!("swept in {took} ms: killed {by_group} by control group, {others} by other evidence");
         let _ = files::open_log(dir, files::LOG).and_then(|mut log| writeln!(log, "{line}"));
     }
     killed.len() as u32

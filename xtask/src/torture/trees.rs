@@ -3,29 +3,27 @@
 //!
 //! Everything follows from the seed and the index, so a violation names the command that shows it again.
 
+mod measure;
 mod oracle;
 mod plan;
 mod summary;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use measure::{build, changed, commit, join, ms, watch};
 use oracle::Bystanders;
 use orch_ports::Fault;
 use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, Supervisor, files};
 use orch_supervise::{ProcessSupervisor, rungs};
 use plan::{End, Plan};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 pub(crate) use summary::Summary;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
@@ -61,10 +59,11 @@ const LOOK: Duration = Duration::from_millis(3);
 const AGENT_END: &str = "program's end to record, nothing left over";
 const TREE_END: &str = "program's end to record, with the rest of its tree ended";
 const HEARD: &str = "record to its caller";
-const HEARD_ADOPTED: &str = "record to a caller that adopted";
-const SYNCED: &str = "of that: record to its supervisor's end (the directory is synced)";
-const WOKEN: &str = "of that: supervisor's end to its caller";
-const LOSS: &str = "supervisor's death to its loss reported, tree swept";
+const HEARD_ADOPTED: &str = "record to its caller, adopted";
+const SYNCED: &str = "record to its caller: until the supervisor has ended (it syncs)";
+const WOKEN: &str = "record to its caller: from there on";
+const LOSS: &str = "supervisor's death to its loss reported";
+const NOTICED: &str = "supervisor's death to its loss reported: without the sweep";
 
 fn say(line: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
@@ -151,28 +150,6 @@ pub(crate) fn run(options: &Options, keep: &dyn Fn(&Summary) -> Result<()>) -> R
         anyhow::Ok(())
     })?;
     Ok(summary)
-}
-
-/// What the numbers are about.
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let head = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
-    let clean = git(&["status", "--porcelain"]).is_some_and(|changes| changes.is_empty());
-    if clean { head } else { format!("{head} and uncommitted changes") }
-}
-
-/// The supervisor alone, from this checkout.
-fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "-p", "orch-supervise", "--bin", "orch-supervise"]).current_dir(root);
-    ensure!(command.status().context("run cargo")?.success(), "the supervisor does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
-    Ok(target.join("debug/orch-supervise"))
 }
 
 /// One tree under way.
@@ -297,6 +274,7 @@ impl Tree {
                 "supervisor killed without a control group, and a daemon without environment: nothing tells whose";
             found.left_out.insert(what.into(), 1);
         }
+        let mut loss = None;
         match &answer {
             Err(_) => wrong.push(format!("no answer within {} s", LONGEST.as_secs())),
             Ok(answer) => {
@@ -316,6 +294,7 @@ impl Tree {
                         found.took(if record.strays == 0 { AGENT_END } else { TREE_END }, ms(at, recorded));
                     }
                 } else if let Some(Some(at)) = join(supervisor).await {
+                    loss = Some(ms(at, *heard));
                     found.took(LOSS, ms(at, *heard));
                 }
             }
@@ -338,12 +317,24 @@ impl Tree {
         row.tried = 1;
         row.processes = processes;
         row.survivors = survivors.len() as u64;
+        let mut swept = None;
         for line in log.lines() {
             let numbers: Vec<u64> = line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
-            if let ([by_group, others], true) = (numbers.as_slice(), line.contains("by control group")) {
-                row.by_group += by_group;
-                if line.starts_with("swept") { row.by_evidence += others } else { row.by_descent += others }
+            match (numbers.as_slice(), line.contains("by control group")) {
+                ([by_group, others], true) => {
+                    row.by_group += by_group;
+                    row.by_descent += others;
+                }
+                ([took, by_group, others], true) => {
+                    row.by_group += by_group;
+                    row.by_evidence += others;
+                    swept = Some(*took);
+                }
+                _ => {}
             }
+        }
+        if let (Some(loss), Some(swept)) = (loss, swept) {
+            found.took(NOTICED, loss.saturating_sub(swept));
         }
         found.bystanders = if self.plan.groups { 4 } else { 3 };
         let hit = bystanders.end();
@@ -404,26 +395,4 @@ impl Tree {
         }
         wrong
     }
-}
-
-/// When a process ends, on a thread that waits for nothing else.
-fn watch(fd: OwnedFd) -> JoinHandle<Option<SystemTime>> {
-    tokio::task::spawn_blocking(move || {
-        let longest = Timespec { tv_sec: LONGEST.as_secs() as i64, tv_nsec: 0 };
-        let ended = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&longest));
-        matches!(ended, Ok(1)).then(SystemTime::now)
-    })
-}
-
-async fn join(watched: Option<JoinHandle<Option<SystemTime>>>) -> Option<Option<SystemTime>> {
-    watched?.await.ok()
-}
-
-/// When the record got its name.
-fn changed(of: &fs::Metadata) -> SystemTime {
-    UNIX_EPOCH + Duration::new(of.ctime().unsigned_abs(), of.ctime_nsec() as u32)
-}
-
-fn ms(from: SystemTime, to: SystemTime) -> u64 {
-    to.duration_since(from).map_or(0, |took| took.as_millis() as u64)
 }
