@@ -136,14 +136,11 @@ fn pidfd() -> Check {
 /// How supervisors started from here would end a run's whole process tree. Never a failure: each way does alone what
 /// the others do, only less surely.
 fn process_trees() -> Check {
-    let (mut ways, mut missing) = (Vec::new(), String::new());
-    for rung in orch_supervise::rungs() {
-        match rung.missing {
-            None => ways.push(rung.name),
-            Some(why) => missing += &format!("; no {}: {why}", rung.name),
-        }
-    }
-    check("process trees", Tone::Good, format!("ended by {}{missing}", ways.join(", ")), None)
+    let (have, missing): (Vec<_>, Vec<_>) = orch_supervise::rungs().into_iter().partition(|r| r.missing.is_none());
+    let have: Vec<&str> = have.iter().map(|rung| rung.name).collect();
+    let without = missing.iter().map(|rung| format!("no {}: {}", rung.name, rung.missing.as_deref().unwrap_or("")));
+    let ways: Vec<String> = std::iter::once(format!("ended by {}", have.join(", "))).chain(without).collect();
+    check("process trees", Tone::Good, ways.join("; "), None)
 }
 
 fn configuration(args: &DoctorArgs, context: &Context<'_>) -> (Option<Config>, Check) {
