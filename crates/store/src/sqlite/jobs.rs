@@ -11,7 +11,7 @@ use orch_core::effect::{Class, Lane, Outcome};
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
 use orch_core::verdict::{FaultKind, FaultNote};
 use orch_ports::clock::BootTime;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
 /// Attempts of what may be given up.
 const MAX_ATTEMPTS: u32 = 2;
@@ -96,9 +96,9 @@ fn read(row: &Row<'_>) -> Db<Job> {
     })
 }
 
-/// The same, where one row that cannot be read must not hide the others.
-fn perhaps(row: &Row<'_>) -> Db<Result<Job, DbError>> {
-    Ok(read(row))
+/// Every row that can be read: one that cannot must not hide the others, and is told by [`unknown`].
+fn readable(c: &Connection, sql: &str, params: impl Params) -> Db<Vec<Job>> {
+    Ok(all(c, sql, params, |row| Ok(read(row).ok()))?.into_iter().flatten().collect())
 }
 
 /// Makes a job; `false` if one with its coalescing key is queued already.
@@ -152,16 +152,19 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
 
 /// Keeps a job this version cannot read until one comes that can; nobody else waits behind it.
 fn put_aside(c: &Connection, id: i64, why: &DbError) -> Db<()> {
-    let text = match why {
-        DbError::Store(StoreError::Bug(text)) => text.clone(),
-        DbError::Store(error) => error.to_string(),
-        DbError::Sqlite(error) => error.to_string(),
-    };
-    let fault = FaultNote { kind: FaultKind::Bug, text };
+    let fault = FaultNote { kind: FaultKind::Bug, text: text(why) };
     let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, epoch = epoch - 1, \
                available_at = ?2, parked = ?3, last_fault = ?4 WHERE id = ?1";
     run(c, sql, params![id, NEVER, UNKNOWN, json(&fault)?])?;
     Ok(())
+}
+
+fn text(why: &DbError) -> String {
+    match why {
+        DbError::Store(StoreError::Bug(text)) => text.clone(),
+        DbError::Store(error) => error.to_string(),
+        DbError::Sqlite(error) => error.to_string(),
+    }
 }
 
 /// Open jobs this version cannot read.
@@ -169,10 +172,7 @@ pub(super) fn unknown(c: &Connection) -> Db<Vec<UnknownJob>> {
     let sql = concat!("SELECT ", columns!(), ", NULL, kind FROM job ORDER BY id");
     let found = all(c, sql, [], |row| {
         let Err(why) = read(row) else { return Ok(None) };
-        let why = match why {
-            DbError::Store(error) => error.to_string(),
-            DbError::Sqlite(error) => error.to_string(),
-        };
+        let why = text(&why);
         Ok(Some(UnknownJob {
             id: JobId { task: TaskId(row.get(0)?), seq: row.get(1)? },
             project: ProjectKey::new(row.get::<_, String>(2)?),
@@ -208,11 +208,12 @@ pub(super) fn open(c: &Connection, id: JobId) -> Db<Option<Job>> {
 
 /// A job, finished or not; none if this version cannot read it.
 pub(super) fn any(c: &Connection, id: JobId) -> Db<Option<Job>> {
-    let found = match one(c, BY_ID, params![id.task.0, id.seq], perhaps)? {
-        Some(job) => Some(job),
-        None => one(c, DONE_BY_ID, params![id.task.0, id.seq], perhaps)?,
-    };
-    Ok(found.and_then(Result::ok))
+    for sql in [BY_ID, DONE_BY_ID] {
+        if let Some(job) = one(c, sql, params![id.task.0, id.seq], |row| Ok(read(row).ok()))? {
+            return Ok(job);
+        }
+    }
+    Ok(None)
 }
 
 /// The job, if this fence still holds it.
@@ -343,15 +344,13 @@ pub(super) fn end(c: &Connection, id: JobId, outcome: &Outcome, now: Time) -> Db
 }
 
 pub(super) fn list_open(c: &Connection, task: Option<TaskId>) -> Db<Vec<Job>> {
-    let found = match task {
-        None => all(c, concat!("SELECT ", columns!(), ", NULL FROM job ORDER BY id"), [], perhaps)?,
+    match task {
+        None => readable(c, concat!("SELECT ", columns!(), ", NULL FROM job ORDER BY id"), []),
         Some(task) => {
             let sql = concat!("SELECT ", columns!(), ", NULL FROM job WHERE task = ?1 ORDER BY seq");
-            all(c, sql, [task.0], perhaps)?
+            readable(c, sql, [task.0])
         }
-    };
-    // Those that cannot be read are told by `unknown`.
-    Ok(found.into_iter().filter_map(Result::ok).collect())
+    }
 }
 
 /// Claimed jobs.
@@ -363,7 +362,7 @@ pub(super) fn list_running(c: &Connection) -> Db<Vec<Job>> {
 
 pub(super) fn recent(c: &Connection, limit: u32) -> Db<Vec<Job>> {
     let sql = concat!("SELECT ", done_columns!(), " FROM job_done ORDER BY id DESC LIMIT ?1");
-    Ok(all(c, sql, [limit], perhaps)?.into_iter().filter_map(Result::ok).collect())
+    readable(c, sql, [limit])
 }
 
 pub(super) fn counts(c: &Connection, now: Time) -> Db<QueueCounts> {
