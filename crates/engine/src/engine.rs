@@ -2,6 +2,7 @@
 
 use crate::circuit::Circuit;
 use crate::project::{Project, Projects};
+use crate::runner::AtWork;
 use crate::watchers::Sighting;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -18,7 +19,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast, watch};
-use tokio_util::sync::CancellationToken;
 
 /// What the engine works with.
 pub struct Ports {
@@ -141,7 +141,7 @@ pub struct Engine {
     /// Watchers wake here.
     pub(crate) wake_driver: Notify,
     /// Jobs this process runs, to be stopped at once when somebody asks.
-    pub(crate) running: Mutex<BTreeMap<JobId, CancellationToken>>,
+    pub(crate) running: Mutex<BTreeMap<JobId, AtWork>>,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) story: broadcast::Sender<StoryLine>,
     pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
@@ -274,8 +274,8 @@ impl Engine {
 
     fn stop(&self, job: JobId) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = running.get(&job) {
-            token.cancel();
+        if let Some(at_work) = running.get(&job) {
+            at_work.stop.cancel();
         }
     }
 

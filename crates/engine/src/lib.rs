@@ -19,3 +19,4 @@ mod watchers;
 
 pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, StoryLine};
 pub use project::{Deploy, GateMode, Project, Projects};
+pub use runner::at_work;

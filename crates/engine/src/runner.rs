@@ -13,11 +13,20 @@ use orch_core::ids::{JobId, Time};
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
-use orch_store::{Beat, Cause, Charge, ClaimRequest, Job, Requeue, Stepped};
+use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Stepped};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+tokio::task_local! {
+    static AT_WORK: Fence;
+}
+
+/// The claim under which the calling task does an effect's work; `None` outside of effects.
+pub fn at_work() -> Option<Fence> {
+    AT_WORK.try_with(|fence| *fence).ok()
+}
 
 /// A person is told after this many faults of one job that cost it nothing: it is never given up, so nobody else would.
 const TELL_AFTER: u32 = 10;
@@ -95,16 +104,41 @@ async fn idle(engine: &Engine, lane: Lane, shutdown: &CancellationToken) {
     }
 }
 
+/// A job this process is at work on.
+pub(crate) struct AtWork {
+    epoch: u64,
+    /// Somebody wants the job stopped.
+    pub(crate) stop: CancellationToken,
+    /// Its claim is somebody else's.
+    give_up: CancellationToken,
+    /// It can cause nothing outside any more.
+    over: CancellationToken,
+}
+
 async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
-    let stop = CancellationToken::new();
-    engine.running.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, stop.clone());
-    if job.stop {
-        stop.cancel();
+    let [stop, give_up, over] = [(); 3].map(|()| CancellationToken::new());
+    let mine = AtWork { epoch: job.epoch, stop: stop.clone(), give_up: give_up.clone(), over: over.clone() };
+    let before = engine.running.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, mine);
+    let over = over.drop_guard();
+    if let Some(before) = &before {
+        before.give_up.cancel();
     }
     if let Some(next) = refuse(engine, &job) {
         write_down(engine, &job, next, shutdown).await;
-        engine.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
+        forget(engine, &job);
+        // Whoever comes next still has to wait for it.
+        if let Some(before) = before.filter(|b| !b.over.is_cancelled()) {
+            engine.running.lock().unwrap_or_else(PoisonError::into_inner).entry(job.id).or_insert(before);
+        }
         return;
+    }
+    if let Some(before) = before {
+        // A worker that lost its claim may stand between its last look and an act. There is only one process, so it is
+        // in here: it ends before its successor begins.
+        before.over.cancelled().await;
+    }
+    if job.stop {
+        stop.cancel();
     }
     let work = {
         let (engine, job, stop) = (Arc::clone(engine), job.clone(), stop.clone());
@@ -117,16 +151,22 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     };
     // A task of its own, so that a panic of one effect ends there.
     #[allow(clippy::disallowed_methods)]
-    let mut work = tokio::spawn(work);
-    let abort = work.abort_handle();
+    let mut work = tokio::spawn(AT_WORK.scope(job.fence(), work));
     let ended = tokio::select! {
         joined = &mut work => Some(joined.unwrap_or_else(|error| {
             let text = if error.is_panic() { panic_text(error) } else { "it was aborted".to_owned() };
             Err(Fault::bug(format!("the effect panicked: {text}")))
         })),
         () = keep_alive(engine, &job, &stop) => None,
+        () = give_up.cancelled() => None,
         () = out_of_time(engine, job.lane, shutdown) => None,
     };
+    if ended.is_none() {
+        // The claim is somebody else's by now, or the process ends: nothing of this is reported.
+        work.abort();
+        let _ = work.await;
+    }
+    drop(over);
     match ended {
         // Whatever a job that is to be stopped would still like to try again, it is stopped.
         Some(ended) if stop.is_cancelled() && !matches!(ended, Ok(Ended::Outcome(_))) => {
@@ -136,10 +176,17 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
             services::hear(engine, &job, &ended).await;
             write_down(engine, &job, conclude(engine, &job, ended), shutdown).await;
         }
-        // The claim is somebody else's by now, or the process ends: nothing of this is reported.
-        None => abort.abort(),
+        None => {}
     }
-    engine.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
+    forget(engine, &job);
+}
+
+/// Nobody is at work on this claim any more; a later claim of the same job is left as it is.
+fn forget(engine: &Engine, job: &Job) {
+    let mut running = engine.running.lock().unwrap_or_else(PoisonError::into_inner);
+    if running.get(&job.id).is_some_and(|at_work| at_work.epoch == job.epoch) {
+        running.remove(&job.id);
+    }
 }
 
 /// At shutdown, work that lives under a supervisor is left to it at once; short work may finish.

@@ -7,7 +7,8 @@ use orch_core::event::Event;
 use orch_core::ids::GateId;
 use orch_core::task::{BlockReason, Phase, WaitReason};
 use orch_core::verdict::Verdict;
-use orch_ports::forge::Forge;
+use orch_ports::clock::BootTime;
+use orch_ports::forge::{Forge, StatusState};
 use orch_store::JobState;
 
 #[tokio::test]
@@ -179,4 +180,31 @@ async fn what_fails_for_ever_without_its_fault_shows_in_why_and_is_told_once() {
     assert_eq!(task.rounds, 0);
     let judged = world.store.judgements(task.id).await.unwrap();
     assert!(judged.iter().all(|j| !matches!(j.verdict, Verdict::Fail { .. })));
+}
+
+#[tokio::test]
+async fn an_overtaken_worker_is_gone_before_its_successor_begins() {
+    let world = World::new().await;
+    // It stands still on its way to saying that CI has begun.
+    world.faults.plan("forge.set_status", &[How::Pause]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.faults.reached("forge.set_status").await;
+    let head = world.task(&item).await.head.unwrap();
+    // Its claim is taken back, and another worker of the same process does the job.
+    world.store.reap(BootTime { boot_id: "a later boot".into(), ms: 0 }).await.unwrap();
+    let green = async || {
+        let statuses = world.forge.statuses(&demo(), &head).await.unwrap();
+        statuses.iter().any(|s| s.state == StatusState::Success)
+    };
+    let began = std::time::Instant::now();
+    while !green().await {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "nobody took the job over");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    world.faults.release();
+    world.until_done(&item).await;
+    world.until_quiet().await;
+    assert!(green().await, "the late word that CI has begun replaced the later one that it is green");
+    assert_eq!(world.runs.count("ci"), 1);
 }
