@@ -89,20 +89,23 @@ impl Engine {
     /// Works until `shutdown`: takes over what a dead process left, then claims, watches and settles.
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) -> Result<(), Fault> {
         let store = &self.ports.store;
-        let boot = self.ports.clock.boot();
-        let taken = store.recover(&self.options.worker, boot, self.options.merge_lease_ms).await?;
+        let lease_ms = self.options.merge_lease_ms;
+        let recover = || store.recover(&self.options.worker, self.ports.clock.boot(), lease_ms);
+        let Some(taken) = self.until_answered(&shutdown, recover).await? else { return Ok(()) };
         if !taken.is_empty() {
             tracing::info!("{} jobs of the process before are taken over", taken.len());
         }
         for reaped in taken.iter().filter(|r| 0 < r.deaths) {
             tracing::warn!(job = %reaped.job, "its worker died {} times", reaped.deaths);
         }
-        for unknown in store.unknown_jobs().await? {
+        let Some(unknown) = self.until_answered(&shutdown, || store.unknown_jobs()).await? else { return Ok(()) };
+        for unknown in unknown {
             let (id, kind, why) = (unknown.id, &unknown.kind, &unknown.why);
             tracing::warn!("job {id} is of a kind this version does not know (`{kind}`) and is kept: {why}");
         }
-        self.load_circuits().await?;
-        let draining = store.setting("draining").await?.as_deref() == Some("true");
+        let Some(()) = self.until_answered(&shutdown, || self.load_circuits()).await? else { return Ok(()) };
+        let Some(draining) = self.until_answered(&shutdown, || store.setting("draining")).await? else { return Ok(()) };
+        let draining = draining.as_deref() == Some("true");
         self.draining.send_replace(draining);
         let mut loops = JoinSet::new();
         for lane in Lane::ALL {
@@ -111,10 +114,34 @@ impl Engine {
         loops.spawn(driver::run(Arc::clone(self), shutdown.clone()));
         while loops.join_next().await.is_some() {}
         // What is still claimed has not failed anybody: nobody has died.
-        let released = store.release(&self.options.worker).await?;
-        if 0 < released {
-            tracing::info!("{released} jobs are left to the next process");
+        match store.release(&self.options.worker).await {
+            Ok(0) => {}
+            Ok(released) => tracing::info!("{released} jobs are left to the next process"),
+            // The next process takes them back; it only cannot know that nobody died.
+            Err(error) => tracing::warn!(%error, "could not give back what was claimed"),
         }
         Ok(())
+    }
+
+    /// Asks the store until it answers: a disk that is full at the start is no reason to end. `None`: `shutdown` came
+    /// first.
+    async fn until_answered<T, E, F>(&self, shutdown: &CancellationToken, ask: impl Fn() -> F) -> Result<Option<T>, Fault>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<Fault>,
+    {
+        loop {
+            match ask().await.map_err(Into::into) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(fault) if fault.is_transient() => {
+                    tracing::error!(%fault, "cannot begin; trying again");
+                    tokio::select! {
+                        () = self.ports.clock.sleep_ms(1_000) => {}
+                        () = shutdown.cancelled() => return Ok(None),
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
     }
 }
