@@ -205,9 +205,13 @@ impl Call<'_> {
             .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|e| Fault::permanent(format!("{what}: cannot start git: {e}; is git installed?")))?;
+        let mut child = command.spawn().map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
+                Fault::permanent(format!("{what}: cannot start git: {e}; is git installed?"))
+            }
+            // No descriptors, no processes, no memory: that passes.
+            _ => Fault::transient(format!("{what}: cannot start git: {e}")),
+        })?;
         let feed = self.stdin.zip(child.stdin.take());
         let talk = async {
             let write = async {
@@ -336,12 +340,29 @@ pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
         "no space left",
         "cannot allocate memory",
         "too many open files",
+        "resource temporarily unavailable",
+        "input/output error",
+        "disk quota exceeded",
+        "cannot fork",
+        "unable to fork",
     ];
+    // Git's words for a full disk where it does not add the system's. With the system's, those decide.
+    const WRITE: &[&str] = &[
+        "failed to write new configuration file",
+        "could not write config file",
+        "unable to write new index file",
+        "unable to write file",
+        "unable to create temporary file",
+        "file write error",
+        "write failure",
+        "write error",
+    ];
+    const STAYS: &[&str] = &["permission denied", "read-only file system", "not a directory", "is a directory"];
     let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
     if says(DENIED) {
         FaultKind::Denied
-    } else if says(TRANSIENT) {
+    } else if says(TRANSIENT) || says(WRITE) && !says(STAYS) {
         FaultKind::Transient
     } else if says(GONE) {
         FaultKind::Gone
@@ -350,12 +371,22 @@ pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
     }
 }
 
+/// Errors of the system that have no name of their own in the standard library, and pass: no descriptors, a failing disk.
+const PASSES: &[rustix::io::Errno] = &[rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::IO];
+
 /// The fault of a file operation.
 pub(crate) fn io(path: &Path, what: &str, error: &std::io::Error) -> Fault {
     let text = format!("{what} {}: {error}", path.display());
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => Fault::denied(text),
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::Interrupted => Fault::transient(text),
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::OutOfMemory
+        | std::io::ErrorKind::WouldBlock
+        | std::io::ErrorKind::Interrupted => Fault::transient(text),
+        _ if error.raw_os_error().is_some_and(|code| PASSES.iter().any(|e| e.raw_os_error() == code)) => {
+            Fault::transient(text)
+        }
         _ => Fault::permanent(text),
     }
 }
@@ -376,10 +407,23 @@ mod tests {
             ("fatal: '/x' does not appear to be a git repository\nfatal: Could not read from", FaultKind::Gone),
             ("fatal: repository 'http://h/x/' not found", FaultKind::Gone),
             ("fatal: refusing to merge unrelated histories", FaultKind::Permanent),
+            ("error: failed to write new configuration file /x/.git/config.lock", FaultKind::Transient),
+            ("fatal: cannot fork() for remote-https: Resource temporarily unavailable", FaultKind::Transient),
+            ("error: unable to write file /x/y: Permission denied", FaultKind::Permanent),
         ];
         for (text, kind) in cases {
             assert_eq!(classify(text.as_bytes()), *kind, "{text}");
         }
+    }
+
+    #[test]
+    fn a_machine_without_room_is_no_reason_to_give_up() {
+        let kind = |errno: rustix::io::Errno| io(Path::new("/x"), "write", &errno.into()).kind;
+        for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NOSPC, rustix::io::Errno::IO] {
+            assert_eq!(kind(errno), FaultKind::Transient, "{errno}");
+        }
+        assert_eq!(kind(rustix::io::Errno::ACCESS), FaultKind::Denied);
+        assert_eq!(kind(rustix::io::Errno::NOENT), FaultKind::Permanent);
     }
 
     #[test]
