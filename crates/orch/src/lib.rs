@@ -4,6 +4,8 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod demo_files;
+#[cfg(feature = "fault-points")]
+pub mod fault_points;
 pub mod gate_cli;
 pub mod http;
 pub mod serve;

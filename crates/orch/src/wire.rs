@@ -39,6 +39,10 @@ pub struct Process {
 
 /// Builds the engine.
 pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -> Result<Arc<Engine>, Fault> {
+    #[cfg(feature = "fault-points")]
+    let faults = crate::fault_points::Faults::of(&crate::config::env::process_env())?;
+    #[cfg(feature = "fault-points")]
+    let process = &faults.process(process);
     let data = config.data_dir();
     let clock = &process.clock;
     let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
@@ -52,6 +56,8 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let mut projects = Projects::new();
     for p in &config.projects {
         let project = project(config, p, &forge, &tracker, process)?;
+        #[cfg(feature = "fault-points")]
+        let project = faults.project(project);
         projects.insert(project.key.clone(), Arc::new(project));
     }
     let ports = Ports {
@@ -62,7 +68,10 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
         notifier: Arc::new(LogNotifier::new()),
         clock: Arc::clone(clock),
     };
-    Ok(Engine::new(ports, options(config, process), projects))
+    let options = options(config, process);
+    #[cfg(feature = "fault-points")]
+    let (ports, options) = (faults.ports(ports), faults.options(options));
+    Ok(Engine::new(ports, options, projects))
 }
 
 /// How the engine works.

@@ -40,6 +40,8 @@ const CONTRACT: &[&str] = &[
     "ORCH_PREVIOUS_REVISION",
     "ORCH_IMAGE_DIGEST",
     "ORCH_RUN_DIR",
+    #[cfg(feature = "fault-points")]
+    crate::fault_points::VARIABLE,
 ];
 
 /// The process's environment; what is not UTF-8 cannot be a value of ours and is left out.
