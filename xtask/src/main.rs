@@ -34,17 +34,14 @@ enum Chore {
         #[arg(long)]
         target: Option<PathBuf>,
     },
-    /// Try to break the real binary, for as long as you like; print what was tried and found
-    Torture {
-        #[command(subcommand)]
-        what: torture::Torture,
-    },
+    /// Break the world under the real daemon; nothing may be lost, done twice or stuck
+    Torture(torture::TortureArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Options::parse().chore {
         Chore::Generate { check } => generate::run(check),
         Chore::Mutants { only, seeds, target } => mutants::run(only.as_deref(), seeds, target),
-        Chore::Torture { what } => torture::run(&what),
+        Chore::Torture(args) => torture::run(&args),
     }
 }

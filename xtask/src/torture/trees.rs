@@ -34,9 +34,6 @@ pub(crate) struct Options {
     /// Trees in all
     #[arg(long, default_value_t = 20)]
     pub(crate) count: u64,
-    /// What everything follows from
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
     /// Begin at this tree; the earlier ones were done by an earlier run
     #[arg(long, default_value_t = 0)]
     pub(crate) from: u64,
@@ -72,7 +69,7 @@ fn say(line: &str) -> Result<()> {
 }
 
 /// Runs and prints; fails if anything was violated.
-pub(crate) fn command(options: &Options) -> Result<()> {
+pub(crate) fn command(options: &Options, seed: u64) -> Result<()> {
     let earlier = match options.json.as_ref().map(|file| (file, fs::read(file))) {
         Some((file, Ok(text))) => serde_json::from_slice(&text).with_context(|| format!("read {}", file.display()))?,
         _ => Summary::default(),
@@ -86,7 +83,7 @@ pub(crate) fn command(options: &Options) -> Result<()> {
         fs::write(&beside, serde_json::to_vec_pretty(&all)?).with_context(|| format!("write {}", beside.display()))?;
         fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
     };
-    let summary = run(options, &keep)?;
+    let summary = run(options, seed, &keep)?;
     say(&format!("\n{}", summary.table()))?;
     match summary.violations.len() {
         0 => say("nothing survived, nobody else was hit"),
@@ -96,7 +93,7 @@ pub(crate) fn command(options: &Options) -> Result<()> {
 
 /// Trees `from..count` of a seed. `keep` is handed, now and then, what has been counted of the trees up to the one to
 /// resume from.
-pub(crate) fn run(options: &Options, keep: &dyn Fn(&Summary) -> Result<()>) -> Result<Summary> {
+pub(crate) fn run(options: &Options, seed: u64, keep: &dyn Fn(&Summary) -> Result<()>) -> Result<Summary> {
     let exe = options.exe.clone().map_or_else(build, Ok)?.canonicalize().context("find the supervisor binary")?;
     let place = tempfile::Builder::new().prefix("orch-trees-").tempdir()?;
     let root = place.path().canonicalize()?;
@@ -104,7 +101,7 @@ pub(crate) fn run(options: &Options, keep: &dyn Fn(&Summary) -> Result<()>) -> R
     let no_group = ladder.first().and_then(|rung| rung.missing.clone());
     let sh = Path::new("/bin/sh").canonicalize()?;
     let renames = sh.file_name().is_none_or(|name| name != "busybox");
-    let mut summary = Summary::of(&commit(), options.seed, options.from);
+    let mut summary = Summary::of(&commit(), seed, options.from);
     if let Some(why) = &no_group {
         *summary.left_out.entry(format!("control groups: {why}")).or_default() += 1;
     }
@@ -119,8 +116,8 @@ pub(crate) fn run(options: &Options, keep: &dyn Fn(&Summary) -> Result<()>) -> R
         let mut ended = BTreeMap::new();
         while next < options.count || !going.is_empty() {
             if next < options.count && going.len() < options.jobs.max(1) * 4 {
-                let plan = Plan::new(options.seed, next, no_group.is_none(), renames);
-                let tree = Tree::new(&root, &exe, options.seed, next, plan);
+                let plan = Plan::new(seed, next, no_group.is_none(), renames);
+                let tree = Tree::new(&root, &exe, seed, next, plan);
                 let slots = Arc::clone(&slots);
                 going.spawn(async move {
                     let slot = slots.acquire_owned().await?;

@@ -35,6 +35,17 @@ developer() {
   done
 }
 
+if [ "$ORCH_ROLE" = developer ]; then
+  case $kind in
+    kind=hopeless) log end red; exit 1 ;;
+    kind=asking)
+      if ! grep -q '^## Answers you were given' "$ORCH_PROMPT_FILE"; then
+        echo '{"question": "Which line do you want?"}' > "$ORCH_RESULT_FILE"
+        log end
+        exit 0
+      fi ;;
+  esac
+fi
 case $ORCH_ROLE in
   analyst)
     for name in 01-brd 02-trz 03-acceptance-criteria; do printf '# %s\n\n%s\n' "$item" "$long" > "$docs/$name.md"; done
