@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Phases in which the tasks that are to be dropped are cancelled, in turn.
-const DROP_IN: [&str; 7] =
-    ["running", "awaiting_approval", "judging", "deploying", "publishing", "preparing_merge", "merging"];
+const DROP_IN: [&str; 8] =
+    ["merging", "running", "judging", "deploying", "running", "publishing", "preparing_merge", "awaiting_approval"];
 
 /// What the person has done.
 #[derive(Debug, Default)]

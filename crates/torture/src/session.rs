@@ -82,7 +82,7 @@ impl Session<'_> {
             let mut outcome = faults::world(&self.binaries.faulty, seed, &mut left, only.as_deref())?;
             if left.items.is_empty() {
                 for item in &left.unreached {
-                    outcome.count(format!("never reached/{}", item.name()));
+                    outcome.count(format!("faults whose point was never reached/{}", item.method()));
                 }
             }
             self.note(&outcome, &format!("{} of {planned} faults left", left.items.len()))?;

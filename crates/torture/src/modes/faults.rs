@@ -41,6 +41,11 @@ impl Item {
         format!("{}={}", self.point, self.act)
     }
 
+    /// `forge.merge`.
+    pub fn method(&self) -> &str {
+        self.point.split(':').next().unwrap_or(&self.point)
+    }
+
     fn line(&self) -> String {
         format!("{}={}@{} #{}", self.point, self.act, self.hit, self.name())
     }

@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 /// Longest time the daemon may leave a person without an answer while the world is well.
 const ANSWERS: Duration = Duration::from_secs(20);
 
+/// What people look at.
+const PAGES: [&str; 5] =
+    ["/queue", "/status", "/api/v1/tasks/ITEM/journal", "/api/v1/tasks/ITEM/evidence", "/api/v1/tasks/ITEM/runs"];
+
 /// The two builds of the daemon.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -82,6 +86,10 @@ impl Life<'_> {
     fn look(&mut self) -> Option<Vec<Value>> {
         let tasks = self.world.tasks(false).ok()?;
         self.answered = Instant::now();
+        // Somebody looks around, too; what they see is not asked for here.
+        let page = self.rng.pick(&PAGES).copied().unwrap_or("/queue");
+        let item = self.rng.pick(&tasks).map(|t| field(t, "id")).unwrap_or_default();
+        let _ = self.world.get(&page.replace("ITEM", &item));
         self.person.look(self.world, &tasks);
         // One request at a time: what was not answered is asked again before anything new.
         if self.world.ask_again().is_err() {
