@@ -174,18 +174,13 @@ impl Faults {
     /// The plan this process was started with; without one, nothing ever strikes.
     pub fn of(env: &BTreeMap<String, String>) -> Result<Arc<Self>, Fault> {
         let wanted = env.get(VARIABLE).map(String::as_str).unwrap_or_default();
-        let faults = match wanted.strip_prefix('@') {
-            Some(file) => {
-                let log = PathBuf::from(format!("{file}.log"));
-                let log = OpenOptions::new().create(true).append(true).open(&log);
-                let log = log.map_err(|e| Fault::permanent(format!("{VARIABLE}: open {file}.log: {e}")))?;
-                Self { file: Some(PathBuf::from(file)), log: Some(log), state: Mutex::default() }
-            }
-            None => {
-                let plan = Plan::parse(wanted).map_err(Fault::permanent)?;
-                let state = State { plan, ..State::default() };
-                Self { file: None, log: None, state: Mutex::new(state) }
-            }
+        let faults = if let Some(file) = wanted.strip_prefix('@') {
+            let log = OpenOptions::new().create(true).append(true).open(format!("{file}.log"));
+            let log = log.map_err(|e| Fault::permanent(format!("{VARIABLE}: open {file}.log: {e}")))?;
+            Self { file: Some(PathBuf::from(file)), log: Some(log), state: Mutex::default() }
+        } else {
+            let plan = Plan::parse(wanted).map_err(Fault::permanent)?;
+            Self { file: None, log: None, state: Mutex::new(State { plan, ..State::default() }) }
         };
         faults.say(&format!("points {}", super::registry().collect::<Vec<_>>().join(" ")));
         drop(faults.state());
