@@ -125,7 +125,11 @@ impl Engine {
 
     /// Asks the store until it answers: a disk that is full at the start is no reason to end. `None`: `shutdown` came
     /// first.
-    async fn until_answered<T, E, F>(&self, shutdown: &CancellationToken, ask: impl Fn() -> F) -> Result<Option<T>, Fault>
+    async fn until_answered<T, E, F>(
+        &self,
+        shutdown: &CancellationToken,
+        ask: impl Fn() -> F,
+    ) -> Result<Option<T>, Fault>
     where
         F: Future<Output = Result<T, E>>,
         E: Into<Fault>,

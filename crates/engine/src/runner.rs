@@ -230,12 +230,30 @@ fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
     if job.stop {
         return None;
     }
-    if DEATHS <= job.deaths && job.effect.class() == Class::Repeatable {
-        let (what, n) = (job.effect.describe(), job.deaths);
-        let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
-        return Some(Next::Settle(Outcome::Failed { fault: Fault::permanent(text).note() }));
+    if DEATHS <= job.deaths
+        && let Some(next) = quarantine(engine, job)
+    {
+        return Some(next);
     }
     services::park(engine, job).map(Next::Requeue)
+}
+
+/// A job of a task's way fails, and a person decides. A merge, or what nobody waits for (a message, a ticket's state),
+/// must not be lost: it is only put off, longer after every death, so that everybody else gets on.
+fn quarantine(engine: &Engine, job: &Job) -> Option<Next> {
+    let (what, n) = (job.effect.describe(), job.deaths);
+    let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
+    if job.effect.class() == Class::Repeatable && !job.effect.is_side() {
+        return Some(Next::Settle(Outcome::Failed { fault: Fault::permanent(text).note() }));
+    }
+    if job.last_fault.as_ref().is_some_and(|f| f.text == text) {
+        // It has been put off for this death.
+        return None;
+    }
+    let (first, max) = (engine.options.backoff_ms.saturating_mul(10), engine.options.backoff_max_ms);
+    let not_before = engine.ports.clock.now().plus_ms(backoff_ms(first, max, n - DEATHS, job.id));
+    let fault = Fault::transient(text).note();
+    Some(Next::Requeue(Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None }))
 }
 
 /// What the end of a job means for it.

@@ -12,10 +12,11 @@ mod tests;
 pub use plan::{Faults, Injected, VARIABLE};
 
 use crate::wire::Process;
+use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Digest, Environment, GateId, JobId, ProjectKey, Seq, Sha, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
-use orch_engine::{Options, Ports, Project};
+use orch_engine::{Options, Ports, Project, ReaperOptions};
 use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
@@ -26,7 +27,7 @@ use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
 use orch_store::{
     ArtefactRow, Beat, Cause, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow,
-    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, Store, StoreError, TaskFilter,
+    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, Store, StoreError, TaskFilter, UnknownJob,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,7 +65,10 @@ impl Faults {
     /// Claims as short-lived as the plan wants them, so that a worker is overtaken within seconds.
     pub fn options(&self, options: Options) -> Options {
         match self.claim_ms() {
-            Some(claim_ms) => Options { claim_ms, sweep_ms: 200, ..options },
+            Some(claim_ms) => {
+                let reaper = ReaperOptions { interval_ms: 200, ..options.reaper };
+                Options { claim_ms, sweep_ms: 200, reaper, ..options }
+            }
             None => options,
         }
     }
@@ -247,6 +251,9 @@ points! { "store", STORE, Store;
         by Some(fence);
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Verb<bool>, by Some(fence);
     async fn reap(&self, boot: BootTime) -> Verb<Vec<Reaped>>, seen Faults::reaped;
+    async fn take_back(&self, fence: Fence) -> Verb<Option<Reaped>>;
+    async fn release(&self, worker: &str) -> Verb<u64>;
+    async fn unpark(&self, service: &str, now: Time) -> Verb<Vec<Lane>>;
     async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Verb<Vec<Reaped>>;
     async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Verb<()>;
     async fn reclaim_leases(&self, boot: BootTime) -> Verb<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
@@ -254,6 +261,8 @@ points! { "store", STORE, Store;
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Verb<bool>;
     async fn job(&self, id: JobId) -> Verb<Option<Job>>;
     async fn open_jobs(&self, task: Option<TaskId>) -> Verb<Vec<Job>>;
+    async fn running_jobs(&self) -> Verb<Vec<Job>>;
+    async fn unknown_jobs(&self) -> Verb<Vec<UnknownJob>>;
     async fn recent_jobs(&self, limit: u32) -> Verb<Vec<Job>>;
     async fn counts(&self, now: Time) -> Verb<QueueCounts>;
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Verb<Option<i64>>;

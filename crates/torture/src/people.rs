@@ -50,7 +50,9 @@ impl Person {
                 }
                 "blocked" if kind != "hopeless" => {
                     let killed = self.agents_killed.iter().any(|(item, _)| *item == id);
-                    if killed || self.retries_all {
+                    // The daemon died three times at one of its jobs: it cannot know that this was not the job's fault.
+                    let quarantined = field(task, "line").contains("quarantined");
+                    if killed || quarantined || self.retries_all {
                         self.retries += u64::from(ask("retry", json!({})));
                     }
                 }

@@ -186,6 +186,24 @@ async fn a_merge_is_never_quarantined() {
 }
 
 #[tokio::test]
+async fn a_message_that_takes_the_process_along_is_put_off_and_never_lost() {
+    let world = World::new().await;
+    world.faults.plan("tracker.put_comment", &[How::DieBefore, How::DieBefore, How::DieBefore, How::DieBefore]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    for death in 1..=4 {
+        world.eventually("it dies there", async || world.faults.calls("tracker.put_comment") == death).await;
+        world.kill().await;
+        world.start();
+    }
+    // The task's own way is not held up by it.
+    world.until_done(&item).await;
+    world.until_quiet().await;
+    let comments = world.comments(1).await;
+    assert!(comments[0].contains("done, healthy"), "{comments:?}");
+}
+
+#[tokio::test]
 async fn an_orderly_end_is_nobodys_death() {
     let world = World::new().await;
     world.runs.on("developer", |_| Does::Hang);

@@ -410,6 +410,11 @@ impl World {
         self.tracker.ticket(&demo(), number).await.unwrap()
     }
 
+    /// Comments on a ticket, oldest first.
+    pub async fn comments(&self, number: u64) -> Vec<String> {
+        self.tracker.comments(&demo(), number).await.unwrap().into_iter().map(|c| c.body).collect()
+    }
+
     pub fn told_people(&self) -> Vec<String> {
         self.told.0.lock().unwrap().iter().map(|n| n.text.clone()).collect()
     }
