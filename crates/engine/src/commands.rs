@@ -108,6 +108,9 @@ impl Engine {
         let draining = draining.as_deref() == Some("true");
         self.draining.send_replace(draining);
         let mut loops = JoinSet::new();
+        if !draining {
+            runner::trials(self, &shutdown, &mut loops).await;
+        }
         for lane in Lane::ALL {
             loops.spawn(runner::run_lane(Arc::clone(self), *lane, shutdown.clone()));
         }

@@ -34,6 +34,34 @@ const TELL_AFTER: u32 = 10;
 /// A job whose workers died this often is not tried again: it would take the next one along, and everybody's work with it.
 const DEATHS: u32 = 3;
 
+/// From this many deaths on, a job that does its work inside the process is tried alone at a start.
+const SUSPECT: u32 = DEATHS - 1;
+/// How long such a trial may keep everybody else waiting, milliseconds.
+const TRIAL_MS: u64 = 60_000;
+
+/// Before anything else is claimed, jobs that were at work at several deaths are tried one by one. Whoever takes the
+/// process along then has done it: of those that only stood beside it the next start will know.
+pub(crate) async fn trials(engine: &Arc<Engine>, shutdown: &CancellationToken, jobs: &mut JoinSet<()>) {
+    let open = match engine.ports.store.open_jobs(None).await {
+        Ok(open) => open,
+        Err(error) => return tracing::warn!(%error, "cannot look for jobs that are to be tried alone"),
+    };
+    let suspects = open.iter().filter(|j| SUSPECT <= j.deaths && !j.lane.outlives_workers());
+    for suspect in suspects {
+        let request = claim_request(engine, suspect.lane);
+        // One that waits for something else is not tried now, nor is anything lost by a claim that fails.
+        let Ok(Some(job)) = engine.ports.store.claim_one(suspect.id, request).await else { continue };
+        tracing::info!(job = %job.id, what = job.effect.describe(), deaths = job.deaths, "is tried alone");
+        let over = CancellationToken::new();
+        let (engine_, shutdown_, guard) = (Arc::clone(engine), shutdown.clone(), over.clone().drop_guard());
+        jobs.spawn(async move {
+            run_job(&engine_, job, &shutdown_).await;
+            drop(guard);
+        });
+        tokio::select! { () = over.cancelled() => {}, () = engine.ports.clock.sleep_ms(TRIAL_MS) => {} }
+    }
+}
+
 /// Claims and runs the jobs of one lane until `shutdown`. Runs under supervisors are left to them; everything else is
 /// short and is waited for.
 pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: CancellationToken) {
@@ -79,14 +107,17 @@ pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: Cancella
 }
 
 async fn claim(engine: &Engine, lane: Lane) -> Result<Option<Job>, Fault> {
-    let request = ClaimRequest {
+    Ok(engine.ports.store.claim(claim_request(engine, lane)).await?)
+}
+
+fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
+    ClaimRequest {
         lane,
         worker: engine.options.worker.clone(),
         now: engine.ports.clock.now(),
         boot: engine.ports.clock.boot(),
         lease_ms: engine.options.claim_ms,
-    };
-    Ok(engine.ports.store.claim(request).await?)
+    }
 }
 
 /// Sleeps until the lane is woken; a second at most, so that a lost wake-up or a delayed job costs no more than that.

@@ -247,6 +247,7 @@ points! { "store", STORE, Store;
     async fn due(&self, now: Time) -> Verb<Vec<TaskId>>;
     async fn next_wake(&self) -> Verb<Option<Time>>;
     async fn claim(&self, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;
+    async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;
     async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Verb<Beat>,
         by Some(fence);
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Verb<bool>, by Some(fence);

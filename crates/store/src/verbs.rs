@@ -47,6 +47,8 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the oldest available job of a lane whose exclusive key nobody runs; raises its epoch. A job of a kind this
     /// version does not know is put aside for one that does.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
+    /// Takes one certain job, under the same conditions.
+    async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>>;
     /// Renews a claim, and the merge lease if the job's task holds one.
     async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
     /// Puts a claimed job back; `false` if the fence is old.

@@ -337,6 +337,8 @@ pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
         "temporarily unavailable",
         ".lock': file exists",
         "cannot lock ref",
+        // A git of the process before may still be at work where it died.
+        "could not lock config file",
         "no space left",
         "cannot allocate memory",
         "too many open files",
@@ -408,6 +410,7 @@ mod tests {
             ("fatal: repository 'http://h/x/' not found", FaultKind::Gone),
             ("fatal: refusing to merge unrelated histories", FaultKind::Permanent),
             ("error: failed to write new configuration file /x/.git/config.lock", FaultKind::Transient),
+            ("error: could not lock config file /x/.git/config: File exists", FaultKind::Transient),
             ("fatal: cannot fork() for remote-https: Resource temporarily unavailable", FaultKind::Transient),
             ("error: unable to write file /x/y: Permission denied", FaultKind::Permanent),
         ];

@@ -40,6 +40,15 @@ pub(super) const CLAIM: &str = concat!(
     columns!(),
     ", NULL, id"
 );
+/// The same of one certain job.
+const CLAIM_ONE: &str = concat!(
+    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
+    "parked = NULL WHERE task = ?6 AND seq = ?7 AND state = 'queued' AND lane = ?5 AND available_at <= ?4 ",
+    "AND (exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = job.exclusive)) ",
+    "RETURNING ",
+    columns!(),
+    ", NULL"
+);
 /// Claims whose lease has expired. Running jobs are few; the index is named because the planner does not know that.
 pub(super) const EXPIRED: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
      WHERE state = 'running' AND (lease_boot <> ?1 OR lease_ms < ?2) ORDER BY id";
@@ -148,6 +157,13 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
             Some((Err(why), id)) => put_aside(c, id, &why)?,
         }
     }
+}
+
+/// One certain job, if it is available.
+pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest) -> Db<Option<Job>> {
+    let until = r.boot.ms.saturating_add(r.lease_ms);
+    let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str(), id.task.0, id.seq];
+    one(c, CLAIM_ONE, request, read)
 }
 
 /// Keeps a job this version cannot read until one comes that can; nobody else waits behind it.

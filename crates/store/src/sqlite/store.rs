@@ -42,6 +42,9 @@ impl Store for SqliteStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
         self.write(move |c| jobs::claim(c, &request)).await
     }
+    async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>> {
+        self.write(move |c| jobs::claim_one(c, id, &request)).await
+    }
     async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
         self.write(move |c| jobs::heartbeat(c, fence, &boot, lease_ms, lease_ttl_ms)).await
     }

@@ -30,6 +30,7 @@ macro_rules! suite {
             queue::a_ticket_makes_one_task, queue::a_side_effect_is_settled_without_the_task,
             queue::only_the_claim_ends_a_job, queue::only_a_worker_that_did_the_work_itself_dies_of_it,
             queue::a_hung_workers_claim_is_taken_back_and_nobody_elses,
+            queue::one_certain_job_can_be_claimed_if_it_is_available,
             queue::parked_jobs_wait_for_their_service_and_cost_nothing,
             stops::a_queued_job_is_cancelled_at_once, stops::a_running_job_is_asked_to_stop,
             stops::a_merge_under_way_is_not_stopped, stops::a_stop_survives_the_death_of_its_worker,

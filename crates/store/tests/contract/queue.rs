@@ -310,3 +310,31 @@ pub(crate) fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World)
     w.pass_ms(3_600_000);
     assert_eq!(w.claim(Lane::Forge).map(|j| j.id), Some(second.id), "without a word it looks again at its time");
 }
+
+pub(crate) fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    let (first, second) = (w.job_of(a), w.job_of(b));
+    let claim = |w: &World, id, lane| {
+        let (worker, now, boot) = (w.worker.clone(), w.now, w.boot.clone());
+        let request = orch_store::ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS };
+        block_on(w.store.claim_one(id, request)).unwrap()
+    };
+    assert_eq!(claim(w, second.id, Lane::Agent), None, "it is in another lane");
+    let got = claim(w, second.id, Lane::Forge).expect("whoever is older waits");
+    assert_eq!((got.id, got.state, got.epoch), (second.id, JobState::Running, 1));
+    assert_eq!(claim(w, second.id, Lane::Forge), None, "it is claimed");
+    assert_eq!(w.claim(Lane::Forge).map(|j| j.id), Some(first.id));
+    w.end_well(&got);
+    assert_eq!(claim(w, second.id, Lane::Forge), None, "it is over");
+    // Its exclusive key is somebody else's for now.
+    for id in [a, b] {
+        let open = block_on(w.store.running_jobs()).unwrap();
+        open.iter().filter(|j| j.id == first.id).for_each(|j| drop(w.end_well(j)));
+        w.go_to(id, "deploying");
+    }
+    let deploying = w.claim_of(a);
+    let other = w.job_of(b);
+    assert_eq!(claim(w, other.id, Lane::Deploy), None);
+    w.end_well(&deploying);
+    assert_eq!(claim(w, other.id, Lane::Deploy).map(|j| j.id), Some(other.id));
+}
