@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// Phases in which the tasks that are to be dropped are cancelled, in turn.
 const DROP_IN: [&str; 8] =
-    ["merging", "running", "judging", "deploying", "running", "publishing", "preparing_merge", "awaiting_approval"];
+    ["merging", "waiting", "running", "deploying", "judging", "waiting", "preparing_merge", "awaiting_approval"];
 
 /// What the person has done.
 #[derive(Debug, Default)]

@@ -120,7 +120,7 @@ impl Session<'_> {
             let seed = self.seed + done.len() as u64;
             let orch = match outage {
                 Outage::Disk | Outage::Nofile => &self.binaries.plain,
-                Outage::Io | Outage::Clock => &self.binaries.faulty,
+                Outage::Io | Outage::Clock | Outage::ClockAndFaults => &self.binaries.faulty,
             };
             let outcome = outages::world(outage, orch, seed, times)?;
             self.note(&outcome, &format!("{} of {count} outages", total(&done, "outages") + outcome.of("outages")))?;

@@ -51,6 +51,8 @@ enum Mode {
     Nofile(Amount),
     /// Let the wall clock jump a day
     Clock(Amount),
+    /// Let it jump while other things fail
+    ClockAndFaults(Amount),
     /// Hostile process trees under the real supervisor: nothing may survive, nobody else may be hit
     Trees(trees::Options),
     /// Some of everything, but trees
@@ -110,12 +112,13 @@ pub(crate) fn run(args: &TortureArgs) -> Result<()> {
         Mode::Io(a) => session.outages(Outage::Io, a.count, a.per_world.unwrap_or(8))?,
         Mode::Nofile(a) => session.outages(Outage::Nofile, a.count, a.per_world.unwrap_or(8))?,
         Mode::Clock(a) => session.outages(Outage::Clock, a.count, a.per_world.unwrap_or(8))?,
+        Mode::ClockAndFaults(a) => session.outages(Outage::ClockAndFaults, a.count, a.per_world.unwrap_or(8))?,
         Mode::All { short } => {
             let n = |short_n: u64, long: u64| if *short { short_n } else { long };
             let mut all = session.kills(n(40, 300), 100)?;
             all.extend(session.faults(n(1, 1_000))?);
             all.extend(session.zombies(n(8, 200), 25)?);
-            for outage in Outage::ALL {
+            for outage in Outage::MENDED {
                 all.extend(session.outages(outage, n(2, 40), 8)?);
             }
             all

@@ -22,7 +22,7 @@ const PER_WORLD: u64 = 40;
 /// How long planned faults wait for their moment before others get their place.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How often a fault may give its place to another one before its point counts as never reached.
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 /// Kinds of tasks.
 const KINDS: &[&str] = &["own", "own", "shared", "flawed", "broken", "asking", "dropped", "dropped", "hopeless"];
 
@@ -183,9 +183,9 @@ fn strike_all(
                 break;
             }
             if PATIENCE < last.elapsed() {
+                // The next ones may be at points that are reached at a start only.
                 park(left, planned);
-                changed = true;
-                last = Instant::now();
+                break;
             }
             if changed {
                 refill(left, planned);

@@ -27,11 +27,13 @@ pub enum Outage {
     Nofile,
     /// The wall clock jumps a day, either way.
     Clock,
+    /// It jumps, and other things fail meanwhile: what is put off then is put off by a wrong clock.
+    ClockAndFaults,
 }
 
 impl Outage {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Disk, Self::Io, Self::Nofile, Self::Clock];
+    /// Those that end well.
+    pub const MENDED: [Self; 4] = [Self::Disk, Self::Io, Self::Nofile, Self::Clock];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Outage {
             Self::Io => "io",
             Self::Nofile => "nofile",
             Self::Clock => "clock",
+            Self::ClockAndFaults => "clock-and-faults",
         }
     }
 }
@@ -105,7 +108,7 @@ pub fn world(outage: Outage, orch: &Path, seed: u64, times: u64) -> Result<Outco
                 }
             }
         }
-        if matches!(outage, Outage::Io | Outage::Clock) {
+        if matches!(outage, Outage::Io | Outage::Clock | Outage::ClockAndFaults) {
             world.plan(&[])?;
         }
         let mut rng = Rng::new(seed);
@@ -132,7 +135,7 @@ pub fn world(outage: Outage, orch: &Path, seed: u64, times: u64) -> Result<Outco
             mend(outage, &life, &mut chance)?;
             life.must_recover()?;
         }
-        if outage != Outage::Clock {
+        if !matches!(outage, Outage::Clock | Outage::ClockAndFaults) {
             mend(outage, &life, &mut chance)?;
         }
         outcome.ended = calm(life.world, life.person)?;
@@ -159,7 +162,8 @@ fn strike(outage: Outage, life: &Life<'_>, chance: &mut Rng) -> Result<String> {
             limit(&life.daemon, Some(spare))?;
             format!("{spare} descriptors to spare")
         }
-        Outage::Clock => jump(life.world, chance)?,
+        Outage::Clock => jump(life.world, chance, false)?,
+        Outage::ClockAndFaults => jump(life.world, chance, true)?,
     })
 }
 
@@ -172,15 +176,22 @@ fn mend(outage: Outage, life: &Life<'_>, chance: &mut Rng) -> Result<()> {
         Outage::Io => life.world.plan(&[]),
         Outage::Nofile => limit(&life.daemon, None),
         // A clock is not mended, it only jumps again, and stays where it is.
-        Outage::Clock => jump(life.world, chance).map(|_| ()),
+        Outage::Clock | Outage::ClockAndFaults => jump(life.world, chance, false).map(|_| ()),
     }
 }
 
-/// Sets the clock a day on, a day back, or right.
-fn jump(world: &World, chance: &mut Rng) -> Result<String> {
+/// Sets the clock a day on, a day back, or right; where it may, something else fails meanwhile, so that what is put off is
+/// put off by a wrong clock.
+fn jump(world: &World, chance: &mut Rng, may_fail: bool) -> Result<String> {
     let days = chance.between(0, 3) as i64 - 1;
-    world.plan(&[format!("clock_ms={}", days * DAY_MS)])?;
-    Ok(format!("{days:+} days"))
+    let mut plan = vec![format!("clock_ms={}", days * DAY_MS)];
+    let mut what = format!("{days:+} days");
+    if may_fail && chance.chance(50) {
+        plan.push("*=error@/9".to_owned());
+        what.push_str(" and faults");
+    }
+    world.plan(&plan)?;
+    Ok(what)
 }
 
 /// Fills the disk but for some bytes.
