@@ -92,7 +92,13 @@ impl Killer<'_> {
         self.make_tasks()?;
         let wanted = self.rarest();
         let hunting = wanted.is_some() && self.rng.chance(60);
-        let pause = if hunting { HUNT } else { Duration::from_millis(self.rng.between(5, 600)) };
+        // On a machine that is slow now, lives are longer, or nothing would ever get far.
+        let slow_ms = 3 * self.usual_ms;
+        let pause = if hunting {
+            HUNT + Duration::from_millis(slow_ms)
+        } else {
+            Duration::from_millis(self.rng.between(5, 600 + slow_ms))
+        };
         let before_the_answer = self.rng.chance(50);
         let began = Instant::now();
         let ends = began + pause;
