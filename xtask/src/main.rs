@@ -1,5 +1,6 @@
 //! Project chores: what keeps documentation and tests honest. Run as `cargo xtask <chore>`.
 
+mod bench;
 mod generate;
 mod mutants;
 mod torture;
@@ -22,6 +23,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Measure the speed goals: `cargo run --release -p xtask -- bench`
+    Bench(bench::BenchArgs),
     /// Plant every bug of crates/sim/mutants in a copy of the sources; the simulation must catch each
     Mutants {
         /// Only those whose name contains this
@@ -40,6 +43,7 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Options::parse().chore {
+        Chore::Bench(args) => bench::run(args),
         Chore::Generate { check } => generate::run(check),
         Chore::Mutants { only, seeds, target } => mutants::run(only.as_deref(), seeds, target),
         Chore::Torture(args) => torture::run(&args),

@@ -1,0 +1,250 @@
+//! P1 and P4: what claiming and finishing jobs costs. The real verbs of the real store against the bare engine, in turns
+//! of a second, so that a noisy neighbour disturbs both.
+
+use super::raw::{self, Raw};
+use super::stats::{Line, Met, Times, median, ms};
+use super::{Bench, life};
+use anyhow::{Context, Result};
+use orch_core::decide::{Decided, LeaseView, Snapshot, decide};
+use orch_core::effect::Lane;
+use orch_core::ids::TaskId;
+use orch_core::pipeline::Pipeline;
+use orch_core::task::Task;
+use orch_store::sqlite::OpenOptions;
+use orch_store::{SqliteStore, Store};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Jobs per turn of the comparison of single jobs.
+const TURN: usize = 400;
+/// Jobs per commit of the bare engine's batches.
+const RAW_BATCH: usize = 100;
+
+fn open(bench: &Bench, name: &str) -> Result<Arc<SqliteStore>> {
+    Ok(Arc::new(SqliteStore::open(bench.fresh(name)?, OpenOptions::default())?))
+}
+
+/// A worker that lives one task after the other and finishes one job at a time.
+struct Single {
+    store: Arc<SqliteStore>,
+    tasks: u64,
+    lane: Option<Lane>,
+}
+
+impl Single {
+    /// Time of so many jobs; making tasks is not counted, for it is no job.
+    async fn turn(&mut self, jobs: usize) -> Result<Duration> {
+        let mut took = Duration::ZERO;
+        for _ in 0..jobs {
+            let lane = match self.lane {
+                Some(lane) => lane,
+                None => {
+                    self.tasks += 1;
+                    life::begin(&*self.store, "RAW", self.tasks, Pipeline::full()).await?.1
+                }
+            };
+            let began = Instant::now();
+            let job = self.store.claim(life::claim(lane, "w")).await?.context("a job that was made is not there")?;
+            let stepped = self.store.step(life::settle(&job)).await?;
+            took += began.elapsed();
+            self.lane = life::next_lane(&stepped);
+        }
+        Ok(took)
+    }
+}
+
+fn raw_turn(raw: &mut Raw, jobs: usize) -> Result<Duration> {
+    let mut took = Duration::ZERO;
+    for _ in 0..jobs {
+        raw.prepare()?;
+        let began = Instant::now();
+        raw.begin()?;
+        let job = raw.claim()?;
+        raw.commit()?;
+        raw.begin()?;
+        raw.finish(job)?;
+        raw.commit()?;
+        took += began.elapsed();
+    }
+    Ok(took)
+}
+
+/// The bare engine with many jobs per commit: all claimed in one, all finished in the next.
+fn raw_batches(raws: &mut [Raw], at_least: Duration) -> Result<f64> {
+    let (mut took, mut done) = (Duration::ZERO, 0_usize);
+    while took < at_least {
+        for raw in raws.iter_mut() {
+            let (mut left, mut inside) = (RAW_BATCH, Duration::ZERO);
+            // One task's jobs follow each other, so that a batch is as many jobs in a row of one commit.
+            raw.begin()?;
+            while left > 0 {
+                raw.prepare()?;
+                let began = Instant::now();
+                let job = raw.claim()?;
+                raw.finish(job)?;
+                inside += began.elapsed();
+                left -= 1;
+            }
+            let began = Instant::now();
+            raw.commit()?;
+            took += inside + began.elapsed();
+            done += RAW_BATCH;
+        }
+    }
+    Ok(done as f64 / took.as_secs_f64())
+}
+
+/// Many workers at once for a while: jobs per second, and how long each claim took.
+async fn crowd(store: &Arc<SqliteStore>, workers: usize, first: u64, lasts: Duration) -> Result<(f64, Times)> {
+    // A project each: the merge lease of one repository would make them wait for each other.
+    let mut lanes = Vec::new();
+    for n in 0..workers {
+        lanes.push(life::begin(&**store, &format!("P{n}"), first, Pipeline::full()).await?.1);
+    }
+    let began = Instant::now();
+    let mut all = JoinSet::new();
+    for (n, mut lane) in lanes.into_iter().enumerate() {
+        let store = Arc::clone(store);
+        all.spawn(async move {
+            let worker = format!("w{n}");
+            let mut claims = Vec::new();
+            let mut number = first;
+            while began.elapsed() < lasts {
+                let asked = Instant::now();
+                let job = store.claim(life::claim(lane, &worker)).await?.context("a job that was made is not there")?;
+                claims.push(asked.elapsed());
+                let stepped = store.step(life::settle(&job)).await?;
+                lane = match life::next_lane(&stepped) {
+                    Some(lane) => lane,
+                    None => {
+                        number += 1;
+                        // The project whose task has ended gets the next one.
+                        let number = number * 10_000 + n as u64;
+                        life::begin(&*store, job.project.as_str(), number, Pipeline::full()).await?.1
+                    }
+                };
+            }
+            anyhow::Ok(claims)
+        });
+    }
+    let mut claims = Vec::new();
+    while let Some(of_one) = all.join_next().await {
+        claims.extend(of_one??);
+    }
+    let rate = claims.len() as f64 / began.elapsed().as_secs_f64();
+    Ok((rate, Times::of(claims)))
+}
+
+/// P1.
+pub(super) async fn throughput(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
+    let mut raw = Raw::open(&bench.fresh("raw.db")?, raw::record(bench.dir()?, Pipeline::full()).await?)?;
+    let mut single = Single { store: open(bench, "single.db")?, tasks: 0, lane: None };
+    raw_turn(&mut raw, TURN)?;
+    single.turn(TURN).await?;
+    let (mut ratios, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..bench.rounds {
+        let mut a = || raw_turn(&mut raw, TURN);
+        let (raw_took, took) = if round % 2 == 0 {
+            let first = a()?;
+            (first, single.turn(TURN).await?)
+        } else {
+            let first = single.turn(TURN).await?;
+            (a()?, first)
+        };
+        ratios.push(raw_took.as_secs_f64() / took.as_secs_f64());
+        ours.push(TURN as f64 / took.as_secs_f64());
+        theirs.push(TURN as f64 / raw_took.as_secs_f64());
+    }
+    let (ratio, ours, theirs) = (median(ratios), median(ours), median(theirs));
+    lines.push(Line::goal(
+        "P1 single job: claim + finish, 2 durable commits",
+        ">= 87 % of raw SQLite",
+        format!("{ours:.0}/s, raw {theirs:.0}/s"),
+        format!("{:.1} %", ratio * 100.0),
+        ratio >= 0.87,
+    ));
+    drop(single);
+
+    let mut raws = vec![raw];
+    let store = open(bench, "crowd.db")?;
+    let (mut rates, mut bare, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..bench.rounds.div_ceil(3) {
+        let rate = crowd(&store, bench.workers, 1_000 * (1 + round as u64), bench.turn).await?.0;
+        let most = raw_batches(&mut raws, bench.turn)?;
+        rates.push(rate);
+        bare.push(most);
+        shares.push(rate / most);
+    }
+    let (rate, bare, share) = (median(rates), median(bare), median(shares));
+    lines.push(Line::goal(
+        &format!("P1 batched: {} workers, group commit", bench.workers),
+        ">= 50,000/s",
+        format!("{rate:.0}/s, raw in batches of {RAW_BATCH} {bare:.0}/s"),
+        format!("{:.0} % of raw", share * 100.0),
+        rate >= 50_000.0,
+    ));
+    lines.extend(inside(&store).await?);
+    Ok(())
+}
+
+/// Where a step's time goes, of what can be measured from outside: reading the task, deciding, writing it.
+async fn inside(store: &Arc<SqliteStore>) -> Result<Vec<Line>> {
+    let task = store.task(TaskId(1)).await?.context("the first task is gone")?;
+    let text = serde_json::to_string(&task)?;
+    let per = |times: u32, f: &mut dyn FnMut() -> Result<()>| -> Result<f64> {
+        let began = Instant::now();
+        for _ in 0..times {
+            f()?;
+        }
+        Ok(began.elapsed().as_secs_f64() * 1e6 / f64::from(times))
+    };
+    let read = per(5_000, &mut || {
+        std::hint::black_box(serde_json::from_str::<Task>(&text)?);
+        Ok(())
+    })?;
+    let write = per(5_000, &mut || {
+        std::hint::black_box(serde_json::to_string(&task)?);
+        Ok(())
+    })?;
+    let mut fresh = task.clone();
+    fresh.phase = orch_core::task::Phase::Idle;
+    let snapshot = Snapshot { task: fresh, lease: LeaseView::default() };
+    let (policy, event) = (life::policy(), orch_core::event::Event::Started { by: life::anna() });
+    let think = per(5_000, &mut || {
+        anyhow::ensure!(matches!(decide(&snapshot, &policy, &event, life::now()), Decided::Apply(_)), "it was ignored");
+        Ok(())
+    })?;
+    Ok(vec![Line::info(
+        "of a step: read the task, decide, write it",
+        format!("{read:.0} + {think:.0} + {write:.0} µs for {} bytes", text.len()),
+    )])
+}
+
+/// P4.
+pub(super) async fn contention(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
+    const WORKERS: usize = 64;
+    let store = open(bench, "contention.db")?;
+    let (mut worst, mut p99, mut count) = (Vec::new(), Vec::new(), 0);
+    for round in 0..bench.rounds.div_ceil(3) {
+        let (_, claims) = crowd(&store, WORKERS, 1_000 * (1 + round as u64), bench.turn).await?;
+        worst.push(claims.worst().as_secs_f64());
+        p99.push(claims.at(0.99).as_secs_f64());
+        count += claims.count();
+    }
+    let all = worst.iter().copied().fold(0.0, f64::max);
+    let (all, middle, p99) = (
+        Duration::from_secs_f64(all),
+        Duration::from_secs_f64(median(worst)),
+        Duration::from_secs_f64(median(p99)),
+    );
+    let goal = Duration::from_millis(50);
+    lines.push(Line {
+        what: format!("P4 worst claim of {WORKERS} workers ({count} claims)"),
+        goal: format!("<= {}", ms(goal)),
+        measured: format!("{}; median over rounds {}, p99 {}", ms(all), ms(middle), ms(p99)),
+        ratio: format!("{:.2} of it", all.as_secs_f64() / goal.as_secs_f64()),
+        met: Met::when(all <= goal),
+    });
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask bench`: the speed goals, measured. Never part of the tests: what a shared machine does to a time is no
+//! reason to fail a build. Every run prints what it ran on, and every comparison is made in turns in the same process.
+
+mod jobs;
+mod life;
+mod raw;
+mod settings;
+mod stats;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use stats::Line;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What to measure, and how long.
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    /// Only these, by name: p1, p3, p4, p5, p6; all if none is given
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the databases are made; beside the build if it is not given
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Turns of each comparison
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// Workers that claim at once where commits are shared
+    #[arg(long, default_value_t = 256)]
+    workers: usize,
+}
+
+/// Where and how long.
+struct Bench {
+    dir: PathBuf,
+    rounds: usize,
+    workers: usize,
+    turn: Duration,
+}
+
+impl Bench {
+    fn dir(&self) -> Result<&Path> {
+        fs::create_dir_all(&self.dir).with_context(|| format!("make {}", self.dir.display()))?;
+        Ok(&self.dir)
+    }
+
+    /// A path in the directory at which there is no database.
+    fn fresh(&self, name: &str) -> Result<PathBuf> {
+        let path = self.dir()?.join(name);
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let mut name = path.clone().into_os_string();
+            name.push(end);
+            if let Err(error) = fs::remove_file(&name)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(error).with_context(|| format!("remove {}", name.display()));
+            }
+        }
+        Ok(path)
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: BenchArgs) -> Result<()> {
+    let target = std::env::current_exe()?.parent().and_then(Path::parent).context("find the build directory")?.to_owned();
+    let dir = args.dir.unwrap_or_else(|| target.join("bench"));
+    let bench = Bench { dir, rounds: args.rounds.max(1), workers: args.workers.max(1), turn: Duration::from_secs(1) };
+    say(&settings::describe(bench.dir()?)?)?;
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o.eq_ignore_ascii_case(name));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut lines: Vec<Line> = Vec::new();
+    runtime.block_on(async {
+        if wanted("p1") {
+            jobs::throughput(&bench, &mut lines).await?;
+        }
+        if wanted("p4") {
+            jobs::contention(&bench, &mut lines).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    say(&stats::table(&lines))
+}
