@@ -54,45 +54,24 @@ impl Single {
     }
 }
 
-fn raw_turn(raw: &mut Raw, jobs: usize) -> Result<Duration> {
-    let mut took = Duration::ZERO;
-    for _ in 0..jobs {
+/// The bare engine for about so many jobs, two commits for as many as it has tasks side by side; the time and the number.
+fn raw_turn(raw: &mut Raw, jobs: usize) -> Result<(Duration, usize)> {
+    let (mut took, mut done) = (Duration::ZERO, 0);
+    while done < jobs {
         raw.prepare()?;
         let began = Instant::now();
         raw.begin()?;
-        let job = raw.claim()?;
+        let claimed = raw.claim()?;
         raw.commit()?;
         raw.begin()?;
-        raw.finish(job)?;
+        done += claimed.len();
+        for job in claimed {
+            raw.finish(job)?;
+        }
         raw.commit()?;
         took += began.elapsed();
     }
-    Ok(took)
-}
-
-/// The bare engine with many jobs per commit: all claimed in one, all finished in the next.
-fn raw_batches(raws: &mut [Raw], at_least: Duration) -> Result<f64> {
-    let (mut took, mut done) = (Duration::ZERO, 0_usize);
-    while took < at_least {
-        for raw in raws.iter_mut() {
-            let (mut left, mut inside) = (RAW_BATCH, Duration::ZERO);
-            // One task's jobs follow each other, so that a batch is as many jobs in a row of one commit.
-            raw.begin()?;
-            while left > 0 {
-                raw.prepare()?;
-                let began = Instant::now();
-                let job = raw.claim()?;
-                raw.finish(job)?;
-                inside += began.elapsed();
-                left -= 1;
-            }
-            let began = Instant::now();
-            raw.commit()?;
-            took += inside + began.elapsed();
-            done += RAW_BATCH;
-        }
-    }
-    Ok(done as f64 / took.as_secs_f64())
+    Ok((took, done))
 }
 
 /// Many workers at once for a while: jobs per second, and how long each claim took.
@@ -138,13 +117,14 @@ async fn crowd(store: &Arc<SqliteStore>, workers: usize, first: u64, lasts: Dura
 
 /// P1.
 pub(super) async fn throughput(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
-    let mut raw = Raw::open(&bench.fresh("raw.db")?, raw::record(bench.dir()?, Pipeline::full()).await?)?;
+    let record = async || raw::record(&bench.fresh("record.db")?, Pipeline::full()).await;
+    let mut raw = Raw::open(&bench.fresh("raw.db")?, record().await?, 1)?;
     let mut single = Single { store: open(bench, "single.db")?, tasks: 0, lane: None };
     raw_turn(&mut raw, TURN)?;
     single.turn(TURN).await?;
     let (mut ratios, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds {
-        let mut a = || raw_turn(&mut raw, TURN);
+        let mut a = || raw_turn(&mut raw, TURN).map(|(took, _)| took);
         let (raw_took, took) = if round % 2 == 0 {
             let first = a()?;
             (first, single.turn(TURN).await?)
@@ -166,12 +146,13 @@ pub(super) async fn throughput(bench: &Bench, lines: &mut Vec<Line>) -> Result<(
     ));
     drop(single);
 
-    let mut raws = vec![raw];
+    let mut raw = Raw::open(&bench.fresh("batches.db")?, record().await?, RAW_BATCH)?;
     let store = open(bench, "crowd.db")?;
     let (mut rates, mut bare, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds.div_ceil(3) {
         let rate = crowd(&store, bench.workers, 1_000 * (1 + round as u64), bench.turn).await?.0;
-        let most = raw_batches(&mut raws, bench.turn)?;
+        let (took, done) = raw_turn(&mut raw, 100 * RAW_BATCH)?;
+        let most = done as f64 / took.as_secs_f64();
         rates.push(rate);
         bare.push(most);
         shares.push(rate / most);
@@ -233,11 +214,8 @@ pub(super) async fn contention(bench: &Bench, lines: &mut Vec<Line>) -> Result<(
         count += claims.count();
     }
     let all = worst.iter().copied().fold(0.0, f64::max);
-    let (all, middle, p99) = (
-        Duration::from_secs_f64(all),
-        Duration::from_secs_f64(median(worst)),
-        Duration::from_secs_f64(median(p99)),
-    );
+    let (all, middle, p99) =
+        (Duration::from_secs_f64(all), Duration::from_secs_f64(median(worst)), Duration::from_secs_f64(median(p99)));
     let goal = Duration::from_millis(50);
     lines.push(Line {
         what: format!("P4 worst claim of {WORKERS} workers ({count} claims)"),

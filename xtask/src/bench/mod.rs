@@ -1,10 +1,15 @@
 //! `cargo xtask bench`: the speed goals, measured. Never part of the tests: what a shared machine does to a time is no
 //! reason to fail a build. Every run prints what it ran on, and every comparison is made in turns in the same process.
 
+mod daemon;
+mod fill;
+mod handover;
 mod jobs;
 mod life;
 mod raw;
+mod scale;
 mod settings;
+mod start;
 mod stats;
 
 use anyhow::{Context, Result};
@@ -71,7 +76,8 @@ fn say(text: &str) -> Result<()> {
 
 /// Measures and prints.
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
-    let target = std::env::current_exe()?.parent().and_then(Path::parent).context("find the build directory")?.to_owned();
+    let target =
+        std::env::current_exe()?.parent().and_then(Path::parent).context("find the build directory")?.to_owned();
     let dir = args.dir.unwrap_or_else(|| target.join("bench"));
     let bench = Bench { dir, rounds: args.rounds.max(1), workers: args.workers.max(1), turn: Duration::from_secs(1) };
     say(&settings::describe(bench.dir()?)?)?;
@@ -82,8 +88,17 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
         if wanted("p1") {
             jobs::throughput(&bench, &mut lines).await?;
         }
+        if wanted("p3") {
+            start::measure(&bench, &mut lines).await?;
+        }
         if wanted("p4") {
             jobs::contention(&bench, &mut lines).await?;
+        }
+        if wanted("p5") {
+            handover::measure(&bench, &mut lines)?;
+        }
+        if wanted("p6") {
+            scale::measure(&bench, &mut lines).await?;
         }
         anyhow::Ok(())
     })?;

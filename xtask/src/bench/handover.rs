@@ -1,0 +1,128 @@
+//! P5: from the end of one agent to the start of the next, with the real binary, a real repository and real runs. The
+//! times are the supervisors' own exit records; where they went is read from the finished jobs.
+
+use super::Bench;
+use super::daemon::{Daemon, free_address};
+use super::scale::instance;
+use super::stats::{Line, Times, ms};
+use anyhow::{Context, Result, ensure};
+use orch_ports::supervisor::{ExitRecord, files};
+use rusqlite::{Connection, OpenFlags};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Tasks, one after the other; each hands over twice.
+const TASKS: usize = 30;
+pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
+    let dir = bench.dir()?.join("handover");
+    let _ = fs::remove_dir_all(&dir);
+    let address = free_address()?;
+    let config = instance(&dir, address)?;
+    let text = fs::read_to_string(&config)?;
+    fs::write(&config, format!("{text}\n[gates.check_analysis_approved]\nmode = \"off\"\n"))?;
+    let mut daemon = Daemon::start(&config, address)?;
+    daemon.wait_live()?;
+    let state = dir.join(".orch");
+    let token = fs::read_to_string(state.join("token")).context("read the token")?;
+    let c = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    c.busy_timeout(Duration::from_secs(10))?;
+    let mut handovers = Vec::new();
+    for n in 1..=TASKS {
+        let body = format!(
+            "{{\"project\":\"BENCH\",\"title\":\"Task {n}\",\"body\":\"Acceptance criteria:\\n- The page shows {n}.\",\"start\":true}}"
+        );
+        let (status, answer) = daemon.ask("POST", "/api/v1/tasks", token.trim(), &body)?;
+        ensure!(status == 201, "a task was refused: {answer}");
+        // The scripted developer cannot write software: the task ends up blocked, behind three agents.
+        daemon.wait(|_| {
+            let sql = "SELECT count(*) FROM task WHERE number = ?1 AND phase = 'blocked'";
+            c.query_row(sql, [n as i64], |r| r.get::<_, i64>(0)).is_ok_and(|n| n == 1)
+        })?;
+        handovers.extend(of_task(&c, &state, n as i64)?);
+    }
+    daemon.kill()?;
+    let part = |f: fn(&Handover) -> Duration| Times::of(handovers.iter().map(f).collect());
+    let all = part(|h| h.whole);
+    lines.push(Line::time(
+        &format!("P5 agent exit → gate judged → next agent started, p99 of {}", all.count()),
+        all.at(0.99),
+        Duration::from_millis(20),
+    ));
+    let show = |name: &str, times: &Times| format!("{name} {} / {}", ms(times.at(0.5)), ms(times.at(0.99)));
+    lines.push(Line::info(
+        "of it, p50 / p99",
+        [
+            show("whole", &all),
+            show("exit to settled", &part(|h| h.settle)),
+            show("publish (git)", &part(|h| h.publish)),
+            show("gates", &part(|h| h.gates)),
+            show("clone, brief and spawn (git)", &part(|h| h.launch)),
+            show("between jobs", &part(|h| h.between)),
+        ]
+        .join("; "),
+    ));
+    Ok(())
+}
+
+/// One hand-over and its parts.
+struct Handover {
+    whole: Duration,
+    settle: Duration,
+    publish: Duration,
+    gates: Duration,
+    launch: Duration,
+    between: Duration,
+}
+
+struct Ended {
+    kind: String,
+    seq: i64,
+    claimed: i64,
+    finished: i64,
+}
+
+fn of_task(c: &Connection, state: &Path, number: i64) -> Result<Vec<Handover>> {
+    let task: i64 = c.query_row("SELECT id FROM task WHERE number = ?1", [number], |r| r.get(0))?;
+    let mut sql = c.prepare(
+        "SELECT kind, seq, claimed_at, finished_at FROM job_done WHERE task = ?1 \
+         AND kind IN ('run_agent', 'publish', 'judge') ORDER BY seq",
+    )?;
+    let read =
+        |r: &rusqlite::Row<'_>| Ok(Ended { kind: r.get(0)?, seq: r.get(1)?, claimed: r.get(2)?, finished: r.get(3)? });
+    let jobs: Vec<Ended> = sql.query_map([task], read)?.collect::<rusqlite::Result<_>>()?;
+    let record = |seq: i64| -> Result<ExitRecord> {
+        let path = state.join("runs").join(format!("{task}-{seq}-1")).join(files::EXIT);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    let span = |from: i64, to: i64| Duration::from_millis((to - from).max(0).unsigned_abs());
+    let mut found = Vec::new();
+    let agents: Vec<usize> = (0..jobs.len()).filter(|i| jobs[*i].kind == "run_agent").collect();
+    for pair in agents.windows(2) {
+        let (one, next) = (&jobs[pair[0]], &jobs[pair[1]]);
+        let (exit, start) = (record(one.seq)?.ended.0, record(next.seq)?.started.0);
+        let mut h = Handover {
+            whole: span(exit, start),
+            settle: span(exit, one.finished),
+            publish: Duration::ZERO,
+            gates: Duration::ZERO,
+            launch: span(next.claimed, start),
+            between: Duration::ZERO,
+        };
+        let mut before = one.finished;
+        for job in &jobs[pair[0] + 1..pair[1]] {
+            let took = span(job.claimed, job.finished);
+            if job.kind == "publish" {
+                h.publish += took
+            } else {
+                h.gates += took
+            }
+            h.between += span(before, job.claimed);
+            before = job.finished;
+        }
+        h.between += span(before, next.claimed);
+        found.push(h);
+    }
+    Ok(found)
+}
