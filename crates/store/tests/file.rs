@@ -180,6 +180,36 @@ fn a_damaged_file_is_refused_by_name() {
 }
 
 #[test]
+fn of_a_large_file_only_what_work_begins_with_is_read_before_it_opens() {
+    let p = place();
+    let store = open(&p.path).unwrap();
+    block_on(store.create_task(NewTask { body: "x".repeat(20_000_000), ..ticket(1) }, Time(1))).unwrap();
+    drop(store);
+    let root = |table: &str| -> usize {
+        let c = rusqlite::Connection::open(&p.path).unwrap();
+        let page: i64 =
+            c.query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", [table], |r| r.get(0)).unwrap();
+        usize::try_from(page).unwrap()
+    };
+    let whole = std::fs::read(&p.path).unwrap();
+    let hole = |page: usize| {
+        let mut bytes = whole.clone();
+        bytes[(page - 1) * 4096..page * 4096].fill(0xA5);
+        std::fs::write(&p.path, &bytes).unwrap();
+    };
+    let (job, job_done) = (root("job"), root("job_done"));
+    hole(job);
+    assert!(matches!(refused(&p.path), StoreError::Corrupt { .. }));
+    hole(job_done);
+    assert!(
+        matches!(SqliteStore::inspect(&p.path), Err(StoreError::Corrupt { .. })),
+        "who looks at all of it finds it"
+    );
+    let store = open(&p.path).unwrap();
+    assert!(matches!(block_on(store.check()), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
 fn a_place_that_cannot_be_used_says_how_to_fix_it_and_stays_clean() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "x").unwrap();

@@ -6,6 +6,7 @@ use super::lock::Lock;
 use super::sql::{DbError, classify};
 use super::{Durability, OpenOptions};
 use crate::error::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 const BUSY_TIMEOUT_MS: i64 = 10_000;
 /// The WAL is cut back to this after a checkpoint.
 const JOURNAL_SIZE_LIMIT: i64 = 64 * 1024 * 1024;
+/// Pages of a file that is read as a whole when it is opened.
+const SMALL: i64 = 4_096;
 /// Statements kept prepared per connection: more than there are.
 const STATEMENTS: usize = 128;
 
@@ -75,7 +78,7 @@ pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
     newest_sqlite(path)?;
     let build = || -> Result<Connection, DbError> {
         let mut c = Connection::open_in_memory()?;
-        c.set_prepared_statement_cache_capacity(STATEMENTS);
+        keep_prepared(&c)?;
         set(&c, path, "foreign_keys", "ON", "1")?;
         migrate(&mut c, MIGRATIONS)?;
         Ok(c)
@@ -153,10 +156,10 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
         .into());
     }
     let mut c = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    c.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_prepared(&c)?;
     c.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS.unsigned_abs()))?;
     // Whose file, which version and whether it is whole come before anything that writes.
-    examine(&c, path)?;
+    examine(&c, path, false)?;
     let (synchronous, level) = match durability {
         Durability::Full => ("FULL", "2"),
         Durability::Off => ("OFF", "0"),
@@ -166,6 +169,8 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
         ("synchronous", synchronous, level),
         ("foreign_keys", "ON", "1"),
         ("trusted_schema", "OFF", "0"),
+        // What a savepoint may have to take back is kept in memory; in a file it costs a write per page.
+        ("temp_store", "MEMORY", "2"),
         ("busy_timeout", &BUSY_TIMEOUT_MS.to_string(), &BUSY_TIMEOUT_MS.to_string()),
         ("journal_size_limit", &JOURNAL_SIZE_LIMIT.to_string(), &JOURNAL_SIZE_LIMIT.to_string()),
     ] {
@@ -175,8 +180,16 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
     Ok(c)
 }
 
-/// Whose file it is, of which version, and whether it is whole; the version.
-fn examine(c: &Connection, path: &Path) -> Result<i64, DbError> {
+/// Every statement is prepared once. Plans must not hang on the values bound: otherwise SQLite prepares a statement anew
+/// for each value that could prove a partial index useful, which costs more than most of them do.
+fn keep_prepared(c: &Connection) -> Result<(), DbError> {
+    c.set_prepared_statement_cache_capacity(STATEMENTS);
+    c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
+/// Whose file it is, of which version, and whether it is sound; the version.
+fn examine(c: &Connection, path: &Path, whole: bool) -> Result<i64, DbError> {
     let tables: i64 = c.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
     let (owner, found) = (number(c, "application_id")?, number(c, "user_version")?);
     if tables > 0 && owner != APPLICATION_ID {
@@ -187,9 +200,15 @@ fn examine(c: &Connection, path: &Path) -> Result<i64, DbError> {
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known }.into());
     }
-    let check: String = c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
-    if check != "ok" {
-        return Err(StoreError::Corrupt { path: path.to_owned(), detail: check }.into());
+    // All of a small file; of a large one the tables that work begins with, because reading years of finished work would
+    // keep everything waiting. The rest is read when it is needed, and as a whole by `check`.
+    let pages = number(c, "page_count")?;
+    let parts = if whole || pages <= SMALL { &["1"][..] } else { &["job", "lease", "counter", "setting"] };
+    for part in parts {
+        let check: String = c.query_row(&format!("PRAGMA quick_check({part})"), [], |r| r.get(0))?;
+        if check != "ok" {
+            return Err(StoreError::Corrupt { path: path.to_owned(), detail: check }.into());
+        }
     }
     Ok(found)
 }
@@ -199,14 +218,14 @@ pub(super) fn inspect(path: &Path) -> Result<Option<i64>, StoreError> {
     if !path.exists() {
         return Ok(None);
     }
-    let look = || examine(&reader(path)?, path);
+    let look = || examine(&reader(path)?, path, true);
     look().map(Some).map_err(|e| e.at(path))
 }
 
 /// A connection that cannot write.
 pub(super) fn reader(path: &Path) -> Result<Connection, DbError> {
     let c = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    c.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_prepared(&c)?;
     c.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS.unsigned_abs()))?;
     set(&c, path, "query_only", "ON", "1")?;
     Ok(c)

@@ -17,6 +17,10 @@ pub(super) const NEXT_TIMER: &str = "SELECT wake_at FROM task WHERE wake_at IS N
 pub(super) const NEXT_DELAYED: &str = "SELECT available_at FROM job \
      WHERE state = 'queued' AND available_at > created_at ORDER BY available_at LIMIT 1";
 
+/// Writes a task: the value, and the columns derived from it.
+pub(super) const SAVE: &str = "UPDATE task SET stage = ?2, phase = ?3, open = ?4, wake_at = ?5, waits_lease = ?6, \
+     body = ?7, updated_at = ?8 WHERE id = ?1";
+
 fn body(row: &Row<'_>) -> Db<Task> {
     parse("task", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
 }
@@ -67,8 +71,7 @@ pub(super) fn save(c: &Connection, task: &Task) -> Db<()> {
     let waits = matches!(task.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. });
     let changed = run(
         c,
-        "UPDATE task SET stage = ?2, phase = ?3, open = ?4, wake_at = ?5, waits_lease = ?6, body = ?7, updated_at = ?8 \
-         WHERE id = ?1",
+        SAVE,
         params![
             task.id.0,
             task.stage().as_str(),

@@ -258,3 +258,29 @@ fn claims_stay_quick_when_the_queue_is_long() {
     .unwrap();
     assert!(steps < 50_000, "{steps} steps for 100 claims");
 }
+
+/// A statement that SQLite prepares again costs more than most verbs; it does so when a plan could hang on a value.
+#[test]
+fn statements_are_prepared_once_whatever_values_they_get() {
+    let store = SqliteStore::open_in_memory().unwrap();
+    let boot = BootTime { boot_id: "b".into(), ms: 0 };
+    for n in 1..=20_i64 {
+        let task = block_on(store.create_task(ticket(n.unsigned_abs()), Time(n))).unwrap().0.id;
+        block_on(store.step(started(task))).unwrap();
+        let (lane, worker, boot) = (orch_core::effect::Lane::Forge, format!("w{n}"), boot.clone());
+        let request = crate::ClaimRequest { lane, worker, now: Time(10 + n), boot, lease_ms: n };
+        let job = block_on(store.claim(request)).unwrap().unwrap();
+        assert_eq!(job.id.task, task);
+    }
+    let again = block_on(store.write(|c| {
+        let mut again = Vec::new();
+        for sql in [jobs::CLAIM, tasks::SAVE] {
+            let statement = c.prepare_cached(sql)?;
+            assert!(0 < statement.get_status(rusqlite::StatementStatus::Run), "this is not what was run: {sql}");
+            again.push((statement.get_status(rusqlite::StatementStatus::RePrepare), sql));
+        }
+        Ok(again)
+    }));
+    let again: Vec<_> = again.unwrap().into_iter().filter(|(times, _)| 0 < *times).collect();
+    assert!(again.is_empty(), "prepared again: {again:?}");
+}

@@ -105,6 +105,11 @@ pub(super) fn commit(c: &Connection, path: &Path, mut batch: Vec<Box<dyn Work>>)
 fn transact(c: &Connection, path: &Path, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
     let exec = |sql: &str| c.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|e| classify(path, &e));
     exec("BEGIN IMMEDIATE")?;
+    if let [alone] = batch {
+        // The transaction is its savepoint.
+        alone.run(c, path)?;
+        return exec("COMMIT").map(drop);
+    }
     for work in batch {
         exec("SAVEPOINT verb")?;
         if let Err(why) = work.run(c, path) {
