@@ -193,6 +193,8 @@ pub trait Git: Send + Sync + 'static {
     async fn checkout(&self, project: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault>;
     /// Where a task's working directory is or would be.
     fn worktree_path(&self, project: &ProjectKey, work_item: &WorkItem) -> PathBuf;
+    /// Tasks that have a working directory now, by project and name.
+    async fn worktrees(&self) -> Result<Vec<(ProjectKey, WorkItem)>, Fault>;
     /// Removes a task's working directory; gone already is success.
     async fn remove_worktree(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault>;
 }

@@ -40,6 +40,24 @@ pub(super) fn is_real_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.is_dir())
 }
 
+/// Names of the real directories in a directory that `component` would take; a directory that is not there has none.
+pub(super) fn names_of_dirs(path: &Path) -> Result<Vec<String>, Fault> {
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|e| io(path, "list", &e))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| io(path, "list", &e))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if component(&name).is_ok() && is_real_dir(&entry.path()) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Creates a directory of orch's own and refuses one that has become a link.
 pub(super) fn own_dir(path: &Path) -> Result<(), Fault> {
     fs::create_dir_all(path).map_err(|e| io(path, "create", &e))?;

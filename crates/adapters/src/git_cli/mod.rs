@@ -196,6 +196,11 @@ impl Git for GitCli {
         self.worktrees_dir.join(project.as_str()).join(work_item.as_str())
     }
 
+    async fn worktrees(&self) -> Result<Vec<(ProjectKey, WorkItem)>, Fault> {
+        let all = self.worktrees_dir.clone();
+        dirs::blocking(move || worktree::there(&all)).await
+    }
+
     async fn remove_worktree(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault> {
         self.remove(project, work_item).await
     }

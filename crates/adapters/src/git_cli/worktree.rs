@@ -42,6 +42,17 @@ struct Cut<'a> {
     files_of: Option<&'a Sha>,
 }
 
+/// Tasks that have a working directory, by project and name.
+pub(super) fn there(worktrees_dir: &Path) -> Result<Vec<(ProjectKey, WorkItem)>, Fault> {
+    let mut found = Vec::new();
+    for project in dirs::names_of_dirs(worktrees_dir)? {
+        for item in dirs::names_of_dirs(&worktrees_dir.join(&project))? {
+            found.push((ProjectKey::new(&project), WorkItem::new(item)));
+        }
+    }
+    Ok(found)
+}
+
 impl GitCli {
     /// See [`orch_ports::git::Git::prepare_worktree`].
     pub(super) async fn prepare(&self, p: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {

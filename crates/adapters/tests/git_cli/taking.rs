@@ -192,8 +192,10 @@ async fn a_working_directory_that_became_a_link_is_refused_and_its_target_surviv
     assert!(fault.text.contains("replaced by a link"), "{fault}");
     w.prepare(&base).await;
     assert!(dir.join("src/lib.txt").exists() && !dir.is_symlink());
+    assert_eq!(w.git.worktrees().await.unwrap(), [(w.project.clone(), w.item.clone())]);
     fs::remove_dir_all(&dir).unwrap();
     symlink(&precious, &dir).unwrap();
+    assert_eq!(w.git.worktrees().await.unwrap(), [], "a link is no working directory");
     w.git.remove_worktree(&w.project, &w.item).await.unwrap();
     w.git.remove_worktree(&w.project, &w.item).await.unwrap();
     assert_eq!(fs::read_to_string(precious.join("file")).unwrap(), "kept");

@@ -6,7 +6,6 @@ use crate::engine::Engine;
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
 use orch_ports::Fault;
-use orch_store::TaskFilter;
 use std::path::Path;
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
@@ -17,12 +16,12 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     }
     let git = &engine.ports.git;
     let mut there: Vec<(Task, u64)> = Vec::new();
-    for task in engine.ports.store.tasks(TaskFilter { closed: true, ..TaskFilter::default() }).await? {
-        let dir = git.worktree_path(&task.project, &task.work_item);
-        if dir.exists() {
-            let bytes = tokio::task::spawn_blocking(move || size(&dir)).await.unwrap_or(0);
-            there.push((task, bytes));
-        }
+    // From the directories to their tasks: there are few of those, and ever more tasks.
+    for (project, item) in git.worktrees().await? {
+        let Some(task) = engine.ports.store.task_by_item(&item).await? else { continue };
+        let dir = git.worktree_path(&project, &item);
+        let bytes = tokio::task::spawn_blocking(move || size(&dir)).await.unwrap_or(0);
+        there.push((task, bytes));
     }
     let mut total: u64 = there.iter().map(|(_, bytes)| bytes).sum();
     there.sort_by_key(|(task, _)| (!task.is_closed(), task.updated_at));

@@ -184,6 +184,9 @@ impl Git for FlakyGit {
     fn worktree_path(&self, p: &ProjectKey, item: &WorkItem) -> PathBuf {
         self.real.worktree_path(p, item)
     }
+    async fn worktrees(&self) -> Result<Vec<(ProjectKey, WorkItem)>, Fault> {
+        self.faults.call("git.worktrees", self.real.worktrees()).await
+    }
     async fn remove_worktree(&self, p: &ProjectKey, item: &WorkItem) -> Result<(), Fault> {
         self.faults.call("git.remove_worktree", self.real.remove_worktree(p, item)).await
     }
