@@ -131,21 +131,22 @@ fn multiply(path: &Path) -> Result<()> {
     c.pragma_update(None, "cache_size", -200_000)?;
     let models = MODELS as i64;
     let jobs: i64 = c.query_row("SELECT count(*) FROM job_done WHERE task <= ?1", [models], |r| r.get(0))?;
-    let times = (FINISHED + jobs - 1) / jobs;
+    let times = FINISHED / jobs + 1;
     let all = c.unchecked_transaction()?;
-    // The open one first, so that the newest tasks are the open ones: as in life.
+    // The open one first, and then away with it: its number is needed. The newest tasks are the open ones, as in life.
     let open = TaskId(models + 1);
-    let first_open = models * times + 1;
-    tasks(&all, "t.id <= ?1", [models], &format!("t.id + n.i * {models}"), 1, times - 1)?;
-    for table in ["job_done", "journal", "judgement", "run"] {
-        rows(&all, table, "t.task <= ?1", [models], &format!("t.task + n.i * {models}"), 1, times - 1)?;
-    }
-    tasks(&all, "t.id = ?1", [open.0], &format!("{first_open} + n.i"), 1, OPEN)?;
+    let last_closed = models * times;
+    tasks(&all, "t.id = ?1", [open.0], &format!("{last_closed} + n.i"), 1, OPEN)?;
     for table in ["job", "job_done", "journal"] {
-        rows(&all, table, "t.task = ?1", [open.0], &format!("{first_open} + n.i"), 1, OPEN)?;
+        rows(&all, table, "t.task = ?1", [open.0], &format!("{last_closed} + n.i"), 1, OPEN)?;
     }
     for table in ["job", "job_done", "journal"] {
         all.execute(&format!("DELETE FROM {table} WHERE task = ?1"), [open.0])?;
+    }
+    all.execute("DELETE FROM task WHERE id = ?1", [open.0])?;
+    tasks(&all, "t.id <= ?1", [models], &format!("t.id + n.i * {models}"), 1, times - 1)?;
+    for table in ["job_done", "journal", "judgement", "run"] {
+        rows(&all, table, "t.task <= ?1", [models], &format!("t.task + n.i * {models}"), 1, times - 1)?;
     }
     all.execute("UPDATE job SET available_at = created_at + ?1", [LATER_MS])?;
     all.execute("UPDATE counter SET n = (SELECT count(*) FROM job_done WHERE state = counter.name)", [])?;

@@ -18,6 +18,7 @@ use stats::Line;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 /// What to measure, and how long.
@@ -36,6 +37,17 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 256)]
     workers: usize,
 }
+
+type Chore = for<'a> fn(&'a Bench, &'a mut Vec<Line>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// What can be measured.
+const CHORES: &[(&str, Chore)] = &[
+    ("p1", |bench, lines| Box::pin(jobs::throughput(bench, lines))),
+    ("p3", |bench, lines| Box::pin(start::measure(bench, lines))),
+    ("p4", |bench, lines| Box::pin(jobs::contention(bench, lines))),
+    ("p5", |bench, lines| Box::pin(handover::measure(bench, lines))),
+    ("p6", |bench, lines| Box::pin(scale::measure(bench, lines))),
+];
 
 /// Where and how long.
 struct Bench {
@@ -78,29 +90,17 @@ fn say(text: &str) -> Result<()> {
 pub(crate) fn run(args: BenchArgs) -> Result<()> {
     let target =
         std::env::current_exe()?.parent().and_then(Path::parent).context("find the build directory")?.to_owned();
-    let dir = args.dir.unwrap_or_else(|| target.join("bench"));
+    let dir = std::path::absolute(args.dir.unwrap_or_else(|| target.join("bench")))?;
     let bench = Bench { dir, rounds: args.rounds.max(1), workers: args.workers.max(1), turn: Duration::from_secs(1) };
     say(&settings::describe(bench.dir()?)?)?;
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o.eq_ignore_ascii_case(name));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut lines: Vec<Line> = Vec::new();
-    runtime.block_on(async {
-        if wanted("p1") {
-            jobs::throughput(&bench, &mut lines).await?;
-        }
-        if wanted("p3") {
-            start::measure(&bench, &mut lines).await?;
-        }
-        if wanted("p4") {
-            jobs::contention(&bench, &mut lines).await?;
-        }
-        if wanted("p5") {
-            handover::measure(&bench, &mut lines)?;
-        }
-        if wanted("p6") {
-            scale::measure(&bench, &mut lines).await?;
-        }
-        anyhow::Ok(())
-    })?;
+    for chore in CHORES.iter().filter(|(name, _)| wanted(name)) {
+        let from = lines.len();
+        runtime.block_on((chore.1)(&bench, &mut lines))?;
+        // What comes after it may fail or take long.
+        say(&stats::table(&lines[from..]))?;
+    }
     say(&stats::table(&lines))
 }

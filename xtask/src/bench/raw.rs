@@ -17,6 +17,8 @@ const TASK: &str = "stage, phase, open, wake_at, waits_lease, body, updated_at";
 const JOURNAL: &str = "item, at, name, event, actor, ignored, story, stage, phase";
 const JOB: &str = "project, lane, effect, kind, exclusive, coalesce, state, epoch, attempts, max_attempts, \
      transient_attempts, run_attempt, available_at, stop, created_at";
+/// Place of the exclusive key among them.
+const EXCLUSIVE: usize = 4;
 
 /// What the store wrote for one job.
 pub(super) struct Shape {
@@ -125,7 +127,12 @@ impl Raw {
         );
         for (n, row) in rows.iter().enumerate() {
             let head = [Value::Integer(task as i64), Value::Integer(after + 1 + n as i64)];
-            self.exec(&sql, params_from_iter(head.iter().chain(row)))?;
+            let mut row = row.clone();
+            if let Some(Value::Text(exclusive)) = row.get_mut(EXCLUSIVE) {
+                // Tasks side by side are of different projects.
+                exclusive.push_str(&task.to_string());
+            }
+            self.exec(&sql, params_from_iter(head.iter().chain(&row)))?;
         }
         Ok(())
     }
