@@ -51,7 +51,10 @@ async fn models(path: &Path) -> Result<()> {
         loop {
             let mut claimed = None;
             for lane in Lane::ALL {
-                claimed = claimed.or(store.claim(life::claim(*lane, "w")).await?);
+                claimed = store.claim(life::claim(*lane, "w")).await?;
+                if claimed.is_some() {
+                    break;
+                }
             }
             let Some(job) = claimed else { break };
             evidence(&store, &job).await?;
@@ -70,6 +73,8 @@ async fn models(path: &Path) -> Result<()> {
         let event = Event::JobEnded { job: job.id.seq, outcome: Outcome::Sent };
         store.step(life::step(task, Cause::Job(job.fence()), event)).await?;
     }
+    let left = store.open_jobs(None).await?;
+    anyhow::ensure!(left.len() == 1, "more than the model's gate is left to do: {left:?}");
     Ok(())
 }
 

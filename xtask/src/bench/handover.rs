@@ -17,7 +17,7 @@ const TASKS: usize = 30;
 /// No more are begun after this.
 const LONGEST: Duration = Duration::from_secs(90);
 /// P5.
-pub(super) async fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
+pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let dir = bench.dir()?.join("handover");
     let _ = fs::remove_dir_all(&dir);
     let address = free_address()?;
@@ -64,7 +64,7 @@ pub(super) async fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> 
             show("exit to settled", &part(|h| h.settle)),
             show("publish (git)", &part(|h| h.publish)),
             show("gates", &part(|h| h.gates)),
-            show("clone, brief and spawn (git)", &part(|h| h.launch)),
+            show("claim, clone, brief and spawn (git)", &part(|h| h.launch)),
             show("between jobs", &part(|h| h.between)),
         ]
         .join("; "),
@@ -85,6 +85,7 @@ struct Handover {
 struct Ended {
     kind: String,
     seq: i64,
+    created: i64,
     claimed: i64,
     finished: i64,
 }
@@ -92,11 +93,12 @@ struct Ended {
 fn of_task(c: &Connection, state: &Path, number: i64) -> Result<Vec<Handover>> {
     let task: i64 = c.query_row("SELECT id FROM task WHERE number = ?1", [number], |r| r.get(0))?;
     let mut sql = c.prepare(
-        "SELECT kind, seq, claimed_at, finished_at FROM job_done WHERE task = ?1 \
+        "SELECT kind, seq, created_at, claimed_at, finished_at FROM job_done WHERE task = ?1 \
          AND kind IN ('run_agent', 'publish', 'judge') ORDER BY seq",
     )?;
-    let read =
-        |r: &rusqlite::Row<'_>| Ok(Ended { kind: r.get(0)?, seq: r.get(1)?, claimed: r.get(2)?, finished: r.get(3)? });
+    let read = |r: &rusqlite::Row<'_>| {
+        Ok(Ended { kind: r.get(0)?, seq: r.get(1)?, created: r.get(2)?, claimed: r.get(3)?, finished: r.get(4)? })
+    };
     let jobs: Vec<Ended> = sql.query_map([task], read)?.collect::<rusqlite::Result<_>>()?;
     let record = |seq: i64| -> Result<ExitRecord> {
         let path = state.join("runs").join(format!("{task}-{seq}-1")).join(files::EXIT);
@@ -114,21 +116,21 @@ fn of_task(c: &Connection, state: &Path, number: i64) -> Result<Vec<Handover>> {
             settle: span(exit, one.finished),
             publish: Duration::ZERO,
             gates: Duration::ZERO,
-            launch: span(next.claimed, start),
+            // Not from its claim: a later attempt has overwritten when that was.
+            launch: span(next.created, start),
             between: Duration::ZERO,
         };
         let mut before = one.finished;
         for job in &jobs[pair[0] + 1..pair[1]] {
             let took = span(job.claimed, job.finished);
             if job.kind == "publish" {
-                h.publish += took
+                h.publish += took;
             } else {
-                h.gates += took
+                h.gates += took;
             }
             h.between += span(before, job.claimed);
             before = job.finished;
         }
-        h.between += span(before, next.claimed);
         found.push(h);
     }
     Ok(found)

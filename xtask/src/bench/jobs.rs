@@ -37,12 +37,11 @@ impl Single {
     async fn turn(&mut self, jobs: usize) -> Result<Duration> {
         let mut took = Duration::ZERO;
         for _ in 0..jobs {
-            let lane = match self.lane {
-                Some(lane) => lane,
-                None => {
-                    self.tasks += 1;
-                    life::begin(&*self.store, "RAW", self.tasks, Pipeline::full()).await?.1
-                }
+            let lane = if let Some(lane) = self.lane {
+                lane
+            } else {
+                self.tasks += 1;
+                life::begin(&*self.store, "RAW", self.tasks, Pipeline::full()).await?.1
             };
             let began = Instant::now();
             let job = self.store.claim(life::claim(lane, "w")).await?.context("a job that was made is not there")?;
@@ -94,14 +93,13 @@ async fn crowd(store: &Arc<SqliteStore>, workers: usize, first: u64, lasts: Dura
                 let job = store.claim(life::claim(lane, &worker)).await?.context("a job that was made is not there")?;
                 claims.push(asked.elapsed());
                 let stepped = store.step(life::settle(&job)).await?;
-                lane = match life::next_lane(&stepped) {
-                    Some(lane) => lane,
-                    None => {
-                        number += 1;
-                        // The project whose task has ended gets the next one.
-                        let number = number * 10_000 + n as u64;
-                        life::begin(&*store, job.project.as_str(), number, Pipeline::full()).await?.1
-                    }
+                lane = if let Some(lane) = life::next_lane(&stepped) {
+                    lane
+                } else {
+                    number += 1;
+                    // The project whose task has ended gets the next one.
+                    let number = number * 10_000 + n as u64;
+                    life::begin(&*store, job.project.as_str(), number, Pipeline::full()).await?.1
                 };
             }
             anyhow::Ok(claims)

@@ -11,6 +11,7 @@ use orch_core::task::{DoneOutcome, NewTask};
 use orch_core::verdict::Verdict;
 use orch_ports::clock::BootTime;
 use orch_store::{Cause, ClaimRequest, Job, StepRequest, Stepped, Store};
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
 /// A ticket of ordinary length.
@@ -73,7 +74,10 @@ pub(super) fn next_lane(stepped: &Stepped) -> Option<Lane> {
 
 fn hex(seed: u64, digits: usize) -> String {
     let mixed = |n: u64| (seed ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ seed.rotate_left(17);
-    let mut text: String = (1..=4).map(|n| format!("{:016x}", mixed(n))).collect();
+    let mut text = String::new();
+    for n in 1..=4 {
+        let _ = write!(text, "{:016x}", mixed(n));
+    }
     text.truncate(digits);
     text
 }

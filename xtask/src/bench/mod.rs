@@ -45,7 +45,7 @@ const CHORES: &[(&str, Chore)] = &[
     ("p1", |bench, lines| Box::pin(jobs::throughput(bench, lines))),
     ("p3", |bench, lines| Box::pin(start::measure(bench, lines))),
     ("p4", |bench, lines| Box::pin(jobs::contention(bench, lines))),
-    ("p5", |bench, lines| Box::pin(handover::measure(bench, lines))),
+    ("p5", |bench, lines| Box::pin(std::future::ready(handover::measure(bench, lines)))),
     ("p6", |bench, lines| Box::pin(scale::measure(bench, lines))),
 ];
 
