@@ -50,7 +50,7 @@ pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     }
     daemon.kill()?;
     let part = |f: fn(&Handover) -> Duration| Times::of(handovers.iter().map(f).collect());
-    let all = part(|h| h.whole);
+    let all = part(|h| h.whole)?;
     lines.push(Line::time(
         &format!("P5 agent exit → gate judged → next agent started, p99 of {}", all.count()),
         all.at(0.99),
@@ -61,11 +61,11 @@ pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         "of it, p50 / p99",
         [
             show("whole", &all),
-            show("exit to settled", &part(|h| h.settle)),
-            show("publish (git)", &part(|h| h.publish)),
-            show("gates", &part(|h| h.gates)),
-            show("claim, clone, brief and spawn (git)", &part(|h| h.launch)),
-            show("between jobs", &part(|h| h.between)),
+            show("exit to settled", &part(|h| h.settle)?),
+            show("publish (git)", &part(|h| h.publish)?),
+            show("gates", &part(|h| h.gates)?),
+            show("claim, clone, brief and spawn (git)", &part(|h| h.launch)?),
+            show("between jobs", &part(|h| h.between)?),
         ]
         .join("; "),
     ));

@@ -110,7 +110,7 @@ async fn crowd(store: &Arc<SqliteStore>, workers: usize, first: u64, lasts: Dura
         claims.extend(of_one??);
     }
     let rate = claims.len() as f64 / began.elapsed().as_secs_f64();
-    Ok((rate, Times::of(claims)))
+    Ok((rate, Times::of(claims)?))
 }
 
 /// P1.

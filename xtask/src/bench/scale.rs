@@ -63,7 +63,7 @@ fn starts(config: &Path, address: SocketAddr, times: usize) -> Result<Times> {
         all.push(began.elapsed());
         daemon.kill()?;
     }
-    Ok(Times::of(all))
+    Times::of(all)
 }
 
 /// Memory and processor of a daemon nobody asks anything.
@@ -88,7 +88,7 @@ fn answers(daemon: &Daemon, path: &str, requests: usize) -> Result<(Times, usize
         ensure!(status == 200, "{path} answers {status}: {body}");
         bytes = body.len();
     }
-    Ok((Times::of(all), bytes))
+    Ok((Times::of(all)?, bytes))
 }
 
 /// P6 and R6.
@@ -168,7 +168,7 @@ fn big(dir: &Path, db: &Path, c: &Connection, lines: &mut Vec<Line>) -> Result<(
     }
     lines.push(Line::time(
         &format!("R6 SIGKILL to serving, {} in flight classified, worst of 5", fill::IN_FLIGHT),
-        Times::of(took).worst(),
+        Times::of(took)?.worst(),
         Duration::from_secs(2),
     ));
 

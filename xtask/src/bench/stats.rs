@@ -1,5 +1,6 @@
 //! Medians, percentiles and the table of results. A goal is met or it is not: nothing is rounded in its favour.
 
+use anyhow::{Result, ensure};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,9 +8,11 @@ use std::time::Duration;
 pub(super) struct Times(Vec<Duration>);
 
 impl Times {
-    pub(super) fn of(mut all: Vec<Duration>) -> Self {
+    /// Of nothing there are no times: a goal would be met by not having measured it.
+    pub(super) fn of(mut all: Vec<Duration>) -> Result<Self> {
+        ensure!(!all.is_empty(), "nothing was measured");
         all.sort_unstable();
-        Self(all)
+        Ok(Self(all))
     }
     /// The time below which this share of them lies (nearest rank).
     pub(super) fn at(&self, share: f64) -> Duration {
@@ -95,11 +98,11 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        let times = Times::of((1..=100).rev().map(Duration::from_millis).collect());
+        let times = Times::of((1..=100).rev().map(Duration::from_millis).collect()).unwrap();
         assert_eq!(times.at(0.5), Duration::from_millis(50));
         assert_eq!(times.at(0.99), Duration::from_millis(99));
         assert_eq!(times.worst(), Duration::from_millis(100));
-        assert_eq!(Times::of(Vec::new()).at(0.99), Duration::ZERO);
+        assert!(Times::of(Vec::new()).is_err(), "what was not measured is not met");
     }
 
     #[test]
