@@ -188,8 +188,10 @@ pub struct QueueView {
     pub leases: Vec<LeaseRow>,
     /// Jobs of kinds this version does not know: kept, and nobody works on them.
     pub unknown: Vec<UnknownJob>,
-    /// Open jobs.
+    /// Open jobs: running ones first, at most 200.
     pub open: Vec<JobView>,
+    /// How many open jobs there are.
+    pub open_total: u64,
     /// Newest finished jobs.
     pub recent: Vec<JobView>,
 }
@@ -238,6 +240,9 @@ impl From<&Job> for JobView {
         }
     }
 }
+
+/// Most open jobs that are shown at once.
+const SHOWN: u32 = 200;
 
 /// A job that is backing off or parked explains more than "it is at work".
 fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
@@ -383,9 +388,9 @@ impl Engine {
     }
 
     /// Services that are not asked for the moment: since when, until when, why, and how many jobs wait for each.
-    fn circuits_view(&self, open: &[Job]) -> Vec<serde_json::Value> {
+    fn circuits_view(&self, parked: &[(String, u64)]) -> Vec<serde_json::Value> {
         let circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
-        let parked = |service: &str| open.iter().filter(|j| j.parked.as_deref() == Some(service)).count();
+        let parked = |service: &str| parked.iter().find(|(name, _)| name == service).map_or(0, |(_, n)| *n);
         let shown = circuits.iter().filter_map(|(service, circuit)| {
             let open = circuit.open.as_ref()?;
             Some(serde_json::json!({
@@ -400,7 +405,7 @@ impl Engine {
     pub async fn queue(&self) -> Result<QueueView, Fault> {
         let store = &self.ports.store;
         let now = self.ports.clock.now();
-        let open = store.open_jobs(None).await?;
+        let open = store.open_sample(SHOWN).await?;
         let watcher = |name: &str, enabled: bool| {
             let s = self.watcher(name);
             serde_json::json!({
@@ -409,15 +414,14 @@ impl Engine {
             })
         };
         let reaper = self.watcher("reaper");
-        let retrying: Vec<_> = open.iter().filter(|j| 0 < j.transient_attempts).map(JobView::from).collect();
-        let suspects: Vec<_> = open.iter().filter(|j| 0 < j.deaths).map(JobView::from).collect();
-        let watching = open.iter().filter(|j| j.lane == orch_core::effect::Lane::Watch).count();
+        let retrying: Vec<_> = open.jobs.iter().filter(|j| 0 < j.transient_attempts).map(JobView::from).collect();
+        let suspects: Vec<_> = open.jobs.iter().filter(|j| 0 < j.deaths).map(JobView::from).collect();
         Ok(QueueView {
             counts: store.counts(now).await?,
             max_concurrency: self.options.widths.get(&orch_core::effect::Lane::Agent).copied().unwrap_or(1),
             draining: self.is_draining(),
             resilience: serde_json::json!({
-                "backing_off": retrying, "circuits": self.circuits_view(&open), "suspects": suspects,
+                "backing_off": retrying, "circuits": self.circuits_view(&open.parked), "suspects": suspects,
             }),
             reconcile: watcher("reconcile", self.options.reconcile.enabled),
             reaper: serde_json::json!({
@@ -425,11 +429,12 @@ impl Engine {
                 "reaped_total": reaper.acted_total, "last_reaped": reaper.last_act,
                 "lease_reclaimed_total": reaper.lease_reclaimed, "fault": reaper.fault,
             }),
-            post_deploy: serde_json::json!({ "watching": watching }),
+            post_deploy: serde_json::json!({ "watching": open.watching }),
             security: serde_json::json!({ "built": false }),
             leases: store.leases().await?,
             unknown: store.unknown_jobs().await?,
-            open: open.iter().map(JobView::from).collect(),
+            open: open.jobs.iter().map(JobView::from).collect(),
+            open_total: open.total,
             recent: store.recent_jobs(20).await?.iter().map(JobView::from).collect(),
         })
     }

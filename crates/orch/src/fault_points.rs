@@ -27,7 +27,7 @@ use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
 use orch_store::{
     ArtefactRow, Beat, Cause, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow,
-    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, Store, StoreError, TaskFilter, UnknownJob,
+    OpenSample, QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, Store, StoreError, TaskFilter, UnknownJob,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -217,6 +217,7 @@ points! { "git", GIT, Git;
         expect: Option<&Sha>,
     ) -> Result<PushAnswer, Fault>;
     async fn checkout(&self, project: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault>;
+    async fn worktrees(&self) -> Result<Vec<(ProjectKey, WorkItem)>, Fault>;
     async fn remove_worktree(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault>;
     no point:
     fn worktree_path(&self, project: &ProjectKey, work_item: &WorkItem) -> PathBuf {
@@ -262,6 +263,8 @@ points! { "store", STORE, Store;
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Verb<bool>;
     async fn job(&self, id: JobId) -> Verb<Option<Job>>;
     async fn open_jobs(&self, task: Option<TaskId>) -> Verb<Vec<Job>>;
+    async fn open_sample(&self, limit: u32) -> Verb<OpenSample>;
+    async fn open_by_stage(&self) -> Verb<Vec<(String, u64)>>;
     async fn running_jobs(&self) -> Verb<Vec<Job>>;
     async fn unknown_jobs(&self) -> Verb<Vec<UnknownJob>>;
     async fn recent_jobs(&self, limit: u32) -> Verb<Vec<Job>>;

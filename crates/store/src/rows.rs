@@ -388,6 +388,19 @@ pub struct TaskFilter {
     pub limit: u32,
 }
 
+/// The open jobs as `/queue` shows them: not all of them, but how many.
+#[derive(Clone, Debug, Default)]
+pub struct OpenSample {
+    /// Claimed ones and those something is to be said about first, then the oldest.
+    pub jobs: Vec<Job>,
+    /// How many there are, whole.
+    pub total: u64,
+    /// How many watches on production.
+    pub watching: u64,
+    /// How many wait for which outside service.
+    pub parked: Vec<(String, u64)>,
+}
+
 /// Counts for `/queue`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueCounts {

@@ -3,8 +3,8 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, QueueCounts,
-    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
+    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
+    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -82,6 +82,10 @@ pub trait Store: Send + Sync + 'static {
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs that are queued or running; of one task or of all.
     async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>>;
+    /// At most so many of the open jobs, and how many there are.
+    async fn open_sample(&self, limit: u32) -> Result<OpenSample>;
+    /// How many open tasks are in which stage.
+    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>>;
     /// Jobs that are claimed, by whomever.
     async fn running_jobs(&self) -> Result<Vec<Job>>;
     /// Open jobs of a kind this version does not know: kept, and nobody works on them.

@@ -188,7 +188,7 @@ async fn inside(store: &Arc<SqliteStore>) -> Result<Vec<Line>> {
     })?;
     let mut fresh = task.clone();
     fresh.phase = orch_core::task::Phase::Idle;
-    let snapshot = Snapshot { task: fresh, lease: LeaseView::default() };
+    let snapshot = Snapshot { task: fresh, lease: LeaseView::default(), spent_micro_usd: 0 };
     let (policy, event) = (life::policy(), orch_core::event::Event::Started { by: life::anna() });
     let think = per(5_000, &mut || {
         anyhow::ensure!(matches!(decide(&snapshot, &policy, &event, life::now()), Decided::Apply(_)), "it was ignored");

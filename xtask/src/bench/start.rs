@@ -121,7 +121,8 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         backoff_ms: 1,
         backoff_max_ms: 1,
         sweep_ms: 10_000,
-        poll_ms: 10_000,
+        reaper: orch_engine::ReaperOptions::default(),
+        reconcile: orch_engine::ReconcileOptions::default(),
         worktrees_max_bytes: 0,
         path,
     };

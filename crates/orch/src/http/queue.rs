@@ -7,7 +7,6 @@ use axum::extract::State;
 use orch_core::ids::GateId;
 use orch_core::pipeline::Step;
 use orch_engine::view::{QueueView, rfc3339};
-use orch_store::TaskFilter;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -16,11 +15,8 @@ const WATCHERS: [&str; 5] = ["inbox", "timers", "reaper", "disk", "reconcile"];
 
 pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
     let engine = &state.engine;
-    let mut by_stage: BTreeMap<String, u64> = BTreeMap::new();
-    let open = engine.store().tasks(TaskFilter::default()).await?;
-    for task in &open {
-        *by_stage.entry(task.stage().to_string()).or_default() += 1;
-    }
+    let by_stage: BTreeMap<String, u64> = engine.store().open_by_stage().await?.into_iter().collect();
+    let open: u64 = by_stage.values().sum();
     let watchers: BTreeMap<&str, Value> = WATCHERS
         .iter()
         .map(|name| {
@@ -37,7 +33,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>,
         "projects": engine.projects().keys().collect::<Vec<_>>(),
         "draining": engine.is_draining(),
         "watchers": watchers,
-        "tasks": { "open": open.len(), "by_stage": by_stage },
+        "tasks": { "open": open, "by_stage": by_stage },
     })))
 }
 

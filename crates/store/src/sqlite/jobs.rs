@@ -5,7 +5,9 @@
 use super::leases;
 use super::sql::{Db, DbError, all, json, one, parse, run};
 use crate::error::StoreError;
-use crate::rows::{Beat, Charge, ClaimRequest, Fence, Job, JobState, QueueCounts, Reaped, Requeue, UnknownJob};
+use crate::rows::{
+    Beat, Charge, ClaimRequest, Fence, Job, JobState, OpenSample, QueueCounts, Reaped, Requeue, UnknownJob,
+};
 use orch_core::decide::NewJob;
 use orch_core::effect::{Class, Lane, Outcome};
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
@@ -169,6 +171,7 @@ pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest) -> Db<Optio
 /// Keeps a job this version cannot read until one comes that can; nobody else waits behind it.
 fn put_aside(c: &Connection, id: i64, why: &DbError) -> Db<()> {
     let fault = FaultNote { kind: FaultKind::Bug, text: text(why) };
+    tracing::warn!("a job is of a kind this version does not know and is kept: {}", fault.text);
     let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, epoch = epoch - 1, \
                available_at = ?2, parked = ?3, last_fault = ?4 WHERE id = ?1";
     run(c, sql, params![id, NEVER, UNKNOWN, json(&fault)?])?;
@@ -183,10 +186,17 @@ fn text(why: &DbError) -> String {
     }
 }
 
-/// Open jobs this version cannot read.
+/// Open jobs this version cannot read: those that were put aside when they were to be claimed, and those in lanes nobody
+/// claims from.
 pub(super) fn unknown(c: &Connection) -> Db<Vec<UnknownJob>> {
-    let sql = concat!("SELECT ", columns!(), ", NULL, kind FROM job ORDER BY id");
-    let found = all(c, sql, [], |row| {
+    let lanes: Vec<String> = Lane::ALL.iter().map(|lane| format!("'{}'", lane.as_str())).collect();
+    let lanes = lanes.join(", ");
+    let columns = columns!();
+    let sql = format!(
+        "SELECT {columns}, NULL, kind FROM job WHERE parked = '{UNKNOWN}' UNION ALL \
+         SELECT {columns}, NULL, kind FROM job WHERE lane NOT IN ({lanes}) AND parked IS NOT '{UNKNOWN}' ORDER BY 1, 2"
+    );
+    let found = all(c, &sql, [], |row| {
         let Err(why) = read(row) else { return Ok(None) };
         let why = text(&why);
         Ok(Some(UnknownJob {
@@ -367,6 +377,24 @@ pub(super) fn list_open(c: &Connection, task: Option<TaskId>) -> Db<Vec<Job>> {
             readable(c, sql, [task.0])
         }
     }
+}
+
+/// Some of the open jobs, and how many there are.
+pub(super) fn open_sample(c: &Connection, limit: u32) -> Db<OpenSample> {
+    let number =
+        |sql: &str| -> Db<u64> { Ok(one(c, sql, [], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).unsigned_abs()) };
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        ", NULL FROM job ORDER BY state = 'running' DESC, deaths > 0 DESC, transient_attempts > 0 DESC, id LIMIT ?1"
+    );
+    let sql_parked = "SELECT parked, count(*) FROM job WHERE parked IS NOT NULL GROUP BY parked ORDER BY parked";
+    Ok(OpenSample {
+        jobs: readable(c, sql, [limit])?,
+        total: number("SELECT count(*) FROM job")?,
+        watching: number("SELECT count(*) FROM job WHERE lane = 'watch'")?,
+        parked: all(c, sql_parked, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?,
+    })
 }
 
 /// Claimed jobs.

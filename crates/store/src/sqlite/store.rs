@@ -2,8 +2,8 @@
 
 use super::{SqliteStore, evidence, jobs, journal, leases, step, tasks};
 use crate::rows::{
-    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, QueueCounts,
-    Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
+    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
+    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use crate::verbs::{Result, Store};
 use orch_core::effect::Lane;
@@ -92,6 +92,12 @@ impl Store for SqliteStore {
     }
     async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>> {
         self.read(move |c| jobs::list_open(c, task)).await
+    }
+    async fn open_sample(&self, limit: u32) -> Result<OpenSample> {
+        self.read(move |c| jobs::open_sample(c, limit)).await
+    }
+    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>> {
+        self.read(tasks::open_by_stage).await
     }
     async fn running_jobs(&self) -> Result<Vec<Job>> {
         self.read(jobs::list_running).await

@@ -102,6 +102,11 @@ pub(super) fn list(c: &Connection, filter: &TaskFilter) -> Db<Vec<Task>> {
     }
 }
 
+pub(super) fn open_by_stage(c: &Connection) -> Db<Vec<(String, u64)>> {
+    let sql = "SELECT stage, count(*) FROM task WHERE open = 1 GROUP BY stage ORDER BY stage";
+    all(c, sql, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+}
+
 pub(super) fn due(c: &Connection, now: Time) -> Db<Vec<TaskId>> {
     all(c, DUE, [now.0], id)
 }
