@@ -98,6 +98,10 @@ impl Engine {
         for reaped in taken.iter().filter(|r| 0 < r.deaths) {
             tracing::warn!(job = %reaped.job, "its worker died {} times", reaped.deaths);
         }
+        // Whatever was put off for longer than anything ever is was put off by a clock that was wrong.
+        let longest = || self.ports.clock.now().plus_ms(self.options.backoff_max_ms.saturating_mul(2));
+        let hurry = || store.hurry(longest(), self.ports.clock.now());
+        let Some(_) = self.until_answered(&shutdown, hurry).await? else { return Ok(()) };
         let Some(unknown) = self.until_answered(&shutdown, || store.unknown_jobs()).await? else { return Ok(()) };
         for unknown in unknown {
             let (id, kind, why) = (unknown.id, &unknown.kind, &unknown.why);

@@ -147,6 +147,8 @@ pub struct Engine {
     pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
     /// Circuits of outside services, by name.
     pub(crate) circuits: Mutex<BTreeMap<String, Circuit>>,
+    /// Wall clock less boot clock at the last look, milliseconds.
+    pub(crate) clock_offset_ms: Mutex<Option<i64>>,
     /// What the reaper remembers of claims.
     pub(crate) sightings: Mutex<BTreeMap<JobId, Sighting>>,
 }
@@ -166,6 +168,7 @@ impl Engine {
             story: broadcast::channel(1024).0,
             watchers: Mutex::default(),
             circuits: Mutex::default(),
+            clock_offset_ms: Mutex::default(),
             sightings: Mutex::default(),
         })
     }

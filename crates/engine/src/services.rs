@@ -109,6 +109,14 @@ pub(crate) fn is_open(engine: &Engine, job: &Job) -> bool {
     service.and_then(|s| circuits.get(&s).map(|c| c.open.is_some())).unwrap_or(false)
 }
 
+/// Moves the times of all open circuits: the clock they were read from was wrong.
+pub(crate) fn shift(engine: &Engine, by_ms: i64) {
+    let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+    for open in circuits.values_mut().filter_map(|c| c.open.as_mut()) {
+        open.until = open.until.plus_ms(by_ms);
+    }
+}
+
 /// Keeps a circuit over restarts. Not being able to costs a canary, nothing else.
 async fn keep(engine: &Engine, service: &str, circuit: &Circuit) {
     let Ok(text) = serde_json::to_string(circuit) else { return };

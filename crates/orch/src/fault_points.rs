@@ -255,6 +255,7 @@ points! { "store", STORE, Store;
     async fn reap(&self, boot: BootTime) -> Verb<Vec<Reaped>>, seen Faults::reaped;
     async fn take_back(&self, fence: Fence) -> Verb<Option<Reaped>>;
     async fn release(&self, worker: &str) -> Verb<u64>;
+    async fn hurry(&self, beyond: Time, now: Time) -> Verb<u64>;
     async fn unpark(&self, service: &str, now: Time) -> Verb<Vec<Lane>>;
     async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Verb<Vec<Reaped>>;
     async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Verb<()>;

@@ -232,3 +232,20 @@ async fn a_sweep_that_fails_is_shown_and_the_others_go_on() {
     world.faults.up();
     world.eventually("it works again", async || world.engine().watcher("reconcile").fault.is_none()).await;
 }
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_right_keeps_nobody_waiting() {
+    const DAY_MS: i64 = 86_400_000;
+    let world = World::new().await;
+    world.faults.plan("git.push", &[How::Before, How::Before, How::Before]);
+    world.clock.set_wrong(DAY_MS);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world
+        .eventually("it is put off", async || {
+            world.store.open_jobs(None).await.unwrap().iter().any(|j| 2 <= j.transient_attempts)
+        })
+        .await;
+    world.clock.set_wrong(0);
+    world.until_done(&item).await;
+}

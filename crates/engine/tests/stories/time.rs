@@ -16,11 +16,18 @@ pub struct FastClock {
     began: Instant,
     moved_ms: AtomicI64,
     moved: Notify,
+    wrong_ms: AtomicI64,
 }
 
 impl FastClock {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), moved_ms: AtomicI64::new(0), moved: Notify::new() })
+        let (moved_ms, wrong_ms) = (AtomicI64::new(0), AtomicI64::new(0));
+        Arc::new(Self { began: Instant::now(), moved_ms, moved: Notify::new(), wrong_ms })
+    }
+
+    /// Sets the wall clock wrong by so much; the boot clock stays.
+    pub fn set_wrong(&self, ms: i64) {
+        self.wrong_ms.store(ms, Ordering::SeqCst);
     }
 
     /// Moves the clock; whoever sleeps until then wakes.
@@ -37,7 +44,7 @@ impl FastClock {
 #[async_trait::async_trait]
 impl Clock for FastClock {
     fn now(&self) -> Time {
-        Time(EPOCH_MS + self.ms())
+        Time(EPOCH_MS + self.ms() + self.wrong_ms.load(Ordering::SeqCst))
     }
     fn boot(&self) -> BootTime {
         BootTime { boot_id: "this boot".into(), ms: self.ms() }

@@ -217,6 +217,12 @@ pub(super) fn take_up_again(c: &Connection) -> Db<()> {
     Ok(())
 }
 
+/// Nobody is to wait beyond a time; how many would have.
+pub(super) fn hurry_all(c: &Connection, beyond: Time, now: Time) -> Db<u64> {
+    let sql = "UPDATE job SET available_at = ?2 WHERE state = 'queued' AND parked IS NULL AND available_at > ?1";
+    Ok(run(c, sql, params![beyond.0, now.0])? as u64)
+}
+
 /// The outside service answers again: jobs that wait for it may run. Their lanes.
 pub(super) fn unpark(c: &Connection, service: &str, now: Time) -> Db<Vec<Lane>> {
     let sql = "SELECT DISTINCT lane FROM job WHERE parked = ?1 AND state = 'queued'";

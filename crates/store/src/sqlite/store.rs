@@ -71,6 +71,9 @@ impl Store for SqliteStore {
         let worker = worker.to_owned();
         self.write(move |c| jobs::release(c, &worker)).await
     }
+    async fn hurry(&self, beyond: Time, now: Time) -> Result<u64> {
+        self.write(move |c| jobs::hurry_all(c, beyond, now)).await
+    }
     async fn unpark(&self, service: &str, now: Time) -> Result<Vec<Lane>> {
         let service = service.to_owned();
         self.write(move |c| jobs::unpark(c, &service, now)).await
