@@ -378,6 +378,30 @@ pub(crate) fn invariant_everything_ends(sim: &Sim) -> Live<()> {
     Ok(())
 }
 
+/// What a person did to a ticket is taken up, hint or no hint: its last state was seen, and the task knows its last text.
+pub(crate) fn invariant_no_move_is_lost(sim: &Sim) -> Live<()> {
+    let unseen = sim.unseen()?;
+    ensure(unseen.is_empty(), "no_move_is_lost", || format!("nobody saw that a person put {unseen:?}"))?;
+    for task in sim.tasks.values().filter(|t| !t.is_closed()) {
+        let ticket = sim.sites.get(&task.project).and_then(|s| s.tickets.get(&task.number));
+        let knows = ticket.is_none_or(|t| task.title == t.title || task.notes.iter().any(|n| n.contains(&t.title)));
+        ensure(knows, "no_move_is_lost", || format!("{} does not know how its ticket was edited", task.work_item))?;
+    }
+    Ok(())
+}
+
+/// The watcher of the disk never removes what is not on the branch yet.
+pub(crate) fn invariant_no_work_is_thrown_away(sim: &Sim, task: &Task) -> Live<()> {
+    let site = sim.sites.get(&task.project);
+    // What a run left that the task has gone back from is nobody's any more.
+    let unpublished = site.and_then(|s| s.left.get(&task.id)).is_some_and(|l| !l.published && task.run == Some(l.run));
+    let place = crate::site::Place::Worktree(task.id);
+    let at_work = site.is_some_and(|s| s.runs.values().any(|r| r.place == place && !r.over));
+    ensure(task.is_closed() || !unpublished && !at_work, "no_work_is_thrown_away", || {
+        format!("{}: its directory was removed, unpublished: {unpublished}, in use: {at_work}", task.work_item)
+    })
+}
+
 /// In the end no job is open, no lease is held and nothing waits in the inbox.
 pub(crate) fn invariant_nothing_is_left_over(sim: &Sim) -> Live<()> {
     let open = sim.db(async |s| s.open_jobs(None).await)?;

@@ -4,8 +4,12 @@
 //!
 //! It decides nothing about the product. What it prevents: a rule of core or store that holds on the sunny day only.
 
+mod actions;
+mod choices;
+mod crash;
 mod effects;
 mod gates;
+mod helpers;
 mod invariants;
 mod ledger;
 mod life;
@@ -13,13 +17,21 @@ mod outside;
 mod people;
 mod repo;
 mod report;
-mod rng;
+mod scenario;
+mod shrink;
 mod sim;
 mod site;
+mod strangers;
+mod tracker;
+mod transcript;
+mod watchers;
 mod words;
+mod workers;
 
-pub use life::run;
+pub use life::{quiet, replay, run};
 pub use report::{Coverage, Report, Violation};
+pub use scenario::{Scenario, Wanted};
+pub use shrink::shrink;
 
 /// Which pipelines the tasks of a life get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +45,15 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Lite => "lite",
+            Self::Mixed => "mixed",
+        }
+    }
+
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -89,6 +110,7 @@ pub const FAULTS: &[&str] = &[
     "hook lost",
     "inbox row stepped twice",
     "late result",
+    "list of tickets is old",
     "lease heartbeat lost",
     "machine rebooted",
     "main moves before the merge",
@@ -114,6 +136,10 @@ pub const FAULTS: &[&str] = &[
     "stranger pushes to the branch",
     "supervisor lost",
     "ticket edited",
+    "ticket hint lost",
+    "ticket moved anywhere",
+    "ticket taken up, not marked as seen",
+    "tracker is down",
     "wish acknowledged, not stepped",
     "wish twice",
     "worker dies after the effect",
@@ -123,4 +149,5 @@ pub const FAULTS: &[&str] = &[
     "wrong person",
     "zombie acts",
     "zombie goes on",
+    "zombie merges blindly",
 ];

@@ -7,7 +7,7 @@ use crate::repo::red;
 use crate::sim::{Live, Sim};
 use crate::site::{CiState, Landed, Place, PullState, Site};
 use crate::words;
-use orch_core::ids::{Environment, JobId, Sha};
+use orch_core::ids::{Actor, Environment, JobId, Sha};
 use orch_core::task::{BlockReason, Phase, Task};
 use orch_store::Store;
 
@@ -149,10 +149,15 @@ pub(crate) fn invariant_green_is_green(site: &Site, commit: &Sha) -> Live<()> {
 pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
     for site in sim.sites.values() {
         for task in sim.tasks.values().filter(|t| t.project == site.key) {
-            let shown = site.tickets.get(&task.id).map(String::as_str);
+            let shown = site.comments.get(&task.id).map(String::as_str);
             let started = !matches!(task.phase, Phase::Idle) && task.next_seq != 1;
-            ensure(!started || shown == Some(&ticket(task)), "the_outside_agrees", || {
-                format!("the ticket of {} shows {shown:?}, it is {}", task.work_item, ticket(task))
+            ensure(!started || shown == Some(&comment(task)), "the_outside_agrees", || {
+                format!("the ticket of {} shows {shown:?}, it is {}", task.work_item, comment(task))
+            })?;
+            let ticket = site.tickets.get(&task.number).filter(|t| t.state_by == Actor::orch());
+            let state = ticket.map(|t| t.state);
+            ensure(state.is_none() || state == crate::tracker::state(task), "the_outside_agrees", || {
+                format!("the ticket of {} is in {state:?}, it is {}", task.work_item, comment(task))
             })?;
             if task.is_closed() {
                 ensure(!site.left.contains_key(&task.id), "the_outside_agrees", || {
@@ -183,7 +188,7 @@ pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
 }
 
 /// What a ticket shows of a task.
-pub(crate) fn ticket(task: &Task) -> String {
+pub(crate) fn comment(task: &Task) -> String {
     let who = match &task.phase {
         Phase::Waiting { why, .. } => match words::wait(why) {
             "answer" => "needs input",

@@ -1,55 +1,83 @@
-//! People, and others nobody asked: wishes at any time, sensible and not, twice or stale, by people who may and who may
-//! not; strangers who push, close and delete.
+//! People: wishes at any time, sensible and not, twice or stale, over the API or by moving a ticket, by people who may and
+//! who may not.
 
 use crate::sim::{Live, Sim};
-use crate::site::{Ci, CiState, PullState};
 use orch_core::event::Event;
-use orch_core::ids::{Actor, GateId, ProjectKey, Sha, TaskId};
+use orch_core::ids::{Actor, GateId, ProjectKey, TaskId};
 use orch_core::pipeline::Step;
-use orch_core::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason};
-use orch_store::{Cause, Store};
-
-/// Times a helpful person lets a task go on before giving it up.
-const PATIENCE: u32 = 4;
+use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_ports::tracker::{Ticket, TicketState};
+use orch_store::{Cause, Stepped, Store};
 
 impl Sim {
-    fn open_task(&mut self) -> Option<Task> {
+    pub(crate) fn open_task(&mut self) -> Option<Task> {
         let open: Vec<TaskId> = self.tasks.values().filter(|t| !t.is_closed()).map(|t| t.id).collect();
-        let id = self.rng.pick(&open).copied()?;
+        let id = self.choices.pick("task", &open).copied()?;
         self.tasks.get(&id).cloned()
     }
 
-    /// Puts a wish into the inbox and steps it, as command line, API and tracker do.
+    /// A wish over the API or the command line.
     pub(crate) fn ask(&mut self, task: TaskId, event: Event) -> Live<()> {
         self.keys += 1;
         let key = format!("k{}", self.keys);
+        self.deliver("people", &key, task, event).map(|_| ())
+    }
+
+    /// Puts a wish into the inbox and steps it, as command line, API and tracker do. Did it change anything?
+    pub(crate) fn deliver(&mut self, source: &str, key: &str, task: TaskId, event: Event) -> Live<bool> {
         let at = self.now;
-        let row = self.db(async |s| s.put_inbox("people", &key, task, event.clone(), at).await)?;
-        let fresh = self.ledger.wishes.insert(key.clone());
+        let row = self.db(async |s| s.put_inbox(source, key, task, event.clone(), at).await)?;
+        let fresh = self.ledger.wishes.insert(format!("{source} {key}"));
         crate::invariants::ensure(row.is_some() == fresh, "a_wish_is_kept_once", || format!("{key}: {row:?}"))?;
-        let Some(row) = row else { return Ok(()) };
+        let Some(row) = row else { return Ok(false) };
         if self.hit("wish twice", 150) {
-            let again = self.db(async |s| s.put_inbox("people", &key, task, event.clone(), at).await)?;
+            let again = self.db(async |s| s.put_inbox(source, key, task, event.clone(), at).await)?;
             crate::invariants::ensure(again.is_none(), "a_wish_is_kept_once", || format!("{key} twice: {again:?}"))?;
         }
         if self.hit("wish acknowledged, not stepped", 100) {
-            return Ok(());
+            return Ok(false);
         }
-        self.step(task, Cause::Inbox(row), event.clone())?;
+        let stepped = self.step(task, Cause::Inbox(row), event.clone())?;
         if self.hit("inbox row stepped twice", 100) {
             self.step(task, Cause::Inbox(row), event)?;
         }
-        Ok(())
+        Ok(matches!(stepped, Stepped::Applied { .. }))
+    }
+
+    /// The same wish by moving the ticket, if that can be said by it.
+    fn ask_by_ticket(&mut self, task: &Task, event: &Event) -> Live<bool> {
+        let (to, by) = match event {
+            Event::Started { by } | Event::RetryAsked { by } => (TicketState::InProgress, by),
+            Event::Approved { by, .. } => (TicketState::Approved, by),
+            Event::CancelAsked { by } => {
+                let to = [TicketState::Cancelled, TicketState::Backlog, TicketState::Todo];
+                (to[self.choices.below("to", to.len())], by)
+            }
+            _ => return Ok(false),
+        };
+        self.move_ticket(&task.project, task.number, to, by.clone())?;
+        Ok(true)
+    }
+
+    /// Somebody moves any ticket anywhere.
+    fn moves_anything(&mut self, by: Actor) -> Live<()> {
+        let all: Vec<(ProjectKey, u64)> =
+            self.sites.values().flat_map(|s| s.tickets.keys().map(|n| (s.key.clone(), *n))).collect();
+        let Some((project, number)) = self.choices.pick("ticket", &all).cloned() else { return Ok(()) };
+        let to = TicketState::ALL[self.choices.below("to", TicketState::ALL.len())];
+        self.move_ticket(&project, number, to, by)
     }
 
     /// Somebody does something: often what the task waits for, sometimes anything.
     pub(crate) fn person(&mut self) -> Live<()> {
         let all: Vec<TaskId> = self.tasks.keys().copied().collect();
-        let closed_too = self.rng.chance(100);
-        let task =
-            if closed_too { self.rng.pick(&all).and_then(|t| self.tasks.get(t)).cloned() } else { self.open_task() };
-        let Some(task) = task else { return Ok(()) };
-        let by: Actor = match self.rng.below(10) {
+        let closed_too = self.choices.chance("closed too", 100);
+        let task = if closed_too {
+            self.choices.pick("task", &all).and_then(|t| self.tasks.get(t)).cloned()
+        } else {
+            self.open_task()
+        };
+        let by: Actor = match self.choices.below("who", 10) {
             0 => {
                 self.seen.fault("wrong person");
                 "local:mallory".into()
@@ -57,8 +85,16 @@ impl Sim {
             1..4 => "local:sam".into(),
             _ => "local:anna".into(),
         };
-        let sensible = self.rng.chance(800);
+        if self.hit("ticket moved anywhere", 40) {
+            return self.moves_anything(by);
+        }
+        let Some(task) = task else { return self.starts_a_new_one() };
+        let sensible = !self.choices.chance("anything", 200);
         let event = match &task.phase {
+            Phase::Idle if self.hit("ticket edited", 200) => {
+                let title = format!("ticket {} v{}", task.number, self.choices.below("text", 3));
+                return self.edit_ticket(&task.project, task.number, title);
+            }
             Phase::Idle if sensible => Event::Started { by },
             Phase::Waiting { why: WaitReason::Approval { subject, what }, .. } if sensible => {
                 // Few tasks come as far as production: there a no has to be heard often enough to be visited.
@@ -68,7 +104,7 @@ impl Sim {
                 } else if self.hit("person says no", no) {
                     Event::Rejected { by, comment: "not like this".into() }
                 } else {
-                    let seen = self.rng.chance(500).then(|| subject.clone());
+                    let seen = self.choices.chance("says what was seen", 500).then(|| subject.clone());
                     Event::Approved { by, gate: None, subject: seen }
                 }
             }
@@ -86,7 +122,7 @@ impl Sim {
             {
                 Event::CancelAsked { by }
             }
-            _ => match self.rng.below(14) {
+            _ => match self.choices.below("what", 14) {
                 0 => Event::Started { by },
                 1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None },
                 2 => Event::Rejected { by, comment: String::new() },
@@ -95,131 +131,25 @@ impl Sim {
                 5 => Event::RetryAsked { by },
                 6 | 7 => {
                     self.seen.fault("ticket edited");
-                    let n = self.rng.below(3);
-                    Event::TicketEdited { title: format!("ticket {} v{n}", task.number), body: "please".into() }
+                    let title = format!("ticket {} v{}", task.number, self.choices.below("text", 3));
+                    return self.edit_ticket(&task.project, task.number, title);
                 }
+                8 | 9 => return self.starts_a_new_one(),
                 _ => return Ok(()),
             },
         };
-        self.ask(task.id, event)
-    }
-
-    /// Strangers on the forge.
-    pub(crate) fn stranger(&mut self) -> Live<()> {
-        let Some(task) = self.open_task() else { return Ok(()) };
-        let project = task.project.clone();
-        if self.hit("stranger pushes to main", 300) {
-            return self.outsider_pushes(&project);
-        }
-        let unmerged = task.merged.is_none() && task.head.is_some();
-        if unmerged && self.hit("stranger pushes to the branch", 100) {
-            let content = (self.rng.next() % 10_000) * 8 + 4;
-            let site = self.site(&project)?;
-            if let Some(head) = site.branches.get(&task.branch).cloned() {
-                let mut tree = site.repo.tree(&head);
-                tree.insert("stranger".into(), content);
-                let commit = site.repo.commit(&[head], tree, "stranger");
-                site.branches.insert(task.branch.clone(), commit.clone());
-                self.say(|| format!("   a stranger pushes {} to {}", commit.short(), task.branch));
-            }
-        } else if unmerged && self.hit("branch deleted", 25) {
-            self.site(&project)?.branches.remove(&task.branch);
-            self.say(|| format!("   {} is deleted by a stranger", task.branch));
-        } else if unmerged && self.hit("pull request closed", 40) {
-            let site = self.site(&project)?;
-            for pull in site.pulls.values_mut().filter(|p| p.branch == task.branch && p.state == PullState::Open) {
-                pull.state = PullState::Closed;
-            }
-            self.say(|| format!("   the pull request of {} is closed by a stranger", task.branch));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn outsider_pushes(&mut self, project: &ProjectKey) -> Live<()> {
-        let (file, n) = (format!("f{}", self.rng.below(6)), self.rng.next() % 10_000);
-        let site = self.site(project)?;
-        let tip = site.main.clone();
-        let mut tree = site.repo.tree(&tip);
-        // Strangers break nothing by themselves here: red is what orch's own merges must not make.
-        for more in 0..20 {
-            tree.insert(file.clone(), (n + more) * 8 + 5);
-            if crate::repo::red(&tree).is_none() {
-                break;
-            }
-        }
-        let commit = site.repo.commit(&[tip], tree, "outsider");
-        site.main = commit.clone();
-        site.strangers.insert(commit.clone());
-        self.say(|| format!("   an outsider pushes {} to main of {project}", commit.short()));
-        Ok(())
-    }
-
-    /// A person who means well, and repairs what only a person can.
-    pub(crate) fn help(&mut self, patience: &mut std::collections::BTreeMap<TaskId, u32>) -> Live<()> {
-        let Some(task) = self.open_task() else { return Ok(()) };
-        let by = || Actor::new("local:anna");
-        let event = match &task.phase {
-            Phase::Idle => Event::Started { by: by() },
-            Phase::Waiting { why: WaitReason::Approval { subject, .. }, .. } => {
-                Event::Approved { by: by(), gate: None, subject: Some(subject.clone()) }
-            }
-            Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
-            Phase::Blocked { why, .. } => {
-                self.repair(&task, why)?;
-                let spent = patience.entry(task.id).or_default();
-                *spent += 1;
-                match *spent {
-                    n if n <= PATIENCE => Event::RetryAsked { by: by() },
-                    n if n <= PATIENCE + 1 => Event::CancelAsked { by: by() },
-                    _ => return Ok(()),
-                }
-            }
-            Phase::Waiting { why: WaitReason::Report { .. } | WaitReason::CannotTell { .. }, .. } => {
-                return self.report_ci(&task);
-            }
-            _ => return Ok(()),
-        };
-        self.ask(task.id, event)
-    }
-
-    fn repair(&mut self, task: &Task, why: &BlockReason) -> Live<()> {
-        let site = self.site(&task.project)?;
-        if let (BlockReason::BranchMoved { now: None }, Some(head)) = (why, &task.head) {
-            site.branches.entry(task.branch.clone()).or_insert_with(|| head.clone());
-        }
-        self.reopen(task)
-    }
-
-    /// Opens a closed pull request again. Whatever else a late worker opened for the branch meanwhile is closed first: a
-    /// forge has one open pull request per branch.
-    fn reopen(&mut self, task: &Task) -> Live<()> {
-        let site = self.site(&task.project)?;
-        let Some(number) = task.pull_request else { return Ok(()) };
-        if site.pulls.get(&number).is_none_or(|p| p.state != PullState::Closed) {
+        if self.choices.chance("by ticket", 450) && self.ask_by_ticket(&task, &event)? {
             return Ok(());
         }
-        for (n, pull) in &mut site.pulls {
-            if *n == number {
-                pull.state = PullState::Open;
-            } else if pull.branch == task.branch && pull.state == PullState::Open {
-                pull.state = PullState::Closed;
-            }
-        }
-        Ok(())
+        self.ask(task.id, event)
     }
 
-    /// Runs CI again where its report was lost or worth nothing, and opens a closed pull request again.
-    fn report_ci(&mut self, task: &Task) -> Live<()> {
-        self.reopen(task)?;
-        let now = self.now;
-        let head: Option<Sha> = task.head.clone();
-        let site = self.site(&task.project)?;
-        if let Some(head) = head
-            && site.ci.get(&head).is_none_or(|c| c.state == CiState::Broken || now < c.from)
-        {
-            let state = site.truth(&head);
-            site.ci.insert(head, Ci { state, from: now });
-        }
-        Ok(())
+    /// Starts a ticket orch has no task for, by moving it.
+    pub(crate) fn starts_a_new_one(&mut self) -> Live<()> {
+        let is_new =
+            |t: &&Ticket| !self.tasks.values().any(|task| task.project == t.project && task.number == t.number);
+        let new = self.sites.values().flat_map(|s| s.tickets.values()).find(is_new).cloned();
+        let Some(new) = new.filter(|t| t.state != TicketState::InProgress) else { return Ok(()) };
+        self.move_ticket(&new.project, new.number, TicketState::InProgress, "local:anna".into())
     }
 }

@@ -1,10 +1,11 @@
 //! One simulated life of a few tasks: the real `decide` behind the real store, everything else modelled. This file holds
 //! what is known during a life and the verbs of the store, each checked as it is used.
 
+use crate::choices::Choices;
+use crate::helpers::Plan;
 use crate::invariants as inv;
 use crate::ledger::Ledger;
 use crate::report::{Coverage, Violation};
-use crate::rng::Rng;
 use crate::site::Site;
 use crate::words;
 use crate::{Life, Profile};
@@ -15,7 +16,7 @@ use orch_core::task::Task;
 use orch_ports::clock::BootTime;
 use orch_store::sqlite::{Durability, OpenOptions, SqliteStore};
 use orch_store::{Cause, Fence, Job, LeaseRow, StepRequest, Stepped, Store, StoreError};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Life of a claim without a heartbeat.
 pub(crate) const CLAIM_MS: i64 = 10_000;
@@ -50,7 +51,7 @@ pub(crate) enum Ended {
 
 /// Everything that is going on.
 pub(crate) struct Sim {
-    pub(crate) rng: Rng,
+    pub(crate) choices: Choices,
     store: Option<SqliteStore>,
     file: Option<tempfile::TempDir>,
     pub(crate) now: Time,
@@ -64,15 +65,23 @@ pub(crate) struct Sim {
     pub(crate) faults_on: bool,
     /// Scales how often faults happen in this life, per cent.
     pub(crate) roughness: u64,
+    /// The kind of crash this life is after, and the phases it has met.
+    pub(crate) prey: &'static str,
+    pub(crate) hunted: BTreeSet<&'static str>,
+    /// Does anybody tell of changed tickets?
+    pub(crate) hints: bool,
+    /// What people do to tickets in a quiet life.
+    pub(crate) plans: BTreeMap<(ProjectKey, u64), Plan>,
     pub(crate) keys: u64,
     pub(crate) steps: u64,
     pub(crate) seen: Coverage,
     trace: bool,
-    pub(crate) lines: VecDeque<String>,
+    /// What happened, and in which step.
+    pub(crate) story: VecDeque<(u64, String)>,
 }
 
 impl Sim {
-    pub(crate) fn new(life: &Life) -> Live<Self> {
+    pub(crate) fn new(life: &Life, choices: Choices) -> Live<Self> {
         let file = if life.file {
             Some(
                 tempfile::tempdir()
@@ -82,7 +91,7 @@ impl Sim {
             None
         };
         let mut sim = Self {
-            rng: Rng::new(life.seed),
+            choices,
             store: None,
             file,
             now: Time(1_800_000_000_000),
@@ -93,13 +102,17 @@ impl Sim {
             tasks: BTreeMap::new(),
             flights: Vec::new(),
             ledger: Ledger::default(),
-            faults_on: true,
+            faults_on: false,
             roughness: 100,
+            prey: crate::crash::CRASH_NOW,
+            hunted: BTreeSet::new(),
+            hints: true,
+            plans: BTreeMap::new(),
             keys: 0,
             steps: 0,
             seen: Coverage::default(),
             trace: life.trace,
-            lines: VecDeque::new(),
+            story: VecDeque::new(),
         };
         sim.open()?;
         Ok(sim)
@@ -127,16 +140,15 @@ impl Sim {
     }
 
     pub(crate) fn say(&mut self, text: impl FnOnce() -> String) {
-        let line = format!("{:>5} {}", self.steps, text());
-        self.lines.push_back(line);
-        if !self.trace && KEPT < self.lines.len() {
-            self.lines.pop_front();
+        self.story.push_back((self.steps, text()));
+        if !self.trace && KEPT < self.story.len() {
+            self.story.pop_front();
         }
     }
 
     /// Does this fault happen now? Counted when it does; never in the second, faultless half of a life.
     pub(crate) fn hit(&mut self, fault: &'static str, per_mille: u64) -> bool {
-        let hit = self.faults_on && self.rng.chance(per_mille * self.roughness / 100);
+        let hit = self.faults_on && self.choices.chance(fault, (per_mille * self.roughness / 100).max(1));
         if hit {
             self.seen.fault(fault);
         }
@@ -244,6 +256,7 @@ impl Sim {
         });
         self.tasks.insert(id, after.clone());
         self.seen.task(&after);
+        self.seen.event(&before, &event);
         let open = self.db(async |s| s.open_jobs(Some(id)).await)?;
         let change = inv::Change {
             before: &before,
@@ -282,13 +295,13 @@ impl Sim {
 }
 
 /// Which pipeline a task of this life gets.
-pub(crate) fn pipeline(profile: Profile, rng: &mut Rng) -> orch_core::pipeline::Pipeline {
+pub(crate) fn pipeline(profile: Profile, choices: &mut Choices) -> orch_core::pipeline::Pipeline {
     use orch_core::ids::GateId;
     use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
     match profile {
         Profile::Full => Pipeline::full(),
         Profile::Lite => Pipeline::lite(),
-        Profile::Mixed => match rng.below(5) {
+        Profile::Mixed => match choices.below("pipeline", 5) {
             0 | 1 => Pipeline::full(),
             2 | 3 => Pipeline::lite(),
             _ => {

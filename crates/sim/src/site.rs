@@ -2,8 +2,10 @@
 //! keeps its own record of what was really done to it, and knows nothing of orch's database.
 
 use crate::repo::{Repo, Tree, hash, red};
-use orch_core::ids::{Digest, Environment, JobId, ProjectKey, Sha, TaskId, Time};
+use orch_core::ids::{Digest, Environment, JobId, ProjectKey, Seq, Sha, TaskId, Time};
+use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
+use orch_ports::tracker::Ticket;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,9 @@ pub(crate) struct Left {
     /// Papers by name; 1 says yes, 2 says no, 3 is garbled.
     pub(crate) papers: Tree,
     pub(crate) strayed: bool,
+    /// The run that left it, and whether it is on the branch.
+    pub(crate) run: Seq,
+    pub(crate) published: bool,
 }
 
 /// How the project is set up.
@@ -134,8 +139,12 @@ pub(crate) struct Site {
     pub(crate) envs: BTreeMap<Environment, Env>,
     pub(crate) runs: BTreeMap<(JobId, u32), Run>,
     pub(crate) left: BTreeMap<TaskId, Left>,
-    /// What each ticket shows.
-    pub(crate) tickets: BTreeMap<TaskId, String>,
+    /// The tracker: tickets by number, orch's comments on them, and the list that was read last.
+    pub(crate) tickets: BTreeMap<u64, Ticket>,
+    pub(crate) comments: BTreeMap<TaskId, String>,
+    pub(crate) listed: Vec<Ticket>,
+    /// Pipelines of the tasks to be made of tickets.
+    pub(crate) pipelines: BTreeMap<u64, Pipeline>,
     /// Notices by key, and what they said.
     pub(crate) notices: BTreeMap<String, String>,
     pub(crate) landed: Vec<Landed>,
@@ -165,6 +174,9 @@ impl Site {
             runs: BTreeMap::new(),
             left: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            comments: BTreeMap::new(),
+            listed: Vec::new(),
+            pipelines: BTreeMap::new(),
             notices: BTreeMap::new(),
             landed: Vec::new(),
             strangers: BTreeSet::new(),

@@ -148,3 +148,35 @@ pub(crate) fn event(event: &Event) -> String {
         other => format!("{}{}", other.name(), other.actor().map(|a| format!(" by {a}")).unwrap_or_default()),
     }
 }
+
+/// Every event that can be applied; a word of a person with what it is about.
+pub(crate) const EVENTS: &[&str] = &[
+    "started",
+    "job_ended",
+    "timer_fired",
+    "nudged",
+    "lease_freed",
+    "analysis approved",
+    "analysis rejected",
+    "production approved",
+    "production rejected",
+    "answered",
+    "cancel_asked",
+    "retry_asked",
+    "ticket_edited",
+    "ticket edited before the start",
+];
+
+/// Rare answers that are worth a visit.
+pub(crate) const ANSWERS: &[&str] =
+    &["inbox replayed", "lease reclaimed", "merge: lease lost", "update: conflict", "update: lease lost"];
+
+/// What watchers find.
+pub(crate) const WATCHERS: &[&str] = &[
+    "disk: directory removed",
+    "poll found approved",
+    "poll found cancel_asked",
+    "poll found retry_asked",
+    "poll found started",
+    "poll found ticket_edited",
+];

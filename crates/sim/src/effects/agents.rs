@@ -1,0 +1,218 @@
+//! Agents under supervisors: they run, and leave code and papers; what they left is committed and pushed.
+
+use super::{docs, fault, papers, transient};
+use crate::outside;
+use crate::repo::{MARKERS, hash, is_code, red};
+use crate::sim::{Ended, Flight, Live, Sim};
+use crate::site::{Left, Place, Plan, Run};
+use orch_core::effect::Outcome;
+use orch_core::ids::{Role, Seq, StageId};
+use orch_core::verdict::FaultKind;
+use orch_store::{ArtefactRow, RunRow, Store};
+
+impl Sim {
+    /// Starts a program under its supervisor, or finds it again. `None`: it still runs.
+    pub(super) fn supervised(&mut self, f: &Flight, place: Place, plan: Plan) -> Live<Option<Result<Run, Ended>>> {
+        let key = (f.job.id, f.job.run_attempt);
+        let project = f.task.project.clone();
+        if !self.site(&project)?.runs.contains_key(&key) {
+            let row = RunRow {
+                task: f.task.id,
+                job: f.job.id.seq,
+                attempt: f.job.run_attempt,
+                what: f.job.effect.describe(),
+                program: "sim".into(),
+                stage: f.task.stage().clone(),
+                dir: format!("{}-{}", f.job.id, f.job.run_attempt),
+                started: self.now,
+                ended: None,
+                end: None,
+                ok: None,
+                usage: orch_ports::agent::Usage::default(),
+                model: None,
+                session: None,
+                summary: None,
+            };
+            let fence = f.job.fence();
+            if !self.evidence("put_run", fence, async |s| s.put_run(fence, row).await)? {
+                return Ok(Some(Err(transient("the claim is somebody else's by now"))));
+            }
+            let site = self.site(&project)?;
+            outside::invariant_programs_run_alone(site, place, key)?;
+            site.runs.insert(key, Run { plan, place, over: false, killed: false, left: false });
+            self.say(|| format!("   {place:?}: run {}-{} starts", key.0, key.1));
+        }
+        let goes_on = !f.stop && self.choices.chance("goes on", 300);
+        let site = self.site(&project)?;
+        let Some(run) = site.runs.get_mut(&key) else { return Ok(None) };
+        if !run.over {
+            if goes_on {
+                return Ok(None);
+            }
+            run.over = true;
+            run.killed = f.stop;
+        }
+        Ok(Some(Ok(run.clone())))
+    }
+
+    pub(super) fn run_agent(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<Option<Ended>> {
+        let plan = if self.stumbles(f, role) {
+            Plan::Denied
+        } else if self.hit("agent fails", 60) {
+            Plan::Fails
+        } else if self.hit("agent meets a limit", 40) {
+            Plan::Transient
+        } else if self.hit("agent is denied", 10) {
+            Plan::Denied
+        } else if self.hit("supervisor lost", 40) {
+            Plan::Lost
+        } else if self.hit("agent asks", 60) {
+            Plan::Asks("which colour?".into())
+        } else {
+            Plan::Well
+        };
+        let run = match self.supervised(f, Place::Worktree(f.task.id), plan)? {
+            None => return Ok(None),
+            Some(Err(ended)) => return Ok(Some(ended)),
+            Some(Ok(run)) => run,
+        };
+        if run.killed {
+            return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
+        }
+        if !run.left {
+            let key = (f.job.id, f.job.run_attempt);
+            if let Some(run) = self.site(&f.task.project)?.runs.get_mut(&key) {
+                run.left = true;
+            }
+            self.leave(f, role, stage)?;
+        }
+        let again = |spend, kind, text: &str| Ended::Again { spend, new_run: true, fault: fault(kind, text) };
+        Ok(Some(match run.plan {
+            Plan::Well => Ended::Outcome(Outcome::AgentFinished { question: None }),
+            Plan::Asks(question) => Ended::Outcome(Outcome::AgentFinished { question: Some(question) }),
+            Plan::Fails => again(true, FaultKind::Permanent, "the run failed"),
+            Plan::Transient => again(false, FaultKind::Transient, "a usage limit"),
+            Plan::Lost => again(false, FaultKind::Transient, "the supervisor died with the run"),
+            Plan::Denied => Ended::Outcome(Outcome::Failed { fault: fault(FaultKind::Denied, "no access") }),
+        }))
+    }
+
+    /// What an agent leaves in its working directory: code by developers, papers by the others.
+    fn leave(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<()> {
+        let task = &f.task;
+        let (lazy, bad, missing) =
+            (self.hit("developer does nothing", 40), self.hit("developer errs", 250), self.hit("paper missing", 120));
+        let (garbled, no, stray) =
+            (self.hit("paper garbled", 120), self.hit("paper says no", 60), self.hit("agent strays", 40));
+        let markers = self.hit("markers left", 150);
+        let file = format!("f{}", (task.number + self.choices.below("file", 2) as u64) % 4);
+        // What is written follows from one number.
+        let written = self.choices.below("content", 10_000) as u64;
+        let number = |n: u64| hash(&format!("{written} {n}"));
+        let mut tries: Vec<u64> = (0..40).map(|n| (number(n) % 10_000) * 8 + 3 + number(n + 40) % 5).collect();
+        if bad {
+            let kind = self.choices.below("what is wrong", 3) as u64;
+            tries = vec![written * 8 + kind];
+        }
+        let site = self.site(&task.project)?;
+        let head = task.head.clone().unwrap_or_else(|| site.main.clone());
+        let mut code = site.repo.code(&head);
+        if let Some(conflict) = &task.conflict {
+            code = site.repo.merged(&head, &conflict.onto).0;
+            code.retain(|path, _| is_code(path));
+        }
+        let mut left = Left { strayed: stray, run: f.job.id.seq, ..Left::default() };
+        if role.as_str() == "developer" {
+            if !lazy {
+                // Repairs whatever is wrong anywhere, then its own file until all of it goes together.
+                for content in code.values_mut() {
+                    if *content == MARKERS && !markers || *content % 8 < 3 && *content != MARKERS && !bad {
+                        *content = *content / 8 * 8 + 3;
+                    }
+                }
+                for content in tries {
+                    code.insert(file.clone(), content);
+                    if red(&code).is_none() {
+                        break;
+                    }
+                }
+            }
+            left.code = code;
+        } else {
+            let judged = site.repo.code(&head);
+            for name in papers(stage.as_str()) {
+                let refused = match stage.as_str() {
+                    "review" => crate::repo::ugly(&judged).is_some(),
+                    _ => false,
+                };
+                let says = if garbled {
+                    3
+                } else if no || refused {
+                    2
+                } else {
+                    1
+                };
+                if !missing {
+                    // What was asked for is in the paper: another title makes another paper.
+                    left.papers.insert((*name).to_owned(), says + 10 * (hash(f.job.id.to_string().as_str()) % 1000));
+                }
+            }
+        }
+        site.left.insert(task.id, left);
+        Ok(())
+    }
+
+    pub(super) fn publish(&mut self, f: &Flight, role: &Role, stage: &StageId, run: Seq) -> Live<Ended> {
+        let task = f.task.clone();
+        let developer = role.as_str() == "developer";
+        let now = self.now;
+        let site = self.site(&task.project)?;
+        let base = task.conflict.as_ref().map(|c| c.onto.clone()).or_else(|| task.base.clone());
+        let base = base.unwrap_or_else(|| site.main.clone());
+        let parent = task.head.clone().unwrap_or_else(|| base.clone());
+        let left = site.left.get(&task.id).cloned().unwrap_or_default();
+        let mut tree = site.repo.tree(&parent);
+        if developer && !left.code.is_empty() {
+            tree.retain(|path, _| !is_code(path));
+            tree.extend(left.code.clone());
+        }
+        for (name, says) in &left.papers {
+            tree.insert(docs(&task, name), *says);
+        }
+        let mut parents = vec![parent.clone()];
+        parents.extend(task.conflict.as_ref().map(|c| c.onto.clone()));
+        let head = if tree == site.repo.tree(&parent) && parents.len() == 1 {
+            parent
+        } else {
+            site.repo.commit(&parents, tree.clone(), &format!("run {run}"))
+        };
+        let empty = site.repo.code_id(&head) == site.repo.code_id(&base);
+        let unresolved: Vec<String> = tree.iter().filter(|(_, c)| **c == MARKERS).map(|(p, _)| p.clone()).collect();
+        if let Err(now) = self.push(&task, &head)? {
+            return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
+        }
+        let rows: Vec<ArtefactRow> = left
+            .papers
+            .iter()
+            .map(|(name, says)| ArtefactRow {
+                task: task.id,
+                stage: stage.clone(),
+                run,
+                name: name.clone(),
+                sha256: format!("{says:064x}"),
+                bytes: says.to_string().into_bytes(),
+                subject: head.to_string(),
+                at: now,
+            })
+            .collect();
+        let fence = f.job.fence();
+        if !self.evidence("put_artefacts", fence, async |s| s.put_artefacts(fence, rows).await)? {
+            return Ok(transient("the claim is somebody else's by now"));
+        }
+        if let Some(left) = self.site(&task.project)?.left.get_mut(&task.id) {
+            left.published = true;
+        }
+        let discarded = if left.strayed && !developer { vec!["ci.yml".to_owned()] } else { Vec::new() };
+        Ok(Ended::Outcome(Outcome::Published { head, empty, discarded, unresolved }))
+    }
+}

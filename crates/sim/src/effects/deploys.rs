@@ -1,0 +1,117 @@
+//! Hooks that bring revisions to staging and production and back, and the watch over production.
+
+use super::{fault, transient};
+use crate::outside;
+use crate::sim::{Ended, Flight, Live, Sim};
+use crate::site::{Place, Plan};
+use orch_core::effect::Outcome;
+use orch_core::ids::{Environment, Sha, StageId};
+use orch_core::task::DoneOutcome;
+use orch_core::verdict::FaultKind;
+use orch_store::{ArtefactRow, Deployment, Store};
+
+impl Sim {
+    fn hook_log(&mut self, f: &Flight, name: &str, stage: &StageId, revision: &Sha, ok: bool) -> Live<bool> {
+        let row = ArtefactRow {
+            task: f.task.id,
+            stage: stage.clone(),
+            run: f.job.id.seq,
+            name: name.into(),
+            sha256: "0".repeat(64),
+            bytes: if ok { b"1".to_vec() } else { b"2".to_vec() },
+            subject: revision.to_string(),
+            at: self.now,
+        };
+        let fence = f.job.fence();
+        self.evidence("put_artefacts", fence, async |s| s.put_artefacts(fence, vec![row]).await)
+    }
+
+    fn bring(&mut self, f: &Flight, environment: Environment, revision: &Sha, ok: bool, rollback: bool) -> Live<bool> {
+        let site = self.site(&f.task.project)?;
+        outside::invariant_production_runs_what_is_merged(site, environment, revision)?;
+        if let Some(env) = site.envs.get_mut(&environment) {
+            env.running = Some(revision.clone());
+            env.brought.push(revision.clone());
+        }
+        let deployment = Deployment {
+            project: f.task.project.clone(),
+            environment,
+            revision: revision.clone(),
+            task: f.task.id,
+            ok,
+            rollback,
+            at: self.now,
+        };
+        let fence = f.job.fence();
+        self.evidence("put_deployment", fence, async |s| s.put_deployment(fence, deployment).await)
+    }
+
+    pub(super) fn deploy(
+        &mut self,
+        f: &Flight,
+        environment: Environment,
+        revision: &Sha,
+        stage: &StageId,
+    ) -> Live<Option<Ended>> {
+        let setup = &self.site(&f.task.project)?.setup;
+        let (hook, name) = match environment {
+            Environment::Staging => (setup.staging_hook, "15-staging-log.md"),
+            Environment::Production => (setup.production_hook, "14-deploy-log.md"),
+        };
+        if !hook {
+            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()) })));
+        }
+        let plan = if self.hit("deploy fails", 400) { Plan::Fails } else { Plan::Well };
+        let plan = if self.hit("hook lost", 100) { Plan::Lost } else { plan };
+        let run = match self.supervised(f, Place::Environment(environment), plan)? {
+            None => return Ok(None),
+            Some(Err(ended)) => return Ok(Some(ended)),
+            Some(Ok(run)) => run,
+        };
+        if run.killed && f.stop {
+            return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
+        }
+        if run.killed || run.plan == Plan::Lost {
+            let fault = fault(FaultKind::Transient, "the hook was stopped");
+            return Ok(Some(Ended::Again { spend: false, new_run: true, fault }));
+        }
+        let ok = run.plan == Plan::Well;
+        let kept = self.hook_log(f, name, stage, revision, ok)? && self.bring(f, environment, revision, ok, false)?;
+        Ok(Some(if kept { Ended::Outcome(Outcome::Deployed { skipped: None }) } else { transient("fenced") }))
+    }
+
+    pub(super) fn roll_back(&mut self, f: &Flight, environment: Environment, failed: &Sha) -> Live<Option<Ended>> {
+        let project = f.task.project.clone();
+        let known = self.db(async |s| s.deployments(&project, environment, 50).await)?;
+        let Some(previous) = known.into_iter().find(|d| d.ok && d.revision != *failed).map(|d| d.revision) else {
+            let text = "nothing else ever ran there".to_owned();
+            return Ok(Some(Ended::Outcome(Outcome::RolledBack { ok: true, text })));
+        };
+        let plan = if self.hit("rollback fails", 600) { Plan::Fails } else { Plan::Well };
+        let run = match self.supervised(f, Place::Environment(environment), plan)? {
+            None => return Ok(None),
+            Some(Err(ended)) => return Ok(Some(ended)),
+            Some(Ok(run)) => run,
+        };
+        let ok = run.plan == Plan::Well && !run.killed;
+        let kept = self.bring(f, environment, &previous, ok, true)?;
+        let text = format!("back on {}: {ok}", previous.short());
+        Ok(Some(if kept { Ended::Outcome(Outcome::RolledBack { ok, text }) } else { transient("fenced") }))
+    }
+
+    pub(super) fn watch(&mut self, f: &Flight, revision: &Sha) -> Live<Option<Ended>> {
+        if !f.stop && self.choices.chance("goes on", 300) {
+            return Ok(None);
+        }
+        let (sick, blind) = (self.hit("production sick", 550), self.hit("probe blind", 500));
+        let hook = self.site(&f.task.project)?.setup.production_hook;
+        let outcome = match (hook, sick, blind) {
+            (false, ..) => DoneOutcome::NotWatched,
+            (_, true, _) => DoneOutcome::Degraded,
+            (_, _, true) => DoneOutcome::Inconclusive,
+            _ => DoneOutcome::Healthy,
+        };
+        let kept = self.hook_log(f, "16-post-deploy-log.md", &"done".into(), revision, !sick)?;
+        Ok(Some(if kept { Ended::Outcome(Outcome::Watched { outcome }) } else { transient("fenced") }))
+    }
+}

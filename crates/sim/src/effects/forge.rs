@@ -1,0 +1,181 @@
+//! The branch, its pushes, CI, and the way onto the default branch.
+
+use super::{docs, fault, transient};
+use crate::outside;
+use crate::repo::{Brought, hash};
+use crate::sim::{Ended, Flight, Live, Sim};
+use crate::site::{Ci, CiState, MergeAnswer, PullState};
+use orch_core::effect::{NotMerged, Outcome};
+use orch_core::ids::Sha;
+use orch_core::task::{MergeIntent, Task};
+use orch_core::verdict::FaultKind;
+use orch_store::Store;
+
+impl Sim {
+    pub(super) fn open_branch(&mut self, f: &Flight) -> Live<Outcome> {
+        let task = &f.task;
+        let path = docs(task, "00-business-request.md");
+        let request = hash(&format!("{}{}", task.title, task.body));
+        let site = self.site(&task.project)?;
+        if let Some(head) = site.branches.get(&task.branch).cloned() {
+            let ours = site.repo.tree(&head).get(&path) == Some(&request);
+            let base = site.repo.parents(&head).first().cloned().unwrap_or_else(|| site.main.clone());
+            return Ok(if ours { Outcome::Opened { head, base } } else { Outcome::BranchMoved { now: Some(head) } });
+        }
+        let base = site.main.clone();
+        let mut tree = site.repo.tree(&base);
+        tree.insert(path, request);
+        let head = site.repo.commit(std::slice::from_ref(&base), tree, "open");
+        Ok(match self.push(task, &head)? {
+            Ok(()) => Outcome::Opened { head, base },
+            Err(now) => Outcome::BranchMoved { now },
+        })
+    }
+
+    /// Pushes as the engine does: what is about to be pushed is written down first, so that it is recognised later.
+    pub(super) fn push(&mut self, task: &Task, commit: &Sha) -> Live<Result<(), Option<Sha>>> {
+        let key = format!("pushed/{}/{}", task.id.0, task.branch);
+        let before = self.db(async |s| s.setting(&key).await)?.unwrap_or_default();
+        let mut ours: Vec<&str> = before.split_whitespace().collect();
+        if ours.last() != Some(&commit.as_str()) {
+            let from = ours.len().saturating_sub(3);
+            let mut next = ours[from..].to_vec();
+            next.push(commit.as_str());
+            self.db(async |s| s.set_setting(&key, &next.join(" ")).await)?;
+        }
+        ours.truncate(ours.len());
+        let site = self.site(&task.project)?;
+        let answer = match site.push(&task.branch, commit, task.head.as_ref()) {
+            Err(Some(now)) if ours.contains(&now.as_str()) => site.push(&task.branch, commit, Some(&now)),
+            answer => answer,
+        };
+        if answer.is_ok() {
+            self.reported(task, commit)?;
+        }
+        Ok(answer)
+    }
+
+    /// The forge's own CI sees a push; it may be slow, and it may forget.
+    fn reported(&mut self, task: &Task, commit: &Sha) -> Live<()> {
+        let (own, known) = {
+            let site = self.site(&task.project)?;
+            (site.setup.policy.own_ci, site.ci.contains_key(commit))
+        };
+        if own || known || self.hit("CI report lost", 60) {
+            return Ok(());
+        }
+        let delay = if self.hit("CI report late", 200) { 400_000 } else { 5_000 };
+        self.run_ci(task, commit, delay)
+    }
+
+    /// A run of CI, true unless it is broken or red by mistake; never green by mistake.
+    fn run_ci(&mut self, task: &Task, commit: &Sha, delay_ms: i64) -> Live<()> {
+        let broken = self.hit("CI broken", 30);
+        let flaky = self.hit("CI flaky red", 40);
+        let from = self.now.plus_ms(delay_ms);
+        let site = self.site(&task.project)?;
+        let state = match site.truth(commit) {
+            _ if broken => CiState::Broken,
+            CiState::Green if flaky => CiState::Red,
+            truth => truth,
+        };
+        site.ci.insert(commit.clone(), Ci { state, from });
+        outside::invariant_green_is_green(site, commit)
+    }
+
+    pub(super) fn ensure_ci(&mut self, f: &Flight, commit: &Sha) -> Live<Ended> {
+        let known = self.site(&f.task.project)?.ci.get(commit).is_some_and(|c| c.state != CiState::Broken);
+        if !known {
+            self.run_ci(&f.task, commit, 0)?;
+        }
+        Ok(Ended::Outcome(Outcome::Sent))
+    }
+
+    pub(super) fn update(&mut self, f: &Flight, head: &Sha, lease_epoch: u64) -> Live<Ended> {
+        let task = &f.task;
+        if !self.db(async |s| s.holds_lease(task.id, lease_epoch).await)? {
+            self.seen.count("answer", "update: lease lost");
+            return Ok(Ended::Outcome(Outcome::LeaseLost));
+        }
+        let site = self.site(&task.project)?;
+        let tip = site.main.clone();
+        let ready = match site.repo.bring(head, &tip) {
+            Brought::UpToDate => head.clone(),
+            Brought::Moved(head) => head,
+            Brought::Conflict(files) => {
+                self.seen.count("answer", "update: conflict");
+                return Ok(Ended::Outcome(Outcome::Conflict { onto: tip, files }));
+            }
+        };
+        Ok(Ended::Outcome(match self.push(task, &ready)? {
+            Err(now) => Outcome::BranchMoved { now },
+            Ok(()) => Outcome::Updated { tree: self.site(&task.project)?.repo.tree_id(&ready), head: ready, base: tip },
+        }))
+    }
+
+    pub(super) fn merge(&mut self, f: &Flight, number: u64, intent: &MergeIntent) -> Live<Ended> {
+        let task = &f.task;
+        if let Some(outcome) = self.landed(task, number, intent)? {
+            return Ok(Ended::Outcome(outcome));
+        }
+        let refused =
+            |text: &str| Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::Refused { text: text.into() } }));
+        if self.hit("merge given up", 220) {
+            return Ok(Ended::Outcome(Outcome::Failed { fault: fault(FaultKind::Denied, "nobody may look") }));
+        }
+        let site = self.site(&task.project)?;
+        let pull = site.pulls.get(&number).cloned();
+        match &pull {
+            Some(pull) if pull.state == PullState::Open => {
+                if site.pull_head(pull).as_ref() != Some(&intent.head) {
+                    return Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::HeadMoved }));
+                }
+            }
+            _ => return refused("the pull request was closed by somebody"),
+        }
+        // Last look before the act. A blind worker was paused right behind it.
+        let holds = self.db(async |s| s.holds_lease(task.id, intent.lease_epoch).await)?;
+        if !holds && !f.blind {
+            self.seen.count("answer", "merge: lease lost");
+            return Ok(Ended::Outcome(Outcome::LeaseLost));
+        }
+        // Somebody else was paused in the middle of this very merge: what does it do when it wakes?
+        let again = self.flights.iter().any(|g| g.job.id == f.job.id && g.job.epoch < f.job.epoch);
+        if self.hit("forge refuses", if again { 800 } else { 180 }) {
+            return refused("protected by a rule");
+        }
+        if self.hit("main moves before the merge", 180) {
+            self.outsider_pushes(&task.project.clone())?;
+        }
+        let lies = self.hit("forge merges another tree", 130);
+        let answer = self.site(&task.project)?.merge(number, &intent.head, task.id, f.blind && !holds, lies);
+        if matches!(answer, MergeAnswer::Merged) {
+            let landed = self.site(&task.project)?.landed.last().cloned();
+            self.say(|| format!("   forge: merged {} of {}", intent.head.short(), task.work_item));
+            if let Some(landed) = landed {
+                outside::after_merge(self, task, &landed, intent.lease_epoch)?;
+            }
+            if self.hit("forge hides its merge", 220) {
+                return Ok(transient("the forge does not answer"));
+            }
+        }
+        if let Some(outcome) = self.landed(task, number, intent)? {
+            return Ok(Ended::Outcome(outcome));
+        }
+        match answer {
+            MergeAnswer::Merged => Ok(transient("merged, not shown yet")),
+            MergeAnswer::HeadMoved => Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::HeadMoved })),
+            MergeAnswer::BaseMoved => Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::BaseMoved })),
+            MergeAnswer::Refused(text) => refused(&text),
+        }
+    }
+
+    fn landed(&mut self, task: &Task, number: u64, intent: &MergeIntent) -> Live<Option<Outcome>> {
+        let site = self.site(&task.project)?;
+        let commit = match site.pulls.get(&number) {
+            Some(pull) if pull.state == PullState::Merged => pull.merge_commit.clone(),
+            _ => site.repo.is_ancestor(&intent.head, &site.main).then(|| intent.head.clone()),
+        };
+        Ok(commit.map(|commit| Outcome::Merged { tree: site.repo.tree_id(&commit), commit }))
+    }
+}

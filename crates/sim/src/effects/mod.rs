@@ -1,0 +1,92 @@
+//! Executors against the modelled outside, of the same shape as the real ones: look first, act, report the truth. What
+//! they know of their task is what it was when they began, which for a worker that was paused is the past.
+
+mod agents;
+mod deploys;
+mod forge;
+
+use crate::outside;
+use crate::sim::{Ended, Flight, Live, Sim};
+use crate::site::{Place, PullState};
+use orch_core::effect::{Effect, Outcome};
+use orch_core::task::{Phase, Task};
+use orch_core::verdict::{FaultKind, FaultNote};
+
+pub(crate) fn fault(kind: FaultKind, text: &str) -> FaultNote {
+    FaultNote { kind, text: text.into() }
+}
+
+pub(crate) fn transient(text: &str) -> Ended {
+    Ended::Again { spend: false, new_run: false, fault: fault(FaultKind::Transient, text) }
+}
+
+fn docs(task: &Task, name: &str) -> String {
+    format!("{}/{name}", task.artefact_dir())
+}
+
+/// Papers a stage leaves behind.
+pub(crate) fn papers(stage: &str) -> &'static [&'static str] {
+    match stage {
+        "analysis" => &["01-brd.md", "04-test-plan.yaml"],
+        "architecture" => &["06-adr/ADR-001.md"],
+        "review" => &["12-review.md"],
+        "testing" => &["13-test-report.md"],
+        _ => &[],
+    }
+}
+
+impl Sim {
+    /// `None`: it is still going on.
+    pub(crate) fn ensure(&mut self, f: &Flight) -> Live<Option<Ended>> {
+        let done = |o: Outcome| Ok(Some(Ended::Outcome(o)));
+        match &f.job.effect {
+            Effect::OpenBranch => done(self.open_branch(f)?),
+            Effect::RunAgent { role, stage, .. } => self.run_agent(f, role, stage),
+            Effect::Publish { role, stage, run } => self.publish(f, role, stage, *run).map(Some),
+            Effect::EnsurePullRequest => {
+                let site = self.site(&f.task.project)?;
+                let known =
+                    f.task.pull_request.filter(|n| site.pulls.get(n).is_some_and(|p| p.state == PullState::Open));
+                let number = known.unwrap_or_else(|| site.ensure_pull(&f.task.branch));
+                outside::invariant_one_pull_request_per_branch(site, &f.task.branch)?;
+                done(Outcome::PullRequestOpen { number })
+            }
+            Effect::Judge { gate, stage, head, run, since, .. } => {
+                self.judge(f, *gate, stage, head, *run, *since).map(Some)
+            }
+            Effect::Deploy { environment, revision, stage } => self.deploy(f, *environment, revision, stage),
+            Effect::Rollback { environment, failed } => self.roll_back(f, *environment, failed),
+            Effect::Update { head, lease_epoch } => self.update(f, head, *lease_epoch).map(Some),
+            Effect::Merge { pull_request, intent } => self.merge(f, *pull_request, intent).map(Some),
+            Effect::Watch { revision, .. } => self.watch(f, revision),
+            Effect::EnsureCi { commit } => self.ensure_ci(f, commit).map(Some),
+            Effect::SyncTicket => self.sync_ticket(f).map(Some),
+            Effect::Notify { key, text } => {
+                let site = self.site(&f.task.project)?;
+                outside::invariant_notices_are_keyed(site, key, text)?;
+                site.notices.insert(key.clone(), text.clone());
+                done(Outcome::Sent)
+            }
+            Effect::CleanUp => {
+                let task = &f.task;
+                if task.is_closed() {
+                    let site = self.site(&task.project)?;
+                    if matches!(task.phase, Phase::Cancelled { .. })
+                        && task.merged.is_none()
+                        && let Some(pull) = task.pull_request.and_then(|n| site.pulls.get_mut(&n))
+                        && pull.state == PullState::Open
+                    {
+                        pull.state = PullState::Closed;
+                    }
+                    // A cancelled job may have left a program behind that nobody waits for any more.
+                    for run in site.runs.values_mut().filter(|r| r.place == Place::Worktree(task.id) && !r.over) {
+                        run.over = true;
+                        run.killed = true;
+                    }
+                    site.left.remove(&task.id);
+                }
+                done(Outcome::Sent)
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Others nobody asked: strangers who push, close and delete on the forge.
+
+use crate::sim::{Live, Sim};
+use crate::site::PullState;
+use orch_core::ids::ProjectKey;
+
+impl Sim {
+    /// Strangers on the forge.
+    pub(crate) fn stranger(&mut self) -> Live<()> {
+        let Some(task) = self.open_task() else { return Ok(()) };
+        let project = task.project.clone();
+        if self.hit("stranger pushes to main", 300) {
+            return self.outsider_pushes(&project);
+        }
+        let unmerged = task.merged.is_none() && task.head.is_some();
+        if unmerged && self.hit("stranger pushes to the branch", 100) {
+            let content = self.choices.below("content", 10_000) as u64 * 8 + 4;
+            let site = self.site(&project)?;
+            if let Some(head) = site.branches.get(&task.branch).cloned() {
+                let mut tree = site.repo.tree(&head);
+                tree.insert("stranger".into(), content);
+                let commit = site.repo.commit(&[head], tree, "stranger");
+                site.branches.insert(task.branch.clone(), commit.clone());
+                self.say(|| format!("   a stranger pushes {} to {}", commit.short(), task.branch));
+            }
+        } else if unmerged && self.hit("branch deleted", 25) {
+            self.site(&project)?.branches.remove(&task.branch);
+            self.say(|| format!("   {} is deleted by a stranger", task.branch));
+        } else if unmerged && self.hit("pull request closed", 40) {
+            let site = self.site(&project)?;
+            for pull in site.pulls.values_mut().filter(|p| p.branch == task.branch && p.state == PullState::Open) {
+                pull.state = PullState::Closed;
+            }
+            self.say(|| format!("   the pull request of {} is closed by a stranger", task.branch));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn outsider_pushes(&mut self, project: &ProjectKey) -> Live<()> {
+        let file = format!("f{}", self.choices.below("file", 6));
+        let n = self.choices.below("content", 10_000) as u64;
+        let site = self.site(project)?;
+        let tip = site.main.clone();
+        let mut tree = site.repo.tree(&tip);
+        // Strangers break nothing by themselves here: red is what orch's own merges must not make.
+        for more in 0..20 {
+            tree.insert(file.clone(), (n + more) * 8 + 5);
+            if crate::repo::red(&tree).is_none() {
+                break;
+            }
+        }
+        let commit = site.repo.commit(&[tip], tree, "outsider");
+        site.main = commit.clone();
+        site.strangers.insert(commit.clone());
+        self.say(|| format!("   an outsider pushes {} to main of {project}", commit.short()));
+        Ok(())
+    }
+}

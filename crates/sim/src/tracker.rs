@@ -1,0 +1,249 @@
+//! Tickets in the modelled tracker: people move and edit them, a hint says so at once or is lost, and the watcher of tickets
+//! finds by polling what no hint told. `look`, `wish` and `state` are the rules of the engine, small enough to be read
+//! beside them.
+
+use crate::invariants::{self as inv, ensure};
+use crate::outside;
+use crate::sim::{CLAIM_MS, Ended, Flight, Live, Sim, TTL_MS};
+use orch_core::effect::Outcome;
+use orch_core::event::Event;
+use orch_core::ids::{Actor, ProjectKey, Time};
+use orch_core::task::{DoneOutcome, NewTask, Phase, Task, WaitReason};
+use orch_ports::tracker::{Ticket, TicketState};
+use orch_store::{Beat, Store};
+
+/// How far back each poll overlaps the one before.
+const OVERLAP_MS: i64 = 60_000;
+
+/// What a look at a ticket came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// Nothing was new, or nothing came of it.
+    Nothing,
+    /// This event was applied.
+    Found(&'static str),
+    /// It broke off in the middle.
+    CutOff,
+}
+
+pub(crate) fn seen_key(project: &ProjectKey, number: u64) -> String {
+    format!("ticket/{project}/{number}")
+}
+
+impl Sim {
+    /// A person puts a ticket into a state. It is known at once, or when it is polled.
+    pub(crate) fn move_ticket(&mut self, project: &ProjectKey, number: u64, to: TicketState, by: Actor) -> Live<()> {
+        self.say(|| format!("   {by} moves ticket {project}-{number} to {}", to.as_str()));
+        self.change_ticket(project, number, |ticket| {
+            ticket.state = to;
+            ticket.state_by = by;
+        })
+    }
+
+    /// A person writes something else into a ticket.
+    pub(crate) fn edit_ticket(&mut self, project: &ProjectKey, number: u64, title: String) -> Live<()> {
+        self.say(|| format!("   ticket {project}-{number} is edited: {title}"));
+        self.change_ticket(project, number, |ticket| ticket.title = title)
+    }
+
+    fn change_ticket(&mut self, project: &ProjectKey, number: u64, how: impl FnOnce(&mut Ticket)) -> Live<()> {
+        // No two changes of one ticket share a time.
+        self.now = self.now.plus_ms(1);
+        let now = self.now;
+        let site = self.site(project)?;
+        let Some(ticket) = site.tickets.get_mut(&number) else { return Ok(()) };
+        how(ticket);
+        ticket.updated_at = now;
+        let ticket = ticket.clone();
+        if !self.hints || self.hit("ticket hint lost", 400) {
+            return Ok(());
+        }
+        self.look(project, &ticket).map(|_| ())
+    }
+
+    /// The watcher of tickets.
+    pub(crate) fn sweep_tickets(&mut self) -> Live<()> {
+        let projects: Vec<ProjectKey> = self.sites.keys().cloned().collect();
+        for project in projects {
+            if self.hit("tracker is down", 150) {
+                continue;
+            }
+            let cursor = format!("tracker-cursor/{project}");
+            let since = self.db(async |s| s.setting(&cursor).await)?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
+            let old = self.hit("list of tickets is old", 200);
+            let site = self.site(&project)?;
+            let mut changed: Vec<Ticket> = site.tickets.values().cloned().collect();
+            changed.retain(|t| since.plus_ms(-OVERLAP_MS) <= t.updated_at);
+            changed.sort_by_key(|t| t.updated_at);
+            // A list that was read a while ago and is looked through only now.
+            let list = if old { std::mem::take(&mut site.listed) } else { changed.clone() };
+            site.listed = changed;
+            let newest = list.iter().map(|t| t.updated_at).fold(since, Time::max);
+            for ticket in &list {
+                match self.look(&project, ticket)? {
+                    Looked::Nothing => {}
+                    Looked::Found(done) => self.seen.count("watcher", format!("poll found {done}")),
+                    // The cursor stays where it is.
+                    Looked::CutOff => return Ok(()),
+                }
+            }
+            if newest != since {
+                self.db(async |s| s.set_setting(&cursor, &newest.0.to_string()).await)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up what a person did to a ticket since it was seen last.
+    pub(crate) fn look(&mut self, project: &ProjectKey, listed: &Ticket) -> Live<Looked> {
+        let (number, key) = (listed.number, seen_key(project, listed.number));
+        let seen = self.db(async |s| s.setting(&key).await)?;
+        let differs = |t: &Ticket| seen.as_deref() != Some(t.state.as_str()) && t.state_by != Actor::orch();
+        let now = if differs(listed) { self.site(project)?.tickets.get(&number).cloned() } else { None };
+        let ticket = now.unwrap_or_else(|| listed.clone());
+        let task = self.tasks.values().find(|t| t.project == *project && t.number == number).cloned();
+        let at = ticket.updated_at.0;
+        let mut done = None;
+        if differs(&ticket)
+            && let Some(event) = wish(&ticket, task.as_ref(), seen.is_some())
+        {
+            let task = match task.clone() {
+                Some(task) => task,
+                None => self.adopt(&ticket)?,
+            };
+            let name = event.name();
+            if self.deliver(
+                &format!("tracker:{project}"),
+                &format!("{project}-{number}@{at}-{name}"),
+                task.id,
+                event,
+            )? {
+                done = Some(name);
+            }
+        }
+        if let Some(task) = &task
+            && !self.tasks.get(&task.id).unwrap_or(task).is_closed()
+            && (task.title != ticket.title || task.body != ticket.body)
+        {
+            let event = Event::TicketEdited { title: ticket.title.clone(), body: ticket.body.clone() };
+            let name = event.name();
+            if self.deliver(
+                &format!("tracker:{project}"),
+                &format!("{project}-{number}@{at}-edited"),
+                task.id,
+                event,
+            )? {
+                done = done.or(Some(name));
+            }
+        }
+        if seen.as_deref() != Some(ticket.state.as_str()) {
+            if self.hit("ticket taken up, not marked as seen", 50) {
+                return Ok(Looked::CutOff);
+            }
+            self.db(async |s| s.set_setting(&key, ticket.state.as_str()).await)?;
+        }
+        Ok(done.map_or(Looked::Nothing, Looked::Found))
+    }
+
+    /// Makes a task of a ticket nobody has made one of.
+    pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
+        let pipeline = self.site(&ticket.project)?.pipelines.get(&ticket.number).cloned();
+        let new = NewTask {
+            project: ticket.project.clone(),
+            number: ticket.number,
+            title: ticket.title.clone(),
+            body: ticket.body.clone(),
+            pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
+        };
+        let now = self.now;
+        let again = new.clone();
+        let (task, made) = self.db(async |s| s.create_task(new, now).await)?;
+        let (same, twice) = self.db(async |s| s.create_task(again, now).await)?;
+        ensure(made && !twice && same == task, "one_task_per_ticket", || format!("{} twice", task.work_item))?;
+        self.seen.task(&task);
+        self.tasks.insert(task.id, task.clone());
+        Ok(task)
+    }
+
+    /// Shows the task as it is now, not as it was when the job was made; what a person did meanwhile is taken up first.
+    pub(crate) fn sync_ticket(&mut self, f: &Flight) -> Live<Ended> {
+        let (project, number) = (f.task.project.clone(), f.task.number);
+        if let Some(ticket) = self.site(&project)?.tickets.get(&number).cloned() {
+            if let Looked::CutOff = self.look(&project, &ticket)? {
+                return Ok(crate::effects::transient("what was seen could not be written down"));
+            }
+        }
+        let task = self.tasks.get(&f.task.id).unwrap_or(&f.task).clone();
+        let (fence, boot) = (f.job.fence(), self.boot.clone());
+        let beat = self.db(async |s| s.heartbeat(fence, boot, CLAIM_MS, TTL_MS).await)?;
+        inv::invariant_fences_hold("heartbeat", fence, self.ledger.holds(fence), beat != Beat::Lost)?;
+        if beat == Beat::Lost {
+            return Ok(crate::effects::transient("the claim is somebody else's by now"));
+        }
+        self.renewed(fence)?;
+        if let Some(state) = state(&task) {
+            let now = self.now;
+            let site = self.site(&project)?;
+            if let Some(ticket) = site.tickets.get_mut(&number).filter(|t| t.state != state) {
+                ticket.state = state;
+                ticket.state_by = Actor::orch();
+                ticket.updated_at = now;
+            }
+            let key = seen_key(&project, number);
+            self.db(async |s| s.set_setting(&key, state.as_str()).await)?;
+        }
+        self.site(&project)?.comments.insert(task.id, outside::comment(&task));
+        Ok(Ended::Outcome(Outcome::Sent))
+    }
+
+    /// Tickets whose last change by a person has not been taken up.
+    pub(crate) fn unseen(&self) -> Live<Vec<String>> {
+        let mut unseen = Vec::new();
+        for site in self.sites.values() {
+            for ticket in site.tickets.values().filter(|t| t.state_by != Actor::orch()) {
+                let key = seen_key(&site.key, ticket.number);
+                let seen = self.db(async |s| s.setting(&key).await)?;
+                if seen.as_deref() != Some(ticket.state.as_str()) {
+                    unseen.push(format!("{}-{} in {}", site.key, ticket.number, ticket.state.as_str()));
+                }
+            }
+        }
+        Ok(unseen)
+    }
+}
+
+/// What a person wants by a ticket's new state.
+fn wish(ticket: &Ticket, task: Option<&Task>, seen_before: bool) -> Option<Event> {
+    let by = ticket.state_by.clone();
+    match (ticket.state, task.map(|t| &t.phase)) {
+        (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
+        (TicketState::InProgress, Some(Phase::Blocked { .. })) => Some(Event::RetryAsked { by }),
+        (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
+            Some(Event::Approved { by, gate: None, subject: None })
+        }
+        (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
+        (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {
+            Phase::Idle | Phase::Cancelled { .. } | Phase::Done { .. } => None,
+            Phase::Working { .. } | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Blocked { .. } => {
+                Some(Event::CancelAsked { by })
+            }
+        },
+        _ => None,
+    }
+}
+
+/// The ticket's state; `None` leaves it to the person who moves it.
+pub(crate) fn state(task: &Task) -> Option<TicketState> {
+    Some(match &task.phase {
+        Phase::Idle => return None,
+        Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,
+        Phase::Waiting { why, .. } => match why {
+            WaitReason::Approval { .. } => TicketState::AwaitingApproval,
+            WaitReason::Answer { .. } => TicketState::NeedsInput,
+            _ => TicketState::InProgress,
+        },
+        Phase::Cancelled { .. } => TicketState::Cancelled,
+        Phase::Blocked { .. } | Phase::Done { outcome: DoneOutcome::RolledBack, .. } => TicketState::Blocked,
+        Phase::Done { .. } => TicketState::Done,
+    })
+}

@@ -1,0 +1,93 @@
+//! The watchers of the engine, each small enough to be read beside the real one: timers, reaper, inbox, disk. The watcher of
+//! tickets is in `tracker.rs`.
+
+use crate::invariants as inv;
+use crate::sim::{Live, Sim};
+use orch_core::event::Event;
+use orch_core::ids::TaskId;
+use orch_core::pipeline::Step;
+use orch_core::task::Task;
+use orch_store::{Cause, Reaped, Store};
+use std::collections::BTreeMap;
+
+/// Working directories that are kept before the disk is full.
+const KEPT: usize = 1;
+
+impl Sim {
+    pub(crate) fn sweep_timers(&mut self) -> Live<()> {
+        let now = self.now;
+        for task in self.db(async |s| s.due(now).await)? {
+            self.step(task, Cause::Engine, Event::TimerFired)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn taken_back(&mut self, reaped: &[Reaped]) {
+        for r in reaped {
+            self.ledger.release(r.job);
+            self.say(|| format!("   {}: taken back from {}", r.job, r.worker));
+        }
+    }
+
+    /// The reaper, as the engine's watcher does it.
+    pub(crate) fn sweep_claims(&mut self) -> Live<()> {
+        let boot = self.boot.clone();
+        let reaped = self.db(async |s| s.reap(boot).await)?;
+        self.taken_back(&reaped);
+        let before: BTreeMap<_, _> =
+            self.db(async |s| s.leases().await)?.into_iter().map(|l| (l.project.clone(), l)).collect();
+        let boot = self.boot.clone();
+        for (project, _, waiting) in self.db(async |s| s.reclaim_leases(boot).await)? {
+            self.seen.count("answer", "lease reclaimed");
+            let holder = before.get(&project).and_then(|l| l.task).and_then(|t| self.tasks.get(&t)).cloned();
+            if let Some(task) = holder {
+                self.say(|| format!("   the lease of {} is reclaimed", task.work_item));
+                inv::invariant_a_merge_keeps_its_lease(self, &task)?;
+                self.ledger.reclaimed.insert(task.id);
+            }
+            for task in waiting {
+                self.step(task, Cause::Engine, Event::LeaseFreed)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn sweep_inbox(&mut self) -> Live<()> {
+        for row in self.db(async |s| s.pending_inbox(20).await)? {
+            self.seen.count("answer", "inbox replayed");
+            self.step(row.task, Cause::Inbox(row.id), row.event)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn nudge(&mut self) -> Live<()> {
+        let all: Vec<TaskId> = self.tasks.keys().copied().collect();
+        let Some(&task) = self.choices.pick("task", &all) else { return Ok(()) };
+        self.step(task, Cause::Engine, Event::Nudged { what: "a webhook".into() })?;
+        Ok(())
+    }
+
+    /// Removes working directories nobody needs while there are too many.
+    pub(crate) fn sweep_disk(&mut self) -> Live<()> {
+        let mut there: Vec<(bool, TaskId)> = Vec::new();
+        for site in self.sites.values() {
+            there.extend(site.left.keys().map(|id| (self.tasks.get(id).is_none_or(|t| !t.is_closed()), *id)));
+        }
+        there.sort_unstable();
+        let mut total = there.len();
+        for (_, id) in there {
+            let Some(task) = self.tasks.get(&id).cloned().filter(|t| KEPT < total && is_spare(t)) else { continue };
+            self.seen.count("watcher", "disk: directory removed");
+            inv::invariant_no_work_is_thrown_away(self, &task)?;
+            self.say(|| format!("   the working directory of {} is removed: the disk is full", task.work_item));
+            self.site(&task.project)?.left.remove(&id);
+            total -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// Everything of it is on the branch, and nobody is at work in it.
+fn is_spare(task: &Task) -> bool {
+    task.is_closed() || (task.job().is_none() && !matches!(task.step(), Some(Step::Agent { .. } | Step::Publish)))
+}

@@ -1,0 +1,157 @@
+//! Workers: they claim, do what they claimed against the modelled outside, and report, as the runner of the engine does.
+//! Any of it can be cut off.
+
+use crate::crash::{CRASH_AFTER, CRASH_BEFORE, DIES_AFTER, DIES_BEFORE, PAUSED_AFTER, PAUSED_BEFORE};
+use crate::invariants as inv;
+use crate::sim::{CLAIM_MS, Ended, Flight, Live, Sim};
+use crate::words;
+use orch_core::effect::{Class, Effect, Lane, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::JobId;
+use orch_store::{Cause, Charge, ClaimRequest, Requeue, Store};
+
+impl Sim {
+    pub(crate) fn claim_any(&mut self) -> Live<()> {
+        let start = self.choices.below("lane", Lane::ALL.len());
+        for n in 0..Lane::ALL.len() {
+            let lane = Lane::ALL[(start + n) % Lane::ALL.len()];
+            let width = if lane == Lane::Agent { 2 } else { 3 };
+            if width <= self.flights.iter().filter(|f| f.job.lane == lane && !f.asleep).count() {
+                continue;
+            }
+            let request = ClaimRequest {
+                lane,
+                worker: self.worker(),
+                now: self.now,
+                boot: self.boot.clone(),
+                lease_ms: CLAIM_MS,
+            };
+            let Some(job) = self.db(async |s| s.claim(request).await)? else { continue };
+            inv::invariant_what_ended_is_not_claimed(self, &job)?;
+            inv::invariant_exclusive_jobs_run_alone(self, &job)?;
+            inv::invariant_attempts_are_spent_by_failures_only(self, &job)?;
+            self.ledger.claim(&job);
+            let id = job.id.task;
+            let task = self.db(async |s| s.task(id).await)?;
+            inv::ensure(task.as_ref() == self.tasks.get(&id), "what_is_not_applied_changes_nothing", || {
+                format!("task {id} changed without a step")
+            })?;
+            let Some(task) = task else { return Ok(()) };
+            self.say(|| format!("   {}: claims {} ({})", job.id, words::effect(&job.effect), job.epoch));
+            if self.crashes_at(DIES_BEFORE, job.id, 30) {
+                return Ok(());
+            }
+            let asleep = self.crashes_at(
+                PAUSED_BEFORE,
+                job.id,
+                if job.effect.class() == Class::Irreversible { 250 } else { 40 },
+            );
+            let stop = job.stop;
+            self.flights.push(Flight { job, task, ended: None, asleep, stop, blind: false });
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn act_any(&mut self) -> Live<()> {
+        let awake: Vec<usize> =
+            (0..self.flights.len()).filter(|i| !self.flights[*i].asleep && self.flights[*i].ended.is_none()).collect();
+        let Some(&at) = self.choices.pick("worker", &awake) else { return Ok(()) };
+        let mut flight = self.flights[at].clone();
+        if self.crashes_at(CRASH_BEFORE, flight.job.id, 6) {
+            return self.crash(CRASH_BEFORE);
+        }
+        if self.hit("outside is down", 30) {
+            let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "the forge is down");
+            self.flights[at].ended = Some(Ended::Again { spend: false, new_run: false, fault });
+            return Ok(());
+        }
+        let stale = !self.ledger.holds(flight.job.fence());
+        if stale {
+            self.seen.fault("zombie acts");
+            flight.blind = matches!(flight.job.effect, Effect::Merge { .. }) && self.hit("zombie merges blindly", 300);
+        }
+        let Some(ended) = self.ensure(&flight)? else { return Ok(()) };
+        self.say(|| match &ended {
+            Ended::Outcome(o) => format!("   {}: {}", flight.job.id, words::outcome(o)),
+            Ended::Again { fault, .. } => format!("   {}: again: {}", flight.job.id, fault.text),
+        });
+        if self.crashes_at(CRASH_AFTER, flight.job.id, 8) {
+            return self.crash(CRASH_AFTER);
+        }
+        if self.crashes_at(DIES_AFTER, flight.job.id, 25) {
+            self.flights.swap_remove(at);
+            return Ok(());
+        }
+        let asleep = self.crashes_at(PAUSED_AFTER, flight.job.id, 40);
+        let ended = if self.hit("answer lost", 25) {
+            let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "no answer");
+            Ended::Again { spend: false, new_run: false, fault }
+        } else {
+            ended
+        };
+        self.flights[at].ended = Some(ended);
+        self.flights[at].asleep = asleep;
+        Ok(())
+    }
+
+    pub(crate) fn settle_any(&mut self) -> Live<()> {
+        let ready: Vec<usize> =
+            (0..self.flights.len()).filter(|i| !self.flights[*i].asleep && self.flights[*i].ended.is_some()).collect();
+        let Some(&at) = self.choices.pick("worker", &ready) else { return Ok(()) };
+        let flight = self.flights.swap_remove(at);
+        if self.hit("result lost", 20) {
+            return Ok(());
+        }
+        if !self.ledger.holds(flight.job.fence()) {
+            self.seen.fault("late result");
+        }
+        self.settle(&flight)?;
+        if self.hit("result twice", 60) {
+            self.settle(&flight)?;
+        }
+        Ok(())
+    }
+
+    /// What the runner does with an end: the same rules, small enough to be read beside it.
+    fn settle(&mut self, flight: &Flight) -> Live<()> {
+        let job = &flight.job;
+        let once_more = match flight.ended.clone() {
+            None => return Ok(()),
+            Some(Ended::Outcome(outcome)) => {
+                let event = Event::JobEnded { job: job.id.seq, outcome };
+                self.step(job.id.task, Cause::Job(job.fence()), event)?;
+                return self.nudge_after(job.id, &job.effect);
+            }
+            Some(again) => again,
+        };
+        let Ended::Again { spend, new_run, fault } = once_more else { return Ok(()) };
+        let irreversible = job.effect.class() == Class::Irreversible;
+        if spend && !irreversible && job.max_attempts <= job.attempts + 1 {
+            let event = Event::JobEnded { job: job.id.seq, outcome: Outcome::Failed { fault } };
+            self.step(job.id.task, Cause::Job(job.fence()), event)?;
+            return Ok(());
+        }
+        let spend = spend && !irreversible;
+        let not_before = self.now.plus_ms(1_000 << job.transient_attempts.min(6));
+        let charge = if spend { Charge::Attempt } else { Charge::Transient };
+        let requeue = Requeue { charge, new_run, not_before, fault, parked: None };
+        let fence = job.fence();
+        let taken = self.db(async |s| s.requeue(fence, requeue).await)?;
+        inv::invariant_fences_hold("requeue", fence, self.ledger.holds(fence), taken)?;
+        if taken {
+            self.ledger.release(job.id);
+            let spent = self.ledger.spent.entry(job.id).or_default();
+            *(if spend { &mut spent.0 } else { &mut spent.1 }) += 1;
+            self.say(|| format!("   {}: goes back to the queue", job.id));
+        }
+        Ok(())
+    }
+
+    fn nudge_after(&mut self, job: JobId, effect: &Effect) -> Live<()> {
+        if matches!(effect, Effect::EnsureCi { .. }) && !self.hit("hint lost", 300) {
+            self.step(job.task, Cause::Engine, Event::Nudged { what: "CI has judged".into() })?;
+        }
+        Ok(())
+    }
+}
