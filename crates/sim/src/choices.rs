@@ -112,19 +112,11 @@ impl Choices {
             Source::Seed(state) => how(Self::raw(state)),
             Source::Script { lines, used } => match lines.get(at) {
                 None => turn(self.turns),
-                Some(line) => {
-                    let next = (0..line.choices.len()).find(|i| !used[*i] && line.choices[*i].name == name);
-                    next.map_or(0, |i| {
-                        used[i] = true;
-                        line.choices[i].value
-                    })
-                }
+                Some(line) => Self::written_next(line, used, name),
             },
         };
         let value = value.min(n.saturating_sub(1));
-        if let Some(line) = self.taken.last_mut() {
-            line.choices.push(Choice { name: name.into(), value });
-        }
+        self.note(name, value);
         value
     }
 
@@ -142,9 +134,44 @@ impl Choices {
         per_mille != 0 && self.draw(name, 2, |raw| u64::from(raw % 1000 < per_mille), |_| 0) == 1
     }
 
-    /// One of them.
-    pub(crate) fn pick<'a, T>(&mut self, name: &'static str, from: &'a [T]) -> Option<&'a T> {
-        from.get(self.below(name, from.len()))
+    /// One of them, written down by its key and not by its place: with something else gone, it is still the same one. `None`
+    /// if there is nothing, or not the one a script wants.
+    pub(crate) fn pick<T: Clone>(&mut self, name: &'static str, from: &[T], key: impl Fn(&T) -> u64) -> Option<T> {
+        let first = from.first()?;
+        let n = from.len() as u64;
+        let at = self.taken.len().saturating_sub(1);
+        let (value, found) = match &mut self.source {
+            Source::Seed(state) => {
+                let found = &from[if n == 1 { 0 } else { (Self::raw(state) % n) as usize }];
+                (key(found), Some(found))
+            }
+            Source::Script { lines, used } => match lines.get(at) {
+                None => {
+                    let found = &from[(self.turns / Self::ROUND % n) as usize];
+                    (key(found), Some(found))
+                }
+                Some(line) => match Self::written_next(line, used, name) {
+                    0 => (0, Some(first)),
+                    value => (value, from.iter().find(|f| key(f) == value)),
+                },
+            },
+        };
+        self.note(name, value);
+        found.cloned()
+    }
+
+    fn written_next(line: &Line, used: &mut [bool], name: &'static str) -> u64 {
+        let next = (0..line.choices.len()).find(|i| !used[*i] && line.choices[*i].name == name);
+        next.map_or(0, |i| {
+            used[i] = true;
+            line.choices[i].value
+        })
+    }
+
+    fn note(&mut self, name: &'static str, value: u64) {
+        if let Some(line) = self.taken.last_mut() {
+            line.choices.push(Choice { name: name.into(), value });
+        }
     }
 
     /// A place in the list, as often as its weight says; behind the end of a script by `turns`.

@@ -120,7 +120,7 @@ impl Sim {
         if self.flights.iter().any(|f| f.asleep && early(f)) && self.choices.chance("sleeps on in a merge", 900) {
             asleep.retain(|i| !early(&self.flights[*i]));
         }
-        if let Some(&at) = self.choices.pick("sleeper", &asleep) {
+        if let Some(at) = self.pick_worker(&asleep) {
             self.flights[at].asleep = false;
             let job = self.flights[at].job.id;
             self.say(|| format!("   {job}: a paused worker wakes"));

@@ -119,7 +119,7 @@ impl Sim {
     /// Somebody looks at a ticket, and moves it if it is their turn. They see nothing but the tracker.
     fn follow_a_plan(&mut self) -> Live<()> {
         let all: Vec<(ProjectKey, u64)> = self.plans.keys().cloned().collect();
-        let Some((project, number)) = self.choices.pick("ticket", &all).cloned() else { return Ok(()) };
+        let Some((project, number)) = self.choices.pick("ticket", &all, |t| t.1) else { return Ok(()) };
         let Some(ticket) = self.site(&project)?.tickets.get(&number).cloned() else { return Ok(()) };
         let plan = self.plans.get(&(project.clone(), number)).cloned().unwrap_or_default();
         let to = match ticket.state {

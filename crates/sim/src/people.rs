@@ -12,7 +12,7 @@ use orch_store::{Cause, Stepped, Store};
 impl Sim {
     pub(crate) fn open_task(&mut self) -> Option<Task> {
         let open: Vec<TaskId> = self.tasks.values().filter(|t| !t.is_closed()).map(|t| t.id).collect();
-        let id = self.choices.pick("task", &open).copied()?;
+        let id = self.choices.pick("task", &open, |t| t.0.unsigned_abs())?;
         self.tasks.get(&id).cloned()
     }
 
@@ -63,7 +63,7 @@ impl Sim {
     fn moves_anything(&mut self, by: Actor) -> Live<()> {
         let all: Vec<(ProjectKey, u64)> =
             self.sites.values().flat_map(|s| s.tickets.keys().map(|n| (s.key.clone(), *n))).collect();
-        let Some((project, number)) = self.choices.pick("ticket", &all).cloned() else { return Ok(()) };
+        let Some((project, number)) = self.choices.pick("ticket", &all, |t| t.1) else { return Ok(()) };
         let to = TicketState::ALL[self.choices.below("to", TicketState::ALL.len())];
         self.move_ticket(&project, number, to, by)
     }
@@ -73,7 +73,7 @@ impl Sim {
         let all: Vec<TaskId> = self.tasks.keys().copied().collect();
         let closed_too = self.choices.chance("closed too", 100);
         let task = if closed_too {
-            self.choices.pick("task", &all).and_then(|t| self.tasks.get(t)).cloned()
+            self.choices.pick("task", &all, |t| t.0.unsigned_abs()).and_then(|t| self.tasks.get(&t)).cloned()
         } else {
             self.open_task()
         };

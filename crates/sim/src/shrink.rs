@@ -25,6 +25,7 @@ impl Shrinker {
         if self.over() {
             return false;
         }
+        if std::env::var_os("DBG").is_some() { eprintln!("try {} of {}", candidate.lines.len(), self.best.lines.len()); }
         let mut report = if self.early { replay_script(candidate) } else { replay(candidate, false) };
         let whole = !self.early || report.violation.is_some();
         if !candidate.wanted.is_met(&report) {
@@ -38,6 +39,7 @@ impl Shrinker {
         }
         let found = Scenario { lines: report.choices, ..candidate.clone() };
         let smaller = size(&found) < size(&self.best);
+        if std::env::var_os("DBG").is_some() { eprintln!("met {} -> {} {:?}", self.best.lines.len(), found.lines.len(), self.until.saturating_duration_since(Instant::now())); }
         if smaller {
             self.best = found;
         }
@@ -68,15 +70,39 @@ impl Shrinker {
     /// Without anything of a kind: strangers, paused workers, watchers.
     fn fewer_kinds(&mut self) {
         for action in Action::all() {
-            let is = |l: &Line| l.choices.iter().any(|c| c.name == Action::NAME && c.value == action.index() as u64);
-            // Waking is 0, which is not written down.
-            let wakes = |l: &Line| action == Action::Wake && l.choices.iter().all(|c| c.name != Action::NAME);
             let mut lines = self.best.lines.clone();
             let setup = lines.remove(0);
-            lines.retain(|l| !is(l) && !wakes(l));
+            lines.retain(|l| !is(l, action));
             lines.insert(0, setup);
             self.keeps(&self.with(lines));
         }
+    }
+
+    /// Without what led to nothing that was told, what was ignored, and what was about one task, each at once.
+    fn fewer_stories(&mut self) {
+        let silent = |told: &[&str]| told.is_empty();
+        let ignored = |told: &[&str]| told.iter().all(|t| t.contains(" ignored: "));
+        self.drop_told(|told, line| ignored(told) && !is(line, Action::Pass));
+        self.drop_told(|told, line| silent(told) && !is(line, Action::Pass));
+        self.drop_told(|told, _| silent(told));
+        for task in 1..=self.best.tasks {
+            // Its name, its ticket or its job.
+            let (name, job) = (format!("-{task}: "), format!("{task}-"));
+            let about = |t: &&str| t.contains(&name) || t.trim_start().starts_with(&job);
+            self.drop_told(|told, _| !told.is_empty() && told.iter().all(|t| about(t)));
+        }
+    }
+
+    fn drop_told(&mut self, drop: impl Fn(&[&str], &Line) -> bool) {
+        let story = replay(&self.best, true).story;
+        let mut lines = Vec::new();
+        for (at, line) in self.best.lines.iter().enumerate() {
+            let told: Vec<&str> = story.iter().filter(|(s, _)| *s == at as u64).map(|(_, t)| t.as_str()).collect();
+            if at == 0 || !drop(&told, line) {
+                lines.push(line.clone());
+            }
+        }
+        self.keeps(&self.with(lines));
     }
 
     /// Drops runs of lines, long ones first, from the end: what failed last is needed most, what came in between least.
@@ -129,6 +155,12 @@ impl Shrinker {
     }
 }
 
+/// Is this line a thing of this kind? The first kind is 0, which is not written down.
+fn is(line: &Line, action: Action) -> bool {
+    let value = line.choices.iter().find(|c| c.name == Action::NAME).map_or(0, |c| c.value);
+    value == action.index() as u64
+}
+
 /// Smaller is easier to read: fewer tasks, then fewer lines, then fewer and lower choices.
 fn size(scenario: &Scenario) -> (u64, usize, usize, u64) {
     let choices = || scenario.lines.iter().flat_map(|l| &l.choices);
@@ -145,6 +177,7 @@ pub fn shrink(scenario: &Scenario, time: Duration) -> Option<(Scenario, Report)>
         s.cut_the_end();
         s.fewer_tasks();
         s.fewer_kinds();
+        s.fewer_stories();
         s.fewer_lines();
         s.calmer_lines();
         if s.over() || size(&s.best) == before {

@@ -62,7 +62,7 @@ impl Sim {
 
     pub(crate) fn nudge(&mut self) -> Live<()> {
         let all: Vec<TaskId> = self.tasks.keys().copied().collect();
-        let Some(&task) = self.choices.pick("task", &all) else { return Ok(()) };
+        let Some(task) = self.choices.pick("task", &all, |t| t.0.unsigned_abs()) else { return Ok(()) };
         self.step(task, Cause::Engine, Event::Nudged { what: "a webhook".into() })?;
         Ok(())
     }

@@ -8,9 +8,20 @@ use crate::words;
 use orch_core::effect::{Class, Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::JobId;
-use orch_store::{Cause, Charge, ClaimRequest, Requeue, Store};
+use orch_store::{Cause, Charge, ClaimRequest, Job, Requeue, Store};
+
+/// How a claim is named in a scenario: 2014.03 without the dot is the third claim of job 14 of task 2.
+fn key(job: &Job) -> u64 {
+    job.id.task.0.unsigned_abs() * 100_000 + u64::from(job.id.seq) * 100 + job.epoch.min(99)
+}
 
 impl Sim {
+    /// One of these workers.
+    pub(crate) fn pick_worker(&mut self, among: &[usize]) -> Option<usize> {
+        let keys: Vec<u64> = self.flights.iter().map(|f| key(&f.job)).collect();
+        self.choices.pick("claim", among, |at| keys[*at])
+    }
+
     pub(crate) fn claim_any(&mut self) -> Live<()> {
         let start = self.choices.below("lane", Lane::ALL.len());
         for n in 0..Lane::ALL.len() {
@@ -44,7 +55,7 @@ impl Sim {
             let asleep = self.crashes_at(
                 PAUSED_BEFORE,
                 job.id,
-                if job.effect.class() == Class::Irreversible { 250 } else { 40 },
+                if job.effect.class() == Class::Irreversible { 450 } else { 40 },
             );
             let stop = job.stop;
             self.flights.push(Flight { job, task, ended: None, asleep, stop, blind: false });
@@ -56,7 +67,7 @@ impl Sim {
     pub(crate) fn act_any(&mut self) -> Live<()> {
         let awake: Vec<usize> =
             (0..self.flights.len()).filter(|i| !self.flights[*i].asleep && self.flights[*i].ended.is_none()).collect();
-        let Some(&at) = self.choices.pick("worker", &awake) else { return Ok(()) };
+        let Some(at) = self.pick_worker(&awake) else { return Ok(()) };
         let mut flight = self.flights[at].clone();
         if self.crashes_at(CRASH_BEFORE, flight.job.id, 6) {
             return self.crash(CRASH_BEFORE);
@@ -98,7 +109,7 @@ impl Sim {
     pub(crate) fn settle_any(&mut self) -> Live<()> {
         let ready: Vec<usize> =
             (0..self.flights.len()).filter(|i| !self.flights[*i].asleep && self.flights[*i].ended.is_some()).collect();
-        let Some(&at) = self.choices.pick("worker", &ready) else { return Ok(()) };
+        let Some(at) = self.pick_worker(&ready) else { return Ok(()) };
         let flight = self.flights.swap_remove(at);
         if self.hit("result lost", 20) {
             return Ok(());
