@@ -33,9 +33,15 @@ enum Chore {
         /// Lives a mutant gets before it has survived
         #[arg(long, default_value_t = 400)]
         seeds: u64,
+        /// Seconds to make a life that caught a mutant smaller
+        #[arg(long, default_value_t = 4)]
+        shrink: u64,
         /// Where to build, kept and used again; a temporary directory if it is not given
         #[arg(long)]
         target: Option<PathBuf>,
+        /// Keep the small lives here
+        #[arg(long)]
+        scn_dir: Option<PathBuf>,
     },
     /// Break the world under the real daemon; nothing may be lost, done twice or stuck
     Torture(torture::TortureArgs),
@@ -45,7 +51,9 @@ fn main() -> anyhow::Result<()> {
     match Options::parse().chore {
         Chore::Bench(args) => bench::run(args),
         Chore::Generate { check } => generate::run(check),
-        Chore::Mutants { only, seeds, target } => mutants::run(only.as_deref(), seeds, target),
+        Chore::Mutants { only, seeds, shrink, target, scn_dir } => {
+            mutants::run(&mutants::Wishes { only, seeds, shrink, target, scn_dir })
+        }
         Chore::Torture(args) => torture::run(&args),
     }
 }

@@ -1,16 +1,18 @@
-//! Proves that the simulation can fail: every planted bug must be caught by a named invariant.
-//! It works on a copy of the sources and never touches the checkout.
+//! Proves that the simulation can fail: every planted bug must be caught by a named invariant, and the life that caught it
+//! made small enough to be read. It works on a copy of the sources and never touches the checkout. While one bug is built,
+//! the one before it lives.
 
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// What became of a planted bug.
 enum Fate {
-    Caught { by: String, seed: String },
+    Caught { by: String, seed: String, steps: String, shrunk: String },
     Survived,
     DoesNotApply(String),
     DoesNotBuild(String),
@@ -23,14 +25,28 @@ fn say(line: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn run(only: Option<&str>, seeds: u64, target: Option<PathBuf>) -> Result<()> {
+/// What a run is to do.
+pub(crate) struct Wishes {
+    /// Only mutants whose name contains this.
+    pub(crate) only: Option<String>,
+    /// Lives a mutant gets.
+    pub(crate) seeds: u64,
+    /// Seconds to make a life that caught one smaller.
+    pub(crate) shrink: u64,
+    /// Where to build.
+    pub(crate) target: Option<PathBuf>,
+    /// Where the small lives are kept.
+    pub(crate) scn_dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(wishes: &Wishes) -> Result<()> {
     let root = root()?;
     let mut patches: Vec<PathBuf> = fs::read_dir(root.join("crates/sim/mutants"))?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<Vec<_>>>()?
         .into_iter()
         .filter(|p| p.extension().is_some_and(|e| e == "patch"))
-        .filter(|p| only.is_none_or(|only| name(p).contains(only)))
+        .filter(|p| wishes.only.as_ref().is_none_or(|only| name(p).contains(only)))
         .collect();
     patches.sort();
     if patches.is_empty() {
@@ -38,41 +54,59 @@ pub(crate) fn run(only: Option<&str>, seeds: u64, target: Option<PathBuf>) -> Re
     }
     let scratch = tempfile::tempdir().context("make a temporary directory")?;
     let copy = scratch.path().join("copy");
-    let target = target.unwrap_or_else(|| scratch.path().join("target"));
+    let target = wishes.target.clone().unwrap_or_else(|| scratch.path().join("target"));
+    let scenarios = wishes.scn_dir.clone().unwrap_or_else(|| scratch.path().join("scn"));
     copy_sources(&root, &copy)?;
 
     let began = Instant::now();
-    match live(&copy, &target, 20)? {
-        Fate::Survived => {}
-        Fate::Caught { by, seed } => bail!("without any mutant {by} does not hold (seed {seed}): mend that first"),
-        Fate::DoesNotBuild(why) | Fate::DoesNotApply(why) => bail!("the simulation does not build:\n{why}"),
+    let sane = scratch.path().join("sane");
+    if let Some(why) = build(&copy, &target, &sane)? {
+        bail!("the simulation does not build:\n{why}");
+    }
+    if let Fate::Caught { by, seed, .. } = live(&sane, 20, 0, &scenarios)? {
+        bail!("without any mutant {by} does not hold (seed {seed}): mend that first");
     }
     let mut bad = 0;
+    let mut living: Option<(&PathBuf, JoinHandle<Result<Fate>>)> = None;
     for patch in &patches {
-        let expected = expected(patch)?;
-        let fate = plant(&copy, patch, || live(&copy, &target, seeds))?;
-        let name = name(patch);
-        match fate {
-            Fate::Caught { by, seed } => {
-                let surprise = if by == expected { "" } else { "   (expected another: see the patch)" };
-                say(&format!("{name} → {by} → {seed}{surprise}"))?;
-            }
-            Fate::Survived => {
-                bad += 1;
-                say(&format!("{name} → SURVIVED {seeds} lives; {expected} was to catch it"))?;
-            }
-            Fate::DoesNotApply(why) => {
-                bad += 1;
-                say(&format!("{name} → DOES NOT APPLY any more: bring the patch up to date\n{why}"))?;
-            }
-            Fate::DoesNotBuild(why) => {
-                bad += 1;
-                say(&format!("{name} → DOES NOT BUILD\n{why}"))?;
+        let binary = scratch.path().join(name(patch));
+        let built = plant(&copy, patch, || Ok(build(&copy, &target, &binary)?.map(Fate::DoesNotBuild)))?;
+        if let Some((before, handle)) = living.take() {
+            bad += report(before, lived(handle)?, wishes.seeds)?;
+        }
+        match built {
+            Some(fate) => bad += report(patch, fate, wishes.seeds)?,
+            None => {
+                let (seeds, shrink, dir) = (wishes.seeds, wishes.shrink, scenarios.join(name(patch)));
+                living = Some((patch, std::thread::spawn(move || live(&binary, seeds, shrink, &dir))));
             }
         }
     }
+    if let Some((last, handle)) = living {
+        bad += report(last, lived(handle)?, wishes.seeds)?;
+    }
     say(&format!("{} mutants, {} not caught, {} s", patches.len(), bad, began.elapsed().as_secs()))?;
     if bad == 0 { Ok(()) } else { bail!("{bad} of {} mutants were not caught", patches.len()) }
+}
+
+fn lived(handle: JoinHandle<Result<Fate>>) -> Result<Fate> {
+    handle.join().map_err(|_| anyhow::anyhow!("the thread that watches a mutant panicked"))?
+}
+
+/// Says what became of a mutant; 1 if it was not caught.
+fn report(patch: &Path, fate: Fate, seeds: u64) -> Result<u32> {
+    let (expected, name) = (expected(patch)?, name(patch));
+    let (bad, line) = match fate {
+        Fate::Caught { by, seed, steps, shrunk } => {
+            let surprise = if by == expected { "" } else { "   (expected another: see the patch)" };
+            (0, format!("{name} → {by} → seed {seed} → {steps} steps, shrunk to {shrunk}{surprise}"))
+        }
+        Fate::Survived => (1, format!("{name} → SURVIVED {seeds} lives; {expected} was to catch it")),
+        Fate::DoesNotApply(why) => (1, format!("{name} → DOES NOT APPLY any more: bring the patch up to date\n{why}")),
+        Fate::DoesNotBuild(why) => (1, format!("{name} → DOES NOT BUILD\n{why}")),
+    };
+    say(&line)?;
+    Ok(bad)
 }
 
 fn root() -> Result<PathBuf> {
@@ -125,7 +159,7 @@ fn copy_dir(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Applies a patch, does something, and takes the patch back.
-fn plant(copy: &Path, patch: &Path, then: impl FnOnce() -> Result<Fate>) -> Result<Fate> {
+fn plant(copy: &Path, patch: &Path, then: impl FnOnce() -> Result<Option<Fate>>) -> Result<Option<Fate>> {
     let apply = |back: bool| {
         let mut command = Command::new("patch");
         command.args(["-p1", "--batch", "--fuzz=2", "--no-backup-if-mismatch", "--reject-file=-", "-d"]).arg(copy);
@@ -142,7 +176,7 @@ fn plant(copy: &Path, patch: &Path, then: impl FnOnce() -> Result<Fate>) -> Resu
         .output()
         .context("run `patch`")?;
     if !dry.status.success() {
-        return Ok(Fate::DoesNotApply(String::from_utf8_lossy(&dry.stdout).into_owned()));
+        return Ok(Some(Fate::DoesNotApply(String::from_utf8_lossy(&dry.stdout).into_owned())));
     }
     if !apply(false)?.status.success() {
         bail!("{} applied only half", patch.display());
@@ -154,7 +188,8 @@ fn plant(copy: &Path, patch: &Path, then: impl FnOnce() -> Result<Fate>) -> Resu
     fate
 }
 
-fn live(copy: &Path, target: &Path, seeds: u64) -> Result<Fate> {
+/// Builds the copy and keeps the program; why it does not build.
+fn build(copy: &Path, target: &Path, keep: &Path) -> Result<Option<String>> {
     let built = Command::new("cargo")
         .args(["build", "--quiet", "--offline", "-p", "orch-sim"])
         .current_dir(copy)
@@ -162,17 +197,28 @@ fn live(copy: &Path, target: &Path, seeds: u64) -> Result<Fate> {
         .output()
         .context("run cargo")?;
     if !built.status.success() {
-        return Ok(Fate::DoesNotBuild(String::from_utf8_lossy(&built.stderr).into_owned()));
+        return Ok(Some(String::from_utf8_lossy(&built.stderr).into_owned()));
     }
-    let lived = Command::new(target.join("debug/orch-sim"))
-        .args(["--short", "--seeds", &seeds.to_string()])
+    fs::copy(target.join("debug/orch-sim"), keep).context("keep the program")?;
+    Ok(None)
+}
+
+fn live(binary: &Path, seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate> {
+    let lived = Command::new(binary)
+        .args(["--short", "--seeds", &seeds.to_string(), "--shrink", &shrink.to_string(), "--scn-dir"])
+        .arg(scenarios)
         .output()
         .context("run the simulation")?;
     let text = String::from_utf8_lossy(&lived.stdout).into_owned();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    match words.as_slice() {
-        ["survived"] => Ok(Fate::Survived),
-        ["caught", by, seed] => Ok(Fate::Caught { by: (*by).to_owned(), seed: (*seed).to_owned() }),
-        _ => Ok(Fate::Caught { by: "a panic".into(), seed: String::from_utf8_lossy(&lived.stderr).into_owned() }),
+    let words: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+    match <[String; 5]>::try_from(words) {
+        Ok([_, by, seed, steps, shrunk]) => Ok(Fate::Caught { by, seed, steps, shrunk }),
+        Err(words) if words == ["survived"] => Ok(Fate::Survived),
+        Err(_) => Ok(Fate::Caught {
+            by: "a panic".into(),
+            seed: String::from_utf8_lossy(&lived.stderr).into_owned(),
+            steps: "?".into(),
+            shrunk: "?".into(),
+        }),
     }
 }

@@ -25,7 +25,6 @@ impl Shrinker {
         if self.over() {
             return false;
         }
-        if std::env::var_os("DBG").is_some() { eprintln!("try {} of {}", candidate.lines.len(), self.best.lines.len()); }
         let mut report = if self.early { replay_script(candidate) } else { replay(candidate, false) };
         let whole = !self.early || report.violation.is_some();
         if !candidate.wanted.is_met(&report) {
@@ -39,7 +38,6 @@ impl Shrinker {
         }
         let found = Scenario { lines: report.choices, ..candidate.clone() };
         let smaller = size(&found) < size(&self.best);
-        if std::env::var_os("DBG").is_some() { eprintln!("met {} -> {} {:?}", self.best.lines.len(), found.lines.len(), self.until.saturating_duration_since(Instant::now())); }
         if smaller {
             self.best = found;
         }
@@ -186,4 +184,36 @@ pub fn shrink(scenario: &Scenario, time: Duration) -> Option<(Scenario, Report)>
     }
     let report = replay(&s.best, true);
     s.best.wanted.is_met(&report).then_some((s.best, report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Life, Profile, Wanted, run};
+
+    #[test]
+    fn what_is_left_is_small_and_comes_to_the_same_place() {
+        let life = Life { seed: 1, tasks: 3, profile: Profile::Mixed, file: false, trace: false };
+        let wanted = Wanted::Reaches("phase".into(), "merging".into());
+        let (life, report) = (1..100)
+            .map(|seed| Life { seed, ..life.clone() })
+            .map(|life| (life.clone(), run(&life)))
+            .find(|(_, report)| wanted.is_met(report))
+            .unwrap();
+        let whole = Scenario::of(&life, &report, wanted);
+        let (small, again) = shrink(&whole, Duration::from_secs(4)).unwrap();
+        assert!(small.wanted.is_met(&again));
+        assert!(small.steps() * 4 < whole.steps(), "{} of {} are left", small.steps(), whole.steps());
+        let text = small.to_text("small", &again);
+        let read = Scenario::parse(&text).unwrap();
+        assert_eq!(replay(&read, true).story, again.story, "{text}");
+    }
+
+    #[test]
+    fn what_a_life_does_not_show_is_not_shrunk() {
+        let life = Life { seed: 2, tasks: 1, profile: Profile::Lite, file: false, trace: false };
+        let wanted = Wanted::Violation("told_once".into());
+        let whole = Scenario::of(&life, &run(&life), wanted);
+        assert!(shrink(&whole, Duration::from_secs(1)).is_none());
+    }
 }

@@ -1,10 +1,12 @@
 //! The lives every test run lives. More of them: `cargo run -p orch-sim -- --seconds 3600 --seeds 1000000000`.
 
-use orch_sim::{Coverage, Life, Profile, Report, run};
+use orch_sim::{Coverage, Life, Profile, Report, quiet, run};
 use std::sync::OnceLock;
 
 /// Lives in memory: as many as fit well below a minute on one core in a debug build.
-const LIVES: u64 = 170;
+const LIVES: u64 = 250;
+/// How often a place must be visited by them.
+const LEAST: u64 = 5;
 
 fn life(seed: u64) -> Life {
     Life { seed, tasks: 3, profile: Profile::Mixed, file: false, trace: false }
@@ -27,22 +29,24 @@ fn whatever_happens_the_invariants_hold() {
 }
 
 #[test]
-fn every_place_and_every_fault_is_visited() {
+fn every_place_every_fault_and_every_crash_in_every_phase_is_visited() {
     let mut seen = Coverage::default();
     for report in lives() {
         seen.add(&report.seen);
     }
     // Which life visits what changes with every change of the core: rare places get some more lives to be found in.
     for seed in LIVES + 1..=3 * LIVES {
-        if seen.missing(5).is_empty() {
+        if seen.missing(LEAST).is_empty() && seen.crashes_missing().is_empty() {
             break;
         }
         let report = run(&life(seed));
         must_hold(&report, "");
         seen.add(&report.seen);
     }
-    let missing = seen.missing(5);
-    assert!(missing.is_empty(), "visited fewer than 5 times: {missing:#?}");
+    let missing = seen.missing(LEAST);
+    assert!(missing.is_empty(), "visited fewer than {LEAST} times: {missing:#?}\n{}", seen.table());
+    let never = seen.crashes_missing();
+    assert!(never.is_empty(), "crashes that never happened: {never:#?}\n{}", seen.table());
 }
 
 #[test]
@@ -55,7 +59,24 @@ fn a_store_in_a_file_survives_every_kill() {
 #[test]
 fn the_same_seed_is_the_same_life() {
     let (one, two) = (run(&Life { trace: true, ..life(7) }), run(&Life { trace: true, ..life(7) }));
-    assert!(100 < one.lines.len());
-    assert_eq!(one.lines, two.lines);
-    assert_ne!(one.lines, run(&Life { trace: true, ..life(8) }).lines);
+    assert!(100 < one.story.len());
+    assert_eq!(one.story, two.story);
+    assert_ne!(one.story, run(&Life { trace: true, ..life(8) }).story);
+}
+
+#[test]
+fn tickets_that_are_only_polled_end_as_those_whose_every_change_was_told() {
+    let (mut cancelled, mut done) = (0, 0);
+    for seed in 1..=40 {
+        let (told, polled) = (quiet(&life(seed), true), quiet(&life(seed), false));
+        must_hold(&told, " (quiet, with hints)");
+        must_hold(&polled, " (quiet, without hints)");
+        assert_eq!(told.ends, polled.ends, "seed {seed}");
+        assert_ne!(told.steps, polled.steps, "seed {seed}: hints made no difference on the way either");
+        cancelled += told.ends.iter().filter(|e| e.contains("cancelled by local:anna")).count();
+        done += told.ends.iter().filter(|e| e.contains("done, ") && e.contains("approved: ")).count();
+        assert_eq!(0, polled.seen.visits("fault", "ticket hint lost"));
+        assert!(0 < polled.seen.visits("watcher", "poll found started"));
+    }
+    assert!(5 < cancelled && 20 < done, "{cancelled} cancelled, {done} done");
 }
