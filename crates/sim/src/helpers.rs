@@ -101,9 +101,12 @@ impl Sim {
         let all: Vec<(ProjectKey, u64)> =
             self.sites.values().flat_map(|s| s.tickets.keys().map(|n| (s.key.clone(), *n))).collect();
         for ticket in all {
+            let pipeline = self.sites.get(&ticket.0).and_then(|s| s.pipelines.get(&ticket.1));
+            let analysed = pipeline.is_some_and(|p| p.name == "full");
             let plan = Plan {
                 edited: self.choices.chance("edited", 300),
-                cancelled: self.choices.chance("cancelled", 250),
+                // What is asked first about these is the analysis; what is merged cannot be cancelled.
+                cancelled: self.choices.chance("cancelled", 350) && analysed,
                 stumbles: self.choices.chance("stumbles", 400),
             };
             self.plans.insert(ticket, plan);

@@ -78,12 +78,12 @@ impl Sim {
             self.open_task()
         };
         let by: Actor = match self.choices.below("who", 10) {
-            0 => {
+            0..6 => "local:anna".into(),
+            6..9 => "local:sam".into(),
+            _ => {
                 self.seen.fault("wrong person");
                 "local:mallory".into()
             }
-            1..4 => "local:sam".into(),
-            _ => "local:anna".into(),
         };
         if self.hit("ticket moved anywhere", 40) {
             return self.moves_anything(by);

@@ -66,6 +66,9 @@ impl Coverage {
             other => other.name(),
         };
         self.count("event", name);
+        if event.actor().is_some() {
+            self.count("wish", format!("{} while {}", event.name(), before.phase_word()));
+        }
     }
 
     /// How often this was visited.

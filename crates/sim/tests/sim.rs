@@ -67,16 +67,16 @@ fn the_same_seed_is_the_same_life() {
 #[test]
 fn tickets_that_are_only_polled_end_as_those_whose_every_change_was_told() {
     let (mut cancelled, mut done) = (0, 0);
-    for seed in 1..=40 {
+    for seed in 1..=30 {
         let (told, polled) = (quiet(&life(seed), true), quiet(&life(seed), false));
         must_hold(&told, " (quiet, with hints)");
         must_hold(&polled, " (quiet, without hints)");
         assert_eq!(told.ends, polled.ends, "seed {seed}");
-        assert_ne!(told.steps, polled.steps, "seed {seed}: hints made no difference on the way either");
         cancelled += told.ends.iter().filter(|e| e.contains("cancelled by local:anna")).count();
         done += told.ends.iter().filter(|e| e.contains("done, ") && e.contains("approved: ")).count();
         assert_eq!(0, polled.seen.visits("fault", "ticket hint lost"));
-        assert!(0 < polled.seen.visits("watcher", "poll found started"));
+        let found = |r: &Report| r.seen.visits("watcher", "poll found started");
+        assert!(found(&told) == 0 && 0 < found(&polled), "seed {seed}");
     }
-    assert!(5 < cancelled && 20 < done, "{cancelled} cancelled, {done} done");
+    assert!(3 < cancelled && 15 < done, "{cancelled} cancelled, {done} done");
 }
