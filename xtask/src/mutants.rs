@@ -74,12 +74,11 @@ pub(crate) fn run(wishes: &Wishes) -> Result<()> {
         if let Some((before, handle)) = living.take() {
             bad += report(before, lived(handle)?, wishes.seeds)?;
         }
-        match built {
-            Some(fate) => bad += report(patch, fate, wishes.seeds)?,
-            None => {
-                let (seeds, shrink, dir) = (wishes.seeds, wishes.shrink, scenarios.join(name(patch)));
-                living = Some((patch, std::thread::spawn(move || live(&binary, seeds, shrink, &dir))));
-            }
+        if let Some(fate) = built {
+            bad += report(patch, fate, wishes.seeds)?;
+        } else {
+            let (seeds, shrink, dir) = (wishes.seeds, wishes.shrink, scenarios.join(name(patch)));
+            living = Some((patch, std::thread::spawn(move || live(&binary, seeds, shrink, &dir))));
         }
     }
     if let Some((last, handle)) = living {
