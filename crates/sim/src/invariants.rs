@@ -46,6 +46,7 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_nothing_is_impossible(change)?;
     invariant_lease_is_held_while_merging(sim, change)?;
     invariant_lease_is_never_held_for_nothing(change)?;
+    invariant_no_agent_begins_beyond_the_budget(sim, change)?;
     invariant_journal_is_complete(sim, change)?;
     crate::outside::after_step(sim, change)
 }
@@ -330,12 +331,51 @@ fn invariant_journal_is_complete(sim: &mut Sim, change: &Change<'_>) -> Live<()>
 /// A claim has exactly the attempts that its own failures spent: crashes and reapers spend none.
 pub(crate) fn invariant_attempts_are_spent_by_failures_only(sim: &Sim, job: &Job) -> Live<()> {
     let known = sim.ledger.spent.get(&job.id).copied().unwrap_or_default();
-    ensure(known == (job.attempts, job.transient_attempts), "attempts_are_spent_by_failures_only", || {
-        format!(
-            "job {} has spent {:?}, its own failures were {known:?}",
-            job.id,
-            (job.attempts, job.transient_attempts)
-        )
+    let spent = (job.attempts, job.transient_attempts);
+    ensure((known.attempts, known.transient) == spent, "attempts_are_spent_by_failures_only", || {
+        format!("job {} has spent {spent:?}, its own failures were {known:?}", job.id)
+    })
+}
+
+/// Every worker that died of a job or hung at it is counted, and no other: three too few and poison is never found, one too
+/// many and good work is put away.
+pub(crate) fn invariant_deaths_are_counted(sim: &Sim, job: JobId, deaths: u32) -> Live<()> {
+    let known = sim.ledger.spent.get(&job).map_or(0, |s| s.deaths);
+    ensure(known == deaths, "deaths_are_counted", || format!("job {job} has {deaths} deaths, {known} were seen"))
+}
+
+/// When a service answers again, what waits for it may run at once; what is claimed waits for nothing.
+pub(crate) fn invariant_nobody_waits_for_what_answers(sim: &Sim, service: &str, waited: &[JobId]) -> Live<()> {
+    for job in sim.db(async |s| s.open_jobs(None).await)?.iter().filter(|j| waited.contains(&j.id)) {
+        let free = job.parked.is_none() && (job.state == JobState::Running || job.available_at <= sim.now);
+        ensure(free, "nobody_waits_for_what_answers", || {
+            format!("job {} still waits for {service}: {:?} until {}", job.id, job.parked, job.available_at.0)
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn invariant_what_is_claimed_waits_for_nothing(job: &Job) -> Live<()> {
+    ensure(job.parked.is_none(), "what_is_claimed_waits_for_nothing", || {
+        format!("job {} was claimed and waits for {:?}", job.id, job.parked)
+    })
+}
+
+/// No agent begins once the agents of its task have cost what they may since a person last granted it; and nobody is
+/// stopped before.
+fn invariant_no_agent_begins_beyond_the_budget(sim: &Sim, change: &Change<'_>) -> Live<()> {
+    let after = change.after;
+    let Some(limit) = change.policy.task_budget_micro_usd else { return Ok(()) };
+    let spent = sim.ledger.cost(after.id) - sim.ledger.granted.get(&after.id).copied().unwrap_or(0);
+    let new = main_jobs(change.open).find(|j| change.before.next_seq <= j.id.seq);
+    let begins = matches!(new, Some(Job { effect: orch_core::effect::Effect::RunAgent { .. }, .. }));
+    let stopped = change.before.phase != after.phase
+        && matches!(after.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. });
+    ensure(!begins || spent < limit, "no_agent_begins_beyond_the_budget", || {
+        format!("{} begins another agent after {spent} of {limit} millionths", after.work_item)
+    })?;
+    ensure(!stopped || limit <= spent, "no_agent_begins_beyond_the_budget", || {
+        format!("{} is stopped after {spent} of {limit} millionths", after.work_item)
     })
 }
 

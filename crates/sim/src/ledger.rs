@@ -6,18 +6,29 @@ use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{GateId, JobId, Sha, TaskId, Time};
 use orch_core::pipeline::{Cursor, OnInconclusive, Step};
-use orch_core::task::{Phase, Task};
+use orch_core::task::{BlockReason, Phase, Task};
 use orch_core::verdict::Verdict;
 use orch_store::{Fence, Job};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What a job has spent: attempts by its own failures, transient ones by the world's, and workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) attempts: u32,
+    pub(crate) transient: u32,
+    pub(crate) deaths: u32,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Valid claims: epoch and exclusive key.
-    claims: BTreeMap<JobId, (u64, Option<String>)>,
-    /// Attempts and transient attempts spent.
-    pub(crate) spent: BTreeMap<JobId, (u32, u32)>,
+    /// Valid claims: epoch, exclusive key, and whether the work goes on without its worker.
+    claims: BTreeMap<JobId, (u64, Option<String>, bool)>,
+    /// What each job has spent.
+    pub(crate) spent: BTreeMap<JobId, Spent>,
+    /// What agents cost, millionths of a dollar, by run; and what it was when a person last granted a budget.
+    pub(crate) costs: BTreeMap<(JobId, u32), u64>,
+    pub(crate) granted: BTreeMap<TaskId, u64>,
     /// Jobs that are over.
     pub(crate) ended: BTreeSet<JobId>,
     /// Inbox rows that were stepped.
@@ -40,6 +51,8 @@ pub(crate) struct Ledger {
     pub(crate) journal: i64,
     /// Pull requests the core was told of.
     pub(crate) pulls: BTreeSet<(TaskId, u64)>,
+    /// Tasks of which a side effect was put away as poison: nobody makes up for it.
+    pub(crate) put_away: BTreeSet<TaskId>,
     /// Keys of people's wishes.
     pub(crate) wishes: BTreeSet<String>,
 }
@@ -51,12 +64,20 @@ impl Ledger {
     pub(crate) fn release(&mut self, job: JobId) {
         self.claims.remove(&job);
     }
+    /// Does the work of this claim go on without its worker?
+    pub(crate) fn outlives(&self, job: JobId) -> bool {
+        self.claims.get(&job).is_some_and(|c| c.2)
+    }
+    /// What the agents of a task have cost, as far as it was written down.
+    pub(crate) fn cost(&self, task: TaskId) -> u64 {
+        self.costs.iter().filter(|((job, _), _)| job.task == task).map(|(_, cost)| cost).sum()
+    }
     pub(crate) fn held(&self) -> BTreeSet<JobId> {
         self.claims.keys().copied().collect()
     }
 
     pub(crate) fn claim(&mut self, job: &Job) {
-        self.claims.insert(job.id, (job.epoch, job.effect.exclusive(&job.project)));
+        self.claims.insert(job.id, (job.epoch, job.effect.exclusive(&job.project), job.lane.outlives_workers()));
     }
 
     /// Who else holds this job's exclusive key.
@@ -90,6 +111,11 @@ impl Ledger {
         // What a person does ends the wait; the next one may begin in the same millisecond.
         if change.event.actor().is_some() {
             self.told.retain(|(task, ..)| *task != id);
+        }
+        if let Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. } = &before.phase
+            && matches!(change.event, Event::RetryAsked { .. })
+        {
+            self.granted.insert(id, self.cost(id));
         }
         if matches!(change.event, Event::RetryAsked { .. }) {
             self.bounces.retain(|(task, _), _| *task != id);

@@ -18,6 +18,7 @@ mod people;
 mod repo;
 mod report;
 mod scenario;
+mod services;
 mod shrink;
 mod sim;
 mod site;
@@ -122,6 +123,7 @@ pub const FAULTS: &[&str] = &[
     "paper says no",
     "person says no",
     "probe blind",
+    "process ends in order",
     "process killed",
     "process killed after the effect",
     "process killed before the effect",
@@ -131,6 +133,7 @@ pub const FAULTS: &[&str] = &[
     "result lost",
     "result twice",
     "rollback fails",
+    "service goes down",
     "stale subject",
     "stranger pushes to main",
     "stranger pushes to the branch",
@@ -144,6 +147,7 @@ pub const FAULTS: &[&str] = &[
     "wish twice",
     "worker dies after the effect",
     "worker dies before the effect",
+    "worker hangs",
     "worker paused after the effect",
     "worker paused before the effect",
     "wrong person",

@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// Things that happen while faults are on.
 const ROUGH: u64 = 1_000;
+/// What the agents of a task may cost where there is a limit, millionths of a dollar: some five runs.
+const BUDGET: u64 = 2_000_000;
 /// Longest quiet time before that.
 const PRELUDE: usize = 1_000;
 /// Things that may happen after that before whatever has not ended is stuck.
@@ -119,6 +121,7 @@ impl Sim {
         self.say(|| "-- from here on nothing fails and people help --".into());
         for flight in &mut self.flights {
             flight.asleep = false;
+            flight.hung = false;
         }
         patience.clear();
     }
@@ -163,6 +166,7 @@ impl Sim {
                 max_developer_retries: 1 + self.choices.below("repairs", 3) as u32,
                 max_role_attempts: 2,
                 max_updates: 20,
+                task_budget_micro_usd: self.choices.chance("budget", 400).then_some(BUDGET),
                 starters: vec!["local:sam".into()],
                 approvers: vec!["local:anna".into()],
                 production_approval: self.choices.chance("production is approved", 600),

@@ -6,6 +6,7 @@ use crate::helpers::Plan;
 use crate::invariants as inv;
 use crate::ledger::Ledger;
 use crate::report::{Coverage, Violation};
+use crate::services::Open;
 use crate::site::Site;
 use crate::words;
 use crate::{Life, Profile};
@@ -38,15 +39,33 @@ pub(crate) struct Flight {
     /// Neither works nor renews its claim: a process that is paused.
     pub(crate) asleep: bool,
     pub(crate) stop: bool,
+    /// Renews its claim for ever, and does nothing.
+    pub(crate) hung: bool,
     /// Does not look at its lease again before it merges.
     pub(crate) blind: bool,
+}
+
+impl Flight {
+    /// Does it do anything?
+    pub(crate) fn works(&self) -> bool {
+        !self.asleep && !self.hung && self.ended.is_none()
+    }
 }
 
 /// How an executor ends.
 #[derive(Clone, Debug)]
 pub(crate) enum Ended {
     Outcome(orch_core::effect::Outcome),
-    Again { spend: bool, new_run: bool, fault: orch_core::verdict::FaultNote },
+    Again {
+        spend: bool,
+        new_run: bool,
+        fault: orch_core::verdict::FaultNote,
+    },
+    /// It was not tried: its outside service does not answer.
+    Parked {
+        service: String,
+        until: Time,
+    },
 }
 
 /// Everything that is going on.
@@ -68,6 +87,9 @@ pub(crate) struct Sim {
     /// The kind of crash this life is after, and the phases it has met.
     pub(crate) prey: &'static str,
     pub(crate) hunted: BTreeSet<&'static str>,
+    /// Outside services that are down, and circuits that are open.
+    pub(crate) down: BTreeSet<String>,
+    pub(crate) circuits: BTreeMap<String, Open>,
     /// Does anybody tell of changed tickets?
     pub(crate) hints: bool,
     /// What people do to tickets in a quiet life.
@@ -106,6 +128,8 @@ impl Sim {
             roughness: 100,
             prey: crate::crash::CRASH_NOW,
             hunted: BTreeSet::new(),
+            down: BTreeSet::new(),
+            circuits: BTreeMap::new(),
             hints: true,
             plans: BTreeMap::new(),
             keys: 0,

@@ -85,6 +85,8 @@ pub(crate) struct Run {
     pub(crate) place: Place,
     pub(crate) over: bool,
     pub(crate) killed: bool,
+    /// What it cost, millionths of a dollar.
+    pub(crate) cost: u64,
     /// What it made lies in its working directory: once, however often its end is read.
     pub(crate) left: bool,
 }

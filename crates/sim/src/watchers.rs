@@ -7,7 +7,7 @@ use orch_core::event::Event;
 use orch_core::ids::TaskId;
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
-use orch_store::{Cause, Reaped, Store};
+use orch_store::{Cause, Charge, Reaped, Store};
 use std::collections::BTreeMap;
 
 /// Working directories that are kept before the disk is full.
@@ -22,18 +22,26 @@ impl Sim {
         Ok(())
     }
 
-    pub(crate) fn taken_back(&mut self, reaped: &[Reaped]) {
+    /// Claims that were taken back because nobody renewed them, or their process is another one now.
+    pub(crate) fn taken_back(&mut self, reaped: &[Reaped]) -> Live<()> {
         for r in reaped {
+            // Where a supervisor does the work, the death of whoever waited for it says nothing.
+            if !self.ledger.outlives(r.job) {
+                self.charge(r.job, Charge::Death);
+            }
+            inv::invariant_deaths_are_counted(self, r.job, r.deaths)?;
             self.ledger.release(r.job);
             self.say(|| format!("   {}: taken back from {}", r.job, r.worker));
         }
+        Ok(())
     }
 
     /// The reaper, as the engine's watcher does it.
     pub(crate) fn sweep_claims(&mut self) -> Live<()> {
         let boot = self.boot.clone();
         let reaped = self.db(async |s| s.reap(boot).await)?;
-        self.taken_back(&reaped);
+        self.taken_back(&reaped)?;
+        self.take_back_hung()?;
         let before: BTreeMap<_, _> =
             self.db(async |s| s.leases().await)?.into_iter().map(|l| (l.project.clone(), l)).collect();
         let boot = self.boot.clone();

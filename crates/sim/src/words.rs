@@ -82,6 +82,7 @@ pub(crate) const BLOCKS: &[&str] = &[
     "branch_moved",
     "rejected",
     "rollback_failed",
+    "budget_spent",
 ];
 
 /// Every word of `Task::phase_word` that a built-in pipeline can show.
@@ -173,10 +174,15 @@ pub(crate) const ANSWERS: &[&str] =
 
 /// What watchers find.
 pub(crate) const WATCHERS: &[&str] = &[
+    "circuit: closed",
+    "circuit: job parked",
+    "circuit: one job tries first",
     "disk: directory removed",
     "poll found approved",
     "poll found cancel_asked",
     "poll found retry_asked",
     "poll found started",
     "poll found ticket_edited",
+    "reaper: hung claim taken back",
+    "runner: poison quarantined",
 ];

@@ -41,6 +41,8 @@ impl Sim {
             inv::invariant_what_ended_is_not_claimed(self, &job)?;
             inv::invariant_exclusive_jobs_run_alone(self, &job)?;
             inv::invariant_attempts_are_spent_by_failures_only(self, &job)?;
+            inv::invariant_deaths_are_counted(self, job.id, job.deaths)?;
+            inv::invariant_what_is_claimed_waits_for_nothing(&job)?;
             self.ledger.claim(&job);
             let id = job.id.task;
             let task = self.db(async |s| s.task(id).await)?;
@@ -49,7 +51,7 @@ impl Sim {
             })?;
             let Some(task) = task else { return Ok(()) };
             self.say(|| format!("   {}: claims {} ({})", job.id, words::effect(&job.effect), job.epoch));
-            if self.crashes_at(DIES_BEFORE, job.id, 30) {
+            if self.crashes_at(DIES_BEFORE, job.id, if job.deaths == 0 { 30 } else { 120 }) {
                 return Ok(());
             }
             let asleep = self.crashes_at(
@@ -57,22 +59,26 @@ impl Sim {
                 job.id,
                 if job.effect.class() == Class::Irreversible { 450 } else { 40 },
             );
+            let hung = !asleep && self.hit("worker hangs", 15);
             let stop = job.stop;
-            self.flights.push(Flight { job, task, ended: None, asleep, stop, blind: false });
+            self.flights.push(Flight { job, task, ended: None, asleep, stop, hung, blind: false });
             return Ok(());
         }
         Ok(())
     }
 
     pub(crate) fn act_any(&mut self) -> Live<()> {
-        let awake: Vec<usize> =
-            (0..self.flights.len()).filter(|i| !self.flights[*i].asleep && self.flights[*i].ended.is_none()).collect();
+        let awake: Vec<usize> = (0..self.flights.len()).filter(|i| self.flights[*i].works()).collect();
         let Some(at) = self.pick_worker(&awake) else { return Ok(()) };
         let mut flight = self.flights[at].clone();
         if self.crashes_at(CRASH_BEFORE, flight.job.id, 6) {
             return self.crash(CRASH_BEFORE);
         }
-        if self.hit("outside is down", 30) {
+        if let Some(ended) = self.refuse(&flight.job) {
+            self.flights[at].ended = Some(ended);
+            return Ok(());
+        }
+        if self.is_down(&flight.job) || self.hit("outside is down", 30) {
             let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "the forge is down");
             self.flights[at].ended = Some(Ended::Again { spend: false, new_run: false, fault });
             return Ok(());
@@ -86,6 +92,7 @@ impl Sim {
         self.say(|| match &ended {
             Ended::Outcome(o) => format!("   {}: {}", flight.job.id, words::outcome(o)),
             Ended::Again { fault, .. } => format!("   {}: again: {}", flight.job.id, fault.text),
+            Ended::Parked { service, .. } => format!("   {}: waits for {service}", flight.job.id),
         });
         if self.crashes_at(CRASH_AFTER, flight.job.id, 8) {
             return self.crash(CRASH_AFTER);
@@ -127,6 +134,9 @@ impl Sim {
     /// What the runner does with an end: the same rules, small enough to be read beside it.
     fn settle(&mut self, flight: &Flight) -> Live<()> {
         let job = &flight.job;
+        if let Some(ended) = flight.ended.as_ref().filter(|e| !matches!(e, Ended::Parked { .. })) {
+            self.hear(job, ended)?;
+        }
         let once_more = match flight.ended.clone() {
             None => return Ok(()),
             Some(Ended::Outcome(outcome)) => {
@@ -136,24 +146,33 @@ impl Sim {
             }
             Some(again) => again,
         };
-        let Ended::Again { spend, new_run, fault } = once_more else { return Ok(()) };
+        let (spend, new_run, fault, parked) = match once_more {
+            Ended::Again { spend, new_run, fault } => (Some(spend), new_run, fault, None),
+            Ended::Parked { service, until } => {
+                let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "its service is down");
+                (None, false, fault, Some((service, until)))
+            }
+            Ended::Outcome(_) => return Ok(()),
+        };
         let irreversible = job.effect.class() == Class::Irreversible;
-        if spend && !irreversible && job.max_attempts <= job.attempts + 1 {
+        if spend == Some(true) && !irreversible && job.max_attempts <= job.attempts + 1 {
             let event = Event::JobEnded { job: job.id.seq, outcome: Outcome::Failed { fault } };
             self.step(job.id.task, Cause::Job(job.fence()), event)?;
             return Ok(());
         }
-        let spend = spend && !irreversible;
-        let not_before = self.now.plus_ms(1_000 << job.transient_attempts.min(6));
-        let charge = if spend { Charge::Attempt } else { Charge::Transient };
-        let requeue = Requeue { charge, new_run, not_before, fault, parked: None };
+        let charge = match spend {
+            Some(true) if !irreversible => Charge::Attempt,
+            Some(_) => Charge::Transient,
+            None => Charge::Nothing,
+        };
+        let not_before = parked.as_ref().map_or(self.now.plus_ms(1_000 << job.transient_attempts.min(6)), |p| p.1);
+        let requeue = Requeue { charge, new_run, not_before, fault, parked: parked.map(|p| p.0) };
         let fence = job.fence();
         let taken = self.db(async |s| s.requeue(fence, requeue).await)?;
         inv::invariant_fences_hold("requeue", fence, self.ledger.holds(fence), taken)?;
         if taken {
             self.ledger.release(job.id);
-            let spent = self.ledger.spent.entry(job.id).or_default();
-            *(if spend { &mut spent.0 } else { &mut spent.1 }) += 1;
+            self.charge(job.id, charge);
             self.say(|| format!("   {}: goes back to the queue", job.id));
         }
         Ok(())

@@ -6,9 +6,30 @@ use crate::repo::{MARKERS, hash, is_code, red};
 use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Left, Place, Plan, Run};
 use orch_core::effect::Outcome;
-use orch_core::ids::{Role, Seq, StageId};
+use orch_core::ids::{Role, Seq, StageId, Time};
 use orch_core::verdict::FaultKind;
 use orch_store::{ArtefactRow, RunRow, Store};
+
+/// A run as it is written down when it begins.
+fn row(f: &Flight, started: Time) -> RunRow {
+    RunRow {
+        task: f.task.id,
+        job: f.job.id.seq,
+        attempt: f.job.run_attempt,
+        what: f.job.effect.describe(),
+        program: "sim".into(),
+        stage: f.task.stage().clone(),
+        dir: format!("{}-{}", f.job.id, f.job.run_attempt),
+        started,
+        ended: None,
+        end: None,
+        ok: None,
+        usage: orch_ports::agent::Usage::default(),
+        model: None,
+        session: None,
+        summary: None,
+    }
+}
 
 impl Sim {
     /// Starts a program under its supervisor, or finds it again. `None`: it still runs.
@@ -16,30 +37,16 @@ impl Sim {
         let key = (f.job.id, f.job.run_attempt);
         let project = f.task.project.clone();
         if !self.site(&project)?.runs.contains_key(&key) {
-            let row = RunRow {
-                task: f.task.id,
-                job: f.job.id.seq,
-                attempt: f.job.run_attempt,
-                what: f.job.effect.describe(),
-                program: "sim".into(),
-                stage: f.task.stage().clone(),
-                dir: format!("{}-{}", f.job.id, f.job.run_attempt),
-                started: self.now,
-                ended: None,
-                end: None,
-                ok: None,
-                usage: orch_ports::agent::Usage::default(),
-                model: None,
-                session: None,
-                summary: None,
-            };
+            let row = row(f, self.now);
             let fence = f.job.fence();
             if !self.evidence("put_run", fence, async |s| s.put_run(fence, row).await)? {
                 return Ok(Some(Err(transient("the claim is somebody else's by now"))));
             }
+            let agent = matches!(place, Place::Worktree(_));
+            let cost = if agent { self.choices.below("cost", 5) as u64 * 200_000 } else { 0 };
             let site = self.site(&project)?;
             outside::invariant_programs_run_alone(site, place, key)?;
-            site.runs.insert(key, Run { plan, place, over: false, killed: false, left: false });
+            site.runs.insert(key, Run { plan, place, over: false, killed: false, cost, left: false });
             self.say(|| format!("   {place:?}: run {}-{} starts", key.0, key.1));
         }
         let goes_on = !f.stop && self.choices.chance("goes on", 300);
@@ -76,6 +83,15 @@ impl Sim {
             Some(Err(ended)) => return Ok(Some(ended)),
             Some(Ok(run)) => run,
         };
+        // What it cost is known before anybody is told that it is over.
+        let (fence, key) = (f.job.fence(), (f.job.id, f.job.run_attempt));
+        let mut row = row(f, self.now);
+        row.ended = Some(self.now);
+        row.usage.cost_usd = run.cost as f64 / 1e6;
+        if !self.evidence("put_run", fence, async |s| s.put_run(fence, row).await)? {
+            return Ok(Some(transient("the claim is somebody else's by now")));
+        }
+        self.ledger.costs.insert(key, run.cost);
         if run.killed {
             return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
         }
