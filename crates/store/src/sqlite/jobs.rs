@@ -32,12 +32,15 @@ macro_rules! done_columns {
     };
 }
 
-/// The oldest available job of a lane whose exclusive key nobody runs.
+/// The oldest available job of a lane whose exclusive key nobody runs. A deploy that was begun holds its environment until
+/// it has ended, also while it waits for another try: its hook is under a supervisor and may be running still.
 pub(super) const CLAIM: &str = concat!(
     "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
     "parked = NULL ",
     "WHERE id = (SELECT q.id FROM job q WHERE q.state = 'queued' AND q.lane = ?5 AND q.available_at <= ?4 ",
     "AND (q.exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = q.exclusive)) ",
+    "AND (q.lane <> 'deploy' OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'queued' AND r.lane = 'deploy' ",
+    "AND r.exclusive = q.exclusive AND r.epoch > 0 AND r.id <> q.id AND (q.epoch = 0 OR r.id < q.id))) ",
     "ORDER BY q.available_at, q.id LIMIT 1) RETURNING ",
     columns!(),
     ", NULL, id"

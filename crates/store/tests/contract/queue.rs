@@ -94,6 +94,24 @@ pub(crate) fn an_exclusive_key_runs_once_at_a_time(w: &mut World) {
     assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, b);
 }
 
+pub(crate) fn a_deploy_that_was_begun_keeps_its_environment(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    for id in [a, b] {
+        w.go_to(id, "deploying");
+    }
+    let first = w.claim(Lane::Deploy).unwrap();
+    // Its worker cannot tell how the hook is doing and looks again later; the hook may still be running.
+    let (fault, later) = (fault(FaultKind::Transient), w.now.plus_ms(60_000));
+    let put = Requeue { charge: Charge::Transient, new_run: false, not_before: later, fault, parked: None };
+    assert!(w.put_back(&first, put));
+    assert_eq!(w.claim(Lane::Deploy), None, "the second one does not begin beside it");
+    w.pass_ms(60_000);
+    let again = w.claim(Lane::Deploy).unwrap();
+    assert_eq!(again.id, first.id);
+    w.end_well(&again);
+    assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, b);
+}
+
 pub(crate) fn a_ticket_is_synced_once_per_wish(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "merging");
