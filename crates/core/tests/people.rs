@@ -211,6 +211,22 @@ fn nothing_to_deploy_is_recorded_once_and_is_no_pass() {
 }
 
 #[test]
+fn a_retry_that_is_stopped_at_once_by_another_reason_is_shown_on_the_ticket() {
+    let policy = Policy { task_budget_micro_usd: Some(1), ..policy() };
+    let mut w = World::with(Pipeline::lite(), policy);
+    w.ok(Event::Started { by: anna() });
+    w.until("run developer 0");
+    w.end(failed("no access"));
+    w.spent_micro_usd = 1;
+    // Somebody moves the ticket on; it must not go on saying so.
+    w.ok(Event::RetryAsked { by: bob() });
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. }));
+    assert!(w.jobs.iter().any(|j| j.effect == Effect::SyncTicket), "{:?}", w.jobs);
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "run developer 0");
+}
+
+#[test]
 fn a_failed_job_blocks_where_it_was_and_a_retry_does_it_again() {
     for name in ["open", "run developer 0", "publish developer", "pull request", "update", "deploy production"] {
         let mut w = World::at(Pipeline::lite(), name);

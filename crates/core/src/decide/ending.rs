@@ -69,7 +69,11 @@ impl Cx<'_> {
     /// The ticket follows what people would call progress: the stage, and who must act.
     fn show(&mut self, before: &Task) {
         let after = &self.d.task;
-        if before.stage() != after.stage() || before.phase_word() != after.phase_word() && shown(after) != shown(before)
+        // A person may have moved the ticket on, and be stopped at once by another reason.
+        let blocked_again = matches!(after.phase, Phase::Blocked { .. }) && before.phase != after.phase;
+        if before.stage() != after.stage()
+            || before.phase_word() != after.phase_word() && shown(after) != shown(before)
+            || blocked_again
         {
             self.emit(Effect::SyncTicket);
         }
