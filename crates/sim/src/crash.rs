@@ -125,6 +125,12 @@ impl Sim {
         Ok(())
     }
 
+    /// Was somebody paused in the middle of a merge that somebody else has done with?
+    pub(crate) fn a_merge_is_over_for_a_sleeper(&self) -> bool {
+        let merging = |f: &Flight| f.job.effect.class() == Class::Irreversible && f.ended.is_none();
+        self.flights.iter().any(|f| f.asleep && merging(f) && self.ledger.ended.contains(&f.job.id))
+    }
+
     pub(crate) fn wake_a_sleeper(&mut self) {
         let mut asleep: Vec<usize> = (0..self.flights.len()).filter(|i| self.flights[*i].asleep).collect();
         // Whoever was paused in a merge is worth most once somebody else has done with it.

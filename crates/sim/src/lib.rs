@@ -154,4 +154,5 @@ pub const FAULTS: &[&str] = &[
     "zombie acts",
     "zombie goes on",
     "zombie merges blindly",
+    "zombie of a merge wakes",
 ];

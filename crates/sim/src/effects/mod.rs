@@ -7,7 +7,7 @@ mod forge;
 
 use crate::outside;
 use crate::sim::{Ended, Flight, Live, Sim};
-use crate::site::{Place, PullState};
+use crate::site::PullState;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::task::{Phase, Task};
 use orch_core::verdict::{FaultKind, FaultNote};
@@ -79,7 +79,8 @@ impl Sim {
                         pull.state = PullState::Closed;
                     }
                     // A cancelled job may have left a program behind that nobody waits for any more.
-                    for run in site.runs.values_mut().filter(|r| r.place == Place::Worktree(task.id) && !r.over) {
+                    let mine = site.runs.iter_mut().filter(|((job, _), r)| job.task == task.id && !r.over);
+                    for (_, run) in mine {
                         run.over = true;
                         run.killed = true;
                     }
