@@ -344,6 +344,13 @@ pub(super) fn ask_to_stop(c: &Connection, id: JobId) -> Db<()> {
     Ok(())
 }
 
+/// A queued job need not wait for its time any more.
+pub(super) fn hurry(c: &Connection, id: JobId, now: Time) -> Db<()> {
+    let sql = "UPDATE job SET available_at = min(available_at, ?3) WHERE task = ?1 AND seq = ?2 AND state = 'queued'";
+    run(c, sql, params![id.task.0, id.seq, now.0])?;
+    Ok(())
+}
+
 /// Ends a job: out of the hot table, counted, its outcome kept.
 pub(super) fn end(c: &Connection, id: JobId, outcome: &Outcome, now: Time) -> Db<()> {
     let (state, fault) = match outcome {

@@ -131,10 +131,17 @@ fn apply(
     sum.story.extend(d.story);
     let Some(seq) = d.stop else { return Ok(None) };
     let id = JobId { task: task.id, seq };
-    match jobs::open(c, id)?.map(|job| job.state) {
-        Some(JobState::Running) => {
+    match jobs::open(c, id)? {
+        Some(job) if job.state == JobState::Running => {
             jobs::ask_to_stop(c, id)?;
             sum.stop = Some(id);
+            return Ok(None);
+        }
+        // Its hook may be running: whoever takes it up now ends it, and until then nobody else deploys there.
+        Some(job) if job.lane == Lane::Deploy && 0 < job.epoch => {
+            jobs::ask_to_stop(c, id)?;
+            jobs::hurry(c, id, r.now)?;
+            sum.lanes.push(job.lane);
             return Ok(None);
         }
         Some(_) => jobs::end(c, id, &Outcome::Cancelled, r.now)?,

@@ -5,7 +5,9 @@ use futures::executor::block_on;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
-use orch_store::{Beat, JobState};
+use orch_core::pipeline::Pipeline;
+use orch_core::verdict::FaultKind;
+use orch_store::{Beat, Charge, JobState, Requeue};
 
 fn cancel(w: &mut World, id: TaskId) -> Option<orch_core::ids::JobId> {
     applied(w.tell(id, Event::CancelAsked { by: anna() })).1
@@ -24,6 +26,25 @@ pub(crate) fn a_queued_job_is_cancelled_at_once(w: &mut World) {
     let rows = block_on(w.store.journal(Some(id), 0, 100)).unwrap();
     let last: Vec<_> = rows[rows.len() - 2..].iter().map(|r| (r.event.as_str(), r.phase.as_str())).collect();
     assert_eq!(last, [("cancel_asked", "stopping"), ("job_ended", "cancelled")]);
+}
+
+pub(crate) fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
+    let (id, other) = (w.create("DEMO", 1, Pipeline::full()), w.create("DEMO", 2, Pipeline::full()));
+    for task in [id, other] {
+        w.tell(task, Event::Started { by: anna() });
+        w.go_to(task, "deploying");
+    }
+    let job = w.claim_of(id);
+    let (not_before, fault) = (w.now.plus_ms(60_000), crate::world::fault(FaultKind::Transient));
+    let put = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None };
+    assert!(w.put_back(&job, put));
+    cancel(w, id);
+    assert_eq!(w.word(id), "stopping", "its hook may be running still");
+    let again = w.claim(Lane::Deploy).unwrap();
+    assert!(again.id == job.id && again.stop, "somebody has to end it, now and not when it would have looked again");
+    applied(w.end(&again, Outcome::Cancelled));
+    assert_eq!(w.word(id), "cancelled");
+    assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, other);
 }
 
 pub(crate) fn a_running_job_is_asked_to_stop(w: &mut World) {
