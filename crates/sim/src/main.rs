@@ -134,7 +134,7 @@ fn find(o: &Options, place: &str) -> ExitCode {
 /// Shrinks, writes and says so. Steps of what was written.
 fn smaller(o: &Options, scenario: &Scenario, report: &Report, title: &str, stem: &str) -> (usize, String) {
     let began = Instant::now();
-    let Some((small, last)) = shrink(scenario, Duration::from_secs(o.shrink)) else {
+    let Some((small, last)) = shrink(scenario, Duration::from_secs(o.shrink), u64::MAX) else {
         let text = "THE REPLAY IS ANOTHER LIFE: something in the simulation does not come from its choices\n";
         return (scenario.steps(), text.into());
     };

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 struct Shrinker {
     best: Scenario,
     until: Instant,
+    /// Lives that may be tried.
+    tries: u64,
     /// Does it come to it before the end of what is written? Then most candidates need not be lived any further.
     early: bool,
 }
 
 impl Shrinker {
     fn over(&self) -> bool {
-        self.until <= Instant::now()
+        self.tries == 0 || self.until <= Instant::now()
     }
 
     /// Keeps the candidate if it is smaller and shows the same.
@@ -25,6 +27,7 @@ impl Shrinker {
         if self.over() {
             return false;
         }
+        self.tries -= 1;
         let mut report = if self.early { replay_script(candidate) } else { replay(candidate, false) };
         let whole = !self.early || report.violation.is_some();
         if !candidate.wanted.is_met(&report) {
@@ -165,11 +168,11 @@ fn size(scenario: &Scenario) -> (u64, usize, usize, u64) {
     (scenario.tasks, scenario.lines.len(), choices().count(), choices().map(|c| c.value).sum())
 }
 
-/// Shrinks a scenario for at most this long. Whatever comes back shows what was wanted; `None` if the scenario itself does
-/// not.
-pub fn shrink(scenario: &Scenario, time: Duration) -> Option<(Scenario, Report)> {
+/// Shrinks a scenario for at most this long and with at most so many lives tried. Whatever comes back shows what was wanted;
+/// `None` if the scenario itself does not.
+pub fn shrink(scenario: &Scenario, time: Duration, tries: u64) -> Option<(Scenario, Report)> {
     let early = scenario.wanted.is_met(&replay_script(scenario));
-    let mut s = Shrinker { best: scenario.clone(), until: Instant::now() + time, early };
+    let mut s = Shrinker { best: scenario.clone(), until: Instant::now() + time, tries, early };
     loop {
         let before = size(&s.best);
         s.cut_the_end();
@@ -201,7 +204,7 @@ mod tests {
             .find(|(_, report)| wanted.is_met(report))
             .unwrap();
         let whole = Scenario::of(&life, &report, wanted);
-        let (small, again) = shrink(&whole, Duration::from_secs(4)).unwrap();
+        let (small, again) = shrink(&whole, Duration::from_secs(3_600), 150).unwrap();
         assert!(small.wanted.is_met(&again));
         assert!(small.steps() * 4 < whole.steps(), "{} of {} are left", small.steps(), whole.steps());
         let text = small.to_text("small", &again);
@@ -214,6 +217,6 @@ mod tests {
         let life = Life { seed: 2, tasks: 1, profile: Profile::Lite, file: false, trace: false };
         let wanted = Wanted::Violation("told_once".into());
         let whole = Scenario::of(&life, &run(&life), wanted);
-        assert!(shrink(&whole, Duration::from_secs(1)).is_none());
+        assert!(shrink(&whole, Duration::from_secs(3_600), 1).is_none());
     }
 }
