@@ -101,7 +101,7 @@ impl Sim {
         }
         if self.a_merge_is_over_for_a_sleeper() && self.hit("zombie of a merge wakes", 300) {
             self.wake_a_sleeper();
-            return Ok(());
+            return self.act_any();
         }
         match action {
             Wake => {

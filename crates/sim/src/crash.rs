@@ -46,7 +46,7 @@ impl Sim {
     /// Does this crash meet this job? More probably if this life is after it.
     pub(crate) fn crashes_at(&mut self, kind: &'static str, job: JobId, per_mille: u64) -> bool {
         let Some(phase) = self.tasks.get(&job.task).map(orch_core::task::Task::phase_word) else { return false };
-        let odds = if self.hunts(kind, phase) { 350 } else { per_mille };
+        let odds = if self.hunts(kind, phase) { 600 } else { per_mille };
         let hit = self.hit(kind, odds);
         if hit {
             self.meets(kind, phase);
@@ -127,8 +127,12 @@ impl Sim {
 
     /// Was somebody paused in the middle of a merge that somebody else has done with?
     pub(crate) fn a_merge_is_over_for_a_sleeper(&self) -> bool {
-        let merging = |f: &Flight| f.job.effect.class() == Class::Irreversible && f.ended.is_none();
-        self.flights.iter().any(|f| f.asleep && merging(f) && self.ledger.ended.contains(&f.job.id))
+        self.flights.iter().any(|f| f.asleep && self.is_late_in_a_merge(f))
+    }
+
+    pub(crate) fn is_late_in_a_merge(&self, f: &Flight) -> bool {
+        let merging = f.job.effect.class() == Class::Irreversible && f.ended.is_none();
+        merging && self.ledger.ended.contains(&f.job.id)
     }
 
     pub(crate) fn wake_a_sleeper(&mut self) {
@@ -136,7 +140,10 @@ impl Sim {
         // Whoever was paused in a merge is worth most once somebody else has done with it.
         let merging = |f: &Flight| f.job.effect.class() == Class::Irreversible && f.ended.is_none();
         let early = |f: &Flight| merging(f) && !self.ledger.ended.contains(&f.job.id);
-        if self.flights.iter().any(|f| f.asleep && early(f)) && self.choices.chance("sleeps on in a merge", 900) {
+        if self.a_merge_is_over_for_a_sleeper() {
+            asleep.retain(|i| self.is_late_in_a_merge(&self.flights[*i]));
+        } else if self.flights.iter().any(|f| f.asleep && early(f)) && self.choices.chance("sleeps on in a merge", 900)
+        {
             asleep.retain(|i| !early(&self.flights[*i]));
         }
         if let Some(at) = self.pick_worker(&asleep) {

@@ -69,7 +69,9 @@ impl Sim {
 
     pub(crate) fn act_any(&mut self) -> Live<()> {
         let awake: Vec<usize> = (0..self.flights.len()).filter(|i| self.flights[*i].works()).collect();
-        let Some(at) = self.pick_worker(&awake) else { return Ok(()) };
+        // Whoever wakes in a merge that somebody else has done with goes on at once: a moment later it knows better.
+        let late = awake.iter().copied().find(|at| self.is_late_in_a_merge(&self.flights[*at]));
+        let Some(at) = late.or_else(|| self.pick_worker(&awake)) else { return Ok(()) };
         let mut flight = self.flights[at].clone();
         if self.crashes_at(CRASH_BEFORE, flight.job.id, 6) {
             return self.crash(CRASH_BEFORE);
@@ -88,7 +90,7 @@ impl Sim {
         let stale = !self.ledger.holds(flight.job.fence());
         if stale {
             self.seen.fault("zombie acts");
-            flight.blind = matches!(flight.job.effect, Effect::Merge { .. }) && self.hit("zombie merges blindly", 300);
+            flight.blind = matches!(flight.job.effect, Effect::Merge { .. }) && self.hit("zombie merges blindly", 500);
         }
         let Some(ended) = self.ensure(&flight)? else { return Ok(()) };
         self.say(|| match &ended {

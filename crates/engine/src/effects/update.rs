@@ -6,6 +6,7 @@ use orch_core::artefact;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
+use orch_ports::forge::PullState;
 use orch_ports::git::{FileWrite, PushAnswer, Updated};
 
 /// Artefacts that wait in the store for their only commit.
@@ -18,6 +19,14 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
     let fetched = cx.fetch().await?;
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
+    // Somebody has merged exactly this meanwhile: there is nothing left to prepare, and the merge itself finds it done.
+    if let Some(number) = cx.task.pull_request {
+        let pull = cx.project.forge.pull_request(project, number).await?;
+        if pull.state == PullState::Merged && pull.head == *head {
+            let tree = git.tree(project, head).await?;
+            return Ok(Outcome::Updated { head: head.clone(), base: fetched.tip, tree }.into());
+        }
+    }
     let with_papers = git.commit_files(project, head, &papers(cx).await?, &message(cx), cx.job.created_at).await?;
     let updated = git.update(project, &with_papers, &fetched.tip, cx.job.created_at).await?;
     let ready = match updated {

@@ -99,6 +99,12 @@ impl Sim {
         }
         let site = self.site(&task.project)?;
         let tip = site.main.clone();
+        let pull = task.pull_request.and_then(|n| site.pulls.get(&n));
+        if pull.is_some_and(|p| p.state == PullState::Merged && site.pull_head(p).as_ref() == Some(head)) {
+            let tree = site.repo.tree_id(head);
+            self.seen.count("answer", "update: merged already");
+            return Ok(Ended::Outcome(Outcome::Updated { head: head.clone(), base: tip, tree }));
+        }
         let ready = match site.repo.bring(head, &tip) {
             Brought::UpToDate => head.clone(),
             Brought::Moved(head) => head,
