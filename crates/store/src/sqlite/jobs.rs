@@ -50,6 +50,8 @@ const CLAIM_ONE: &str = concat!(
     "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
     "parked = NULL WHERE task = ?6 AND seq = ?7 AND state = 'queued' AND lane = ?5 AND available_at <= ?4 ",
     "AND (exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = job.exclusive)) ",
+    "AND (lane <> 'deploy' OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'queued' AND r.lane = 'deploy' ",
+    "AND r.exclusive = job.exclusive AND r.epoch > 0 AND r.id <> job.id AND (job.epoch = 0 OR r.id < job.id))) ",
     "RETURNING ",
     columns!(),
     ", NULL"
