@@ -24,10 +24,8 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             "[server] `listen` is not a loopback address: other machines can reach it, only the token protects it";
         loader.warn_path("server.listen", text);
     }
-    if let Err(why) = tables.reconcile.graces() {
-        let text = format!(
-            "[reconcile] `grace_overrides_json` must be a JSON object of seconds like {{\"development\": 600}}: {why}"
-        );
+    if tables.reconcile.graces().is_err() {
+        let text = "[reconcile] `grace_overrides_json` must be a JSON object of seconds like {\"development\": 600}";
         loader.at_path("reconcile.grace_overrides_json", text);
     }
     for (name, program) in &tables.agents.programs {

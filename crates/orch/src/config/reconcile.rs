@@ -20,13 +20,12 @@ section! {
 }
 
 impl Reconcile {
-    /// Grace by stage in milliseconds; an error says what is wrong with the text.
-    pub fn graces(&self) -> Result<BTreeMap<String, i64>, String> {
+    /// Grace by stage in milliseconds.
+    pub fn graces(&self) -> serde_json::Result<BTreeMap<String, i64>> {
         if self.grace_overrides_json.trim().is_empty() {
             return Ok(BTreeMap::new());
         }
-        let seconds: BTreeMap<String, u64> =
-            serde_json::from_str(&self.grace_overrides_json).map_err(|e| e.to_string())?;
+        let seconds: BTreeMap<String, u64> = serde_json::from_str(&self.grace_overrides_json)?;
         let ms = |s: u64| i64::try_from(s.saturating_mul(1_000)).unwrap_or(i64::MAX);
         Ok(seconds.into_iter().map(|(stage, s)| (stage, ms(s))).collect())
     }

@@ -70,12 +70,14 @@ async fn the_queue_keeps_its_blocks() {
             "leases",
             "max_concurrency",
             "open",
+            "open_total",
             "post_deploy",
             "reaper",
             "recent",
             "reconcile",
             "resilience",
-            "security"
+            "security",
+            "unknown"
         ]
     );
     for name in ["enabled", "interval", "last_run_ts", "reaped_total", "last_reaped", "lease_reclaimed_total"] {
