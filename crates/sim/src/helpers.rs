@@ -132,10 +132,9 @@ impl Sim {
                 }
                 return self.edit_ticket(&project, number, format!("ticket {number}, better"));
             }
-            TicketState::Backlog => TicketState::InProgress,
+            TicketState::Backlog | TicketState::Blocked => TicketState::InProgress,
             TicketState::AwaitingApproval if plan.cancelled => TicketState::Cancelled,
             TicketState::AwaitingApproval => TicketState::Approved,
-            TicketState::Blocked => TicketState::InProgress,
             _ => return Ok(()),
         };
         self.move_ticket(&project, number, to, "local:anna".into())

@@ -90,7 +90,7 @@ impl Shrinker {
             // Its name, its ticket or its job.
             let (name, job) = (format!("-{task}: "), format!("{task}-"));
             let about = |t: &&str| t.contains(&name) || t.trim_start().starts_with(&job);
-            self.drop_told(|told, _| !told.is_empty() && told.iter().all(|t| about(t)));
+            self.drop_told(|told, _| !told.is_empty() && told.iter().all(&about));
         }
     }
 

@@ -168,10 +168,10 @@ impl Sim {
     /// Shows the task as it is now, not as it was when the job was made; what a person did meanwhile is taken up first.
     pub(crate) fn sync_ticket(&mut self, f: &Flight) -> Live<Ended> {
         let (project, number) = (f.task.project.clone(), f.task.number);
-        if let Some(ticket) = self.site(&project)?.tickets.get(&number).cloned() {
-            if let Looked::CutOff = self.look(&project, &ticket)? {
-                return Ok(crate::effects::transient("what was seen could not be written down"));
-            }
+        if let Some(ticket) = self.site(&project)?.tickets.get(&number).cloned()
+            && let Looked::CutOff = self.look(&project, &ticket)?
+        {
+            return Ok(crate::effects::transient("what was seen could not be written down"));
         }
         let task = self.tasks.get(&f.task.id).unwrap_or(&f.task).clone();
         let (fence, boot) = (f.job.fence(), self.boot.clone());

@@ -5,6 +5,9 @@
 //! `ORCH_REWRITE=1 cargo test -p orch-sim --test scenarios`. If a scenario does not come to its place any more, its first
 //! lines have the command that finds another one.
 
+// A test that cannot go on ends where it is.
+#![allow(clippy::unwrap_used)]
+
 use orch_sim::{Coverage, Scenario, Wanted, replay};
 use std::fs;
 use std::path::{Path, PathBuf};
