@@ -204,7 +204,7 @@ mod tests {
             .find(|(_, report)| wanted.is_met(report))
             .unwrap();
         let whole = Scenario::of(&life, &report, wanted);
-        let (small, again) = shrink(&whole, Duration::from_secs(3_600), 150).unwrap();
+        let (small, again) = shrink(&whole, Duration::from_hours(1), 150).unwrap();
         assert!(small.wanted.is_met(&again));
         assert!(small.steps() * 4 < whole.steps(), "{} of {} are left", small.steps(), whole.steps());
         let text = small.to_text("small", &again);
@@ -217,6 +217,6 @@ mod tests {
         let life = Life { seed: 2, tasks: 1, profile: Profile::Lite, file: false, trace: false };
         let wanted = Wanted::Violation("told_once".into());
         let whole = Scenario::of(&life, &run(&life), wanted);
-        assert!(shrink(&whole, Duration::from_secs(3_600), 1).is_none());
+        assert!(shrink(&whole, Duration::from_hours(1), 1).is_none());
     }
 }
