@@ -296,7 +296,7 @@ fn conclude(engine: &Engine, job: &Job, ended: Result<Ended, Fault>) -> Next {
         }
         Err(fault) => match fault.kind {
             FaultKind::Gone | FaultKind::Bug => again(engine, job, Charge::Attempt, true, None, fault),
-            FaultKind::Denied | FaultKind::Permanent if job.effect.class() == Class::Repeatable => {
+            FaultKind::Denied | FaultKind::Permanent if !never_given_up(&job.effect) => {
                 Next::Settle(Outcome::Failed { fault: fault.note() })
             }
             FaultKind::Transient | FaultKind::Denied | FaultKind::Permanent => {
@@ -345,9 +345,15 @@ enum Next {
     Requeue(Requeue),
 }
 
+/// A merge, whose outcome must become known; and CI, which somebody waits for without being its job's owner: nobody else
+/// would ever ask for it again. A closed task's CI ends by itself.
+fn never_given_up(effect: &Effect) -> bool {
+    effect.class() == Class::Irreversible || matches!(effect, Effect::EnsureCi { .. })
+}
+
 fn again(engine: &Engine, job: &Job, charge: Charge, new_run: bool, not_before: Option<Time>, fault: Fault) -> Next {
-    let irreversible = job.effect.class() == Class::Irreversible;
-    if charge == Charge::Attempt && !irreversible && job.max_attempts <= job.attempts + 1 {
+    let forever = never_given_up(&job.effect);
+    if charge == Charge::Attempt && !forever && job.max_attempts <= job.attempts + 1 {
         return Next::Settle(Outcome::Failed { fault: fault.note() });
     }
     let tries = match charge {
@@ -360,7 +366,7 @@ fn again(engine: &Engine, job: &Job, charge: Charge, new_run: bool, not_before: 
     let now = engine.ports.clock.now();
     let not_before = not_before.unwrap_or(now).max(now.plus_ms(pause.max(asked)));
     tracing::info!(job = %job.id, what = job.effect.describe(), %fault, "goes back to the queue");
-    let charge = if charge == Charge::Attempt && irreversible { Charge::Transient } else { charge };
+    let charge = if charge == Charge::Attempt && forever { Charge::Transient } else { charge };
     Next::Requeue(Requeue { charge, new_run, not_before, fault: fault.note(), parked: None })
 }
 

@@ -208,3 +208,19 @@ async fn an_overtaken_worker_is_gone_before_its_successor_begins() {
     assert!(green().await, "the late word that CI has begun replaced the later one that it is green");
     assert_eq!(world.runs.count("ci"), 1);
 }
+
+#[tokio::test]
+async fn ci_that_cannot_be_run_is_not_given_up_because_nobody_would_ask_again() {
+    let world = World::new().await;
+    let many = [How::Never; 12];
+    world.faults.plan("forge.set_status", &many);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world
+        .eventually("a person is told", async || {
+            world.told_people().iter().any(|t| t.contains("could not run CI on") && t.contains("cannot be done"))
+        })
+        .await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 0);
+}

@@ -14,6 +14,8 @@ pub enum How {
     Well,
     /// An error, and nothing was done.
     Before,
+    /// An error that no try will ever change, and nothing was done.
+    Never,
     /// It was done, and an error is answered: a timeout after success.
     After,
     /// Nothing is done and nobody ever answers: the process dies here.
@@ -96,6 +98,7 @@ impl Faults {
         match how {
             How::Well => act.await,
             How::Before => Err(Fault::transient(format!("{call}: timed out"))),
+            How::Never => Err(Fault::permanent(format!("{call}: it cannot be done"))),
             How::After => {
                 act.await?;
                 Err(Fault::transient(format!("{call}: timed out")))
