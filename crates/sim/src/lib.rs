@@ -15,6 +15,7 @@ mod ledger;
 mod life;
 mod outside;
 mod people;
+mod promises;
 mod repo;
 mod report;
 mod scenario;

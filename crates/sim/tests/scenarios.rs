@@ -4,6 +4,7 @@
 //! After a change that is meant, write the journals anew and read the difference:
 //! `ORCH_REWRITE=1 cargo test -p orch-sim --test scenarios`. If a scenario does not come to its place any more, its first
 //! lines have the command that finds another one.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 // A test that cannot go on ends where it is.
 #![allow(clippy::unwrap_used)]
