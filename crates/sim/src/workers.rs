@@ -81,7 +81,7 @@ impl Sim {
             return Ok(());
         }
         if self.is_down(&flight.job)
-            || self.hit("outside is down", if flight.job.lane == Lane::Deploy { 120 } else { 30 })
+            || self.hit("outside is down", if flight.job.lane == Lane::Deploy { 300 } else { 30 })
         {
             let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "the forge is down");
             self.flights[at].ended = Some(Ended::Again { spend: false, new_run: false, fault });

@@ -49,7 +49,8 @@ impl Sim {
             site.runs.insert(key, Run { plan, place, over: false, killed: false, cost, left: false });
             self.say(|| format!("   {place:?}: run {}-{} starts", key.0, key.1));
         }
-        let goes_on = !f.stop && self.choices.chance("goes on", 300);
+        let long = if matches!(place, Place::Environment(_)) { 500 } else { 300 };
+        let goes_on = !f.stop && self.choices.chance("goes on", long);
         let site = self.site(&project)?;
         let Some(run) = site.runs.get_mut(&key) else { return Ok(None) };
         if !run.over {
