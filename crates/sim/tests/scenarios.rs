@@ -6,9 +6,6 @@
 //! lines have the command that finds another one.
 #![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
-// A test that cannot go on ends where it is.
-#![allow(clippy::unwrap_used)]
-
 use orch_sim::{Coverage, Scenario, Wanted, replay};
 use std::fs;
 use std::path::{Path, PathBuf};
