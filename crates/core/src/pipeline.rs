@@ -357,6 +357,49 @@ pub struct Cursor {
 mod tests {
     use super::*;
 
+    /// People have scripts and habits built on these names.
+    #[test]
+    fn the_built_in_pipelines_have_the_stages_and_gates_of_the_contract() {
+        let gates = |pipeline: Pipeline| -> Vec<String> {
+            let of = |s: &Stage| {
+                let gates = s.steps.iter().filter_map(|step| match step {
+                    Step::Gate { gate, .. } => Some(gate.to_string()),
+                    _ => None,
+                });
+                let mut gates: Vec<String> = gates.collect();
+                gates.dedup();
+                format!("{}: {}", s.id, gates.join(" "))
+            };
+            pipeline.stages.iter().map(of).collect()
+        };
+        assert_eq!(
+            gates(Pipeline::full()),
+            [
+                "created: ",
+                "analysis: check_analysis_complete check_analysis_approved",
+                "architecture: check_architecture_done",
+                "development: check_ci_green check_tests_local",
+                "review: check_reviewer_verdict check_review_approved",
+                "testing: check_tests_passed",
+                "deploy-staging: check_staging_status check_security_gate check_ci_green check_tests_local \
+                 check_security_gate check_branch_mergeable check_staging_image_fresh",
+                "deploy: check_deploy_status",
+                "done: ",
+            ]
+        );
+        assert_eq!(
+            gates(Pipeline::lite()),
+            [
+                "created: ",
+                "development: check_ci_green check_tests_local",
+                "review: check_reviewer_verdict check_security_gate check_ci_green check_tests_local \
+                 check_security_gate check_branch_mergeable",
+                "deploy: check_deploy_status",
+                "done: ",
+            ]
+        );
+    }
+
     #[test]
     fn the_built_in_profiles_can_run() {
         for name in ["full", "lite"] {
