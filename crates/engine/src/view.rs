@@ -187,7 +187,7 @@ pub struct QueueView {
     /// Merge leases.
     pub leases: Vec<LeaseRow>,
     /// Jobs of kinds this version does not know: kept, and nobody works on them.
-    pub unknown: Vec<UnknownJob>,
+    pub unknown: Vec<serde_json::Value>,
     /// Open jobs: running ones first, at most 200.
     pub open: Vec<JobView>,
     /// How many open jobs there are.
@@ -239,6 +239,12 @@ impl From<&Job> for JobView {
             finished_at: job.finished_at.map(rfc3339),
         }
     }
+}
+
+fn unknown_view(job: &UnknownJob) -> serde_json::Value {
+    serde_json::json!({
+        "id": job.id.to_string(), "project": job.project, "kind": job.kind, "why": job.why, "since": rfc3339(job.since),
+    })
 }
 
 /// Most open jobs that are shown at once.
@@ -432,7 +438,7 @@ impl Engine {
             post_deploy: serde_json::json!({ "watching": open.watching }),
             security: serde_json::json!({ "built": false }),
             leases: store.leases().await?,
-            unknown: store.unknown_jobs().await?,
+            unknown: store.unknown_jobs().await?.iter().map(unknown_view).collect(),
             open: open.jobs.iter().map(JobView::from).collect(),
             open_total: open.total,
             recent: store.recent_jobs(20).await?.iter().map(JobView::from).collect(),

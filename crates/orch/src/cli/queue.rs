@@ -48,6 +48,22 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
     for lease in show::items(queue, "leases").iter().filter(|l| !l.get("holder").is_none_or(Value::is_null)) {
         context.say(format!("{} is merging into {}", show::field(lease, "holder"), show::field(lease, "project")));
     }
+    for circuit in queue.pointer("/resilience/circuits").and_then(Value::as_array).into_iter().flatten() {
+        let parked = circuit.get("parked").and_then(Value::as_u64).unwrap_or(0);
+        context.say(format!(
+            "{} is not asked before {}: {} ({parked} jobs wait for it; then one tries first)",
+            show::field(circuit, "service"),
+            show::time(circuit, "until"),
+            table::plain(&show::field(circuit, "why"))
+        ));
+    }
+    for unknown in show::items(queue, "unknown") {
+        context.say(format!(
+            "job {} is of a kind this version does not know (`{}`): it is kept for one that does",
+            show::field(unknown, "id"),
+            show::field(unknown, "kind")
+        ));
+    }
     for name in ["reaper", "reconcile"] {
         if let Some(fault) = queue.pointer(&format!("/{name}/fault")).and_then(Value::as_str) {
             context.say(format!("the watcher {name} fails: {}", table::plain(fault)));
@@ -69,6 +85,10 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
         let head = if last == "fault" { "LAST FAULT" } else { "ENDED" };
         for line in table::lines(&["JOB", "STATE", "WHAT", head], &rows) {
             context.say(line);
+        }
+        let total = queue.get("open_total").and_then(Value::as_u64).unwrap_or(0);
+        if list == "open" && (jobs.len() as u64) < total {
+            context.say(format!("... and {} more", total - jobs.len() as u64));
         }
     }
 }

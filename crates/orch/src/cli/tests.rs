@@ -414,9 +414,16 @@ impl Server {
                 "not_checked": ["staging: nothing to deploy"],
             }))
         };
+        let queue = || async {
+            let circuit = json!({ "service": "agent:claude", "until": "2026-11-26T14:00:00Z", "why": "usage limit", "parked": 3 });
+            Json(json!({
+                "counts": { "queued": 2 }, "recent": [], "resilience": { "circuits": [circuit] },
+                "unknown": [{ "id": "7-2", "kind": "teleport" }],
+            }))
+        };
         let app = Router::new()
             .route("/health", get(|| async { Json(json!({ "status": "ok", "service": "orchestrator" })) }))
-            .route("/queue", get(|| async { Json(json!({ "counts": { "queued": 2 }, "recent": [] })) }))
+            .route("/queue", get(queue))
             .route("/api/v1/tasks", get(list).post(new))
             .route("/api/v1/tasks/{id}", get(one_task))
             .route("/api/v1/tasks/{id}/why", get(why))
@@ -552,7 +559,12 @@ fn what_people_read_names_what_ends_the_wait() {
     assert!(evidence.contains("fail         check_ci_green") && evidence.contains("not checked"), "{evidence}");
     assert!(evidence.contains("staging: nothing to deploy") && evidence.contains("build"), "{evidence}");
     let queue = server.orch(&["queue"]).out;
-    assert_eq!(queue, "0 running, 2 queued, 0 waiting for a time; 0 done, 0 failed, 0 cancelled so far\n");
+    assert_eq!(
+        queue,
+        "0 running, 2 queued, 0 waiting for a time; 0 done, 0 failed, 0 cancelled so far\n\
+         agent:claude is not asked before 2026-11-26T14:00:00Z: usage limit (3 jobs wait for it; then one tries first)\n\
+         job 7-2 is of a kind this version does not know (`teleport`): it is kept for one that does\n"
+    );
     let json: Value = serde_json::from_str(&server.orch(&["queue", "--json"]).out).unwrap();
     assert_eq!(json["counts"]["queued"], 2);
 }
