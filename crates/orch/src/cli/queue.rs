@@ -50,8 +50,9 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
     }
     for circuit in queue.pointer("/resilience/circuits").and_then(Value::as_array).into_iter().flatten() {
         let parked = circuit.get("parked").and_then(Value::as_u64).unwrap_or(0);
+        let wait = if parked == 1 { "1 job waits".to_owned() } else { format!("{parked} jobs wait") };
         context.say(format!(
-            "{} is not asked before {}: {} ({parked} jobs wait for it; then one tries first)",
+            "{} is not asked before {}: {} ({wait} for it; then one tries first)",
             show::field(circuit, "service"),
             show::time(circuit, "until"),
             table::plain(&show::field(circuit, "why"))
