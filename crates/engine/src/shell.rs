@@ -100,9 +100,28 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     if is_no_answer(&exit) {
         return Err(Fault::transient(format!("{}: {}", command.what, exit.describe())));
     }
-    let output = output(&dir);
-    let tail = tail(&output, 30);
-    Ok(Ran { exit, dir, tail, output })
+    Ok(Ran::of(exit, dir))
+}
+
+impl Ran {
+    fn of(exit: ExitRecord, dir: PathBuf) -> Self {
+        let output = output(&dir);
+        let tail = tail(&output, 30);
+        Self { exit, dir, tail, output }
+    }
+}
+
+/// A command of an earlier attempt of this job that came to an end of its own.
+pub(crate) async fn earlier(cx: &Cx, name: &str) -> Result<Option<Ran>, Fault> {
+    for dir in cx.earlier_run_dirs(name) {
+        if let RunState::Ended(exit) = cx.engine.ports.supervisor.look(&dir)?
+            && !is_no_answer(&exit)
+        {
+            finish(cx, &dir, &exit, None).await?;
+            return Ok(Some(Ran::of(exit, dir)));
+        }
+    }
+    Ok(None)
 }
 
 /// A run that was stopped from outside or never began says nothing about what it was to find out.

@@ -64,8 +64,8 @@ pub trait Store: Send + Sync + 'static {
     async fn release(&self, worker: &str) -> Result<u64>;
     /// Lets jobs run that wait for an outside service; their lanes.
     async fn unpark(&self, service: &str, now: Time) -> Result<Vec<Lane>>;
-    /// Lets queued jobs run now that were put off beyond a time, other than those that wait for an outside service; how
-    /// many. For a wall clock that was set back: nobody may wait for a time that was never meant.
+    /// Lets jobs run now that were put off beyond a time, those that wait for an outside service too; how many. For a
+    /// wall clock that was set back: nobody may wait for a time that was never meant.
     async fn hurry(&self, beyond: Time, now: Time) -> Result<u64>;
     /// For a process that has just become the owner of the database: everything claimed by others is taken back, merge
     /// leases of tasks that are still inside their merge are renewed for it, and jobs that were put aside are looked at

@@ -21,7 +21,10 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, revision: &Sha, st
     let Some(hook) = hook else {
         return Ok(Outcome::Deployed { skipped: Some("nothing to deploy: no hook is configured".into()) }.into());
     };
-    let started = !matches!(cx.engine.ports.supervisor.look(&cx.run_dir("hook"))?, RunState::Absent);
+    let mut started = !matches!(cx.engine.ports.supervisor.look(&cx.run_dir("hook"))?, RunState::Absent);
+    for dir in cx.earlier_run_dirs("hook") {
+        started |= !matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent);
+    }
     if environment == Environment::Production
         && !started
         && let Some(later) = later(cx, revision).await?
@@ -132,6 +135,10 @@ pub(super) async fn command(
     revision: &Sha,
     env: BTreeMap<String, String>,
 ) -> Result<Result<Ran, Ended>, Fault> {
+    // What has its answer is not done again because something behind it has to be: a hook before a lost check.
+    if let Some(ran) = shell::earlier(cx, name).await? {
+        return Ok(Ok(ran));
+    }
     if cx.engine.ports.git.resolve(&cx.project.key, revision.as_str()).await?.is_none() {
         cx.fetch().await?;
     }

@@ -80,13 +80,23 @@ impl Cx {
 
     /// Unique name of a run of this job's present attempt.
     pub(crate) fn run_name(&self, name: &str) -> String {
-        let base = format!("{}-{}", self.job.id, self.job.run_attempt);
+        self.run_name_of(self.job.run_attempt, name)
+    }
+
+    fn run_name_of(&self, attempt: u32, name: &str) -> String {
+        let base = format!("{}-{attempt}", self.job.id);
         if name.is_empty() { base } else { format!("{base}-{name}") }
     }
 
     /// Run directory of this job's present attempt.
     pub(crate) fn run_dir(&self, name: &str) -> PathBuf {
         self.engine.options.runs_dir.join(self.run_name(name))
+    }
+
+    /// Run directories of its earlier attempts, the newest first.
+    pub(crate) fn earlier_run_dirs(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        let attempts = (1..self.job.run_attempt).rev();
+        attempts.map(move |attempt| self.engine.options.runs_dir.join(self.run_name_of(attempt, name)))
     }
 
     /// Turns "the fence is old" into a reason to stop at once.

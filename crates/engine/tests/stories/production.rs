@@ -98,6 +98,31 @@ async fn a_crash_while_the_second_branch_is_opened_opens_it_once() {
 }
 
 #[tokio::test]
+async fn a_check_that_vanished_is_done_again_and_the_deploy_before_it_is_not() {
+    let world = World::with(|c| c.deploy.check = Some("check".into())).await;
+    world.runs.on("check", |run| if run.nth == 1 { Does::Vanish } else { Does::Exit(0) });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    assert_eq!((world.runs.count("deploy"), world.runs.count("check")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_deploy_that_vanished_is_done_again() {
+    let world = World::with(|c| c.deploy.check = Some("check".into())).await;
+    let production = world.production.clone();
+    world.runs.on("deploy", move |run| {
+        *production.revision.lock().unwrap() = Some(run.var("ORCH_REVISION").to_owned());
+        if run.nth == 1 { Does::Vanish } else { Does::Exit(0) }
+    });
+    world.runs.on("check", |_| Does::Exit(0));
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    assert_eq!((world.runs.count("deploy"), world.runs.count("check")), (2, 1));
+}
+
+#[tokio::test]
 async fn a_deploy_whose_end_was_not_heard_is_not_done_again() {
     let world = World::new().await;
     world.faults.plan("answer deploy", &[How::Before, How::Before]);

@@ -224,7 +224,8 @@ pub(super) fn take_up_again(c: &Connection) -> Db<()> {
 
 /// Nobody is to wait beyond a time; how many would have.
 pub(super) fn hurry_all(c: &Connection, beyond: Time, now: Time) -> Db<u64> {
-    let sql = "UPDATE job SET available_at = ?2 WHERE state = 'queued' AND parked IS NULL AND available_at > ?1";
+    // Claimed ones too, for they may be taken back; and parked ones, which are parked again if they have to be.
+    let sql = "UPDATE job SET available_at = ?2 WHERE available_at > ?1";
     Ok(run(c, sql, params![beyond.0, now.0])? as u64)
 }
 

@@ -32,6 +32,7 @@ macro_rules! suite {
             queue::only_the_claim_ends_a_job, queue::only_a_worker_that_did_the_work_itself_dies_of_it,
             queue::a_hung_workers_claim_is_taken_back_and_nobody_elses,
             queue::one_certain_job_can_be_claimed_if_it_is_available,
+            queue::nobody_waits_for_a_time_that_was_never_meant,
             queue::parked_jobs_wait_for_their_service_and_cost_nothing,
             stops::a_queued_job_is_cancelled_at_once, stops::a_running_job_is_asked_to_stop,
             stops::a_deploy_that_was_begun_is_not_cancelled_behind_its_hook,

@@ -356,3 +356,29 @@ pub(crate) fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     w.end_well(&deploying);
     assert_eq!(claim(w, other.id, Lane::Deploy).map(|j| j.id), Some(other.id));
 }
+
+pub(crate) fn nobody_waits_for_a_time_that_was_never_meant(w: &mut World) {
+    let later = w.now.plus_ms(86_400_000);
+    let ids: Vec<_> = (1..=3).map(|n| w.started("DEMO", n)).collect();
+    let put = |charge, parked: Option<&str>| Requeue {
+        charge,
+        new_run: false,
+        not_before: later,
+        fault: fault(FaultKind::Transient),
+        parked: parked.map(str::to_owned),
+    };
+    for (id, parked) in [(ids[0], None), (ids[1], Some("forge:DEMO"))] {
+        let job = w.claim_of(id);
+        assert!(w.put_back(&job, put(Charge::Nothing, parked)));
+    }
+    // One was made by the wrong clock and is claimed when it is set right.
+    let real = w.now;
+    w.now = later;
+    w.go_to(ids[2], "running");
+    let claimed = w.claim_of(ids[2]);
+    w.now = real;
+    assert!(block_on(w.store.hurry(w.now, w.now)).unwrap() >= 3);
+    assert!(block_on(w.store.take_back(claimed.fence())).unwrap().is_some());
+    assert_eq!(w.claim(Lane::Agent).map(|j| j.id), Some(claimed.id));
+    assert!(w.open_jobs().iter().all(|j| j.available_at <= w.now), "{:?}", w.open_jobs());
+}
