@@ -42,9 +42,17 @@ async fn a_usage_limit_parks_every_job_of_its_program_until_its_reset_and_one_go
     };
     world.eventually("the others are parked", async || parked().await == 2).await;
     assert_eq!(world.runs.count("developer"), 1, "the others did not even try");
-    let why = world.engine().show_item(&items[1]).await.unwrap().unwrap().waiting.unwrap();
-    assert!(why.reason.contains("agent:played is not asked before") && why.reason.contains("usage limit"), "{why:?}");
-    assert!(why.ends_when.contains("agent:played answers one job"), "{why:?}");
+    // Which of the three met the limit is anybody's guess; the two others say what they wait for.
+    let mut waiting = 0;
+    for item in &items {
+        let why = world.engine().show_item(item).await.unwrap().unwrap().waiting.unwrap();
+        if why.reason.contains("agent:played is not asked before") {
+            assert!(why.reason.contains("usage limit"), "{why:?}");
+            assert!(why.ends_when.contains("agent:played answers one job"), "{why:?}");
+            waiting += 1;
+        }
+    }
+    assert_eq!(waiting, 2);
     let queue = serde_json::to_value(world.engine().queue().await.unwrap()).unwrap();
     let circuit = &queue["resilience"]["circuits"][0];
     assert_eq!((circuit["service"].as_str(), circuit["parked"].as_u64()), (Some("agent:played"), Some(2)), "{circuit}");
