@@ -3,10 +3,12 @@
 
 use crate::engine::Engine;
 use orch_core::explain;
-use orch_core::ids::{Time, WorkItem};
+use orch_core::ids::{TaskId, Time, WorkItem};
 use orch_core::task::Task;
 use orch_ports::Fault;
-use orch_store::{Deployment, Job, JournalRow, Judgement, LeaseRow, QueueCounts, RunRow, TaskFilter, UnknownJob};
+use orch_store::{
+    Deployment, Job, JournalRow, Judgement, LeaseRow, QueueCounts, RunRow, Standing, TaskFilter, UnknownJob,
+};
 use serde::Serialize;
 use std::sync::PoisonError;
 
@@ -266,15 +268,19 @@ fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
 impl Engine {
     /// Shows a task.
     pub async fn show(&self, task: &Task) -> Result<TaskView, Fault> {
-        let store = &self.ports.store;
+        let standing = self.ports.store.standing(task.id, task.job()).await?;
+        self.picture(task, &standing).await
+    }
+
+    async fn picture(&self, task: &Task, standing: &Standing) -> Result<TaskView, Fault> {
         let mut waiting = explain::explain(task);
         if let (Some(waiting), Some(seq)) = (&mut waiting, task.job()) {
-            let id = orch_core::ids::JobId { task: task.id, seq };
-            match store.job(id).await? {
-                Some(job) if job.state == orch_store::JobState::Queued => explain_queued(waiting, &job),
+            match &standing.job {
+                Some(job) if job.state == orch_store::JobState::Queued => explain_queued(waiting, job),
                 Some(_) => {}
                 None => {
-                    let unknown = store.unknown_jobs().await?.into_iter().find(|u| u.id == id);
+                    let id = orch_core::ids::JobId { task: task.id, seq };
+                    let unknown = self.ports.store.unknown_jobs().await?.into_iter().find(|u| u.id == id);
                     if let Some(unknown) = unknown {
                         let kind = &unknown.kind;
                         waiting.reason = format!("its job {id} is of a kind this version does not know (`{kind}`)");
@@ -306,8 +312,8 @@ impl Engine {
             head: task.head.as_ref().map(ToString::to_string),
             pull_request: task.pull_request,
             round: task.rounds,
-            runs: store.runs(task.id).await?.len(),
-            cost_usd: store.cost_usd(task.id).await?,
+            runs: usize::try_from(standing.runs).unwrap_or(usize::MAX),
+            cost_usd: standing.cost_usd,
             created_at: rfc3339(task.created_at),
             updated_at: rfc3339(task.updated_at),
             done_at: task.done_at.map(rfc3339),
@@ -325,13 +331,16 @@ impl Engine {
         }
     }
 
-    /// Shows tasks.
-    pub async fn list(&self, filter: TaskFilter) -> Result<Vec<TaskView>, Fault> {
+    /// Shows tasks, and where the next page begins if the filter's limit cut them off.
+    pub async fn list(&self, filter: TaskFilter) -> Result<(Vec<TaskView>, Option<TaskId>), Fault> {
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        let found = self.ports.store.overviews(filter).await?;
+        let next = found.last().filter(|_| found.len() == limit).map(|(task, _)| task.id);
         let mut views = Vec::new();
-        for task in self.ports.store.tasks(filter).await? {
-            views.push(self.show(&task).await?);
+        for (task, standing) in &found {
+            views.push(self.picture(task, standing).await?);
         }
-        Ok(views)
+        Ok((views, next))
     }
 
     /// Everything known about how a task was judged.

@@ -27,7 +27,8 @@ use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
 use orch_store::{
     ArtefactRow, Beat, Cause, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow,
-    OpenSample, QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, Store, StoreError, TaskFilter, UnknownJob,
+    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
+    UnknownJob,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -245,6 +246,8 @@ points! { "store", STORE, Store;
     async fn task(&self, id: TaskId) -> Verb<Option<Task>>;
     async fn task_by_item(&self, item: &WorkItem) -> Verb<Option<Task>>;
     async fn tasks(&self, filter: TaskFilter) -> Verb<Vec<Task>>;
+    async fn overviews(&self, filter: TaskFilter) -> Verb<Vec<(Task, Standing)>>;
+    async fn standing(&self, task: TaskId, job: Option<Seq>) -> Verb<Standing>;
     async fn due(&self, now: Time) -> Verb<Vec<TaskId>>;
     async fn next_wake(&self) -> Verb<Option<Time>>;
     async fn claim(&self, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;

@@ -386,6 +386,23 @@ pub struct TaskFilter {
     pub closed: bool,
     /// At most this many, newest first; 0: all.
     pub limit: u32,
+    /// Only those older than this one: where the page before ended.
+    pub before: Option<TaskId>,
+    /// Only those in this stage.
+    pub stage: Option<String>,
+    /// Only those in one of these phases ([`orch_core::task::Task::phase_word`]); empty: in any.
+    pub phases: &'static [&'static str],
+}
+
+/// What stands beside a task in the database and belongs to every picture of it.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The job its phase waits for.
+    pub job: Option<Job>,
+    /// Runs so far.
+    pub runs: u64,
+    /// What they cost, US dollars.
+    pub cost_usd: f64,
 }
 
 /// The open jobs as `/queue` shows them: not all of them, but how many.

@@ -4,7 +4,7 @@
 use crate::error::StoreError;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
-    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
+    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -37,6 +37,10 @@ pub trait Store: Send + Sync + 'static {
     async fn task_by_item(&self, item: &WorkItem) -> Result<Option<Task>>;
     /// Reads tasks, newest first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>>;
+    /// Reads tasks, newest first, with what stands beside each.
+    async fn overviews(&self, filter: TaskFilter) -> Result<Vec<(Task, Standing)>>;
+    /// What stands beside a task whose phase waits for this job.
+    async fn standing(&self, task: TaskId, job: Option<Seq>) -> Result<Standing>;
     /// Tasks whose timer has come.
     async fn due(&self, now: Time) -> Result<Vec<TaskId>>;
     /// When the next timer comes, or the next delayed job becomes available.

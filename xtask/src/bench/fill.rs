@@ -154,6 +154,7 @@ fn multiply(path: &Path) -> Result<()> {
         rows(&all, table, "t.task <= ?1", [models], &format!("t.task + n.i * {models}"), 1, times - 1)?;
     }
     all.execute("UPDATE job SET available_at = created_at + ?1", [LATER_MS])?;
+    all.execute("UPDATE task SET wake_at = wake_at + ?1 WHERE wake_at IS NOT NULL", [LATER_MS])?;
     all.execute("UPDATE counter SET n = (SELECT count(*) FROM job_done WHERE state = counter.name)", [])?;
     all.commit()?;
     c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

@@ -184,12 +184,24 @@ fn list(args: &ListArgs, context: &mut Context<'_>) -> Outcome {
     if args.all {
         query.push(("all", "true"));
     }
-    let answer = client.get(&["api", "v1", "tasks"], &query)?;
+    let mut tasks: Vec<Value> = Vec::new();
+    let mut before: Option<String> = None;
+    loop {
+        let mut page = query.clone();
+        if let Some(before) = &before {
+            page.push(("before", before));
+        }
+        let answer = client.get(&["api", "v1", "tasks"], &page)?;
+        tasks.extend(show::items(&answer, "tasks").iter().cloned());
+        match answer.get("next").and_then(Value::as_i64) {
+            Some(next) => before = Some(next.to_string()),
+            None => break,
+        }
+    }
     if args.json {
-        context.say(show::json(&answer));
+        context.say(show::json(&json!({ "tasks": tasks })));
         return Ok(Exit::Done);
     }
-    let tasks = show::items(&answer, "tasks");
     if tasks.is_empty() {
         context.note("no tasks; make one with `orch task new --project KEY --title TEXT --start`");
         return Ok(Exit::Done);

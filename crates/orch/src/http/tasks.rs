@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use orch_core::event::Event;
-use orch_core::ids::{ProjectKey, WorkItem};
+use orch_core::ids::{ProjectKey, TaskId, WorkItem};
 use orch_core::task::{Phase, Task};
 use orch_engine::commands::Answer;
 use orch_engine::view::TaskView;
@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 const TITLE_MAX: usize = 300;
 /// Longest text of a ticket, bytes.
 const TEXT_MAX: usize = 1024 * 1024;
+/// Tasks per answer.
+const LIST_MAX: u32 = 200;
 /// Rows of the journal per answer.
 const JOURNAL_MAX: u32 = 1_000;
 
@@ -29,6 +31,8 @@ const JOURNAL_MAX: u32 = 1_000;
 pub(super) struct ListQuery {
     project: Option<String>,
     all: Option<String>,
+    limit: Option<String>,
+    before: Option<String>,
 }
 
 /// From where on.
@@ -43,8 +47,12 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let project = query.project.map(|key| known_project(&state, &key)).transpose()?;
     let closed = query.all.is_some_and(|all| !matches!(all.as_str(), "false" | "0" | "no"));
-    let tasks = state.engine.list(TaskFilter { project, closed, limit: 0 }).await?;
-    Ok(Json(json!({ "tasks": tasks })))
+    let limit = number(query.limit.as_deref(), "limit")?.unwrap_or(i64::from(LIST_MAX)).clamp(1, i64::from(LIST_MAX));
+    let before = number(query.before.as_deref(), "before")?.map(TaskId);
+    let limit = u32::try_from(limit).unwrap_or(LIST_MAX);
+    let (tasks, next) =
+        state.engine.list(TaskFilter { project, closed, limit, before, ..TaskFilter::default() }).await?;
+    Ok(Json(json!({ "tasks": tasks, "next": next.map(|id| id.0) })))
 }
 
 pub(super) async fn create(
@@ -152,7 +160,7 @@ pub(crate) async fn find(state: &AppState, id: &str) -> Result<Task, Problem> {
     if let Some(task) = store.task_by_item(&WorkItem::new(id.trim())).await? {
         return Ok(task);
     }
-    let known = store.tasks(TaskFilter { project: None, closed: true, limit: 500 }).await?;
+    let known = store.tasks(TaskFilter { closed: true, limit: 500, ..TaskFilter::default() }).await?;
     let problem = Problem::missing(format!("there is no task `{}`", id.escape_debug()));
     Err(match nearest(id, known.iter().map(|t| t.work_item.as_str())) {
         Some(near) => problem.hint(format!("did you mean {near}?")),

@@ -10,17 +10,20 @@ use orch_core::ids::Time;
 use orch_core::pipeline::Pipeline;
 use orch_engine::view::TaskView;
 use orch_store::{QueueCounts, TaskFilter};
+use std::collections::BTreeMap;
 
 /// Closed tasks shown.
-const CLOSED: usize = 20;
-/// Closed and open tasks looked through to find them.
-const LOOK: u32 = 200;
+const CLOSED: u32 = 20;
+/// Tasks shown per column; how many more there are is said.
+const CARDS: u32 = 50;
+/// Tasks shown that wait for a person.
+const CALLS: u32 = 100;
 
 #[derive(Template)]
 #[template(path = "board.html")]
 struct Board {
     columns: Vec<Column>,
-    open: usize,
+    open: u64,
     /// Open tasks a person must act on.
     calls: Vec<Card>,
     closed: Vec<Card>,
@@ -35,8 +38,18 @@ struct Board {
 
 struct Column {
     stage: String,
+    /// The newest of them.
     cards: Vec<Card>,
+    /// How many there are.
+    count: u64,
+    /// How many are not shown.
+    more: u64,
 }
+
+/// Phases in which a person must act.
+const CALLING: &[&str] = &["awaiting_approval", "needs_input", "blocked"];
+/// Phases of tasks that are over.
+const OVER: &[&str] = &["done", "cancelled"];
 
 #[derive(Clone)]
 struct Card {
@@ -84,34 +97,35 @@ async fn board(state: &AppState) -> Result<(Board, String), Problem> {
     // Read before the tasks: what happens in between makes the page look again.
     let newest = crate::http::newest_event(state).await?;
     let queue = engine.queue().await?;
-    let open = engine.store().tasks(TaskFilter::default()).await?;
+    let counts: BTreeMap<String, u64> = engine.store().open_by_stage().await?.into_iter().collect();
     let mut stages: Vec<String> = Vec::new();
-    for pipeline in engine.projects().values().map(|p| &p.pipeline).chain(open.iter().map(|t| &t.pipeline)) {
+    for pipeline in engine.projects().values().map(|p| &p.pipeline) {
         weave(&mut stages, pipeline);
     }
-    let mut columns: Vec<Column> = stages.into_iter().map(|stage| Column { stage, cards: Vec::new() }).collect();
-    let mut calls = Vec::new();
-    for task in &open {
-        let view = engine.show(task).await?;
-        let card = Card::of(&view, now);
-        if matches!(view.phase.as_str(), "awaiting_approval" | "needs_input" | "blocked") {
-            calls.push(card.clone());
-        }
-        if let Some(column) = columns.iter_mut().find(|c| c.stage == view.stage) {
-            column.cards.push(card);
-        }
+    // Tasks finish on the pipeline they began with, which no project may have any more.
+    stages.extend(counts.keys().filter(|s| !stages.contains(s)).cloned().collect::<Vec<_>>());
+    let cards = async |filter: TaskFilter| -> Result<Vec<Card>, Problem> {
+        Ok(engine.list(filter).await?.0.iter().map(|view| Card::of(view, now)).collect())
+    };
+    let mut columns = Vec::new();
+    for stage in stages {
+        let count = counts.get(&stage).copied().unwrap_or(0);
+        let filter = TaskFilter { stage: Some(stage.clone()), limit: CARDS, ..TaskFilter::default() };
+        let cards = if count == 0 { Vec::new() } else { cards(filter).await? };
+        let more = count.saturating_sub(cards.len() as u64);
+        columns.push(Column { stage, cards, count, more });
     }
-    let recent = engine.store().tasks(TaskFilter { project: None, closed: true, limit: LOOK }).await?;
-    let mut closed = Vec::new();
-    for task in recent.iter().filter(|t| t.is_closed()).take(CLOSED) {
-        closed.push(Card::of(&engine.show(task).await?, now));
-    }
+    let waiting = TaskFilter { phases: CALLING, limit: CALLS, ..TaskFilter::default() };
+    let calls = cards(waiting).await?;
+    let over = TaskFilter { closed: true, phases: OVER, limit: CLOSED, ..TaskFilter::default() };
+    let closed = cards(over).await?;
+    let open: u64 = counts.values().sum();
     let backing_off = queue.resilience.get("backing_off").and_then(|v| v.as_array()).map_or(0, Vec::len);
     let board = Board {
-        nothing_yet: open.is_empty() && closed.is_empty(),
+        nothing_yet: open == 0 && closed.is_empty(),
         project: engine.projects().keys().next().map_or_else(|| "KEY".into(), ToString::to_string),
         columns,
-        open: open.len(),
+        open,
         calls,
         closed,
         counts: queue.counts,

@@ -167,3 +167,15 @@ async fn a_run_page_follows_from_where_its_text_ends() {
     assert!(page.contains(">one\ntwo </pre>"), "{page}");
     assert!(page.contains("data-log=\"/api/v1/tasks/DEMO-1/runs/1/log\""));
 }
+
+#[tokio::test]
+async fn a_long_column_shows_its_newest_cards_and_how_many_more_there_are() {
+    let world = World::new().await;
+    for n in 0..52 {
+        world.started(&format!("Task {n}")).await;
+    }
+    let page = world.get("/").await.text();
+    assert_eq!(page.matches("class=\"card tone-").count(), 50);
+    assert!(page.contains("<span class=\"count\">52</span>") && page.contains("and 2 older"), "{page}");
+    assert!(page.contains("/tasks/DEMO-52") && !page.contains("\"/tasks/DEMO-1\""), "the newest are shown");
+}

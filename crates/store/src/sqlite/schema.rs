@@ -15,8 +15,11 @@ use std::time::Duration;
 /// `orch` in ASCII: tells our file from others'.
 const APPLICATION_ID: i64 = 0x6F72_6368;
 /// Statements of each version, oldest first; a file of version `n` has seen the first `n`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/sqlite/0001.sql"), include_str!("../../migrations/sqlite/0002.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001.sql"),
+    include_str!("../../migrations/sqlite/0002.sql"),
+    include_str!("../../migrations/sqlite/0003.sql"),
+];
 /// Older versions can lose commits when a WAL is reset while another connection reads.
 const OLDEST_SQLITE: i32 = 3_051_003;
 const BUSY_TIMEOUT_MS: i64 = 10_000;

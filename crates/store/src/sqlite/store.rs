@@ -3,7 +3,7 @@
 use super::{SqliteStore, evidence, jobs, journal, leases, step, tasks};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
-    QueueCounts, Reaped, Requeue, RunRow, StepRequest, Stepped, TaskFilter, UnknownJob,
+    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use crate::verbs::{Result, Store};
 use orch_core::effect::Lane;
@@ -31,6 +31,12 @@ impl Store for SqliteStore {
     }
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>> {
         self.read(move |c| tasks::list(c, &filter)).await
+    }
+    async fn overviews(&self, filter: TaskFilter) -> Result<Vec<(Task, Standing)>> {
+        self.read(move |c| tasks::overviews(c, &filter)).await
+    }
+    async fn standing(&self, task: TaskId, job: Option<Seq>) -> Result<Standing> {
+        self.read(move |c| tasks::standing(c, task, job)).await
     }
     async fn due(&self, now: Time) -> Result<Vec<TaskId>> {
         self.read(move |c| tasks::due(c, now)).await

@@ -1,11 +1,13 @@
 //! Rows of tasks: the value itself as JSON, and beside it only what a query has to find it by. The columns are derived
 //! from the value at every save, so they can never say something else.
 
+use super::jobs;
 use super::sql::{Db, DbError, all, json, one, parse, run};
-use crate::rows::TaskFilter;
-use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
+use crate::rows::{Standing, TaskFilter};
+use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
 use rusqlite::{Connection, Row, params};
+use std::fmt::Write as _;
 
 /// Tasks whose timer has come.
 pub(super) const DUE: &str = "SELECT id FROM task WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
@@ -87,19 +89,46 @@ pub(super) fn save(c: &Connection, task: &Task) -> Db<()> {
 }
 
 pub(super) fn list(c: &Connection, filter: &TaskFilter) -> Db<Vec<Task>> {
+    let mut sql = "SELECT body FROM task WHERE id < ?1".to_owned();
+    let before = filter.before.map_or(i64::MAX, |t| t.0);
     let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
-    match (&filter.project, filter.closed) {
-        (None, true) => all(c, "SELECT body FROM task ORDER BY id DESC LIMIT ?1", [limit], body),
-        (None, false) => all(c, "SELECT body FROM task WHERE open = 1 ORDER BY id DESC LIMIT ?1", [limit], body),
-        (Some(project), closed) => {
-            let sql = if closed {
-                "SELECT body FROM task WHERE project = ?1 ORDER BY id DESC LIMIT ?2"
-            } else {
-                "SELECT body FROM task WHERE project = ?1 AND open = 1 ORDER BY id DESC LIMIT ?2"
-            };
-            all(c, sql, params![project.as_str(), limit], body)
-        }
+    let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(before), Box::new(limit)];
+    let mut only = |column: &str, value: &str| {
+        values.push(Box::new(value.to_owned()));
+        let _ = write!(sql, " AND {column} = ?{}", values.len());
+    };
+    if let Some(project) = &filter.project {
+        only("project", project.as_str());
     }
+    if let Some(stage) = &filter.stage {
+        only("stage", stage);
+    }
+    if !filter.closed {
+        sql.push_str(" AND open = 1");
+    }
+    if !filter.phases.is_empty() {
+        let phases: Vec<String> = filter.phases.iter().map(|p| format!("'{p}'")).collect();
+        let _ = write!(sql, " AND phase IN ({})", phases.join(", "));
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT ?2");
+    all(c, &sql, rusqlite::params_from_iter(values), body)
+}
+
+pub(super) fn overviews(c: &Connection, filter: &TaskFilter) -> Db<Vec<(Task, Standing)>> {
+    let mut found = Vec::new();
+    for task in list(c, filter)? {
+        let standing = standing(c, task.id, task.job())?;
+        found.push((task, standing));
+    }
+    Ok(found)
+}
+
+pub(super) fn standing(c: &Connection, task: TaskId, job: Option<Seq>) -> Db<Standing> {
+    let sql = "SELECT count(*), total(cost_usd) FROM run WHERE task = ?1";
+    let sums = one(c, sql, [task.0], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))?;
+    let (runs, cost_usd) = sums.unwrap_or_default();
+    let job = job.map(|seq| jobs::any(c, JobId { task, seq })).transpose()?.flatten();
+    Ok(Standing { job, runs, cost_usd })
 }
 
 pub(super) fn open_by_stage(c: &Connection) -> Db<Vec<(String, u64)>> {

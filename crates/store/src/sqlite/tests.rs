@@ -176,7 +176,7 @@ fn the_settings_that_durability_hangs_on_are_set() {
     let got = block_on(store.write(move |c| {
         Ok((read(c, "synchronous")?, read(c, "foreign_keys")?, read(c, "user_version")?, read(c, "application_id")?))
     }));
-    assert_eq!(got.unwrap(), (2, 1, 2, 0x6F72_6368));
+    assert_eq!(got.unwrap(), (2, 1, i64::try_from(super::schema::MIGRATIONS.len()).unwrap(), 0x6F72_6368));
     let mode = block_on(store.write(|c| Ok(c.pragma_query_value(None, "journal_mode", |r| r.get::<_, String>(0))?)));
     assert_eq!(mode.unwrap(), "wal");
     let refused = block_on(store.read(|c| run(c, "INSERT INTO setting VALUES ('a', 'b')", [])));

@@ -45,7 +45,7 @@ fn goes_to_done(w: &mut World, pipeline: Pipeline) {
     assert!(block_on(w.store.leases()).unwrap().iter().all(|l| l.holder.is_none() && l.epoch == 1));
     assert_eq!(block_on(w.store.next_wake()).unwrap(), None);
     assert_eq!(block_on(w.store.tasks(TaskFilter::default())).unwrap(), Vec::new());
-    let closed = TaskFilter { closed: true, project: Some("DEMO".into()), limit: 5 };
+    let closed = TaskFilter { closed: true, project: Some("DEMO".into()), limit: 5, ..TaskFilter::default() };
     assert_eq!(block_on(w.store.tasks(closed)).unwrap().len(), 1);
 }
 
@@ -229,6 +229,16 @@ pub(crate) fn a_ticket_makes_one_task(w: &mut World) {
     assert_eq!(newest_first.iter().map(|t| t.id).collect::<Vec<_>>(), [other.id, task.id]);
     let one = TaskFilter { limit: 1, ..TaskFilter::default() };
     assert_eq!(block_on(w.store.tasks(one)).unwrap().len(), 1);
+    let page = TaskFilter { limit: 1, before: Some(other.id), ..TaskFilter::default() };
+    assert_eq!(block_on(w.store.tasks(page)).unwrap().iter().map(|t| t.id).collect::<Vec<_>>(), [task.id]);
+    let here = TaskFilter { stage: Some("created".into()), phases: &["idle"], ..TaskFilter::default() };
+    assert_eq!(block_on(w.store.overviews(here)).unwrap().len(), 2);
+    for nowhere in [
+        TaskFilter { stage: Some("review".into()), ..TaskFilter::default() },
+        TaskFilter { phases: &["done", "blocked"], closed: true, ..TaskFilter::default() },
+    ] {
+        assert_eq!(block_on(w.store.tasks(nowhere)).unwrap(), []);
+    }
     let of_nobody = TaskFilter { project: Some("SHOP".into()), ..TaskFilter::default() };
     assert_eq!(block_on(w.store.tasks(of_nobody)).unwrap(), []);
 }

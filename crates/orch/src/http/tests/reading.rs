@@ -158,7 +158,7 @@ async fn evidence_says_what_was_judged_and_what_was_not_checked() {
     assert_eq!(runs["runs"][0]["number"], 1);
     assert!(!runs.to_string().contains("\"dir\""));
     let closed = world.get("/api/v1/tasks").await.json();
-    assert_eq!(closed, json!({ "tasks": [] }));
+    assert_eq!(closed, json!({ "tasks": [], "next": null }));
     assert_eq!(world.get("/api/v1/tasks?all=true&project=demo").await.json()["tasks"][0]["outcome"], "healthy");
     assert_eq!(world.get("/api/v1/tasks?project=NONE").await.error().0, 400);
 }
@@ -194,4 +194,29 @@ async fn the_journal_is_read_from_any_row_on() {
         world.get("/api/v1/tasks/DEMO-1/journal?after=x").await.error().2,
         "`after` must be a number, 0 or more"
     );
+}
+
+#[tokio::test]
+async fn a_long_list_of_tasks_comes_in_pages() {
+    let world = World::new().await;
+    for n in 0..5 {
+        world.started(&format!("Task {n}")).await;
+    }
+    let mut seen: Vec<String> = Vec::new();
+    let mut path = "/api/v1/tasks?limit=2".to_owned();
+    for page in 0.. {
+        assert!(page < 4, "the pages have an end");
+        let answer = world.get(&path).await.json();
+        seen.extend(answer["tasks"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap().to_owned()));
+        match answer["next"].as_i64() {
+            Some(next) => path = format!("/api/v1/tasks?limit=2&before={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["DEMO-5", "DEMO-4", "DEMO-3", "DEMO-2", "DEMO-1"]);
+    for (query, says) in [("limit=x", "`limit`"), ("before=-1", "`before`")] {
+        let refused = world.get(&format!("/api/v1/tasks?{query}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.text().contains(says), "{}", refused.text());
+    }
 }
