@@ -112,9 +112,10 @@ pub fn reason(why: &WaitReason) -> String {
     match why {
         WaitReason::Report { what } => format!("waiting for {what}"),
         WaitReason::CannotTell { fault } => format!("cannot tell: {}", fault.text),
-        WaitReason::Approval { what, subject } => {
+        WaitReason::Approval { what, subject, shown } => {
             let short: String = subject.chars().take(12).collect();
-            format!("waiting for a person to approve the {} ({short})", approval(*what))
+            let shown = if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) };
+            format!("waiting for a person to approve the {} ({short}){shown}", approval(*what))
         }
         WaitReason::Answer { role, question } => format!("the {role} asks: {question}"),
         WaitReason::Lease { holder: Some(item) } => format!("{item} is merging; one merge at a time"),
@@ -126,6 +127,7 @@ fn approval(what: ApprovalKind) -> &'static str {
     match what {
         ApprovalKind::Analysis => "analysis",
         ApprovalKind::Production => "production deploy",
+        ApprovalKind::Protected => "protected changes",
     }
 }
 

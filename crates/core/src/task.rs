@@ -176,6 +176,9 @@ pub enum WaitReason {
         what: ApprovalKind,
         /// What was shown.
         subject: String,
+        /// The same in words, a line each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shown: Vec<String>,
     },
     /// A person must answer.
     Answer {
@@ -199,6 +202,8 @@ pub enum ApprovalKind {
     Analysis,
     /// A production deploy, by revision.
     Production,
+    /// Changes of protected paths and tests that were taken away, by their digest.
+    Protected,
 }
 
 impl ApprovalKind {
@@ -207,6 +212,7 @@ impl ApprovalKind {
         match self {
             Self::Analysis => "analysis",
             Self::Production => "production",
+            Self::Protected => "protected changes",
         }
     }
 }

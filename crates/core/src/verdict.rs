@@ -2,6 +2,7 @@
 //! round, and "the forge is down" must not look like a pass.
 
 use crate::ids::Time;
+use crate::task::ApprovalKind;
 use serde::{Deserialize, Serialize};
 
 /// How bad a finding is. `P0` and `P1` block.
@@ -116,9 +117,24 @@ pub enum WaitFor {
     },
     /// A person must approve.
     Approval {
+        /// Which decision it is.
+        #[serde(default = "analysis", skip_serializing_if = "is_analysis")]
+        what: ApprovalKind,
         /// What exactly was shown and would be approved.
         subject: String,
+        /// The same in words, a line each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shown: Vec<String>,
     },
+}
+
+/// What an approval was for before there were several that gates ask for.
+fn analysis() -> ApprovalKind {
+    ApprovalKind::Analysis
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_analysis(what: &ApprovalKind) -> bool {
+    *what == ApprovalKind::Analysis
 }
 
 impl Verdict {

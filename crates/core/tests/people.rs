@@ -98,7 +98,7 @@ fn production_is_approved_after_the_merge_by_revision_and_without_the_lease() {
     let mut w = before_production();
     let commit = w.task.merged.clone().unwrap().commit;
     assert!(
-        matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Production, subject }, .. } if *subject == commit.to_string())
+        matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Production, subject, .. }, .. } if *subject == commit.to_string())
     );
     assert!(!w.holds_lease());
     assert_eq!(w.told.len(), 1);

@@ -20,7 +20,9 @@ use orch_engine::{Options, Ports, Project, ReaperOptions};
 use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
-use orch_ports::git::{Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated};
+use orch_ports::git::{
+    BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+};
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
 use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor};
@@ -196,6 +198,8 @@ points! { "git", GIT, Git;
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
+    async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
+    async fn read_objects(&self, project: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault>;
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;
     async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault>;
     async fn commit_files(
@@ -223,6 +227,9 @@ points! { "git", GIT, Git;
     no point:
     fn worktree_path(&self, project: &ProjectKey, work_item: &WorkItem) -> PathBuf {
         self.inner.worktree_path(project, work_item)
+    }
+    fn repository(&self, project: &ProjectKey) -> PathBuf {
+        self.inner.repository(project)
     }
 }
 

@@ -135,6 +135,32 @@ pub struct Changed {
     pub how: char,
 }
 
+/// A blob under one of its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobAt {
+    /// Path; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// Object id.
+    pub oid: String,
+    /// Size, bytes.
+    pub size: u64,
+    /// The commit that put it there.
+    pub commit: Sha,
+}
+
+/// What a range of commits brings in: objects, so that no attribute, merge, deletion or binary flag hides any of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BroughtIn {
+    /// Every blob that cannot be reached from the base, under every path it has in any commit of the range.
+    pub blobs: Vec<BlobAt>,
+    /// The commits of the range, newest first: they have messages.
+    pub commits: Vec<Sha>,
+    /// What stands under the paths that are different at the head where the branch left the base.
+    pub before: Vec<BlobAt>,
+    /// What stands under them at the head.
+    pub after: Vec<BlobAt>,
+}
+
 /// Git, as orch uses it.
 #[async_trait::async_trait]
 pub trait Git: Send + Sync + 'static {
@@ -160,6 +186,12 @@ pub trait Git: Send + Sync + 'static {
     async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
     /// Files that differ between two commits.
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
+    /// What the commits `base..head` bring in.
+    async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
+    /// Contents of objects by id, in the order asked for. The caller keeps the sum of their sizes within its memory.
+    async fn read_objects(&self, project: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault>;
+    /// The private repository's git directory, for programs that read it. Nothing but this port writes there.
+    fn repository(&self, project: &ProjectKey) -> PathBuf;
     /// A fresh working directory for an agent: a clone of its own, with no remote. Returns its path.
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;
     /// Takes what an agent left, as one commit in the private repository. Runs nothing the working directory names:

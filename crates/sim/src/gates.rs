@@ -7,13 +7,27 @@ use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{CiState, PullState};
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
-use orch_core::task::ApprovalKind;
+use orch_core::task::{ApprovalKind, Task};
 use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
 use orch_store::{Judgement, Store};
 
 /// How long a report of CI is waited for.
 const CI_WAIT_MS: i64 = 300_000;
 
+fn approval(what: ApprovalKind, subject: String) -> Verdict {
+    Verdict::Wait { why: WaitFor::Approval { what, subject, shown: Vec::new() }, until: None, recheck: None }
+}
+/// Every fourth task changes what a person has to approve. In half of them it is seen late, when the merge is prepared.
+fn protected(task: &Task, gate: GateId) -> Option<Verdict> {
+    let asks = match task.number % 8 {
+        3 => true,
+        7 => gate == GateId::BranchMergeable,
+        _ => false,
+    };
+    let subject = format!("protected-{}", task.number);
+    let approved = task.approved(ApprovalKind::Protected, &subject).is_some();
+    (asks && !approved).then(|| approval(ApprovalKind::Protected, subject))
+}
 fn fail(text: impl Into<String>) -> Verdict {
     Verdict::Fail { findings: vec![Finding::must_fix(text)] }
 }
@@ -101,7 +115,7 @@ impl Sim {
                 let subject = self.shown(f)?;
                 match task.approved(ApprovalKind::Analysis, &subject) {
                     Some(_) => Verdict::Pass,
-                    None => Verdict::Wait { why: WaitFor::Approval { subject }, until: None, recheck: None },
+                    None => approval(ApprovalKind::Analysis, subject),
                 }
             }
             GateId::CiGreen => self.ci(f, head, since)?,
@@ -138,7 +152,7 @@ impl Sim {
                 match secret(&site.repo.tree(head)) {
                     Some(file) if site.setup.shadow_security => Verdict::Skipped { why: format!("shadow: {file}") },
                     Some(file) => fail(format!("{file} holds a secret")),
-                    None => Verdict::Pass,
+                    None => protected(task, GateId::SecurityGate).unwrap_or(Verdict::Pass),
                 }
             }
             GateId::BranchMergeable => {
@@ -157,7 +171,7 @@ impl Sim {
                 } else if !open || shows.as_ref() != Some(head) {
                     cannot("the pull request does not show the prepared head")
                 } else {
-                    Verdict::Pass
+                    protected(task, GateId::BranchMergeable).unwrap_or(Verdict::Pass)
                 }
             }
             GateId::StagingStatus => {

@@ -204,7 +204,7 @@ fn invariant_approvals_are_for_what_was_shown(change: &Change<'_>) -> Live<()> {
     let new = change.after.approvals.get(change.before.approvals.len()..).unwrap_or_default();
     for approval in new {
         let shown = match &change.before.phase {
-            Phase::Waiting { why: WaitReason::Approval { what, subject }, .. } => Some((*what, subject.clone())),
+            Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } => Some((*what, subject.clone())),
             _ => None,
         };
         let seen = match change.event {

@@ -96,7 +96,7 @@ impl Sim {
                 return self.edit_ticket(&task.project, task.number, title);
             }
             Phase::Idle if sensible => Event::Started { by },
-            Phase::Waiting { why: WaitReason::Approval { subject, what }, .. } if sensible => {
+            Phase::Waiting { why: WaitReason::Approval { subject, what, .. }, .. } if sensible => {
                 // Few tasks come as far as production: there a no has to be heard often enough to be visited.
                 let no = if *what == ApprovalKind::Production { 600 } else { 350 };
                 if self.hit("stale subject", 200) {

@@ -48,6 +48,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         WaitReason::Approval { what, .. } => match what {
             orch_core::task::ApprovalKind::Analysis => "approval of analysis",
             orch_core::task::ApprovalKind::Production => "approval of production",
+            orch_core::task::ApprovalKind::Protected => "approval of protected changes",
         },
         WaitReason::Answer { .. } => "answer",
         WaitReason::Lease { .. } => "lease",
@@ -55,8 +56,15 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
 }
 
 /// Every name `wait` gives.
-pub(crate) const WAITS: &[&str] =
-    &["report", "cannot_tell", "approval of analysis", "approval of production", "answer", "lease"];
+pub(crate) const WAITS: &[&str] = &[
+    "report",
+    "cannot_tell",
+    "approval of analysis",
+    "approval of production",
+    "approval of protected changes",
+    "answer",
+    "lease",
+];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
     match why {

@@ -5,6 +5,7 @@
 //! `run` starts git, `remote` speaks to the forge, `tree` reads, `history` makes commits, `worktree` and `snapshot` deal
 //! with what agents get and leave, `dirs` with the file system under them.
 
+mod brought;
 mod dirs;
 mod history;
 mod remote;
@@ -16,7 +17,9 @@ mod worktree;
 use dirs::component;
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
-use orch_ports::git::{Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated};
+use orch_ports::git::{
+    BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+};
 use remote::Remote;
 use run::{GitRun, io};
 use std::collections::HashMap;
@@ -142,6 +145,18 @@ impl Git for GitCli {
 
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault> {
         self.open(project)?.changed_files(from, to).await
+    }
+
+    async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault> {
+        self.open(project)?.brought_in(base, head).await
+    }
+
+    async fn read_objects(&self, project: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault> {
+        self.open(project)?.contents(ids).await
+    }
+
+    fn repository(&self, project: &ProjectKey) -> PathBuf {
+        self.repos_dir.join(format!("{project}.git"))
     }
 
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {

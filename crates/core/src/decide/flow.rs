@@ -75,7 +75,11 @@ impl Cx<'_> {
                     self.next();
                 } else {
                     self.say("production needs a person's approval");
-                    self.wait(WaitReason::Approval { what: ApprovalKind::Production, subject }, None, None);
+                    self.wait(
+                        WaitReason::Approval { what: ApprovalKind::Production, subject, shown: Vec::new() },
+                        None,
+                        None,
+                    );
                 }
             }
             Step::Watch => match self.d.task.merged.clone() {

@@ -5,9 +5,7 @@ use super::{Cx, Step as Answer};
 use crate::effect::{Effect, NotMerged, Outcome};
 use crate::ids::{Environment, GateId, Seq, Sha};
 use crate::pipeline::{OnInconclusive, Step};
-use crate::task::{
-    ApprovalKind, BlockReason, Conflict, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason,
-};
+use crate::task::{BlockReason, Conflict, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
 
 impl Cx<'_> {
@@ -197,8 +195,8 @@ impl Cx<'_> {
             Verdict::Wait { why, until, recheck } => {
                 let reason = match why {
                     WaitFor::Report { what } => WaitReason::Report { what: what.clone() },
-                    WaitFor::Approval { subject } => {
-                        WaitReason::Approval { what: ApprovalKind::Analysis, subject: subject.clone() }
+                    WaitFor::Approval { what, subject, shown } => {
+                        WaitReason::Approval { what: *what, subject: subject.clone(), shown: shown.clone() }
                     }
                 };
                 if self.d.task.hold.is_none() {
@@ -215,6 +213,11 @@ impl Cx<'_> {
                     }
                     _ => *recheck,
                 };
+                // A lease is never held while a person is awaited: the merge is prepared again afterwards.
+                if matches!(reason, WaitReason::Approval { .. }) && self.d.task.pipeline.in_lease_span(self.d.task.at) {
+                    self.d.task.hold = None;
+                    self.d.task.at = self.start_of_merging();
+                }
                 self.wait(reason, *until, recheck);
             }
             Verdict::Inconclusive { fault } => self.cannot_tell(gate, on_fail, on_inconclusive, fault),

@@ -3,7 +3,7 @@
 
 use super::{Cx, Step as Answer};
 use crate::effect::Effect;
-use crate::ids::{Actor, GateId};
+use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::slug;
 use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Phase, WaitReason};
@@ -43,13 +43,14 @@ impl Cx<'_> {
 
     pub(super) fn approved(&mut self, by: &Actor, gate: Option<GateId>, seen: Option<&str>) -> Answer {
         self.allow(self.policy.may_approve(by), by, "approve")?;
-        let Phase::Waiting { why: WaitReason::Approval { what, subject }, .. } = self.d.task.phase.clone() else {
+        let Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } = self.d.task.phase.clone() else {
             return Err("it does not wait for an approval".into());
         };
         let named = match gate {
             None => what,
             Some(GateId::AnalysisApproved) => ApprovalKind::Analysis,
             Some(GateId::DeployStatus) => ApprovalKind::Production,
+            Some(GateId::SecurityGate | GateId::BranchMergeable) => ApprovalKind::Protected,
             Some(other) => return Err(format!("{other} is not something a person approves")),
         };
         if named != what {
@@ -72,7 +73,11 @@ impl Cx<'_> {
         };
         let what = *what;
         self.say(format!("{} rejected by {by}", what.as_str()));
-        if let (ApprovalKind::Analysis, Some(Step::Gate { on_fail, .. })) = (what, self.d.task.step().cloned()) {
+        let back_to = match what {
+            ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
+            ApprovalKind::Production => None,
+        };
+        if let Some(on_fail) = back_to {
             let text = if comment.is_empty() { "rejected without a comment" } else { comment };
             self.back(&on_fail, vec![Finding::must_fix(text)], by.to_string());
         } else {
@@ -80,6 +85,21 @@ impl Cx<'_> {
             self.block(BlockReason::Rejected { by: by.clone(), comment: comment.to_owned() }, retry);
         }
         Ok(())
+    }
+
+    /// Where the gate under the cursor goes back to; on the way to a merge, where its gate does.
+    fn on_fail_here(&self) -> Option<StageId> {
+        let back = |step: &Step| match step {
+            Step::Gate { on_fail, .. } => Some(on_fail.clone()),
+            _ => None,
+        };
+        let task = &self.d.task;
+        let here = task.step()?;
+        let mergeable = |s: &&Step| matches!(s, Step::Gate { gate: GateId::BranchMergeable, .. });
+        match here {
+            Step::Update => task.pipeline.stages.get(task.at.stage)?.steps.iter().find(mergeable).and_then(back),
+            other => back(other),
+        }
     }
 
     pub(super) fn answered(&mut self, by: &Actor, text: &str) -> Answer {

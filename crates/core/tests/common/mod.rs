@@ -384,7 +384,9 @@ impl World {
 }
 
 pub fn approval(subject: &str) -> Verdict {
-    Verdict::Wait { why: WaitFor::Approval { subject: subject.into() }, until: None, recheck: None }
+    let what = orch_core::task::ApprovalKind::Analysis;
+    let why = WaitFor::Approval { what, subject: subject.into(), shown: Vec::new() };
+    Verdict::Wait { why, until: None, recheck: None }
 }
 
 pub fn report(what: &str, until: Option<Time>) -> Verdict {

@@ -166,7 +166,20 @@ pub fn verdicts() -> Vec<Verdict> {
     let values = vec![
         Verdict::Pass,
         Verdict::Wait { why: WaitFor::Report { what: "`build`".into() }, until: Some(T), recheck: None },
-        Verdict::Wait { why: WaitFor::Approval { subject: "digest".into() }, until: None, recheck: Some(T) },
+        Verdict::Wait {
+            why: WaitFor::Approval { what: ApprovalKind::Analysis, subject: "digest".into(), shown: Vec::new() },
+            until: None,
+            recheck: Some(T),
+        },
+        Verdict::Wait {
+            why: WaitFor::Approval {
+                what: ApprovalKind::Protected,
+                subject: "digest".into(),
+                shown: vec![".github/workflows/ci.yml is changed".into()],
+            },
+            until: None,
+            recheck: None,
+        },
         Verdict::Fail { findings: vec![finding(), must("no place")] },
         Verdict::Unreadable { findings: vec![must("12-review.md is missing")] },
         Verdict::Inconclusive { fault: fault(FaultKind::Transient, "the forge is down") },
@@ -185,8 +198,13 @@ pub fn verdicts() -> Vec<Verdict> {
 pub fn wait_reasons() -> Vec<WaitReason> {
     let mut values = vec![
         WaitReason::Report { what: "`build`".into() },
-        WaitReason::Approval { what: ApprovalKind::Analysis, subject: "digest".into() },
-        WaitReason::Approval { what: ApprovalKind::Production, subject: sha(3).to_string() },
+        WaitReason::Approval { what: ApprovalKind::Analysis, subject: "digest".into(), shown: Vec::new() },
+        WaitReason::Approval { what: ApprovalKind::Production, subject: sha(3).to_string(), shown: Vec::new() },
+        WaitReason::Approval {
+            what: ApprovalKind::Protected,
+            subject: "digest".into(),
+            shown: vec!["the test `sums` is gone".into()],
+        },
         WaitReason::Answer { role: "developer".into(), question: "which colour?".into() },
         WaitReason::Lease { holder: Some("DEMO-2".into()) },
         WaitReason::Lease { holder: None },

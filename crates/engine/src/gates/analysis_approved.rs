@@ -37,7 +37,9 @@ impl Gate for AnalysisApproved {
         if evidence.approval.is_some() {
             return Verdict::Pass;
         }
-        Verdict::Wait { why: WaitFor::Approval { subject: evidence.shown.clone() }, until: None, recheck: None }
+        let why =
+            WaitFor::Approval { what: ApprovalKind::Analysis, subject: evidence.shown.clone(), shown: Vec::new() };
+        Verdict::Wait { why, until: None, recheck: None }
     }
 }
 
@@ -52,7 +54,7 @@ mod tests {
     fn without_an_approval_it_waits_for_a_person_and_shows_what_for() {
         let evidence = Evidence { shown: "abc".into(), approval: None };
         let verdict = AnalysisApproved::judge(&evidence, &subject(), &project());
-        let why = WaitFor::Approval { subject: "abc".into() };
+        let why = WaitFor::Approval { what: ApprovalKind::Analysis, subject: "abc".into(), shown: Vec::new() };
         assert_eq!(verdict, Verdict::Wait { why, until: None, recheck: None });
     }
 

@@ -81,11 +81,12 @@ pub(super) async fn reject(
     let comment = fields.text("comment")?.unwrap_or_default();
     let task = find(&state, &id).await?;
     if let (Some(gate), Phase::Waiting { why: WaitReason::Approval { what, .. }, .. }) = (gate, &task.phase) {
-        let waits_at = match what {
-            ApprovalKind::Analysis => GateId::AnalysisApproved,
-            ApprovalKind::Production => GateId::DeployStatus,
+        let waits_at: &[GateId] = match what {
+            ApprovalKind::Analysis => &[GateId::AnalysisApproved],
+            ApprovalKind::Production => &[GateId::DeployStatus],
+            ApprovalKind::Protected => &[GateId::SecurityGate, GateId::BranchMergeable],
         };
-        if gate != waits_at {
+        if !waits_at.contains(&gate) {
             return Err(Problem::refused(format!("it waits for an approval of {}, not at {gate}", what.as_str())));
         }
     }

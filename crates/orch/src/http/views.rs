@@ -57,8 +57,9 @@ fn why(verdict: &Verdict) -> Option<String> {
     match verdict {
         Verdict::Pass => None,
         Verdict::Wait { why: WaitFor::Report { what }, .. } => Some(format!("waits for {what}")),
-        Verdict::Wait { why: WaitFor::Approval { subject }, .. } => {
-            Some(format!("waits for an approval of {}", subject.chars().take(12).collect::<String>()))
+        Verdict::Wait { why: WaitFor::Approval { subject, shown, .. }, .. } => {
+            let shown = if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) };
+            Some(format!("waits for an approval of {}{shown}", subject.chars().take(12).collect::<String>()))
         }
         Verdict::Fail { findings } | Verdict::Unreadable { findings } => {
             findings.first().and_then(|f| f.text.lines().next()).map(ToOwned::to_owned)
