@@ -83,7 +83,7 @@ impl Repo {
 
     /// Every change every commit makes against each of its parents: commit, new blob, path.
     async fn changes_of(&self, commits: &[Sha]) -> Result<Vec<(String, String, String)>, Fault> {
-        let input: String = commits.iter().map(|c| format!("{c}\n")).collect();
+        let input = commits.iter().fold(String::new(), |all, commit| all + commit.as_str() + "\n");
         let call = self.call("diff-tree").args(["--stdin", "-r", "-m", "--root", "-z", "--raw", "--no-abbrev"]);
         let out = call.args(["--no-renames"]).stdin(input).ok().await?;
         let (mut changes, mut commit) = (Vec::new(), String::new());
