@@ -12,7 +12,8 @@ fn a_whole_front_matter_says_what_it_says() {
     assert_eq!(review("---\nverdict: APPROVED\n---\nFine."), Ok(true));
     assert_eq!(review("---\nverdict: REQUEST_CHANGES\n---\n"), Ok(false));
     assert_eq!(review("\u{feff}---\r\nverdict: \"APPROVED\"\r\n---\r\n"), Ok(true));
-    assert_eq!(review("---\nstage: review\nverdict: 'APPROVED' # after two rounds\n---"), Ok(true));
+    assert_eq!(review("---\nstage: review\nverdict: 'APPROVED' # after two rounds\n---\n"), Ok(true));
+    assert_eq!(review("---\nverdict:\tAPPROVED\t\n---\n"), Ok(true));
 }
 
 #[test]
@@ -49,6 +50,45 @@ fn what_is_not_exactly_a_pass_is_no_pass() {
         "---\nnote: x\n---\nverdict: APPROVED\n",
         "---\nnote: x\n---\n---\nverdict: APPROVED\n---\n",
         "```\n---\nverdict: APPROVED\n---\n```\n",
+        // Cut off: what would have stood on the closing line is unknown.
+        "---\nverdict: APPROVED\n---",
+        "---\nverdict: APPROVED\n---\r",
+        // The key is not spelled out on a line of its own.
+        "---\n\"verdict\": APPROVED\n---\n",
+        "---\n'verdict': APPROVED\n---\n",
+        "---\n\"ver\\u0064ict\": APPROVED\n---\n",
+        "---\n? verdict\n: APPROVED\n---\n",
+        "---\n{verdict: APPROVED}\n---\n",
+        "---\n{\"verdict\": \"APPROVED\"}\n---\n",
+        "---\n  verdict: APPROVED\n---\n",
+        "---\nverdict:\n  APPROVED\n---\n",
+        "---\nverdict: \"APPROV\\x45D\"\n---\n",
+        "---\nverdict: \"APPRO\\\n  VED\"\n---\n",
+        "---\nnote: [\nverdict: APPROVED]\n---\n",
+        // Lines that other readers take for the end, or for a beginning.
+        "---\n--- \nverdict: APPROVED\n---\n",
+        "---\n---\t# x\nverdict: APPROVED\n---\n",
+        "---\nverdict: APPROVED\n...\n---\n",
+        "---\nverdict: APPROVED\n... \nverdict: REQUEST_CHANGES\n---\n",
+        "---\n%YAML 1.2\nverdict: APPROVED\n---\n",
+        // Line breaks for some and not for others.
+        "---\n# note\rverdict: APPROVED\n---\n",
+        "---\rverdict: APPROVED\r---\r",
+        "---\n# note\u{85}x\nverdict: APPROVED\n---\n",
+        "---\n# note\u{2028}verdict: REQUEST_CHANGES\nverdict: APPROVED\n---\n",
+        "---\nnote: a\0b\nverdict: APPROVED\n---\n",
+        // What a person sees is not what is written.
+        "---\n# \u{202e}STSEUQER :tcidrev\u{2066}\nverdict: APPROVED\n---\n",
+        "---\nv\u{435}rdict: REQUEST_CHANGES\nverdict: APPROVED\n---\n",
+        "---\nverdict\u{200b}: REQUEST_CHANGES\nverdict: APPROVED\n---\n",
+        "---\nverdict: \u{410}PPROVED\n---\n",
+        "---\nverdict: APPROVED\u{a0}\n---\n",
+        "---\nverdict: APPROVED\u{200b}\n---\n",
+        "\u{feff}\u{feff}---\nverdict: APPROVED\n---\n",
+        "---\n\u{feff}verdict: APPROVED\n---\n",
+        "---\nverdict: |\n  APPROVED\nx: 1\n---\n",
+        "---\n? {a: b}\n: c\nverdict: APPROVED\n---\n",
+        "---\nx: {? [a] : b}\nverdict: APPROVED\n---\n",
     ] {
         assert!(review(text).is_err(), "{text:?} was read as {:?}", review(text));
     }
@@ -64,6 +104,8 @@ fn where_both_could_be_read_the_negative_wins() {
         "---\nverdict: REQUEST_CHANGES, later APPROVED\n---\n",
         "---\nverdict: APPROVED\nVerdict: request_changes\n---\n",
         "---\nverdict: |\n  APPROVED\n  REQUEST_CHANGES\n---\n",
+        "---\nverdict: APPROVED\nrounds:\n  - verdict: REQUEST_CHANGES\n---\n",
+        "---\nlast:\n  of:\n    Verdict: request_changes\nverdict: APPROVED\n---\n",
     ] {
         assert_eq!(review(text), Ok(false), "{text:?}");
     }
@@ -105,12 +147,71 @@ fn findings_are_read_word_for_word() {
 
 #[test]
 fn a_malformed_list_of_findings_is_not_an_empty_one() {
+    for spelled in ["Findings", "FINDINGS", "' findings '"] {
+        let text = format!("---\n{spelled}: [{{severity: P0, text: loses data}}]\n---\n");
+        assert!(read(text.as_bytes()).unwrap().findings().is_err(), "{spelled}");
+    }
     for list in
         ["none", "[x]", "[{severity: P0}]", "[{text: ' '}]", "[{text: [a]}]", "[{text: a, line: b}]", "{text: a}"]
     {
         let doc = read(format!("---\nfindings: {list}\n---\n").as_bytes()).unwrap();
         assert!(matches!(doc.findings(), Err(Unreadable::Findings { .. })), "{list}");
     }
+}
+
+#[test]
+fn nothing_a_finding_says_is_lost() {
+    let doc = read(
+        b"---\nfindings:\n  - {id: R1, severity: P1, text: wrong total, expected: 3, seen: 'four ', steps: [open, add]}\n---\n",
+    )
+    .unwrap();
+    let text = &doc.findings().unwrap()[0].text;
+    assert!(text.starts_with("wrong total\n"), "{text}");
+    for line in ["expected: 3", "seen: four", "steps: [\"open\",\"add\"]"] {
+        assert!(text.lines().any(|l| l == line), "{text}");
+    }
+}
+
+#[test]
+fn what_failed_is_read_as_text_or_as_a_map() {
+    let doc = read(
+        b"---\nresult: FAIL\nfailures:\n  - tests/test_cart.py::test_total - assert 3 == 4\n  \
+          - {test: cart sums, file: cart.test.ts, line: 12, message: expected 3, severity: P3}\n  - name: TestTotal\n---\n",
+    )
+    .unwrap();
+    let failed = doc.failures().unwrap();
+    assert_eq!(failed[0].text, "tests/test_cart.py::test_total - assert 3 == 4");
+    assert_eq!(
+        (failed[1].id.as_deref(), failed[1].line, failed[1].text.as_str()),
+        (Some("cart sums"), Some(12), "expected 3")
+    );
+    assert_eq!(failed[1].severity, Severity::P1, "a test that fails is never a matter of taste");
+    assert_eq!(failed[2].text, "TestTotal");
+    for list in ["one", "[1]", "[' ']", "[{}]", "[{line: 3}, {}]", "[[a]]", "{a: b}"] {
+        let doc = read(format!("---\nfailures: {list}\n---\n").as_bytes()).unwrap();
+        assert!(doc.failures().is_err(), "{list}");
+    }
+    assert!(read(b"---\nFailures: [a]\n---\n").unwrap().failures().is_err());
+}
+
+#[test]
+fn counts_and_flags_are_what_they_are_spelled() {
+    let doc = read(b"---\nn: 12\nyes: true\nno: false # none\nq: '7'\nw: yes\nx: 1.0\nf: 0x10\nm: -1\nz: 007\nb: 99999999999\nc: 4\nC: 5\n---\n").unwrap();
+    assert_eq!((doc.count("n"), doc.flag("yes"), doc.flag("no")), (Ok(12), Ok(true), Ok(false)));
+    for key in ["q", "w", "x", "f", "m", "z", "b", "c", "yes", "gone"] {
+        assert!(doc.count(key).is_err(), "{key}");
+    }
+    for key in ["n", "q", "w", "gone"] {
+        assert!(doc.flag(key).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn text_of_any_language_may_stand_beside_a_verdict() {
+    let text = "---\nverdict: REQUEST_CHANGES\nfindings:\n  - {severity: P1, text: 'Кнопка не работает — 按钮 👩\u{200d}💻'}\n---\n";
+    assert_eq!(review(text), Ok(false));
+    assert!(read(text.as_bytes()).unwrap().findings().unwrap()[0].text.contains("按钮"));
+    assert!(read("---\nописание: роль\n---\n".as_bytes()).is_ok(), "only verdicts need plain keys");
 }
 
 const WHOLE: &str =
@@ -145,8 +246,7 @@ proptest! {
 
     #[test]
     fn a_file_that_was_cut_off_never_passes(cut in 0..WHOLE.len()) {
-        // The closing line is whole from its third dash on; the line break after it belongs to the body.
-        prop_assert_eq!(review(&WHOLE[..cut]).is_ok(), cut == WHOLE.len() - 1);
+        prop_assert!(review(&WHOLE[..cut]).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod pipeline;
 pub mod policy;
 pub mod slug;
+pub mod statement;
 pub mod task;
 pub mod testplan;
 pub mod verdict;

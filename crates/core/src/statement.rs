@@ -1,0 +1,148 @@
+//! What a paper with a machine verdict says as a whole: the verdict itself, and everything the next brief has to carry
+//! word for word. It may never find a pass where the list below the verdict says otherwise, and never drop what the
+//! author wrote because the list was malformed: a developer who gets "refused" and no reason spends the round in vain.
+
+use crate::frontmatter::{self, Unreadable};
+use crate::verdict::{Finding, Severity};
+
+/// Longest text that is carried into a brief whole, in characters.
+pub const MAX_CARRIED: usize = 20_000;
+/// Of a longer text, this much of the beginning stays; the rest of the room goes to its end, where logs say what failed.
+const HEAD: usize = 12_000;
+
+/// A paper that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Is it a pass? Only if the verdict is exactly the positive one and nothing listed blocks.
+    pub good: bool,
+    /// Of a pass: what else was found. Of a refusal: what has to change, never empty.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a paper: its verdict under `key`, `findings:` and `failures:`.
+///
+/// * The positive verdict beside a `P0`, a `P1` or a failure is a refusal; beside a list that cannot be read it is
+///   `Unreadable`.
+/// * The negative verdict is always a refusal. Without a list its whole body is carried; with a list of which nothing
+///   blocks, the list and the body; with one that cannot be read, the whole paper.
+pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<Statement, Unreadable> {
+    let said = frontmatter::verdict(bytes, key, positive, negative)?;
+    let refusal = |findings| Ok(Statement { good: false, findings });
+    let document = match frontmatter::read(bytes) {
+        Ok(document) => document,
+        Err(unreadable) if said => return Err(unreadable),
+        // Both words could be read: the negative one stands, with everything the paper says.
+        Err(_) => return refusal(vec![carried(&String::from_utf8_lossy(bytes))]),
+    };
+    let listed = document.findings().and_then(|mut all| {
+        all.extend(document.failures()?);
+        Ok(all)
+    });
+    match listed {
+        Err(unreadable) if said => Err(unreadable),
+        Err(_) => refusal(vec![carried(&String::from_utf8_lossy(bytes))]),
+        Ok(findings) if findings.iter().any(blocks) => refusal(findings),
+        Ok(findings) if said => Ok(Statement { good: true, findings }),
+        Ok(mut findings) => {
+            findings.push(carried(&document.body));
+            refusal(findings)
+        }
+    }
+}
+
+fn blocks(finding: &Finding) -> bool {
+    finding.severity <= Severity::P1
+}
+
+/// A text as a finding, cut in the middle if it is too long for a brief.
+fn carried(text: &str) -> Finding {
+    let text = text.trim();
+    let length = text.chars().count();
+    if text.is_empty() {
+        return Finding::must_fix("refused without a word");
+    }
+    if length <= MAX_CARRIED {
+        return Finding::must_fix(text);
+    }
+    let head: String = text.chars().take(HEAD).collect();
+    let tail: String = text.chars().skip(length - (MAX_CARRIED - HEAD)).collect();
+    Finding::must_fix(format!("{head}\n[... {} characters are left out here ...]\n{tail}", length - MAX_CARRIED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review(text: &str) -> Result<Statement, Unreadable> {
+        read(text.as_bytes(), "verdict", "APPROVED", "REQUEST_CHANGES")
+    }
+    fn report(text: &str) -> Result<Statement, Unreadable> {
+        read(text.as_bytes(), "result", "PASS", "FAIL")
+    }
+    fn refused(said: Result<Statement, Unreadable>) -> Vec<String> {
+        let statement = said.unwrap();
+        assert!(!statement.good, "{statement:?}");
+        statement.findings.into_iter().map(|f| f.text).collect()
+    }
+
+    #[test]
+    fn an_approval_passes_with_what_does_not_block_and_fails_with_what_does() {
+        let with =
+            |severity: &str| format!("---\nverdict: APPROVED\nfindings:\n- {{severity: {severity}, text: x}}\n---\n");
+        for severity in ["P2", "P3"] {
+            assert!(review(&with(severity)).unwrap().good, "{severity}");
+        }
+        for severity in ["P0", "P1", "p2", "minor", "''", "[P3]"] {
+            assert!(!review(&with(severity)).is_ok_and(|s| s.good), "{severity}");
+        }
+        assert_eq!(refused(report("---\nresult: PASS\nfailures: [test_total]\n---\n")), ["test_total"]);
+    }
+
+    #[test]
+    fn a_refusal_carries_its_list_and_without_one_that_blocks_its_body() {
+        let listed = "---\nverdict: REQUEST_CHANGES\nfindings: [{severity: P1, text: off by one}]\n---\nMore.\n";
+        assert_eq!(refused(review(listed)), ["off by one"]);
+        let mild = "---\nverdict: REQUEST_CHANGES\nfindings: [{severity: P3, text: a nit}]\n---\nIt loses data.\n";
+        assert_eq!(refused(review(mild)), ["a nit", "It loses data."]);
+        assert_eq!(
+            refused(review("---\nverdict: REQUEST_CHANGES\n---\nThe loop never ends.\n")),
+            ["The loop never ends."]
+        );
+        assert_eq!(refused(review("---\nverdict: REQUEST_CHANGES\n---\n \n")), ["refused without a word"]);
+    }
+
+    #[test]
+    fn a_refusal_whose_list_is_broken_is_carried_whole() {
+        let paper = "---\nverdict: REQUEST_CHANGES\nfindings:\n- {severity: P0, text: drops the table}\n- {severity: P1}\n---\nSee above.\n";
+        let texts = refused(review(paper));
+        assert!(
+            texts.len() == 1 && texts[0].contains("drops the table") && texts[0].contains("See above."),
+            "{texts:?}"
+        );
+        let both = "---\nverdict: APPROVED\nverdict: REQUEST_CHANGES\nnote: hm\n---\nBody.\n";
+        assert!(refused(review(both))[0].contains("note: hm"));
+        let broken = paper.replace("REQUEST_CHANGES", "APPROVED");
+        assert!(matches!(review(&broken), Err(Unreadable::Findings { .. })));
+    }
+
+    #[test]
+    fn failing_tests_reach_the_brief_beside_the_findings() {
+        let paper = "---\nresult: FAIL\nfindings:\n- {id: TC-03, severity: P1, text: an empty element}\nfailures:\n\
+                     - {test: test_total, file: test_cart.py, line: 9, message: 'assert 3 == 4'}\n- test_empty\n---\nLog.\n";
+        assert_eq!(refused(report(paper)), ["an empty element", "assert 3 == 4", "test_empty"]);
+    }
+
+    #[test]
+    fn a_case_that_failed_under_a_pass_is_a_failure() {
+        let paper = "---\nresult: PASS\ncases:\n- {id: TC-01, result: PASS}\n- {id: TC-02, result: FAIL}\n---\nTC-02: no total.\n";
+        assert_eq!(refused(report(paper)), ["TC-02: no total."]);
+    }
+
+    #[test]
+    fn of_a_long_log_both_ends_are_carried() {
+        let log = format!("first\n{}\nlast: assert 3 == 4", "x".repeat(MAX_CARRIED * 3));
+        let text = &refused(report(&format!("---\nresult: FAIL\n---\n{log}")))[0];
+        assert!(text.starts_with("first\n") && text.ends_with("last: assert 3 == 4") && text.contains("left out here"));
+        assert!(text.chars().count() < MAX_CARRIED + 100);
+    }
+}
