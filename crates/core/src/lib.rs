@@ -12,6 +12,7 @@ pub mod frontmatter;
 pub mod ids;
 pub mod pipeline;
 pub mod policy;
+pub mod security_report;
 pub mod slug;
 pub mod statement;
 pub mod task;
