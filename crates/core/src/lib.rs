@@ -15,6 +15,7 @@ pub mod policy;
 pub mod security_report;
 pub mod slug;
 pub mod statement;
+pub mod tamper;
 pub mod task;
 pub mod testplan;
 pub mod verdict;

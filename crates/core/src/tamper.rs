@@ -1,0 +1,255 @@
+//! Were tests taken away? It decides, from the files of a change before and after, which tests are gone, switched off or
+//! check nothing any more, so that a person approves what an agent may not decide: making the tests agree with the code
+//! by removing them. It only reads text, knows four languages, and says nothing about moves, renames and reformatting;
+//! tests that are new in the change may be as they like. It is an alarm wire, not a proof: what is weakened and still
+//! checks something is for the reviewer.
+
+mod compare;
+mod files;
+mod go;
+mod javascript;
+mod lex;
+mod model;
+mod paths;
+mod python;
+mod rust;
+
+pub use files::is_test_file;
+pub use paths::{PROTECTED, protected};
+
+use crate::verdict::Finding;
+use compare::Placed;
+use model::{Mark, Off, Test, Tests};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One file of a change. A rename is a deletion and an addition.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed<'a> {
+    /// Path in the repository.
+    pub path: &'a str,
+    /// Its content before; `None` if it was not there.
+    pub before: Option<&'a [u8]>,
+    /// Its content after; `None` if it is gone.
+    pub after: Option<&'a [u8]>,
+}
+
+/// What was done to a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It is gone, and nothing took its place.
+    TestDeleted,
+    /// A whole file of tests is gone.
+    TestFileDeleted,
+    /// It is there and passed over, or its failure does not count.
+    TestSkipped,
+    /// It is there and its runner does not see it any more.
+    TestIgnored,
+    /// It runs and checks nothing.
+    AssertionsRemoved,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tampering {
+    /// What was done.
+    pub kind: Kind,
+    /// The file: as it is after the change, or before it for what is gone.
+    pub path: String,
+    /// Line in that file.
+    pub line: Option<u32>,
+    /// Name of the test (the first, if one mark hits several), or of the file.
+    pub name: String,
+    /// One sentence for people.
+    pub text: String,
+}
+
+impl Tampering {
+    /// As a finding for a brief or a report.
+    pub fn finding(&self) -> Finding {
+        Finding { file: Some(self.path.clone()), line: self.line, ..Finding::must_fix(self.text.clone()) }
+    }
+}
+
+/// One side of a change, read.
+#[derive(Default)]
+struct Side<'p> {
+    tests: Vec<Placed<'p>>,
+    files: BTreeMap<&'p str, Tests>,
+}
+
+impl<'p> Side<'p> {
+    fn read(files: impl Iterator<Item = (&'p str, Option<&'p [u8]>)>) -> Self {
+        let mut side = Self::default();
+        for (path, bytes) in files {
+            let Some(mut tests) = bytes.and_then(|bytes| files::read(path, bytes)) else { continue };
+            side.tests.extend(std::mem::take(&mut tests.tests).into_iter().map(|test| Placed { path, test }));
+            side.files.insert(path, tests);
+        }
+        side
+    }
+    fn checks(&self) -> impl Fn(&Test) -> bool {
+        let helpers: Vec<_> = self.files.values().flat_map(|f| f.helpers.iter().cloned()).collect();
+        let known: Vec<String> = compare::checking(&helpers).into_iter().map(str::to_owned).collect();
+        move |test| test.asserts > 0 || test.calls.iter().any(|call| known.binary_search(call).is_ok())
+    }
+}
+
+/// What a change takes away from the tests, ordered by file and line.
+pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
+    let changed: Vec<&Changed<'_>> = changed.iter().filter(|c| c.before != c.after).collect();
+    let before = Side::read(changed.iter().map(|c| (c.path, c.before)));
+    let after = Side::read(changed.iter().map(|c| (c.path, c.after)));
+    let heirs = compare::heirs(&before.tests, &after.tests);
+    let mut found = Vec::new();
+    let deleted_files = whole_files(&changed, &before, &heirs, &mut found);
+    for (placed, _) in before.tests.iter().zip(&heirs).filter(|(_, heir)| heir.is_none()) {
+        if !deleted_files.contains(&placed.path) {
+            found.push(Tampering {
+                kind: Kind::TestDeleted,
+                path: placed.path.to_owned(),
+                line: Some(placed.test.line),
+                name: placed.test.name.clone(),
+                text: format!("the test `{}` is gone", placed.test.name),
+            });
+        }
+    }
+    weaker(&before, &after, &heirs, &mut found);
+    hidden(&changed, &before, &after, &mut found);
+    found.sort_by(|a, b| (&a.path, a.line, a.kind, &a.name).cmp(&(&b.path, b.line, b.kind, &b.name)));
+    found
+}
+
+/// Files of tests that are gone as a whole, or renamed to where no runner looks. Returns their paths.
+fn whole_files<'p>(
+    changed: &[&Changed<'p>],
+    before: &Side<'p>,
+    heirs: &[Option<usize>],
+    found: &mut Vec<Tampering>,
+) -> Vec<&'p str> {
+    let mut whole = Vec::new();
+    for file in changed {
+        let (Some(was), None) = (file.before, file.after) else { continue };
+        let had: Vec<bool> =
+            before.tests.iter().zip(heirs).filter(|(t, _)| t.path == file.path).map(|(_, h)| h.is_some()).collect();
+        let is_read = before.files.contains_key(file.path);
+        if (is_read && had.is_empty()) || had.iter().any(|kept| *kept) || !(is_read || is_test_file(file.path)) {
+            continue;
+        }
+        let similar = changed
+            .iter()
+            .filter(|c| c.before.is_none())
+            .find(|c| c.after.is_some_and(|now| compare::same_lines(was, now) >= SIMILAR));
+        let (kind, path, text) = match similar {
+            Some(now) if !is_read && is_test_file(now.path) => continue,
+            Some(now) => {
+                let text = format!("`{}` became `{}`, where no runner looks for tests", file.path, now.path);
+                (Kind::TestIgnored, now.path, text)
+            }
+            None => {
+                let tests = match had.len() {
+                    0 => String::new(),
+                    1 => " with its test".to_owned(),
+                    n => format!(" with its {n} tests"),
+                };
+                (Kind::TestFileDeleted, file.path, format!("the test file `{}` is gone{tests}", file.path))
+            }
+        };
+        found.push(Tampering { kind, path: path.to_owned(), line: None, name: file.path.to_owned(), text });
+        whole.push(file.path);
+    }
+    whole
+}
+
+/// From this share of common lines on, a file of another name is the same file.
+const SIMILAR: f64 = 0.6;
+
+/// Tests that are still there and worth less.
+fn weaker(before: &Side<'_>, after: &Side<'_>, heirs: &[Option<usize>], found: &mut Vec<Tampering>) {
+    let (checked, checks) = (before.checks(), after.checks());
+    // One mark on a group or a file is one finding, however many tests it hits.
+    let mut marks: BTreeMap<(&str, u32, bool), (&Mark, Vec<&Test>)> = BTreeMap::new();
+    for (was, heir) in before.tests.iter().zip(heirs) {
+        let Some(now) = heir.and_then(|at| after.tests.get(at)) else { continue };
+        let mark = &now.test.mark;
+        if mark.off > was.test.mark.off {
+            marks.entry((now.path, mark.line, mark.unseen)).or_insert((mark, Vec::new())).1.push(&now.test);
+        } else if checked(&was.test) && !checks(&now.test) {
+            found.push(Tampering {
+                kind: Kind::AssertionsRemoved,
+                path: now.path.to_owned(),
+                line: Some(now.test.line),
+                name: now.test.name.clone(),
+                text: format!("the test `{}` checks nothing any more", now.test.name),
+            });
+        }
+    }
+    for ((path, line, unseen), (mark, tests)) in marks {
+        let Some(first) = tests.first() else { continue };
+        let others = match tests.len() {
+            1 => String::new(),
+            2 => " and one more".to_owned(),
+            n => format!(" and {} more", n - 1),
+        };
+        let how = match (unseen, mark.off) {
+            (true, Off::Always) => "not run any more",
+            (true, _) => "only run where it is asked for",
+            (false, Off::Always) => "skipped",
+            (false, _) => "skipped or may fail under a condition",
+        };
+        found.push(Tampering {
+            kind: if unseen { Kind::TestIgnored } else { Kind::TestSkipped },
+            path: path.to_owned(),
+            line: Some(line),
+            name: first.name.clone(),
+            text: format!("the test `{}`{others} is {how}: {}", first.name, mark.text),
+        });
+    }
+}
+
+/// Paths that a runner is told to ignore, and modules of tests that are no part of the crate any more.
+fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: &mut Vec<Tampering>) {
+    let ignored = |path: &str, line: Option<u32>, name: &str, text: String| Tampering {
+        kind: Kind::TestIgnored,
+        path: path.to_owned(),
+        line,
+        name: name.to_owned(),
+        text,
+    };
+    for (path, now) in &after.files {
+        let was = before.files.get(path);
+        for (name, mark) in &now.hides {
+            let known = was.is_some_and(|w| w.hides.iter().any(|(n, _)| n == name));
+            let is_new = changed.iter().any(|c| c.before.is_none() && c.path.ends_with(name.as_str()));
+            let declared_now = path.ends_with(".rs") && !was.is_some_and(|w| w.declares.iter().any(|(n, _)| n == name));
+            if !known && !is_new && !declared_now {
+                found.push(ignored(
+                    path,
+                    Some(mark.line),
+                    name,
+                    format!("`{name}` is not run any more: {}", mark.text),
+                ));
+            }
+        }
+    }
+    for (path, was) in &before.files {
+        for (name, line) in &was.declares {
+            let declared = after.files.values().any(|f| f.declares.iter().any(|(n, _)| n == name));
+            // Its file is deleted as well, or its tests moved into this one: that is judged test by test.
+            let file_changed = changed.iter().any(|c| {
+                c.before.is_some()
+                    && (c.path.ends_with(&format!("/{name}.rs")) || c.path.ends_with(&format!("/{name}/mod.rs")))
+                    && c.after.is_none()
+            });
+            if !declared && !file_changed {
+                found.push(ignored(
+                    path,
+                    Some(*line),
+                    name,
+                    format!("the module `{name}` is no part of the crate any more"),
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Go: `func TestXxx` (and `FuzzXxx`, `ExampleXxx`) in `_test.go` files, what skips them, what a build tag takes out of
+//! the build, what checks something. Names follow the rules of `go test`: `Testing` is no test, `TestMain` runs the others.
+
+use super::lex::{self, Kind, Stretch, Token, behind, quoted, to, to_line_end};
+use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+
+pub(super) fn read(path: &str, source: &str) -> Tests {
+    let tokens = lex::tokens(source, stretches);
+    let is_test_file = path.ends_with("_test.go");
+    let outer = build_tag(source);
+    let mut found = Tests::default();
+    let mut at = 0;
+    while at < tokens.len() {
+        if !tokens[at].is("func") || tokens[at].column > 0 {
+            at += 1;
+            continue;
+        }
+        let method = tokens.get(at + 1).is_some_and(|t| t.is("("));
+        let named = if method { behind(&tokens, at + 1) } else { at + 1 };
+        let Some(name) = tokens.get(named).filter(|t| t.kind == Kind::Word) else {
+            at += 1;
+            continue;
+        };
+        let Some(open) = body(&tokens, named + 1) else { break };
+        let end = behind(&tokens, open);
+        let inside = &tokens[open + 1..end.saturating_sub(1).max(open + 1)];
+        let asserts = count_asserts(inside, is_assert);
+        // A method of a suite (testify) is called by its runner as well.
+        if is_test_file && is_test_name(name.text) {
+            let mark = outer.clone().worse(in_body(inside));
+            found.tests.push(Test {
+                name: name.text.to_owned(),
+                leaf: name.text.to_owned(),
+                line: name.line,
+                mark,
+                words: words(&tokens[named + 1..end]),
+                asserts: asserts + usize::from(name.text.starts_with("Example")),
+                calls: calls(inside),
+            });
+        } else {
+            found.helpers.push(Helper { name: name.text.to_owned(), asserts, calls: calls(inside) });
+        }
+        at = end.max(at + 1);
+    }
+    found
+}
+
+/// The `{` of a function whose parameters begin at or behind `from`.
+fn body(tokens: &[Token<'_>], from: usize) -> Option<usize> {
+    let mut at = from;
+    while at < tokens.len() {
+        if tokens[at].is("{") {
+            // `interface{}` and `struct{}` among the results are types.
+            if tokens[at - 1].is("interface") || tokens[at - 1].is("struct") {
+                at = behind(tokens, at);
+                continue;
+            }
+            return Some(at);
+        }
+        at = if tokens[at].is("(") || tokens[at].is("[") { behind(tokens, at) } else { at + 1 };
+    }
+    None
+}
+
+fn is_test_name(name: &str) -> bool {
+    name != "TestMain"
+        && ["Test", "Fuzz", "Example"].iter().any(|prefix| {
+            name.strip_prefix(prefix).is_some_and(|rest| !rest.chars().next().is_some_and(char::is_lowercase))
+        })
+}
+
+/// `//go:build` and `// +build` in front of the package clause. A tag that nobody sets takes the file out for good, any
+/// other one unless it is asked for.
+fn build_tag(source: &str) -> Mark {
+    let mut mark = Mark::default();
+    for (at, line) in source.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with("package ") {
+            break;
+        }
+        let tag = line.strip_prefix("//go:build ").or_else(|| line.strip_prefix("// +build "));
+        let Some(tag) = tag.map(str::trim) else { continue };
+        let never = ["ignore", "never", "none", "disabled", "skip", "false"].contains(&tag);
+        let off = if never { Off::Always } else { Off::Sometimes };
+        mark = mark.worse(Mark::new(off, true, at as u32 + 1, line));
+    }
+    mark
+}
+
+/// `t.Skip` and its relatives; at the level of the test itself they always hold.
+fn in_body(tokens: &[Token<'_>]) -> Mark {
+    if tokens.first().is_some_and(|t| t.is("return")) && tokens.get(1).is_none_or(|t| t.line > tokens[0].line) {
+        return Mark::new(Off::Always, false, tokens[0].line, "return");
+    }
+    let (mut depth, mut mark) = (0_usize, Mark::default());
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text {
+            "{" if token.kind == Kind::Mark => depth += 1,
+            "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
+            "Skip" | "SkipNow" | "Skipf"
+                if lex::begins(tokens, at + 1, &["("]) && at >= 2 && tokens[at - 1].is(".") =>
+            {
+                let off = if depth == 0 { Off::Always } else { Off::Sometimes };
+                let text = format!("{}.{}", tokens[at - 2].text, token.text);
+                mark = mark.worse(Mark::new(off, false, token.line, text));
+            }
+            _ => {}
+        }
+    }
+    mark
+}
+
+/// Does an assertion begin at `at`?
+fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
+    let token = &tokens[at];
+    if token.kind != Kind::Word {
+        return false;
+    }
+    let called = tokens.get(at + 1).is_some_and(|t| t.is("("));
+    let owner = (at >= 2 && tokens[at - 1].is(".")).then(|| tokens[at - 2].text);
+    let fails = ["Error", "Errorf", "Fatal", "Fatalf", "Fail", "FailNow"].contains(&token.text);
+    let by_package = owner.is_some_and(|o| ["assert", "require", "is", "qt", "c", "s", "suite", "g"].contains(&o));
+    (called && fails && owner.is_some_and(|o| o != "err" && o != "fmt" && o != "errors" && o != "log"))
+        || (called && by_package && token.text.starts_with(char::is_uppercase) && !token.text.starts_with("Skip"))
+        || (called && promises(token.text))
+        || (called && token.text == "panic")
+}
+
+/// Comments and texts of Go.
+fn stretches(source: &str) -> Vec<Stretch> {
+    let bytes = source.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let (end, is_text) = if rest.starts_with(b"//") {
+            (to_line_end(bytes, at), false)
+        } else if rest.starts_with(b"/*") {
+            (to(bytes, at + 2, b"*/"), false)
+        } else if matches!(bytes[at], b'"' | b'\'') {
+            (quoted(bytes, at, false), true)
+        } else if bytes[at] == b'`' {
+            (to(bytes, at + 1, b"`"), true)
+        } else {
+            at += 1;
+            continue;
+        };
+        found.push(Stretch { start: at, end, is_text });
+        at = end.max(at + 1);
+    }
+    found
+}

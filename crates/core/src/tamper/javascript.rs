@@ -1,0 +1,392 @@
+//! JavaScript and TypeScript: `it`, `test` and `describe` of jest, vitest, mocha, jasmine, playwright and node:test,
+//! what switches them off, what checks something. A call counts as a test only if it looks like one (a name, then a
+//! function), so that `pattern.test(text)` is none. `.only` is read as what it does: it hides the other tests of the file.
+
+use super::lex::{self, Kind, Stretch, Token, behind, is_word, quoted, to, to_line_end};
+use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+
+const TESTS: [&str; 7] = ["it", "test", "specify", "xit", "xtest", "xspecify", "fit"];
+const GROUPS: [&str; 7] = ["describe", "context", "suite", "xdescribe", "xcontext", "xsuite", "fdescribe"];
+/// Deepest nesting of groups that is followed.
+const MAX_DEPTH: usize = 64;
+
+pub(super) fn read(source: &str) -> Tests {
+    let tokens = lex::tokens(source, stretches);
+    let mut reader = Reader::default();
+    reader.block(&tokens, &[], &Mark::default(), false, 0);
+    if let Some(only) = reader.only {
+        for (test, chosen) in reader.found.tests.iter_mut().zip(reader.chosen) {
+            if !chosen {
+                test.mark = std::mem::take(&mut test.mark).worse(only.clone());
+            }
+        }
+    }
+    reader.found.helpers = helpers(&tokens);
+    reader.found
+}
+
+#[derive(Default)]
+struct Reader {
+    found: Tests,
+    /// For each test: does it stand under an `.only`?
+    chosen: Vec<bool>,
+    only: Option<Mark>,
+}
+
+/// A call that declares a test or a group.
+struct Declared {
+    is_group: bool,
+    name: String,
+    mark: Mark,
+    only: bool,
+    /// Of its arguments, brackets excluded.
+    open: usize,
+    end: usize,
+}
+
+impl Reader {
+    fn block(&mut self, tokens: &[Token<'_>], scope: &[&str], outer: &Mark, chosen: bool, depth: usize) {
+        let mut at = 0;
+        while at < tokens.len() {
+            let Some(declared) = declaration(tokens, at) else {
+                at += 1;
+                continue;
+            };
+            let inside = &tokens[declared.open..declared.end];
+            let mark = outer.clone().worse(declared.mark.clone());
+            if declared.only {
+                let text = format!("{} is marked as the only one to run", declared.name);
+                self.only.get_or_insert(Mark::new(Off::Always, true, tokens[at].line, text));
+            }
+            let chosen = chosen || declared.only;
+            if declared.is_group && depth < MAX_DEPTH {
+                let mut scope = scope.to_vec();
+                scope.push(&declared.name);
+                self.block(inside, &scope, &mark, chosen, depth + 1);
+            } else if !declared.is_group {
+                self.chosen.push(chosen);
+                self.found.tests.push(Test {
+                    name: scope.iter().copied().chain([declared.name.as_str()]).collect::<Vec<_>>().join(" > "),
+                    leaf: declared.name.clone(),
+                    line: tokens[at].line,
+                    mark: mark.worse(in_body(inside)),
+                    words: does(&tokens[at..declared.end]),
+                    asserts: count_asserts(inside, is_assert),
+                    calls: calls(inside),
+                });
+            }
+            at = declared.end.max(at + 1);
+        }
+    }
+}
+
+/// What a test does, without its name.
+fn does(tokens: &[Token<'_>]) -> Vec<String> {
+    let name = tokens.iter().position(|t| t.kind == Kind::Text);
+    let rest: Vec<Token<'_>> = tokens.iter().enumerate().filter(|(at, _)| Some(*at) != name).map(|(_, t)| *t).collect();
+    words(&rest)
+}
+
+/// Reads `it(...)`, `describe.skip(...)`, `test.each([...])(...)` at `at`, if that is what stands there.
+fn declaration(tokens: &[Token<'_>], at: usize) -> Option<Declared> {
+    let word = &tokens[at];
+    let is_group = GROUPS.contains(&word.text);
+    if word.kind != Kind::Word || !(is_group || TESTS.contains(&word.text)) {
+        return None;
+    }
+    let before = at.checked_sub(1).map(|n| &tokens[n]);
+    let owner = at.checked_sub(2).map(|n| &tokens[n]);
+    if before.is_some_and(|t| t.is("function") || t.is("new")) {
+        return None;
+    }
+    if before.is_some_and(|t| t.is(".")) && !owner.is_some_and(|t| ["QUnit", "Deno", "t", "test"].contains(&t.text)) {
+        return None;
+    }
+    let mut mark = Mark::default();
+    let mut only = word.text == "fit" || word.text == "fdescribe";
+    let mut is_group = is_group;
+    if word.text.starts_with('x') {
+        mark = Mark::new(Off::Always, false, word.line, word.text);
+    }
+    let (mut next, mut table) = (at + 1, false);
+    while tokens.get(next).is_some_and(|t| t.is(".")) {
+        let member = tokens.get(next + 1).filter(|t| t.kind == Kind::Word)?;
+        let off = match member.text {
+            "skip" | "todo" | "fixme" => Off::Always,
+            "failing" | "fails" | "fail" | "skipIf" | "runIf" => Off::Sometimes,
+            _ => Off::Runs,
+        };
+        mark = mark.worse(Mark::new(off, false, member.line, format!("{}.{}", word.text, member.text)));
+        only |= member.is("only");
+        is_group |= member.is("describe");
+        next += 2;
+        if matches!(member.text, "each" | "for" | "skipIf" | "runIf") {
+            table = true;
+            next = match tokens.get(next) {
+                Some(t) if t.is("(") => behind(tokens, next),
+                Some(t) if t.kind == Kind::Text || t.is("`") => template_end(tokens, next),
+                _ => return None,
+            };
+        }
+    }
+    if tokens.get(next).is_some_and(|t| t.is("<")) {
+        next = (next..tokens.len().min(next + 64)).find(|n| tokens[*n].is("("))?;
+    }
+    if !tokens.get(next)?.is("(") {
+        return None;
+    }
+    let end = behind(tokens, next);
+    let close = if tokens[end - 1].is(")") { end - 1 } else { end };
+    let first = tokens.get(next + 1)?;
+    let comma = top_level_comma(tokens, next + 1, close);
+    let named = matches!(first.kind, Kind::Text) || first.is("`");
+    // A method of this name, `test(a, b) { .. }`, or `test.skip(condition, "why")` inside a body.
+    if tokens.get(end).is_some_and(|t| t.is("{"))
+        || !(named || table || (comma.is_some() && has_function(tokens, next + 1, close)))
+    {
+        return None;
+    }
+    if named && comma.is_none() && mark.off == Off::Runs {
+        return None;
+    }
+    let name_end = comma.unwrap_or(close);
+    let name = tokens[next + 1..name_end].iter().map(|t| t.text).collect::<String>();
+    let name = name.trim_matches(['"', '\'', '`']).to_owned();
+    mark = mark.worse(option(&tokens[name_end..close]));
+    only |= (name_end..close)
+        .any(|n| lex::begins(tokens, n, &["only", ":", "true"]) && n < function_start(tokens, name_end, close));
+    Some(Declared { is_group, name, mark, only, open: next + 1, end: close })
+}
+
+/// The index of the first comma that belongs to the call itself.
+fn top_level_comma(tokens: &[Token<'_>], from: usize, to: usize) -> Option<usize> {
+    let mut at = from;
+    while at < to {
+        if tokens[at].is(",") {
+            return Some(at);
+        }
+        let opens = ["(", "[", "{"].iter().any(|b| tokens[at].is(b));
+        at = if opens { behind(tokens, at) } else { at + 1 };
+    }
+    None
+}
+
+/// Where the function among the arguments begins.
+fn function_start(tokens: &[Token<'_>], from: usize, to: usize) -> usize {
+    (from..to).find(|n| tokens[*n].is("function") || lex::begins(tokens, *n, &["=", ">"])).unwrap_or(to)
+}
+
+fn has_function(tokens: &[Token<'_>], from: usize, to: usize) -> bool {
+    function_start(tokens, from, to) < to
+}
+
+/// `{ skip: true }` of node:test, before the function.
+fn option(arguments: &[Token<'_>]) -> Mark {
+    let to = function_start(arguments, 0, arguments.len());
+    (0..to)
+        .find(|n| {
+            let named = ["skip", "todo"].iter().any(|word| lex::begins(arguments, *n, &[word, ":"]));
+            named && !arguments.get(n + 2).is_some_and(|t| t.is("false"))
+        })
+        .map(|n| {
+            let constant = arguments.get(n + 2).is_some_and(|t| t.is("true") || t.kind == Kind::Text);
+            let off = if constant { Off::Always } else { Off::Sometimes };
+            Mark::new(off, false, arguments[n].line, format!("{}: ...", arguments[n].text))
+        })
+        .unwrap_or_default()
+}
+
+/// `t.skip()`, `this.skip()`, `test.skip(condition)`, or a return before anything, inside a test.
+fn in_body(tokens: &[Token<'_>]) -> Mark {
+    let start = function_start(tokens, 0, tokens.len());
+    let open = (start..tokens.len()).find(|n| tokens[*n].is("{")).unwrap_or(tokens.len());
+    if tokens.get(open + 1).is_some_and(|t| t.is("return"))
+        && tokens.get(open + 2).is_some_and(|t| t.is(";") || t.line > tokens[open + 1].line)
+    {
+        return Mark::new(Off::Always, false, tokens[open + 1].line, "return");
+    }
+    let mut depth = 0_usize;
+    for at in open..tokens.len() {
+        let token = &tokens[at];
+        match token.text {
+            "{" if token.kind == Kind::Mark => depth += 1,
+            "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
+            "skip" | "todo" | "fixme"
+                if lex::begins(tokens, at + 1, &["("])
+                    && at >= 2
+                    && tokens[at - 1].is(".")
+                    && ["t", "this", "ctx", "context", "test", "it"].contains(&tokens[at - 2].text) =>
+            {
+                let bare =
+                    lex::begins(tokens, at + 2, &[")"]) || tokens.get(at + 2).is_some_and(|t| t.kind == Kind::Text);
+                let guarded = at >= 3 && tokens[at - 3].is(")");
+                let off = if depth == 1 && bare && !guarded { Off::Always } else { Off::Sometimes };
+                return Mark::new(off, false, token.line, format!("{}.{}()", tokens[at - 2].text, token.text));
+            }
+            _ => {}
+        }
+    }
+    Mark::default()
+}
+
+/// Functions that are no tests: `function name() { .. }`, `const name = (..) => { .. }`, `name(..) { .. }` in a class.
+fn helpers(tokens: &[Token<'_>]) -> Vec<Helper> {
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        let named = (tokens[at].is("function") || tokens[at].is("const") || tokens[at].is("let"))
+            .then(|| tokens.get(at + 1).filter(|t| t.kind == Kind::Word))
+            .flatten();
+        let Some(name) = named else { continue };
+        let limit = tokens.len().min(at + 80);
+        let body = if tokens[at].is("function") {
+            (at..limit).find(|n| tokens[*n].is("(")).map(|open| behind(tokens, open))
+        } else if tokens.get(at + 2).is_some_and(|t| t.is("=") || t.is(":")) {
+            (at..limit)
+                .take_while(|n| !tokens[*n].is(";"))
+                .find(|n| lex::begins(tokens, *n, &["=", ">"]))
+                .map(|n| n + 2)
+        } else {
+            None
+        };
+        let Some(open) = body.and_then(|from| (from..limit).find(|n| tokens[*n].is("{") || tokens[*n].is("("))) else {
+            continue;
+        };
+        let body = &tokens[open..behind(tokens, open)];
+        found.push(Helper { name: name.text.to_owned(), asserts: count_asserts(body, is_assert), calls: calls(body) });
+    }
+    found
+}
+
+/// Does an assertion begin at `at`?
+fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
+    let token = &tokens[at];
+    if token.kind != Kind::Word {
+        return false;
+    }
+    let called = tokens.get(at + 1).is_some_and(|t| t.is("("));
+    let member = tokens.get(at + 1).is_some_and(|t| t.is("."));
+    let of_t = at >= 2 && tokens[at - 1].is(".") && tokens[at - 2].is("t");
+    let taken =
+        ["is", "not", "equal", "deepEqual", "true", "false", "throws", "ok", "same", "match", "like", "rejects"];
+    let is_member = at > 0 && tokens[at - 1].is(".");
+    (called && promises(token.text) && token.text != "require")
+        || (member && token.text == "assert" && !is_member)
+        || (of_t && called && taken.contains(&token.text))
+        || (is_member && token.text == "should")
+}
+
+/// The token behind a template that begins at `at` and may have code in it.
+fn template_end(tokens: &[Token<'_>], at: usize) -> usize {
+    if tokens[at].kind == Kind::Text && tokens[at].text.len() > 1 && tokens[at].text.ends_with('`') {
+        return at + 1;
+    }
+    (at + 1..tokens.len())
+        .find(|n| tokens[*n].kind == Kind::Text && tokens[*n].text.ends_with('`'))
+        .map_or(tokens.len(), |n| n + 1)
+}
+
+/// Comments, texts, templates and patterns of JavaScript. Code inside `${..}` of a template is code.
+fn stretches(source: &str) -> Vec<Stretch> {
+    let bytes = source.as_bytes();
+    let mut found: Vec<Stretch> = Vec::new();
+    // For each template that is open: the depth of braces inside its `${`.
+    let mut templates: Vec<usize> = Vec::new();
+    let (mut at, mut last) = (0, b'\n');
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let in_word = at > 0 && is_word(char::from(bytes[at - 1]));
+        let mut stretch = |end: usize, is_text: bool| {
+            found.push(Stretch { start: at, end, is_text });
+            end
+        };
+        if rest.starts_with(b"//") {
+            at = stretch(to_line_end(bytes, at), false);
+            continue;
+        } else if rest.starts_with(b"/*") {
+            at = stretch(to(bytes, at + 2, b"*/"), false);
+            continue;
+        }
+        match bytes[at] {
+            // An apostrophe in JSX text, `don't`, begins nothing.
+            b'"' | b'\'' if !in_word || keyword_before(source, at) => at = stretch(quoted(bytes, at, false), true),
+            b'`' => {
+                let end = template(bytes, at + 1);
+                at = stretch(end, true);
+                if bytes[..end].ends_with(b"${") {
+                    templates.push(0);
+                }
+            }
+            b'{' if !templates.is_empty() => {
+                *templates.last_mut().unwrap_or(&mut 0) += 1;
+                (at, last) = (at + 1, b'{');
+                continue;
+            }
+            b'}' if templates.last() == Some(&0) => {
+                let end = template(bytes, at + 1);
+                at = stretch(end, true);
+                if !bytes[..end].ends_with(b"${") {
+                    templates.pop();
+                }
+            }
+            b'}' if !templates.is_empty() => {
+                *templates.last_mut().unwrap_or(&mut 1) -= 1;
+                (at, last) = (at + 1, b'}');
+                continue;
+            }
+            b'/' if b"(,=:[!&|?{};\n+*%>~^".contains(&last) || keyword_before(source, at) => {
+                at = match pattern(bytes, at) {
+                    Some(end) => stretch(end, true),
+                    None => at + 1,
+                };
+            }
+            c => {
+                if !c.is_ascii_whitespace() {
+                    last = c;
+                }
+                at += 1;
+                continue;
+            }
+        }
+        last = b'"';
+    }
+    found
+}
+
+/// Does a keyword that an expression may follow stand right before `at`?
+fn keyword_before(source: &str, at: usize) -> bool {
+    let before = source[..at].trim_end_matches([' ', '\t']);
+    let word = &before
+        [before.rfind(|c| !is_word(c)).map_or(0, |n| n + before[n..].chars().next().map_or(1, char::len_utf8))..];
+    ["return", "case", "from", "import", "typeof", "of", "in", "await", "yield", "default"].contains(&word)
+}
+
+/// The end of a piece of a template: its closing backtick, or the `${` that begins code.
+fn template(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'`' => return at + 1,
+            b'$' if bytes.get(at + 1) == Some(&b'{') => return at + 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// The end of a regular expression on one line.
+fn pattern(bytes: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut in_class) = (start + 1, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 1,
+            b'\n' => return None,
+            b'[' => in_class = true,
+            b']' => in_class = false,
+            b'/' if !in_class => return Some(at + 1),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}

@@ -1,0 +1,139 @@
+//! What every language is turned into: the tests of one file, how loudly each of them is switched off, and which helpers
+//! check something. It decides nothing; comparing is done once, for all languages.
+
+use super::lex::{Kind as TokenKind, Token};
+
+/// How far a test is switched off. More is worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Off {
+    /// It runs.
+    #[default]
+    Runs,
+    /// It is passed over under a condition, or may fail.
+    Sometimes,
+    /// It never counts.
+    Always,
+}
+
+/// Why a test does not run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) off: Off,
+    /// Is the test not even looked at (a build tag, `.only` elsewhere), rather than skipped by name?
+    pub(super) unseen: bool,
+    /// Line of the mark.
+    pub(super) line: u32,
+    /// The mark as written.
+    pub(super) text: String,
+}
+
+impl Mark {
+    pub(super) fn new(off: Off, unseen: bool, line: u32, text: impl Into<String>) -> Self {
+        Self { off, unseen, line, text: text.into() }
+    }
+    /// The worse of two; of equal ones the first.
+    pub(super) fn worse(self, other: Self) -> Self {
+        if other.off > self.off { other } else { self }
+    }
+}
+
+/// One test.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Test {
+    /// With the scopes it stands in: `tests::adds`, `TestCart.test_total`, `cart > sums`.
+    pub(super) name: String,
+    /// The last part of the name.
+    pub(super) leaf: String,
+    pub(super) line: u32,
+    pub(super) mark: Mark,
+    /// What it does, token by token, decorations included.
+    pub(super) words: Vec<String>,
+    /// Assertions in it.
+    pub(super) asserts: usize,
+    /// Names it calls.
+    pub(super) calls: Vec<String>,
+}
+
+/// One file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tests {
+    pub(super) tests: Vec<Test>,
+    /// Functions that are no tests, with their assertions and what they call.
+    pub(super) helpers: Vec<Helper>,
+    /// Other things that take tests out of the run, by name: an ignored path, a module that is no longer declared.
+    pub(super) hides: Vec<(String, Mark)>,
+    /// Test modules that are declared here and live in files of their own.
+    pub(super) declares: Vec<(String, u32)>,
+}
+
+/// A function that is no test.
+#[derive(Clone, Debug)]
+pub(super) struct Helper {
+    pub(super) name: String,
+    pub(super) asserts: usize,
+    pub(super) calls: Vec<String>,
+}
+
+/// Tokens as words for comparing.
+pub(super) fn words(tokens: &[Token<'_>]) -> Vec<String> {
+    tokens.iter().filter(|t| !matches!(t.text, "," | ";")).map(|t| t.text.to_owned()).collect()
+}
+
+/// Names that are called: a word before `(`, or before `!` and a bracket.
+pub(super) fn calls(tokens: &[Token<'_>]) -> Vec<String> {
+    tokens
+        .iter()
+        .enumerate()
+        .filter(|(at, token)| {
+            let next = |n: usize| tokens.get(at + n);
+            token.kind == TokenKind::Word
+                && (next(1).is_some_and(|t| t.is("("))
+                    || (next(1).is_some_and(|t| t.is("!"))
+                        && next(2).is_some_and(|t| t.is("(") || t.is("[") || t.is("{"))))
+        })
+        .map(|(_, token)| token.text.to_owned())
+        .collect()
+}
+
+/// Does a name promise to check something?
+pub(super) fn promises(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let bare = name.trim_start_matches('_');
+    ["assert", "expect", "check", "verify", "should", "must", "ensure", "require", "validate"]
+        .iter()
+        .any(|word| bare.starts_with(word))
+        || ["_assert", "_should", "_matches", "_eq"].iter().any(|part| bare.contains(part))
+}
+
+/// Assertions among calls, without those that check a constant. `is_assert` adds what is special to a language.
+pub(super) fn count_asserts(tokens: &[Token<'_>], is_assert: impl Fn(&[Token<'_>], usize) -> bool) -> usize {
+    (0..tokens.len()).filter(|at| is_assert(tokens, *at) && !is_constant(tokens, *at)).count()
+}
+
+/// Does the assertion at `at` look at nothing: `assert!(true)`, `assert True`, `expect(1).toBe(1)`?
+fn is_constant(tokens: &[Token<'_>], at: usize) -> bool {
+    let mut first = at + 1;
+    while tokens.get(first).is_some_and(|t| t.is("(") || t.is("!") || t.is(".") || t.is("ok") || t.is("equal")) {
+        first += 1;
+    }
+    let Some(token) = tokens.get(first) else { return false };
+    let is_bare = tokens.get(first + 1).is_none_or(|t| matches!(t.text, ")" | "," | ";" | "=") || t.line > token.line);
+    let literal = token.kind == TokenKind::Number || ["true", "True"].contains(&token.text);
+    if !is_bare || !literal {
+        return false;
+    }
+    // `assert_eq!(4, sum)` looks at something; `assert_eq!(4, 4)` does not.
+    match tokens.get(first + 1) {
+        Some(t) if t.is(",") || t.is("=") => {
+            let other = tokens[first + 1..].iter().find(|t| !matches!(t.text, "," | "="));
+            other.is_none_or(|t| t.kind == TokenKind::Number || t.kind == TokenKind::Text || t.text == token.text)
+        }
+        Some(t) if t.is(")") && tokens.get(first + 2).is_some_and(|t| t.is(".")) => {
+            // `expect(true).toBe(true)`: what it is compared with must be a constant as well.
+            let open = (first + 3..tokens.len()).find(|i| tokens[*i].is("("));
+            let other = open.and_then(|i| tokens.get(i + 1));
+            other.is_none_or(|t| t.kind == TokenKind::Number || t.is(")") || t.text == token.text)
+        }
+        _ => true,
+    }
+}

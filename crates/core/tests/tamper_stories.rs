@@ -1,0 +1,216 @@
+//! Stories of whole changes: what people move around without taking anything away, and what is taken away in the guise
+//! of a move.
+
+use orch_core::tamper::{Changed, Kind, Tampering, tampering};
+
+const TOTAL: &str =
+    "def test_total():\n    cart = Cart()\n    cart.add('apple', 3)\n    assert cart.total() == 3\n\n\n";
+const EMPTY: &str =
+    "def test_empty():\n    cart = Cart()\n    assert cart.is_empty()\n    assert cart.total() == 0\n\n\n";
+const FULL: &str =
+    "def test_full():\n    with pytest.raises(FullError):\n        Cart(limit=1).add_all(['pear', 'plum'])\n\n\n";
+
+fn change<'a>(path: &'a str, before: Option<&'a str>, after: Option<&'a str>) -> Changed<'a> {
+    Changed { path, before: before.map(str::as_bytes), after: after.map(str::as_bytes) }
+}
+
+fn names(found: &[Tampering]) -> Vec<(Kind, &str)> {
+    found.iter().map(|t| (t.kind, t.name.as_str())).collect()
+}
+
+#[test]
+fn a_file_is_renamed_and_its_tests_with_it() {
+    let file = format!("{TOTAL}{EMPTY}{FULL}");
+    let renamed = file.replace("test_empty", "test_nothing_in_it").replace("Cart(", "Basket(");
+    assert_eq!(
+        tampering(&[change("test_cart.py", Some(&file), None), change("test_basket.py", None, Some(&renamed))]),
+        []
+    );
+}
+
+#[test]
+fn a_file_is_split_and_a_test_goes_to_an_old_one() {
+    let file = format!("{TOTAL}{EMPTY}{FULL}");
+    let into_class: String = EMPTY.lines().map(|l| format!("    {l}\n")).collect();
+    let old = "def test_old():\n    assert old()\n\n\n";
+    let found = tampering(&[
+        change("test_cart.py", Some(&file), Some(TOTAL)),
+        change("test_limits.py", None, Some(FULL)),
+        change("test_other.py", Some(old), Some(&format!("{old}class TestEmpty:\n{into_class}"))),
+    ]);
+    assert_eq!(found, []);
+}
+
+#[test]
+fn a_file_is_deleted_and_one_of_its_tests_was_not_moved() {
+    let file = format!("{TOTAL}{EMPTY}{FULL}");
+    let kept = format!("{TOTAL}{FULL}");
+    let found = tampering(&[change("test_cart.py", Some(&file), None), change("test_basket.py", None, Some(&kept))]);
+    assert_eq!(names(&found), [(Kind::TestDeleted, "test_empty")]);
+    assert_eq!((found[0].path.as_str(), found[0].line), ("test_cart.py", Some(7)));
+    assert_eq!(found[0].text, "the test `test_empty` is gone");
+}
+
+#[test]
+fn a_file_is_deleted_and_told_once() {
+    let file = format!("{TOTAL}{EMPTY}{FULL}");
+    let found = tampering(&[change("test_cart.py", Some(&file), None)]);
+    assert_eq!(names(&found), [(Kind::TestFileDeleted, "test_cart.py")]);
+    assert_eq!(found[0].text, "the test file `test_cart.py` is gone with its 3 tests");
+    assert_eq!(found[0].finding().file.as_deref(), Some("test_cart.py"));
+    let emptied = tampering(&[change("test_cart.py", Some(&file), Some(""))]);
+    assert_eq!(emptied.len(), 3, "a file that is still there is told test by test");
+}
+
+#[test]
+fn a_file_is_renamed_to_where_nobody_looks() {
+    let go = "package a\n\nfunc TestA(t *testing.T) {\n\tif a() {\n\t\tt.Fatal(1)\n\t}\n}\n";
+    for (from, to, text) in [
+        ("a_test.go", "a_tests.go", go),
+        ("a_test.go", "a_test.go.off", go),
+        ("test_a.py", "old_a.py", TOTAL),
+        ("a.test.ts", "a.test.ts.bak", "it('a', () => {\n  expect(a()).toBe(1);\n});\n"),
+        ("src/a_tests.rs", "src/a_tests.rs.txt", "#[test]\nfn a() {\n    assert!(a());\n}\n"),
+        ("ATest.java", "A.java.old", "class ATest {\n  @Test void a() {\n    assertTrue(a());\n  }\n}\n"),
+    ] {
+        let found = tampering(&[change(from, Some(text), None), change(to, None, Some(text))]);
+        assert_eq!(names(&found), [(Kind::TestIgnored, from)], "{to}");
+        assert_eq!(found[0].path, to);
+        assert!(found[0].text.contains(from) && found[0].text.contains(to), "{}", found[0].text);
+    }
+}
+
+#[test]
+fn in_languages_nobody_reads_here_files_are_compared_by_their_lines() {
+    let java = "class CartTest {\n  @Test void total() {\n    assertEquals(3, cart().total());\n  }\n}\n";
+    let moved = java.replace("CartTest", "BasketTest");
+    let found =
+        tampering(&[change("a/CartTest.java", Some(java), None), change("b/BasketTest.java", None, Some(&moved))]);
+    assert_eq!(found, []);
+    let found =
+        tampering(&[change("a/CartTest.java", Some(java), None), change("b/New.java", None, Some("class New {}\n"))]);
+    assert_eq!(names(&found), [(Kind::TestFileDeleted, "a/CartTest.java")]);
+}
+
+#[test]
+fn three_tests_become_one_table_of_cases() {
+    let single =
+        |name: &str, n: u32, text: &str| format!("def test_{name}():\n    assert roman({n}) == '{text}'\n\n\n");
+    let before = [single("one", 1, "I"), single("four", 4, "IV"), single("nine", 9, "IX")].concat();
+    let head = "@pytest.mark.parametrize('n, text', [(1, 'I'), (4, 'IV'), (9, 'IX')])\n";
+    let table = format!("{head}def test_roman(n, text):\n    assert roman(n) == text\n");
+    assert_eq!(tampering(&[change("test_roman.py", Some(&before), Some(&table))]), []);
+    let without_nine = table.replace(", (9, 'IX')", "");
+    let found = tampering(&[change("test_roman.py", Some(&before), Some(&without_nine))]);
+    assert_eq!(names(&found), [(Kind::TestDeleted, "test_nine")]);
+}
+
+#[test]
+fn a_test_that_fails_is_replaced_with_one_that_does_not() {
+    let easy = "def test_constructor():\n    cart = Cart()\n    assert cart is not None\n\n\n";
+    let found = tampering(&[change("test_cart.py", Some(&format!("{EMPTY}{TOTAL}")), Some(&format!("{EMPTY}{easy}")))]);
+    assert_eq!(names(&found), [(Kind::TestDeleted, "test_total")]);
+}
+
+#[test]
+fn a_test_is_moved_and_skipped_on_the_way() {
+    let skipped = format!("@pytest.mark.skip\n{}", TOTAL.replace("test_total", "test_sum"));
+    let found = tampering(&[change("test_cart.py", Some(TOTAL), None), change("test_sum.py", None, Some(&skipped))]);
+    assert_eq!(names(&found), [(Kind::TestSkipped, "test_sum")]);
+    let gutted = "def test_total():\n    cart = Cart()\n    cart.add('apple', 3)\n";
+    let found = tampering(&[change("test_cart.py", Some(TOTAL), None), change("test_sum.py", None, Some(gutted))]);
+    assert_eq!(names(&found), [(Kind::AssertionsRemoved, "test_total")]);
+}
+
+#[test]
+fn one_mark_on_a_file_is_one_finding() {
+    let file = format!("{TOTAL}{EMPTY}{FULL}");
+    let found =
+        tampering(&[change("test_cart.py", Some(&file), Some(&format!("pytestmark = pytest.mark.skip\n{file}")))]);
+    assert_eq!(names(&found), [(Kind::TestSkipped, "test_total")]);
+    assert_eq!(found[0].text, "the test `test_total` and 2 more is skipped: pytestmark=pytest.mark.skip");
+    assert_eq!(found[0].line, Some(1));
+}
+
+#[test]
+fn a_condition_that_becomes_a_rule_is_told() {
+    let sometimes = format!("@pytest.mark.skipif(sys.platform == 'win32', reason='x')\n{TOTAL}");
+    let always = format!("@pytest.mark.skip(reason='x')\n{TOTAL}");
+    let reworded = sometimes.replace("'x'", "'not there'");
+    assert_eq!(
+        names(&tampering(&[change("test_a.py", Some(&sometimes), Some(&always))])),
+        [(Kind::TestSkipped, "test_total")]
+    );
+    assert_eq!(tampering(&[change("test_a.py", Some(&sometimes), Some(&reworded))]), []);
+    assert_eq!(tampering(&[change("test_a.py", Some(&always), Some(&sometimes))]), []);
+}
+
+#[test]
+fn the_assertions_of_many_tests_move_into_a_helper_of_another_file() {
+    let with = "from checks import looks_right\n\ndef test_total():\n    looks_right(Cart().add('apple', 3), 3)\n";
+    let helper =
+        "def looks_right(cart, n):\n    compare(cart, n)\n\n\ndef compare(cart, n):\n    assert cart.total() == n\n";
+    assert_eq!(
+        tampering(&[change("test_cart.py", Some(TOTAL), Some(with)), change("checks.py", None, Some(helper))]),
+        []
+    );
+    let hollow = helper.replace("assert cart.total() == n", "pass");
+    let found = tampering(&[change("test_cart.py", Some(TOTAL), Some(with)), change("checks.py", None, Some(&hollow))]);
+    assert_eq!(names(&found), [(Kind::AssertionsRemoved, "test_total")]);
+}
+
+#[test]
+fn what_is_no_test_is_nobodys_business() {
+    for (path, before, after) in [
+        ("src/cart.py", "def test_connection():\n    assert ping()\n", ""),
+        ("src/cart.ts", "it('looks like one', () => { expect(1); });\n", ""),
+        ("cart.go", "package a\nfunc TestHook(t *testing.T) { t.Fatal() }\n", "package a\n"),
+        ("src/cart.rs", "fn test_like() { assert!(x()); }\n", ""),
+        ("README.md", "#[test]\nfn a() {}\n", ""),
+        ("tests/fixtures/a.js", "it('a', () => { expect(f()).toBe(1); });\n", ""),
+    ] {
+        assert_eq!(tampering(&[change(path, Some(before), Some(after))]), [], "{path}");
+        assert_eq!(tampering(&[change(path, Some(before), None)]), [], "{path} deleted");
+    }
+}
+
+#[test]
+fn broken_source_is_read_as_far_as_it_goes_and_never_panics() {
+    let seeds = [
+        ("a.rs", "#[test]\nfn a() { assert!(f('x', b'\\'', r#\"\"#, \"é\")); } /* /* */"),
+        ("test_a.py", "@x\nclass TestA:\n\tdef test_a(self): assert '''é''' \\\n == f\"{x}\" # c\nif x:\n  y"),
+        ("a.test.ts", "describe('a', () => { it(`b${`c${d}`}`, t => { expect(/[/]'/.test('é')) }) }) // x"),
+        (
+            "a_test.go",
+            "//go:build x\npackage a\nfunc TestA(t *testing.T) (interface{}, error) { t.Error(`é`, 'x', \"y\") }",
+        ),
+    ];
+    for (path, seed) in seeds {
+        for cut in 0..=seed.len() {
+            for with in [&b""[..], b"(", b"}", b"\"", b"'", b"`", b"\\", b"${", b"/", b"#[", b"\xff", "é".as_bytes()] {
+                let mut bytes = seed.as_bytes()[..cut].to_vec();
+                bytes.extend_from_slice(with);
+                let mut swapped = bytes.clone();
+                swapped.extend_from_slice(&seed.as_bytes()[cut..]);
+                let _ = tampering(&[Changed { path, before: Some(&swapped), after: Some(&bytes) }]);
+            }
+        }
+    }
+}
+
+#[test]
+fn large_files_are_compared_quickly() {
+    let file = |from: usize| -> String {
+        (from..from + 3_000).map(|n| format!("def test_{n}():\n    assert f({n}) == {n}\n\n\n")).collect()
+    };
+    let start = std::time::Instant::now();
+    let (before, after) = (file(0), file(1_000));
+    let found = tampering(&[change("test_a.py", Some(&before), Some(&after))]);
+    assert_eq!(found.len(), 1_000);
+    let deep = "(".repeat(200_000);
+    let _ = tampering(&[change("a.rs", Some(&deep), Some(""))]);
+    let _ = tampering(&[change("a.rs", Some(&"{".repeat(200_000)), Some(""))]);
+    let _ =
+        tampering(&[change("a.test.ts", Some(&"it('".repeat(50_000)), Some(&"describe('a', () => {".repeat(3_000)))]);
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+}
