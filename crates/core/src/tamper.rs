@@ -84,7 +84,7 @@ impl<'p> Side<'p> {
         let mut side = Self::default();
         for (path, bytes) in files {
             let Some(mut tests) = bytes.and_then(|bytes| files::read(path, bytes)) else { continue };
-            side.tests.extend(std::mem::take(&mut tests.tests).into_iter().map(|test| Placed { path, test }));
+            side.tests.extend(std::mem::take(&mut tests.all).into_iter().map(|test| Placed { path, test }));
             side.files.insert(path, tests);
         }
         side
@@ -208,6 +208,10 @@ fn weaker(before: &Side<'_>, after: &Side<'_>, heirs: &[Option<usize>], found: &
     }
 }
 
+fn is_rust(path: &str) -> bool {
+    std::path::Path::new(path).extension().is_some_and(|ending| ending == "rs")
+}
+
 /// Paths that a runner is told to ignore, and modules of tests that are no part of the crate any more.
 fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: &mut Vec<Tampering>) {
     let ignored = |path: &str, line: Option<u32>, name: &str, text: String| Tampering {
@@ -222,7 +226,7 @@ fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: 
         for (name, mark) in &now.hides {
             let known = was.is_some_and(|w| w.hides.iter().any(|(n, _)| n == name));
             let is_new = changed.iter().any(|c| c.before.is_none() && c.path.ends_with(name.as_str()));
-            let declared_now = path.ends_with(".rs") && !was.is_some_and(|w| w.declares.iter().any(|(n, _)| n == name));
+            let declared_now = is_rust(path) && !was.is_some_and(|w| w.declares.iter().any(|(n, _)| n == name));
             if !known && !is_new && !declared_now {
                 found.push(ignored(
                     path,

@@ -81,7 +81,7 @@ mod tests {
 #[test]
 fn rust() {
     let adds = "    #[test]\n    fn adds() {\n        let mut cart = Cart::new();\n        cart.add(Item::new(\"apple\", 3));\n        assert_eq!(cart.total(), 3);\n    }\n";
-    let commented: String = adds.lines().map(|l| format!("// {l}\n")).collect();
+    let commented = format!("// {}\n", adds.trim_end().replace('\n', "\n// "));
     let blocked = format!("/* {adds} /* nested */ */\n");
     let in_text = format!("const OLD: &str = r#\"{adds}\"#;\n");
     loud(

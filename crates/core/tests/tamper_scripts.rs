@@ -74,7 +74,7 @@ describe("cart", () => {
 #[test]
 fn typescript() {
     let sums = "  it(\"sums\", async () => {\n    const cart = new Cart();\n    cart.add(\"apple\", 3);\n    expect(cart.total()).toBe(3);\n  });\n";
-    let commented: String = sums.lines().map(|l| format!("  //{l}\n")).collect();
+    let commented = format!("  // {}\n", sums.trim_end().replace('\n', "\n  // "));
     loud(
         "src/cart.test.tsx",
         TYPESCRIPT,
@@ -205,7 +205,7 @@ func Testing() {}
 #[test]
 fn go() {
     let total = &GO[GO.find("func TestTotal").unwrap()..GO.find("func TestTable").unwrap()];
-    let commented: String = total.lines().map(|l| format!("// {l}\n")).collect();
+    let commented = format!("// {}\n", total.trim_end().replace('\n', "\n// "));
     loud(
         "cart_test.go",
         GO,

@@ -31,7 +31,7 @@ fn a_file_is_renamed_and_its_tests_with_it() {
 #[test]
 fn a_file_is_split_and_a_test_goes_to_an_old_one() {
     let file = format!("{TOTAL}{EMPTY}{FULL}");
-    let into_class: String = EMPTY.lines().map(|l| format!("    {l}\n")).collect();
+    let into_class = format!("    {}\n", EMPTY.trim_end().replace('\n', "\n    "));
     let old = "def test_old():\n    assert old()\n\n\n";
     let found = tampering(&[
         change("test_cart.py", Some(&file), Some(TOTAL)),
@@ -201,16 +201,30 @@ fn broken_source_is_read_as_far_as_it_goes_and_never_panics() {
 #[test]
 fn large_files_are_compared_quickly() {
     let file = |from: usize| -> String {
-        (from..from + 3_000).map(|n| format!("def test_{n}():\n    assert f({n}) == {n}\n\n\n")).collect()
+        let tests: Vec<_> =
+            (from..from + 3_000).map(|n| format!("def test_{n}():\n    assert f({n}) == {n}\n")).collect();
+        tests.join("\n\n")
     };
     let start = std::time::Instant::now();
     let (before, after) = (file(0), file(1_000));
     let found = tampering(&[change("test_a.py", Some(&before), Some(&after))]);
     assert_eq!(found.len(), 1_000);
-    let deep = "(".repeat(200_000);
-    let _ = tampering(&[change("a.rs", Some(&deep), Some(""))]);
-    let _ = tampering(&[change("a.rs", Some(&"{".repeat(200_000)), Some(""))]);
-    let _ =
-        tampering(&[change("a.test.ts", Some(&"it('".repeat(50_000)), Some(&"describe('a', () => {".repeat(3_000)))]);
-    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    for (path, piece) in [
+        ("a.rs", "("),
+        ("a.rs", "{"),
+        ("a.rs", "#["),
+        ("a.rs", "mod a {"),
+        ("a.rs", "#[test] fn a() {"),
+        ("test_a.py", "(["),
+        ("test_a.py", "class TestA: "),
+        ("a.test.ts", "it('"),
+        ("a.test.ts", "it(a,"),
+        ("a.test.ts", "describe('a', () => {"),
+        ("a.test.ts", "function a() {"),
+        ("a.test.ts", "`${"),
+        ("a_test.go", "func TestA(t *testing.T) {"),
+    ] {
+        let _ = tampering(&[change(path, Some(&piece.repeat(10_000)), Some(""))]);
+        assert!(start.elapsed() < std::time::Duration::from_secs(10), "{path} {piece}: {:?}", start.elapsed());
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
         // A method of a suite (testify) is called by its runner as well.
         if is_test_file && is_test_name(name.text) {
             let mark = outer.clone().worse(in_body(inside));
-            found.tests.push(Test {
+            found.all.push(Test {
                 name: name.text.to_owned(),
                 leaf: name.text.to_owned(),
                 line: name.line,

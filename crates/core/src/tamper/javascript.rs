@@ -3,19 +3,23 @@
 //! function), so that `pattern.test(text)` is none. `.only` is read as what it does: it hides the other tests of the file.
 
 use super::lex::{self, Kind, Stretch, Token, behind, is_word, quoted, to, to_line_end};
-use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+use super::model::{Helper, Mark, Off, Test, Tests, calls, checks_something, count_asserts, promises, words};
 
 const TESTS: [&str; 7] = ["it", "test", "specify", "xit", "xtest", "xspecify", "fit"];
 const GROUPS: [&str; 7] = ["describe", "context", "suite", "xdescribe", "xcontext", "xsuite", "fdescribe"];
 /// Deepest nesting of groups that is followed.
 const MAX_DEPTH: usize = 64;
+/// So many tokens are searched for the function among the arguments of a call.
+const MAX_ARGUMENTS: usize = 400;
+/// In so many tokens of a helper calls are looked for.
+const MAX_HELPER: usize = 400;
 
 pub(super) fn read(source: &str) -> Tests {
     let tokens = lex::tokens(source, stretches);
     let mut reader = Reader::default();
     reader.block(&tokens, &[], &Mark::default(), false, 0);
     if let Some(only) = reader.only {
-        for (test, chosen) in reader.found.tests.iter_mut().zip(reader.chosen) {
+        for (test, chosen) in reader.found.all.iter_mut().zip(reader.chosen) {
             if !chosen {
                 test.mark = std::mem::take(&mut test.mark).worse(only.clone());
             }
@@ -65,7 +69,7 @@ impl Reader {
                 self.block(inside, &scope, &mark, chosen, depth + 1);
             } else if !declared.is_group {
                 self.chosen.push(chosen);
-                self.found.tests.push(Test {
+                self.found.all.push(Test {
                     name: scope.iter().copied().chain([declared.name.as_str()]).collect::<Vec<_>>().join(" > "),
                     leaf: declared.name.clone(),
                     line: tokens[at].line,
@@ -173,7 +177,8 @@ fn top_level_comma(tokens: &[Token<'_>], from: usize, to: usize) -> Option<usize
 
 /// Where the function among the arguments begins.
 fn function_start(tokens: &[Token<'_>], from: usize, to: usize) -> usize {
-    (from..to).find(|n| tokens[*n].is("function") || lex::begins(tokens, *n, &["=", ">"])).unwrap_or(to)
+    let within = from..to.min(from + MAX_ARGUMENTS);
+    within.into_iter().find(|n| tokens[*n].is("function") || lex::begins(tokens, *n, &["=", ">"])).unwrap_or(to)
 }
 
 fn has_function(tokens: &[Token<'_>], from: usize, to: usize) -> bool {
@@ -232,6 +237,11 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
 /// Functions that are no tests: `function name() { .. }`, `const name = (..) => { .. }`, `name(..) { .. }` in a class.
 fn helpers(tokens: &[Token<'_>]) -> Vec<Helper> {
     let mut found = Vec::new();
+    // Functions may stand in each other: how many assertions there are up to each token is counted once.
+    let mut up_to = vec![0_usize];
+    for at in 0..tokens.len() {
+        up_to.push(up_to[at] + usize::from(checks_something(tokens, at, is_assert)));
+    }
     for at in 0..tokens.len() {
         let named = (tokens[at].is("function") || tokens[at].is("const") || tokens[at].is("let"))
             .then(|| tokens.get(at + 1).filter(|t| t.kind == Kind::Word))
@@ -251,8 +261,13 @@ fn helpers(tokens: &[Token<'_>]) -> Vec<Helper> {
         let Some(open) = body.and_then(|from| (from..limit).find(|n| tokens[*n].is("{") || tokens[*n].is("("))) else {
             continue;
         };
-        let body = &tokens[open..behind(tokens, open)];
-        found.push(Helper { name: name.text.to_owned(), asserts: count_asserts(body, is_assert), calls: calls(body) });
+        let end = behind(tokens, open);
+        let asserts = up_to[end] - up_to[open];
+        found.push(Helper {
+            name: name.text.to_owned(),
+            asserts,
+            calls: calls(&tokens[open..end.min(open + MAX_HELPER)]),
+        });
     }
     found
 }

@@ -23,6 +23,8 @@ pub(super) struct Token<'a> {
     pub(super) line: u32,
     /// Width of what stands before it on its line; a tab goes to the next multiple of 8.
     pub(super) column: usize,
+    /// Of an opening bracket: how many tokens it holds, both brackets included; up to the end if nothing closes it.
+    pub(super) holds: usize,
 }
 
 impl Token<'_> {
@@ -66,7 +68,7 @@ pub(super) fn tokens(source: &str, stretches: Stretches) -> Vec<Token<'_>> {
         };
         let text = &rest[..length];
         if let Some(kind) = kind {
-            tokens.push(Token { kind, text, line, column });
+            tokens.push(Token { kind, text, line, column, holds: 0 });
         }
         for c in text.chars() {
             match c {
@@ -77,7 +79,28 @@ pub(super) fn tokens(source: &str, stretches: Stretches) -> Vec<Token<'_>> {
         }
         at += length;
     }
+    pair(&mut tokens);
     tokens
+}
+
+/// Finds the end of every bracket in one pass, so that nested ones that are never closed cost nothing more.
+fn pair(tokens: &mut [Token<'_>]) {
+    let mut open = Vec::new();
+    for at in 0..tokens.len() {
+        match tokens[at].text {
+            "(" | "[" | "{" if tokens[at].kind == Kind::Mark => open.push(at),
+            ")" | "]" | "}" if tokens[at].kind == Kind::Mark => {
+                if let Some(from) = open.pop() {
+                    let token: &mut Token<'_> = &mut tokens[from];
+                    token.holds = at + 1 - from;
+                }
+            }
+            _ => {}
+        }
+    }
+    for from in open {
+        tokens[from].holds = tokens.len() - from;
+    }
 }
 
 /// Kind and length of what begins here; white space is nothing.
@@ -101,23 +124,7 @@ pub(super) fn is_word(c: char) -> bool {
 
 /// The token behind the bracket that `open` (an index) opens, or the end. Brackets of all kinds count.
 pub(super) fn behind(tokens: &[Token<'_>], open: usize) -> usize {
-    let mut depth = 0_usize;
-    for (at, token) in tokens.iter().enumerate().skip(open) {
-        if token.kind != Kind::Mark {
-            continue;
-        }
-        match token.text {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    tokens.len()
+    tokens.get(open).map_or(tokens.len(), |token| (open + token.holds.max(1)).min(tokens.len()))
 }
 
 /// Do the tokens from `at` on begin with these words and characters?

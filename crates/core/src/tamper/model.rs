@@ -57,7 +57,7 @@ pub(super) struct Test {
 /// One file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tests {
-    pub(super) tests: Vec<Test>,
+    pub(super) all: Vec<Test>,
     /// Functions that are no tests, with their assertions and what they call.
     pub(super) helpers: Vec<Helper>,
     /// Other things that take tests out of the run, by name: an ignored path, a module that is no longer declared.
@@ -105,9 +105,18 @@ pub(super) fn promises(name: &str) -> bool {
         || ["_assert", "_should", "_matches", "_eq"].iter().any(|part| bare.contains(part))
 }
 
-/// Assertions among calls, without those that check a constant. `is_assert` adds what is special to a language.
+/// How many assertions there are, without those that check a constant.
 pub(super) fn count_asserts(tokens: &[Token<'_>], is_assert: impl Fn(&[Token<'_>], usize) -> bool) -> usize {
-    (0..tokens.len()).filter(|at| is_assert(tokens, *at) && !is_constant(tokens, *at)).count()
+    (0..tokens.len()).filter(|at| checks_something(tokens, *at, &is_assert)).count()
+}
+
+/// Does an assertion begin at `at` that does not check a constant?
+pub(super) fn checks_something(
+    tokens: &[Token<'_>],
+    at: usize,
+    is_assert: impl Fn(&[Token<'_>], usize) -> bool,
+) -> bool {
+    is_assert(tokens, at) && !is_constant(tokens, at)
 }
 
 /// Does the assertion at `at` look at nothing: `assert!(true)`, `assert True`, `expect(1).toBe(1)`?

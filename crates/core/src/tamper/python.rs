@@ -2,7 +2,7 @@
 //! by indentation of logical lines, so that text over several lines or an open bracket never ends one. Collection
 //! follows the default names (`test*` in `test_*.py`, `Test*` classes, subclasses of `TestCase`).
 
-use super::lex::{self, Kind, Stretch, Token, begins, is_word, quoted, to, to_line_end};
+use super::lex::{self, Kind, Stretch, Token, begins, is_word, quoted, to_line_end};
 use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
 
 /// Deepest nesting of blocks that is followed.
@@ -130,7 +130,7 @@ impl Reader {
         let mut does: Vec<String> = decorators.iter().flat_map(|d| words(d.tokens)).collect();
         does.extend(words(&head[2.min(head.len())..]));
         does.extend(lines[1..].iter().flat_map(|l| words(l.tokens)));
-        self.found.tests.push(Test {
+        self.found.all.push(Test {
             name: scope.iter().copied().chain([name]).collect::<Vec<_>>().join("."),
             leaf: name.to_owned(),
             line: head[0].line,
@@ -287,7 +287,7 @@ fn stretches(source: &str) -> Vec<Stretch> {
         } else if is_quote {
             let triple = [bytes[quote]; 3];
             let end = if bytes[quote..].starts_with(&triple) {
-                long(bytes, quote + 3, &triple)
+                long(bytes, quote + 3, triple)
             } else {
                 quoted(bytes, quote, false)
             };
@@ -303,16 +303,16 @@ fn stretches(source: &str) -> Vec<Stretch> {
 }
 
 /// The end of a triple-quoted text.
-fn long(bytes: &[u8], from: usize, triple: &[u8; 3]) -> usize {
+fn long(bytes: &[u8], from: usize, triple: [u8; 3]) -> usize {
     let mut at = from;
     while at < bytes.len() {
         if bytes[at] == b'\\' {
             at += 2;
-        } else if bytes[at..].starts_with(triple) {
+        } else if bytes[at..].starts_with(&triple) {
             return at + 3;
         } else {
             at += 1;
         }
     }
-    to(bytes, bytes.len(), triple)
+    bytes.len()
 }

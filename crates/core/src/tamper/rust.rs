@@ -134,7 +134,7 @@ impl Reader {
         does.extend(words(&tokens[at + 2..end]));
         // A property that gives back a boolean is checked by who calls it.
         let asserts = asserts + usize::from(self.tests_by_macro);
-        self.found.tests.push(Test {
+        self.found.all.push(Test {
             name: scope.iter().copied().chain([name.as_str()]).collect::<Vec<_>>().join("::"),
             leaf: name,
             line: tokens[at].line,
