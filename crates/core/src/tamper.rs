@@ -21,7 +21,7 @@ use crate::verdict::Finding;
 use compare::Placed;
 use model::{Mark, Off, Test, Tests};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One file of a change. A rename is a deletion and an addition.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +104,16 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     let heirs = compare::heirs(&before.tests, &after.tests);
     let mut found = Vec::new();
     let deleted_files = whole_files(&changed, &before, &heirs, &mut found);
-    for (placed, _) in before.tests.iter().zip(&heirs).filter(|(_, heir)| heir.is_none()) {
-        if !deleted_files.contains(&placed.path) {
+    let gone = || before.tests.iter().zip(&heirs).filter(|(_, heir)| heir.is_none()).map(|(placed, _)| placed);
+    let names: BTreeSet<(&str, &str)> = gone().map(|p| (p.path, p.test.name.as_str())).collect();
+    for placed in gone().filter(|p| !deleted_files.contains(&p.path)) {
+        // A test inside a test that is gone goes without saying.
+        let inside = placed
+            .test
+            .name
+            .match_indices(" > ")
+            .any(|(at, _)| names.contains(&(placed.path, &placed.test.name[..at])));
+        if !inside {
             found.push(Tampering {
                 kind: Kind::TestDeleted,
                 path: placed.path.to_owned(),

@@ -162,6 +162,23 @@ fn the_test_runner_of_node() {
     ] {
         assert_eq!(found("test/f.mjs", before, &before.replace(from, to)), [(SKIPPED, name.to_owned())], "{to}");
     }
+    // A test inside a test is one.
+    let (inner, outer) = ("  await t.test('c', () => { assert.ok(g()); });\n", "test('b', async (t) => {\n");
+    let whole = format!("{outer}{inner}}});\n");
+    let tape = "  t.test('d', function (st) { st.deepEqual(h(), {}); });\n";
+    let two = before.replace(inner, &format!("{inner}{tape}"));
+    assert_eq!(found("test/f.mjs", &two, before), [(DELETED, "b > d".to_owned())]);
+    assert_eq!(
+        found("test/f.mjs", &two, &two.replace(&two[two.find(outer).unwrap()..], "")),
+        [(DELETED, "b".to_owned())]
+    );
+    assert_eq!(found("test/f.mjs", before, &before.replace(&whole, "")), [(DELETED, "b".to_owned())]);
+    let skipped = two.replace("t.test('d', function", "t.test('d', { skip: true }, function");
+    assert_eq!(found("test/f.mjs", &two, &skipped), [(SKIPPED, "b > d".to_owned())]);
+    let hollow = two.replace("st.deepEqual(h(), {});", "h();");
+    assert_eq!(found("test/f.mjs", &two, &hollow), [(EMPTIED, "b > d".to_owned())]);
+    let renamed = two.replace("t.test('d'", "t.test('nothing'");
+    assert_eq!(found("test/f.mjs", &two, &renamed), []);
     let only = before.replace("test('a', (t)", "test('a', { only: true }, (t)");
     assert_eq!(found("test/f.mjs", before, &only), [(IGNORED, "b".to_owned())]);
 }

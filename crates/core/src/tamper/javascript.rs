@@ -68,16 +68,25 @@ impl Reader {
                 scope.push(&declared.name);
                 self.block(inside, &scope, &mark, chosen, depth + 1);
             } else if !declared.is_group {
+                let first = self.found.all.len();
                 self.chosen.push(chosen);
                 self.found.all.push(Test {
                     name: scope.iter().copied().chain([declared.name.as_str()]).collect::<Vec<_>>().join(" > "),
                     leaf: declared.name.clone(),
                     line: tokens[at].line,
-                    mark: mark.worse(in_body(inside)),
+                    mark: mark.clone().worse(in_body(inside)),
                     words: does(&tokens[at..declared.end]),
                     asserts: count_asserts(inside, is_assert),
                     calls: calls(inside),
                 });
+                // Tests inside a test: `t.test("...", ...)`.
+                if depth < MAX_DEPTH {
+                    let mark = self.found.all[first].mark.clone();
+                    let mut scope = scope.to_vec();
+                    scope.push(&declared.name);
+                    let mark = if mark.off == Off::Always { mark } else { outer.clone().worse(declared.mark) };
+                    self.block(inside, &scope, &mark, chosen, depth + 1);
+                }
             }
             at = declared.end.max(at + 1);
         }
@@ -99,11 +108,8 @@ fn declaration(tokens: &[Token<'_>], at: usize) -> Option<Declared> {
         return None;
     }
     let before = at.checked_sub(1).map(|n| &tokens[n]);
-    let owner = at.checked_sub(2).map(|n| &tokens[n]);
+    let is_member = before.is_some_and(|t| t.is("."));
     if before.is_some_and(|t| t.is("function") || t.is("new")) {
-        return None;
-    }
-    if before.is_some_and(|t| t.is(".")) && !owner.is_some_and(|t| ["QUnit", "Deno", "t", "test"].contains(&t.text)) {
         return None;
     }
     let mut mark = Mark::default();
@@ -148,6 +154,10 @@ fn declaration(tokens: &[Token<'_>], at: usize) -> Option<Declared> {
     if tokens.get(end).is_some_and(|t| t.is("{"))
         || !(named || table || (comma.is_some() && has_function(tokens, next + 1, close)))
     {
+        return None;
+    }
+    // `t.test("name", ...)` inside a test, but not `pattern.test("text")`.
+    if is_member && !(named && has_function(tokens, next + 1, close)) {
         return None;
     }
     if named && comma.is_none() && mark.off == Off::Runs {
@@ -210,9 +220,14 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
     {
         return Mark::new(Off::Always, false, tokens[open + 1].line, "return");
     }
-    let mut depth = 0_usize;
-    for at in open..tokens.len() {
+    let (mut depth, mut at) = (0_usize, open);
+    while at < tokens.len() {
         let token = &tokens[at];
+        // What a test inside this one skips is its own affair.
+        if let Some(nested) = declaration(tokens, at) {
+            at = nested.end.max(at + 1);
+            continue;
+        }
         match token.text {
             "{" if token.kind == Kind::Mark => depth += 1,
             "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
@@ -220,7 +235,7 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
                 if lex::begins(tokens, at + 1, &["("])
                     && at >= 2
                     && tokens[at - 1].is(".")
-                    && ["t", "this", "ctx", "context", "test", "it"].contains(&tokens[at - 2].text) =>
+                    && ["t", "st", "this", "ctx", "context", "test", "it"].contains(&tokens[at - 2].text) =>
             {
                 let bare =
                     lex::begins(tokens, at + 2, &[")"]) || tokens.get(at + 2).is_some_and(|t| t.kind == Kind::Text);
@@ -230,6 +245,7 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
             }
             _ => {}
         }
+        at += 1;
     }
     Mark::default()
 }
@@ -280,13 +296,30 @@ fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
     }
     let called = tokens.get(at + 1).is_some_and(|t| t.is("("));
     let member = tokens.get(at + 1).is_some_and(|t| t.is("."));
-    let of_t = at >= 2 && tokens[at - 1].is(".") && tokens[at - 2].is("t");
-    let taken =
-        ["is", "not", "equal", "deepEqual", "true", "false", "throws", "ok", "same", "match", "like", "rejects"];
+    let of_t = at >= 2 && tokens[at - 1].is(".") && ["t", "st", "tt"].contains(&tokens[at - 2].text);
+    let taken = ["is", "not", "true", "false", "ok", "same", "match", "like", "error", "fail", "pass"];
+    let plain = [
+        "equal",
+        "equals",
+        "deepEqual",
+        "strictEqual",
+        "deepStrictEqual",
+        "notEqual",
+        "notDeepEqual",
+        "notStrictEqual",
+        "deepLooseEqual",
+        "notOk",
+        "throws",
+        "doesNotThrow",
+        "rejects",
+        "doesNotReject",
+        "ifError",
+    ];
     let is_member = at > 0 && tokens[at - 1].is(".");
     (called && promises(token.text) && token.text != "require")
         || (member && token.text == "assert" && !is_member)
         || (of_t && called && taken.contains(&token.text))
+        || (is_member && called && plain.contains(&token.text))
         || (is_member && token.text == "should")
 }
 
