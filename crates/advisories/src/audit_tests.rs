@@ -1,0 +1,152 @@
+//! Stories of dependencies and advisories.
+
+use super::*;
+use crate::policy::{Severity, classify};
+
+fn dependency(ecosystem: Ecosystem, name: &str, version: Option<&str>, manifest: &str) -> Dependency {
+    let version = version.map(ToOwned::to_owned);
+    Dependency { ecosystem, name: name.into(), version, manifest: manifest.into(), line: Some(7) }
+}
+
+fn record(text: &str) -> Record {
+    Record::read(text.as_bytes()).unwrap()
+}
+
+fn requests(id: &str, aliases: &str, more: &str) -> Record {
+    record(&format!(
+        r#"{{"id": "{id}", "aliases": [{aliases}], "summary": "leaks credentials", {more}
+            "affected": [{{"package": {{"ecosystem": "PyPI", "name": "Requests"}},
+              "ranges": [{{"type": "ECOSYSTEM", "events": [{{"introduced": "0"}}, {{"fixed": "2.20.0"}}]}}]}}]}}"#
+    ))
+}
+
+fn pypi(records: Vec<Record>) -> Records {
+    Records::of(&[Ecosystem::PyPI], records)
+}
+
+#[test]
+fn one_vulnerability_under_three_names_is_one_finding_with_the_worst_severity() {
+    let scored = r#""severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],"#;
+    let records = pypi(vec![
+        requests("PYSEC-2018-28", r#""CVE-2018-18074""#, ""),
+        requests("GHSA-x84v-xcm2-53pg", r#""CVE-2018-18074""#, scored),
+        requests("GHSA-other", "", ""),
+    ]);
+    let deps = [dependency(Ecosystem::PyPI, "requests", Some("2.19.1"), "requirements.txt")];
+    let found = audit(&deps, &records);
+    assert_eq!(found.advisories.len(), 2);
+    let first = found.advisories.iter().find(|a| a.id == "GHSA-x84v-xcm2-53pg").unwrap();
+    assert_eq!(first.aliases, ["PYSEC-2018-28", "CVE-2018-18074"]);
+    assert_eq!((first.severity, first.line), (Severity::Critical, Some(7)));
+    assert_eq!(first.fixed, ["2.20.0"]);
+    assert_eq!((found.unknown, found.problems), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_fixed_version_another_name_and_a_withdrawn_record_are_clean() {
+    let withdrawn = requests("GHSA-gone", "", r#""withdrawn": "2024-01-01T00:00:00Z","#);
+    let records = pypi(vec![requests("GHSA-1", "", ""), withdrawn.clone()]);
+    let deps = [
+        dependency(Ecosystem::PyPI, "requests", Some("2.20.0"), "a"),
+        dependency(Ecosystem::PyPI, "requests2", Some("1.0"), "a"),
+    ];
+    assert_eq!(audit(&deps, &records), Audit::default());
+    let deps = [dependency(Ecosystem::PyPI, "requests", Some("1.0"), "a")];
+    assert_eq!(audit(&deps, &pypi(vec![withdrawn])).advisories, []);
+}
+
+#[test]
+fn what_is_not_pinned_or_not_comparable_is_unknown_and_never_clean() {
+    let records = pypi(vec![requests("GHSA-1", "", "")]);
+    for version in [None, Some("main-branch")] {
+        let deps = [dependency(Ecosystem::PyPI, "requests", version, "requirements.txt")];
+        let found = audit(&deps, &records);
+        assert_eq!(found.advisories, []);
+        assert_eq!((found.unknown.len(), found.unknown[0].ids.as_slice()), (1, &["GHSA-1".to_owned()][..]));
+    }
+}
+
+#[test]
+fn what_a_lock_file_beside_it_pins_is_not_unknown() {
+    let records = pypi(vec![requests("GHSA-1", "", "")]);
+    let open = |manifest: &str| dependency(Ecosystem::PyPI, "requests", None, manifest);
+    let lock = |manifest: &str| dependency(Ecosystem::PyPI, "requests", Some("2.31.0"), manifest);
+    let unknown = |a, b| audit(&[a, b], &records).unknown.len();
+    assert_eq!(unknown(open("pyproject.toml"), lock("uv.lock")), 0);
+    assert_eq!(unknown(open("packages/x/pyproject.toml"), lock("uv.lock")), 0);
+    assert_eq!(unknown(open("pyproject.toml"), lock("other/uv.lock")), 1);
+    assert_eq!(unknown(open("app2/pyproject.toml"), lock("app/uv.lock")), 1);
+}
+
+#[test]
+fn a_malicious_package_is_found_even_without_a_version() {
+    let record = record(
+        r#"{"id": "MAL-2024-1", "affected": [{"package": {"ecosystem": "PyPI", "name": "reqeusts"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}]}"#,
+    );
+    let deps = [dependency(Ecosystem::PyPI, "reqeusts", None, "requirements.txt")];
+    let found = audit(&deps, &pypi(vec![record]));
+    assert!(found.advisories[0].malicious && found.unknown.is_empty());
+    assert_eq!(classify(&found.advisories, &[], Severity::Critical).blocking.len(), 1);
+}
+
+#[test]
+fn an_ecosystem_without_a_feed_is_a_problem() {
+    let deps = [dependency(Ecosystem::Go, "a.b/c", Some("v1.0.0"), "go.mod")];
+    let found = audit(&deps, &pypi(Vec::new()));
+    assert_eq!(found.problems, ["there are no advisories for Go: none of its packages was looked up"]);
+}
+
+#[test]
+fn only_the_fixes_above_the_installed_version_are_offered() {
+    let record = record(
+        r#"{"id": "GHSA-1", "affected": [{"package": {"ecosystem": "npm", "name": "a"}, "ranges": [
+            {"type": "SEMVER", "events": [{"introduced": "1.0.0"}, {"fixed": "1.0.5"}]},
+            {"type": "SEMVER", "events": [{"introduced": "2.0.0"}, {"fixed": "2.0.5"}]}]}]}"#,
+    );
+    let deps = [dependency(Ecosystem::Npm, "a", Some("2.0.1"), "package-lock.json")];
+    let found = audit(&deps, &Records::of(&[Ecosystem::Npm], vec![record]));
+    assert_eq!(found.advisories[0].fixed, ["2.0.5"]);
+}
+
+#[test]
+fn what_an_auditor_and_the_mirror_both_say_becomes_one() {
+    let base = Advisory {
+        id: "PYSEC-1".into(),
+        aliases: vec!["CVE-1".into()],
+        ecosystem: Ecosystem::PyPI,
+        name: "a".into(),
+        version: Some("1.0".into()),
+        severity: Severity::Unknown,
+        malicious: false,
+        fixed: Vec::new(),
+        summary: String::new(),
+        manifest: "uv.lock".into(),
+        line: None,
+        sources: vec!["pip-audit".into()],
+    };
+    let osv = Advisory {
+        id: "GHSA-1".into(),
+        severity: Severity::High,
+        sources: vec!["osv".into()],
+        line: Some(3),
+        ..base.clone()
+    };
+    let unversioned = Advisory { version: None, sources: vec!["other".into()], ..base.clone() };
+    let elsewhere = Advisory { manifest: "b/uv.lock".into(), ..base.clone() };
+    let second = Advisory { version: Some("2.0".into()), ..osv.clone() };
+    let found = unite(vec![unversioned, base, osv, elsewhere, second]);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    let one = found.iter().find(|a| a.version.as_deref() == Some("1.0") && a.manifest == "uv.lock").unwrap();
+    assert_eq!((one.id.as_str(), one.severity, one.line), ("GHSA-1", Severity::High, Some(3)));
+    assert_eq!(one.sources.len(), 3);
+}
+
+#[test]
+fn chains_of_aliases_are_followed() {
+    let record = |id: &str, alias: &str| requests(id, &format!("\"{alias}\""), "");
+    let records =
+        pypi(vec![record("GHSA-1", "CVE-1"), record("PYSEC-9", "CVE-2"), requests("X-1", r#""CVE-1", "CVE-2""#, "")]);
+    let deps = [dependency(Ecosystem::PyPI, "requests", Some("1.0"), "r")];
+    assert_eq!(audit(&deps, &records).advisories.len(), 1);
+}

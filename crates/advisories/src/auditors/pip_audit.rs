@@ -1,0 +1,75 @@
+//! `pip-audit --format json` from 2.7 on (<https://github.com/pypa/pip-audit>). It exits 0 and prints "no known
+//! vulnerabilities" when it could reach nothing; each package then has a `skip_reason`, which is a problem here.
+
+use super::{Audited, Report, Unusable};
+use crate::Ecosystem;
+use crate::audit::Advisory;
+use crate::policy::Severity;
+use crate::text;
+use serde::Deserialize;
+
+const PROGRAM: &str = "pip-audit";
+
+#[derive(Deserialize)]
+struct Output {
+    dependencies: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Package {
+    Skipped { name: String, skip_reason: String },
+    Audited { name: String, version: String, vulns: Vec<Vuln> },
+}
+
+#[derive(Deserialize)]
+struct Vuln {
+    id: String,
+    fix_versions: Vec<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    description: String,
+}
+
+/// Reads its output. It names no severity: join it with what the mirror knows (`unite`).
+pub fn parse(stdout: &[u8], audited: Audited<'_>) -> Result<Report, Unusable> {
+    let output: Output = text::utf8(stdout)
+        .and_then(text::json)
+        .map_err(|why| Unusable { program: PROGRAM, why: format!("printed what {why}") })?;
+    let mut report = Report::default();
+    for package in output.dependencies {
+        let (name, version, vulns) = match package {
+            Package::Audited { name, version, vulns } => (Ecosystem::PyPI.normal(&name), version, vulns),
+            Package::Skipped { name, skip_reason } => {
+                let why = text::short(&skip_reason);
+                report.problems.push(format!("{PROGRAM} did not look at {name} of {}: {why}", audited.manifest));
+                continue;
+            }
+        };
+        for vuln in vulns {
+            if vuln.id.trim().is_empty() {
+                return Err(Unusable { program: PROGRAM, why: format!("reports something without an id for {name}") });
+            }
+            report.advisories.push(Advisory {
+                malicious: std::iter::once(&vuln.id).chain(&vuln.aliases).any(|name| name.starts_with("MAL-")),
+                id: vuln.id,
+                aliases: vuln.aliases,
+                ecosystem: Ecosystem::PyPI,
+                line: audited.line(&name, Some(&version)),
+                name: name.clone(),
+                version: Some(version.clone()),
+                severity: Severity::Unknown,
+                fixed: vuln.fix_versions,
+                summary: if vuln.description.trim().is_empty() {
+                    String::new()
+                } else {
+                    text::short(&vuln.description)
+                },
+                manifest: audited.manifest.to_owned(),
+                sources: vec![PROGRAM.into()],
+            });
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,245 @@
+//! From a manifest's bytes to what it depends on. Decides which files are manifests and what a package in them is
+//! called; it may never leave out a package it did not understand: that is a problem in words, and the caller treats the
+//! audit as degraded. It prevents a dependency that nobody looked up because its line was odd.
+//!
+//! A lock file counts wherever it is checked in, below `node_modules` and other vendored trees too: it says what is
+//! installed when somebody runs the installer there. A repository's own packages (workspace members, path
+//! dependencies, links) are not dependencies.
+
+mod cargo_lock;
+mod go_mod;
+mod npm_lock;
+mod pnpm_lock;
+mod pyproject;
+mod python_locks;
+mod requirements;
+mod yarn_lock;
+
+use crate::Ecosystem;
+use crate::text;
+use serde::{Deserialize, Serialize};
+
+/// One package that a manifest names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Dependency {
+    /// Where it comes from.
+    pub ecosystem: Ecosystem,
+    /// Its name, normalised by `Ecosystem::normal`.
+    pub name: String,
+    /// The one version that is installed; `None` where the manifest leaves that open.
+    pub version: Option<String>,
+    /// The manifest's path in the repository.
+    pub manifest: String,
+    /// The line it stands on, from 1, if that is known.
+    pub line: Option<u32>,
+}
+
+/// What one manifest says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Packages in the order of the file, each version once.
+    pub dependencies: Vec<Dependency>,
+    /// Other files this one names (`-r`, `-c`), as paths in the repository. To be read too, whatever they are called:
+    /// as `Kind::Requirements`.
+    pub includes: Vec<String>,
+    /// What could not be read, beginning with the path. Not empty: the audit is degraded.
+    pub problems: Vec<String>,
+}
+
+/// A kind of manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `requirements*.txt`, constraints, files of a directory `requirements`.
+    Requirements,
+    /// `pyproject.toml`: names, hardly ever versions.
+    PyProject,
+    /// `uv.lock`.
+    UvLock,
+    /// `poetry.lock`.
+    PoetryLock,
+    /// `Pipfile.lock`.
+    PipfileLock,
+    /// `Cargo.lock`.
+    CargoLock,
+    /// `package-lock.json`, `npm-shrinkwrap.json`.
+    PackageLock,
+    /// `pnpm-lock.yaml`.
+    PnpmLock,
+    /// `yarn.lock`, both forms.
+    YarnLock,
+    /// `go.mod`.
+    GoMod,
+}
+
+impl Kind {
+    /// Whose packages it names.
+    pub const fn ecosystem(self) -> Ecosystem {
+        match self {
+            Self::Requirements | Self::PyProject | Self::UvLock | Self::PoetryLock | Self::PipfileLock => {
+                Ecosystem::PyPI
+            }
+            Self::CargoLock => Ecosystem::CratesIo,
+            Self::PackageLock | Self::PnpmLock | Self::YarnLock => Ecosystem::Npm,
+            Self::GoMod => Ecosystem::Go,
+        }
+    }
+}
+
+/// What kind of manifest a path is, if any; anywhere in the repository.
+pub fn is_manifest(path: &str) -> Option<Kind> {
+    let mut parts = path.rsplit('/');
+    let name = parts.next()?.to_ascii_lowercase();
+    let kind = match name.as_str() {
+        "pyproject.toml" => Kind::PyProject,
+        "uv.lock" => Kind::UvLock,
+        "poetry.lock" => Kind::PoetryLock,
+        "pipfile.lock" => Kind::PipfileLock,
+        "cargo.lock" => Kind::CargoLock,
+        "package-lock.json" | "npm-shrinkwrap.json" => Kind::PackageLock,
+        "pnpm-lock.yaml" => Kind::PnpmLock,
+        "yarn.lock" => Kind::YarnLock,
+        "go.mod" => Kind::GoMod,
+        _ => {
+            let stem = name.strip_suffix(".txt")?;
+            let said =
+                stem.starts_with("requirements") || stem.ends_with("requirements") || stem.starts_with("constraints");
+            let below = parts.next().is_some_and(|dir| dir.eq_ignore_ascii_case("requirements"));
+            return (said || below).then_some(Kind::Requirements);
+        }
+    };
+    Some(kind)
+}
+
+/// Reads a manifest. Never fails: what could not be read is among the problems.
+pub fn read(kind: Kind, path: &str, bytes: &[u8]) -> Manifest {
+    let mut out = Sink { kind, path, found: Manifest::default() };
+    let read = text::utf8(bytes).and_then(|text| match kind {
+        Kind::Requirements => {
+            requirements::read(text, &mut out);
+            Ok(())
+        }
+        Kind::PyProject => pyproject::read(text, &mut out),
+        Kind::UvLock => python_locks::uv(text, &mut out),
+        Kind::PoetryLock => python_locks::poetry(text, &mut out),
+        Kind::PipfileLock => python_locks::pipfile(text, &mut out),
+        Kind::CargoLock => cargo_lock::read(text, &mut out),
+        Kind::PackageLock => npm_lock::read(text, &mut out),
+        Kind::PnpmLock => pnpm_lock::read(text, &mut out),
+        Kind::YarnLock => yarn_lock::read(text, &mut out),
+        Kind::GoMod => {
+            go_mod::read(text, &mut out);
+            Ok(())
+        }
+    });
+    if let Err(why) = read {
+        out.problem(None, &why);
+    }
+    let mut seen = std::collections::HashSet::new();
+    out.found.dependencies.retain(|d| seen.insert((d.name.clone(), d.version.clone())));
+    out.found
+}
+
+/// Where the readers of this module put what they find.
+struct Sink<'a> {
+    kind: Kind,
+    path: &'a str,
+    found: Manifest,
+}
+
+/// Most problems one manifest is allowed to tell of; the rest are counted in the last.
+const MAX_PROBLEMS: usize = 20;
+
+impl Sink<'_> {
+    fn package(&mut self, name: &str, version: Option<&str>, line: Option<u32>) {
+        let ecosystem = self.kind.ecosystem();
+        let name = ecosystem.normal(name);
+        let version = version.map(str::trim).filter(|v| !v.is_empty()).map(ToOwned::to_owned);
+        if name.is_empty() {
+            return self.problem(line, "names a package without a name");
+        }
+        self.found.dependencies.push(Dependency { ecosystem, name, version, manifest: self.path.to_owned(), line });
+    }
+
+    fn problem(&mut self, line: Option<u32>, why: &str) {
+        let at = line.map(|l| format!(", line {l}")).unwrap_or_default();
+        match self.found.problems.len() {
+            n if n < MAX_PROBLEMS => self.found.problems.push(format!("{}{at}: {}", self.path, text::short(why))),
+            n if n == MAX_PROBLEMS => {
+                self.found.problems.push(format!("{}: more of its lines cannot be read", self.path));
+            }
+            _ => {}
+        }
+    }
+
+    /// A path this file names, relative to itself, as a path in the repository; `None` if it leads out of it.
+    fn beside(&self, name: &str) -> Option<String> {
+        let mut parts: Vec<&str> = self.path.split('/').collect();
+        parts.pop();
+        if name.starts_with('/') || name.contains("://") {
+            return None;
+        }
+        for part in name.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop()?;
+                }
+                _ => parts.push(part),
+            }
+        }
+        Some(parts.join("/"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_are_found_wherever_they_are() {
+        for (path, kind) in [
+            ("requirements.txt", Kind::Requirements),
+            ("a/requirements-dev.txt", Kind::Requirements),
+            ("a/dev-requirements.txt", Kind::Requirements),
+            ("requirements/base.txt", Kind::Requirements),
+            ("constraints.txt", Kind::Requirements),
+            ("services/api/uv.lock", Kind::UvLock),
+            ("poetry.lock", Kind::PoetryLock),
+            ("Pipfile.lock", Kind::PipfileLock),
+            ("pyproject.toml", Kind::PyProject),
+            ("crates/x/Cargo.lock", Kind::CargoLock),
+            ("web/package-lock.json", Kind::PackageLock),
+            ("web/node_modules/x/package-lock.json", Kind::PackageLock),
+            ("npm-shrinkwrap.json", Kind::PackageLock),
+            ("pnpm-lock.yaml", Kind::PnpmLock),
+            ("yarn.lock", Kind::YarnLock),
+            ("tools/go.mod", Kind::GoMod),
+        ] {
+            assert_eq!(is_manifest(path), Some(kind), "{path}");
+        }
+        for path in ["notes.txt", "requirements/readme.md", "package.json", "go.sum", "Cargo.toml", "", "a/"] {
+            assert_eq!(is_manifest(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_says_so() {
+        for kind in [
+            Kind::PyProject,
+            Kind::UvLock,
+            Kind::PoetryLock,
+            Kind::PipfileLock,
+            Kind::CargoLock,
+            Kind::PackageLock,
+            Kind::PnpmLock,
+            Kind::YarnLock,
+        ] {
+            for bytes in [&b"<<<<<<< HEAD\n{[\n=======\n"[..], b"\xff\xfe\x00", b"[1] x"] {
+                let found = read(kind, "x/lock", bytes);
+                assert!(found.dependencies.is_empty() && !found.problems.is_empty(), "{kind:?} {found:?}");
+                assert!(found.problems[0].starts_with("x/lock"), "{found:?}");
+            }
+        }
+    }
+}
