@@ -12,7 +12,7 @@ pub mod policy;
 mod text;
 
 pub use audit::{Advisory, Audit, Unknown, audit, unite};
-pub use manifests::{Dependency, Kind, Manifest, is_manifest};
+pub use manifests::{Dependency, Kind, Manifest, is_manifest, unlocked};
 pub use mirror::{Mirror, Records};
 pub use policy::{Classified, Severity, classify};
 

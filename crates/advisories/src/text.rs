@@ -69,13 +69,13 @@ impl<'a> KeyLines<'a> {
         let mut lines: HashMap<&str, Option<u32>> = HashMap::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
+            // Only a key that opens a map: `"lodash": "^4"` is somebody else's wish.
             let quoted = |quote: char, end: &str| {
-                let rest = line.strip_prefix(quote)?;
-                rest.find(end).map(|at| &rest[..at])
+                let (key, rest) = line.strip_prefix(quote)?.split_once(end)?;
+                (rest.trim().is_empty() || rest.trim_start().starts_with('{')).then_some(key)
             };
-            let Some(key) = quoted('"', "\":").or_else(|| quoted('\'', "':")).or_else(|| line.strip_suffix(':')) else {
-                continue;
-            };
+            let plain = || line.strip_suffix(':').filter(|key| !key.starts_with(['"', '\'']));
+            let Some(key) = quoted('"', "\":").or_else(|| quoted('\'', "':")).or_else(plain) else { continue };
             let number = u32::try_from(number + 1).ok();
             lines.entry(key).and_modify(|seen| *seen = None).or_insert(number);
         }
@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn lines_of_keys_are_found_and_doubtful_ones_left_out() {
-        let text = "{\n  \"packages\": {\n    \"node_modules/a\": {\n  \"x\": 1\n \"x\": 2\n";
+        let text = "{\n  \"packages\": {\n    \"node_modules/a\": {\n  \"x\": {\n \"x\": {\n \"y\": {\n \"y\": 1\n";
         let lines = KeyLines::of(text);
         assert_eq!(lines.line("node_modules/a"), Some(3));
-        assert_eq!(lines.line("x"), None);
+        assert_eq!((lines.line("x"), lines.line("y")), (None, Some(6)));
         assert_eq!(KeyLines::of("packages:\n  'a@1:2':\n  /b/1.0:\n").line("a@1:2"), Some(2));
         assert_eq!(Offsets::of("a\nbc\nd").line(2), Some(2));
     }

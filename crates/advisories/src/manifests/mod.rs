@@ -13,7 +13,10 @@ mod pnpm_lock;
 mod pyproject;
 mod python_locks;
 mod requirements;
+mod unlocked;
 mod yarn_lock;
+
+pub use unlocked::unlocked;
 
 use crate::Ecosystem;
 use crate::text;

@@ -17,7 +17,8 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
     if !(5..=9).contains(&major) {
         return Err(format!("has lockfileVersion {form}, which is not known"));
     }
-    let lines = KeyLines::of(text);
+    // Form 9 has every key a second time below `snapshots`.
+    let lines = KeyLines::of(text.split("\nsnapshots:").next().unwrap_or(text));
     let packages = match root.get("packages") {
         None | Some(Value::Null) => return Ok(()),
         Some(packages) => packages.as_object().ok_or("has `packages` that are no map")?,
@@ -89,7 +90,7 @@ mod tests {
                     \x20 tool@https://h/t.tar.gz:\n    resolution: {tarball: https://h/t.tar.gz}\n    version: 1.2.3\n\n  own@file:../own:\n    resolution: {directory: ../own, type: directory}\n\nsnapshots:\n\n  '@babel/core@7.0.0': {}\n";
         let (list, manifest) = brief(text);
         assert_eq!(manifest.problems, Vec::<String>::new());
-        assert_eq!(list, ["@babel/core 7.0.0 None", "lodash 4.17.20 Some(14)", "tool 1.2.3 Some(17)"]);
+        assert_eq!(list, ["@babel/core 7.0.0 Some(11)", "lodash 4.17.20 Some(14)", "tool 1.2.3 Some(17)"]);
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub fn covered(ecosystem: Ecosystem, affected: &Affected, version: Option<&str>)
         if everything(range) {
             return Covered::Yes;
         }
+        // Without a beginning it would cover nothing: the schema demands one.
+        if !range.events.iter().any(|e| matches!(e, Event::Introduced(_))) {
+            unknown = Some("the advisory names no version that it begins with".into());
+            continue;
+        }
         match version.as_ref().ok_or(text).and_then(|v| within(ecosystem, range, v)) {
             Ok(true) => return Covered::Yes,
             Ok(false) => {}

@@ -100,6 +100,7 @@ fn what_cannot_be_compared_is_unknown_unless_a_list_of_versions_decides() {
     assert_eq!(covered(Ecosystem::Npm, &listed, Some("weird")), Covered::Yes);
     assert_eq!(covered(Ecosystem::Npm, &listed, Some("1.0.1")), Covered::No);
     assert!(unknown(&affected(Ecosystem::Npm, &[], &[]), "1.0.0"), "an advisory that names no versions");
+    assert!(unknown(&affected(Ecosystem::Npm, &[fixed("1.0.0")], &[]), "2.0.0"), "a range without a beginning");
     let mut git = plain;
     git.ranges[0].kind = RangeKind::Git;
     assert!(unknown(&git, "1.0.0"));
