@@ -63,6 +63,8 @@ pub enum Kind {
     PoetryLock,
     /// `Pipfile.lock`.
     PipfileLock,
+    /// `pylock.toml`, `pylock.*.toml`.
+    Pylock,
     /// `Cargo.lock`.
     CargoLock,
     /// `package-lock.json`, `npm-shrinkwrap.json`.
@@ -79,9 +81,12 @@ impl Kind {
     /// Whose packages it names.
     pub const fn ecosystem(self) -> Ecosystem {
         match self {
-            Self::Requirements | Self::PyProject | Self::UvLock | Self::PoetryLock | Self::PipfileLock => {
-                Ecosystem::PyPI
-            }
+            Self::Requirements
+            | Self::PyProject
+            | Self::UvLock
+            | Self::PoetryLock
+            | Self::PipfileLock
+            | Self::Pylock => Ecosystem::PyPI,
             Self::CargoLock => Ecosystem::CratesIo,
             Self::PackageLock | Self::PnpmLock | Self::YarnLock => Ecosystem::Npm,
             Self::GoMod => Ecosystem::Go,
@@ -103,6 +108,8 @@ pub fn is_manifest(path: &str) -> Option<Kind> {
         "pnpm-lock.yaml" => Kind::PnpmLock,
         "yarn.lock" => Kind::YarnLock,
         "go.mod" => Kind::GoMod,
+        "pylock.toml" => Kind::Pylock,
+        _ if name.strip_suffix(".toml").is_some_and(|stem| stem.starts_with("pylock.")) => Kind::Pylock,
         _ => {
             let stem = name.strip_suffix(".txt")?;
             let said =
@@ -126,6 +133,7 @@ pub fn read(kind: Kind, path: &str, bytes: &[u8]) -> Manifest {
         Kind::UvLock => python_locks::uv(text, &mut out),
         Kind::PoetryLock => python_locks::poetry(text, &mut out),
         Kind::PipfileLock => python_locks::pipfile(text, &mut out),
+        Kind::Pylock => python_locks::pylock(text, &mut out),
         Kind::CargoLock => cargo_lock::read(text, &mut out),
         Kind::PackageLock => npm_lock::read(text, &mut out),
         Kind::PnpmLock => pnpm_lock::read(text, &mut out),
@@ -211,6 +219,8 @@ mod tests {
             ("poetry.lock", Kind::PoetryLock),
             ("Pipfile.lock", Kind::PipfileLock),
             ("pyproject.toml", Kind::PyProject),
+            ("pylock.toml", Kind::Pylock),
+            ("a/pylock.dev.toml", Kind::Pylock),
             ("crates/x/Cargo.lock", Kind::CargoLock),
             ("web/package-lock.json", Kind::PackageLock),
             ("web/node_modules/x/package-lock.json", Kind::PackageLock),
@@ -233,6 +243,7 @@ mod tests {
             Kind::UvLock,
             Kind::PoetryLock,
             Kind::PipfileLock,
+            Kind::Pylock,
             Kind::CargoLock,
             Kind::PackageLock,
             Kind::PnpmLock,

@@ -1,4 +1,4 @@
-//! `uv.lock`, `poetry.lock` and `Pipfile.lock`. Decides the exact packages; the repository's own (editable, virtual,
+//! `uv.lock`, `poetry.lock`, `pylock.toml` (PEP 751) and `Pipfile.lock`. Decides the exact packages; the repository's own (editable, virtual,
 //! directory) are left out, everything that was fetched from somewhere stays in, whichever index or repository it came
 //! from: a private index is no proof that the code is other code.
 
@@ -40,6 +40,32 @@ pub(super) fn poetry(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
         return Err("is no poetry.lock: it has no metadata".into());
     }
     packages(text, lock.package, out, |source| source.get("type").and_then(toml::Value::as_str) == Some("directory"));
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Pylock {
+    #[serde(rename = "lock-version")]
+    lock_version: String,
+    packages: Vec<Pinned>,
+}
+
+#[derive(Deserialize)]
+struct Pinned {
+    name: Spanned<String>,
+    version: Option<String>,
+    directory: Option<toml::Value>,
+}
+
+pub(super) fn pylock(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
+    let lock: Pylock = text::toml(text)?;
+    if lock.lock_version.split('.').next() != Some("1") {
+        return Err(format!("has lock-version {}, which is not known", lock.lock_version));
+    }
+    let offsets = Offsets::of(text);
+    for package in lock.packages.iter().filter(|p| p.directory.is_none()) {
+        out.package(package.name.get_ref(), package.version.as_deref(), offsets.line(package.name.span().start));
+    }
     Ok(())
 }
 
@@ -122,6 +148,16 @@ source = { git = "https://h/o/tool?rev=1#abc" }
         let text = "[[package]]\nname = \"jinja2\"\nversion = \"2.10\"\nfiles = []\n\n[[package]]\nname = \"own\"\nversion = \"1\"\n\
                     [package.source]\ntype = \"directory\"\nurl = \"../own\"\n\n[metadata]\nlock-version = \"2.0\"\n";
         assert_eq!(brief(&read(Kind::PoetryLock, "poetry.lock", text.as_bytes())), ["jinja2 2.10 Some(2)"]);
+    }
+
+    #[test]
+    fn pylock_without_directories() {
+        let text = "lock-version = \"1.0\"\ncreated-by = \"x\"\n[[packages]]\nname = \"attrs\"\nversion = \"25.1.0\"\n\
+                    [[packages]]\nname = \"own\"\ndirectory = { path = \".\" }\n[[packages]]\nname = \"vcs\"\nvcs = { type = \"git\" }\n";
+        let manifest = read(Kind::Pylock, "pylock.toml", text.as_bytes());
+        assert_eq!(brief(&manifest), ["attrs 25.1.0 Some(4)", "vcs open Some(10)"]);
+        let newer = text.replace("\"1.0\"", "\"2.0\"");
+        assert_eq!(read(Kind::Pylock, "pylock.toml", newer.as_bytes()).problems.len(), 1);
     }
 
     #[test]
