@@ -5,10 +5,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Largest manifest or auditor's answer that is read.
-pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Largest manifest or auditor's answer that is read: lock files of thousands of packages stay well below, and a tree of
+/// it takes up to thirty times as much memory.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most lists, maps and scalars of a YAML lock file.
-const MAX_YAML_NODES: usize = 4_000_000;
+const MAX_YAML_NODES: usize = 2_000_000;
 
 /// UTF-8 within bounds, without a byte order mark.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, String> {

@@ -73,3 +73,23 @@ pub fn parse(stdout: &[u8], audited: Audited<'_>) -> Result<Report, Unusable> {
     }
     Ok(report)
 }
+
+/// A requirements file of our own making with the pinned packages of a manifest: what pip-audit is given instead of the
+/// repository's file, so that no option, include, address or name in that file reaches the program. Packages that are
+/// pinned twice are left to the mirror in their other versions: pip-audit takes each name once.
+pub fn requirements(audited: Audited<'_>) -> String {
+    let plain = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '!' | '+'))
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut out = String::new();
+    for dependency in audited.dependencies {
+        let Some(version) = dependency.version.as_deref().filter(|v| plain(v)) else { continue };
+        let ours = dependency.manifest == audited.manifest && dependency.ecosystem == Ecosystem::PyPI;
+        if ours && plain(&dependency.name) && seen.insert(&dependency.name) {
+            out.extend([dependency.name.as_str(), "==", version, "\n"]);
+        }
+    }
+    out
+}

@@ -28,6 +28,14 @@ fn pip_audit_finds_a_vulnerable_pin() {
 }
 
 #[test]
+fn pip_audit_is_given_a_file_of_our_own_making() {
+    let text = "--index-url https://elsewhere\n-r other.txt\nrequests[socks]==2.19.1 ; x\nopen>=1\nodd===a/b\nrequests==2.0\nx @ file:///x.whl\n";
+    let deps = read(Kind::Requirements, "requirements.txt", text.as_bytes()).dependencies;
+    assert_eq!(pip_audit::requirements(audited("requirements.txt", &deps)), "requests==2.19.1\n");
+    assert_eq!(pip_audit::requirements(audited("other.txt", &deps)), "");
+}
+
+#[test]
 fn pip_audit_whose_feed_is_down_is_not_clean() {
     let report = pip_audit::parse(fixture!("pip_audit_skipped.json"), audited("r.txt", &[])).unwrap();
     assert_eq!(report.advisories, []);

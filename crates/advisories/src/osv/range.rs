@@ -98,7 +98,7 @@ fn within<'a>(ecosystem: Ecosystem, range: &'a Range, version: &Version) -> Resu
     }
     turns.sort_by(|(a, at), (b, bt)| {
         let versions = match (at, bt) {
-            (Some(at), Some(bt)) => at.against(bt).unwrap_or(Ordering::Equal),
+            (Some(at), Some(bt)) => at.order(bt).unwrap_or(Ordering::Equal),
             (at, bt) => at.is_some().cmp(&bt.is_some()),
         };
         // At the same version a fix comes before a new beginning and that before an end: touching spans leave no gap, and

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 fn affected(ecosystem: Ecosystem, events: &[Event], versions: &[&str]) -> Affected {
     let package = super::super::Package { ecosystem: ecosystem.name().into(), name: "p".into() };
@@ -72,6 +73,7 @@ fn the_borders_of_python_versions() {
         &["1.0", "1.0+local", "2.0", "2.0+cu118", "2.0.0"],
         &["1.0a1", "2.0.post1", "2.0.1", "1!1.5"],
     );
+    check(PyPI, &[introduced("0.3"), fixed("0.3+patched")], &["0.3"], &["0.3+patched", "0.4", "0.2"]);
     check(PyPI, &[introduced("1!0"), fixed("1!2.0")], &["1!1.0"], &["5.0", "1!2.0"]);
 }
 
@@ -161,6 +163,8 @@ fn expected(ecosystem: Ecosystem, version: &str, from: &str, to: &str, with_end:
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, rng_seed: RngSeed::Fixed(2026), ..ProptestConfig::default() })]
+
     #[test]
     fn a_span_of_semantic_versions_is_an_interval(v in semver(), a in semver(), b in semver(), with_end: bool, turned: bool) {
         interval(Ecosystem::CratesIo, &v, &a, &b, with_end, turned)?;
@@ -194,7 +198,11 @@ fn interval(
 ) -> Result<(), TestCaseError> {
     let read = |text: &str| Version::read(ecosystem, text).unwrap();
     // Only true intervals: an end before its beginning means nothing.
-    prop_assume!(read(a).against(&read(b)) == Some(Ordering::Less));
+    let (a, b) = match read(a).order(&read(b)) {
+        Some(Ordering::Less) => (a, b),
+        Some(Ordering::Greater) => (b, a),
+        _ => return Ok(()),
+    };
     let end = if with_end { last(b) } else { fixed(b) };
     let mut events = vec![introduced(a), end];
     if turned {

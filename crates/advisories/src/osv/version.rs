@@ -33,10 +33,17 @@ impl Version {
     /// one, unless the advisory itself speaks of local versions.
     pub fn against(&self, named: &Self) -> Option<Ordering> {
         match (self, named) {
-            (Self::Semver(a), Self::Semver(b)) => Some(a.cmp_precedence(b)),
             (Self::Pep440(a), Self::Pep440(b)) if a.is_local() && !b.is_local() => {
                 Some(a.clone().without_local().cmp(b))
             }
+            _ => self.order(named),
+        }
+    }
+
+    /// The order of two versions that advisories name, local ones apart. `None`: they are of different orders.
+    pub fn order(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Semver(a), Self::Semver(b)) => Some(a.cmp_precedence(b)),
             (Self::Pep440(a), Self::Pep440(b)) => Some(a.cmp(b)),
             _ => None,
         }
