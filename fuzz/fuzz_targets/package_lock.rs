@@ -2,9 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use orch_advisories::auditors::npm_audit::with_canary;
 use orch_advisories::manifests::{Kind, read};
 
 fuzz_target!(|bytes: &[u8]| {
+    let _ = with_canary(bytes);
     for kind in [Kind::PackageLock, Kind::PnpmLock, Kind::YarnLock] {
         let _ = read(kind, "lock", bytes);
     }

@@ -60,6 +60,38 @@ fn npm_audit_finds_with_version_line_and_severity() {
         ]
     );
     assert!(report.advisories.iter().all(|a| a.ecosystem == Ecosystem::Npm && !a.malicious));
+    assert_eq!(report.problems, Vec::<String>::new(), "what was planted was found, and is not shown");
+}
+
+#[test]
+fn npm_audit_that_does_not_find_what_was_planted_is_not_clean() {
+    let report = npm_audit::parse(fixture!("npm_audit_offline.json"), audited("l", &[])).unwrap();
+    assert_eq!(report.advisories, []);
+    assert!(report.problems[0].contains("feed does not answer"), "{report:?}");
+}
+
+#[test]
+fn one_package_is_planted_in_every_form_of_lock_file() {
+    let planted = npm_audit::with_canary(fixture!("npm_lock.json")).unwrap();
+    let mut names: Vec<String> =
+        read(Kind::PackageLock, "l", &planted).dependencies.into_iter().map(|d| d.name).collect();
+    names.sort();
+    assert_eq!(names, ["lodash", "marsdb", "minimist"]);
+    let old =
+        npm_audit::with_canary(br#"{"lockfileVersion": 1, "dependencies": {"a": {"version": "1.0.0"}}}"#).unwrap();
+    assert_eq!(read(Kind::PackageLock, "l", &old).dependencies.len(), 2);
+    for odd in [&b"[]"[..], b"{\"packages\": []}", b"<<<<"] {
+        assert!(npm_audit::with_canary(odd).is_err());
+    }
+}
+
+#[test]
+fn whoever_depends_on_the_planted_package_hears_of_it() {
+    let text = String::from_utf8_lossy(fixture!("npm_audit_found.json"));
+    let own = text.replace("\"node_modules/orch-canary\"", "\"node_modules/marsdb\", \"node_modules/orch-canary\"");
+    assert_ne!(own, text);
+    let report = npm_audit::parse(own.as_bytes(), audited("l", &[])).unwrap();
+    assert!(report.advisories.iter().any(|a| a.name == "marsdb") && report.problems.is_empty(), "{report:?}");
 }
 
 #[test]
@@ -73,8 +105,8 @@ fn npm_audit_that_could_not_audit_is_an_error() {
 #[test]
 fn npm_audit_marks_malware_and_follows_what_reaches_it() {
     let text = r#"{"auditReportVersion": 2, "metadata": {"vulnerabilities": {"total": 2}}, "vulnerabilities": {
-        "bad": {"via": [{"name": "bad", "title": "Malware in bad", "url": "https://github.com/advisories/GHSA-1", "severity": "critical", "range": ">=0"}]},
-        "user": {"via": ["bad"]}}}"#;
+        "bad": {"nodes": ["node_modules/bad"], "via": [{"name": "bad", "title": "Malware in bad", "url": "https://github.com/advisories/GHSA-1", "severity": "critical", "range": ">=0"}]},
+        "user": {"nodes": [], "via": ["bad"]}}}"#;
     let report = npm_audit::parse(text.as_bytes(), audited("l", &[])).unwrap();
     assert_eq!(report.advisories.len(), 1);
     assert!(report.advisories[0].malicious);
