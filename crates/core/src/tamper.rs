@@ -13,6 +13,7 @@ mod model;
 mod paths;
 mod python;
 mod rust;
+mod settings;
 
 pub use files::is_test_file;
 pub use paths::{PROTECTED, protected};
@@ -161,7 +162,8 @@ fn whole_files<'p>(
                     1 => " with its test".to_owned(),
                     n => format!(" with its {n} tests"),
                 };
-                (Kind::TestFileDeleted, file.path, format!("the test file `{}` is gone{tests}", file.path))
+                let what = if is_test_file(file.path) { "the test file" } else { "the file" };
+                (Kind::TestFileDeleted, file.path, format!("{what} `{}` is gone{tests}", file.path))
             }
         };
         found.push(Tampering { kind, path: path.to_owned(), line: None, name: file.path.to_owned(), text });
@@ -243,6 +245,18 @@ fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: 
                     format!("`{name}` is not run any more: {}", mark.text),
                 ));
             }
+        }
+    }
+    for file in changed.iter().filter(|c| settings::is_settings(c.path)) {
+        let (Some(was), Some(now)) = (file.before, file.after) else { continue };
+        for (line, text) in settings::hiding(file.path, was, now) {
+            let said: String = text.chars().take(200).collect();
+            found.push(ignored(
+                file.path,
+                Some(line),
+                file.path,
+                format!("a setting takes tests out of the run: {said}"),
+            ));
         }
     }
     for (path, was) in &before.files {

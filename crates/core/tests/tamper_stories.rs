@@ -175,6 +175,46 @@ fn what_is_no_test_is_nobodys_business() {
 }
 
 #[test]
+fn a_setting_takes_tests_out_of_the_run() {
+    let package = "{\n  \"scripts\": {\n    \"build\": \"tsc\",\n    \"test\": \"vitest run\"\n  }\n}\n";
+    let pytest = "[pytest]\naddopts = -q --ignore=examples\n";
+    let cargo = "[package]\nname = \"a\"\n\n[lib]\ndoctest = true\n";
+    for (path, before, from, to) in [
+        ("Cargo.toml", cargo, "[lib]\n", "[lib]\ntest = false\n"),
+        ("a/Cargo.toml", cargo, "name = \"a\"", "name = \"a\"\nautotests = false"),
+        ("pytest.ini", pytest, "examples", "examples --deselect tests/test_cart.py::test_total"),
+        ("pytest.ini", pytest, "examples", "examples --ignore=tests"),
+        ("web/package.json", package, "vitest run", "vitest run --passWithNoTests"),
+        ("web/package.json", package, "vitest run", "vitest run || true"),
+        ("web/package.json", package, "vitest run", "exit 0"),
+        ("web/package.json", package, "vitest run", "echo no tests today"),
+        ("jest.config.ts", "export default {};\n", "{}", "{ testPathIgnorePatterns: ['cart'] }"),
+        ("Makefile", "test:\n\tpytest\n", "\tpytest", "\tpytest || true"),
+    ] {
+        let after = before.replace(from, to);
+        let found = tampering(&[change(path, Some(before), Some(&after))]);
+        assert_eq!(names(&found), [(Kind::TestIgnored, path)], "{after}");
+        assert!(found[0].line.is_some());
+        assert_eq!(tampering(&[change(path, Some(&after), Some(before))]), [], "{path} taken back");
+        assert_eq!(tampering(&[change(path, None, Some(&after))]), [], "{path} is new");
+    }
+    for (path, before, from, to) in [
+        ("Cargo.toml", cargo, "doctest = true", "doctest = false"),
+        ("Cargo.toml", cargo, "[lib]", "# test = false\n[lib]"),
+        ("pytest.ini", pytest, "-q", "-q --strict-markers"),
+        ("pytest.ini", pytest, "addopts", "testpaths = tests\naddopts"),
+        ("web/package.json", package, "vitest run", "vitest run --coverage"),
+        ("web/package.json", package, "tsc", "tsc || true"),
+        ("web/package.json", package, "\"build\": \"tsc\"", "\"build\": \"vite build\""),
+        ("Makefile", "test:\n\tpytest\n", "test:", "clean:\n\trm x || true\ntest:"),
+        ("Makefile", "all:\n\ttsc\n", "tsc", "npm install a@latest || true"),
+        ("README.md", "x\n", "x", "pytest --deselect a || true"),
+    ] {
+        assert_eq!(tampering(&[change(path, Some(before), Some(&before.replace(from, to)))]), [], "{path}: {to}");
+    }
+}
+
+#[test]
 fn broken_source_is_read_as_far_as_it_goes_and_never_panics() {
     let seeds = [
         ("a.rs", "#[test]\nfn a() { assert!(f('x', b'\\'', r#\"\"#, \"é\")); } /* /* */"),
