@@ -21,6 +21,8 @@ pub struct Document {
     /// Everything after the closing `---` line; bytes that are no UTF-8 are replaced.
     pub body: String,
     keys: Vec<String>,
+    /// Keys as a person sees them, see `yaml::left_edge`.
+    seen: Vec<String>,
     scalars: Vec<Scalar>,
 }
 
@@ -97,6 +99,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, Unreadable> {
         front: map,
         body: String::from_utf8_lossy(body).into_owned(),
         keys: survey.keys,
+        seen: yaml::left_edge(front).map(|(key, _)| key.to_owned()).collect(),
         scalars: survey.scalars,
     })
 }
@@ -111,13 +114,21 @@ pub fn verdict(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Resul
     let (front, _) = split(bytes)?;
     let said = yaml::survey(front, Whose::Front).scalars;
     let says = |token: &str| {
-        said.iter().any(|s| {
-            let words = || s.text.split(|c: char| !c.is_alphanumeric() && c != '_');
-            (is_key(&s.key, key) && words().any(|word| word.eq_ignore_ascii_case(token)))
+        let in_words = |text: &str| {
+            text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word.eq_ignore_ascii_case(token))
+        };
+        let seen = yaml::left_edge(front).any(|(k, rest)| is_key(k, key) && in_words(uncommented(rest)));
+        seen || said.iter().any(|s| {
+            (is_key(&s.key, key) && in_words(&s.text))
                 || (s.depth > 1 && is_key(&s.inner, key) && s.text.trim().eq_ignore_ascii_case(token))
         })
     };
     if says(positive) && says(negative) { Ok(false) } else { read }
+}
+
+/// The rest of a line without its comment.
+fn uncommented(rest: &str) -> &str {
+    rest.find(" #").or_else(|| rest.find("\t#")).map_or(rest, |at| &rest[..at])
 }
 
 /// `Verdict` beside `verdict` is the same key to a person, whatever YAML thinks of their spelling.
@@ -136,11 +147,9 @@ impl Document {
         };
         self.plain_keys()?;
         let value = self.front.get(key).ok_or_else(|| Unreadable::MissingKey { key: key.to_owned() })?;
-        let mut keys = self.keys.iter().filter(|said| is_key(said, key));
         let mut said = self.scalars.iter().filter(|s| is_key(&s.key, key));
-        let (Some(_), None) = (keys.next(), keys.next()) else { return Err(unknown()) };
         let (Some(scalar), None) = (said.next(), said.next()) else { return Err(unknown()) };
-        if !scalar.literal || value.as_str() != Some(&scalar.text) {
+        if !self.is_once(key) || !scalar.literal || value.as_str() != Some(&scalar.text) {
             return Err(unknown());
         }
         tokens.iter().find(|(token, _)| *token == scalar.text).map(|(_, is)| *is).ok_or_else(unknown)
@@ -177,10 +186,14 @@ impl Document {
         if !self.front.contains_key(key) {
             return Err(Unreadable::MissingKey { key: key.to_owned() });
         }
-        let once = self.keys.iter().filter(|said| is_key(said, key)).count() == 1;
         spelled
-            .filter(|s| once && meant.as_ref() == Some(s))
+            .filter(|s| self.is_once(key) && meant.as_ref() == Some(s))
             .ok_or_else(|| Unreadable::UnknownValue { key: key.to_owned(), allowed: allowed.to_owned() })
+    }
+
+    /// Is there one key of this name, for a program and for a person?
+    fn is_once(&self, key: &str) -> bool {
+        [&self.keys, &self.seen].iter().all(|keys| keys.iter().filter(|said| is_key(said, key)).count() == 1)
     }
 
     fn plain_keys(&self) -> Result<(), Unreadable> {

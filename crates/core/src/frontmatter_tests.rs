@@ -69,7 +69,6 @@ fn what_is_not_exactly_a_pass_is_no_pass() {
         "---\n--- \nverdict: APPROVED\n---\n",
         "---\n---\t# x\nverdict: APPROVED\n---\n",
         "---\nverdict: APPROVED\n...\n---\n",
-        "---\nverdict: APPROVED\n... \nverdict: REQUEST_CHANGES\n---\n",
         "---\n%YAML 1.2\nverdict: APPROVED\n---\n",
         // Line breaks for some and not for others.
         "---\n# note\rverdict: APPROVED\n---\n",
@@ -104,10 +103,25 @@ fn where_both_could_be_read_the_negative_wins() {
         "---\nverdict: REQUEST_CHANGES, later APPROVED\n---\n",
         "---\nverdict: APPROVED\nVerdict: request_changes\n---\n",
         "---\nverdict: |\n  APPROVED\n  REQUEST_CHANGES\n---\n",
+        "---\nverdict: APPROVED\n... \nverdict: REQUEST_CHANGES\n---\n",
         "---\nverdict: APPROVED\nrounds:\n  - verdict: REQUEST_CHANGES\n---\n",
         "---\nlast:\n  of:\n    Verdict: request_changes\nverdict: APPROVED\n---\n",
     ] {
         assert_eq!(review(text), Ok(false), "{text:?}");
+    }
+}
+
+#[test]
+fn no_bracket_and_no_quote_swallows_a_fail() {
+    for (open, close) in [("\"", "\""), ("'", "'"), ("[", "]"), ("{", "}"), ("{x: [", "]}"), ("\"\\", "\"")] {
+        for around in ["", " ", "\n", "\n  ", " # "] {
+            let text =
+                format!("---\na: {open}{around}\nverdict: REQUEST_CHANGES\n{around}{close}\nverdict: APPROVED\n---\n");
+            assert_eq!(review(&text), Ok(false), "{text}");
+            let text =
+                format!("---\nverdict: APPROVED\na: {open}{around}\nverdict: REQUEST_CHANGES\n{around}{close}\n---\n");
+            assert_eq!(review(&text), Ok(false), "{text}");
+        }
     }
 }
 
@@ -217,6 +231,71 @@ fn text_of_any_language_may_stand_beside_a_verdict() {
 const WHOLE: &str =
     "---\nverdict: APPROVED\nrevision: 1a2b3c\nfindings:\n  - {id: R1, severity: P3, text: fine}\n---\n";
 
+/// Lines by which somebody could try to say one thing to a person and another to a program.
+fn adversary() -> impl Strategy<Value = String> {
+    let pass = "verdict: APPROVED";
+    let lines = [
+        pass,
+        "  verdict: APPROVED",
+        "\tverdict: APPROVED",
+        "\"verdict\": APPROVED",
+        "'verdict': APPROVED",
+        "? verdict",
+        ": APPROVED",
+        "verdict : APPROVED",
+        "verdict:\tAPPROVED",
+        "Verdict: APPROVED",
+        "v\u{435}rdict: APPROVED",
+        "verdict\u{200f}: APPROVED",
+        "note: |",
+        "note: >-",
+        "a: \"",
+        "b: '",
+        "c: [",
+        "d: {",
+        "\"",
+        "'",
+        "]",
+        "}",
+        "  x",
+        "- verdict: APPROVED",
+        "e: &a",
+        "f: *a",
+        "<<: {verdict: APPROVED}",
+        "!!map",
+        "g: !!str",
+        "# verdict: REQUEST_CHANGES",
+        "#",
+        "...",
+        "--- ",
+        "---\t",
+        "%YAML 1.1",
+        "```yaml",
+        "```",
+        "~~~",
+        "\0",
+        "\r",
+        "\u{2028}",
+        "\u{85}",
+        "\u{202e}",
+        "\u{feff}",
+        "h: \\",
+        "verdict: APPROVED\rx: ",
+        "{verdict: APPROVED}",
+        "verdict: &x APPROVED",
+        "verdict: APPROVED # verdict: REQUEST_CHANGES",
+        "i: \"\\",
+        "verdict: >-",
+        "  APPROVED",
+        "APPROVED",
+    ];
+    prop_oneof![
+        8 => proptest::sample::select(lines.to_vec()).prop_map(str::to_owned),
+        1 => "[ -~]{0,30}",
+        1 => proptest::sample::select(vec![" ", "x", "#", "a: "]).prop_map(|piece| piece.repeat(5_000)),
+    ]
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -247,6 +326,18 @@ proptest! {
     #[test]
     fn a_file_that_was_cut_off_never_passes(cut in 0..WHOLE.len()) {
         prop_assert!(review(&WHOLE[..cut]).is_err());
+    }
+
+    #[test]
+    fn nothing_around_a_fail_makes_it_a_pass(
+        before in proptest::collection::vec(adversary(), 0..5),
+        after in proptest::collection::vec(prop_oneof![adversary(), Just("---".to_owned())], 0..5),
+        body in proptest::collection::vec(prop_oneof![adversary(), Just("---".to_owned())], 0..6),
+        crlf in any::<bool>(),
+    ) {
+        let lines = [vec!["---".into()], before, vec!["verdict: REQUEST_CHANGES".into()], after, vec!["---".into()], body].concat();
+        let file = lines.join(if crlf { "\r\n" } else { "\n" });
+        prop_assert_ne!(review(&file), Ok(true), "{}", file);
     }
 
     #[test]

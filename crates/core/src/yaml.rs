@@ -152,6 +152,15 @@ fn is_literal(line: &str, key: &str, value: &str) -> bool {
     comment.is_empty() || (comment.starts_with('#') && comment.len() < after.len())
 }
 
+/// What stands at the left edge in the form `key: rest`, whether YAML takes it for a key or for a part of a text, a list
+/// or a map that was opened above: a person takes it for a key.
+pub(crate) fn left_edge(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter(|line| !line.starts_with([' ', '\t', '#'])).filter_map(|line| {
+        let (key, rest) = line.split_once(':')?;
+        Some((key.trim_matches(|c: char| c.is_whitespace() || "\"'?[{,".contains(c)), rest))
+    })
+}
+
 /// What is refused before any YAML is read, because other readers see other lines or another order of words in it: a
 /// lone CR and the line breaks of Unicode, control characters, marks that turn the direction of text, a second byte
 /// order mark, directives, and lines that begin or end a document for YAML but are not the closing line for us.

@@ -88,37 +88,29 @@ fn matches(pattern: &str, path: &[String]) -> bool {
         wanted.insert(0, "**".to_owned());
     }
     // `dir/**` means what is in the directory; `dir` and `dir/` the directory with everything in it.
-    if wanted.last().is_some_and(|last| last != "**") {
-        let named = fits(&wanted, path) && !whole.ends_with('/');
-        wanted.push("**".to_owned());
-        return named || fits_below(&wanted, path);
-    }
-    fits_below(&wanted, path)
+    let below = wanted.last().is_some_and(|last| last == "**");
+    let reached = reach(if below { &wanted[..wanted.len() - 1] } else { &wanted }, path);
+    let inside = reached[..path.len()].contains(&true);
+    inside || (reached[path.len()] && !below && !whole.ends_with('/'))
 }
 
-/// `fits`, where a final `**` stands for at least one part.
-fn fits_below(wanted: &[String], path: &[String]) -> bool {
-    (1..=path.len()).any(|rest| fits(&wanted[..wanted.len() - 1], &path[..path.len() - rest]))
-}
-
-/// Compares part by part; a table instead of recursion, so that no pattern takes long.
-fn fits(wanted: &[String], path: &[String]) -> bool {
+/// Which beginnings of the path, by their number of parts, the whole pattern fits. A table instead of recursion, so that
+/// no pattern takes long.
+fn reach(wanted: &[String], path: &[String]) -> Vec<bool> {
     let mut row: Vec<bool> = (0..=path.len()).map(|n| n == 0).collect();
     for want in wanted {
         let mut next = vec![false; path.len() + 1];
-        for (at, reached) in row.iter().enumerate() {
-            if !reached {
-                continue;
-            }
-            if want == "**" {
-                next[at..].fill(true);
-            } else if path.get(at).is_some_and(|part| glob(want.as_bytes(), part.as_bytes())) {
-                next[at + 1] = true;
+        if want == "**" {
+            let first = row.iter().position(|reached| *reached).unwrap_or(path.len() + 1);
+            next[first.min(path.len() + 1)..].fill(true);
+        } else {
+            for (at, part) in path.iter().enumerate().filter(|(at, _)| row[*at]) {
+                next[at + 1] = glob(want.as_bytes(), part.as_bytes());
             }
         }
         row = next;
     }
-    row[path.len()]
+    row
 }
 
 /// `*` and `?` within one part; goes back to the last `*` only, so it is linear for each of them.
