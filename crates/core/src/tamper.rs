@@ -126,8 +126,20 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     }
     weaker(&before, &after, &heirs, &mut found);
     hidden(&changed, &before, &after, &mut found);
+    for one in &mut found {
+        (one.name, one.text) = (shown(&one.name), shown(&one.text));
+    }
     found.sort_by(|a, b| (&a.path, a.line, a.kind, &a.name).cmp(&(&b.path, b.line, b.kind, &b.name)));
     found
+}
+
+/// Names and marks come from outside: one line of bounded length.
+fn shown(text: &str) -> String {
+    let mut line: String = text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// Files of tests that are gone as a whole, or renamed to where no runner looks. Returns their paths.
@@ -146,10 +158,12 @@ fn whole_files<'p>(
         if (is_read && had.is_empty()) || had.iter().any(|kept| *kept) || !(is_read || is_test_file(file.path)) {
             continue;
         }
-        let similar = changed
-            .iter()
-            .filter(|c| c.before.is_none())
-            .find(|c| c.after.is_some_and(|now| compare::same_lines(was, now) >= SIMILAR));
+        let similar = changed.iter().filter(|c| c.before.is_none()).find(|c| {
+            c.after.is_some_and(|now| {
+                // Very unlike sizes have too little in common; that is cheap to see.
+                now.len() / 4 <= was.len() && was.len() / 4 <= now.len() && compare::same_lines(was, now) >= SIMILAR
+            })
+        });
         let (kind, path, text) = match similar {
             Some(now) if !is_read && is_test_file(now.path) => continue,
             Some(now) => {
@@ -172,6 +186,8 @@ fn whole_files<'p>(
     whole
 }
 
+/// Longest name or sentence, in characters.
+const MAX_SHOWN: usize = 400;
 /// From this share of common lines on, a file of another name is the same file.
 const SIMILAR: f64 = 0.6;
 
@@ -197,10 +213,10 @@ fn weaker(before: &Side<'_>, after: &Side<'_>, heirs: &[Option<usize>], found: &
     }
     for ((path, line, unseen), (mark, tests)) in marks {
         let Some(first) = tests.first() else { continue };
-        let others = match tests.len() {
-            1 => String::new(),
-            2 => " and one more".to_owned(),
-            n => format!(" and {} more", n - 1),
+        let what = match tests.len() {
+            1 => format!("the test `{}` is", first.name),
+            2 => format!("the test `{}` and one more are", first.name),
+            n => format!("the test `{}` and {} more are", first.name, n - 1),
         };
         let how = match (unseen, mark.off) {
             (true, Off::Always) => "not run any more",
@@ -213,7 +229,7 @@ fn weaker(before: &Side<'_>, after: &Side<'_>, heirs: &[Option<usize>], found: &
             path: path.to_owned(),
             line: Some(line),
             name: first.name.clone(),
-            text: format!("the test `{}`{others} is {how}: {}", first.name, mark.text),
+            text: format!("{what} {how}: {}", mark.text),
         });
     }
 }

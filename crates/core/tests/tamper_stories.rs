@@ -123,12 +123,22 @@ fn a_test_is_moved_and_skipped_on_the_way() {
 }
 
 #[test]
+fn what_is_shown_is_one_line_of_bounded_length() {
+    let long = format!("it(`a\n---\n{}`, () => {{\n  expect(a()).toBe(1);\n}});\n", "x".repeat(9_000));
+    let found = tampering(&[change("a.test.ts", Some(&long), Some("// nothing\n"))]);
+    assert_eq!(found.len(), 1);
+    for text in [&found[0].name, &found[0].text] {
+        assert!(!text.contains('\n') && text.chars().count() < 500 && text.contains("a ---"), "{text}");
+    }
+}
+
+#[test]
 fn one_mark_on_a_file_is_one_finding() {
     let file = format!("{TOTAL}{EMPTY}{FULL}");
     let found =
         tampering(&[change("test_cart.py", Some(&file), Some(&format!("pytestmark = pytest.mark.skip\n{file}")))]);
     assert_eq!(names(&found), [(Kind::TestSkipped, "test_total")]);
-    assert_eq!(found[0].text, "the test `test_total` and 2 more is skipped: pytestmark=pytest.mark.skip");
+    assert_eq!(found[0].text, "the test `test_total` and 2 more are skipped: pytestmark=pytest.mark.skip");
     assert_eq!(found[0].line, Some(1));
 }
 
