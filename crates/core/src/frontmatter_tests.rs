@@ -85,6 +85,8 @@ fn what_is_not_exactly_a_pass_is_no_pass() {
         "---\nverdict: APPROVED\u{200b}\n---\n",
         "\u{feff}\u{feff}---\nverdict: APPROVED\n---\n",
         "---\n\u{feff}verdict: APPROVED\n---\n",
+        "---\na: \"\nverdict: maybe not\n\"\nverdict: APPROVED\n---\n",
+        "---\nverdict: APPROVED\nVerdict: []\n---\n",
         "---\nverdict: |\n  APPROVED\nx: 1\n---\n",
         "---\n? {a: b}\n: c\nverdict: APPROVED\n---\n",
         "---\nx: {? [a] : b}\nverdict: APPROVED\n---\n",

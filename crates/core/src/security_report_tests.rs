@@ -102,7 +102,13 @@ fn a_file_may_be_named_anything() {
     assert_eq!(text.lines().filter(|l| *l == "---").count(), 2, "{text}");
     assert_eq!(text.lines().filter(|l| l.starts_with('#')).count(), 4, "one title, three sections:\n{text}");
     assert!(text.contains("```` ``` `` <script>.md ````"), "{text}");
-    assert!(text.contains("&lt;/details&gt;") && text.contains("\\*\\*bold") && text.contains("\\[x\\]"), "{text}");
+    assert!(
+        text.contains("&lt;/details&gt;")
+            && text.contains("\\*\\*bold")
+            && text.contains("\\[x\\]")
+            && text.contains("\\`z\\` \\@all"),
+        "{text}"
+    );
     assert!(!text.contains('\u{202e}') && !text.contains('\u{2028}'));
 }
 

@@ -29,6 +29,19 @@ fn a_file_is_renamed_and_its_tests_with_it() {
 }
 
 #[test]
+fn a_test_is_renamed_and_touched_up() {
+    let body = "    cart = make_cart(user)\n    cart.add(apple)\n    cart.checkout(card)\n    assert cart.receipt.total == apple.price\n    assert card.charged == apple.price\n";
+    let before = format!("def test_checkout():\n{body}");
+    let after =
+        format!("def test_a_checkout_charges_the_card():\n{}", body.replace("make_cart(user)", "make_cart(anna)"));
+    assert_eq!(tampering(&[change("test_cart.py", Some(&before), Some(&after))]), []);
+    let other =
+        "def test_login():\n    page = open_page(user)\n    page.fill(name)\n    assert page.greeting == name\n";
+    let found = tampering(&[change("test_cart.py", Some(&before), Some(other))]);
+    assert_eq!(names(&found), [(Kind::TestDeleted, "test_checkout")]);
+}
+
+#[test]
 fn a_file_is_split_and_a_test_goes_to_an_old_one() {
     let file = format!("{TOTAL}{EMPTY}{FULL}");
     let into_class = format!("    {}\n", EMPTY.trim_end().replace('\n', "\n    "));
