@@ -1,7 +1,9 @@
 //! One folder per vendor behind the ports.
 
+pub mod audit;
 pub mod command;
 pub mod git_cli;
+pub mod gitleaks;
 pub mod http_probe;
 mod local_db;
 pub mod local_forge;
@@ -11,3 +13,4 @@ pub mod scripted;
 pub mod system_clock;
 #[cfg(test)]
 mod test_clock;
+mod tool;

@@ -12,6 +12,7 @@ pub mod gates;
 pub mod project;
 pub mod prompt;
 mod runner;
+pub mod security;
 mod services;
 mod shell;
 pub mod view;

@@ -1,5 +1,6 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
+use crate::security::Security;
 use orch_core::ids::{GateId, ProjectKey, Role};
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
@@ -97,6 +98,8 @@ pub struct Project {
     pub review_approval: bool,
     /// How merges are made.
     pub merge_method: MergeMethod,
+    /// What the security gate works with.
+    pub security: Arc<Security>,
 }
 
 impl Project {

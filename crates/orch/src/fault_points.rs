@@ -21,7 +21,7 @@ use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
 use orch_ports::git::{
-    BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -208,6 +208,15 @@ points! { "git", GIT, Git;
         parent: &Sha,
         files: &[FileWrite],
         message: &str,
+        at: Time,
+    ) -> Result<Sha, Fault>;
+    async fn squash(
+        &self,
+        project: &ProjectKey,
+        head: &Sha,
+        onto: &Sha,
+        message: &str,
+        author: &Author,
         at: Time,
     ) -> Result<Sha, Fault>;
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;

@@ -2,22 +2,28 @@
 
 use crate::config::agents::ProgramKind;
 use crate::config::gates::GateMode as ConfigMode;
+use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
+use orch_adapters::audit::{AdvisoryMirror, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_adapters::git_cli::GitCli;
+use orch_adapters::gitleaks::Gitleaks;
 use orch_adapters::http_probe::HttpProbe;
 use orch_adapters::local_forge::{LocalForge, LocalRepo};
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::scripted::ScriptedAgent;
+use orch_advisories::Severity;
 use orch_core::effect::Lane;
 use orch_core::ids::{Actor, GateId, ProjectKey, Role};
 use orch_core::policy::Policy;
 use orch_engine::project::WatchPlan;
+use orch_engine::security::Security;
 use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
+use orch_ports::security::{Auditor, SecretScanner};
 use orch_store::Store;
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
@@ -53,9 +59,10 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     });
     let members = config.projects.iter().flat_map(|p| p.approvers.iter().map(Actor::new)).collect();
     let forge = Arc::new(LocalForge::open(&data.join("forge"), repos.collect(), members, Arc::clone(clock)).await?);
+    let key = fingerprint_key(&*store).await?;
     let mut projects = Projects::new();
     for p in &config.projects {
-        let project = project(config, p, &forge, &tracker, process)?;
+        let project = project(config, p, &forge, &tracker, process, &key)?;
         #[cfg(feature = "fault-points")]
         let project = faults.project(project);
         projects.insert(project.key.clone(), Arc::new(project));
@@ -121,6 +128,7 @@ pub fn project(
     forge: &Arc<LocalForge>,
     tracker: &Arc<LocalTracker>,
     process: &Process,
+    key: &[u8],
 ) -> Result<Project, Fault> {
     let pipeline = config
         .pipeline(p)
@@ -170,7 +178,71 @@ pub fn project(
         gates: gates(config, p),
         review_approval: p.review_approval,
         merge_method: config.merge.method,
+        security: Arc::new(security(config, process, key)?),
     })
+}
+
+/// What the security gate works with.
+fn security(config: &Config, process: &Process, key: &[u8]) -> Result<Security, Fault> {
+    let section = &config.security;
+    let rules = match &section.rules {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Fault::permanent(format!("[security] rules: cannot read {}: {e}", path.display())))?;
+            orch_secrets::Rules::parse(&text)
+                .map_err(|e| Fault::permanent(format!("[security] rules: {}: {e}", path.display())))?;
+            Some((format!("[security] rules ({})", path.display()), text))
+        }
+    };
+    let mut scanners: Vec<Arc<dyn SecretScanner>> = Vec::new();
+    if section.gitleaks == Use::Auto {
+        scanners.push(Arc::new(Gitleaks::new(&process.path)));
+    }
+    let max_age_s = i64::try_from(section.feed_max_age_days.saturating_mul(86_400)).unwrap_or(i64::MAX);
+    let mirror = AdvisoryMirror::new(section.osv_dir.clone(), section.rustsec_dir.clone(), max_age_s);
+    let mut auditors: Vec<Arc<dyn Auditor>> = vec![Arc::new(mirror)];
+    if section.auditors == Use::Auto {
+        auditors.push(Arc::new(PipAudit::new(&process.path)));
+    }
+    let defaults = Security::default();
+    Ok(Security {
+        rules,
+        key: key.to_vec(),
+        scanners,
+        auditors,
+        timeout_ms: section.scan_timeout_s.saturating_mul(1_000),
+        secrets_block: section.secrets_block,
+        block_from: match section.dep_block_severity {
+            AdvisorySeverity::Low => Severity::Low,
+            AdvisorySeverity::Medium => Severity::Medium,
+            AdvisorySeverity::High => Severity::High,
+            AdvisorySeverity::Critical => Severity::Critical,
+        },
+        audit_fail_closed: section.dep_audit_fail_closed,
+        protected: section.protected_paths.clone().unwrap_or(defaults.protected),
+    })
+}
+
+/// The key of secrets' fingerprints: made once, kept in the database, so that fingerprints can be compared and nobody
+/// without the database can try guesses against them.
+async fn fingerprint_key(store: &dyn Store) -> Result<Vec<u8>, Fault> {
+    const NAME: &str = "security/fingerprint-key";
+    if let Some(kept) = store.setting(NAME).await? {
+        return Ok(kept.into_bytes());
+    }
+    let fresh = random_key()?;
+    store.set_setting(NAME, &fresh).await?;
+    Ok(fresh.into_bytes())
+}
+
+/// A key nobody can guess, as text.
+pub fn random_key() -> Result<String, Fault> {
+    use std::io::Read as _;
+    let mut bytes = [0_u8; 32];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|e| Fault::transient(format!("read /dev/urandom: {e}")))?;
+    Ok(bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }
 
 fn gates(config: &Config, p: &ConfigProject) -> BTreeMap<GateId, (GateMode, String)> {

@@ -206,6 +206,17 @@ pub trait Git: Send + Sync + 'static {
         message: &str,
         at: Time,
     ) -> Result<Sha, Fault>;
+    /// One commit on top of `onto` with the files of `head`: what its history held and its files do not hold any more is
+    /// in no commit of the branch.
+    async fn squash(
+        &self,
+        project: &ProjectKey,
+        head: &Sha,
+        onto: &Sha,
+        message: &str,
+        author: &Author,
+        at: Time,
+    ) -> Result<Sha, Fault>;
     /// Brings `head` to the tip `onto`, inside the private repository.
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;
     /// Would `head` merge into `onto`? The files that conflict, empty if none.

@@ -11,6 +11,7 @@ pub mod forge;
 pub mod git;
 pub mod notifier;
 pub mod probe;
+pub mod security;
 pub mod supervisor;
 pub mod tracker;
 

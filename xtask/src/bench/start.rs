@@ -101,6 +101,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         gates: BTreeMap::new(),
         review_approval: false,
         merge_method: MergeMethod::FastForwardOnly,
+        security: Arc::default(),
     };
     let ports = Ports {
         store,

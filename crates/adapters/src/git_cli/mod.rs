@@ -18,7 +18,7 @@ use dirs::component;
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
-    BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
 };
 use remote::Remote;
 use run::{GitRun, io};
@@ -176,6 +176,20 @@ impl Git for GitCli {
         at: Time,
     ) -> Result<Sha, Fault> {
         self.open(project)?.commit_files(parent, files, message, at).await
+    }
+
+    async fn squash(
+        &self,
+        project: &ProjectKey,
+        head: &Sha,
+        onto: &Sha,
+        message: &str,
+        author: &Author,
+        at: Time,
+    ) -> Result<Sha, Fault> {
+        let repo = self.open(project)?;
+        let tree = repo.tree_of(head).await?;
+        repo.commit(&history::NewCommit { tree: &tree, parents: &[onto], message, author, at: Some(at) }).await
     }
 
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {

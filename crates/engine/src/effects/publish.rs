@@ -5,7 +5,7 @@ use super::deploy::hex;
 use super::{Cx, Ended, push};
 use orch_core::artefact::{self, Known};
 use orch_core::effect::Outcome;
-use orch_core::ids::{Role, Seq, Sha, StageId};
+use orch_core::ids::{GateId, Role, Seq, Sha, StageId};
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::git::{Author, PushAnswer, Snapshot};
@@ -51,7 +51,13 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
         }
         other => other?,
     };
-    let head = snapshot.commit;
+    let head = if leaked(cx) {
+        // The history of the branch holds what must not reach the default branch. The work goes on as one new commit.
+        let author = Author::role(role.as_str());
+        git.squash(project, &snapshot.commit, &base, &message, &author, cx.job.created_at).await?
+    } else {
+        snapshot.commit
+    };
     if let PushAnswer::Rejected { now } = push::push(cx, &fetched, &head).await? {
         return Ok(Outcome::BranchMoved { now }.into());
     }
@@ -60,6 +66,11 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let code = git.code_digest(project, &head, &artefact_dir).await?;
     let empty = code == git.code_digest(project, &base, &artefact_dir).await?;
     Ok(Outcome::Published { head, empty, discarded: snapshot.discarded, unresolved: snapshot.unresolved }.into())
+}
+
+/// Has the security gate found something in this branch that has not been repaired yet?
+fn leaked(cx: &Cx) -> bool {
+    cx.task.raised.iter().any(|raised| raised.from.starts_with(GateId::SecurityGate.as_str()))
 }
 
 /// The stage's artefacts as they stand at the commit.

@@ -3,6 +3,7 @@
 
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
+use crate::security::{self, Protection};
 use orch_core::ids::{GateId, Sha};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
 use orch_ports::Fault;
@@ -23,6 +24,8 @@ pub(super) struct Evidence {
     merged: bool,
     /// Head that was prepared.
     prepared: Option<Sha>,
+    /// What a person has to approve.
+    protection: Protection,
 }
 
 impl Gate for BranchMergeable {
@@ -36,11 +39,21 @@ impl Gate for BranchMergeable {
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let (project, head) = (&look.project.key, &look.subject.head);
+        let brought = look.git.brought_in(project, &look.subject.base, head).await?;
+        let protection = security::protection(look, &look.project.security, &brought).await?;
         let Some(task) = &look.subject.task else {
             let tip = look.subject.base.clone();
             let contains_tip = look.git.is_ancestor(project, &tip, head).await?;
             let conflicts = look.git.conflicts(project, head, &tip).await?;
-            return Ok(Evidence { tip, contains_tip, conflicts, pull: None, merged: false, prepared: None });
+            return Ok(Evidence {
+                tip,
+                contains_tip,
+                conflicts,
+                pull: None,
+                merged: false,
+                prepared: None,
+                protection,
+            });
         };
         let branch = look.project.forge.default_branch(project).await?;
         let tip = look.git.forge_branch(project, &branch).await?;
@@ -51,7 +64,7 @@ impl Gate for BranchMergeable {
         let prepared = task.intent.as_ref().map(|i| i.head.clone());
         let merged = pull.state == PullState::Merged;
         let pull = Some((pull.head, pull.state == PullState::Open));
-        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, merged, prepared })
+        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, merged, prepared, protection })
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, _: &Project) -> Verdict {
@@ -66,7 +79,7 @@ impl Gate for BranchMergeable {
             return Verdict::Fail { findings: findings.collect() };
         }
         if subject.task.is_none() {
-            return Verdict::Pass;
+            return evidence.protection.verdict(true).unwrap_or(Verdict::Pass);
         }
         let shown = evidence.pull.as_ref().map(|(head, _)| head);
         if evidence.merged && shown == Some(&subject.head) && evidence.prepared.as_ref() == Some(&subject.head) {
@@ -83,7 +96,7 @@ impl Gate for BranchMergeable {
             return outdated("another head than this one was prepared".into());
         }
         match &evidence.pull {
-            Some((head, true)) if *head == subject.head => Verdict::Pass,
+            Some((head, true)) if *head == subject.head => evidence.protection.verdict(false).unwrap_or(Verdict::Pass),
             Some((head, true)) => outdated(format!("the pull request shows {}, not the prepared head", head.short())),
             Some((_, false)) => fault(FaultKind::Permanent, "the pull request is not open: reopen it".into()),
             None => fault(FaultKind::Permanent, "there is no pull request".into()),
@@ -104,6 +117,7 @@ mod tests {
             pull: Some((sha(HEAD), true)),
             merged: false,
             prepared: Some(sha(HEAD)),
+            protection: Protection::default(),
         }
     }
     fn judge(evidence: &Evidence) -> Verdict {

@@ -119,7 +119,8 @@ mod tests {
     const GOOD: &str = "---\ndeploy_status: SUCCESS\n---\n";
 
     fn judge(text: Option<&str>, on_default_branch: bool, service: Service, project: &Project) -> Verdict {
-        let paper = Paper { name: "14-deploy-log.md", sha256: None, text: text.map(ToOwned::to_owned) };
+        let paper =
+            Paper { name: "14-deploy-log.md", sha256: None, text: None, bytes: text.map(|t| t.as_bytes().to_vec()) };
         DeployStatus::judge(&Evidence { paper, on_default_branch, service }, &subject(), project)
     }
     fn says(status: u16, revision: Option<&str>) -> Service {

@@ -27,8 +27,10 @@ use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use orch_ports::git::Git;
+use orch_ports::notifier::Notice;
 use orch_ports::probe::Probe;
-use orch_store::Judgement;
+use orch_store::{ArtefactRow, Judgement};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -83,6 +85,8 @@ pub trait Bench: Send + Sync {
     async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault>;
     /// Names of the artefacts there are.
     async fn papers(&self) -> Result<Vec<String>, Fault>;
+    /// Keeps a document the gate itself writes, and reads it back.
+    async fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault>;
     /// Runs the project's test command in a clean checkout.
     async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault>;
 }
@@ -113,6 +117,10 @@ trait Gate: 'static {
     fn collect(look: &Look<'_>) -> impl Future<Output = Result<Self::Evidence, Fault>> + Send;
     /// All the thinking.
     fn judge(evidence: &Self::Evidence, look: &Subject, project: &Project) -> Verdict;
+    /// What people should hear although it may let the task through.
+    fn warns(_: &Self::Evidence) -> Option<String> {
+        None
+    }
 }
 
 /// A gate's answer with what it rests on.
@@ -122,6 +130,16 @@ pub struct Judged {
     pub verdict: Verdict,
     /// What was looked at.
     pub evidence: serde_json::Value,
+    /// What people should hear.
+    pub warns: Option<String>,
+}
+
+impl Judged {
+    /// Nothing was found out.
+    fn cannot(fault: &Fault) -> Self {
+        let evidence = serde_json::json!({ "fault": fault.text });
+        Self { verdict: Verdict::Inconclusive { fault: fault.note() }, evidence, warns: None }
+    }
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -153,14 +171,12 @@ fn run_of<'a, G: Gate>(look: &'a Look<'a>) -> Boxed<'a, Judged> {
         match G::collect(look).await {
             Ok(evidence) => {
                 let verdict = G::judge(&evidence, &look.subject, look.project);
+                let warns = G::warns(&evidence);
                 let evidence = serde_json::to_value(&evidence)
                     .unwrap_or_else(|e| serde_json::json!({ "unprintable_evidence": e.to_string() }));
-                Judged { verdict, evidence }
+                Judged { verdict, evidence, warns }
             }
-            Err(fault) => Judged {
-                evidence: serde_json::json!({ "fault": fault.text }),
-                verdict: Verdict::Inconclusive { fault: fault.note() },
-            },
+            Err(fault) => Judged::cannot(&fault),
         }
     })
 }
@@ -203,7 +219,8 @@ pub(crate) async fn ensure(
     let bench = TaskBench { cx, run };
     let (key, judged, reused) = if mode == GateMode::Off {
         let why = format!("switched off: {switch}");
-        ("off".to_owned(), Judged { verdict: Verdict::Skipped { why }, evidence: serde_json::Value::Null }, false)
+        let verdict = Verdict::Skipped { why };
+        ("off".to_owned(), Judged { verdict, evidence: serde_json::Value::Null, warns: None }, false)
     } else {
         let fetched = cx.fetch().await;
         let base = cx.task.base.clone().or_else(|| fetched.as_ref().ok().map(|f| f.tip.clone()));
@@ -220,10 +237,7 @@ pub(crate) async fn ensure(
         let git = &*cx.engine.ports.git;
         let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
         match fetched {
-            Err(fault) => {
-                let evidence = serde_json::json!({ "fault": fault.text });
-                (String::new(), Judged { verdict: Verdict::Inconclusive { fault: fault.note() }, evidence }, false)
-            }
+            Err(fault) => (String::new(), Judged::cannot(&fault), false),
             Ok(_) => judge(cx, gate, &look).await?,
         }
     };
@@ -235,6 +249,9 @@ pub(crate) async fn ensure(
         && fault.kind == orch_core::verdict::FaultKind::Transient
     {
         return Ok(shell::again(cx, "tests", Fault::transient(fault.text.clone())));
+    }
+    if let Some(warning) = &judged.warns {
+        warn(cx, id, warning).await;
     }
     let verdict = match mode {
         GateMode::Shadow if !judged.verdict.lets_through() => {
@@ -263,6 +280,17 @@ pub(crate) async fn ensure(
     Ok(Outcome::Judged { head: head.clone(), verdict }.into())
 }
 
+/// A warning of a gate reaches people once: the next task that meets the same has nothing new to tell.
+async fn warn(cx: &Cx, id: GateId, warning: &str) {
+    let digest = crate::effects::hex(&Sha256::digest(warning.as_bytes()));
+    let key = format!("warning-{}-{id}-{}", cx.project.key, digest.get(..12).unwrap_or_default());
+    let text = format!("{}: {id}: {warning}", cx.project.key);
+    let notice = Notice { work_item: Some(cx.task.work_item.to_string()), text, key };
+    if let Err(fault) = cx.engine.ports.notifier.tell(&notice).await {
+        tracing::warn!(%fault, "could not tell a person");
+    }
+}
+
 /// Is this the gate's last answer once more: still waiting for the same, or still not able to tell for the same reason?
 async fn repeats(cx: &Cx, id: GateId, head: &Sha, verdict: &Verdict) -> Result<bool, Fault> {
     if !matches!(verdict, Verdict::Wait { .. } | Verdict::Inconclusive { .. }) {
@@ -279,19 +307,12 @@ async fn repeats(cx: &Cx, id: GateId, head: &Sha, verdict: &Verdict) -> Result<b
 async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judged, bool), Fault> {
     let key = match (gate.key)(look).await {
         Ok(key) => key,
-        Err(fault) => {
-            let evidence = serde_json::json!({ "fault": fault.text });
-            return Ok((
-                String::new(),
-                Judged { verdict: Verdict::Inconclusive { fault: fault.note() }, evidence },
-                false,
-            ));
-        }
+        Err(fault) => return Ok((String::new(), Judged::cannot(&fault), false)),
     };
     if let Some(earlier) = cx.store().judgement(cx.task.id, gate.meta.id, &key).await?
         && matches!(earlier.verdict, Verdict::Pass)
     {
-        return Ok((key, Judged { verdict: Verdict::Pass, evidence: earlier.evidence }, true));
+        return Ok((key, Judged { verdict: Verdict::Pass, evidence: earlier.evidence, warns: None }, true));
     }
     Ok((key, gate.judge(look).await, false))
 }
@@ -312,6 +333,23 @@ impl Bench for TaskBench<'_> {
     async fn papers(&self) -> Result<Vec<String>, Fault> {
         let rows = self.cx.store().artefacts(self.cx.task.id).await?;
         Ok(rows.into_iter().filter(|r| Some(r.run) == self.run).map(|r| r.name).collect())
+    }
+
+    async fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let (cx, run) = (self.cx, self.cx.job.id.seq);
+        let row = ArtefactRow {
+            task: cx.task.id,
+            stage: cx.task.stage().clone(),
+            run,
+            name: name.to_owned(),
+            sha256: crate::effects::hex(&Sha256::digest(&bytes)),
+            bytes,
+            subject: cx.task.head.as_ref().map(ToString::to_string).unwrap_or_default(),
+            at: cx.now(),
+        };
+        Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
+        let kept = cx.store().artefact(cx.task.id, run, name).await?;
+        kept.map(|row| row.bytes).ok_or_else(|| Fault::bug(format!("{name} was kept and is not there")))
     }
 
     async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault> {

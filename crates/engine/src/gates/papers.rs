@@ -2,14 +2,11 @@
 
 use super::Look;
 use crate::effects::hex;
-use orch_core::frontmatter::{self, Unreadable};
-use orch_core::verdict::{Finding, Severity, Verdict};
+use orch_core::statement;
+use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-
-/// Longest body that is carried into a brief whole, in characters.
-const MAX_BODY: usize = 20_000;
 
 /// A paper with a machine verdict, as it was found.
 #[derive(Serialize)]
@@ -18,8 +15,11 @@ pub(super) struct Paper {
     pub(super) name: &'static str,
     /// SHA-256 of its bytes; `None` if this run did not write it.
     pub(super) sha256: Option<String>,
-    /// Its text.
+    /// Its text, for people.
     pub(super) text: Option<String>,
+    /// What the verdict is read from.
+    #[serde(skip)]
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 impl Paper {
@@ -28,49 +28,24 @@ impl Paper {
         Ok(Self {
             name,
             sha256: bytes.as_ref().map(|b| hex(&Sha256::digest(b))),
-            text: bytes.map(|b| String::from_utf8_lossy(&b).into_owned()),
+            text: bytes.as_ref().map(|b| String::from_utf8_lossy(b).into_owned()),
+            bytes,
         })
     }
 
     /// Reads its verdict: pass, fail with findings, or unreadable.
     pub(super) fn judge(&self, key: &str, positive: &str, negative: &str) -> Verdict {
-        let Some(text) = &self.text else {
+        let Some(bytes) = &self.bytes else {
             let what =
                 format!("`{}` was not written by this run (one from an earlier round does not count)", self.name);
             return Verdict::Unreadable { findings: vec![Finding::must_fix(what)] };
         };
-        match read(text, key, positive, negative) {
+        match statement::read(bytes, key, positive, negative) {
             Err(unreadable) => Verdict::Unreadable { findings: vec![unreadable.finding(self.name)] },
-            Ok((true, findings, _)) if findings.iter().all(|f| Severity::P1 < f.severity) => Verdict::Pass,
-            Ok((_, findings, body)) => Verdict::Fail { findings: blocking(findings, &body) },
+            Ok(statement) if statement.good => Verdict::Pass,
+            Ok(statement) => Verdict::Fail { findings: statement.findings },
         }
     }
-}
-
-/// The verdict, the listed findings and the body.
-fn read(text: &str, key: &str, positive: &str, negative: &str) -> Result<(bool, Vec<Finding>, String), Unreadable> {
-    let good = frontmatter::verdict(text.as_bytes(), key, positive, negative)?;
-    match frontmatter::read(text.as_bytes()) {
-        Ok(document) if !good => {
-            // A refusal stands even if its list of findings is broken: then the whole body is carried.
-            Ok((false, document.findings().unwrap_or_default(), document.body))
-        }
-        Ok(document) => Ok((true, document.findings()?, document.body)),
-        // Both tokens could be read: the negative one wins, with everything the paper says.
-        Err(_) if !good => Ok((false, Vec::new(), text.to_owned())),
-        Err(unreadable) => Err(unreadable),
-    }
-}
-
-/// What goes into the next brief: the listed findings, or without a list the whole body.
-fn blocking(findings: Vec<Finding>, body: &str) -> Vec<Finding> {
-    if !findings.is_empty() {
-        return findings;
-    }
-    let body = body.trim();
-    let cut: String = body.chars().take(MAX_BODY).collect();
-    let text = if cut.is_empty() { "refused without a word".to_owned() } else { cut };
-    vec![Finding::must_fix(text)]
 }
 
 /// Digest over the artefacts a run left.
@@ -113,7 +88,8 @@ mod tests {
     use orch_core::ids::GateId;
 
     fn judge(text: Option<&str>) -> Verdict {
-        let paper = Paper { name: "12-review.md", sha256: None, text: text.map(ToOwned::to_owned) };
+        let bytes = text.map(|t| t.as_bytes().to_vec());
+        let paper = Paper { name: "12-review.md", sha256: None, text: None, bytes };
         paper.judge("verdict", "APPROVED", "REQUEST_CHANGES")
     }
 
@@ -156,7 +132,7 @@ mod tests {
         let silent = "---\nverdict: REQUEST_CHANGES\n---\n";
         assert_eq!(fails(&judge(Some(silent))), ["refused without a word"]);
         let broken_list = "---\nverdict: REQUEST_CHANGES\nfindings: 7\n---\nThe loop never ends.\n";
-        assert_eq!(fails(&judge(Some(broken_list))), ["The loop never ends."]);
+        assert_eq!(fails(&judge(Some(broken_list))), [broken_list.trim_end()], "with the list nobody could read");
     }
 
     #[test]
@@ -180,8 +156,10 @@ mod tests {
 
     #[test]
     fn a_long_refusal_is_cut_for_the_brief() {
-        let text = format!("---\nverdict: REQUEST_CHANGES\n---\n{}", "x".repeat(MAX_BODY + 500));
-        assert_eq!(fails(&judge(Some(&text)))[0].len(), MAX_BODY);
+        let text =
+            format!("---\nverdict: REQUEST_CHANGES\n---\n{}", "x".repeat(statement::MAX_CARRIED) + &"y".repeat(500));
+        let carried = fails(&judge(Some(&text))).remove(0);
+        assert!(carried.ends_with("yyy") && carried.contains("500 characters are left out"), "both ends are kept");
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ mod tests {
     fn without_a_hook_there_is_nothing_to_judge_and_it_says_so() {
         let mut p = project();
         p.deploy.staging = None;
-        let paper = Paper { name: "15-staging-log.md", sha256: None, text: None };
+        let paper = Paper { name: "15-staging-log.md", sha256: None, text: None, bytes: None };
         assert!(matches!(StagingStatus::judge(&paper, &subject(), &p), Verdict::Skipped { .. }));
     }
 }

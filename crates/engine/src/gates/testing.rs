@@ -71,6 +71,7 @@ pub(super) fn project() -> Project {
         gates: BTreeMap::new(),
         review_approval: true,
         merge_method: MergeMethod::FastForwardOnly,
+        security: Arc::new(crate::security::Security::default()),
     }
 }
 
@@ -138,6 +139,9 @@ impl Bench for Papers {
     }
     async fn papers(&self) -> Result<Vec<String>, Fault> {
         Ok(self.0.iter().map(|(n, _)| (*n).to_owned()).collect())
+    }
+    async fn keep(&self, _: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        Ok(bytes)
     }
     async fn run_tests(&self, _: &str, _: &Sha) -> Result<TestRun, Fault> {
         Err(Fault::transient("the supervisor died"))

@@ -8,7 +8,9 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
-use orch_ports::git::{Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated};
+use orch_ports::git::{
+    Author, BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+};
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
@@ -160,6 +162,26 @@ impl Git for FlakyGit {
         at: Time,
     ) -> Result<Sha, Fault> {
         self.real.commit_files(p, parent, files, message, at).await
+    }
+    async fn squash(
+        &self,
+        p: &ProjectKey,
+        head: &Sha,
+        onto: &Sha,
+        message: &str,
+        author: &Author,
+        at: Time,
+    ) -> Result<Sha, Fault> {
+        self.real.squash(p, head, onto, message, author, at).await
+    }
+    async fn brought_in(&self, p: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault> {
+        self.faults.call("git.brought_in", self.real.brought_in(p, base, head)).await
+    }
+    async fn read_objects(&self, p: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault> {
+        self.real.read_objects(p, ids).await
+    }
+    fn repository(&self, p: &ProjectKey) -> PathBuf {
+        self.real.repository(p)
     }
     async fn update(&self, p: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {
         self.faults.call("git.update", self.real.update(p, head, onto, at)).await

@@ -13,6 +13,7 @@ mod people;
 mod production;
 mod reaping;
 mod runs;
+mod security;
 mod services;
 mod time;
 mod world;

@@ -15,6 +15,7 @@ use orch_core::policy::Policy;
 use orch_core::task::{Phase, Task};
 use orch_engine::commands::Answer;
 use orch_engine::project::WatchPlan;
+use orch_engine::security::Security;
 use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
@@ -59,6 +60,7 @@ pub struct Choice {
     pub reaper: ReaperOptions,
     pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
+    pub security: Arc<Security>,
     /// Keep the store in a file a story can look into behind the engine's back.
     pub file: bool,
 }
@@ -132,6 +134,7 @@ impl World {
             reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
             reconcile: ReconcileOptions::default(),
             watch_ms: 600,
+            security: Arc::default(),
             file: false,
         };
         choose(&mut choice);
@@ -175,6 +178,12 @@ impl World {
         };
         world.everybody_does_well();
         world
+    }
+
+    /// The same world, with this security gate.
+    pub fn guarded(mut self, security: Security) -> Self {
+        self.choice.security = Arc::new(security);
+        self
     }
 
     fn everybody_does_well(&self) {
@@ -223,6 +232,7 @@ impl World {
             gates: c.gates.clone(),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
+            security: c.security.clone(),
         };
         let ports = Ports {
             store: self.store.clone(),
@@ -395,7 +405,9 @@ impl World {
         let bare = bare.to_str().unwrap();
         git(&src, &["fetch", "--quiet", bare, "+refs/heads/*:refs/forge/*"]);
         git(&src, &["checkout", "--quiet", "--detach", &format!("refs/forge/{from}")]);
-        std::fs::write(src.join(path), text).unwrap();
+        let file = src.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
         git(&src, &["add", "."]);
         git(&src, &["commit", "--quiet", "-m", branch]);
         git(&src, &["push", "--quiet", "--force", bare, &format!("HEAD:refs/heads/{branch}")]);

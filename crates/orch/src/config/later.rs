@@ -14,10 +14,6 @@ pub const NOT_USED_YET: &[&str] = &[
     "project.states",
     // Nothing that polls ever touches a blocked task: only a person's own move of its ticket does.
     "reconcile.skip_blocked_enabled",
-    "security.dep_audit_fail_closed",
-    "security.dep_block_severity",
-    "security.scan_timeout_s",
-    "security.secrets_block",
     "staging",
     "telegram",
 ];

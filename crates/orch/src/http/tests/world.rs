@@ -130,6 +130,7 @@ impl World {
             gates: BTreeMap::from([(GateId::SecurityGate, (GateMode::Off, "ORCH_SECURITY_GATE_ENABLED".into()))]),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
+            security: Arc::default(),
         };
         let ports = Ports {
             store,
@@ -331,7 +332,11 @@ impl World {
             Effect::Judge { gate: GateId::AnalysisApproved, .. }
                 if self.engine.task(job.id.task).await.unwrap().approvals.is_empty() =>
             {
-                let why = WaitFor::Approval { subject: "3fa9c1d27be04411".into() };
+                let why = WaitFor::Approval {
+                    what: orch_core::task::ApprovalKind::Analysis,
+                    subject: "3fa9c1d27be04411".into(),
+                    shown: Vec::new(),
+                };
                 self.judge(job, Verdict::Wait { why, until: None, recheck: None }).await
             }
             Effect::Judge { gate: GateId::SecurityGate, .. } => {

@@ -1,0 +1,165 @@
+//! gitleaks 8.18 or newer, one more opinion about secrets. It is told to look at everything: `--text` and `-m` because
+//! attributes and merges hide changes from it otherwise, `--ignore-gitleaks-allow` and an ignore file of our own because
+//! the branch cannot vouch for itself, a configuration of our own because it takes the branch's otherwise (all measured).
+//! Its exit code is not believed: it ends with 0 when git fails under it, and with 1 for a leak and for errors alike.
+
+use crate::tool::{Scratch, Tool};
+use orch_ports::Fault;
+use orch_ports::security::{Leak, Range, Scanned, SecretScanner};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The oldest version that has every flag used here.
+const OLDEST: (u32, u32) = (8, 18);
+/// What it finds without a configuration of its own.
+const DEFAULT_RULES: &str = "[extend]\nuseDefault = true\n";
+
+/// gitleaks on `PATH`.
+#[derive(Clone, Debug)]
+pub struct Gitleaks {
+    tool: Tool,
+}
+
+impl Gitleaks {
+    /// Looks for it in `path` whenever it is asked.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { tool: Tool::new("gitleaks", path) }
+    }
+
+    async fn version(&self, dir: &Scratch) -> Result<String, Fault> {
+        let said = self.tool.run(["version"], &dir.0, &[], Duration::from_secs(20)).await?;
+        Ok(String::from_utf8_lossy(&said.stdout).trim().trim_start_matches('v').to_owned())
+    }
+}
+
+#[async_trait::async_trait]
+impl SecretScanner for Gitleaks {
+    fn name(&self) -> &'static str {
+        "gitleaks"
+    }
+
+    async fn scan(&self, range: &Range<'_>) -> Result<Scanned, Fault> {
+        if self.tool.find().is_none() {
+            return Ok(Scanned::Missing { why: "not installed".into() });
+        }
+        let dir = Scratch::new("gitleaks")?;
+        let version = self.version(&dir).await?;
+        if !recent(&version) {
+            let why =
+                format!("version `{version}` is too old or unknown: {}.{} or newer is needed", OLDEST.0, OLDEST.1);
+            return Ok(Scanned::Missing { why });
+        }
+        let write = |name: &str, text: &str| {
+            let file = dir.0.join(name);
+            std::fs::write(&file, text).map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
+            Ok::<_, Fault>(file.display().to_string())
+        };
+        let config = write("rules.toml", range.rules.unwrap_or(DEFAULT_RULES))?;
+        let ignore = write("ignore", "")?;
+        let report = dir.0.join("report.json");
+        let (source, to) = (range.repository.display().to_string(), report.display().to_string());
+        let log = format!("--log-opts=--text -m {}..{}", range.base, range.head);
+        let args = [
+            "detect",
+            "--no-banner",
+            "--source",
+            &source,
+            &log,
+            "--config",
+            &config,
+            "--ignore-gitleaks-allow",
+            "--gitleaks-ignore-path",
+            &ignore,
+            "--redact",
+            "--report-format",
+            "json",
+            "--report-path",
+            &to,
+        ];
+        // It starts git on a repository that may belong to another user, and must not meet anybody's configuration.
+        let env = [
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_CONFIG_COUNT", "2"),
+            ("GIT_CONFIG_KEY_0", "safe.directory"),
+            ("GIT_CONFIG_VALUE_0", "*"),
+            ("GIT_CONFIG_KEY_1", "core.attributesFile"),
+            ("GIT_CONFIG_VALUE_1", "/dev/null"),
+        ];
+        let said = self.tool.run(args, &dir.0, &env, range.timeout).await?;
+        if let Some(error) = error_in(&said.stderr) {
+            return Err(Fault::permanent(format!("gitleaks could not look at everything: {error}")));
+        }
+        let text = match std::fs::read(&report) {
+            Ok(text) => text,
+            Err(e) => return Err(Fault::permanent(format!("gitleaks left no report ({e}); it {}", said.end()))),
+        };
+        let leaks = read(&text).map_err(|why| Fault::permanent(format!("gitleaks' report cannot be read: {why}")))?;
+        match (said.code, leaks.is_empty()) {
+            (Some(0), true) | (Some(1), false) => Ok(Scanned::Done { by: format!("gitleaks {version}"), leaks }),
+            (_, none) => {
+                let what = if none { "reported nothing" } else { "reported leaks" };
+                Err(Fault::permanent(format!("gitleaks {what} and {}", said.end())))
+            }
+        }
+    }
+}
+
+/// Is version `8.30.1` recent enough?
+fn recent(version: &str) -> bool {
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => OLDEST <= (major, minor),
+        _ => false,
+    }
+}
+
+/// The first error it logged.
+fn error_in(stderr: &str) -> Option<String> {
+    let mut plain = String::with_capacity(stderr.len());
+    let mut chars = stderr.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            // A colour: up to its letter.
+            let _ = chars.by_ref().find(char::is_ascii_alphabetic);
+        } else {
+            plain.push(c);
+        }
+    }
+    let bad = plain.lines().find(|line| line.split_whitespace().any(|w| matches!(w, "ERR" | "FTL" | "PNC")))?;
+    Some(bad.chars().filter(|c| !c.is_control()).take(300).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    #[serde(rename = "RuleID")]
+    rule: String,
+    description: String,
+    start_line: u32,
+    file: String,
+    commit: String,
+}
+
+/// A report, strictly: a row that is not understood makes all of it unreadable.
+pub fn read(json: &[u8]) -> Result<Vec<Leak>, String> {
+    let rows: Vec<Row> = serde_json::from_slice(json).map_err(|e| {
+        // What it stumbled over may be a secret.
+        format!("line {}, column {}: not what gitleaks writes", e.line(), e.column())
+    })?;
+    let leak = |row: Row| Leak {
+        rule: row.rule,
+        description: row.description,
+        path: row.file,
+        line: (row.start_line != 0).then_some(row.start_line),
+        commit: (!row.commit.is_empty()).then_some(row.commit),
+    };
+    Ok(rows.into_iter().map(leak).collect())
+}
+
+#[cfg(test)]
+#[path = "gitleaks_tests.rs"]
+mod tests;

@@ -1,0 +1,202 @@
+//! The only place that starts a program of the operator's choosing beside git and agents: scanners and auditors. Such a
+//! program gets an environment made from nothing, a directory that holds nothing of the scanned repository unless the
+//! caller put it there, a time limit and a limit on what it may say, and its whole process group is gone afterwards.
+
+use orch_ports::Fault;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+/// Most bytes of an answer.
+const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
+
+/// What a program left.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    /// Exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// Standard error, for people.
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    /// How it ended, for people, with its last words.
+    pub(crate) fn end(&self) -> String {
+        let how = self.code.map_or_else(|| "was killed by a signal".into(), |c| format!("ended with exit code {c}"));
+        let last = self.stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
+        let last: String = last.chars().filter(|c| !c.is_control()).take(300).collect();
+        if last.is_empty() { how } else { format!("{how}: {last}") }
+    }
+}
+
+/// A program, found once.
+#[derive(Clone, Debug)]
+pub(crate) struct Tool {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// `PATH` for it and its children.
+    path: String,
+}
+
+impl Tool {
+    /// A program to be looked for in `path`.
+    pub(crate) fn new(name: &'static str, path: impl Into<String>) -> Self {
+        Self { name, path: path.into() }
+    }
+
+    /// Where it is, if it is there.
+    pub(crate) fn find(&self) -> Option<PathBuf> {
+        std::env::split_paths(&self.path).map(|dir| dir.join(self.name)).find(|file| file.is_file())
+    }
+
+    /// Runs it in `dir`, which it also takes for its home.
+    pub(crate) async fn run<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+        dir: &Path,
+        env: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Said, Fault> {
+        let program = self.find().ok_or_else(|| Fault::gone(format!("{} is not installed", self.name)))?;
+        let args: Vec<OsString> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
+        let mut command = Command::new(&program);
+        command
+            .args(&args)
+            .current_dir(dir)
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", dir)
+            .env("TMPDIR", dir)
+            .env("LANG", "C.UTF-8")
+            .envs(env.iter().copied())
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| Fault::transient(format!("start {}: {e}", self.name)))?;
+        let group = Group(child.id());
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let talk = async {
+            let (stdout, stderr) = tokio::join!(all_of(out), all_of(err));
+            Ok::<_, std::io::Error>((stdout?, stderr?, child.wait().await?))
+        };
+        let done = tokio::time::timeout(timeout, talk).await;
+        drop(group);
+        match done {
+            Err(_) => Err(Fault::transient(format!("{}: no end after {} s, killed", self.name, timeout.as_secs()))),
+            Ok(Err(e)) => Err(Fault::transient(format!("{}: {e}", self.name))),
+            Ok(Ok((stdout, stderr, status))) => {
+                Ok(Said { code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+            }
+        }
+    }
+}
+
+/// Everything a pipe has to say; more than is reasonable is an error and never cut off in silence.
+async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(MAX_OUTPUT + 1).read_to_end(&mut bytes).await?;
+    }
+    if MAX_OUTPUT < bytes.len() as u64 {
+        return Err(std::io::Error::other(format!("it said more than {MAX_OUTPUT} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Ends what is left of a program's process group, also when nobody waits for it any more.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid = self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// A directory that goes away.
+#[derive(Debug)]
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    /// A new one, for this user only.
+    pub(crate) fn new(what: &str) -> Result<Self, Fault> {
+        use std::os::unix::fs::DirBuilderExt;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("orch-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        // One of that name is of a process that died with our number: it is no secret, and in the way.
+        let _ = std::fs::remove_dir_all(&dir);
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&dir);
+        made.map_err(|e| Fault::transient(format!("make {}: {e}", dir.display())))?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(dir: &Path, script: &str) -> Tool {
+        use std::os::unix::fs::PermissionsExt;
+        let file = dir.join("tool");
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Tool::new("tool", format!("{}:/usr/bin:/bin", dir.display()))
+    }
+
+    #[tokio::test]
+    async fn it_gets_nothing_of_our_environment_and_says_how_it_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = tool(dir.path(), "env | sort | grep -v '^_=\\|^PWD=\\|^SHLVL='; echo bad thing >&2; exit 3");
+        let said = tool.run(["x"], dir.path(), &[("EXTRA", "1")], Duration::from_secs(20)).await.unwrap();
+        let names: Vec<String> = String::from_utf8_lossy(&said.stdout)
+            .lines()
+            .filter_map(|l| l.split('=').next().map(str::to_owned))
+            .collect();
+        assert_eq!(names, ["EXTRA", "HOME", "LANG", "PATH", "TMPDIR"]);
+        assert_eq!(said.end(), "ended with exit code 3: bad thing");
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_end_is_killed_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = tool(dir.path(), "sleep 600 & echo $! > child; wait");
+        let fault = tool.run(["x"], dir.path(), &[], Duration::from_millis(500)).await.unwrap_err();
+        assert!(fault.text.contains("no end after"), "{}", fault.text);
+        let child = std::fs::read_to_string(dir.path().join("child")).unwrap();
+        let stat = format!("/proc/{}/stat", child.trim());
+        let gone = || std::fs::read_to_string(&stat).map_or(true, |s| s.contains(") Z"));
+        for _ in 0..200 {
+            if gone() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the child lives on");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_there_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = Tool::new("nothing-of-that-name", dir.path().display().to_string());
+        assert_eq!(tool.find(), None);
+        let fault = tool.run(["x"], dir.path(), &[], Duration::from_secs(1)).await.unwrap_err();
+        assert!(fault.text.contains("not installed"), "{}", fault.text);
+    }
+}

@@ -1,0 +1,139 @@
+//! Vulnerable dependencies of a branch, held against those of the default branch. What nobody looked up is said: an audit
+//! that saw less than it should have is degraded, and never clean.
+
+use super::{Engine, engine};
+use crate::gates::Look;
+use orch_advisories::manifests::{self, Kind};
+use orch_advisories::{Advisory, Classified, Dependency, Ecosystem, classify, is_manifest, unite, unlocked};
+use orch_core::ids::Sha;
+use orch_ports::Fault;
+use orch_ports::security::{AuditAnswer, ManifestFile, Sides};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Most manifests that are read; a repository with more says so.
+const MOST: usize = 500;
+
+/// What came of the looking.
+#[derive(Debug, Default)]
+pub(crate) struct Dependencies {
+    pub(crate) judged: Classified,
+    /// Dependencies nobody can say anything about, a line each.
+    pub(crate) unknown: Vec<(Dependency, String)>,
+    /// Why the audit saw less than it should have; empty if it did not.
+    pub(crate) degraded: Vec<String>,
+    pub(crate) engines: Vec<Engine>,
+}
+
+/// Audits the dependencies of the head.
+pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault> {
+    let security = &look.project.security;
+    let mut out = Dependencies::default();
+    let head = files(look, &look.subject.head, &mut out.degraded).await?;
+    if head.is_empty() {
+        out.engines.push(engine("dependency audit", "no manifest of Python, Rust, Node or Go", true));
+        return Ok(out);
+    }
+    // What of the base cannot be read is not held against the branch twice.
+    let base = files(look, &look.subject.base, &mut Vec::new()).await?;
+    let needed = ecosystems(&head, &mut out.degraded);
+    let limit = Duration::from_millis(security.timeout_ms);
+    let sides = Sides { head: &head, base: &base, timeout: limit, now_s: look.subject.now.0 / 1_000 };
+    let (mut at_head, mut at_base) = (Vec::new(), Vec::new());
+    let (mut covered, mut missing) = (BTreeSet::new(), Vec::new());
+    for auditor in &security.auditors {
+        let answer = match tokio::time::timeout(limit, auditor.audit(&sides)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Fault::transient(format!("no answer after {} s", limit.as_secs()))),
+        };
+        match answer {
+            Ok(AuditAnswer::NotConcerned) => {}
+            Ok(AuditAnswer::Missing { why }) => {
+                out.engines.push(engine(auditor.name(), &why, false));
+                missing.push(why);
+            }
+            Ok(AuditAnswer::Done(audited)) => {
+                let n = audited.head.len();
+                out.engines.push(engine(&audited.by, format!("{n} advisories"), audited.problems.is_empty()));
+                covered.extend(audited.covered);
+                at_head.extend(audited.head);
+                at_base.extend(audited.base);
+                out.degraded.extend(audited.problems.into_iter().map(|p| format!("{}: {p}", auditor.name())));
+                for unknown in audited.unknown {
+                    let ids = unknown.ids.join(", ");
+                    out.unknown.push((unknown.dependency, format!("{} ({ids})", unknown.why)));
+                }
+            }
+            Err(fault) => {
+                out.engines.push(engine(auditor.name(), &fault.text, false));
+                out.degraded.push(format!("{}: {}", auditor.name(), fault.text));
+            }
+        }
+    }
+    for ecosystem in needed.difference(&covered) {
+        let how = if missing.is_empty() { String::new() } else { format!(": {}", missing.join("; ")) };
+        out.degraded.push(format!("nothing has looked at the packages of {ecosystem}{how}"));
+    }
+    out.judged = classify(&unite(at_head), &unite(at_base), security.block_from);
+    Ok(out)
+}
+
+/// One line about an advisory, for briefs and reports.
+pub(crate) fn sentence(advisory: &Advisory) -> String {
+    let version = advisory.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
+    let fixed = match advisory.fixed.as_slice() {
+        _ if advisory.malicious => "remove it: the package itself is an attack".to_owned(),
+        [] => "no fixed version is known".to_owned(),
+        all => format!("fixed in {}", all.join(", ")),
+    };
+    let aliases =
+        if advisory.aliases.is_empty() { String::new() } else { format!(" ({})", advisory.aliases.join(", ")) };
+    format!(
+        "{}{version}, {}: {}{aliases}: {}; {fixed} (by {})",
+        advisory.name,
+        if advisory.malicious { "MALICIOUS" } else { advisory.severity.word() },
+        advisory.id,
+        advisory.summary,
+        advisory.sources.join(", ")
+    )
+}
+
+/// Every manifest at a commit, with the files they include.
+async fn files(look: &Look<'_>, commit: &Sha, problems: &mut Vec<String>) -> Result<Vec<ManifestFile>, Fault> {
+    let all = look.git.list_files(&look.project.key, commit, "").await?;
+    problems.extend(unlocked(all.iter().map(String::as_str)));
+    let mut wanted: Vec<(String, Kind)> =
+        all.iter().filter_map(|path| is_manifest(path).map(|kind| (path.clone(), kind))).collect();
+    let mut seen: BTreeSet<String> = wanted.iter().map(|(path, _)| path.clone()).collect();
+    let mut found = Vec::new();
+    while let Some((path, kind)) = wanted.pop() {
+        if MOST <= found.len() {
+            problems.push(format!("there are more than {MOST} manifests; {path} and others were not read"));
+            break;
+        }
+        let Some(bytes) = look.git.read_file(&look.project.key, commit, &path).await? else {
+            problems.push(format!("{path} is named by a manifest and is not there"));
+            continue;
+        };
+        for include in manifests::read(kind, &path, &bytes).includes {
+            if seen.insert(include.clone()) {
+                wanted.push((include, Kind::Requirements));
+            }
+        }
+        found.push(ManifestFile { path, bytes });
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// The ecosystems packages come from; what cannot be read of the manifests is a problem.
+fn ecosystems(files: &[ManifestFile], problems: &mut Vec<String>) -> BTreeSet<Ecosystem> {
+    let mut found = BTreeSet::new();
+    for file in files {
+        let kind = is_manifest(&file.path).unwrap_or(Kind::Requirements);
+        let manifest = manifests::read(kind, &file.path, &file.bytes);
+        found.extend(manifest.dependencies.iter().map(|d| d.ecosystem));
+        problems.extend(manifest.problems);
+    }
+    found
+}

@@ -1,0 +1,262 @@
+//! Secrets in what a branch brings in: the built-in scan over its new objects, names and messages, and whatever other
+//! scanners add. A secret that stood under a changed path before is inherited: the task did not bring it.
+
+use super::{Engine, Security, engine};
+use crate::gates::Look;
+use orch_ports::Fault;
+use orch_ports::git::{BlobAt, BroughtIn};
+use orch_ports::security::{Range, Scanned};
+use orch_secrets::{Blob, Encoding, Hit, MAX_BLOB_BYTES, Rules, Scanner};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The default branch's own rules and allowlists.
+const RULES: &str = ".gitleaks.toml";
+/// Bytes of objects held in memory at a time.
+const BATCH: u64 = 16 * 1024 * 1024;
+
+/// A secret, and what it means for the task.
+#[derive(Clone, Debug)]
+pub(crate) struct Secret {
+    pub(crate) rule: String,
+    pub(crate) path: String,
+    pub(crate) line: Option<u32>,
+    pub(crate) text: String,
+    pub(crate) standing: Standing,
+}
+
+/// What a secret means for the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The branch brings it in.
+    New,
+    /// It was there before.
+    Inherited,
+    /// An allowlist lets it through.
+    Allowed(String),
+}
+
+/// What came of the looking.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    pub(crate) found: Vec<Secret>,
+    pub(crate) engines: Vec<Engine>,
+    /// Why the scan is not whole; then nothing can be said.
+    pub(crate) incomplete: Vec<String>,
+    /// What people should know of the rules.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Looks for secrets in what the branch brings in.
+pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secrets, Fault> {
+    let security = &look.project.security;
+    let mut out = Secrets::default();
+    let limit = Duration::from_millis(security.timeout_ms);
+    let theirs = look.git.read_file(&look.project.key, &look.subject.base, RULES).await?;
+    let theirs = theirs.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let rules = rules(security, theirs.as_deref(), &mut out);
+    if let Ok(done) = tokio::time::timeout(limit, built_in(look, &rules, brought, &mut out)).await {
+        done?;
+    } else {
+        let why = format!("the built-in scan was stopped after {} s", limit.as_secs());
+        out.engines.push(engine("built-in", &why, false));
+        out.incomplete.push(why);
+    }
+    for scanner in &security.scanners {
+        let repository = look.git.repository(&look.project.key);
+        let (base, head) = (&look.subject.base, &look.subject.head);
+        let range = Range { repository: &repository, base, head, rules: theirs.as_deref(), timeout: limit };
+        let answer = match tokio::time::timeout(limit, scanner.scan(&range)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Fault::transient(format!("no answer after {} s", limit.as_secs()))),
+        };
+        match answer {
+            Ok(Scanned::Missing { why }) => out.engines.push(engine(scanner.name(), why, false)),
+            Ok(Scanned::Done { by, leaks }) => {
+                let n = leaks.len();
+                out.engines.push(engine(&by, format!("{n} {}", plural(n, "finding")), true));
+                for leak in leaks {
+                    let known = |s: &&Secret| s.path == leak.path && (leak.line.is_none() || s.line == leak.line);
+                    // What the built-in scan has said of this place stands; a second opinion is no second secret.
+                    if out.found.iter().any(|s| known(&s)) {
+                        continue;
+                    }
+                    let at = leak.commit.as_deref().map(|c| format!(" (commit {})", short(c))).unwrap_or_default();
+                    out.found.push(Secret {
+                        rule: format!("{}/{}", scanner.name(), leak.rule),
+                        path: leak.path,
+                        line: leak.line,
+                        text: format!("{}{at}; treat it as leaked", leak.description),
+                        standing: Standing::New,
+                    });
+                }
+            }
+            Err(fault) => {
+                out.engines.push(engine(scanner.name(), &fault.text, false));
+                out.incomplete.push(format!("{}: {}", scanner.name(), fault.text));
+            }
+        }
+    }
+    Ok(out)
+}
+
+async fn built_in(look: &Look<'_>, rules: &Rules, brought: &BroughtIn, out: &mut Secrets) -> Result<(), Fault> {
+    let scanner =
+        Scanner::new(rules, &look.project.security.key).map_err(|e| Fault::bug(format!("the built-in rules: {e}")))?;
+    let scan = Scan { look, scanner: Arc::new(scanner) };
+    let mut hits = scan.blobs(&brought.blobs, out).await?;
+    let mut bytes: u64 = brought.blobs.iter().map(|b| b.size).sum();
+    hits.extend(scan.names(&brought.blobs));
+    let (messages, length) = scan.messages(brought, out).await?;
+    hits.extend(messages);
+    bytes += length;
+    let before: HashSet<String> = if hits.iter().all(|(hit, _)| hit.allowed_by.is_some()) {
+        HashSet::new()
+    } else {
+        // Only what was really there counts, so what of it cannot be read is no loss.
+        let old = scan.blobs(&brought.before, &mut Secrets::default()).await?;
+        old.into_iter().map(|(hit, _)| hit.fingerprint).collect()
+    };
+    out.engines.push(engine(
+        format!("built-in ({} rules)", rules.len()),
+        format!(
+            "{} files and {} messages, {} kB, {} {}",
+            brought.blobs.len(),
+            brought.commits.len(),
+            bytes / 1_000,
+            hits.len(),
+            plural(hits.len(), "match")
+        ),
+        out.incomplete.is_empty(),
+    ));
+    // The same secret in several versions of a file is said once, with its newest commit.
+    let mut said: BTreeMap<(String, String, String), Secret> = BTreeMap::new();
+    for (hit, commit) in hits {
+        let standing = match &hit.allowed_by {
+            Some(by) => Standing::Allowed(by.clone()),
+            None if before.contains(&hit.fingerprint) => Standing::Inherited,
+            None => Standing::New,
+        };
+        let key = (hit.path.clone(), hit.rule.to_string(), hit.fingerprint.clone());
+        said.entry(key).or_insert_with(|| secret(&hit, &commit, standing));
+    }
+    out.found.extend(said.into_values());
+    Ok(())
+}
+
+/// The built-in rules, with those of the default branch and of the operator. The branch has no say.
+fn rules(security: &Security, theirs: Option<&str>, out: &mut Secrets) -> Rules {
+    let mut rules = Rules::builtin();
+    let theirs = theirs.map(|text| (format!("{RULES} of the default branch"), text.to_owned()));
+    for (from, text) in theirs.into_iter().chain(security.rules.clone()) {
+        match Rules::parse(&text) {
+            Ok(more) => rules = rules.extended_by(&more),
+            Err(why) => out.warnings.push(format!("{from} cannot be read and is not used: {why}")),
+        }
+    }
+    rules
+}
+
+struct Scan<'l, 'a> {
+    look: &'l Look<'a>,
+    scanner: Arc<Scanner>,
+}
+
+impl Scan<'_, '_> {
+    /// Hits in blobs, with the commit of each.
+    async fn blobs(&self, blobs: &[BlobAt], out: &mut Secrets) -> Result<Vec<(Hit, String)>, Fault> {
+        let mut hits = Vec::new();
+        let (mut batch, mut sum) = (Vec::new(), 0);
+        for blob in blobs {
+            if MAX_BLOB_BYTES as u64 <= blob.size {
+                out.incomplete.push(format!("{} is too large to be scanned ({} bytes)", blob.path, blob.size));
+                continue;
+            }
+            if BATCH < sum + blob.size && !batch.is_empty() {
+                hits.extend(self.batch(std::mem::take(&mut batch)).await?);
+                sum = 0;
+            }
+            sum += blob.size;
+            batch.push(blob.clone());
+        }
+        hits.extend(self.batch(batch).await?);
+        Ok(hits)
+    }
+
+    async fn batch(&self, blobs: Vec<BlobAt>) -> Result<Vec<(Hit, String)>, Fault> {
+        let ids: Vec<String> = blobs.iter().map(|b| b.oid.clone()).collect();
+        let contents = self.look.git.read_objects(&self.look.project.key, &ids).await?;
+        let scanner = Arc::clone(&self.scanner);
+        let scan = move || -> Result<Vec<(Hit, String)>, Fault> {
+            let mut hits = Vec::new();
+            for (blob, bytes) in blobs.iter().zip(&contents) {
+                let commit = blob.commit.as_str();
+                let found = scanner.scan(&Blob { path: &blob.path, bytes, commit: Some(commit) });
+                let found = found.map_err(|e| Fault::permanent(format!("scan {}: {e}", blob.path)))?;
+                hits.extend(found.into_iter().map(|hit| (hit, commit.to_owned())));
+            }
+            Ok(hits)
+        };
+        tokio::task::spawn_blocking(scan).await.map_err(|e| Fault::bug(format!("the built-in scan: {e}")))?
+    }
+
+    fn names(&self, blobs: &[BlobAt]) -> Vec<(Hit, String)> {
+        let with_commit = |b: &BlobAt| {
+            let commit = b.commit.to_string();
+            self.scanner.scan_name(&b.path).into_iter().map(move |hit| (hit, commit.clone())).collect::<Vec<_>>()
+        };
+        blobs.iter().flat_map(with_commit).collect()
+    }
+
+    /// Hits in the messages of the commits, and how long these are.
+    async fn messages(&self, brought: &BroughtIn, out: &mut Secrets) -> Result<(Vec<(Hit, String)>, u64), Fault> {
+        let (mut hits, mut length) = (Vec::new(), 0);
+        for commits in brought.commits.chunks(1_000) {
+            let ids: Vec<String> = commits.iter().map(ToString::to_string).collect();
+            let objects = self.look.git.read_objects(&self.look.project.key, &ids).await?;
+            for (commit, object) in commits.iter().zip(&objects) {
+                let path = format!("commit {} message", commit.short());
+                length += object.len() as u64;
+                match self.scanner.scan(&Blob { path: &path, bytes: object, commit: Some(commit.as_str()) }) {
+                    Ok(found) => hits.extend(found.into_iter().map(|hit| (hit, commit.to_string()))),
+                    Err(e) => out.incomplete.push(format!("{path}: {e}")),
+                }
+            }
+        }
+        Ok((hits, length))
+    }
+}
+
+fn secret(hit: &Hit, commit: &str, standing: Standing) -> Secret {
+    let how = match hit.encoding {
+        None => String::new(),
+        Some(Encoding::Base64) => ", base64".into(),
+        Some(other) => format!(", {other:?}").to_lowercase(),
+    };
+    Secret {
+        rule: hit.rule.to_string(),
+        path: hit.path.clone(),
+        line: u32::try_from(hit.line).ok().filter(|line| *line != 0),
+        text: format!(
+            "{}: {} (commit {}{how}, fingerprint {}); treat it as leaked: revoke it and take it out",
+            hit.description,
+            hit.masked,
+            short(commit),
+            hit.fingerprint
+        ),
+        standing,
+    }
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
+fn plural(n: usize, one: &str) -> String {
+    match (n, one) {
+        (1, _) => one.to_owned(),
+        (_, "match") => "matches".to_owned(),
+        _ => format!("{one}s"),
+    }
+}

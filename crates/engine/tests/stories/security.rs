@@ -1,0 +1,364 @@
+//! What a branch must not bring in: secrets, vulnerable dependencies, and changes of what guards the project. Until it is
+//! gone, or a person has agreed, main and production stay as they are.
+
+use crate::runs::{Does, Run};
+use crate::world::{World, anna};
+use orch_adapters::audit::AdvisoryMirror;
+use orch_core::event::Event;
+use orch_core::ids::{GateId, WorkItem};
+use orch_core::task::{ApprovalKind, BlockReason, Phase, WaitReason};
+use orch_core::verdict::Verdict;
+use orch_engine::GateMode;
+use orch_engine::security::Security;
+use orch_ports::Fault;
+use orch_ports::security::{AuditAnswer, Auditor, Range, Scanned, SecretScanner, Sides};
+use orch_store::Judgement;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+
+/// A token nobody ever had; whole only while the tests run.
+fn token() -> String {
+    format!("{}{}", "ghp_", "q7Zt2LmX9vRb4KcN8sWd1FhJ6yPg3TaE5uQo")
+}
+
+/// Developers who leave what the closure writes; every brief is kept.
+fn develops(world: &World, mut work: impl FnMut(&Run) + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let briefs = Arc::new(Mutex::new(Vec::new()));
+    let kept = briefs.clone();
+    world.runs.on("developer", move |run| {
+        kept.lock().unwrap().push(run.prompt());
+        work(run);
+        Does::Exit(0)
+    });
+    briefs
+}
+
+async fn judgements(world: &World, item: &WorkItem) -> Vec<Judgement> {
+    let all = world.store.judgements(world.task(item).await.id).await.unwrap();
+    all.into_iter().filter(|j| j.gate == GateId::SecurityGate).collect()
+}
+
+async fn report(world: &World, item: &WorkItem) -> String {
+    let all = world.store.artefacts(world.task(item).await.id).await.unwrap();
+    let row = all.into_iter().find(|a| a.name == "17-security-report.md").expect("a report");
+    String::from_utf8(row.bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_planted_secret_goes_back_with_its_place_and_never_reaches_main() {
+    let world = World::new().await;
+    let briefs = develops(&world, |run| {
+        let line = if run.nth == 1 { format!("token = \"{}\"\n", token()) } else { "token = env(\"TOKEN\")\n".into() };
+        run.write("src/settings.py", &line);
+    });
+    world.start();
+    let item = world.begin("Add settings").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 1);
+    let second = briefs.lock().unwrap()[1].clone();
+    assert!(second.contains("src/settings.py") && second.contains("github"), "{second}");
+    assert!(second.contains("treat it as leaked") && !second.contains(&token()), "{second}");
+    let all = judgements(&world, &item).await;
+    assert!(matches!(all[0].verdict, Verdict::Fail { .. }), "{all:#?}");
+    assert_eq!(world.runs.count("deploy"), 1, "production, once, after the repair");
+    // What the branch once held is in no commit that landed, and in nothing orch wrote down.
+    let history = crate::world::git(&world.bare(), &["log", "-p", "--all", "main"]);
+    assert!(!history.contains(&token()), "{history}");
+    let stored = format!("{all:#?} {} {:#?}", report(&world, &item).await, world.told_story(&item).await);
+    assert!(!stored.contains(&token()));
+    assert!(world.show("main", "docs/work-items/DEMO-1/17-security-report.md").contains("security_status: PASS"));
+}
+
+#[tokio::test]
+async fn after_three_repairs_in_vain_it_is_blocked_and_a_person_is_told_once() {
+    let world = World::new().await;
+    develops(&world, |run| run.write("a.py", &format!("# try {}\ntoken = \"{}\"\n", run.nth, token())));
+    world.start();
+    let item = world.begin("Add settings").await;
+    let task = world.until_blocked(&item).await;
+    let Phase::Blocked { why: BlockReason::RoundsSpent { from, .. }, .. } = &task.phase else { panic!("{task:?}") };
+    assert_eq!((from.as_str(), world.runs.count("developer")), ("check_security_gate", 4));
+    world.eventually("a person is told", async || !world.told_people().is_empty()).await;
+    let told: Vec<String> = world.told_people().into_iter().filter(|t| t.contains("blocked")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((world.runs.count("deploy"), world.forge_did("merge-done").await), (0, 0), "production is as it was");
+}
+
+/// A mirror that knows of one vulnerable package, as new as the story's clock.
+fn mirror(world: &World, severity: &str) -> AdvisoryMirror {
+    let (from, to) = (world.path("all.zip"), world.path("osv"));
+    let record = serde_json::json!({
+        "schema_version": "1.6.0", "id": "GHSA-aaaa-bbbb-cccc", "aliases": ["CVE-2023-0001"],
+        "modified": "2023-11-14T00:00:00Z", "summary": "reads any file",
+        "affected": [{
+            "package": { "ecosystem": "PyPI", "name": "sample-lib" },
+            "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": "1.4.2" }] }],
+        }],
+        "database_specific": { "severity": severity },
+    });
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&from).unwrap());
+    zip.start_file("GHSA-aaaa-bbbb-cccc.json", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(record.to_string().as_bytes()).unwrap();
+    zip.finish().unwrap();
+    orch_advisories::mirror::import(&from, &to).unwrap();
+    AdvisoryMirror::new(Some(to), None, 30 * 86_400)
+}
+
+#[tokio::test]
+async fn a_vulnerable_dependency_goes_back_with_the_version_that_is_fixed() {
+    let world = World::new().await;
+    let security = Security { auditors: vec![Arc::new(mirror(&world, "HIGH"))], ..Security::default() };
+    let world = world.guarded(security);
+    let briefs = develops(&world, |run| {
+        let version = if run.nth == 1 { "1.4.0" } else { "1.4.2" };
+        run.write("service/requirements.txt", &format!("sample-lib=={version}\n"));
+    });
+    world.start();
+    let item = world.begin("Use a library").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 1);
+    let second = briefs.lock().unwrap()[1].clone();
+    for word in
+        ["sample-lib 1.4.0", "GHSA-aaaa-bbbb-cccc", "CVE-2023-0001", "fixed in 1.4.2", "service/requirements.txt"]
+    {
+        assert!(second.contains(word), "{word}: {second}");
+    }
+    assert_eq!(world.show("main", "service/requirements.txt"), "sample-lib==1.4.2");
+    assert_eq!(world.runs.count("deploy"), 1);
+}
+
+#[tokio::test]
+async fn what_main_already_has_warns_and_is_not_held_against_the_task() {
+    let world = World::new().await;
+    let security = Security { auditors: vec![Arc::new(mirror(&world, "CRITICAL"))], ..Security::default() };
+    let world = world.guarded(security);
+    world.outsider_merges("old", "requirements.txt", "sample-lib==1.0.0\n").await;
+    world.outsider_merges("older", "old.py", &format!("token = \"{}\"\n", token())).await;
+    develops(&world, |run| run.write("old.py", &format!("# touched\ntoken = \"{}\"\n", token())));
+    world.start();
+    let item = world.begin("Touch a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 0);
+    let report = report(&world, &item).await;
+    let inherited = report.split("## Inherited").nth(1).expect("a section of what was there before");
+    assert!(inherited.contains("old.py") && inherited.contains("GHSA-aaaa-bbbb-cccc"), "{report}");
+    assert!(report.contains("secrets_found: 0\ndeps_blocking: 0\ndeps_warning: 1\n"), "{report}");
+}
+
+#[tokio::test]
+async fn below_the_threshold_it_warns_and_passes() {
+    let world = World::new().await;
+    let security = Security { auditors: vec![Arc::new(mirror(&world, "MODERATE"))], ..Security::default() };
+    let world = world.guarded(security);
+    develops(&world, |run| run.write("requirements.txt", "sample-lib==1.0.0\n"));
+    world.start();
+    let item = world.begin("Use a library").await;
+    assert_eq!(world.until_done(&item).await.rounds, 0);
+    let report = report(&world, &item).await;
+    assert!(report.contains("deps_blocking: 0\ndeps_warning: 1\n") && report.contains("sample-lib 1.0.0"), "{report}");
+}
+
+/// A scanner and an auditor that do not answer as they should.
+struct Broken(&'static str);
+
+#[async_trait::async_trait]
+impl SecretScanner for Broken {
+    fn name(&self) -> &'static str {
+        "scanner"
+    }
+    async fn scan(&self, range: &Range<'_>) -> Result<Scanned, Fault> {
+        match self.0 {
+            "missing" => Ok(Scanned::Missing { why: "not installed".into() }),
+            "hangs" => {
+                std::future::pending::<()>().await;
+                unreachable!()
+            }
+            _ => Err(Fault::transient(format!("scanner: no end after {} s, killed", range.timeout.as_secs()))),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Auditor for Broken {
+    fn name(&self) -> &'static str {
+        "feed"
+    }
+    async fn audit(&self, _: &Sides<'_>) -> Result<AuditAnswer, Fault> {
+        match self.0 {
+            "hangs" => {
+                std::future::pending::<()>().await;
+                unreachable!()
+            }
+            _ => Err(Fault::transient("feed: connection refused")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_scanner_is_recorded_and_the_built_in_scan_decides() {
+    let world = World::new().await;
+    let world = world.guarded(Security { scanners: vec![Arc::new(Broken("missing"))], ..Security::default() });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    let report = report(&world, &item).await;
+    assert!(report.contains("`scanner` **not complete**: not installed"), "{report}");
+    assert!(report.contains("security_status: PASS") && report.contains("`built-in"), "{report}");
+}
+
+#[tokio::test]
+async fn a_scanner_that_fails_or_hangs_never_lets_anything_through_and_costs_no_round() {
+    for how in ["fails", "hangs"] {
+        let world = World::new().await;
+        let scanners: Vec<Arc<dyn SecretScanner>> = vec![Arc::new(Broken(how))];
+        let world = world.guarded(Security { scanners, timeout_ms: 300, ..Security::default() });
+        world.start();
+        let item = world.begin("Add a file").await;
+        let task = world.until(&item, "cannot tell", |t| t.phase_word() == "holding").await;
+        let Phase::Waiting { why: WaitReason::CannotTell { fault }, .. } = &task.phase else { panic!("{task:?}") };
+        assert!(fault.text.contains("secrets cannot be ruled out: scanner: "), "{how}: {}", fault.text);
+        assert_eq!((task.rounds, world.runs.count("deploy"), world.forge_did("merge-done").await), (0, 0, 0));
+        assert!(report(&world, &item).await.contains("security_status: FAIL"), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_is_down_is_told_once_and_passes_unless_it_must_not() {
+    for (how, strict) in [("down", false), ("hangs", false), ("down", true)] {
+        let world = World::new().await;
+        let auditors: Vec<Arc<dyn Auditor>> = vec![Arc::new(Broken(how))];
+        let security = Security { auditors, timeout_ms: 300, audit_fail_closed: strict, ..Security::default() };
+        let world = world.guarded(security);
+        develops(&world, |run| run.write("requirements.txt", "sample-lib==1.0.0\n"));
+        world.start();
+        let item = world.begin("Use a library").await;
+        if strict {
+            let task = world.until(&item, "cannot tell", |t| t.phase_word() == "holding").await;
+            assert_eq!((task.rounds, world.forge_did("merge-done").await), (0, 0));
+        } else {
+            world.until_done(&item).await;
+            let report = report(&world, &item).await;
+            assert!(report.contains("deps_audit_degraded: true\n"), "{report}");
+            assert!(report.contains("nothing has looked at the packages of PyPI"), "{report}");
+        }
+        let told: Vec<String> =
+            world.told_people().into_iter().filter(|t| t.contains("saw less than it should have")).collect();
+        assert_eq!(told.len(), 1, "{how} {strict}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn switched_off_or_out_of_scope_it_is_recorded_as_not_checked() {
+    for why in ["[security] gate_enabled is false", "[security] gate_repos does not name it"] {
+        let world = World::with(|c| {
+            c.gates = BTreeMap::from([(GateId::SecurityGate, (GateMode::Off, why.to_owned()))]);
+        })
+        .await;
+        develops(&world, |run| run.write("a.py", &format!("token = \"{}\"\n", token())));
+        world.start();
+        let item = world.begin("Add a file").await;
+        assert_eq!(world.until_done(&item).await.rounds, 0);
+        let evidence = world.engine().evidence(&item).await.unwrap().unwrap();
+        assert!(evidence.not_checked.iter().any(|n| n.contains("check_security_gate") && n.contains(why)), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn shadowed_it_judges_and_blocks_nobody() {
+    let world = World::with(|c| {
+        c.gates = BTreeMap::from([(GateId::SecurityGate, (GateMode::Shadow, "shadow".to_owned()))]);
+    })
+    .await;
+    develops(&world, |run| run.write("a.py", &format!("token = \"{}\"\n", token())));
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    let all = judgements(&world, &item).await;
+    assert!(matches!(&all[0].verdict, Verdict::Skipped { why } if why.contains("would have said fail")), "{all:#?}");
+}
+
+#[tokio::test]
+async fn the_branch_cannot_switch_the_gate_off_from_within() {
+    let world = World::new().await;
+    develops(&world, |run| {
+        run.write("a.py", &format!("token = \"{}\"  # gitleaks:allow\n", token()));
+        run.write(".gitleaks.toml", "[allowlist]\npaths = ['''.*''']\n");
+        run.write(".gitleaksignore", "a.py:github-pat:1\n");
+        run.write(".gitattributes", "* -diff\n");
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.until_blocked(&item).await;
+    let all = judgements(&world, &item).await;
+    let Verdict::Fail { findings } = &all[0].verdict else { panic!("{all:#?}") };
+    assert!(findings.iter().any(|f| f.file.as_deref() == Some("a.py")), "{findings:#?}");
+    let report = report(&world, &item).await;
+    let needs = report.split("## Needs a person").nth(1).expect("what a person has to approve");
+    for path in [".gitleaks.toml", ".gitleaksignore", ".gitattributes", "a.py"] {
+        assert!(needs.contains(path), "{path}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn the_allowlist_of_main_counts_and_is_listed() {
+    let world = World::new().await;
+    let rules = "[allowlist]\ndescription = \"fixtures\"\npaths = ['''^fixtures/''']\n";
+    world.outsider_merges("rules", ".gitleaks.toml", rules).await;
+    develops(&world, |run| run.write("fixtures/a.py", &format!("token = \"{}\"\n", token())));
+    world.start();
+    let item = world.begin("Add a fixture").await;
+    assert_eq!(world.until_done(&item).await.rounds, 0);
+    let report = report(&world, &item).await;
+    assert!(report.split("## Allowed").nth(1).is_some_and(|s| s.contains("fixtures/a.py")), "{report}");
+}
+
+#[tokio::test]
+async fn a_change_of_what_guards_the_project_waits_for_a_person_and_holds_no_lease() {
+    let world = World::new().await;
+    world.outsider_merges("tests", "tests/test_sum.py", "def test_sum():\n    assert 1 + 1 == 2\n").await;
+    let tip = world.main_tip().await;
+    develops(&world, |run| {
+        run.write(".github/workflows/ci.yml", "on: push\n");
+        run.write("tests/test_sum.py", "import pytest\n\n@pytest.mark.skip\ndef test_sum():\n    assert 1 + 1 == 2\n");
+    });
+    world.start();
+    let item = world.begin("Change CI").await;
+    let task = world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
+    let Phase::Waiting { why: WaitReason::Approval { what, subject, shown }, .. } = task.phase.clone() else {
+        panic!("{task:?}")
+    };
+    assert_eq!(what, ApprovalKind::Protected);
+    assert!(shown.iter().any(|s| s.contains(".github/workflows/ci.yml")), "{shown:?}");
+    assert!(shown.iter().any(|s| s.contains("tests/test_sum.py") && s.contains("test_sum")), "{shown:?}");
+    assert!(world.store.leases().await.unwrap().iter().all(|l| l.holder.is_none()), "nobody else waits for this");
+    let why = world.engine().show_item(&item).await.unwrap().unwrap().waiting.unwrap();
+    assert!(why.reason.contains("protected changes") && why.reason.contains("ci.yml"), "{why:?}");
+    assert_eq!(world.main_tip().await, tip);
+    let event = Event::Approved { by: anna(), gate: Some(GateId::SecurityGate), subject: Some(subject) };
+    world.ask(&item, event).await;
+    world.until_done(&item).await;
+    assert_ne!(world.main_tip().await, tip);
+    assert!(report(&world, &item).await.contains("approved by local:anna"));
+    assert_eq!(world.says(&item, "approved by").await, 1, "one approval serves all gates");
+}
+
+#[tokio::test]
+async fn a_person_who_says_no_sends_it_back_with_their_words() {
+    let world = World::new().await;
+    let briefs = develops(&world, |run| {
+        run.write("a.txt", &format!("{}\n", run.nth));
+        if run.nth == 1 {
+            run.write(".github/workflows/ci.yml", "on: push\n");
+        } else {
+            std::fs::remove_dir_all(run.cwd.join(".github")).unwrap();
+        }
+    });
+    world.start();
+    let item = world.begin("Change CI").await;
+    world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
+    world.ask(&item, Event::Rejected { by: anna(), comment: "leave CI alone".into() }).await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 1);
+    assert!(briefs.lock().unwrap()[1].contains("leave CI alone"));
+}
