@@ -239,3 +239,51 @@ fn a_failed_job_blocks_where_it_was_and_a_retry_does_it_again() {
         w.finish();
     }
 }
+
+fn protected(subject: &str) -> Verdict {
+    let why = orch_core::verdict::WaitFor::Approval {
+        what: ApprovalKind::Protected,
+        subject: subject.into(),
+        shown: vec![".github/workflows/ci.yml: is changed".into()],
+    };
+    Verdict::Wait { why, until: None, recheck: None }
+}
+
+#[test]
+fn a_protected_change_is_asked_for_before_the_lease_is_taken() {
+    let mut w = World::at(Pipeline::lite(), "judge check_security_gate");
+    w.judge(protected("d1"));
+    assert!(!w.holds_lease());
+    assert_eq!(w.told.len(), 1);
+    assert!(w.told[0].contains("ci.yml"), "{:?}", w.told);
+    assert!(w.send(approve(anna(), Some(GateId::AnalysisApproved), None)).is_err());
+    assert!(w.send(approve(bob(), None, None)).is_err(), "bob may start and not approve");
+    w.ok(approve(anna(), Some(GateId::SecurityGate), Some("d1")));
+    assert_eq!(w.doing(), "judge check_security_gate", "the gate itself looks at the approval");
+    assert!(w.task.approved(ApprovalKind::Protected, "d1").is_some());
+}
+
+#[test]
+fn a_protected_change_seen_on_the_way_to_the_merge_gives_the_lease_back_and_prepares_again() {
+    let mut w = World::at(Pipeline::lite(), "judge check_branch_mergeable exact");
+    assert!(w.holds_lease());
+    w.judge(protected("d1"));
+    assert!(!w.holds_lease(), "no lease is held while a person is awaited");
+    assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Approval { .. }, .. }));
+    w.ok(approve(anna(), Some(GateId::BranchMergeable), Some("d1")));
+    assert_eq!(w.doing(), "update");
+    assert!(w.holds_lease());
+    w.finish();
+    assert!(matches!(w.task.phase, Phase::Done { .. }));
+}
+
+#[test]
+fn a_protected_change_a_person_refuses_goes_back_with_their_words() {
+    for at in ["judge check_security_gate", "judge check_branch_mergeable exact"] {
+        let mut w = World::at(Pipeline::lite(), at);
+        w.judge(protected("d1"));
+        w.ok(Event::Rejected { by: anna(), comment: "leave CI alone".into() });
+        assert_eq!((w.task.stage().as_str(), w.task.rounds), ("development", 1), "{at}");
+        assert!(w.task.findings.iter().any(|f| f.text == "leave CI alone"), "{at}: {:?}", w.task.findings);
+    }
+}

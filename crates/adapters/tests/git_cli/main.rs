@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's fixture has nobody to report to")]
 
+mod brought;
 mod forge;
 mod taking;
 
@@ -118,6 +119,12 @@ impl World {
         git(&person, &["push", "-q", "../forge.git", TRUNK]);
         self.fetch().await;
         self.trunk().await
+    }
+
+    /// The same, wherever that person's clone stands.
+    async fn person_on_trunk(&self, files: &[(&str, &str)]) -> Sha {
+        git(&self.path("person"), &["checkout", "-q", TRUNK]);
+        self.person(files).await
     }
 
     async fn prepare_with(&self, commit: &Sha, base: &Sha, conflicts: bool, remove: &[String]) -> PathBuf {

@@ -147,6 +147,14 @@ fn report(look: &Look<'_>, secrets: &Secrets, dependencies: &Dependencies, prote
             text: security::sentence(a),
         }));
     }
+    lines.extend(dependencies.unreadable.iter().map(|(path, why)| ReportLine {
+        section: Section::Dependencies,
+        blocking: true,
+        rule: "unreadable-manifest".into(),
+        file: Some(path.clone()),
+        line: None,
+        text: format!("nobody can say what it brings in: {why}"),
+    }));
     lines.extend(dependencies.unknown.iter().map(|(d, why)| ReportLine {
         section: Section::Warnings,
         blocking: false,
@@ -182,7 +190,7 @@ fn report(look: &Look<'_>, secrets: &Secrets, dependencies: &Dependencies, prote
     SecurityReport {
         status: if failed { Status::Fail } else { Status::Pass },
         secrets_found,
-        deps_blocking: u32::try_from(judged.blocking.len()).unwrap_or(u32::MAX),
+        deps_blocking: u32::try_from(judged.blocking.len() + dependencies.unreadable.len()).unwrap_or(u32::MAX),
         deps_warning: u32::try_from(judged.warning.len() + judged.inherited.len() + dependencies.unknown.len())
             .unwrap_or(u32::MAX),
         deps_audit_degraded: !dependencies.degraded.is_empty(),

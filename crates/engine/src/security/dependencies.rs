@@ -22,6 +22,8 @@ pub(crate) struct Dependencies {
     pub(crate) unknown: Vec<(Dependency, String)>,
     /// Why the audit saw less than it should have; empty if it did not.
     pub(crate) degraded: Vec<String>,
+    /// Manifests the branch has made unreadable: path and why. Nobody can say what they bring in.
+    pub(crate) unreadable: Vec<(String, String)>,
     pub(crate) engines: Vec<Engine>,
 }
 
@@ -36,7 +38,7 @@ pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault>
     }
     // What of the base cannot be read is not held against the branch twice.
     let base = files(look, &look.subject.base, &mut Vec::new()).await?;
-    let needed = ecosystems(&head, &mut out.degraded);
+    let needed = ecosystems(&head, &base, &mut out);
     let limit = Duration::from_millis(security.timeout_ms);
     let sides = Sides { head: &head, base: &base, timeout: limit, now_s: look.subject.now.0 / 1_000 };
     let (mut at_head, mut at_base) = (Vec::new(), Vec::new());
@@ -126,14 +128,18 @@ async fn files(look: &Look<'_>, commit: &Sha, problems: &mut Vec<String>) -> Res
     Ok(found)
 }
 
-/// The ecosystems packages come from; what cannot be read of the manifests is a problem.
-fn ecosystems(files: &[ManifestFile], problems: &mut Vec<String>) -> BTreeSet<Ecosystem> {
+/// The ecosystems packages come from. What cannot be read of a manifest degrades the audit; one that cannot be read at
+/// all, and could or was not there before, is the branch's doing.
+fn ecosystems(head: &[ManifestFile], base: &[ManifestFile], out: &mut Dependencies) -> BTreeSet<Ecosystem> {
     let mut found = BTreeSet::new();
-    for file in files {
+    for file in head {
         let kind = is_manifest(&file.path).unwrap_or(Kind::Requirements);
         let manifest = manifests::read(kind, &file.path, &file.bytes);
+        if manifest.dependencies.is_empty() && !manifest.problems.is_empty() && !base.contains(file) {
+            out.unreadable.push((file.path.clone(), manifest.problems.join("; ")));
+        }
         found.extend(manifest.dependencies.iter().map(|d| d.ecosystem));
-        problems.extend(manifest.problems);
+        out.degraded.extend(manifest.problems);
     }
     found
 }

@@ -362,3 +362,18 @@ async fn a_person_who_says_no_sends_it_back_with_their_words() {
     assert_eq!(task.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("leave CI alone"));
 }
+
+#[tokio::test]
+async fn a_manifest_the_branch_has_made_unreadable_goes_back() {
+    let world = World::new().await;
+    let security = Security { auditors: vec![Arc::new(mirror(&world, "HIGH"))], ..Security::default() };
+    let world = world.guarded(security);
+    let briefs = develops(&world, |run| {
+        let good = "package = []\n\n[metadata]\nlock-version = \"2.0\"\n";
+        run.write("poetry.lock", if run.nth == 1 { "[[package]\nname = \"sample-lib\"\n" } else { good });
+    });
+    world.start();
+    let item = world.begin("Use a library").await;
+    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert!(briefs.lock().unwrap()[1].contains("nobody can say what it brings in"), "{}", briefs.lock().unwrap()[1]);
+}
