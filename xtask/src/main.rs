@@ -3,6 +3,7 @@
 mod bench;
 mod generate;
 mod mutants;
+mod secrets;
 mod torture;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Chore {
         #[arg(long)]
         scn_dir: Option<PathBuf>,
     },
+    /// Plant secrets in a repository and measure who finds them: `cargo run --release -p xtask -- secrets`
+    Secrets(secrets::SecretsArgs),
     /// Break the world under the real daemon; nothing may be lost, done twice or stuck
     Torture(torture::TortureArgs),
 }
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Mutants { only, seeds, shrink, target, scn_dir } => {
             mutants::run(&mutants::Wishes { only, seeds, shrink, target, scn_dir })
         }
+        Chore::Secrets(args) => secrets::run(&args),
         Chore::Torture(args) => torture::run(&args),
     }
 }

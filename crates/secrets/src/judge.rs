@@ -51,7 +51,8 @@ pub(crate) fn plausible(value: &[u8]) -> bool {
     let digits = rest.iter().filter(|b| b.is_ascii_digit()).count();
     let letters = rest.iter().filter(|b| b.is_ascii_alphabetic()).count();
     let mixed = rest.iter().any(u8::is_ascii_uppercase) && rest.iter().any(u8::is_ascii_lowercase);
-    let random = if digits == 0 { letters >= 14 && mixed } else { letters >= 3 && digits + letters >= 7 };
+    let random =
+        if digits == 0 { letters >= if mixed { 14 } else { 24 } } else { letters >= 3 && digits + letters >= 8 };
     random && entropy(&rest) > 2.5
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn plausible_password(value: &[u8]) -> bool {
     rest.len() >= 7
         && has(&|b| b.is_ascii_digit())
         && has(&|b| b.is_ascii_alphabetic())
-        && has(&|b| b"!@#$%^&*?~+=;|".contains(&b))
+        && has(&|b| b"!@#$^&*?~+=;|".contains(&b))
         && !value.ends_with(b")")
         && !value.ends_with(b";")
 }

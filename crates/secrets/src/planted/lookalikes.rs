@@ -376,6 +376,13 @@ const FAMILIES: &[(&str, Make)] = &[
             format!("<path d=\"M{0}.{1}h{1}v{0}H{1}z\" id=\"password-token-{0}\"/>\n", d.below(99), d.below(99)),
         )
     }),
+    ("badge", |d| {
+        ("README.md", format!("[![coverage](https://codecov.invalid/gh/a/b/badge.svg?token={})]\n", d.text(UPPER, 10)))
+    }),
+    ("badge_link", |d| {
+        ("README.md", format!("[cov]: https://codecov.invalid/gh/a/graph/badge.svg?token={}\n", d.text(UPPER, 10)))
+    }),
+    ("form_body", |d| ("src/form.rs", format!("body(b\"user=u{}&password=secure%20password\")\n", d.below(9)))),
     ("entropy_words", |d| {
         (
             "tests/words.txt",
