@@ -38,7 +38,7 @@ pub(crate) fn stands_in(secret: &[u8]) -> bool {
 const REFERENCES: &str = "${ {{ }} <% %> #{ $( %( %{ @@ :// process.env os.environ getenv env[ env( secrets. config. settings. self. this. \
     data. params. props. request. req. ctx. var. local. import.meta \\u ... **** #### &amp; &lt; &quot;";
 /// Beginnings of such a reference.
-const REFERENCE_STARTS: &str = "$ < [ { ( / ./ ../ ~/ env: vault: op: arn: file: ssm: ref: ref+ secret: secrets: keyring: urn: did: \
+const REFERENCE_STARTS: &str = "$ < [ { ( ./ ../ ~/ env: vault: op: arn: file: ssm: ref: ref+ secret: secrets: keyring: urn: did: \
     data: sha1- sha256- sha384- sha512- sha256: sha512: md5: ssh- ecdsa- pk_ pk. age1 enc[";
 
 /// Can this be a secret, when nothing but the name beside it says so?
@@ -98,14 +98,14 @@ fn refers(lower: &[u8]) -> bool {
         || is_path(lower)
 }
 
-/// `src/auth/token_v2.rs`, `@scope/name`: several words with slashes and an ending, or all lower case without digits.
+/// `src/auth/token_v2.rs`, `@scope/name`: slashes, and an ending or nothing but words between.
 fn is_path(lower: &[u8]) -> bool {
     let slashes = memchr::memchr_iter(b'/', lower).count();
     let file = lower.iter().rposition(|b| *b == b'.').is_some_and(|at| {
         let ending = &lower[at + 1..];
         at > 0 && (1..=5).contains(&ending.len()) && ending.iter().all(u8::is_ascii_alphanumeric)
     });
-    (slashes > 0 && file) || (slashes > 1 && words_only(lower))
+    slashes > 0 && (file || words_only(lower))
 }
 
 fn words_only(lower: &[u8]) -> bool {

@@ -97,7 +97,8 @@ struct View<'a> {
 /// A hit with what is needed to weigh it against others.
 struct Candidate {
     hit: Hit,
-    generic: bool,
+    /// 0 if the form alone proves it, else the higher, the less the rule knows; generic rules come last in the list.
+    rank: usize,
     /// Of the secret, in the original.
     span: Range<usize>,
     /// Of the match; the line is counted from it at the end.
@@ -224,7 +225,7 @@ impl Scanner {
                 while let Some(groups) = (at <= text.len()).then(|| regex.regex().captures_at(text, at)).flatten() {
                     let Some(whole) = groups.get(0) else { break };
                     let secret = secret_of(rule, &groups).unwrap_or(whole.range());
-                    let taken = self.judge(rule, blob, view, whole.range(), secret.clone());
+                    let taken = self.judge((candidate.rule, rule), blob, view, whole.range(), secret.clone());
                     // Something that is no secret may have covered the beginning of one.
                     at = if taken.is_some() { whole.end() } else { secret.start.min(whole.end()) };
                     at = at.max(whole.start() + 1);
@@ -236,7 +237,7 @@ impl Scanner {
 
     fn judge(
         &self,
-        rule: &Rule,
+        (index, rule): (usize, &Rule),
         blob: &Blob<'_>,
         view: &View<'_>,
         matched: Range<usize>,
@@ -247,11 +248,12 @@ impl Scanner {
             return None;
         }
         let credible = match rule.care() {
-            Care::Form => !rule.built_in || !judge::stands_in(text),
+            Care::Form => true,
             Care::Generic => judge::plausible(text),
             Care::Password => judge::plausible_password(text),
             Care::Basic => judge::plausible_basic(text),
         };
+        let credible = credible && !(rule.built_in && judge::stands_in(text));
         let found = Found { path: blob.path, commit: blob.commit, text: view.text, matched, secret: secret.clone() };
         if !credible || rule.denies(&found) {
             return None;
@@ -261,7 +263,8 @@ impl Scanner {
         let span = back(secret.start)..back(secret.end).max(back(secret.start));
         let encoding = view.decoded.map(|(encoding, _)| encoding);
         let hit = self.hit(rule, view.text, secret, encoding, allowed_by);
-        Some(Candidate { hit, generic: rule.care() != Care::Form, at: span.start, span })
+        let rank = if rule.care() == Care::Form { 0 } else { index + 1 };
+        Some(Candidate { hit, rank, at: span.start, span })
     }
 
     fn allowed(&self, rule: &Rule, found: &Found<'_>) -> Option<String> {
@@ -320,16 +323,16 @@ fn locate(bytes: &[u8], found: &mut [Candidate]) {
 /// secret that another has shown.
 fn weighed(mut found: Vec<Candidate>) -> Vec<Hit> {
     found.sort_by_key(|c| c.at);
-    let named: Vec<Range<usize>> =
-        found.iter().filter(|c| !c.generic && c.hit.allowed_by.is_none()).map(|c| c.span.clone()).collect();
-    let overlaps = |span: &Range<usize>| {
-        let at = named.partition_point(|n| n.start < span.end);
-        named[..at].iter().rev().take(8).any(|n| n.end > span.start)
+    let blocking: Vec<(Range<usize>, usize)> =
+        found.iter().filter(|c| c.hit.allowed_by.is_none()).map(|c| (c.span.clone(), c.rank)).collect();
+    let known_better = |c: &Candidate| {
+        let at = blocking.partition_point(|(span, _)| span.start < c.span.end);
+        blocking[..at].iter().rev().take(8).any(|(span, rank)| span.end > c.span.start && *rank < c.rank)
     };
     let mut seen = HashSet::new();
     let mut hits = Vec::new();
     for candidate in found {
-        if candidate.generic && overlaps(&candidate.span) {
+        if candidate.rank > 0 && known_better(&candidate) {
             continue;
         }
         let hit = candidate.hit;
