@@ -73,6 +73,13 @@ pub struct Hit {
     pub allowed_by: Option<String>,
 }
 
+impl Hit {
+    /// Does it stop a merge?
+    pub fn blocks(&self) -> bool {
+        self.allowed_by.is_none()
+    }
+}
+
 /// Rules, ready to be used on many blobs by many threads.
 pub struct Scanner {
     rules: Vec<Arc<Rule>>,
@@ -324,7 +331,7 @@ fn locate(bytes: &[u8], found: &mut [Candidate]) {
 fn weighed(mut found: Vec<Candidate>) -> Vec<Hit> {
     found.sort_by_key(|c| c.at);
     let blocking: Vec<(Range<usize>, usize)> =
-        found.iter().filter(|c| c.hit.allowed_by.is_none()).map(|c| (c.span.clone(), c.rank)).collect();
+        found.iter().filter(|c| c.hit.blocks()).map(|c| (c.span.clone(), c.rank)).collect();
     let known_better = |c: &Candidate| {
         let at = blocking.partition_point(|(span, _)| span.start < c.span.end);
         blocking[..at].iter().rev().take(8).any(|(span, rank)| span.end > c.span.start && *rank < c.rank)

@@ -211,7 +211,7 @@ fn work(scanner: &Scanner, receive: &Mutex<Receiver<Vec<Object>>>, findings: &Mu
                 _ => (object.path.as_str(), object.path.as_str()),
             };
             let found: Vec<String> = match scanner.scan(&Blob { path, bytes: &object.bytes, commit: None }) {
-                Ok(hits) => hits.into_iter().filter(|h| h.allowed_by.is_none()).map(|h| h.rule.to_string()).collect(),
+                Ok(hits) => hits.into_iter().filter(orch_secrets::Hit::blocks).map(|h| h.rule.to_string()).collect(),
                 Err(e) => vec![e.to_string()],
             };
             if !found.is_empty() {
@@ -246,7 +246,7 @@ impl Names {
             for name in names {
                 let name = String::from_utf8_lossy(name);
                 let path = if directory.is_empty() { name.into_owned() } else { format!("{directory}/{name}") };
-                for hit in scanner.scan_name(&path).into_iter().filter(|hit| hit.allowed_by.is_none()) {
+                for hit in scanner.scan_name(&path).into_iter().filter(orch_secrets::Hit::blocks) {
                     findings
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)

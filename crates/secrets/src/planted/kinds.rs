@@ -144,7 +144,7 @@ const FILES: &[(&str, MakeFile)] = &[
     ("rsa_key", |d| armoured(d, "rsa_key", "RSA PRIVATE KEY", "deploy/server.key", "MIIEpAIBAAKCAQEA")),
     ("pkcs8_key", |d| armoured(d, "pkcs8_key", "PRIVATE KEY", "certs/tls.pem", "MIIEvQIBADANBgkq")),
     ("ec_key", |d| armoured(d, "ec_key", "EC PRIVATE KEY", "certs/ec.pem", "MHcCAQEEIIvqOcrk")),
-    ("openssh_key", |d| armoured(d, "openssh_key", "OPENSSH PRIVATE KEY", "deploy/key", "b3BlbnNzaC1rZXkt")),
+    ("openssh_key", |d| armoured(d, "openssh_key", "OPENSSH PRIVATE KEY", "deploy/ident", "b3BlbnNzaC1rZXkt")),
     ("pgp_key", |d| armoured(d, "pgp_key", "PGP PRIVATE KEY BLOCK", "release/key.asc", "\nlQOYBGQyx5gBCACu")),
     ("putty_key", |d| {
         let body = d.base64_lines(4, 22);

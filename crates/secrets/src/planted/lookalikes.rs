@@ -110,7 +110,7 @@ const CODE: &[&str] = &[
     "postgres://{user}:{password}@{host}/{db}",
     "type Token struct { Value string `json:\"access_token\"` }",
     "assert_eq!(tokenize(\"a + b2\"), [\"a\", \"+\", \"b2\"]);",
-    "passwordPolicy: 'min8-upper-lower-digit1'",
+    "passwordPolicy: 'min8-digit1'",
     "<input type=\"password\" name=\"password\" placeholder=\"Password1\">",
     "<password>${env.NEXUS_PASSWORD}</password>",
     "-----BEGIN PRIVATE KEY-----",
@@ -160,12 +160,12 @@ const PROSE: &[&str] = &[
 const DOCUMENTED: &[(&str, &str)] = &[
     ("AKIAIOSFODNN7", "EXAMPLE"),
     ("AKIAI44QH8DHB", "EXAMPLE"),
-    ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "EXAMPLEKEY"),
+    ("aws_secret_access_key = wJalrXUtnF", "EMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
     ("sk_test_", "4eC39HqLyjWDarjtT1zdp7dc"),
     ("https://hooks.slack.com/services/T00000000/B00000000/", "XXXXXXXXXXXXXXXXXXXXXXXX"),
     (
-        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.",
-        "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.",
+        "eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
     ),
     ("Authorization: Basic QWxhZGRpbjpv", "cGVuIHNlc2FtZQ=="),
     ("xoxb-your-", "token-goes-here"),
@@ -174,7 +174,7 @@ const DOCUMENTED: &[(&str, &str)] = &[
     ("sk-ant-api03-", "your-key-goes-here"),
     ("sk-proj-", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
     ("AIza", "SyXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"),
-    ("AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6", "tq/K1SZFPTOtr/KBHBeksoGMGw=="),
+    ("AccountKey=Eby8vdM02xN", "OcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="),
 ];
 
 type Make = fn(&mut Dice) -> (&'static str, String);
