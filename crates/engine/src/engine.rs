@@ -151,6 +151,8 @@ pub struct Engine {
     pub(crate) clock_offset_ms: Mutex<Option<i64>>,
     /// What the reaper remembers of claims.
     pub(crate) sightings: Mutex<BTreeMap<JobId, Sighting>>,
+    /// What the security gate has done.
+    pub(crate) security: Mutex<crate::gates::SecurityState>,
 }
 
 impl Engine {
@@ -170,6 +172,7 @@ impl Engine {
             circuits: Mutex::default(),
             clock_offset_ms: Mutex::default(),
             sightings: Mutex::default(),
+            security: Mutex::default(),
         })
     }
 

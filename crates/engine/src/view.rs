@@ -416,6 +416,15 @@ impl Engine {
         shown.collect()
     }
 
+    /// What the security gate has done since this process began, and what it does not know.
+    fn security_view(&self) -> serde_json::Value {
+        let s = self.security.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        serde_json::json!({
+            "judged_total": s.judged_total, "failed_total": s.failed_total, "last_run_ts": s.last_run.map(rfc3339),
+            "last": s.last, "degraded": s.degraded,
+        })
+    }
+
     /// What `GET /queue` shows.
     pub async fn queue(&self) -> Result<QueueView, Fault> {
         let store = &self.ports.store;
@@ -445,7 +454,7 @@ impl Engine {
                 "lease_reclaimed_total": reaper.lease_reclaimed, "fault": reaper.fault,
             }),
             post_deploy: serde_json::json!({ "watching": open.watching }),
-            security: serde_json::json!({ "built": false }),
+            security: self.security_view(),
             leases: store.leases().await?,
             unknown: store.unknown_jobs().await?.iter().map(unknown_view).collect(),
             open: open.jobs.iter().map(JobView::from).collect(),

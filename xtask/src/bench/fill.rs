@@ -24,13 +24,15 @@ pub(super) const IN_FLIGHT: i64 = 64;
 const MODELS: u64 = 8;
 /// Key of their project. No configuration knows it: nothing is really done for them.
 const PROJECT: &str = "BIG";
-/// Far enough away that no measurement meets it.
-const LATER_MS: i64 = 3_650 * 86_400_000;
+/// Far enough away that no measurement meets it, and not so far that it would be taken for a wrong clock.
+const LATER_MS: i64 = 15 * 60_000;
 
-/// Makes the database, if it is not there yet.
+/// Makes the database, every time: what waits in it waits for a time that comes.
 pub(super) async fn ensure(path: &Path) -> Result<()> {
-    if path.exists() {
-        return Ok(());
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.to_owned().into_os_string();
+        name.push(end);
+        let _ = std::fs::remove_file(name);
     }
     let part = path.with_extension("part");
     for end in ["", "-wal", "-shm", ".lock"] {

@@ -34,6 +34,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::PoisonError;
 
 /// What a gate says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -253,6 +254,9 @@ pub(crate) async fn ensure(
     if let Some(warning) = &judged.warns {
         warn(cx, id, warning).await;
     }
+    if id == GateId::SecurityGate && mode != GateMode::Off && !reused {
+        cx.engine.security.lock().unwrap_or_else(PoisonError::into_inner).note(cx, &judged);
+    }
     let verdict = match mode {
         GateMode::Shadow if !judged.verdict.lets_through() => {
             Verdict::Skipped { why: format!("shadow: it would have said {}", judged.verdict.word()) }
@@ -278,6 +282,28 @@ pub(crate) async fn ensure(
         Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
     Ok(Outcome::Judged { head: head.clone(), verdict }.into())
+}
+
+/// What the security gate has done since this process began.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecurityState {
+    pub(crate) judged_total: u64,
+    pub(crate) failed_total: u64,
+    pub(crate) last_run: Option<Time>,
+    /// The last answer, in a few words.
+    pub(crate) last: Option<String>,
+    /// Why the last audit of dependencies saw less than it should have.
+    pub(crate) degraded: Option<String>,
+}
+
+impl SecurityState {
+    fn note(&mut self, cx: &Cx, judged: &Judged) {
+        self.judged_total += 1;
+        self.failed_total += u64::from(matches!(judged.verdict, Verdict::Fail { .. }));
+        self.last_run = Some(cx.now());
+        self.last = Some(format!("{}: {}", cx.task.work_item, judged.verdict.word()));
+        self.degraded.clone_from(&judged.warns);
+    }
 }
 
 /// A warning of a gate reaches people once: the next task that meets the same has nothing new to tell.

@@ -62,6 +62,8 @@ async fn a_planted_secret_goes_back_with_its_place_and_never_reaches_main() {
     let all = judgements(&world, &item).await;
     assert!(matches!(all[0].verdict, Verdict::Fail { .. }), "{all:#?}");
     assert_eq!(world.runs.count("deploy"), 1, "production, once, after the repair");
+    let queue = serde_json::to_value(world.engine().queue().await.unwrap()).unwrap();
+    assert_eq!(queue["security"]["failed_total"], 1, "{}", queue["security"]);
     // What the branch once held is in no commit that landed, and in nothing orch wrote down.
     let history = crate::world::git(&world.bare(), &["log", "-p", "--all", "main"]);
     assert!(!history.contains(&token()), "{history}");
