@@ -198,6 +198,8 @@ points! { "git", GIT, Git;
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
+    async fn changed_lines(&self, project: &ProjectKey, from: &Sha, to: &Sha)
+        -> Result<Vec<orch_ports::git::ChangedLines>, Fault>;
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
     async fn read_objects(&self, project: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault>;
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;

@@ -135,6 +135,18 @@ pub struct Changed {
     pub how: char,
 }
 
+/// Which lines of a file are not what they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedLines {
+    /// Path.
+    pub path: String,
+    /// `A`, `M`, `D` or `T`.
+    pub how: char,
+    /// Lines of the file as it is now, first and last, from 1 and in order. Where lines were only taken away, the two
+    /// they stood between. Empty if no line of it is there or none is different.
+    pub lines: Vec<(u32, u32)>,
+}
+
 /// A blob under one of its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlobAt {
@@ -186,6 +198,9 @@ pub trait Git: Send + Sync + 'static {
     async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
     /// Files that differ between two commits.
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
+    /// Lines that differ between two commits, for every file that does; renames are not followed. Nothing a branch may
+    /// say (attributes, binary flags, drivers) leaves any out.
+    async fn changed_lines(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<ChangedLines>, Fault>;
     /// What the commits `base..head` bring in.
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
     /// Contents of objects by id, in the order asked for. The caller keeps the sum of their sizes within its memory.

@@ -8,6 +8,7 @@
 mod brought;
 mod dirs;
 mod history;
+mod lines;
 mod remote;
 pub(crate) mod run;
 mod snapshot;
@@ -18,7 +19,7 @@ use dirs::component;
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
-    Author, BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
 };
 use remote::Remote;
 use run::{GitRun, io};
@@ -145,6 +146,10 @@ impl Git for GitCli {
 
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault> {
         self.open(project)?.changed_files(from, to).await
+    }
+
+    async fn changed_lines(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<ChangedLines>, Fault> {
+        self.open(project)?.changed_lines(from, to).await
     }
 
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault> {

@@ -9,7 +9,7 @@ use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
 use orch_ports::git::{
-    Author, BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -146,6 +146,9 @@ impl Git for FlakyGit {
     }
     async fn changed_files(&self, p: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault> {
         self.real.changed_files(p, from, to).await
+    }
+    async fn changed_lines(&self, p: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<ChangedLines>, Fault> {
+        self.faults.call("git.changed_lines", self.real.changed_lines(p, from, to)).await
     }
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
         self.faults.call("git.prepare_worktree", self.real.prepare_worktree(prepare)).await
