@@ -4,12 +4,11 @@
 //! pass beside a count that blocks.
 
 use crate::frontmatter::{self, Unreadable};
+use crate::markdown::{code, prose};
 use std::fmt::Write as _;
 
 /// Its file name below the artefact directory.
 pub const FILE: &str = "17-security-report.md";
-/// Longest text of one line of the report, in characters.
-const MAX_TEXT: usize = 2_000;
 /// Most lines of one section; more are counted, not listed.
 const MAX_LINES: usize = 1_000;
 
@@ -219,49 +218,6 @@ fn item(line: &ReportLine) -> String {
         let _ = write!(out, " in {}{place}", code(file));
     }
     let _ = write!(out, ": {}", prose(&line.text));
-    out
-}
-
-/// Text from outside as a code span on one line. The fence is longer than any run of backticks in it, so that nothing
-/// in it can end the span.
-fn code(text: &str) -> String {
-    let text = one_line(text);
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let bar = "`".repeat(longest + 1);
-    let pad = if longest > 0 { " " } else { "" };
-    if text.is_empty() { "` `".to_owned() } else { format!("{bar}{pad}{text}{pad}{bar}") }
-}
-
-/// Text from outside as prose on one line: every character that means something in Markdown or HTML is escaped.
-fn prose(text: &str) -> String {
-    let mut out = String::new();
-    for c in one_line(text).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '!' | '@' => out.extend(['\\', c]),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// One line: whatever breaks lines, hides or turns text is shown as its number, and a long text is cut.
-fn one_line(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars().take(MAX_TEXT) {
-        let hides =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || hides {
-            let _ = write!(out, "<U+{:04X}>", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-    if text.chars().nth(MAX_TEXT).is_some() {
-        out.push('…');
-    }
     out
 }
 

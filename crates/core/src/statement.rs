@@ -17,6 +17,8 @@ pub struct Statement {
     pub good: bool,
     /// Of a pass: what else was found. Of a refusal: what has to change, never empty.
     pub findings: Vec<Finding>,
+    /// What the front matter itself lists; empty if it lists nothing or its list cannot be read.
+    pub listed: Vec<Finding>,
 }
 
 /// Reads a paper: its verdict under `key`, `findings:` and `failures:`.
@@ -27,12 +29,12 @@ pub struct Statement {
 ///   blocks, the list and the body; with one that cannot be read, the whole paper.
 pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<Statement, Unreadable> {
     let said = frontmatter::verdict(bytes, key, positive, negative)?;
-    let refusal = |findings| Ok(Statement { good: false, findings });
+    let refusal = |findings, listed| Ok(Statement { good: false, findings, listed });
     let document = match frontmatter::read(bytes) {
         Ok(document) => document,
         Err(unreadable) if said => return Err(unreadable),
         // Both words could be read: the negative one stands, with everything the paper says.
-        Err(_) => return refusal(vec![carried(&String::from_utf8_lossy(bytes))]),
+        Err(_) => return refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new()),
     };
     let listed = document.findings().and_then(|mut all| {
         all.extend(document.failures()?);
@@ -40,17 +42,18 @@ pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<S
     });
     match listed {
         Err(unreadable) if said => Err(unreadable),
-        Err(_) => refusal(vec![carried(&String::from_utf8_lossy(bytes))]),
-        Ok(findings) if findings.iter().any(blocks) => refusal(findings),
-        Ok(findings) if said => Ok(Statement { good: true, findings }),
-        Ok(mut findings) => {
-            findings.push(carried(&document.body));
-            refusal(findings)
+        Err(_) => refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new()),
+        Ok(listed) if listed.iter().any(blocks) => refusal(listed.clone(), listed),
+        Ok(listed) if said => Ok(Statement { good: true, findings: listed.clone(), listed }),
+        Ok(listed) => {
+            let findings = listed.iter().cloned().chain([carried(&document.body)]).collect();
+            refusal(findings, listed)
         }
     }
 }
 
-fn blocks(finding: &Finding) -> bool {
+/// Does a finding refuse by itself?
+pub(crate) fn blocks(finding: &Finding) -> bool {
     finding.severity <= Severity::P1
 }
 

@@ -1,0 +1,212 @@
+//! Reviews that converge: what of a refusal blocks when the change was reviewed before. It decides from the paper, from
+//! what the last review left open and from the lines that changed since; it may never let through a finding of weight, one
+//! that was open already, or one whose place cannot be checked. Without it a reviewer who finds another matter of taste in
+//! code it has let pass can send a task back for ever.
+
+use crate::ids::GateId;
+use crate::markdown::{code, prose};
+use crate::statement::{Statement, blocks};
+use crate::verdict::Finding;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Longest list on a pull request, in bytes; what is left out is counted.
+const MAX_LIST: usize = 40_000;
+
+/// What is known of the review before this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Previous {
+    /// What it asked for, word for word; empty if it approved.
+    pub open: Vec<Finding>,
+    /// The files that findings name and that are there now. Whatever is missing here may have changed.
+    pub files: BTreeMap<String, FileSince>,
+}
+
+/// A file as it is now, compared with what was reviewed last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FileSince {
+    /// How many lines it has.
+    pub lines: u32,
+    /// Those that changed, first and last, from 1.
+    pub changed: Vec<(u32, u32)>,
+}
+
+impl FileSince {
+    fn is_unchanged(&self, line: u32) -> bool {
+        (1..=self.lines).contains(&line) && !self.changed.iter().any(|(first, last)| (*first..=*last).contains(&line))
+    }
+}
+
+/// What a review's paper means for the task. A first review means what it says. A later one that refuses for new findings
+/// alone, all of them below `P1` and on lines nobody has touched since, lets the change pass with those findings.
+pub fn judge(said: Statement, previous: Option<&Previous>) -> Statement {
+    let Some(previous) = previous else { return said };
+    let harmless = |f: &Finding| !blocks(f) && !was_open(f, &previous.open) && on_reviewed_lines(f, previous);
+    if said.good || said.listed.is_empty() || !said.listed.iter().all(harmless) {
+        return said;
+    }
+    Statement { good: true, findings: said.listed.clone(), listed: said.listed }
+}
+
+/// Is this one of the findings the last review left? By its id, its words, its place, or its words within a text that
+/// was carried whole. A new finding under an old id counts as the old one: it blocks.
+fn was_open(finding: &Finding, open: &[Finding]) -> bool {
+    let text = finding.text.trim();
+    open.iter().any(|old| {
+        let same_id = finding.id.is_some() && finding.id == old.id;
+        let same_place = finding.line.is_some() && finding.file == old.file && finding.line == old.line;
+        let whole = old.id.is_none() && old.file.is_none();
+        same_id || same_place || old.text.trim() == text || whole && old.text.contains(text)
+    })
+}
+
+fn on_reviewed_lines(finding: &Finding, previous: &Previous) -> bool {
+    let (Some(file), Some(line)) = (&finding.file, finding.line) else { return false };
+    previous.files.get(file).is_some_and(|f| f.is_unchanged(line))
+}
+
+/// Findings that block nobody, as a comment on the pull request.
+pub fn comment(gate: GateId, findings: &[Finding]) -> String {
+    let mut out = format!(
+        "**{gate}** let this change pass. It also found what follows; nothing of it blocks, and nobody has to act on it.\n\n"
+    );
+    for (listed, finding) in findings.iter().enumerate() {
+        let line = item(finding);
+        if MAX_LIST < out.len() + line.len() {
+            let _ = writeln!(out, "- and {} more; the evidence of the task has them all", findings.len() - listed);
+            break;
+        }
+        out.push_str(&line);
+    }
+    out
+}
+
+fn item(finding: &Finding) -> String {
+    let mut out = format!("- {:?}", finding.severity);
+    if let Some(id) = &finding.id {
+        let _ = write!(out, " {}", code(id));
+    }
+    if let Some(file) = &finding.file {
+        let place = finding.line.map(|n| format!(" line {n}")).unwrap_or_default();
+        let _ = write!(out, " in {}{place}", code(file));
+    }
+    let text: Vec<&str> = finding.text.split_whitespace().collect();
+    let _ = writeln!(out, ": {}", prose(&text.join(" ")));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement;
+    use crate::verdict::Severity;
+
+    fn paper(verdict: &str, findings: &str) -> Statement {
+        let text = format!("---\nverdict: {verdict}\nfindings: [{findings}]\n---\nAll of it in words.\n");
+        statement::read(text.as_bytes(), "verdict", "APPROVED", "REQUEST_CHANGES").unwrap()
+    }
+
+    /// The last review asked for two things and some text; `a.rs` has 20 lines, of which 5 to 7 and 12 changed.
+    fn previous() -> Previous {
+        let open = |id: Option<&str>, line: Option<u32>, text: &str| Finding {
+            id: id.map(Into::into),
+            file: line.map(|_| "a.rs".into()),
+            line,
+            ..Finding::must_fix(text)
+        };
+        let a = FileSince { lines: 20, changed: vec![(5, 7), (12, 12)] };
+        Previous {
+            open: vec![
+                open(Some("R1"), Some(6), "off by one"),
+                open(None, Some(15), "no test"),
+                open(None, None, "Also: the name is odd.\nAnd the loop is slow.\n"),
+            ],
+            files: BTreeMap::from([("a.rs".into(), a)]),
+        }
+    }
+
+    #[test]
+    fn a_nit_on_unchanged_lines_does_not_block_a_second_time_and_everything_else_does() {
+        let table = [
+            // New, below P1, on lines nobody touched.
+            ("{id: R9, severity: P2, file: a.rs, line: 4, text: x}", true),
+            ("{severity: P3, file: a.rs, line: 8, text: x}", true),
+            (
+                "{id: R9, severity: P3, file: a.rs, line: 20, text: x}, {severity: P2, file: a.rs, line: 1, text: y}",
+                true,
+            ),
+            // Of weight.
+            ("{severity: P1, file: a.rs, line: 4, text: x}", false),
+            ("{severity: P0, file: a.rs, line: 4, text: x}", false),
+            // On lines that changed.
+            ("{severity: P3, file: a.rs, line: 5, text: x}", false),
+            ("{severity: P3, file: a.rs, line: 7, text: x}", false),
+            ("{severity: P3, file: a.rs, line: 12, text: x}", false),
+            // Nowhere that can be checked.
+            ("{severity: P3, text: x}", false),
+            ("{severity: P3, file: a.rs, text: x}", false),
+            ("{severity: P3, file: gone.rs, line: 4, text: x}", false),
+            ("{severity: P3, file: a.rs, line: 21, text: x}", false),
+            // Open already: by its id, its place, its words, its words within the text.
+            ("{id: R1, severity: P3, file: a.rs, line: 4, text: x}", false),
+            ("{id: R9, severity: P3, file: a.rs, line: 15, text: x}", false),
+            ("{severity: P3, file: a.rs, line: 4, text: off by one}", false),
+            ("{severity: P3, file: a.rs, line: 4, text: the loop is slow}", false),
+            // One that blocks among others.
+            ("{severity: P3, file: a.rs, line: 4, text: x}, {severity: P3, file: a.rs, line: 5, text: y}", false),
+            // No list.
+            ("", false),
+        ];
+        for (findings, passes) in table {
+            let said = paper("REQUEST_CHANGES", findings);
+            let ruled = judge(said.clone(), Some(&previous()));
+            assert_eq!(ruled.good, passes, "{findings}");
+            if passes {
+                assert_eq!(ruled.findings, said.listed, "what was let through is told: {findings}");
+            } else {
+                assert_eq!(ruled, said, "a refusal keeps every word: {findings}");
+            }
+            assert!(!judge(said, None).good, "a first refusal blocks: {findings}");
+        }
+    }
+
+    #[test]
+    fn an_approval_means_what_it_says_whatever_was_before() {
+        let nit = "{severity: P2, file: a.rs, line: 5, text: x}";
+        for previous in [None, Some(previous())] {
+            let ruled = judge(paper("APPROVED", nit), previous.as_ref());
+            assert_eq!((ruled.good, ruled.findings.len()), (true, 1));
+            assert!(!judge(paper("APPROVED", "{severity: P1, text: x}"), previous.as_ref()).good);
+        }
+    }
+
+    #[test]
+    fn a_list_nobody_can_read_blocks() {
+        let text = b"---\nverdict: REQUEST_CHANGES\nfindings: [{severity: P9, file: a.rs, line: 4, text: x}, 7]\n---\n";
+        let said = statement::read(text, "verdict", "APPROVED", "REQUEST_CHANGES").unwrap();
+        assert_eq!(judge(said.clone(), Some(&previous())), said);
+        assert!(!said.good);
+    }
+
+    #[test]
+    fn a_comment_lists_every_finding_on_a_line_of_its_own_and_lends_its_form_to_none() {
+        let finding = |id: &str, text: &str| Finding {
+            id: Some(id.into()),
+            severity: Severity::P3,
+            file: Some("a`b.rs".into()),
+            line: Some(7),
+            text: text.into(),
+        };
+        let text = comment(GateId::ReviewerVerdict, &[finding("R1", "a *name*\n\n# Big\n- @anna"), finding("R2", "b")]);
+        let items: Vec<&str> = text.lines().filter(|l| l.starts_with("- ")).collect();
+        assert_eq!(
+            items,
+            [r"- P3 `R1` in `` a`b.rs `` line 7: a \*name\* \# Big - \@anna", "- P3 `R2` in `` a`b.rs `` line 7: b"]
+        );
+        let many = vec![finding("R1", &"x ".repeat(500)); 200];
+        let text = comment(GateId::ReviewerVerdict, &many);
+        let shown = text.lines().filter(|l| l.starts_with("- P3")).count();
+        assert!(text.len() < MAX_LIST + 200 && text.contains(&format!("- and {} more", 200 - shown)), "{shown}");
+    }
+}
