@@ -3,7 +3,7 @@
 
 use crate::ids::{Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time};
 use crate::task::{DoneOutcome, MergeIntent};
-use crate::verdict::{FaultNote, Verdict};
+use crate::verdict::{FaultNote, Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Something to be done.
@@ -100,6 +100,17 @@ pub enum Effect {
     },
     /// Remove the working directory of a closed task.
     CleanUp,
+    /// List on the pull request what a gate let through and somebody should still read.
+    NoteFindings {
+        /// Pull request.
+        pull_request: u64,
+        /// Gate that let it through.
+        gate: GateId,
+        /// The run whose paper says it: one list per run.
+        run: Seq,
+        /// Word for word.
+        findings: Vec<Finding>,
+    },
 }
 
 /// Where jobs queue up; each lane has its own width.
@@ -172,7 +183,7 @@ impl Effect {
             | Self::Merge { .. }
             | Self::CleanUp => Lane::Forge,
             Self::Watch { .. } => Lane::Watch,
-            Self::SyncTicket | Self::Notify { .. } => Lane::Message,
+            Self::SyncTicket | Self::Notify { .. } | Self::NoteFindings { .. } => Lane::Message,
         }
     }
 
@@ -194,7 +205,8 @@ impl Effect {
             | Self::Update { .. }
             | Self::Watch { .. }
             | Self::Notify { .. }
-            | Self::CleanUp => None,
+            | Self::CleanUp
+            | Self::NoteFindings { .. } => None,
         }
     }
 
@@ -205,7 +217,10 @@ impl Effect {
 
     /// Does the task's phase wait for its outcome?
     pub fn is_side(&self) -> bool {
-        matches!(self, Self::EnsureCi { .. } | Self::SyncTicket | Self::Notify { .. } | Self::CleanUp)
+        matches!(
+            self,
+            Self::EnsureCi { .. } | Self::SyncTicket | Self::Notify { .. } | Self::CleanUp | Self::NoteFindings { .. }
+        )
     }
 
     /// May it be given up?
@@ -233,6 +248,7 @@ impl Effect {
             Self::SyncTicket => "update the ticket".into(),
             Self::Notify { .. } => "tell a person".into(),
             Self::CleanUp => "remove the working directory".into(),
+            Self::NoteFindings { gate, .. } => format!("list on the pull request what {gate} let through"),
         }
     }
 }
@@ -280,6 +296,9 @@ pub enum Outcome {
         head: Sha,
         /// What it says.
         verdict: Verdict,
+        /// Of a pass: what else was found. It blocks nobody and is shown to people.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<Finding>,
     },
     /// The deploy is over; whether it is good the gate will say.
     Deployed {

@@ -46,7 +46,11 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
                 4 => Verdict::Inconclusive { fault: fault(FaultKind::Transient, "the forge is down") },
                 _ => Verdict::Skipped { why: "switched off".into() },
             };
-            Outcome::Judged { head: if dice == 255 { fresh } else { head }, verdict }
+            Outcome::Judged {
+                head: if dice == 255 { fresh } else { head },
+                verdict,
+                notes: vec![common::must("a nit"); usize::from(dice % 3)],
+            }
         }
         Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: pick < 3, text: "tried".into() },

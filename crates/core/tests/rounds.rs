@@ -64,6 +64,49 @@ fn the_fourth_failure_blocks_and_a_person_is_told_once() {
 }
 
 #[test]
+fn a_review_that_refuses_a_fourth_time_blocks_and_a_person_is_told_once() {
+    let mut w = World::started(Pipeline::lite());
+    for round in 0..4 {
+        w.until(&format!("run developer {round}"));
+        w.until("judge check_reviewer_verdict");
+        w.fail(&format!("R{round}: not yet"));
+    }
+    match &w.task.phase {
+        Phase::Blocked { why: BlockReason::RoundsSpent { from, findings }, .. } => {
+            assert_eq!((from.as_str(), findings), ("check_reviewer_verdict", &vec![must("R3: not yet")]));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((w.task.rounds, w.told.iter().filter(|t| t.contains("blocked")).count()), (3, 1));
+}
+
+#[test]
+fn what_a_review_lets_through_is_noted_on_the_pull_request_and_costs_nothing() {
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    let run = w.task.run.unwrap();
+    let nit = Finding { severity: Severity::P3, ..must("a nit") };
+    let judged = |w: &World, verdict, notes: &[Finding]| Outcome::Judged {
+        head: w.task.head.clone().unwrap(),
+        verdict,
+        notes: notes.to_vec(),
+    };
+    w.end(judged(&w, Verdict::Pass, std::slice::from_ref(&nit)));
+    assert_eq!(common::names(&w.jobs), "note 1, judge check_security_gate");
+    let note = Effect::NoteFindings {
+        pull_request: 1,
+        gate: orch_core::ids::GateId::ReviewerVerdict,
+        run,
+        findings: vec![nit.clone()],
+    };
+    assert_eq!(w.jobs[0].effect, note);
+    assert_eq!((w.task.rounds, w.task.findings.len()), (0, 0), "nobody has to do anything about it");
+
+    let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
+    w.end(judged(&w, Verdict::Fail { findings: vec![must("a bug")] }, &[nit]));
+    assert!(!common::names(&w.jobs).contains("note"), "a refusal says it all in the next brief");
+}
+
+#[test]
 fn rounds_are_shared_by_all_that_goes_back_to_development() {
     let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
     w.fail("red");

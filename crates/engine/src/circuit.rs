@@ -141,7 +141,8 @@ pub(crate) fn service(project: &crate::project::Project, effect: &Effect) -> Opt
         | Effect::Publish { .. }
         | Effect::EnsurePullRequest
         | Effect::Update { .. }
-        | Effect::Merge { .. } => Some(format!("forge:{}", project.key)),
+        | Effect::Merge { .. }
+        | Effect::NoteFindings { .. } => Some(format!("forge:{}", project.key)),
         Effect::SyncTicket => Some(format!("tracker:{}", project.key)),
         Effect::Notify { .. } => Some("notifier".into()),
         Effect::Judge { .. }

@@ -11,6 +11,7 @@ mod engine;
 pub mod gates;
 pub mod project;
 pub mod prompt;
+pub mod review;
 mod runner;
 pub mod security;
 mod services;

@@ -6,7 +6,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use orch_core::frontmatter;
+use orch_core::ids::Sha;
 use orch_core::verdict::{Finding, Severity};
+use orch_ports::git::ChangedLines;
 use serde::Serialize;
 
 macro_rules! role {
@@ -19,8 +21,13 @@ macro_rules! role {
 const ROLES: &[(&str, &str)] =
     &[role!("analyst"), role!("architect"), role!("developer"), role!("reviewer"), role!("tester"), role!("deployer")];
 /// What every role's prompt has in common; a project's own template may include them too.
-const PARTS: &[(&str, &str)] =
-    &[role!("parts/task"), role!("parts/findings"), role!("parts/rules"), role!("parts/question")];
+const PARTS: &[(&str, &str)] = &[
+    role!("parts/task"),
+    role!("parts/findings"),
+    role!("parts/again"),
+    role!("parts/rules"),
+    role!("parts/question"),
+];
 
 /// Longest text that is shown on one line, in characters.
 const MAX_INLINE: usize = 300;
@@ -62,6 +69,8 @@ pub struct PromptContext {
     pub findings: Vec<FindingNote>,
     /// Who found it: a gate's name.
     pub findings_from: String,
+    /// The review before this one, for the role that reviews again; else `none`.
+    pub last_review: Option<ReviewNote>,
     /// Questions this role asked, with their answers.
     pub answers: Vec<AnswerNote>,
     /// One-line notes: discarded changes, an edited ticket.
@@ -101,6 +110,63 @@ pub struct FindingNote {
 impl From<&Finding> for FindingNote {
     fn from(f: &Finding) -> Self {
         Self { id: f.id.clone(), severity: f.severity, file: f.file.clone(), line: f.line, text: f.text.clone() }
+    }
+}
+
+/// The last review as the prompt shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReviewNote {
+    /// Commit it was about.
+    pub head: String,
+    /// What it asked for, word for word.
+    pub open: Vec<FindingNote>,
+    /// Findings of others that are still open.
+    pub others: Vec<FindingNote>,
+    /// Is it known what changed since?
+    pub known: bool,
+    /// What changed since.
+    pub changed: Vec<ChangeNote>,
+    /// Changed files that are not listed, because they are too many.
+    pub more: usize,
+}
+
+/// A changed file as the prompt shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeNote {
+    /// Its path.
+    pub file: String,
+    /// `A`, `M`, `D` or `T`.
+    pub how: char,
+    /// Its changed lines: `3-7, 12`.
+    pub lines: String,
+}
+
+/// Most changed files that are listed in a brief, and most ranges of each.
+const MAX_CHANGES: (usize, usize) = (200, 40);
+
+impl ReviewNote {
+    /// What is shown of the last review: the commit, what it left open, what is open besides, and what changed since.
+    pub fn new(head: &Sha, open: &[Finding], all: &[Finding], changed: Option<&[ChangedLines]>) -> Self {
+        let (files, ranges) = MAX_CHANGES;
+        let note = |c: &ChangedLines| {
+            let shown = c.lines.iter().take(ranges);
+            let mut lines: Vec<String> = shown
+                .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+                .collect();
+            if ranges < c.lines.len() {
+                lines.push(format!("and {} more", c.lines.len() - ranges));
+            }
+            ChangeNote { file: c.path.clone(), how: c.how, lines: lines.join(", ") }
+        };
+        let listed = changed.unwrap_or_default();
+        Self {
+            head: head.to_string(),
+            open: open.iter().map(FindingNote::from).collect(),
+            others: all.iter().filter(|f| !open.contains(f)).map(FindingNote::from).collect(),
+            known: changed.is_some(),
+            changed: listed.iter().take(files).map(note).collect(),
+            more: listed.len().saturating_sub(files),
+        }
     }
 }
 

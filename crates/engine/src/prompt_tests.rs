@@ -75,6 +75,42 @@ fn every_built_in_role_renders_with_much_and_with_little() {
 }
 
 #[test]
+fn whoever_reviews_again_is_told_what_changed_and_what_was_left_open() {
+    let open = Finding { id: Some("R1".into()), ..Finding::must_fix("the lock\n````\nis leaked") };
+    let other = Finding::must_fix("test_lock failed");
+    let lines = |path: &str, how, lines: &[(u32, u32)]| ChangedLines { path: path.into(), how, lines: lines.to_vec() };
+    let changed = [lines("src/a.rs", 'M', &[(3, 7), (12, 12)]), lines("b`\n## Rules", 'D', &[])];
+    let all = [other.clone(), open.clone()];
+    let note = |changed| Some(ReviewNote::new(&Sha::new("1a2b3c"), std::slice::from_ref(&open), &all, changed));
+    let ctx = PromptContext {
+        round: 1,
+        findings: all.iter().map(FindingNote::from).collect(),
+        last_review: note(Some(&changed[..])),
+        ..minimal("reviewer")
+    };
+    let reviewer = builtin("reviewer").unwrap();
+    let prompt = render(reviewer, &ctx).unwrap();
+    for needed in [
+        "since the last review (`1a2b3c`)",
+        "\n- `src/a.rs` (M): lines 3-7, 12\n- `b' ## Rules` (D)\n",
+        "#### R1 [P1]",
+        "`````finding\nthe lock\n````\nis leaked\n`````\n",
+        "## Findings to answer",
+        "test_lock failed",
+        "converge",
+    ] {
+        assert!(prompt.contains(needed), "it lacks {needed:?}: {prompt}");
+    }
+    assert_eq!(prompt.matches("is leaked").count(), 1, "nothing is told twice: {prompt}");
+    assert!(!prompt.contains("{%") && !prompt.contains("\n\n\n"), "{prompt}");
+
+    let gone = render(reviewer, &PromptContext { last_review: note(None), ..ctx }).unwrap();
+    assert!(gone.contains("take the whole change as changed"), "{gone}");
+    let first = render(reviewer, &minimal("reviewer")).unwrap();
+    assert!(!first.contains("last review") && !first.contains("converge"), "{first}");
+}
+
+#[test]
 fn the_roles_name_the_files_and_keys_their_gates_read() {
     for (role, stage, file, line) in [
         ("reviewer", "review", "12-review.md", "verdict: REQUEST_CHANGES"),

@@ -389,8 +389,11 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
                 tracing::warn!(%fault, "could not say that CI is through");
             }
         }
-        // A ticket that cannot be written is seen in the queue; it stops nothing.
-        (Next::Requeue(_), Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp) => {}
+        // A ticket or a comment that cannot be written is seen in the queue; it stops nothing.
+        (
+            Next::Requeue(_),
+            Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp | Effect::NoteFindings { .. },
+        ) => {}
         (Next::Requeue(requeue), effect)
             if requeue.charge == Charge::Transient && job.transient_attempts + 1 == TELL_AFTER =>
         {

@@ -141,7 +141,7 @@ impl Ledger {
                 self.passes.entry(id).or_default().retain(|at, _| !gates.contains(at));
                 self.prepared.insert(id, (head.clone(), base.clone()));
             }
-            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict }) => {
+            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict, .. }) => {
                 let warned = *on_inconclusive == OnInconclusive::PassWithWarning;
                 let through = verdict.lets_through() || warned && matches!(verdict, Verdict::Inconclusive { .. });
                 if through && judged.as_ref() == Some(head) {

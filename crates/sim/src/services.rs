@@ -30,7 +30,8 @@ pub(crate) fn service(job: &Job) -> Option<String> {
         | Effect::Publish { .. }
         | Effect::EnsurePullRequest
         | Effect::Update { .. }
-        | Effect::Merge { .. } => Some(format!("forge:{}", job.project)),
+        | Effect::Merge { .. }
+        | Effect::NoteFindings { .. } => Some(format!("forge:{}", job.project)),
         Effect::SyncTicket => Some(format!("tracker:{}", job.project)),
         Effect::Notify { .. } => Some("notifier".into()),
         _ => None,

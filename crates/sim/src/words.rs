@@ -20,6 +20,7 @@ pub(crate) fn effect(effect: &Effect) -> &'static str {
         Effect::SyncTicket => "sync_ticket",
         Effect::Notify { .. } => "notify",
         Effect::CleanUp => "clean_up",
+        Effect::NoteFindings { .. } => "note_findings",
     }
 }
 
@@ -39,6 +40,7 @@ pub(crate) const EFFECTS: &[&str] = &[
     "sync_ticket",
     "notify",
     "clean_up",
+    "note_findings",
 ];
 
 pub(crate) fn wait(why: &WaitReason) -> &'static str {
@@ -139,7 +141,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
             )
         }
         Outcome::BranchMoved { now } => format!("branch moved to {}", now.as_ref().map_or("nothing", |n| n.short())),
-        Outcome::Judged { head, verdict } => format!("judged {} {}", head.short(), verdict.word()),
+        Outcome::Judged { head, verdict, .. } => format!("judged {} {}", head.short(), verdict.word()),
         Outcome::Updated { head, base, .. } => format!("updated {} on {}", head.short(), base.short()),
         Outcome::Conflict { onto, .. } => format!("conflict with {}", onto.short()),
         Outcome::Merged { commit, .. } => format!("merged {}", commit.short()),

@@ -94,12 +94,16 @@ fn outcome(job: &Job) -> Outcome {
             Outcome::Published { head: sha(), empty: false, discarded: Vec::new(), unresolved: Vec::new() }
         }
         Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0.unsigned_abs() },
-        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass },
+        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new() },
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
         Effect::Update { head, .. } => Outcome::Updated { head: head.clone(), base, tree: Digest::new(hex(seed, 40)) },
         Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
         Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
-        Effect::EnsureCi { .. } | Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp => Outcome::Sent,
+        Effect::EnsureCi { .. }
+        | Effect::SyncTicket
+        | Effect::Notify { .. }
+        | Effect::CleanUp
+        | Effect::NoteFindings { .. } => Outcome::Sent,
     }
 }

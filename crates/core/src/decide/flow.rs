@@ -248,7 +248,7 @@ impl Cx<'_> {
     }
 
     /// The findings in a line each; the next brief and the evidence have them whole.
-    fn say_findings(&mut self, findings: &[Finding]) {
+    pub(super) fn say_findings(&mut self, findings: &[Finding]) {
         const SHOWN: usize = 5;
         for finding in findings.iter().take(SHOWN) {
             let place = match (&finding.file, finding.line) {

@@ -163,10 +163,10 @@ impl World {
     fn note_exact(&mut self, before: &Task, outcome: &Outcome) {
         match outcome {
             Outcome::Updated { .. } => self.exact.clear(),
-            Outcome::Judged { head, verdict: Verdict::Pass | Verdict::Skipped { .. } } => {
+            Outcome::Judged { head, verdict: Verdict::Pass | Verdict::Skipped { .. }, .. } => {
                 self.exact.push((before.at, head.clone()));
             }
-            Outcome::Judged { head, verdict: Verdict::Inconclusive { .. } }
+            Outcome::Judged { head, verdict: Verdict::Inconclusive { .. }, .. }
                 if matches!(
                     before.step(),
                     Some(Step::Gate { on_inconclusive: OnInconclusive::PassWithWarning, .. })
@@ -300,7 +300,7 @@ impl World {
         let Some(Effect::Judge { head, .. }) = self.job.as_ref().map(|j| j.effect.clone()) else {
             panic!("no gate is being judged: {:?}", self.job)
         };
-        self.end(Outcome::Judged { head, verdict });
+        self.end(Outcome::Judged { head, verdict, notes: vec![] });
     }
 
     pub fn fail(&mut self, text: &str) {
@@ -323,9 +323,9 @@ impl World {
             Effect::Judge { head, gate: GateId::AnalysisApproved, .. }
                 if self.task.approved(orch_core::task::ApprovalKind::Analysis, "analysis-1").is_none() =>
             {
-                Outcome::Judged { head, verdict: approval("analysis-1") }
+                Outcome::Judged { head, verdict: approval("analysis-1"), notes: vec![] }
             }
-            Effect::Judge { head, .. } => Outcome::Judged { head, verdict: Verdict::Pass },
+            Effect::Judge { head, .. } => Outcome::Judged { head, verdict: Verdict::Pass, notes: vec![] },
             Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "production is back on v1".into() },
             Effect::Update { head, .. } => Outcome::Updated { head, base: sha(1), tree: tree(self.shas) },
@@ -410,6 +410,7 @@ pub fn name(effect: &Effect) -> String {
         Effect::SyncTicket => "ticket".into(),
         Effect::Notify { .. } => "notify".into(),
         Effect::CleanUp => "clean up".into(),
+        Effect::NoteFindings { findings, .. } => format!("note {}", findings.len()),
     }
 }
 

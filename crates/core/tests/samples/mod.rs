@@ -80,10 +80,16 @@ pub fn effects() -> Vec<Effect> {
         Effect::SyncTicket,
         Effect::Notify { key: "DEMO-1-7".into(), text: "DEMO-1 is blocked".into() },
         Effect::CleanUp,
+        Effect::NoteFindings {
+            pull_request: 5,
+            gate: GateId::ReviewerVerdict,
+            run: 6,
+            findings: vec![Finding { severity: Severity::P3, ..finding() }],
+        },
         judge(GateId::CiGreen, true, None),
     ];
     values.extend(GateId::ALL.iter().map(|gate| judge(*gate, false, Some(6))));
-    complete(values, 14, |v| match v {
+    complete(values, 15, |v| match v {
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
         Effect::Publish { .. } => 2,
@@ -98,6 +104,7 @@ pub fn effects() -> Vec<Effect> {
         Effect::SyncTicket => 11,
         Effect::Notify { .. } => 12,
         Effect::CleanUp => 13,
+        Effect::NoteFindings { .. } => 14,
     })
 }
 
@@ -115,7 +122,12 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::BranchMoved { now: Some(sha(9)) },
         Outcome::BranchMoved { now: None },
         Outcome::PullRequestOpen { number: 5 },
-        Outcome::Judged { head: sha(2), verdict: Verdict::Pass },
+        Outcome::Judged { head: sha(2), verdict: Verdict::Pass, notes: vec![] },
+        Outcome::Judged {
+            head: sha(2),
+            verdict: Verdict::Pass,
+            notes: vec![Finding { severity: Severity::P3, ..finding() }],
+        },
         Outcome::Deployed { skipped: None },
         Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
         Outcome::RolledBack { ok: true, text: "back on v1".into() },

@@ -5,6 +5,7 @@ mod clean_up;
 mod deploy;
 mod ensure_ci;
 mod merge;
+mod note_findings;
 mod notify;
 mod open_branch;
 mod publish;
@@ -154,5 +155,8 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::SyncTicket => sync_ticket::ensure(cx).await,
         Effect::Notify { key, text } => notify::ensure(cx, key, text).await,
         Effect::CleanUp => clean_up::ensure(cx).await,
+        Effect::NoteFindings { pull_request, gate, run, findings } => {
+            note_findings::ensure(cx, *pull_request, *gate, *run, findings).await
+        }
     }
 }

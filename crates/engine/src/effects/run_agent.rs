@@ -2,11 +2,13 @@
 //! After a crash the run is found again and waited for; it is never started twice.
 
 use super::{Cx, Ended};
-use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext};
+use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext, ReviewNote};
+use crate::review;
 use crate::shell::{self, Supervised};
 use orch_core::artefact;
 use orch_core::effect::Outcome;
-use orch_core::ids::{Role, Sha, StageId};
+use orch_core::ids::{GateId, Role, Sha, StageId};
+use orch_core::pipeline::Step;
 use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, Brief};
 use orch_ports::git::PrepareWorktree;
@@ -119,6 +121,19 @@ async fn template(cx: &Cx, role: &Role, tip: &Sha) -> Result<String, Fault> {
     })
 }
 
+/// What whoever reviews again has to know of the review before.
+async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<ReviewNote>, Fault> {
+    let task = &cx.task;
+    let judged = |s: &Step| matches!(s, Step::Gate { gate: GateId::ReviewerVerdict, .. });
+    if !task.pipeline.stages.iter().any(|s| s.id == brief.stage && s.steps.iter().any(judged)) {
+        return Ok(None);
+    }
+    let Some(last) = review::last(cx.store(), task.id, cx.job.id.seq).await? else { return Ok(None) };
+    let changed = review::changed_since(&*cx.engine.ports.git, &task.project, &last, head).await?;
+    let changed = changed.map(|changed| review::without_papers(changed, &brief.artefact_dir));
+    Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings, changed.as_deref())))
+}
+
 async fn context(cx: &Cx, brief: &Brief, default_branch: &str, head: &Sha) -> Result<PromptContext, Fault> {
     let task = &cx.task;
     let files = cx.engine.ports.git.list_files(&task.project, head, &brief.artefact_dir).await?;
@@ -151,6 +166,7 @@ async fn context(cx: &Cx, brief: &Brief, default_branch: &str, head: &Sha) -> Re
         result_file: brief.result_file.display().to_string(),
         artefacts,
         findings: task.findings.iter().map(FindingNote::from).collect(),
+        last_review: last_review(cx, brief, head).await?,
         findings_from: task.findings_from.clone().unwrap_or_default(),
         answers: answers.collect(),
         notes: task.notes.clone(),

@@ -20,11 +20,12 @@ mod tests_passed;
 
 use crate::effects::{Cx, Ended};
 use crate::project::{GateMode, Project};
+use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
 use orch_core::task::Task;
-use orch_core::verdict::Verdict;
+use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::Git;
 use orch_ports::notifier::Notice;
@@ -90,6 +91,10 @@ pub trait Bench: Send + Sync {
     async fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault>;
     /// Runs the project's test command in a clean checkout.
     async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault>;
+    /// The review before the run that is judged; by hand there is none, and every review is a first one.
+    async fn last_review(&self) -> Result<Option<LastReview>, Fault> {
+        Ok(None)
+    }
 }
 
 /// Everything a gate may look at.
@@ -118,6 +123,10 @@ trait Gate: 'static {
     fn collect(look: &Look<'_>) -> impl Future<Output = Result<Self::Evidence, Fault>> + Send;
     /// All the thinking.
     fn judge(evidence: &Self::Evidence, look: &Subject, project: &Project) -> Verdict;
+    /// What it found and lets through all the same: people read it on the pull request.
+    fn notes(_: &Self::Evidence) -> Vec<Finding> {
+        Vec::new()
+    }
     /// What people should hear although it may let the task through.
     fn warns(_: &Self::Evidence) -> Option<String> {
         None
@@ -173,8 +182,12 @@ fn run_of<'a, G: Gate>(look: &'a Look<'a>) -> Boxed<'a, Judged> {
             Ok(evidence) => {
                 let verdict = G::judge(&evidence, &look.subject, look.project);
                 let warns = G::warns(&evidence);
-                let evidence = serde_json::to_value(&evidence)
+                let notes = G::notes(&evidence);
+                let mut evidence = serde_json::to_value(&evidence)
                     .unwrap_or_else(|e| serde_json::json!({ "unprintable_evidence": e.to_string() }));
+                if let (false, Some(fields)) = (notes.is_empty(), evidence.as_object_mut()) {
+                    fields.insert(NOTES.into(), serde_json::json!(notes));
+                }
                 Judged { verdict, evidence, warns }
             }
             Err(fault) => Judged::cannot(&fault),
@@ -202,6 +215,14 @@ pub static GATES: &[AnyGate] = &[
 /// A gate by id.
 pub fn find(id: GateId) -> Option<&'static AnyGate> {
     GATES.iter().find(|g| g.meta.id == id)
+}
+
+/// Where in the evidence stands what was let through; a verdict that is taken over keeps it.
+const NOTES: &str = "notes";
+
+fn notes(judged: &Judged) -> Vec<Finding> {
+    let noted = judged.evidence.get(NOTES).filter(|_| matches!(judged.verdict, Verdict::Pass));
+    noted.and_then(|notes| serde_json::from_value(notes.clone()).ok()).unwrap_or_default()
 }
 
 /// Judges a gate for a task: switch, earlier verdict, look, evidence.
@@ -257,6 +278,7 @@ pub(crate) async fn ensure(
     if id == GateId::SecurityGate && mode != GateMode::Off && !reused {
         cx.engine.security.lock().unwrap_or_else(PoisonError::into_inner).note(cx, &judged);
     }
+    let notes = notes(&judged);
     let verdict = match mode {
         GateMode::Shadow if !judged.verdict.lets_through() => {
             Verdict::Skipped { why: format!("shadow: it would have said {}", judged.verdict.word()) }
@@ -281,7 +303,7 @@ pub(crate) async fn ensure(
         };
         Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
-    Ok(Outcome::Judged { head: head.clone(), verdict }.into())
+    Ok(Outcome::Judged { head: head.clone(), verdict, notes }.into())
 }
 
 /// What the security gate has done since this process began.
@@ -376,6 +398,11 @@ impl Bench for TaskBench<'_> {
         Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
         let kept = cx.store().artefact(cx.task.id, run, name).await?;
         kept.map(|row| row.bytes).ok_or_else(|| Fault::bug(format!("{name} was kept and is not there")))
+    }
+
+    async fn last_review(&self) -> Result<Option<LastReview>, Fault> {
+        let Some(run) = self.run else { return Ok(None) };
+        review::last(self.cx.store(), self.cx.task.id, run).await
     }
 
     async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault> {

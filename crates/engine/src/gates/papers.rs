@@ -2,7 +2,8 @@
 
 use super::Look;
 use crate::effects::hex;
-use orch_core::statement;
+use orch_core::frontmatter::Unreadable;
+use orch_core::statement::{self, Statement};
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;
@@ -35,12 +36,17 @@ impl Paper {
 
     /// Reads its verdict: pass, fail with findings, or unreadable.
     pub(super) fn judge(&self, key: &str, positive: &str, negative: &str) -> Verdict {
+        self.judge_by(|bytes| statement::read(bytes, key, positive, negative))
+    }
+
+    /// The same, by what `read` makes of it.
+    pub(super) fn judge_by(&self, read: impl FnOnce(&[u8]) -> Result<Statement, Unreadable>) -> Verdict {
         let Some(bytes) = &self.bytes else {
             let what =
                 format!("`{}` was not written by this run (one from an earlier round does not count)", self.name);
             return Verdict::Unreadable { findings: vec![Finding::must_fix(what)] };
         };
-        match statement::read(bytes, key, positive, negative) {
+        match read(bytes) {
             Err(unreadable) => Verdict::Unreadable { findings: vec![unreadable.finding(self.name)] },
             Ok(statement) if statement.good => Verdict::Pass,
             Ok(statement) => Verdict::Fail { findings: statement.findings },

@@ -1,27 +1,129 @@
 //! Does the reviewer approve what this branch changes? Read from the front matter of `12-review.md` and from nothing else.
+//! What of a later review's refusal blocks depends on the review before it and on the lines that changed since.
 
 use super::papers::{self, Paper};
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
-use orch_core::ids::GateId;
-use orch_core::verdict::Verdict;
+use crate::review;
+use orch_core::ids::{GateId, Sha};
+use orch_core::review::{FileSince, Previous};
+use orch_core::statement::{self, Statement};
+use orch_core::verdict::{FaultKind, Finding, Verdict};
 use orch_ports::Fault;
+use orch_ports::git::ChangedLines;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const NAME: &str = "12-review.md";
 
 pub(super) struct ReviewerVerdict;
 
+#[derive(Serialize)]
+pub(super) struct Evidence {
+    #[serde(flatten)]
+    paper: Paper,
+    /// The review before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Since>,
+}
+
+/// The last review, and what became of the files this one has findings in.
+#[derive(Serialize)]
+struct Since {
+    /// Commit the last review was about.
+    reviewed: Sha,
+    #[serde(flatten)]
+    previous: Previous,
+}
+
 impl Gate for ReviewerVerdict {
     const META: Meta = Meta { id: GateId::ReviewerVerdict, asks: "does the reviewer approve?" };
-    type Evidence = Paper;
+    type Evidence = Evidence;
 
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
         papers::patch_key(look).await
     }
 
-    async fn collect(look: &Look<'_>) -> Result<Paper, Fault> {
-        Paper::find(look, "12-review.md").await
+    async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
+        let paper = Paper::find(look, NAME).await?;
+        let last = match paper.bytes.as_deref().and_then(|bytes| read(bytes).ok()) {
+            Some(said) if !said.good => since(look, &said.listed).await?,
+            _ => None,
+        };
+        Ok(Evidence { paper, last })
     }
 
-    fn judge(paper: &Paper, _: &Subject, _: &Project) -> Verdict {
-        paper.judge("verdict", "APPROVED", "REQUEST_CHANGES")
+    fn judge(evidence: &Evidence, _: &Subject, _: &Project) -> Verdict {
+        evidence.paper.judge_by(|bytes| ruling(bytes, evidence))
+    }
+
+    fn notes(evidence: &Evidence) -> Vec<Finding> {
+        let said = evidence.paper.bytes.as_deref().and_then(|bytes| ruling(bytes, evidence).ok());
+        said.filter(|said| said.good).map(|said| said.findings).unwrap_or_default()
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Statement, orch_core::frontmatter::Unreadable> {
+    statement::read(bytes, "verdict", "APPROVED", "REQUEST_CHANGES")
+}
+
+fn ruling(bytes: &[u8], evidence: &Evidence) -> Result<Statement, orch_core::frontmatter::Unreadable> {
+    let previous = evidence.last.as_ref().map(|last| &last.previous);
+    Ok(orch_core::review::judge(read(bytes)?, previous))
+}
+
+/// What is known of the last review, as far as these findings ask for it.
+async fn since(look: &Look<'_>, findings: &[Finding]) -> Result<Option<Since>, Fault> {
+    let Some(last) = look.bench.last_review().await? else { return Ok(None) };
+    let (subject, project) = (&look.subject, &look.project.key);
+    let Some(changed) = review::changed_since(look.git, project, &last, &subject.head).await? else { return Ok(None) };
+    let mut files = BTreeMap::new();
+    for name in findings.iter().filter_map(|f| f.file.as_deref()) {
+        if files.contains_key(name) {
+            continue;
+        }
+        match look.git.read_file(project, &subject.head, name).await {
+            Ok(Some(bytes)) => {
+                files.insert(name.to_owned(), now(name, &bytes, &changed));
+            }
+            Ok(None) => {}
+            // Too large to be read: nobody can say which of its lines are there.
+            Err(fault) if fault.kind == FaultKind::Permanent => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(Some(Since { reviewed: last.head, previous: Previous { open: last.open, files } }))
+}
+
+fn now(name: &str, bytes: &[u8], changed: &[ChangedLines]) -> FileSince {
+    let lines = bytes.split_inclusive(|b| *b == b'\n').count();
+    // Two names that are shown alike are looked at as one.
+    let changed = changed.iter().filter(|c| c.path == name).flat_map(|c| c.lines.iter().copied()).collect();
+    FileSince { lines: u32::try_from(lines).unwrap_or(u32::MAX), changed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::of;
+    use super::super::{Judged, notes};
+    use super::*;
+
+    /// After a crash between the judgement and its being settled, the same gate takes its own verdict over.
+    #[tokio::test]
+    async fn a_verdict_that_is_taken_over_keeps_what_it_let_through() {
+        let nit = "---\nverdict: APPROVED\nfindings: [{id: R1, severity: P3, text: a nit}]\n---\n";
+        let judged = of(GateId::ReviewerVerdict, vec![(NAME, nit)]).await.1;
+        let noted = notes(&judged);
+        assert_eq!((judged.verdict.word(), noted.len(), noted[0].text.as_str()), ("pass", 1, "a nit"));
+        let again = Judged { verdict: Verdict::Pass, evidence: judged.evidence, warns: None };
+        assert_eq!(notes(&again), noted);
+        let bug = "---\nverdict: REQUEST_CHANGES\nfindings: [{id: R1, severity: P3, text: a nit}]\n---\n";
+        assert!(notes(&of(GateId::ReviewerVerdict, vec![(NAME, bug)]).await.1).is_empty(), "a refusal notes nothing");
+    }
+
+    #[test]
+    fn the_last_line_counts_with_and_without_its_end() {
+        let lines = |text: &str| now("a", text.as_bytes(), &[]).lines;
+        assert_eq!((lines(""), lines("a"), lines("a\n"), lines("a\nb"), lines("\n\n")), (0, 1, 1, 2, 2));
     }
 }

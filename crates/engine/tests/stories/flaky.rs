@@ -9,7 +9,8 @@ use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
 use orch_ports::git::{
-    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
+    Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};

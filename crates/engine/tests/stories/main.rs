@@ -12,6 +12,7 @@ mod merging;
 mod people;
 mod production;
 mod reaping;
+mod reviews;
 mod runs;
 mod security;
 mod services;

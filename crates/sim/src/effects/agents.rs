@@ -122,6 +122,7 @@ impl Sim {
         let (garbled, no, stray) =
             (self.hit("paper garbled", 120), self.hit("paper says no", 60), self.hit("agent strays", 40));
         let markers = self.hit("markers left", 150);
+        let nit = stage.as_str() == "review" && self.choices.chance("paper has a nit", 300);
         let file = format!("f{}", (task.number + self.choices.below("file", 2) as u64) % 4);
         // What is written follows from one number.
         let written = self.choices.below("content", 10_000) as u64;
@@ -166,6 +167,8 @@ impl Sim {
                     3
                 } else if no || refused {
                     2
+                } else if nit {
+                    4
                 } else {
                     1
                 };

@@ -67,6 +67,13 @@ impl Sim {
                 site.notices.insert(key.clone(), text.clone());
                 done(Outcome::Sent)
             }
+            Effect::NoteFindings { pull_request, gate, run, findings } => {
+                let site = self.site(&f.task.project)?;
+                let (key, text) = (format!("pull {pull_request}: {gate}-{run}"), format!("{findings:?}"));
+                outside::invariant_notices_are_keyed(site, &key, &text)?;
+                site.notices.insert(key, text);
+                done(Outcome::Sent)
+            }
             Effect::CleanUp => {
                 let task = &f.task;
                 if task.is_closed() {

@@ -160,7 +160,7 @@ pub(crate) fn well(job: &Job) -> Outcome {
             Outcome::Published { head, empty: false, discarded: Vec::new(), unresolved: Vec::new() }
         }
         Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0 as u64 },
-        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass },
+        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new() },
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
         Effect::Update { head, .. } => {
@@ -168,7 +168,11 @@ pub(crate) fn well(job: &Job) -> Outcome {
         }
         Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
         Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
-        Effect::EnsureCi { .. } | Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp => Outcome::Sent,
+        Effect::EnsureCi { .. }
+        | Effect::SyncTicket
+        | Effect::Notify { .. }
+        | Effect::CleanUp
+        | Effect::NoteFindings { .. } => Outcome::Sent,
     }
 }
 
