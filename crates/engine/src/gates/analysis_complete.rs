@@ -1,5 +1,6 @@
 //! Are the four analysis artefacts there, filled in, and does the test plan parse?
 
+use super::outline::{self, Line};
 use super::{Gate, Look, Meta, Subject, papers};
 use crate::project::Project;
 use orch_core::artefact::ANALYSIS;
@@ -9,7 +10,7 @@ use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;
 
-/// Shortest text that can be called a document, in characters without white space.
+/// Shortest text that can be called a document, in characters without white space. Headings and placeholders are none.
 const MIN_CHARS: usize = 40;
 
 pub(super) struct AnalysisComplete;
@@ -17,6 +18,17 @@ pub(super) struct AnalysisComplete;
 #[derive(Serialize)]
 pub(super) struct Evidence {
     papers: Vec<(String, Option<String>)>,
+    /// Those whose bytes are no text; above they are shown as far as they can be.
+    no_text: Vec<String>,
+}
+
+impl Evidence {
+    fn new(papers: Vec<(String, Option<Vec<u8>>)>) -> Self {
+        let broken = |bytes: &Option<Vec<u8>>| bytes.as_ref().is_some_and(|b| std::str::from_utf8(b).is_err());
+        let no_text = papers.iter().filter(|(_, bytes)| broken(bytes)).map(|(name, _)| name.clone()).collect();
+        let shown = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { papers: papers.into_iter().map(|(name, bytes)| (name, bytes.map(shown))).collect(), no_text }
+    }
 }
 
 impl Gate for AnalysisComplete {
@@ -30,10 +42,9 @@ impl Gate for AnalysisComplete {
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let mut papers = Vec::new();
         for name in ANALYSIS {
-            let bytes = look.bench.paper(name).await?;
-            papers.push(((*name).to_owned(), bytes.map(|b| String::from_utf8_lossy(&b).into_owned())));
+            papers.push(((*name).to_owned(), look.bench.paper(name).await?));
         }
-        Ok(Evidence { papers })
+        Ok(Evidence::new(papers))
     }
 
     fn judge(evidence: &Evidence, _: &Subject, _: &Project) -> Verdict {
@@ -46,17 +57,25 @@ impl Gate for AnalysisComplete {
         let mut findings = Vec::new();
         for (name, text) in &evidence.papers {
             let text = text.as_deref().unwrap_or_default();
-            if name == "04-test-plan.yaml" {
+            if evidence.no_text.contains(name) {
+                findings.push(finding(name, format!("`{name}` is not UTF-8 text")));
+            } else if name == testplan::FILE {
                 if let Err(problems) = testplan::parse(text.as_bytes()) {
                     findings.extend(problems.into_iter().map(|p| Finding { file: Some(name.clone()), ..p }));
                 }
-            } else if text.chars().filter(|c| !c.is_whitespace()).count() < MIN_CHARS || testplan::is_placeholder(text)
-            {
+            } else if written(text) < MIN_CHARS {
                 findings.push(finding(name, format!("`{name}` is empty or a placeholder")));
             }
         }
         if findings.is_empty() { Verdict::Pass } else { Verdict::Fail { findings } }
     }
+}
+
+/// Characters of what a document says.
+fn written(text: &str) -> usize {
+    let lines = outline::lines(text).into_iter();
+    let texts = lines.filter_map(|line| if let Line::Text(text) = line { Some(text) } else { None });
+    texts.map(|text| text.chars().filter(|c| !c.is_whitespace()).count()).sum()
 }
 
 #[cfg(test)]
@@ -70,7 +89,8 @@ mod tests {
 
     fn judge(papers: [Option<&str>; 4]) -> Verdict {
         let named = ANALYSIS.iter().zip(papers).map(|(n, t)| ((*n).to_owned(), t.map(ToOwned::to_owned)));
-        AnalysisComplete::judge(&Evidence { papers: named.collect() }, &subject(), &project())
+        let papers = named.map(|(name, text)| (name, text.map(String::into_bytes)));
+        AnalysisComplete::judge(&Evidence::new(papers.collect()), &subject(), &project())
     }
 
     #[test]
@@ -97,6 +117,45 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_form_that_nobody_filled_in_is_a_placeholder() {
+        let forms = [
+            "# Business requirements\n\n## Goals of the change\n\n## Users and their needs\n\n## Out of scope\n",
+            "# Business requirements\n\n## Goals\n\nTODO\n\n## Users\n\n- TBD\n- <who uses it>\n\n## Scope\n\n...\n",
+            "# Goals\n\n<!-- Describe here in a few sentences what the users need and why they need it. -->\n",
+            "---\ntitle: the business requirements of this work item\nstatus: draft, to be written\n---\n# Goals\nTODO\n",
+        ];
+        for form in forms {
+            let said = fails(&judge([Some(TEXT), Some(form), Some(TEXT), Some(PLAN)]));
+            assert_eq!(said, ["`02-trz.md` is empty or a placeholder"], "{form}");
+        }
+        let filled = format!("# Goals\n\n{TEXT}\n\n## Later\n\nTODO\n");
+        assert_eq!(
+            judge([Some(TEXT), Some(&filled), Some(TEXT), Some(PLAN)]),
+            Verdict::Pass,
+            "a part may be left open"
+        );
+        let list = "1. A user asks for a link by mail.\n2. The link works once, within an hour.\n";
+        assert_eq!(judge([Some(list), Some(TEXT), Some(TEXT), Some(PLAN)]), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_by_name() {
+        let evidence = |name: &str, bytes: &[u8]| {
+            let papers = ANALYSIS.iter().map(|n| {
+                let text = if *n == "04-test-plan.yaml" { PLAN } else { TEXT };
+                ((*n).to_owned(), Some(if *n == name { bytes.to_vec() } else { text.as_bytes().to_vec() }))
+            });
+            Evidence::new(papers.collect())
+        };
+        let judge = |evidence: &Evidence| AnalysisComplete::judge(evidence, &subject(), &project());
+        let broken = [TEXT.as_bytes(), b"\xff\xfe"].concat();
+        assert_eq!(fails(&judge(&evidence("01-brd.md", &broken))), ["`01-brd.md` is not UTF-8 text"]);
+        let plan = [PLAN.as_bytes(), b"# \xff\n"].concat();
+        assert_eq!(fails(&judge(&evidence("04-test-plan.yaml", &plan))), ["`04-test-plan.yaml` is not UTF-8 text"]);
+        assert_eq!(judge(&evidence("none", b"")), Verdict::Pass);
     }
 
     #[test]

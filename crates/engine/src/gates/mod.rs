@@ -7,6 +7,7 @@ mod architecture_done;
 mod branch_mergeable;
 mod ci_green;
 mod deploy_status;
+mod outline;
 mod papers;
 mod review_approved;
 mod reviewer_verdict;
