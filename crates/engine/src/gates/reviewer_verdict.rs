@@ -79,7 +79,7 @@ async fn since(look: &Look<'_>, findings: &[Finding]) -> Result<Option<Since>, F
     let Some(changed) = review::changed_since(look.git, project, &last, &subject.head).await? else { return Ok(None) };
     let mut files = BTreeMap::new();
     for name in findings.iter().filter_map(|f| f.file.as_deref()) {
-        if files.contains_key(name) {
+        if files.contains_key(name) || !is_plain(name) {
             continue;
         }
         match look.git.read_file(project, &subject.head, name).await {
@@ -93,6 +93,11 @@ async fn since(look: &Look<'_>, findings: &[Finding]) -> Result<Option<Since>, F
         }
     }
     Ok(Some(Since { reviewed: last.head, previous: Previous { open: last.open, files } }))
+}
+
+/// A path within the repository; whatever else a reviewer may name is no file of it.
+fn is_plain(name: &str) -> bool {
+    !name.contains('\0') && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn now(name: &str, bytes: &[u8], changed: &[ChangedLines]) -> FileSince {
@@ -119,6 +124,16 @@ mod tests {
         assert_eq!(notes(&again), noted);
         let bug = "---\nverdict: REQUEST_CHANGES\nfindings: [{id: R1, severity: P3, text: a nit}]\n---\n";
         assert!(notes(&of(GateId::ReviewerVerdict, vec![(NAME, bug)]).await.1).is_empty(), "a refusal notes nothing");
+    }
+
+    #[test]
+    fn only_a_path_within_the_repository_is_looked_up() {
+        for name in ["", "/home/x/a.rs", "../a.rs", "src/../../a.rs", "./a.rs", "src//a.rs", "src/", "a\0.rs"] {
+            assert!(!is_plain(name), "{name:?}");
+        }
+        for name in ["a.rs", "src/a.rs", ".gitignore", "a..b"] {
+            assert!(is_plain(name), "{name:?}");
+        }
     }
 
     #[test]
