@@ -2,6 +2,7 @@
 //! It is fed by what verbs answered and never reads the database, so that the two can disagree.
 
 use crate::invariants::Change;
+use crate::outside;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{GateId, JobId, Sha, TaskId, Time};
@@ -51,6 +52,8 @@ pub(crate) struct Ledger {
     pub(crate) journal: i64,
     /// Pull requests the core was told of.
     pub(crate) pulls: BTreeSet<(TaskId, u64)>,
+    /// What gates let through, by where it has to be read in the end.
+    pub(crate) noted: BTreeSet<(TaskId, String)>,
     /// Tasks of which a side effect was put away as poison: nobody makes up for it.
     pub(crate) put_away: BTreeSet<TaskId>,
     /// Keys of people's wishes.
@@ -141,12 +144,15 @@ impl Ledger {
                 self.passes.entry(id).or_default().retain(|at, _| !gates.contains(at));
                 self.prepared.insert(id, (head.clone(), base.clone()));
             }
-            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict, .. }) => {
+            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict, notes }) => {
                 let warned = *on_inconclusive == OnInconclusive::PassWithWarning;
                 let through = verdict.lets_through() || warned && matches!(verdict, Verdict::Inconclusive { .. });
                 if through && judged.as_ref() == Some(head) {
                     self.passes.entry(id).or_default().insert(before.at, head.clone());
                     self.ever.insert((id, before.at, head.clone()));
+                    if let (Some(pull), Some(run), false) = (before.pull_request, before.run, notes.is_empty()) {
+                        self.noted.insert((id, outside::note_key(pull, *gate, run)));
+                    }
                 }
                 sent_back = matches!(verdict, Verdict::Fail { .. }) && *gate != GateId::DeployStatus
                     || matches!(verdict, Verdict::Inconclusive { .. }) && *on_inconclusive == OnInconclusive::Fail;

@@ -147,6 +147,7 @@ impl Sim {
         inv::invariant_everything_ends(self)?;
         inv::invariant_no_move_is_lost(self)?;
         inv::invariant_nothing_is_left_over(self)?;
+        outside::invariant_what_is_let_through_is_noted(self)?;
         outside::invariant_the_outside_agrees(self)
     }
 

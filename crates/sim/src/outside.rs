@@ -7,7 +7,7 @@ use crate::repo::red;
 use crate::sim::{Live, Sim};
 use crate::site::{CiState, Landed, Place, PullState, Site};
 use crate::words;
-use orch_core::ids::{Actor, Environment, JobId, Sha};
+use orch_core::ids::{Actor, Environment, GateId, JobId, Seq, Sha};
 use orch_core::task::{BlockReason, Phase, Task};
 use orch_store::Store;
 
@@ -145,6 +145,21 @@ pub(crate) fn invariant_notices_are_keyed(site: &Site, key: &str, text: &str) ->
 pub(crate) fn invariant_green_is_green(site: &Site, commit: &Sha) -> Live<()> {
     let said = site.ci.get(commit).is_none_or(|c| c.state != CiState::Green || red(&site.repo.tree(commit)).is_none());
     ensure(said, "green_is_green", || format!("CI says {} is green", commit.short()))
+}
+
+/// Under which key it is kept that findings are on a pull request.
+pub(crate) fn note_key(pull: u64, gate: GateId, run: Seq) -> String {
+    format!("pull {pull}: {gate}-{run}")
+}
+
+/// In the end everything a gate let through can be read on the pull request.
+pub(crate) fn invariant_what_is_let_through_is_noted(sim: &Sim) -> Live<()> {
+    for (task, key) in sim.ledger.noted.iter().filter(|(task, _)| !sim.ledger.put_away.contains(task)) {
+        let site = sim.tasks.get(task).and_then(|t| sim.sites.get(&t.project));
+        let there = site.is_some_and(|s| s.notices.contains_key(key));
+        ensure(there, "what_is_let_through_is_noted", || format!("nobody can read it: {key}"))?;
+    }
+    Ok(())
 }
 
 /// In the end every ticket shows where its task is, and what belongs to closed tasks is cleaned up.

@@ -239,7 +239,7 @@ impl Cx<'_> {
             return;
         };
         let things = if notes.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", notes.len()) };
-        self.say(format!("{gate}: {things} that do not block, listed on the pull request"));
+        self.say(format!("{gate}: {things} let through, listed on the pull request"));
         self.say_findings(notes);
         self.emit(Effect::NoteFindings { pull_request, gate, run, findings: notes.to_vec() });
     }

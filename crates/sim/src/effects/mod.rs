@@ -69,7 +69,7 @@ impl Sim {
             }
             Effect::NoteFindings { pull_request, gate, run, findings } => {
                 let site = self.site(&f.task.project)?;
-                let (key, text) = (format!("pull {pull_request}: {gate}-{run}"), format!("{findings:?}"));
+                let (key, text) = (outside::note_key(*pull_request, *gate, *run), format!("{findings:?}"));
                 outside::invariant_notices_are_keyed(site, &key, &text)?;
                 site.notices.insert(key, text);
                 done(Outcome::Sent)
