@@ -127,7 +127,8 @@ mod tests {
         assert_eq!(lines("@@ -1 +1 @@ fn x() @@\n-a\n+b\n").unwrap(), [(1, 1)]);
         assert_eq!(lines("@@ -0,0 +4,2 @@\n+a\n+b\n@@ -9,2 +12,0 @@\n-@@ -1 +1 @@\n-y\n").unwrap(), [(4, 5), (12, 13)]);
         assert_eq!(lines("@@ -1,2 +0,0 @@\n-a\n-b\n").unwrap(), [(1, 1)], "nothing is before the first line");
-        let no_end = "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+diff --git a/x b/x\n\\ No newline at end of file\n";
+        let no_end =
+            "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+diff --git a/x b/x\n\\ No newline at end of file\n";
         assert_eq!(lines(no_end).unwrap(), [(1, 1)]);
     }
 

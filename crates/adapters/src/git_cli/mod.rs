@@ -19,7 +19,8 @@ use dirs::component;
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
-    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
+    Updated,
 };
 use remote::Remote;
 use run::{GitRun, io};
