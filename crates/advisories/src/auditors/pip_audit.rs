@@ -7,6 +7,7 @@ use crate::audit::Advisory;
 use crate::policy::Severity;
 use crate::text;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 const PROGRAM: &str = "pip-audit";
 
@@ -38,15 +39,18 @@ pub fn parse(stdout: &[u8], audited: Audited<'_>) -> Result<Report, Unusable> {
         .and_then(text::json)
         .map_err(|why| Unusable { program: PROGRAM, why: format!("printed what {why}") })?;
     let mut report = Report::default();
+    let mut silent = given(audited);
     for package in output.dependencies {
         let (name, version, vulns) = match package {
             Package::Audited { name, version, vulns } => (Ecosystem::PyPI.normal(&name), version, vulns),
             Package::Skipped { name, skip_reason } => {
+                silent.remove(&*Ecosystem::PyPI.normal(&name));
                 let why = text::short(&skip_reason);
                 report.problems.push(format!("{PROGRAM} did not look at {name} of {}: {why}", audited.manifest));
                 continue;
             }
         };
+        silent.remove(&*name);
         for vuln in vulns {
             if vuln.id.trim().is_empty() {
                 return Err(Unusable { program: PROGRAM, why: format!("reports something without an id for {name}") });
@@ -71,6 +75,8 @@ pub fn parse(stdout: &[u8], audited: Audited<'_>) -> Result<Report, Unusable> {
             });
         }
     }
+    let silent = silent.keys().map(|name| format!("{PROGRAM} says nothing about {name} of {}", audited.manifest));
+    report.problems.extend(silent);
     Ok(report)
 }
 
@@ -78,18 +84,24 @@ pub fn parse(stdout: &[u8], audited: Audited<'_>) -> Result<Report, Unusable> {
 /// repository's file, so that no option, include, address or name in that file reaches the program. Packages that are
 /// pinned twice are left to the mirror in their other versions: pip-audit takes each name once.
 pub fn requirements(audited: Audited<'_>) -> String {
+    let mut lines: Vec<_> = given(audited).into_iter().collect();
+    lines.sort_by_key(|(_, (at, _))| *at);
+    lines.into_iter().fold(String::new(), |text, (name, (_, version))| format!("{text}{name}=={version}\n"))
+}
+
+/// The packages it is given, each with its place and version.
+fn given(audited: Audited<'_>) -> BTreeMap<&str, (usize, &str)> {
     let plain = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '!' | '+'))
     };
-    let mut seen = std::collections::BTreeSet::new();
-    let mut out = String::new();
-    for dependency in audited.dependencies {
+    let mut found = BTreeMap::new();
+    for (at, dependency) in audited.dependencies.iter().enumerate() {
         let Some(version) = dependency.version.as_deref().filter(|v| plain(v)) else { continue };
         let ours = dependency.manifest == audited.manifest && dependency.ecosystem == Ecosystem::PyPI;
-        if ours && plain(&dependency.name) && seen.insert(&dependency.name) {
-            out.extend([dependency.name.as_str(), "==", version, "\n"]);
+        if ours && plain(&dependency.name) {
+            found.entry(dependency.name.as_str()).or_insert((at, version));
         }
     }
-    out
+    found
 }

@@ -44,6 +44,14 @@ fn pip_audit_whose_feed_is_down_is_not_clean() {
 }
 
 #[test]
+fn a_package_that_pip_audit_says_nothing_about_was_not_looked_at() {
+    let deps = read(Kind::Requirements, "r.txt", b"requests==2.19.1\njinja2==2.10\nfine==1.0\n").dependencies;
+    let report = pip_audit::parse(fixture!("pip_audit_found.json"), audited("r.txt", &deps)).unwrap();
+    assert_eq!(report.advisories.len(), 1);
+    assert_eq!(report.problems, ["pip-audit says nothing about fine of r.txt"]);
+}
+
+#[test]
 fn npm_audit_finds_with_version_line_and_severity() {
     let deps = read(Kind::PackageLock, "web/package-lock.json", fixture!("npm_lock.json")).dependencies;
     let report = npm_audit::parse(fixture!("npm_audit_found.json"), audited("web/package-lock.json", &deps)).unwrap();
