@@ -7,7 +7,6 @@ use crate::tool::{Scratch, Tool};
 use orch_ports::Fault;
 use orch_ports::security::{Leak, Range, Scanned, SecretScanner};
 use serde::Deserialize;
-use std::time::Duration;
 
 /// The oldest version that has every flag used here.
 const OLDEST: (u32, u32) = (8, 18);
@@ -26,9 +25,9 @@ impl Gitleaks {
         Self { tool: Tool::new("gitleaks", path) }
     }
 
-    async fn version(&self, dir: &Scratch) -> Result<String, Fault> {
-        let said = self.tool.run(["version"], &dir.0, &[], Duration::from_secs(20)).await?;
-        Ok(String::from_utf8_lossy(&said.stdout).trim().trim_start_matches('v').to_owned())
+    /// Its version; inside: why it cannot be used.
+    pub async fn probe(&self) -> Result<Result<String, String>, Fault> {
+        self.tool.probe("version", OLDEST).await
     }
 }
 
@@ -39,16 +38,11 @@ impl SecretScanner for Gitleaks {
     }
 
     async fn scan(&self, range: &Range<'_>) -> Result<Scanned, Fault> {
-        if self.tool.find().is_none() {
-            return Ok(Scanned::Missing { why: "not installed".into() });
-        }
+        let version = match self.probe().await? {
+            Ok(version) => version,
+            Err(why) => return Ok(Scanned::Missing { why }),
+        };
         let dir = Scratch::new("gitleaks")?;
-        let version = self.version(&dir).await?;
-        if !recent(&version) {
-            let why =
-                format!("version `{version}` is too old or unknown: {}.{} or newer is needed", OLDEST.0, OLDEST.1);
-            return Ok(Scanned::Missing { why });
-        }
         let write = |name: &str, text: &str| {
             let file = dir.0.join(name);
             std::fs::write(&file, text).map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
@@ -105,15 +99,6 @@ impl SecretScanner for Gitleaks {
                 Err(Fault::permanent(format!("gitleaks {what} and {}", said.end())))
             }
         }
-    }
-}
-
-/// Is version `8.30.1` recent enough?
-fn recent(version: &str) -> bool {
-    let mut parts = version.split('.').map(str::parse::<u32>);
-    match (parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => OLDEST <= (major, minor),
-        _ => false,
     }
 }
 

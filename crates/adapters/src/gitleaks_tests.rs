@@ -1,9 +1,10 @@
-//! What gitleaks may say and what is made of it, with programs that play it; the real one is asked in `tests/gitleaks.rs`.
+//! What gitleaks may say and what is made of it, with programs that play it; the real one is asked in `tests/scanners.rs`.
 
 use super::*;
 use orch_core::ids::Sha;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 const ROW: &str = r#"{"RuleID":"github-pat","Description":"a token","StartLine":3,"EndLine":3,"Match":"REDACTED",
     "Secret":"REDACTED","File":"a b.txt","Commit":"7995dbd52838a415a522b34ee28e85e1f43189dc","Tags":[]}"#;

@@ -49,9 +49,34 @@ impl Tool {
         Self { name, path: path.into() }
     }
 
-    /// Where it is, if it is there.
+    /// Where it is, if it is there. A part of `PATH` that depends on where orch was started is passed over.
     pub(crate) fn find(&self) -> Option<PathBuf> {
-        std::env::split_paths(&self.path).map(|dir| dir.join(self.name)).find(|file| file.is_file())
+        use std::os::unix::fs::PermissionsExt;
+        let runs = |file: &PathBuf| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+        let dirs = std::env::split_paths(&self.path).filter(|dir| dir.is_absolute());
+        dirs.map(|dir| dir.join(self.name)).find(runs)
+    }
+
+    /// The version it says it has, if that is recent enough; inside: why it is of no use.
+    pub(crate) async fn probe(&self, ask: &str, oldest: (u32, u32)) -> Result<Result<String, String>, Fault> {
+        if self.find().is_none() {
+            return Ok(Err("not installed".into()));
+        }
+        let dir = Scratch::new(self.name)?;
+        let said = self.run([ask], &dir.0, &[], Duration::from_secs(30)).await?;
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        let words = text.split_whitespace().map(|word| word.trim_start_matches('v'));
+        let version = words.into_iter().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
+        let mut parts = version.split('.').map(str::parse::<u32>);
+        match (said.code, parts.next(), parts.next()) {
+            (Some(0), Some(Ok(major)), Some(Ok(minor))) if oldest <= (major, minor) => Ok(Ok(version.to_owned())),
+            (Some(0), ..) => {
+                let (major, minor) = oldest;
+                let shown: String = text.trim().chars().filter(|c| !c.is_control()).take(40).collect();
+                Ok(Err(format!("version `{shown}` is too old or unknown: {major}.{minor} or newer is needed")))
+            }
+            _ => Err(Fault::transient(format!("`{} {ask}` {}", self.name, said.end()))),
+        }
     }
 
     /// Runs it in `dir`, which it also takes for its home.

@@ -4,7 +4,7 @@ use crate::config::agents::ProgramKind;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
-use orch_adapters::audit::{AdvisoryMirror, PipAudit};
+use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::gitleaks::Gitleaks;
@@ -203,7 +203,9 @@ fn security(config: &Config, process: &Process, key: &[u8]) -> Result<Security, 
     let mirror = AdvisoryMirror::new(section.osv_dir.clone(), section.rustsec_dir.clone(), max_age_s);
     let mut auditors: Vec<Arc<dyn Auditor>> = vec![Arc::new(mirror)];
     if section.auditors == Use::Auto {
-        auditors.push(Arc::new(PipAudit::new(&process.path)));
+        let network = Network::of(&crate::config::env::process_env());
+        auditors.push(Arc::new(PipAudit::new(&process.path, network.clone())));
+        auditors.push(Arc::new(NpmAudit::new(&process.path, network)));
     }
     let defaults = Security::default();
     Ok(Security {
