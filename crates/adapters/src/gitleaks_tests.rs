@@ -1,8 +1,8 @@
 //! What gitleaks may say and what is made of it, with programs that play it; the real one is asked in `tests/scanners.rs`.
 
 use super::*;
+use crate::test_program::program;
 use orch_core::ids::Sha;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,13 +12,8 @@ const ROW: &str = r#"{"RuleID":"github-pat","Description":"a token","StartLine":
 /// Answers of a gitleaks that does what the script says; `$REPORT` is where its report belongs.
 async fn played(version: &str, script: &str, timeout: Duration) -> Result<Scanned, Fault> {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("gitleaks");
-    let text = format!(
-        "#!/bin/sh\n[ \"$1\" = version ] && {{ echo {version}; exit 0; }}\nfor a; do REPORT=$a; done\n{script}\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let scanner = Gitleaks::new(format!("{}:/usr/bin:/bin", dir.path().display()));
+    let script = format!("[ \"$1\" = version ] && {{ echo {version}; exit 0; }}\nfor a; do REPORT=$a; done\n{script}");
+    let scanner = Gitleaks::new(program(dir.path(), "gitleaks", &script));
     let (base, head) = (Sha::new("1".repeat(40)), Sha::new("2".repeat(40)));
     let range = Range { repository: Path::new("/nowhere"), base: &base, head: &head, rules: None, timeout };
     scanner.scan(&range).await

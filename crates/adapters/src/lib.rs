@@ -13,4 +13,6 @@ pub mod scripted;
 pub mod system_clock;
 #[cfg(test)]
 mod test_clock;
+#[cfg(test)]
+mod test_program;
 mod tool;

@@ -178,11 +178,7 @@ mod tests {
     use super::*;
 
     fn tool(dir: &Path, script: &str) -> Tool {
-        use std::os::unix::fs::PermissionsExt;
-        let file = dir.join("tool");
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Tool::new("tool", format!("{}:/usr/bin:/bin", dir.display()))
+        Tool::new("tool", crate::test_program::program(dir, "tool", script))
     }
 
     #[tokio::test]

@@ -2,20 +2,17 @@
 //! `tests/scanners.rs`.
 
 use super::*;
+use crate::test_program;
 use orch_advisories::Ecosystem;
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, Audited, Auditor, Sides};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A program of this name that answers to a question about its version, and otherwise does what the script says.
 fn program(dir: &Path, name: &str, version: &str, script: &str) -> String {
-    let file = dir.join(name);
-    let text = format!("#!/bin/sh\n[ \"$1\" = --version ] && {{ echo '{version}'; exit 0; }}\n{script}\n");
-    std::fs::write(&file, text).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{}:/usr/bin:/bin", dir.display())
+    let script = format!("[ \"$1\" = --version ] && {{ echo '{version}'; exit 0; }}\n{script}");
+    test_program::program(dir, name, &script)
 }
 
 fn file(path: &str, text: &str) -> ManifestFile {
