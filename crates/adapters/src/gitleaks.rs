@@ -1,7 +1,8 @@
-//! gitleaks 8.18 or newer, one more opinion about secrets. It is told to look at everything: `--text` and `-m` because
-//! attributes and merges hide changes from it otherwise, `--ignore-gitleaks-allow` and an ignore file of our own because
-//! the branch cannot vouch for itself, a configuration of our own because it takes the branch's otherwise (all measured).
-//! Its exit code is not believed: it ends with 0 when git fails under it, and with 1 for a leak and for errors alike.
+//! gitleaks 8.18 or newer, one more opinion about secrets. It is told to look at everything, because the branch cannot
+//! vouch for itself (all measured): `--text` and `-m`, since attributes and merges hide changes from it otherwise;
+//! `--ignore-gitleaks-allow`; a configuration, an ignore file and a directory of our own, since it takes what lies beside
+//! a repository. Its exit code is not believed: it ends with 0 when git fails under it, and with 1 for a leak and for
+//! errors alike.
 
 use crate::tool::{Scratch, Tool};
 use orch_ports::Fault;
@@ -51,7 +52,11 @@ impl SecretScanner for Gitleaks {
         let config = write("rules.toml", range.rules.unwrap_or(DEFAULT_RULES))?;
         let ignore = write("ignore", "")?;
         let report = dir.0.join("report.json");
-        let (source, to) = (range.repository.display().to_string(), report.display().to_string());
+        // An ignore file beside the repository is taken whatever it is told, so it stands in a directory that has none.
+        let (git_dir, to) = (range.repository.display().to_string(), report.display().to_string());
+        let source = dir.0.join("nothing");
+        std::fs::create_dir(&source).map_err(|e| Fault::transient(format!("make {}: {e}", source.display())))?;
+        let source = source.display().to_string();
         let log = format!("--log-opts=--text -m {}..{}", range.base, range.head);
         let args = [
             "detect",
@@ -72,6 +77,7 @@ impl SecretScanner for Gitleaks {
         ];
         // It starts git on a repository that may belong to another user, and must not meet anybody's configuration.
         let env = [
+            ("GIT_DIR", git_dir.as_str()),
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ATTR_NOSYSTEM", "1"),
