@@ -7,6 +7,7 @@ use orch_advisories::mirror::import;
 use orch_advisories::{Dependency, Ecosystem, Mirror, Severity, audit};
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -79,6 +80,18 @@ fn a_feed_that_is_missing_is_a_problem_only_where_it_is_needed() {
 }
 
 #[test]
+fn a_feed_can_be_inspected_without_asking_for_a_package() {
+    let dir = tempfile::tempdir().unwrap();
+    write_zip(&all_zip(dir.path()), &npm(3));
+    let mirror = Mirror::open(dir.path()).unwrap();
+    let npm = mirror.inspect(Ecosystem::Npm);
+    assert_eq!((npm.feeds[0].records, npm.feeds[0].as_of), (3, AsOf::NewestRecord(1_714_979_289)));
+    assert_eq!((npm.problems.len(), npm.about(Ecosystem::Npm, "package-1").count()), (0, 0));
+    let none = mirror.inspect(Ecosystem::Go);
+    assert_eq!((none.feeds.len(), none.problems.len()), (0, 1));
+}
+
+#[test]
 fn records_that_cannot_be_read_are_counted_and_the_others_still_used() {
     let dir = tempfile::tempdir().unwrap();
     let mut entries = npm(3);
@@ -128,6 +141,7 @@ fn an_import_puts_a_checked_copy_in_its_place_by_what_is_in_it() {
     assert_eq!((done[0].ecosystem, done[0].records, done[0].before), (Ecosystem::Npm, 3, None));
     assert_eq!(done[0].as_of, AsOf::NewestRecord(1_714_979_289));
     assert_eq!(done[0].path, osv.join("npm/all.zip"));
+    assert_eq!(fs::metadata(&done[0].path).unwrap().permissions().mode() & 0o777, 0o644, "for whoever runs the daemon");
     // A directory, the way the bucket is laid out, replaces what is there.
     fs::remove_file(from.path().join("named-wrongly.zip")).unwrap();
     write_zip(&from.path().join("npm/all.zip"), &npm(2));

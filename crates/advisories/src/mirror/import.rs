@@ -8,6 +8,7 @@ use crate::Ecosystem;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zip::read::Config;
 use zip::unstable::read::ZipIterable;
@@ -166,7 +167,9 @@ fn check(from: &Path, osv_dir: &Path) -> Result<(tempfile::NamedTempFile, Import
         let known = Ecosystem::ALL.map(Ecosystem::name).join(", ");
         return Err(refuse(format!("holds advisories for {name}, which nothing here uses (only {known})")));
     };
-    copy.as_file().sync_all().map_err(not_written)?;
+    // Public knowledge, and often brought by another user than the one who reads it.
+    let everybody = fs::Permissions::from_mode(0o644);
+    copy.as_file().set_permissions(everybody).and_then(|()| copy.as_file().sync_all()).map_err(not_written)?;
     let path = osv_dir.join(ecosystem.name()).join("all.zip");
     let before = File::open(&path).ok().and_then(|old| count(&old));
     Ok((copy, Imported { ecosystem, path, records, unreadable, as_of: newest.as_of(written), before }))

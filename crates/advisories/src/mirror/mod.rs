@@ -112,17 +112,27 @@ impl Mirror {
         for ecosystem in Ecosystem::ALL {
             let names: HashSet<&str> =
                 wanted.iter().filter(|d| d.ecosystem == ecosystem).map(|d| d.name.as_str()).collect();
-            if names.is_empty() {
-                continue;
-            }
-            if let Some(dir) = &self.osv {
-                zipped::read(&dir.join(ecosystem.name()).join("all.zip"), ecosystem, &names, &mut out);
-            }
-            if let (Ecosystem::CratesIo, Some(dir)) = (ecosystem, &self.rustsec) {
-                rustsec::read(dir, &names, &mut out);
+            if !names.is_empty() {
+                self.read_one(ecosystem, &names, &mut out);
             }
         }
         out
+    }
+
+    /// Goes through the feeds of an ecosystem for their age and their state alone: there are no records in the answer.
+    pub fn inspect(&self, ecosystem: Ecosystem) -> Records {
+        let mut out = Records::default();
+        self.read_one(ecosystem, &HashSet::new(), &mut out);
+        out
+    }
+
+    fn read_one(&self, ecosystem: Ecosystem, names: &HashSet<&str>, out: &mut Records) {
+        if let Some(dir) = &self.osv {
+            zipped::read(&dir.join(ecosystem.name()).join("all.zip"), ecosystem, names, out);
+        }
+        if let (Ecosystem::CratesIo, Some(dir)) = (ecosystem, &self.rustsec) {
+            rustsec::read(dir, names, out);
+        }
     }
 }
 
