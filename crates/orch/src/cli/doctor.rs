@@ -1,6 +1,8 @@
 //! `orch doctor`: what is missing or wrong on this machine, each with the fix. It looks and changes nothing: a directory
 //! that does not exist yet is judged by its nearest ancestor.
 
+mod scanners;
+
 use super::client::local_url;
 use super::context::{Context, Tone};
 use super::exit::{Exit, Outcome};
@@ -77,6 +79,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.push(port(config));
         checks.extend(programs(config, &path));
         checks.extend(repositories(config));
+        checks.extend(scanners::checks(config, &path));
     }
     let failed = checks.iter().any(|c| c.tone == Tone::Bad);
     if args.json {

@@ -55,3 +55,19 @@ pub(super) fn is_repository(dir: &Path) -> bool {
 pub(super) fn has_branch(dir: &Path, branch: &str) -> bool {
     ask(dir, &["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]).is_some()
 }
+
+/// Every file of a branch of a repository on this machine; `None`: no such repository or branch.
+pub(super) fn files(dir: &Path, branch: &str) -> Option<Vec<String>> {
+    if !dir.is_absolute() {
+        return None;
+    }
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(dir)
+        .args(["ls-tree", "-r", "-z", "--full-tree", "--name-only", &format!("refs/heads/{branch}")])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .ok()?;
+    let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    output.status.success().then(|| names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod approve;
+pub mod audit;
 pub mod client;
 pub mod config;
 pub mod context;
@@ -25,6 +26,8 @@ pub mod table;
 pub mod task;
 pub mod why;
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod tests;
 
@@ -80,6 +83,9 @@ pub enum Command {
     /// List the gates, or judge one by itself
     #[command(subcommand)]
     Gate(gate::GateCommand),
+    /// Bring advisories about dependencies to a machine without a network
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Stop claiming work; agents keep running
     Drain(drain::DrainArgs),
     /// Start claiming work again
@@ -141,6 +147,7 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Evidence(args) => evidence::run(args, context),
         Command::Queue(args) => queue::run(args, context),
         Command::Gate(command) => crate::gate_cli::run(command, context),
+        Command::Audit(command) => audit::run(command, context),
         Command::Drain(args) => drain::drain(args, context),
         Command::Resume(args) => drain::resume(args, context),
         Command::Config(command) => config::run(command, context),

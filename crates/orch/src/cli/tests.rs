@@ -13,13 +13,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// What a command said.
-struct Said {
-    code: u8,
-    out: String,
-    err: String,
+pub(super) struct Said {
+    pub(super) code: u8,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
+pub(super) fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
     let cli = Cli::try_parse_from(std::iter::once("orch").chain(args.iter().copied())).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let base = [("PATH", path.as_str()), ("HOME", "/nowhere")];
@@ -30,13 +30,13 @@ fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
     Said { code: exit.code(), out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
-fn git(dir: &Path, args: &[&str]) {
+pub(super) fn git(dir: &Path, args: &[&str]) {
     let done = std::process::Command::new("git").arg("-C").arg(dir).args(args).output().unwrap();
     assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// A repository with one commit on a branch.
-fn repository(dir: &Path, branch: &str, files: &[(&str, &str)]) {
+pub(super) fn repository(dir: &Path, branch: &str, files: &[(&str, &str)]) {
     std::fs::create_dir_all(dir).unwrap();
     git(dir, &["init", "-q", "-b", branch]);
     for (name, text) in files {
@@ -56,7 +56,7 @@ fn every_command_has_an_example_and_the_definitions_are_sound() {
         seen += 1;
         open.extend(command.get_subcommands().filter(|c| c.get_name() != "help").cloned());
     }
-    assert!(seen >= 30, "only {seen} commands");
+    assert!(seen >= 32, "only {seen} commands");
 }
 
 #[test]
@@ -85,6 +85,8 @@ fn the_pinned_lines_are_understood() {
         "queue --json",
         "gate list",
         "gate run check_ci_green --repo . --base main --head HEAD",
+        "audit import npm.zip pypi.zip",
+        "audit import dir --to mirror --json --config orch.toml",
         "drain",
         "resume",
         "config check",
@@ -95,7 +97,13 @@ fn the_pinned_lines_are_understood() {
     ] {
         assert!(Cli::try_parse_from(format!("orch {line}").split(' ')).is_ok(), "{line}");
     }
-    for wrong in ["tusk", "task new --project DEMO", "task new --project D --title T --body b --body-file f", "logs"] {
+    for wrong in [
+        "tusk",
+        "task new --project DEMO",
+        "task new --project D --title T --body b --body-file f",
+        "logs",
+        "audit import",
+    ] {
         let refused = Cli::try_parse_from(format!("orch {wrong}").split(' ')).unwrap_err();
         assert_eq!(refused.exit_code(), i32::from(Exit::Usage.code()), "{wrong}");
     }

@@ -40,6 +40,8 @@ const CONTRACT: &[&str] = &[
     "ORCH_PREVIOUS_REVISION",
     "ORCH_IMAGE_DIGEST",
     "ORCH_RUN_DIR",
+    // Of the tests: what needs a program that is missing fails instead of being skipped.
+    "ORCH_NOTHING_SKIPPED",
     #[cfg(feature = "fault-points")]
     crate::fault_points::VARIABLE,
 ];
