@@ -38,7 +38,7 @@ pub struct ImportArgs {
     /// A zip of OSV, or a directory of them (`*.zip` and `ECOSYSTEM/all.zip`)
     #[arg(required = true, value_name = "FILE|DIR")]
     pub from: Vec<PathBuf>,
-    /// Directory of the mirror (default: [security] osv_dir)
+    /// Directory of the mirror (default: `osv_dir` of the configuration)
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
     /// Configuration file (default: the nearest orch.toml from here upwards)
