@@ -295,7 +295,7 @@ impl World {
             took_ms: 1_240,
         };
         assert!(self.engine.store().put_judgement(job.fence(), judgement).await.unwrap());
-        Outcome::Judged { head: head.clone(), verdict }
+        Outcome::Judged { head: head.clone(), verdict, notes: Vec::new() }
     }
 
     /// What a world in which all goes well answers.
@@ -364,7 +364,11 @@ impl World {
             }
             Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
             Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
-            Effect::EnsureCi { .. } | Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp => Outcome::Sent,
+            Effect::EnsureCi { .. }
+            | Effect::SyncTicket
+            | Effect::Notify { .. }
+            | Effect::CleanUp
+            | Effect::NoteFindings { .. } => Outcome::Sent,
         }
     }
 }
