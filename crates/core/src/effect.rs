@@ -55,6 +55,9 @@ pub enum Effect {
         revision: Sha,
         /// Stage.
         stage: StageId,
+        /// Only if its code is not what ran there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// Bring an environment back to what ran before a failed revision.
     Rollback {
@@ -173,7 +176,9 @@ impl Effect {
     pub fn lane(&self) -> Lane {
         match self {
             Self::RunAgent { .. } => Lane::Agent,
-            Self::Judge { gate: GateId::TestsLocal, .. } | Self::EnsureCi { .. } => Lane::Command,
+            Self::Judge { gate: GateId::TestsLocal | GateId::StagingImageFresh, .. } | Self::EnsureCi { .. } => {
+                Lane::Command
+            }
             Self::Judge { .. } => Lane::Gate,
             Self::Deploy { .. } | Self::Rollback { .. } => Lane::Deploy,
             Self::OpenBranch

@@ -100,6 +100,10 @@ fn working(task: &Task) -> (String, &'static str) {
         Step::Deploy { environment } => {
             (format!("{environment} is being deployed"), "the deploy ends or meets its time limit")
         }
+        Step::Restage => (
+            "staging is being brought to what will land".into(),
+            "it runs there, or the deploy ends or meets its time limit",
+        ),
         Step::Update => ("the branch is being brought to the tip of main".into(), "the branch contains the tip"),
         Step::Merge => ("the forge is merging".into(), "the forge says for certain whether it has merged"),
         Step::ApproveProduction => ("production is being approved".into(), "it is approved"),

@@ -48,6 +48,8 @@ pub enum Step {
         /// Which.
         environment: Environment,
     },
+    /// Bring the prepared commit to staging again, unless its code is what ran there: used between `Update` and `Merge`.
+    Restage,
     /// Take the merge lease and bring the branch to the tip of the default branch.
     Update,
     /// Let the forge merge exactly the head the gates judged, read back, free the lease.
@@ -105,17 +107,21 @@ fn development() -> Stage {
     )
 }
 
-/// From a judged branch to a merged one: lease, tip of main, everything again on exactly that, merge, read back.
-fn merging(image: bool) -> Vec<Step> {
+/// From a judged branch to a merged one: lease, tip of main, everything again on exactly that, merge, read back. What is
+/// slow stands before `check_branch_mergeable`, which sees whether main has moved meanwhile.
+fn merging(staged: bool) -> Vec<Step> {
     let mut steps = vec![
         gate(GateId::SecurityGate, DEV),
         Step::Update,
         exact(GateId::CiGreen, DEV),
         exact(GateId::TestsLocal, DEV),
         exact(GateId::SecurityGate, DEV),
-        exact(GateId::BranchMergeable, DEV),
     ];
-    if image {
+    if staged {
+        steps.push(Step::Restage);
+    }
+    steps.push(exact(GateId::BranchMergeable, DEV));
+    if staged {
         steps.push(exact(GateId::StagingImageFresh, DEV));
     }
     steps.push(Step::Merge);
@@ -291,9 +297,9 @@ impl Pipeline {
                         }
                         let update = self.update_step(i).unwrap_or(j);
                         let between = stage.steps.get(update + 1..j).unwrap_or_default();
-                        if between.iter().any(|s| !matches!(s, Step::Gate { exact: true, .. })) {
+                        if between.iter().any(|s| !matches!(s, Step::Gate { exact: true, .. } | Step::Restage)) {
                             found.push(format!(
-                                "stage `{}`: only gates with `exact` can stand between `update` and `merge`",
+                                "stage `{}`: only gates with `exact`, and `restage`, can stand between `update` and `merge`",
                                 stage.id
                             ));
                         }
@@ -326,6 +332,9 @@ impl Pipeline {
                     {
                         found.push(format!("stage `{}`: nothing can be made or rehearsed behind `merge`", stage.id));
                     }
+                    Step::Restage if !self.in_lease_span(Cursor { stage: i, step: j }) => {
+                        found.push(format!("stage `{}`: `restage` must stand between `update` and `merge`", stage.id));
+                    }
                     Step::Open if (i, j) != (0, 0) => {
                         found.push(format!("stage `{}`: `open` can only be the first step of all", stage.id));
                     }
@@ -334,6 +343,7 @@ impl Pipeline {
                     | Step::Publish
                     | Step::PullRequest
                     | Step::Deploy { .. }
+                    | Step::Restage
                     | Step::Update
                     | Step::ApproveProduction
                     | Step::Watch => {}

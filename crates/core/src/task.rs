@@ -483,7 +483,7 @@ impl Task {
                 Some(Step::Agent { .. }) => "running",
                 Some(Step::Publish | Step::PullRequest) => "publishing",
                 Some(Step::Gate { .. }) => "judging",
-                Some(Step::Deploy { .. }) => "deploying",
+                Some(Step::Deploy { .. } | Step::Restage) => "deploying",
                 Some(Step::Update) => "preparing_merge",
                 Some(Step::Merge) => "merging",
                 Some(Step::ApproveProduction) => "approving",

@@ -93,6 +93,7 @@ deploy-staging: update +lease
 deploy-staging: judge check_ci_green exact
 deploy-staging: judge check_tests_local exact
 deploy-staging: judge check_security_gate exact
+deploy-staging: deploy staging
 deploy-staging: judge check_branch_mergeable exact
 deploy-staging: judge check_staging_image_fresh exact
 deploy-staging: merge

@@ -45,6 +45,10 @@ pub struct Deploy {
     pub rollback: Option<String>,
     /// Is the environment healthy?
     pub check: Option<String>,
+    /// Tells of the image that staging runs: `revision=…` and `digest=…`.
+    pub image: Option<String>,
+    /// Failed checks on staging that are named as sandbox infrastructure are waived where every other one is green.
+    pub infra_tolerance: bool,
     /// Where production reports its revision.
     pub health_url: Option<String>,
     /// Longest run of a hook, milliseconds.

@@ -13,7 +13,7 @@ use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha, StageId};
 use orch_core::verdict::{Finding, Verdict};
 use orch_engine::Project;
-use orch_engine::gates::{self, Bench, Look, Subject, TestRun};
+use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
@@ -225,19 +225,19 @@ impl Bench for HandBench<'_> {
         Ok(bytes)
     }
 
-    async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault> {
+    async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let checkout = self.dir.join("checkout");
-        self.git.checkout(self.project, commit, &checkout).await?;
+        self.git.checkout(self.project, command.commit, &checkout).await?;
         let run = self.dir.join("run");
         let home = run.join("tmp");
         std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;
         let home = home.display().to_string();
-        let vars =
-            [("PATH", self.path.as_str()), ("HOME", &home), ("TMPDIR", &home), ("LANG", "C.UTF-8"), ("CI", "true")];
+        let vars = [("PATH", self.path.as_str()), ("HOME", &home), ("TMPDIR", &home), ("LANG", "C.UTF-8")];
+        let vars = vars.map(|(k, v)| (k.to_owned(), v.to_owned()));
         let spec = RunSpec {
-            argv: vec!["sh".into(), "-c".into(), line.to_owned()],
+            argv: vec!["sh".into(), "-c".into(), command.line.to_owned()],
             cwd: checkout,
-            env: vars.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            env: vars.into_iter().chain(command.env.clone()).collect(),
             stdin: None,
             deadline_ms: 1_800_000,
             silence_ms: None,
@@ -249,7 +249,7 @@ impl Bench for HandBench<'_> {
         let text = String::from_utf8_lossy(&output).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(30)..].join("\n");
-        Ok(TestRun { ok: exit.ok(), end: exit.describe(), tail, log: String::new() })
+        Ok(CommandRun { ok: exit.ok(), end: exit.describe(), tail, log: String::new(), output: text })
     }
 }
 

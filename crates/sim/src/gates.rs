@@ -197,7 +197,15 @@ impl Sim {
                 let hook = self.site(&task.project)?.setup.staging_hook;
                 if hook { self.paper(f, "15-staging-log.md", run)? } else { skipped("nothing to deploy") }
             }
-            GateId::StagingImageFresh => skipped("not built"),
+            GateId::StagingImageFresh => {
+                if !self.site(&task.project)?.setup.staging_hook {
+                    skipped("nothing to deploy")
+                } else if self.is_staged(f, head)? {
+                    Verdict::Pass
+                } else {
+                    fail("what will land has not come up on staging")
+                }
+            }
             GateId::DeployStatus => {
                 let (hook, on_main) = {
                     let site = self.site(&task.project)?;

@@ -8,6 +8,7 @@ use crate::sim::{Live, Sim};
 use crate::site::{CiState, Landed, Place, PullState, Site};
 use crate::words;
 use orch_core::ids::{Actor, Environment, GateId, JobId, Seq, Sha};
+use orch_core::pipeline::Step;
 use orch_core::task::{BlockReason, Phase, Task};
 use orch_store::Store;
 
@@ -24,6 +25,7 @@ pub(crate) fn after_merge(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -
     invariant_merged_at_most_once(site)?;
     invariant_only_tested_trees_land(sim, site, task, landed)?;
     invariant_main_stays_green(site, landed)?;
+    invariant_what_lands_ran_on_staging(site, task, landed)?;
     invariant_a_merge_happens_under_its_lease(sim, task, landed, epoch)
 }
 
@@ -66,6 +68,19 @@ fn invariant_main_stays_green(site: &Site, landed: &Landed) -> Live<()> {
     let tree = site.repo.tree(&landed.commit);
     ensure(landed.forge_lied || red(&tree).is_none(), "main_stays_green", || {
         format!("{} made main red: {:?}", landed.branch, red(&tree))
+    })
+}
+
+/// Whoever goes over staging lands code that came up there, also where main moved on the way.
+fn invariant_what_lands_ran_on_staging(site: &Site, task: &Task, landed: &Landed) -> Live<()> {
+    let over_staging = task.pipeline.stages.iter().flat_map(|s| &s.steps).any(|s| *s == Step::Restage);
+    if !over_staging || !site.setup.staging_hook {
+        return Ok(());
+    }
+    let code = site.repo.code_id(&landed.asked);
+    let came_up = site.envs.get(&Environment::Staging).map_or(&[][..], |env| &env.came_up);
+    ensure(came_up.iter().any(|c| site.repo.code_id(c) == code), "what_lands_ran_on_staging", || {
+        format!("{} landed and never came up on staging", landed.asked.short())
     })
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Env {
     pub(crate) running: Option<Sha>,
     /// Everything that was ever brought here, in order.
     pub(crate) brought: Vec<Sha>,
+    /// What of it came up.
+    pub(crate) came_up: Vec<Sha>,
 }
 
 /// What an agent left in the working directory of a task.
@@ -161,7 +163,7 @@ impl Site {
         let main = repo.commit(&[], tree, key.as_str());
         let mut envs: BTreeMap<Environment, Env> = BTreeMap::new();
         for env in [Environment::Staging, Environment::Production] {
-            envs.insert(env, Env { running: Some(main.clone()), brought: vec![main.clone()] });
+            envs.insert(env, Env { running: Some(main.clone()), brought: vec![main.clone()], came_up: Vec::new() });
         }
         Self {
             key,

@@ -21,7 +21,7 @@ impl Cx<'_> {
         // Behind `Update` nothing goes on without the lease: what is judged there must be what would land now. (The merge
         // itself is asked for again even so: whether it has happened only its executor can see, and that checks the epoch.)
         if self.d.task.pipeline.in_lease_span(self.d.task.at)
-            && matches!(step, Step::Gate { .. })
+            && matches!(step, Step::Gate { .. } | Step::Restage)
             && !self.holds_lease()
         {
             self.prepare_again();
@@ -58,7 +58,14 @@ impl Cx<'_> {
                 };
                 let Some(revision) = revision else { return self.impossible("there is no revision to deploy") };
                 self.d.task.run = Some(self.d.task.next_seq);
-                self.work(Effect::Deploy { environment, revision, stage });
+                self.work(Effect::Deploy { environment, revision, stage, again: false });
+            }
+            Step::Restage => {
+                let Some(revision) = self.d.task.head.clone() else {
+                    return self.impossible("there is no head to stage again");
+                };
+                self.d.task.run = Some(self.d.task.next_seq);
+                self.work(Effect::Deploy { environment: Environment::Staging, revision, stage, again: true });
             }
             Step::Update => self.enter_update(),
             Step::Merge => match (self.d.task.pull_request, self.d.task.intent.clone()) {

@@ -89,6 +89,13 @@ impl Cx<'_> {
                 }
                 self.next();
             }
+            // Not staged again is the good case; the gate behind it says why it was.
+            (Step::Restage, Outcome::Deployed { skipped }) => {
+                if skipped.is_none() {
+                    self.say("staging: what will land was brought there again");
+                }
+                self.next();
+            }
             (Step::Update, Outcome::Updated { head, .. }) if !self.holds_lease() => {
                 // The branch has moved all the same; it is ours and known.
                 self.d.task.head = Some(head.clone());
@@ -424,6 +431,7 @@ impl Cx<'_> {
             Step::PullRequest => "open the pull request".into(),
             Step::Gate { gate, .. } => format!("judge {gate}"),
             Step::Deploy { environment } => format!("deploy to {environment}"),
+            Step::Restage => "bring the prepared commit to staging".into(),
             Step::Update => "prepare the merge".into(),
             Step::Merge => "merge".into(),
             Step::ApproveProduction => "ask for approval".into(),

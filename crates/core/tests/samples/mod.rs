@@ -71,7 +71,12 @@ pub fn effects() -> Vec<Effect> {
         Effect::RunAgent { role: "developer".into(), stage: "development".into(), round: 1 },
         Effect::Publish { role: "developer".into(), stage: "development".into(), run: 3 },
         Effect::EnsurePullRequest,
-        Effect::Deploy { environment: Environment::Staging, revision: sha(2), stage: "deploy-staging".into() },
+        Effect::Deploy {
+            environment: Environment::Staging,
+            revision: sha(2),
+            stage: "deploy-staging".into(),
+            again: false,
+        },
         Effect::Rollback { environment: Environment::Production, failed: sha(3) },
         Effect::Update { head: sha(2), lease_epoch: 4 },
         Effect::Merge { pull_request: 5, intent: intent() },

@@ -146,7 +146,9 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::Judge { gate, stage, head, exact, run, since } => {
             gates::ensure(cx, *gate, stage, head, *exact, *run, *since).await
         }
-        Effect::Deploy { environment, revision, stage } => deploy::ensure(cx, *environment, revision, stage).await,
+        Effect::Deploy { environment, revision, stage, again } => {
+            deploy::ensure(cx, *environment, revision, stage, *again).await
+        }
         Effect::Rollback { environment, failed } => rollback::ensure(cx, *environment, failed).await,
         Effect::Update { head, lease_epoch } => update::ensure(cx, head, *lease_epoch).await,
         Effect::Merge { pull_request, intent } => merge::ensure(cx, *pull_request, intent).await,

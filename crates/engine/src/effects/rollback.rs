@@ -1,6 +1,6 @@
 //! Brings an environment back to what ran before a failed revision. Once; whether it worked is said, not assumed.
 
-use super::deploy::{command, hook_env, previous};
+use super::deploy::{command, hook_env, image, previous};
 use super::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, Sha};
@@ -22,7 +22,8 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, failed: &Sha) -> R
             return Ok(Outcome::RolledBack { ok: false, text }.into());
         }
     };
-    let env = hook_env(environment, revision, before);
+    let mut env = hook_env(environment, revision, before);
+    env.extend(image(cx, &previous).await?);
     let ran = match command(cx, "rollback", &format!("roll {environment} back"), line, revision, env).await? {
         Ok(ran) => ran,
         Err(again) => return Ok(again),

@@ -24,7 +24,7 @@ use crate::project::{GateMode, Project};
 use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
 use orch_core::effect::Outcome;
-use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
+use orch_core::ids::{Environment, GateId, Seq, Sha, StageId, Time};
 use orch_core::task::Task;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
@@ -68,9 +68,24 @@ pub struct Subject {
     pub task: Option<Task>,
 }
 
-/// How a test command ended.
+/// A command of the project that a gate has run: its tests, or what tells of its image.
+#[derive(Clone, Debug)]
+pub struct ProjectCommand<'a> {
+    /// Name of its run: `tests`.
+    pub name: &'static str,
+    /// For people: `tests on 1a2b3c`.
+    pub what: String,
+    /// Shell line.
+    pub line: &'a str,
+    /// Commit to check out.
+    pub commit: &'a Sha,
+    /// Environment beyond the cleared basis.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How a command ended.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct TestRun {
+pub struct CommandRun {
     /// Exit 0?
     pub ok: bool,
     /// For people.
@@ -79,6 +94,9 @@ pub struct TestRun {
     pub tail: String,
     /// Where its whole output is.
     pub log: String,
+    /// What it printed.
+    #[serde(skip)]
+    pub output: String,
 }
 
 /// What differs between a gate in the pipeline and one run by hand.
@@ -90,8 +108,12 @@ pub trait Bench: Send + Sync {
     async fn papers(&self) -> Result<Vec<String>, Fault>;
     /// Keeps a document the gate itself writes, and reads it back.
     async fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault>;
-    /// Runs the project's test command in a clean checkout.
-    async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault>;
+    /// Runs a command of the project in a clean checkout.
+    async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault>;
+    /// The revisions of this task that came up on staging, newest first. By hand nobody knows.
+    async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {
+        Ok(None)
+    }
     /// The review before the run that is judged; by hand there is none, and every review is a first one.
     async fn last_review(&self) -> Result<Option<LastReview>, Fault> {
         Ok(None)
@@ -218,6 +240,9 @@ pub fn find(id: GateId) -> Option<&'static AnyGate> {
     GATES.iter().find(|g| g.meta.id == id)
 }
 
+/// How far back among the deploys of a project to staging those of a task are looked for.
+const STAGED: u32 = 100;
+
 /// Where in the evidence stands what was let through; a verdict that is taken over keeps it.
 const NOTES: &str = "notes";
 
@@ -267,11 +292,11 @@ pub(crate) async fn ensure(
     if cx.stop.is_cancelled() {
         return Ok(Outcome::Cancelled.into());
     }
-    if id == GateId::TestsLocal
+    if let Some(name) = command_of(id)
         && let Verdict::Inconclusive { fault } = &judged.verdict
         && fault.kind == orch_core::verdict::FaultKind::Transient
     {
-        return Ok(shell::again(cx, "tests", Fault::transient(fault.text.clone())));
+        return Ok(shell::again(cx, name, Fault::transient(fault.text.clone())));
     }
     if let Some(warning) = &judged.warns {
         warn(cx, id, warning).await;
@@ -305,6 +330,49 @@ pub(crate) async fn ensure(
         Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
     Ok(Outcome::Judged { head: head.clone(), verdict, notes }.into())
+}
+
+/// The run of the command a gate has, if it has one.
+fn command_of(id: GateId) -> Option<&'static str> {
+    match id {
+        GateId::TestsLocal => Some(tests_local::RUN),
+        GateId::StagingImageFresh => Some(staging_image_fresh::RUN),
+        _ => None,
+    }
+}
+
+/// Why a prepared commit need not be brought to staging again; `None` if it must be.
+pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Option<String>, Fault> {
+    let (mode, switch) = cx.project.mode(GateId::StagingImageFresh);
+    if mode != GateMode::Enforce {
+        return Ok(Some(format!("{} is {}: {switch}", GateId::StagingImageFresh, mode.as_str())));
+    }
+    let gate = find(GateId::StagingImageFresh).ok_or_else(|| Fault::bug("a gate is not built in"))?;
+    cx.fetch().await?;
+    let now = cx.now();
+    let subject = Subject {
+        stage: stage.clone(),
+        head: head.clone(),
+        base: cx.task.base.clone().unwrap_or_else(|| head.clone()),
+        artefact_dir: cx.task.artefact_dir(),
+        exact: true,
+        since: now,
+        now,
+        task: Some(cx.task.clone()),
+    };
+    let git = &*cx.engine.ports.git;
+    let bench = TaskBench { cx, run: None };
+    let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
+    Ok(match gate.judge(&look).await.verdict {
+        Verdict::Pass => Some("its code runs there".to_owned()),
+        Verdict::Skipped { why } => Some(why),
+        Verdict::Inconclusive { fault } if fault.kind == orch_core::verdict::FaultKind::Transient => {
+            return Err(Fault::transient(fault.text));
+        }
+        // The gate says so itself, and waits.
+        Verdict::Inconclusive { fault } => Some(fault.text),
+        Verdict::Fail { .. } | Verdict::Unreadable { .. } | Verdict::Wait { .. } => None,
+    })
 }
 
 /// What the security gate has done since this process began.
@@ -406,16 +474,28 @@ impl Bench for TaskBench<'_> {
         review::last(self.cx.store(), self.cx.task.id, run).await
     }
 
-    async fn run_tests(&self, line: &str, commit: &Sha) -> Result<TestRun, Fault> {
+    async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let command = Command {
-            name: "tests",
-            what: format!("tests on {}", commit.short()),
-            line,
-            commit,
+            name: command.name,
+            what: command.what.clone(),
+            line: command.line,
+            commit: command.commit,
             timeout_ms: self.cx.project.test_timeout_ms,
-            env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
+            env: command.env.clone(),
         };
         let ran = shell::run(self.cx, &command).await?;
-        Ok(TestRun { ok: ran.exit.ok(), end: ran.exit.describe(), tail: ran.tail, log: ran.dir.display().to_string() })
+        Ok(CommandRun {
+            ok: ran.exit.ok(),
+            end: ran.exit.describe(),
+            tail: ran.tail,
+            log: ran.dir.display().to_string(),
+            output: ran.output,
+        })
+    }
+
+    async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {
+        let known = self.cx.store().deployments(&self.cx.project.key, Environment::Staging, STAGED).await?;
+        let mine = known.into_iter().filter(|d| d.ok && d.task == self.cx.task.id);
+        Ok(Some(mine.map(|d| d.revision).collect()))
     }
 }

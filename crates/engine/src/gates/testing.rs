@@ -1,6 +1,6 @@
 //! What the tests of gates share: a project, a subject, papers on a bench.
 
-use super::{AnyGate, Bench, Judged, Look, Subject, TestRun};
+use super::{AnyGate, Bench, CommandRun, Judged, Look, ProjectCommand, Subject};
 use crate::project::{Deploy, Project, WatchPlan};
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::local_forge::LocalForge;
@@ -143,7 +143,7 @@ impl Bench for Papers {
     async fn keep(&self, _: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
         Ok(bytes)
     }
-    async fn run_tests(&self, _: &str, _: &Sha) -> Result<TestRun, Fault> {
+    async fn run(&self, _: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         Err(Fault::transient("the supervisor died"))
     }
 }

@@ -1,18 +1,22 @@
 //! Do the project's tests pass in a clean checkout of this commit? For projects without CI, or as a second opinion.
 
-use super::{Gate, Look, Meta, Subject, TestRun, papers};
+use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
 use crate::project::Project;
 use orch_core::ids::GateId;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Name of the tests' run.
+pub(super) const RUN: &str = "tests";
 
 pub(super) struct TestsLocal;
 
 #[derive(Serialize)]
 pub(super) struct Evidence {
     command: Option<String>,
-    run: Option<TestRun>,
+    run: Option<CommandRun>,
 }
 
 impl Gate for TestsLocal {
@@ -25,7 +29,10 @@ impl Gate for TestsLocal {
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let Some(line) = &look.project.test else { return Ok(Evidence { command: None, run: None }) };
-        let run = look.bench.run_tests(line, &look.subject.head).await?;
+        let commit = &look.subject.head;
+        let what = format!("tests on {}", commit.short());
+        let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
+        let run = look.bench.run(&ProjectCommand { name: RUN, what, line, commit, env }).await?;
         Ok(Evidence { command: Some(line.clone()), run: Some(run) })
     }
 
@@ -48,7 +55,13 @@ mod tests {
     use orch_core::verdict::FaultKind;
 
     fn judge(command: Option<&str>, ok: Option<bool>) -> Verdict {
-        let run = ok.map(|ok| TestRun { ok, end: "exit 1".into(), tail: "1 failed".into(), log: String::new() });
+        let run = ok.map(|ok| CommandRun {
+            ok,
+            end: "exit 1".into(),
+            tail: "1 failed".into(),
+            log: String::new(),
+            output: String::new(),
+        });
         TestsLocal::judge(&Evidence { command: command.map(Into::into), run }, &subject(), &project())
     }
 

@@ -16,5 +16,6 @@ mod reviews;
 mod runs;
 mod security;
 mod services;
+mod staging;
 mod time;
 mod world;

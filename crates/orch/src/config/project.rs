@@ -98,6 +98,8 @@ section! {
         rollback: Option<String> = None;
         /// Run after staging and after production; exit 0 is healthy.
         check: Option<String> = None;
+        /// Tells of the image that staging runs: prints the words `revision=` (what it was built from) and `digest=`.
+        image: Option<String> = None;
         /// Address that answers 200 with the running revision.
         health_url: Option<String> = None;
         /// A person must approve before production.

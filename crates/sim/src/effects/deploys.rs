@@ -32,6 +32,9 @@ impl Sim {
         if let Some(env) = site.envs.get_mut(&environment) {
             env.running = Some(revision.clone());
             env.brought.push(revision.clone());
+            if ok {
+                env.came_up.push(revision.clone());
+            }
         }
         let deployment = Deployment {
             project: f.task.project.clone(),
@@ -52,7 +55,13 @@ impl Sim {
         environment: Environment,
         revision: &Sha,
         stage: &StageId,
+        again: bool,
     ) -> Live<Option<Ended>> {
+        let site = self.site(&f.task.project)?;
+        let started = site.runs.keys().any(|(job, _)| *job == f.job.id);
+        if again && !started && self.is_staged(f, revision)? {
+            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()) })));
+        }
         let setup = &self.site(&f.task.project)?.setup;
         let (hook, name) = match environment {
             Environment::Staging => (setup.staging_hook, "15-staging-log.md"),
@@ -78,6 +87,15 @@ impl Sim {
         let ok = run.plan == Plan::Well;
         let kept = self.hook_log(f, name, stage, revision, ok)? && self.bring(f, environment, revision, ok, false)?;
         Ok(Some(if kept { Ended::Outcome(Outcome::Deployed { skipped: None }) } else { transient("fenced") }))
+    }
+
+    /// Has code like this come up on staging for the task?
+    pub(crate) fn is_staged(&mut self, f: &Flight, head: &Sha) -> Live<bool> {
+        let project = f.task.project.clone();
+        let known = self.db(async |s| s.deployments(&project, Environment::Staging, 100).await)?;
+        let repo = &self.site(&project)?.repo;
+        let same = |d: &Deployment| repo.code_id(&d.revision) == repo.code_id(head);
+        Ok(known.iter().any(|d| d.ok && d.task == f.task.id && same(d)))
     }
 
     pub(super) fn roll_back(&mut self, f: &Flight, environment: Environment, failed: &Sha) -> Live<Option<Ended>> {

@@ -54,7 +54,9 @@ impl Sim {
             Effect::Judge { gate, stage, head, run, since, .. } => {
                 self.judge(f, *gate, stage, head, *run, *since).map(Some)
             }
-            Effect::Deploy { environment, revision, stage } => self.deploy(f, *environment, revision, stage),
+            Effect::Deploy { environment, revision, stage, again } => {
+                self.deploy(f, *environment, revision, stage, *again)
+            }
             Effect::Rollback { environment, failed } => self.roll_back(f, *environment, failed),
             Effect::Update { head, lease_epoch } => self.update(f, head, *lease_epoch).map(Some),
             Effect::Merge { pull_request, intent } => self.merge(f, *pull_request, intent).map(Some),
