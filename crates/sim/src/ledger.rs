@@ -93,7 +93,8 @@ impl Ledger {
     pub(crate) fn exact_gates(task: &Task) -> Vec<Cursor> {
         let Some(merge) = task.pipeline.merge_at() else { return Vec::new() };
         let update = task.pipeline.update_step(merge.stage).unwrap_or(merge.step);
-        (update + 1..merge.step).map(|step| Cursor { stage: merge.stage, step }).collect()
+        let between = (update + 1..merge.step).map(|step| Cursor { stage: merge.stage, step });
+        between.filter(|at| matches!(task.pipeline.step(*at), Some(Step::Gate { .. }))).collect()
     }
 
     pub(crate) fn note(&mut self, change: &Change<'_>) {
@@ -150,7 +151,9 @@ impl Ledger {
                 if through && judged.as_ref() == Some(head) {
                     self.passes.entry(id).or_default().insert(before.at, head.clone());
                     self.ever.insert((id, before.at, head.clone()));
-                    if let (Some(pull), Some(run), false) = (before.pull_request, before.run, notes.is_empty()) {
+                    // What is being stopped is let through nowhere.
+                    let quiet = notes.is_empty() || matches!(before.phase, Phase::Stopping { .. });
+                    if let (Some(pull), Some(run), false) = (before.pull_request, before.run, quiet) {
                         self.noted.insert((id, outside::note_key(pull, *gate, run)));
                     }
                 }
