@@ -227,3 +227,38 @@ fn one_secret_is_one_finding_however_many_rules_and_spellings_see_it() {
     assert_eq!(found.iter().map(|h| (&*h.rule, h.line)).collect::<Vec<_>>(), [("github-pat", 1), ("github-pat", 3)]);
     assert_eq!(found[0].fingerprint, found[1].fingerprint);
 }
+
+/// Keywords only save time: whatever an expression could find must hold one of them.
+#[test]
+fn no_spelling_of_a_name_is_lost_to_the_keywords() {
+    let rules = Rules::builtin();
+    let value = ["Zk3mQ9wR7t", "Y2bN5xL8vC4dF6gH1j"].concat();
+    let owners = "access auth private encryption encrypt signing client account license service master webhook hmac session app \
+                  admin storage shared cookie jwt aes api";
+    let (mut names, mut lost): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for owner in owners.split_whitespace() {
+        for between in ["", "_", "-", "."] {
+            names.push(format!("{owner}{between}key"));
+        }
+    }
+    names.extend(["secret", "token", "credential", "keybase", "passphrase"].map(str::to_owned));
+    for name in names {
+        for spelled in [name.clone(), name.to_uppercase(), format!("my_{name}_2")] {
+            let text = format!("{spelled} = \"{value}\"\n");
+            if hits(&rules, "settings.py", &text, None).is_empty() {
+                lost.push(text);
+            }
+        }
+    }
+    for word in
+        ["password", "passwd", "passwort", "passphrase", "storepassword", "keypassword", "requirepass", "masterauth"]
+    {
+        for between in [" ", "\t", "  "] {
+            let text = format!("{word}{between}{value}\n");
+            if hits(&rules, "redis.conf", &text, None).is_empty() {
+                lost.push(text);
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{}", lost.concat());
+}
