@@ -98,6 +98,8 @@ pub struct Project {
     pub watch: WatchPlan,
     /// Switches that are not `enforce`, and what decided them.
     pub gates: BTreeMap<GateId, (GateMode, String)>,
+    /// How long the judgements of gates may take, milliseconds; of one that is missing here, as long as it takes.
+    pub gate_limits: BTreeMap<GateId, u64>,
     /// Does the forge have to show an approval (`check_review_approved`)?
     pub review_approval: bool,
     /// How merges are made.

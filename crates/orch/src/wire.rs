@@ -178,6 +178,7 @@ pub fn project(
             fails: 3,
         },
         gates: gates(config, p),
+        gate_limits: gate_limits(config, p),
         review_approval: p.review_approval,
         merge_method: config.merge.method,
         security: Arc::new(security(config, process, key)?),
@@ -262,6 +263,21 @@ fn gates(config: &Config, p: &ConfigProject) -> BTreeMap<GateId, (GateMode, Stri
             (*gate, (mode, switch.why))
         })
         .collect()
+}
+
+/// What a gate that only looks may take where nothing is configured, seconds: nothing it asks is that slow and still well.
+const LOOK_S: u64 = 600;
+
+/// Gates that run a command are limited by `[merge] retest_timeout_s`, the security gate by its scans, unless they have a
+/// limit of their own.
+fn gate_limits(config: &Config, p: &ConfigProject) -> BTreeMap<GateId, u64> {
+    let own = |gate: GateId| match gate {
+        GateId::TestsLocal | GateId::StagingImageFresh | GateId::SecurityGate => None,
+        _ => Some(LOOK_S),
+    };
+    let limit = |gate: GateId| config.gate_switch(p, gate).timeout_s.or(own(gate));
+    let limits = GateId::ALL.iter().filter_map(|gate| Some((*gate, limit(*gate)?)));
+    limits.map(|(gate, s)| (gate, s.saturating_mul(1_000))).collect()
 }
 
 fn policy(config: &Config, p: &ConfigProject) -> Policy {

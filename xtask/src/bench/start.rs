@@ -99,6 +99,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         deploy: Deploy::default(),
         watch: WatchPlan { window_ms: 1_000, interval_ms: 1_000, fails: 3 },
         gates: BTreeMap::new(),
+        gate_limits: BTreeMap::new(),
         review_approval: false,
         merge_method: MergeMethod::FastForwardOnly,
         security: Arc::default(),

@@ -264,7 +264,8 @@ pub(crate) async fn ensure(
     let gate = find(id).ok_or_else(|| Fault::bug(format!("{id} is not built into this orch")))?;
     let (mode, switch) = cx.project.mode(id);
     let began = cx.now();
-    let bench = TaskBench { cx, run };
+    let limit = cx.project.gate_limits.get(&id).copied();
+    let bench = TaskBench { cx, run, limit };
     let (key, judged, reused) = if mode == GateMode::Off {
         let why = format!("switched off: {switch}");
         let verdict = Verdict::Skipped { why };
@@ -286,7 +287,17 @@ pub(crate) async fn ensure(
         let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
         match fetched {
             Err(fault) => (String::new(), Judged::cannot(&fault), false),
-            Ok(_) => judge(cx, gate, &look).await?,
+            // A command has its limit under its supervisor: who stopped waiting for it would leave it running.
+            Ok(_) => match limit.filter(|_| command_of(id).is_none()) {
+                None => judge(cx, gate, &look).await?,
+                Some(ms) => tokio::select! {
+                    judged = judge(cx, gate, &look) => judged?,
+                    () = cx.engine.ports.clock.sleep_ms(ms) => {
+                        let text = format!("it took longer than it may ({} s, `timeout_s` of the gate)", ms / 1_000);
+                        (String::new(), Judged::cannot(&Fault::transient(text)), false)
+                    }
+                },
+            },
         }
     };
     if cx.stop.is_cancelled() {
@@ -361,7 +372,8 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
         task: Some(cx.task.clone()),
     };
     let git = &*cx.engine.ports.git;
-    let bench = TaskBench { cx, run: None };
+    let limit = cx.project.gate_limits.get(&GateId::StagingImageFresh).copied();
+    let bench = TaskBench { cx, run: None, limit };
     let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
     Ok(match gate.judge(&look).await.verdict {
         Verdict::Pass => Some("its code runs there".to_owned()),
@@ -438,6 +450,8 @@ async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judg
 struct TaskBench<'a> {
     cx: &'a Cx,
     run: Option<Seq>,
+    /// Longest run of a command, milliseconds, where the gate has a limit of its own.
+    limit: Option<u64>,
 }
 
 #[async_trait::async_trait]
@@ -480,7 +494,7 @@ impl Bench for TaskBench<'_> {
             what: command.what.clone(),
             line: command.line,
             commit: command.commit,
-            timeout_ms: self.cx.project.test_timeout_ms,
+            timeout_ms: self.limit.unwrap_or(self.cx.project.test_timeout_ms),
             env: command.env.clone(),
         };
         let ran = shell::run(self.cx, &command).await?;

@@ -69,6 +69,7 @@ pub(super) fn project() -> Project {
         },
         watch: WatchPlan { window_ms: 1, interval_ms: 1, fails: 1 },
         gates: BTreeMap::new(),
+        gate_limits: BTreeMap::new(),
         review_approval: true,
         merge_method: MergeMethod::FastForwardOnly,
         security: Arc::new(crate::security::Security::default()),

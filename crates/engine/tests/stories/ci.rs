@@ -224,3 +224,22 @@ async fn ci_that_cannot_be_run_is_not_given_up_because_nobody_would_ask_again() 
     let task = world.until_done(&item).await;
     assert_eq!(task.rounds, 0);
 }
+
+#[tokio::test]
+async fn a_gate_that_takes_longer_than_it_may_cannot_tell_says_so_and_looks_again() {
+    let world = World::with(|c| {
+        c.gate_limits.insert(GateId::SecurityGate, 20_000);
+    })
+    .await;
+    // Nobody ever answers.
+    world.faults.plan("git.brought_in", &[How::Pause]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    let waits =
+        |t: &orch_core::task::Task| matches!(t.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. });
+    let task = world.until(&item, "waiting", waits).await;
+    let Phase::Waiting { why: WaitReason::CannotTell { fault }, .. } = task.phase else { unreachable!() };
+    assert_eq!(fault.text, "it took longer than it may (20 s, `timeout_s` of the gate)");
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, world.forge_did("merge-done").await), (0, 1));
+}

@@ -54,6 +54,7 @@ pub struct Choice {
     pub ci_wait_ms: i64,
     pub deploy: Deploy,
     pub gates: BTreeMap<GateId, (GateMode, String)>,
+    pub gate_limits: BTreeMap<GateId, u64>,
     pub claim_ms: i64,
     pub agents: usize,
     pub poll: bool,
@@ -127,6 +128,7 @@ impl World {
                 ..Deploy::default()
             },
             gates: BTreeMap::new(),
+            gate_limits: BTreeMap::new(),
             claim_ms: 3_000_000,
             agents: 2,
             poll: true,
@@ -230,6 +232,7 @@ impl World {
             deploy: c.deploy.clone(),
             watch: WatchPlan { window_ms: c.watch_ms, interval_ms: 200, fails: 3 },
             gates: c.gates.clone(),
+            gate_limits: c.gate_limits.clone(),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
             security: c.security.clone(),

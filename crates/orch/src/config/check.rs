@@ -49,6 +49,7 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
     }
     gate_names(loader, "gates", tables.gates.keys());
+    gate_limits(loader, "gates", "gates", tables.gates.iter().map(|(gate, g)| (gate, g.timeout_s)));
     if tables.agents.programs.contains_key(&tables.agents.default) || tables.projects.is_empty() {
         // Known, or nobody would use it.
     } else {
@@ -81,6 +82,18 @@ fn at_least_one(loader: &mut Loader<'_>, tables: &Tables) {
         if value == 0 {
             loader.at_path(path, format!("{} must be at least 1", full_key(path)));
         }
+    }
+}
+
+/// A judgement that may take no time cannot tell for ever.
+fn gate_limits<'a>(
+    loader: &mut Loader<'_>,
+    at: &str,
+    table: &str,
+    limits: impl Iterator<Item = (&'a String, Option<u64>)>,
+) {
+    for (gate, _) in limits.filter(|(_, limit)| *limit == Some(0)) {
+        loader.at_path(&format!("{at}.{gate}.timeout_s"), format!("[{table}.{gate}] `timeout_s` must be at least 1"));
     }
 }
 
@@ -131,6 +144,8 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
         unknown_program(loader, tables, &here, program);
     }
     gate_names(loader, &format!("{at}.gates"), project.gates.keys());
+    let limits = project.gates.iter().map(|(gate, g)| (gate, g.timeout_s));
+    gate_limits(loader, &format!("{at}.gates"), "project.gates", limits);
     for state in project.states.keys().filter(|s| TicketState::parse(s).is_none()) {
         let hint = did_you_mean(state, TicketState::ALL.iter().map(|s| s.as_str()));
         loader.at_path(&format!("{at}.states.{state}"), format!("[project.states] unknown state `{state}`{hint}"));

@@ -26,7 +26,7 @@ section! {
         mode: Option<GateMode> = None;
         /// Repositories it is real for. Not set: all; empty: only projects marked `self`.
         repos: Option<Vec<String>> = None;
-        /// Longest judgement in seconds. Not set: the gate's own limit.
+        /// Longest judgement in seconds; one that takes longer cannot tell. Not set: the gate's own limit, else 600.
         timeout_s: Option<u64> = None;
     }
 }

@@ -43,6 +43,10 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
         ("server = 3\n", "orch.toml:1: [server] must be a table, not a whole number"),
         ("[reaper]\ndead_ticks = \"2\"\n", "orch.toml:2: [reaper] `dead_ticks` must be a whole number, not a string"),
         ("[reaper]\ndead_ticks = -2\n", "orch.toml:2: [reaper] `dead_ticks` must be a whole number from 0, not -2"),
+        (
+            "[gates.check_ci_green]\ntimeout_s = 0\n",
+            "orch.toml:2: [gates.check_ci_green] `timeout_s` must be at least 1",
+        ),
         ("[reaper]\ninterval_s = 0\n", "orch.toml:2: [reaper] `interval_s` must be at least 1"),
         ("[reaper]\nenabled = 1\n", "orch.toml:2: [reaper] `enabled` must be true or false, not a whole number"),
         (

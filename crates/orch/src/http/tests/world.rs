@@ -128,6 +128,7 @@ impl World {
             deploy: Deploy::default(),
             watch: WatchPlan { window_ms: 1_000, interval_ms: 100, fails: 3 },
             gates: BTreeMap::from([(GateId::SecurityGate, (GateMode::Off, "ORCH_SECURITY_GATE_ENABLED".into()))]),
+            gate_limits: BTreeMap::new(),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
             security: Arc::default(),
