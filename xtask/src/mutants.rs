@@ -128,7 +128,7 @@ fn expected(patch: &Path) -> Result<String> {
 
 /// Only what the simulation is built from, and a workspace of just that.
 fn copy_sources(root: &Path, copy: &Path) -> Result<()> {
-    for dir in ["crates/core", "crates/ports", "crates/store", "crates/sim"] {
+    for dir in ["crates/core", "crates/advisories", "crates/ports", "crates/store", "crates/sim"] {
         copy_dir(&root.join(dir), &copy.join(dir))?;
     }
     fs::copy(root.join("Cargo.lock"), copy.join("Cargo.lock"))?;
