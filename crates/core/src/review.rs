@@ -28,13 +28,30 @@ pub struct Previous {
 pub struct FileSince {
     /// How many lines it has.
     pub lines: u32,
-    /// Those that changed, first and last, from 1.
-    pub changed: Vec<(u32, u32)>,
+    /// Those that changed, in order.
+    pub changed: Vec<ChangedRange>,
+}
+
+/// Lines of a file that are not what they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangedRange {
+    /// First of them in the file as it is now, from 1.
+    pub first: u32,
+    /// Last of them. Where lines were only taken away, the two they stood between.
+    pub last: u32,
+    /// By how many lines the file became longer here; negative if it became shorter.
+    pub grown: i64,
 }
 
 impl FileSince {
-    fn is_unchanged(&self, line: u32) -> bool {
-        (1..=self.lines).contains(&line) && !self.changed.iter().any(|(first, last)| (*first..=*last).contains(&line))
+    /// Which line of the reviewed file a line is now; `None` if it changed or is not there.
+    fn reviewed_as(&self, line: u32) -> Option<u32> {
+        let touched = self.changed.iter().any(|c| (c.first..=c.last).contains(&line));
+        if touched || !(1..=self.lines).contains(&line) {
+            return None;
+        }
+        let grown: i64 = self.changed.iter().filter(|c| c.last < line).map(|c| c.grown).sum();
+        u32::try_from(i64::from(line) - grown).ok()
     }
 }
 
@@ -42,7 +59,8 @@ impl FileSince {
 /// alone, all of them below `P1` and on lines nobody has touched since, lets the change pass with those findings.
 pub fn judge(said: Statement, previous: Option<&Previous>) -> Statement {
     let Some(previous) = previous else { return said };
-    let harmless = |f: &Finding| !blocks(f) && !was_open(f, &previous.open) && on_reviewed_lines(f, previous);
+    let harmless =
+        |f: &Finding| !blocks(f) && reviewed_as(f, previous).is_some_and(|line| !was_open(f, line, &previous.open));
     if said.good || said.listed.is_empty() || !said.listed.iter().all(harmless) {
         return said;
     }
@@ -50,20 +68,21 @@ pub fn judge(said: Statement, previous: Option<&Previous>) -> Statement {
 }
 
 /// Is this one of the findings the last review left? By its id, its words, its place, or its words within a text that
-/// was carried whole. A new finding under an old id counts as the old one: it blocks.
-fn was_open(finding: &Finding, open: &[Finding]) -> bool {
+/// was carried whole. `line` is where it stood in the file as it was reviewed: other changes may have moved it since. A new
+/// finding under an old id counts as the old one: it blocks.
+fn was_open(finding: &Finding, line: u32, open: &[Finding]) -> bool {
     let text = finding.text.trim();
     open.iter().any(|old| {
         let same_id = finding.id.is_some() && finding.id == old.id;
-        let same_place = finding.line.is_some() && finding.file == old.file && finding.line == old.line;
+        let same_place = finding.file == old.file && old.line == Some(line);
         let whole = old.id.is_none() && old.file.is_none();
         same_id || same_place || old.text.trim() == text || whole && old.text.contains(text)
     })
 }
 
-fn on_reviewed_lines(finding: &Finding, previous: &Previous) -> bool {
-    let (Some(file), Some(line)) = (&finding.file, finding.line) else { return false };
-    previous.files.get(file).is_some_and(|f| f.is_unchanged(line))
+/// The line a finding is about in the file as it was reviewed last; `None` if it was not reviewed or has no place.
+fn reviewed_as(finding: &Finding, previous: &Previous) -> Option<u32> {
+    previous.files.get(finding.file.as_ref()?)?.reviewed_as(finding.line?)
 }
 
 /// Findings that block nobody, as a comment on the pull request.
@@ -107,7 +126,8 @@ mod tests {
         statement::read(text.as_bytes(), "verdict", "APPROVED", "REQUEST_CHANGES").unwrap()
     }
 
-    /// The last review asked for two things and some text; `a.rs` has 20 lines, of which 5 to 7 and 12 changed.
+    /// The last review asked for two things and some text; `a.rs` has 20 lines, of which 5 to 7 were one line then, and 12
+    /// changed.
     fn previous() -> Previous {
         let open = |id: Option<&str>, line: Option<u32>, text: &str| Finding {
             id: id.map(Into::into),
@@ -115,11 +135,12 @@ mod tests {
             line,
             ..Finding::must_fix(text)
         };
-        let a = FileSince { lines: 20, changed: vec![(5, 7), (12, 12)] };
+        let range = |first, last, grown| ChangedRange { first, last, grown };
+        let a = FileSince { lines: 20, changed: vec![range(5, 7, 2), range(12, 12, 0)] };
         Previous {
             open: vec![
-                open(Some("R1"), Some(6), "off by one"),
-                open(None, Some(15), "no test"),
+                open(Some("R1"), Some(5), "off by one"),
+                open(None, Some(13), "no test"),
                 open(None, None, "Also: the name is odd.\nAnd the loop is slow.\n"),
             ],
             files: BTreeMap::from([("a.rs".into(), a)]),
@@ -132,6 +153,8 @@ mod tests {
             // New, below P1, on lines nobody touched.
             ("{id: R9, severity: P2, file: a.rs, line: 4, text: x}", true),
             ("{severity: P3, file: a.rs, line: 8, text: x}", true),
+            // Where an open finding was before the lines above it grew.
+            ("{id: R9, severity: P3, file: a.rs, line: 13, text: x}", true),
             (
                 "{id: R9, severity: P3, file: a.rs, line: 20, text: x}, {severity: P2, file: a.rs, line: 1, text: y}",
                 true,

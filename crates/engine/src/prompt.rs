@@ -151,7 +151,7 @@ impl ReviewNote {
         let note = |c: &ChangedLines| {
             let shown = c.lines.iter().take(ranges);
             let mut lines: Vec<String> = shown
-                .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+                .map(|c| if c.first == c.last { c.first.to_string() } else { format!("{}-{}", c.first, c.last) })
                 .collect();
             if ranges < c.lines.len() {
                 lines.push(format!("and {} more", c.lines.len() - ranges));

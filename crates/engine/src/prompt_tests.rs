@@ -1,6 +1,7 @@
 //! Every built-in role renders, and no ticket gets out of its fence.
 
 use super::*;
+use orch_core::review::ChangedRange;
 
 fn minimal(role: &str) -> PromptContext {
     let stage = if role == "deployer" { "deploy" } else { "development" };
@@ -78,7 +79,10 @@ fn every_built_in_role_renders_with_much_and_with_little() {
 fn whoever_reviews_again_is_told_what_changed_and_what_was_left_open() {
     let open = Finding { id: Some("R1".into()), ..Finding::must_fix("the lock\n````\nis leaked") };
     let other = Finding::must_fix("test_lock failed");
-    let lines = |path: &str, how, lines: &[(u32, u32)]| ChangedLines { path: path.into(), how, lines: lines.to_vec() };
+    let lines = |path: &str, how, lines: &[(u32, u32)]| {
+        let lines = lines.iter().map(|(first, last)| ChangedRange { first: *first, last: *last, grown: 0 }).collect();
+        ChangedLines { path: path.into(), how, lines }
+    };
     let changed = [lines("src/a.rs", 'M', &[(3, 7), (12, 12)]), lines("b`\n## Rules", 'D', &[])];
     let all = [other.clone(), open.clone()];
     let note = |changed| Some(ReviewNote::new(&Sha::new("1a2b3c"), std::slice::from_ref(&open), &all, changed));

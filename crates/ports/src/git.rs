@@ -4,6 +4,7 @@
 
 use crate::fault::Fault;
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
+use orch_core::review::ChangedRange;
 use std::path::{Path, PathBuf};
 
 /// A commit's author, attributed to the role that did the work: `orch developer <developer@orch.invalid>`.
@@ -142,9 +143,8 @@ pub struct ChangedLines {
     pub path: String,
     /// `A`, `M`, `D` or `T`.
     pub how: char,
-    /// Lines of the file as it is now, first and last, from 1 and in order. Where lines were only taken away, the two
-    /// they stood between. Empty if no line of it is there or none is different.
-    pub lines: Vec<(u32, u32)>,
+    /// Lines of the file as it is now, in order. Empty if no line of it is there or none is different.
+    pub lines: Vec<ChangedRange>,
 }
 
 /// A blob under one of its names.

@@ -5,6 +5,7 @@
 
 use super::tree::{Delta, Repo, shown};
 use orch_core::ids::Sha;
+use orch_core::review::ChangedRange;
 use orch_ports::Fault;
 use orch_ports::git::ChangedLines;
 
@@ -27,7 +28,7 @@ struct Section {
     /// Ids before and after, if the content differs.
     index: Option<(String, String)>,
     /// Lines on the new side.
-    lines: Vec<(u32, u32)>,
+    lines: Vec<ChangedRange>,
 }
 
 /// Gives every entry the lines of its own sections.
@@ -81,7 +82,8 @@ fn sections(diff: &[u8]) -> Result<Vec<Section>, Fault> {
             if line.starts_with(b"@@ ") {
                 let ((_, old), (start, new)) = hunk(line).ok_or_else(|| odd(line))?;
                 let last = start.checked_add(if new == 0 { 1 } else { new - 1 }).ok_or_else(|| odd(line))?;
-                section.lines.push((start.max(1), last));
+                let grown = i64::from(new) - i64::from(old);
+                section.lines.push(ChangedRange { first: start.max(1), last, grown });
                 (taken, added) = (old, new);
             } else if let Some(ids) = line.strip_prefix(b"index ") {
                 let ids = shown(ids);
@@ -117,19 +119,23 @@ mod tests {
     use super::super::tree::Entry;
     use super::*;
 
-    fn lines(diff: &str) -> Result<Vec<(u32, u32)>, Fault> {
+    fn lines(diff: &str) -> Result<Vec<(u32, u32, i64)>, Fault> {
         let head = "diff --git a/f b/f\nindex 1..2 100644\n--- a/f\n+++ b/f\n";
-        sections(format!("{head}{diff}").as_bytes()).map(|mut all| all.remove(0).lines)
+        let mut all = sections(format!("{head}{diff}").as_bytes())?;
+        Ok(all.remove(0).lines.into_iter().map(|c| (c.first, c.last, c.grown)).collect())
     }
 
     #[test]
     fn hunks_are_lines_of_the_new_side() {
-        assert_eq!(lines("@@ -1 +1 @@ fn x() @@\n-a\n+b\n").unwrap(), [(1, 1)]);
-        assert_eq!(lines("@@ -0,0 +4,2 @@\n+a\n+b\n@@ -9,2 +12,0 @@\n-@@ -1 +1 @@\n-y\n").unwrap(), [(4, 5), (12, 13)]);
-        assert_eq!(lines("@@ -1,2 +0,0 @@\n-a\n-b\n").unwrap(), [(1, 1)], "nothing is before the first line");
+        assert_eq!(lines("@@ -1 +1 @@ fn x() @@\n-a\n+b\n").unwrap(), [(1, 1, 0)]);
+        assert_eq!(
+            lines("@@ -0,0 +4,2 @@\n+a\n+b\n@@ -9,2 +12,0 @@\n-@@ -1 +1 @@\n-y\n").unwrap(),
+            [(4, 5, 2), (12, 13, -2)]
+        );
+        assert_eq!(lines("@@ -1,2 +0,0 @@\n-a\n-b\n").unwrap(), [(1, 1, -2)], "nothing is before the first line");
         let no_end =
             "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+diff --git a/x b/x\n\\ No newline at end of file\n";
-        assert_eq!(lines(no_end).unwrap(), [(1, 1)]);
+        assert_eq!(lines(no_end).unwrap(), [(1, 1, 0)]);
     }
 
     #[test]
@@ -155,7 +161,8 @@ mod tests {
     fn no_file_gets_the_lines_of_another() {
         let entry = |mode: &str, oid: &str| Entry { mode: mode.into(), oid: oid.into(), path: b"f".to_vec() };
         let delta = |how, old, new| Delta { old: entry("100644", old), new: entry("100644", new), how };
-        let section = |old: &str, new: &str| Section { index: Some((old.into(), new.into())), lines: vec![(1, 1)] };
+        let lines = vec![ChangedRange { first: 1, last: 1, grown: 0 }];
+        let section = |old: &str, new: &str| Section { index: Some((old.into(), new.into())), lines: lines.clone() };
         assert!(matched(&[delta('M', "1", "2")], vec![section("1", "2")]).is_ok());
         assert!(matched(&[delta('M', "1", "2")], vec![section("1", "3")]).is_err());
         assert!(matched(&[delta('M', "1", "2")], vec![Section::default()]).is_err(), "its lines are missing");

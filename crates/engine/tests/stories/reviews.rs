@@ -6,6 +6,7 @@ use crate::runs::{Does, Run};
 use crate::world::{World, demo};
 use orch_core::ids::{GateId, Sha};
 use orch_core::pipeline::Pipeline;
+use orch_core::review::ChangedRange;
 use orch_core::task::{BlockReason, Phase, Task};
 use orch_core::verdict::Verdict;
 use orch_ports::git::{ChangedLines, Git};
@@ -99,6 +100,30 @@ async fn a_nit_blocks_where_the_line_changed_or_where_it_was_open_before() {
         let task = world.until_done(&item).await;
         assert_eq!((task.rounds, world.runs.count("reviewer")), (2, 3), "{text}");
         assert!(notes(&world, &task).await.is_empty(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_finding_is_the_same_where_other_changes_have_moved_its_line() {
+    let open = "verdict: REQUEST_CHANGES\nfindings:\n\
+                - {id: R1, severity: P1, file: work.txt, line: 1, text: the total is wrong}\n\
+                - {id: R2, severity: P2, file: work.txt, line: 3, text: a better name}";
+    // Three lines come in above: what was line 3 is line 6 now.
+    for (line, rounds) in [(6, 2), (5, 1)] {
+        let world = World::new().await;
+        world.runs.on("developer", |run: &Run| {
+            let more = if run.nth == 1 { "" } else { "a\nb\nc\n" };
+            run.write("work.txt", &format!("{more}1 of {}\n2\n3\n4\n", run.nth));
+            Does::Exit(0)
+        });
+        let again = format!(
+            "verdict: REQUEST_CHANGES\nfindings:\n- {{id: R9, severity: P2, file: work.txt, line: {line}, text: rename}}"
+        );
+        reviews(&world, &[open, &again, "verdict: APPROVED"]);
+        world.start();
+        let item = world.begin("Add a file").await;
+        let task = world.until_done(&item).await;
+        assert_eq!(task.rounds, rounds, "line {line}");
     }
 }
 
@@ -264,20 +289,27 @@ async fn no_name_no_attribute_and_no_binary_flag_hides_a_changed_line() {
     crate::world::git(&src, &["push", "--quiet", world.bare().to_str().unwrap(), "HEAD:refs/heads/after"]);
     let after = Sha::new(crate::world::git(&src, &["rev-parse", "HEAD"]));
     world.git.fetch(&demo(), world.bare().to_str().unwrap()).await.unwrap();
-    let file = |path: &str, how, lines: &[(u32, u32)]| ChangedLines { path: path.into(), how, lines: lines.to_vec() };
+    let file = |path: &str, how, lines: &[(u32, u32, i64)]| {
+        let range = |(first, last, grown)| ChangedRange { first, last, grown };
+        ChangedLines { path: path.into(), how, lines: lines.iter().copied().map(range).collect() }
+    };
     let changed = world.git.changed_lines(&demo(), &before, &after).await.unwrap();
     assert_eq!(
         changed,
         [
-            file(odd, 'M', &[(2, 2), (4, 4)]),
-            file("bytes.bin", 'M', &[(2, 2)]),
+            file(odd, 'M', &[(2, 2, -1), (4, 4, 1)]),
+            file("bytes.bin", 'M', &[(2, 2, 0)]),
             file("empty.txt", 'M', &[]),
             file("gone.txt", 'D', &[]),
-            file("shared.txt", 'T', &[(1, 1)]),
+            file("shared.txt", 'T', &[(1, 1, 1)]),
         ]
     );
     let back = world.git.changed_lines(&demo(), &after, &before).await.unwrap();
-    assert_eq!(back[0], file(odd, 'M', &[(2, 3), (4, 5)]), "where a line was only taken away, its neighbours count");
+    assert_eq!(
+        back[0],
+        file(odd, 'M', &[(2, 3, 1), (4, 5, -1)]),
+        "where a line was only taken away, its neighbours count"
+    );
     assert_eq!(world.git.changed_lines(&demo(), &after, &after).await.unwrap(), []);
     let missing = Sha::new("1".repeat(40));
     assert!(world.git.changed_lines(&demo(), &missing, &after).await.is_err());
