@@ -39,7 +39,13 @@ impl Paper {
         self.judge_by(|bytes| statement::read(bytes, key, positive, negative))
     }
 
-    /// The same, by what `read` makes of it.
+    /// What a pass has found besides.
+    pub(super) fn notes(&self, key: &str, positive: &str, negative: &str) -> Vec<Finding> {
+        let said = self.bytes.as_deref().and_then(|bytes| statement::read(bytes, key, positive, negative).ok());
+        said.filter(|said| said.good).map(|said| said.findings).unwrap_or_default()
+    }
+
+    /// The same as [`Paper::judge`], by what `read` makes of it.
     pub(super) fn judge_by(&self, read: impl FnOnce(&[u8]) -> Result<Statement, Unreadable>) -> Verdict {
         let Some(bytes) = &self.bytes else {
             let what =

@@ -4,7 +4,6 @@ use super::papers::{Paper, code_key};
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use orch_core::ids::GateId;
-use orch_core::statement;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 
@@ -32,8 +31,7 @@ impl Gate for StagingStatus {
 
     /// Waivers.
     fn notes(paper: &Paper) -> Vec<Finding> {
-        let said = paper.bytes.as_deref().and_then(|b| statement::read(b, "staging_status", "SUCCESS", "FAILED").ok());
-        said.filter(|said| said.good).map(|said| said.findings).unwrap_or_default()
+        paper.notes("staging_status", "SUCCESS", "FAILED")
     }
 }
 

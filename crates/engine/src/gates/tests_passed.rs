@@ -4,7 +4,7 @@ use super::papers::{self, Paper};
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use orch_core::ids::GateId;
-use orch_core::verdict::Verdict;
+use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 
 pub(super) struct TestsPassed;
@@ -23,5 +23,10 @@ impl Gate for TestsPassed {
 
     fn judge(paper: &Paper, _: &Subject, _: &Project) -> Verdict {
         paper.judge("result", "PASS", "FAIL")
+    }
+
+    /// What a tester saw that blocks nobody.
+    fn notes(paper: &Paper) -> Vec<Finding> {
+        paper.notes("result", "PASS", "FAIL")
     }
 }

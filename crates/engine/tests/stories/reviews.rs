@@ -248,7 +248,8 @@ async fn a_failing_case_of_the_tester_reaches_the_brief_and_the_next_review_is_a
     world.runs.on("tester", |run| {
         let failed =
             "result: FAIL\nfailures:\n- {test: test_total, file: test_cart.py, line: 9, message: 'assert 3 == 4'}";
-        let said = if run.nth == 1 { failed } else { "result: PASS" };
+        let minor = "result: PASS\nfindings: [{id: T1, severity: P3, text: slow on an empty cart}]";
+        let said = if run.nth == 1 { failed } else { minor };
         run.paper("13-test-report.md", &format!("---\n{said}\n---\n\nLog.\n"));
         Does::Exit(0)
     });
@@ -256,6 +257,10 @@ async fn a_failing_case_of_the_tester_reaches_the_brief_and_the_next_review_is_a
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     assert_eq!(task.rounds, 1);
+    world.until_quiet().await;
+    let listed = notes(&world, &task).await;
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert!(listed[0].1.contains("check_tests_passed") && listed[0].1.contains("- P3 `T1`: slow on an empty cart"));
     let brief = developer.lock().unwrap()[1].clone();
     for needed in ["test_total", "test_cart.py:9", "assert 3 == 4"] {
         assert!(brief.contains(needed), "it lacks {needed:?}: {brief}");
