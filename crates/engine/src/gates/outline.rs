@@ -16,18 +16,41 @@ pub(super) enum Line {
 pub(super) fn lines(text: &str) -> Vec<Line> {
     let mut found = Vec::new();
     let mut fence: Option<String> = None;
-    for line in without_comments(without_front(text)).lines() {
-        let bare = line.trim();
-        let ticks: String = bare.chars().take_while(|c| matches!(c, '`' | '~')).collect();
-        match &fence {
-            Some(open) if bare == ticks && ticks.starts_with(open.as_str()) => fence = None,
-            None if 3 <= ticks.len() => fence = Some(ticks),
-            None if heading(bare).is_some() => found.extend(heading(bare)),
-            _ if says_something(bare) => found.push(Line::Text(bare.to_owned())),
-            _ => {}
+    let mut in_comment = false;
+    for line in without_front(text).lines() {
+        let code = fence.is_some();
+        let began = opens(line.trim()).filter(|_| !code && !in_comment);
+        if fence.as_ref().is_some_and(|open| closes(line.trim(), open)) {
+            fence = None;
+            continue;
+        }
+        if began.is_some() {
+            fence = began;
+            continue;
+        }
+        let shown = if code { line.to_owned() } else { without_comments(line, &mut in_comment) };
+        let bare = shown.trim();
+        match heading(bare).filter(|_| !code) {
+            Some(heading) => found.push(heading),
+            None if says_something(bare) => found.push(Line::Text(bare.to_owned())),
+            None => {}
         }
     }
     found
+}
+
+/// The marks with which a line begins a listing.
+fn opens(line: &str) -> Option<String> {
+    let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let rest = line.trim_start_matches(mark);
+    let length = line.len() - rest.len();
+    // Backticks that come again in the same line are code within a text.
+    (3 <= length && !(mark == '`' && rest.contains('`'))).then(|| line[..length].to_owned())
+}
+
+/// Does a line end the listing that `open` began?
+fn closes(line: &str, open: &str) -> bool {
+    line.starts_with(open) && line.chars().all(|c| open.starts_with(c))
 }
 
 fn heading(line: &str) -> Option<Line> {
@@ -67,16 +90,43 @@ fn without_front(text: &str) -> &str {
     text
 }
 
-/// A comment that is never closed hides the rest, as it does for whoever reads the page.
-fn without_comments(text: &str) -> String {
+/// A line without its comments; `inside` says whether it begins, and afterwards whether it ends, within one. What stands
+/// between backticks is text. A comment that is never closed hides the rest, as it does for whoever reads the page.
+fn without_comments(line: &str, inside: &mut bool) -> String {
     let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, comment)) = rest.split_once("<!--") {
-        out.push_str(before);
-        rest = comment.split_once("-->").map_or("", |(_, after)| after);
+    let mut rest = line;
+    loop {
+        if *inside {
+            let Some((_, after)) = rest.split_once("-->") else { return out };
+            (*inside, rest) = (false, after);
+        }
+        let Some(at) = rest.find(['`', '<']) else { return out + rest };
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(comment) = rest.strip_prefix("<!--") {
+            (*inside, rest) = (true, comment);
+            continue;
+        }
+        let whole = code_span(rest).unwrap_or(1);
+        out.push_str(&rest[..whole]);
+        rest = &rest[whole..];
     }
-    out.push_str(rest);
-    out
+}
+
+/// How many bytes the code is long that begins here and ends in the same line: as many backticks as it began with.
+fn code_span(text: &str) -> Option<usize> {
+    let ticks = |text: &str| text.len() - text.trim_start_matches('`').len();
+    let open = ticks(text);
+    let mut at = open;
+    while let Some(next) = text[at..].find('`').filter(|_| 0 < open) {
+        let run = ticks(&text[at + next..]);
+        at += next + run;
+        if run == open {
+            return Some(at);
+        }
+    }
+    // Backticks that nothing closes are text, all of them.
+    (0 < open).then_some(open)
 }
 
 #[cfg(test)]
@@ -105,5 +155,34 @@ mod tests {
         assert_eq!(lines("---\nnot closed\n"), [text_is("not closed")]);
         assert_eq!(lines("a\n<!-- the rest\nb\n"), [text_is("a")]);
         assert_eq!(lines(""), []);
+    }
+
+    #[test]
+    fn a_comment_in_code_hides_nothing() {
+        let shown = |text: &str| -> Vec<String> {
+            let said = lines(text).into_iter();
+            said.map(|line| match line {
+                Line::Heading { level, title } => format!("{} {title}", "#".repeat(level)),
+                Line::Text(text) => text,
+            })
+            .collect()
+        };
+        let table: [(&str, &[&str]); 12] = [
+            ("```html\n<!-- open\n```\n# Next\n", &["<!-- open", "# Next"]),
+            ("~~~~\n<!-- open\n```\n~~~\n~~~~~\n# Next\n", &["<!-- open", "```", "~~~", "# Next"]),
+            ("Write `<!--` first.\n# Next\n", &["Write `<!--` first.", "# Next"]),
+            ("Write ``a ` <!--`` first.\n# Next\n", &["Write ``a ` <!--`` first.", "# Next"]),
+            ("One ` <!-- no code --> tick\n# Next\n", &["One `  tick", "# Next"]),
+            ("Two `` and ` <!-- x --> b\n", &["Two `` and `  b"]),
+            ("Two `` and <!-- ` --> b\n", &["Two `` and  b"]),
+            ("<!-- `a\n``` --> b `c` <!-- d\n```\n--> e\n", &["b `c`", "e"]),
+            ("```a``` is code\n# Next\n", &["```a``` is code", "# Next"]),
+            ("a < b <!-- x -->< c\n", &["a < b < c"]),
+            ("```\nä `<!--\n", &["ä `<!--"]),
+            ("``` <!-- x\na\n```\n# Next\n", &["a", "# Next"]),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(shown(text), wanted, "{text:?}");
+        }
     }
 }
