@@ -202,9 +202,24 @@ fn a_cancel_during_a_merge_is_applied_once_the_outcome_is_known() {
         assert!(matches!(w.task.phase, Phase::Stopping { .. }) && w.holds_lease());
         w
     };
-    let mut not = cancelled();
-    not.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
-    assert!(matches!(not.task.phase, Phase::Cancelled { .. }) && !not.holds_lease());
+    // "Not merged" is what one request heard. Another one may be on its way: only behind a closed pull request is it sure.
+    for heard in [
+        Outcome::NotMerged { why: NotMerged::BaseMoved },
+        Outcome::NotMerged { why: NotMerged::Refused { text: "a rule".into() } },
+        Outcome::LeaseLost,
+    ] {
+        let mut not = cancelled();
+        not.end(heard);
+        assert!(matches!(not.task.phase, Phase::Stopping { .. }) && not.holds_lease());
+        let mut late =
+            World { task: not.task.clone(), lease: not.lease.clone(), job: not.job.clone(), ..lite("merge") };
+        not.end(Outcome::Cancelled);
+        assert!(matches!(not.task.phase, Phase::Cancelled { .. }) && !not.holds_lease());
+
+        let merged = late.good();
+        late.end(merged);
+        assert_eq!(late.doing(), "deploy production");
+    }
 
     let mut late = cancelled();
     let merged = late.good();

@@ -99,7 +99,7 @@ impl Sim {
         if self.hunts_a_process() && self.hit("process killed", 60) {
             return self.crash(CRASH_NOW);
         }
-        if self.a_merge_is_over_for_a_sleeper() && self.hit("zombie of a merge wakes", 300) {
+        if self.a_merge_is_over_for_a_sleeper() && self.hit("zombie of a merge wakes", 600) {
             self.wake_a_sleeper();
             return self.act_any();
         }

@@ -118,7 +118,7 @@ impl Sim {
                 Event::CancelAsked { by }
             }
             Phase::Working { .. }
-                if matches!(task.step(), Some(Step::Merge)) && self.hit("cancelled while merging", 600) =>
+                if matches!(task.step(), Some(Step::Merge)) && self.hit("cancelled while merging", 100) =>
             {
                 Event::CancelAsked { by }
             }

@@ -179,8 +179,14 @@ pub(crate) const EVENTS: &[&str] = &[
 ];
 
 /// Rare answers that are worth a visit.
-pub(crate) const ANSWERS: &[&str] =
-    &["inbox replayed", "lease reclaimed", "merge: lease lost", "update: conflict", "update: lease lost"];
+pub(crate) const ANSWERS: &[&str] = &[
+    "inbox replayed",
+    "lease reclaimed",
+    "merge: lease lost",
+    "merge: withdrawn",
+    "update: conflict",
+    "update: lease lost",
+];
 
 /// What watchers find.
 pub(crate) const WATCHERS: &[&str] = &[

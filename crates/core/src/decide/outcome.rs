@@ -3,7 +3,7 @@
 
 use super::{Cx, Step as Answer};
 use crate::effect::{Effect, NotMerged, Outcome};
-use crate::ids::{Environment, GateId, Seq, Sha};
+use crate::ids::{Environment, GateId, Seq, Sha, Time};
 use crate::pipeline::{OnInconclusive, Step};
 use crate::task::{BlockReason, Conflict, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
@@ -12,9 +12,9 @@ impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
         match &self.d.task.phase {
             Phase::Working { job: mine, .. } if *mine == job => {}
-            Phase::Stopping { job: mine, by, .. } if *mine == job => {
-                let by = by.clone();
-                self.stopped(outcome, by);
+            Phase::Stopping { job: mine, by, since } if *mine == job => {
+                let (by, since) = (by.clone(), *since);
+                self.stopped(outcome, by, since);
                 return Ok(());
             }
             Phase::Idle
@@ -443,13 +443,14 @@ impl Cx<'_> {
     }
 
     /// The job of a task that is being cancelled has ended. What has landed has landed: then the cancel came too late.
-    fn stopped(&mut self, outcome: &Outcome, by: crate::ids::Actor) {
+    fn stopped(&mut self, outcome: &Outcome, by: crate::ids::Actor, since: Time) {
+        let merging = matches!(self.d.task.step(), Some(Step::Merge));
         match outcome {
             Outcome::Merged { commit, tree } => {
                 self.say("the cancel came too late: the change is merged");
                 self.merged(commit, tree);
             }
-            Outcome::Failed { fault } if matches!(self.d.task.step(), Some(Step::Merge)) => {
+            Outcome::Failed { fault } if merging => {
                 self.say("it cannot be cancelled before it is known whether the change is merged");
                 self.job_failed(fault);
             }
@@ -458,7 +459,20 @@ impl Cx<'_> {
                 self.d.task.pull_request = Some(*number);
                 self.cancelled(by);
             }
+            Outcome::Cancelled => self.cancelled(by),
+            _ if merging => self.withdraw(by, since),
             _ => self.cancelled(by),
         }
+    }
+
+    /// Nothing has landed, and a request of a worker that was taken for dead may still be on its way to the forge. So the
+    /// merge's executor, which sees that the task is being cancelled, closes the pull request and reads back once more.
+    fn withdraw(&mut self, by: crate::ids::Actor, since: Time) {
+        let (Some(pull_request), Some(intent)) = (self.d.task.pull_request, self.d.task.intent.clone()) else {
+            return self.cancelled(by);
+        };
+        self.say("it is not merged; its pull request is closed, so that nothing under way can merge it");
+        let job = self.emit(Effect::Merge { pull_request, intent });
+        self.d.task.phase = Phase::Stopping { job, by, since };
     }
 }

@@ -4,12 +4,15 @@
 use super::{Cx, Ended};
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::Sha;
-use orch_core::task::MergeIntent;
+use orch_core::task::{MergeIntent, Phase};
 use orch_ports::Fault;
 use orch_ports::forge::{MergeAnswer, PullRequest, PullState};
 
 pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Ended, Fault> {
     let (forge, project) = (&cx.project.forge, &cx.project.key);
+    if matches!(cx.task.phase, Phase::Stopping { .. }) {
+        return withdraw(cx, number, intent).await;
+    }
     if let Some(outcome) = landed(cx, number, intent).await? {
         return Ok(outcome.into());
     }
@@ -40,6 +43,14 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         MergeAnswer::BaseMoved => Ok(Outcome::NotMerged { why: NotMerged::BaseMoved }.into()),
         MergeAnswer::Refused { why } => Ok(Outcome::NotMerged { why: NotMerged::Refused { text: why } }.into()),
     }
+}
+
+/// The task is being cancelled: nothing asks for this merge any more. A request of a worker that was taken for dead may
+/// still be on its way, and a closed pull request refuses it; what is read behind that is final.
+async fn withdraw(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Ended, Fault> {
+    cx.still_ours().await?;
+    cx.project.forge.close_pull_request(&cx.project.key, number).await?;
+    Ok(landed(cx, number, intent).await?.unwrap_or(Outcome::Cancelled).into())
 }
 
 /// Has it landed? By the pull request's state, or because the default branch contains the very head (forges are known to

@@ -1,5 +1,6 @@
 //! What people do, by command and by ticket.
 
+use crate::faults::How;
 use crate::runs::Does;
 use crate::world::{World, anna, demo, orch};
 use orch_core::event::Event;
@@ -44,6 +45,27 @@ async fn a_cancel_ends_tests_that_hang_and_closes_their_run() {
     assert_eq!(world.forge_did("pull-closed").await, 1);
     let left: Vec<_> = std::fs::read_dir(world.path("checkouts")).unwrap().collect();
     assert!(left.is_empty(), "checkouts are left: {left:?}");
+}
+
+#[tokio::test]
+async fn what_is_cancelled_while_it_merges_is_not_merged_behind_the_persons_back() {
+    // The process dies before the forge has heard of the merge, and after it has merged.
+    for (how, merges) in [(How::DieBefore, 0), (How::DieAfter, 1)] {
+        let world = World::new().await;
+        world.faults.plan("forge.merge", &[how]);
+        world.start();
+        let item = world.begin("Add a file").await;
+        world.faults.reached("forge.merge").await;
+        world.ask(&item, Event::CancelAsked { by: anna() }).await;
+        assert!(matches!(world.task(&item).await.phase, Phase::Stopping { .. }), "its outcome is awaited");
+        world.kill().await;
+        world.start();
+        let task = world.until(&item, "over", orch_core::task::Task::is_closed).await;
+        world.until_quiet().await;
+        assert_eq!(matches!(task.phase, Phase::Cancelled { .. }), merges == 0, "{how:?}: {:?}", task.phase);
+        assert_eq!(world.forge_did("merge-done").await, merges, "{how:?}");
+        assert_eq!(world.forge_did("pull-closed").await, 1 - merges, "{how:?}");
+    }
 }
 
 #[tokio::test]

@@ -103,6 +103,25 @@ async fn what_is_past_every_limit_is_taken_back() {
 }
 
 #[tokio::test]
+async fn a_merge_on_its_way_cannot_land_once_its_task_is_cancelled() {
+    let world = World::with(|c| c.reaper = limits()).await;
+    let before = world.main_tip().await;
+    // A request that nobody answers; the forge gets it when all is over.
+    world.faults.plan("forge.merge", &[How::Pause]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.faults.reached("forge.merge").await;
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    looked_at(&world).await;
+    world.clock.advance(20 * MINUTE_MS);
+    world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
+    assert_eq!(world.forge_did("pull-closed").await, 1);
+    world.faults.release();
+    world.until_quiet().await;
+    assert_eq!((world.main_tip().await, world.forge_did("merge-done").await), (before, 0));
+}
+
+#[tokio::test]
 async fn switched_off_it_reaps_nobody_and_says_so() {
     let world = World::with(|c| c.reaper = ReaperOptions { enabled: false, ..limits() }).await;
     world.faults.plan("answer developer", &[How::Pause]);

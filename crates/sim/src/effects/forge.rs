@@ -7,7 +7,7 @@ use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Ci, CiState, MergeAnswer, PullState};
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::Sha;
-use orch_core::task::{MergeIntent, Task};
+use orch_core::task::{MergeIntent, Phase, Task};
 use orch_core::verdict::FaultKind;
 use orch_store::Store;
 
@@ -121,6 +121,15 @@ impl Sim {
 
     pub(super) fn merge(&mut self, f: &Flight, number: u64, intent: &MergeIntent) -> Live<Ended> {
         let task = &f.task;
+        if matches!(task.phase, Phase::Stopping { .. }) {
+            if let Some(pull) = self.site(&task.project)?.pulls.get_mut(&number).filter(|p| p.state == PullState::Open)
+            {
+                pull.state = PullState::Closed;
+            }
+            self.seen.count("answer", "merge: withdrawn");
+            let landed = self.landed(task, number, intent)?;
+            return Ok(Ended::Outcome(landed.unwrap_or(Outcome::Cancelled)));
+        }
         if let Some(outcome) = self.landed(task, number, intent)? {
             return Ok(Ended::Outcome(outcome));
         }
