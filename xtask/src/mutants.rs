@@ -41,14 +41,8 @@ pub(crate) struct Wishes {
 
 pub(crate) fn run(wishes: &Wishes) -> Result<()> {
     let root = root()?;
-    let mut patches: Vec<PathBuf> = fs::read_dir(root.join("crates/sim/mutants"))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .filter(|p| p.extension().is_some_and(|e| e == "patch"))
-        .filter(|p| wishes.only.as_ref().is_none_or(|only| name(p).contains(only)))
-        .collect();
-    patches.sort();
+    let mut patches = patches(&root)?;
+    patches.retain(|p| wishes.only.as_ref().is_none_or(|only| name(p).contains(only)));
     if patches.is_empty() {
         bail!("there is no such patch in crates/sim/mutants");
     }
@@ -113,6 +107,15 @@ fn root() -> Result<PathBuf> {
     Ok(here.parent().context("xtask has no parent directory")?.to_owned())
 }
 
+/// Every planted bug there is.
+fn patches(root: &Path) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(root.join("crates/sim/mutants"))?.map(|entry| Ok(entry?.path()));
+    let mut files: Vec<PathBuf> = files.collect::<Result<_>>()?;
+    files.retain(|p| p.extension().is_some_and(|e| e == "patch"));
+    files.sort();
+    Ok(files)
+}
+
 fn name(patch: &Path) -> String {
     patch.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -159,32 +162,32 @@ fn copy_dir(from: &Path, to: &Path) -> Result<()> {
 
 /// Applies a patch, does something, and takes the patch back.
 fn plant(copy: &Path, patch: &Path, then: impl FnOnce() -> Result<Option<Fate>>) -> Result<Option<Fate>> {
-    let apply = |back: bool| {
-        let mut command = Command::new("patch");
-        command.args(["-p1", "--batch", "--fuzz=2", "--no-backup-if-mismatch", "--reject-file=-", "-d"]).arg(copy);
-        if back {
-            command.arg("-R");
-        }
-        command.arg("-i").arg(patch).output().context("run `patch`")
-    };
-    let dry = Command::new("patch")
-        .args(["-p1", "--batch", "--fuzz=2", "--dry-run", "--reject-file=-", "-d"])
-        .arg(copy)
-        .arg("-i")
-        .arg(patch)
-        .output()
-        .context("run `patch`")?;
-    if !dry.status.success() {
-        return Ok(Some(Fate::DoesNotApply(String::from_utf8_lossy(&dry.stdout).into_owned())));
+    if let Some(why) = apply(copy, patch, &["--check"])? {
+        return Ok(Some(Fate::DoesNotApply(why)));
     }
-    if !apply(false)?.status.success() {
-        bail!("{} applied only half", patch.display());
+    if let Some(why) = apply(copy, patch, &[])? {
+        bail!("{} applied only half:\n{why}", patch.display());
     }
     let fate = then();
-    if !apply(true)?.status.success() {
-        bail!("{} cannot be taken back", patch.display());
+    if let Some(why) = apply(copy, patch, &["--reverse"])? {
+        bail!("{} cannot be taken back:\n{why}", patch.display());
     }
     fate
+}
+
+/// Applies a patch to the sources in `tree`, and lets one line around a change differ; why it does not apply.
+fn apply(tree: &Path, patch: &Path, how: &[&str]) -> Result<Option<String>> {
+    // A repository above `tree` would make git take the paths for that one's and pass over them in silence.
+    let above = tree.parent().context("the sources have no directory above them")?;
+    let done = Command::new("git")
+        .args(["apply", "-C1"])
+        .args(how)
+        .arg(patch)
+        .current_dir(tree)
+        .env("GIT_CEILING_DIRECTORIES", above)
+        .output()
+        .context("run `git apply`")?;
+    Ok((!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned()))
 }
 
 /// Builds the copy and keeps the program; why it does not build.
@@ -219,5 +222,43 @@ fn live(binary: &Path, seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate
             steps: "?".into(),
             shrunk: "?".into(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_planted_bug_fits_the_sources_as_they_are_and_names_what_catches_it() {
+        let root = root().unwrap();
+        let patches = patches(&root).unwrap();
+        assert!(!patches.is_empty());
+        for patch in &patches {
+            expected(patch).unwrap();
+            let why = apply(&root, patch, &["--check"]).unwrap();
+            assert_eq!(why, None, "{} does not apply any more: bring it up to date", patch.display());
+        }
+    }
+
+    #[test]
+    fn a_planted_bug_is_there_while_it_is_built_and_gone_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let (copy, patch) = (dir.path().join("copy"), dir.path().join("bug.patch"));
+        // A repository of somebody else's above it does not matter.
+        assert!(Command::new("git").args(["init", "-q"]).arg(dir.path()).status().unwrap().success());
+        fs::create_dir(&copy).unwrap();
+        fs::write(copy.join("a"), "one\ntwo\nthree\n").unwrap();
+        fs::write(&patch, "# invariant_x: y\n--- a/a\n+++ b/a\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n").unwrap();
+        let fate = plant(&copy, &patch, || {
+            assert_eq!(fs::read_to_string(copy.join("a")).unwrap(), "one\n2\nthree\n");
+            Ok(None)
+        });
+        assert!(fate.unwrap().is_none());
+        assert_eq!(fs::read_to_string(copy.join("a")).unwrap(), "one\ntwo\nthree\n");
+
+        fs::write(copy.join("a"), "another text\n").unwrap();
+        let fate = plant(&copy, &patch, || panic!("it is not built"));
+        assert!(matches!(fate.unwrap(), Some(Fate::DoesNotApply(why)) if why.contains("does not apply")));
     }
 }
