@@ -4,7 +4,7 @@
 //! a repository. Its exit code is not believed: it ends with 0 when git fails under it, and with 1 for a leak and for
 //! errors alike.
 
-use crate::tool::{Scratch, Tool};
+use crate::tool::Tool;
 use orch_ports::Fault;
 use orch_ports::security::{Leak, Range, Scanned, SecretScanner};
 use serde::Deserialize;
@@ -26,6 +26,14 @@ impl Gitleaks {
         Self { tool: Tool::new("gitleaks", path) }
     }
 
+    /// It works below `dir`, an absolute path, and not in the system's temporary directory: of a process that is killed
+    /// something stays there, and is for the owner of `dir` to remove.
+    #[must_use]
+    pub fn working_in(mut self, dir: &std::path::Path) -> Self {
+        self.tool = self.tool.working_in(dir);
+        self
+    }
+
     /// Its version; inside: why it cannot be used.
     pub async fn probe(&self) -> Result<Result<String, String>, Fault> {
         self.tool.probe("version", OLDEST).await
@@ -43,7 +51,7 @@ impl SecretScanner for Gitleaks {
             Ok(version) => version,
             Err(why) => return Ok(Scanned::Missing { why }),
         };
-        let dir = Scratch::new("gitleaks")?;
+        let dir = self.tool.scratch()?;
         let write = |name: &str, text: &str| {
             let file = dir.0.join(name);
             std::fs::write(&file, text).map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;

@@ -41,12 +41,25 @@ pub(crate) struct Tool {
     pub(crate) name: &'static str,
     /// `PATH` for it and its children.
     path: String,
+    /// Where the directories it works in are made.
+    scratch_dir: PathBuf,
 }
 
 impl Tool {
-    /// A program to be looked for in `path`.
+    /// A program to be looked for in `path`, that works in the system's temporary directory.
     pub(crate) fn new(name: &'static str, path: impl Into<String>) -> Self {
-        Self { name, path: path.into() }
+        Self { name, path: path.into(), scratch_dir: std::env::temp_dir() }
+    }
+
+    /// One that works below `dir`.
+    pub(crate) fn working_in(mut self, dir: &Path) -> Self {
+        dir.clone_into(&mut self.scratch_dir);
+        self
+    }
+
+    /// A directory to work in.
+    pub(crate) fn scratch(&self) -> Result<Scratch, Fault> {
+        Scratch::new(&self.scratch_dir, self.name)
     }
 
     /// Where it is, if it is there. A part of `PATH` that depends on where orch was started is passed over.
@@ -62,7 +75,7 @@ impl Tool {
         if self.find().is_none() {
             return Ok(Err("not installed".into()));
         }
-        let dir = Scratch::new(self.name)?;
+        let dir = self.scratch()?;
         let said = self.run([ask], &dir.0, &[], Duration::from_secs(30)).await?;
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         let words = text.split_whitespace().map(|word| word.trim_start_matches('v'));
@@ -152,13 +165,13 @@ impl Drop for Group {
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    /// A new one, for this user only.
-    pub(crate) fn new(what: &str) -> Result<Self, Fault> {
+    /// A new one in `parent`, for this user only.
+    fn new(parent: &Path, what: &str) -> Result<Self, Fault> {
         use std::os::unix::fs::DirBuilderExt;
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("orch-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = std::env::temp_dir().join(name);
+        let dir = parent.join(name);
         // One of that name is of a process that died with our number: it is no secret, and in the way.
         let _ = std::fs::remove_dir_all(&dir);
         let made = std::fs::DirBuilder::new().mode(0o700).create(&dir);

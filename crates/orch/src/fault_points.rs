@@ -79,7 +79,12 @@ impl Faults {
     /// The process with a clock that the plan can set.
     pub fn process(self: &Arc<Self>, process: &Process) -> Process {
         let clock = Arc::new(Skewed { inner: Arc::clone(&process.clock), faults: Arc::clone(self) });
-        Process { exe: process.exe.clone(), path: process.path.clone(), clock }
+        Process {
+            clock,
+            exe: process.exe.clone(),
+            path: process.path.clone(),
+            scratch_dir: process.scratch_dir.clone(),
+        }
     }
 }
 

@@ -111,7 +111,8 @@ async fn on_the_bench(asked: &Asked, config: Option<&Config>, path: String) -> R
     let scratch = Scratch::new()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
     let exe = std::env::current_exe().map_err(|e| Fault::bug(format!("find this program's own file: {e}")))?;
-    let process = Process { exe: exe.clone(), path: path.clone(), clock: Arc::clone(&clock) };
+    let process =
+        Process { exe: exe.clone(), path: path.clone(), scratch_dir: scratch.0.clone(), clock: Arc::clone(&clock) };
     let project = project(asked, config, &scratch.0, &process).await?;
     // The repository at hand is read through its objects alone: none of its configuration, hooks or refs take part.
     let repos = scratch.0.join("repos");

@@ -14,6 +14,7 @@ use orch_ports::clock::Clock;
 use orch_store::sqlite::OpenOptions;
 use orch_store::{SqliteStore, StoreError};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -71,7 +72,9 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot write {}: {e}", config.token_file().display())))?;
     let exe = std::env::current_exe()
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot find this program's own file: {e}")))?;
-    let process = Process { exe, path, clock: Arc::clone(&clock) };
+    let scratch_dir = empty_scratch_dir(config)
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot empty {}: {e}", config.scratch_dir().display())))?;
+    let process = Process { exe, path, scratch_dir, clock: Arc::clone(&clock) };
     let engine = match wire::engine(config, store, &process).await {
         Ok(engine) => engine,
         Err(fault) => {
@@ -135,6 +138,20 @@ async fn http(listener: TcpListener, app: axum::Router, shutdown: CancellationTo
         ended = server => if let Err(error) = ended { tracing::error!(%error, "an HTTP server ended") },
         () = late => {}
     }
+}
+
+/// Removes what scanners were working on when a daemon was killed, and nothing that somebody else put there. The store is
+/// ours by now, so no other daemon has a scanner at work.
+fn empty_scratch_dir(config: &Config) -> std::io::Result<PathBuf> {
+    let dir = std::path::absolute(config.scratch_dir())?;
+    std::fs::create_dir_all(&dir)?;
+    for entry in std::fs::read_dir(&dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("orch-") && entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(dir)
 }
 
 async fn open_store(config: &Config, options: OpenOptions) -> Result<SqliteStore, StoreError> {

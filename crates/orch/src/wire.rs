@@ -39,6 +39,8 @@ pub struct Process {
     pub exe: PathBuf,
     /// `PATH` for foreign programs.
     pub path: String,
+    /// Where scanners and auditors work; absolute, and empty when the process starts.
+    pub scratch_dir: PathBuf,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -200,15 +202,16 @@ fn security(config: &Config, process: &Process, key: &[u8]) -> Result<Security, 
     };
     let mut scanners: Vec<Arc<dyn SecretScanner>> = Vec::new();
     if section.gitleaks == Use::Auto {
-        scanners.push(Arc::new(Gitleaks::new(&process.path)));
+        scanners.push(Arc::new(Gitleaks::new(&process.path).working_in(&process.scratch_dir)));
     }
     let max_age_s = i64::try_from(section.feed_max_age_days.saturating_mul(86_400)).unwrap_or(i64::MAX);
     let mirror = AdvisoryMirror::new(section.osv_dir.clone(), section.rustsec_dir.clone(), max_age_s);
     let mut auditors: Vec<Arc<dyn Auditor>> = vec![Arc::new(mirror)];
     if section.auditors == Use::Auto {
         let network = Network::of(&crate::config::env::process_env());
-        auditors.push(Arc::new(PipAudit::new(&process.path, network.clone())));
-        auditors.push(Arc::new(NpmAudit::new(&process.path, network)));
+        let scratch_dir = &process.scratch_dir;
+        auditors.push(Arc::new(PipAudit::new(&process.path, network.clone()).working_in(scratch_dir)));
+        auditors.push(Arc::new(NpmAudit::new(&process.path, network).working_in(scratch_dir)));
     }
     let defaults = Security::default();
     Ok(Security {

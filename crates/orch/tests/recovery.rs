@@ -96,6 +96,37 @@ fn a_supervisor_that_is_killed_costs_a_new_run_and_its_old_tree_is_swept() {
     assert_eq!(text.matches("готово").count(), 1);
 }
 
+/// A scanner of secrets that does not come to an end the first time.
+const SLOW_SCANNER: &str = r#"
+[ "$1" = version ] && { echo 8.30.1; exit 0; }
+if mkdir "$ROOT/first" 2>/dev/null; then exec sleep "$NAP"; fi
+while [ "$1" != --report-path ]; do shift; done
+echo '[]' > "$2"
+"#;
+
+#[test]
+fn what_a_scanner_was_at_work_on_when_the_daemon_was_killed_is_removed_by_the_next_one() {
+    let mut world = World::new(&Setup::default());
+    let scanner = SLOW_SCANNER.replace("$ROOT", &world.root.display().to_string()).replace("$NAP", &world.nap);
+    world.program("gitleaks", &scanner);
+    world.start();
+    let id = world.task("Версия");
+    let sleeps = world.until("the scanner is at work", || processes::with_argument(&world.nap).pop());
+    let scratch = world.data().join("scratch");
+    let names = || -> Vec<String> {
+        let names = std::fs::read_dir(&scratch).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    };
+    assert!(names().iter().any(|name| name.starts_with("orch-gitleaks-")), "{:?}", names());
+    world.kill();
+    processes::kill(sleeps);
+    assert_eq!(names().len(), 1, "{:?}", names());
+    std::fs::write(scratch.join("somebody's"), "").unwrap();
+    world.start();
+    world.wait(&id, &["done"]);
+    assert_eq!(names(), ["somebody's"], "and nobody else's is touched");
+}
+
 #[test]
 fn draining_claims_nothing_more_lets_agents_end_and_resume_goes_on() {
     let (mut world, id, run) = begun();

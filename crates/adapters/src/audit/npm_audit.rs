@@ -4,7 +4,7 @@
 //! wherever the lock file says that packages come from.
 
 use super::{Network, dependencies, kind};
-use crate::tool::{Scratch, Tool};
+use crate::tool::Tool;
 use orch_advisories::auditors::{Audited as Manifest, npm_audit};
 use orch_advisories::manifests::{Dependency, Kind};
 use orch_advisories::{Advisory, Ecosystem};
@@ -25,6 +25,14 @@ impl NpmAudit {
     /// Looks for it in `path` whenever it is asked.
     pub fn new(path: impl Into<String>, network: Network) -> Self {
         Self { tool: Tool::new("npm", path), network }
+    }
+
+    /// It works below `dir`, an absolute path, and not in the system's temporary directory: of a process that is killed
+    /// something stays there, and is for the owner of `dir` to remove.
+    #[must_use]
+    pub fn working_in(mut self, dir: &std::path::Path) -> Self {
+        self.tool = self.tool.working_in(dir);
+        self
     }
 
     /// Its version; inside: why it cannot be used.
@@ -65,7 +73,7 @@ impl NpmAudit {
     }
 
     async fn run(&self, lock: &[u8], sides: &Sides<'_>) -> Result<crate::tool::Said, Fault> {
-        let scratch = Scratch::new("npm-audit")?;
+        let scratch = self.tool.scratch()?;
         let (dir, home) = (scratch.0.join("lock"), scratch.0.join("home"));
         for dir in [&dir, &home] {
             std::fs::create_dir(dir).map_err(|e| Fault::transient(format!("make {}: {e}", dir.display())))?;

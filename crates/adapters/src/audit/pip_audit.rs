@@ -3,7 +3,7 @@
 //! was not looked at.
 
 use super::{Network, dependencies};
-use crate::tool::{Scratch, Tool};
+use crate::tool::Tool;
 use orch_advisories::auditors::{Audited as Manifest, pip_audit};
 use orch_advisories::manifests::Dependency;
 use orch_advisories::{Advisory, Ecosystem};
@@ -26,6 +26,14 @@ impl PipAudit {
         Self { tool: Tool::new("pip-audit", path), network }
     }
 
+    /// It works below `dir`, an absolute path, and not in the system's temporary directory: of a process that is killed
+    /// something stays there, and is for the owner of `dir` to remove.
+    #[must_use]
+    pub fn working_in(mut self, dir: &std::path::Path) -> Self {
+        self.tool = self.tool.working_in(dir);
+        self
+    }
+
     /// Its version; inside: why it cannot be used.
     pub async fn probe(&self) -> Result<Result<String, String>, Fault> {
         self.tool.probe("--version", OLDEST).await
@@ -46,7 +54,7 @@ impl PipAudit {
             if list.is_empty() {
                 continue;
             }
-            let scratch = Scratch::new("pip-audit")?;
+            let scratch = self.tool.scratch()?;
             let (dir, cache) = (scratch.0.join("list"), scratch.0.join("cache"));
             let home = scratch.0.join("home");
             for dir in [&dir, &cache, &home] {

@@ -167,6 +167,10 @@ impl Config {
     pub fn runs_dir(&self) -> PathBuf {
         self.data_dir().join("runs")
     }
+    /// Directory in which scanners and auditors work.
+    pub fn scratch_dir(&self) -> PathBuf {
+        self.data_dir().join("scratch")
+    }
     /// Directory of mirrors.
     pub fn repos_dir(&self) -> PathBuf {
         self.repos.dir.clone().unwrap_or_else(|| self.data_dir().join("repos"))

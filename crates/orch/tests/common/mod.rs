@@ -162,6 +162,17 @@ impl World {
         fs::rename(fresh, file).unwrap();
     }
 
+    /// Puts a program before all others on the `PATH` of everything that starts from now on.
+    pub fn program(&self, name: &str, script: &str) {
+        fs::create_dir_all(self.bin()).unwrap();
+        let file = self.bin().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fn bin(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
     /// Lets agents go on that wait for `$here/NAME`.
     pub fn allow(&self, name: &str) {
         fs::write(self.repo.join(name), "").unwrap();
@@ -189,7 +200,9 @@ impl World {
 
     fn command(&self, program: &str, dir: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::env::join_paths(std::iter::once(self.bin()).chain(std::env::split_paths(&path))).unwrap();
+        command.current_dir(dir).env_clear().env("PATH", path);
         command.env("HOME", &self.root).env("LANG", "C.UTF-8").stdin(Stdio::null());
         command
     }
