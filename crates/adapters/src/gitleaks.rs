@@ -53,16 +53,16 @@ impl SecretScanner for Gitleaks {
         };
         let dir = self.tool.scratch()?;
         let write = |name: &str, text: &str| {
-            let file = dir.0.join(name);
+            let file = dir.path().join(name);
             std::fs::write(&file, text).map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
             Ok::<_, Fault>(file.display().to_string())
         };
         let config = write("rules.toml", range.rules.unwrap_or(DEFAULT_RULES))?;
         let ignore = write("ignore", "")?;
-        let report = dir.0.join("report.json");
+        let report = dir.path().join("report.json");
         // An ignore file beside the repository is taken whatever it is told, so it stands in a directory that has none.
         let (git_dir, to) = (range.repository.display().to_string(), report.display().to_string());
-        let source = dir.0.join("nothing");
+        let source = dir.path().join("nothing");
         std::fs::create_dir(&source).map_err(|e| Fault::transient(format!("make {}: {e}", source.display())))?;
         let source = source.display().to_string();
         let log = format!("--log-opts=--text -m {}..{}", range.base, range.head);
@@ -97,7 +97,7 @@ impl SecretScanner for Gitleaks {
             ("GIT_CONFIG_KEY_1", "core.attributesFile"),
             ("GIT_CONFIG_VALUE_1", "/dev/null"),
         ];
-        let said = self.tool.run(args, &dir.0, &env, range.timeout).await?;
+        let said = self.tool.run(args, dir.path(), &env, range.timeout).await?;
         if let Some(error) = error_in(&said.stderr) {
             return Err(Fault::permanent(format!("gitleaks could not look at everything: {error}")));
         }

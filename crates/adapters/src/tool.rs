@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
@@ -57,9 +58,10 @@ impl Tool {
         self
     }
 
-    /// A directory to work in.
-    pub(crate) fn scratch(&self) -> Result<Scratch, Fault> {
-        Scratch::new(&self.scratch_dir, self.name)
+    /// A directory to work in, for this user only, that goes away.
+    pub(crate) fn scratch(&self) -> Result<TempDir, Fault> {
+        let made = tempfile::Builder::new().prefix(&format!("orch-{}-", self.name)).tempdir_in(&self.scratch_dir);
+        made.map_err(|e| Fault::transient(format!("make a directory in {}: {e}", self.scratch_dir.display())))
     }
 
     /// Where it is, if it is there. A part of `PATH` that depends on where orch was started is passed over.
@@ -76,7 +78,7 @@ impl Tool {
             return Ok(Err("not installed".into()));
         }
         let dir = self.scratch()?;
-        let said = self.run([ask], &dir.0, &[], Duration::from_secs(30)).await?;
+        let said = self.run([ask], dir.path(), &[], Duration::from_secs(30)).await?;
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         let words = text.split_whitespace().map(|word| word.trim_start_matches('v'));
         let version = words.into_iter().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
@@ -157,32 +159,6 @@ impl Drop for Group {
         if let Some(pid) = pid {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
         }
-    }
-}
-
-/// A directory that goes away.
-#[derive(Debug)]
-pub(crate) struct Scratch(pub(crate) PathBuf);
-
-impl Scratch {
-    /// A new one in `parent`, for this user only.
-    fn new(parent: &Path, what: &str) -> Result<Self, Fault> {
-        use std::os::unix::fs::DirBuilderExt;
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("orch-{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = parent.join(name);
-        // One of that name is of a process that died with our number: it is no secret, and in the way.
-        let _ = std::fs::remove_dir_all(&dir);
-        let made = std::fs::DirBuilder::new().mode(0o700).create(&dir);
-        made.map_err(|e| Fault::transient(format!("make {}: {e}", dir.display())))?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

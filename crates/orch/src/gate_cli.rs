@@ -17,16 +17,20 @@ use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject}
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
-use orch_ports::supervisor::{PoliteSignal, RunSpec, Supervisor, files};
+use orch_ports::supervisor::{PoliteSignal, RunSpec, RunState, Supervisor, files};
 use orch_supervise::ProcessSupervisor;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where artefacts live in a repository.
 const WORK_ITEMS: &str = "docs/work-items";
+
+/// What a command has between being asked to end and being killed.
+const GRACE_MS: u64 = 5_000;
 
 /// Lists gates or judges one.
 pub fn run(command: &GateCommand, context: &mut Context<'_>) -> Outcome {
@@ -108,14 +112,16 @@ struct Asked {
 }
 
 async fn on_the_bench(asked: &Asked, config: Option<&Config>, path: String) -> Result<gates::Judged, Fault> {
-    let scratch = Scratch::new()?;
+    let scratch = tempfile::Builder::new().prefix("orch-gate-").tempdir();
+    let scratch = scratch.map_err(|e| Fault::transient(format!("make a directory to work in: {e}")))?;
+    let dir = scratch.path().canonicalize();
+    let dir = dir.map_err(|e| Fault::transient(format!("find {}: {e}", scratch.path().display())))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
     let exe = std::env::current_exe().map_err(|e| Fault::bug(format!("find this program's own file: {e}")))?;
-    let process =
-        Process { exe: exe.clone(), path: path.clone(), scratch_dir: scratch.0.clone(), clock: Arc::clone(&clock) };
-    let project = project(asked, config, &scratch.0, &process).await?;
+    let process = Process { exe: exe.clone(), path: path.clone(), scratch_dir: dir.clone(), clock: Arc::clone(&clock) };
+    let project = project(asked, config, &dir, &process).await?;
     // The repository at hand is read through its objects alone: none of its configuration, hooks or refs take part.
-    let repos = scratch.0.join("repos");
+    let repos = dir.join("repos");
     let private = repos.join(format!("{}.git", project.key));
     std::fs::create_dir_all(&repos).map_err(|e| Fault::transient(format!("write {}: {e}", repos.display())))?;
     if plain_git(&repos, Some(&path), &["init", "--quiet", "--bare", &private.display().to_string()]).is_none() {
@@ -126,7 +132,7 @@ async fn on_the_bench(asked: &Asked, config: Option<&Config>, path: String) -> R
     let alternates = private.join("objects/info/alternates");
     std::fs::write(&alternates, format!("{}\n", asked.objects.display()))
         .map_err(|e| Fault::transient(format!("write {}: {e}", alternates.display())))?;
-    let git = GitCli::new(&repos, scratch.0.join("worktrees")).await?;
+    let git = GitCli::new(&repos, dir.join("worktrees")).await?;
     let artefact_dir = artefact_dir(&git, &project.key, asked).await?;
     let now = clock.now();
     let subject = Subject {
@@ -144,14 +150,21 @@ async fn on_the_bench(asked: &Asked, config: Option<&Config>, path: String) -> R
         project: &project.key,
         head: &asked.head,
         artefact_dir,
-        dir: &scratch.0,
+        dir: &dir,
         supervisor: ProcessSupervisor::new(exe),
         path,
     };
     let probe = HttpProbe::new()?;
     let look = Look { subject, project: &project, git: &git, probe: &probe, bench: &bench };
     let gate = gates::find(asked.id).ok_or_else(|| Fault::bug(format!("{} is not built in", asked.id)))?;
-    Ok(gate.judge(&look).await)
+    let stop = crate::serve::stop_signal().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
+    tokio::select! {
+        judged = gate.judge(&look) => Ok(judged),
+        why = stop => {
+            bench.end_run().await;
+            Err(Fault::permanent(format!("{why}: nothing was decided")))
+        }
+    }
 }
 
 /// The project whose repository this is; without a configuration, one without any commands.
@@ -169,7 +182,8 @@ async fn project(asked: &Asked, config: Option<&Config>, dir: &Path, process: &P
     if let Some((config, p)) = configured {
         return wire::project(config, p, &forge, &tracker, process, &key);
     }
-    let text = "[agents]\ndefault = \"none\"\n[agents.programs.none]\nkind = \"command\"\ncommand = [\"false\"]\n\
+    // A database is named, and never opened.
+    let text = "[db]\npath = \"orch.db\"\n[agents]\ndefault = \"none\"\n[agents.programs.none]\nkind = \"command\"\ncommand = [\"false\"]\n\
                 [[project]]\nkey = \"HERE\"\nrepo = \".\"\nallow_untested = true\napprovers = [\"nobody\"]\n";
     let (config, _) = Config::parse(&here.join("orch.toml"), text, &BTreeMap::new())
         .map_err(|e| Fault::bug(format!("the configuration for a bare repository: {e}")))?;
@@ -209,6 +223,24 @@ struct HandBench<'a> {
     path: String,
 }
 
+impl HandBench<'_> {
+    fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    /// Ends what was started: nobody comes back to it.
+    async fn end_run(&self) {
+        let run = self.run_dir();
+        let began = std::time::Instant::now();
+        while matches!(self.supervisor.look(&run), Ok(RunState::Live))
+            && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
+        {
+            let _ = self.supervisor.cancel(&run);
+            tokio::time::sleep(Duration::from_millis(GRACE_MS / 100)).await;
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Bench for HandBench<'_> {
     async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -229,7 +261,7 @@ impl Bench for HandBench<'_> {
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let checkout = self.dir.join("checkout");
         self.git.checkout(self.project, command.commit, &checkout).await?;
-        let run = self.dir.join("run");
+        let run = self.run_dir();
         let home = run.join("tmp");
         std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;
         let home = home.display().to_string();
@@ -242,7 +274,7 @@ impl Bench for HandBench<'_> {
             stdin: None,
             deadline_ms: 1_800_000,
             silence_ms: None,
-            grace_ms: 5_000,
+            grace_ms: GRACE_MS,
             polite: PoliteSignal::Term,
         };
         let exit = self.supervisor.ensure(&run, &spec).await?;
@@ -315,21 +347,4 @@ fn plain_git(dir: &Path, path: Option<&String>, args: &[&str]) -> Option<String>
         .output()
         .ok()?;
     done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
-}
-
-/// A directory that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, Fault> {
-        let dir = std::env::temp_dir().join(format!("orch-gate-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).map_err(|e| Fault::transient(format!("make {}: {e}", dir.display())))?;
-        Ok(Self(dir.canonicalize().unwrap_or(dir)))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

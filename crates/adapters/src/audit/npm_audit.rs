@@ -74,12 +74,12 @@ impl NpmAudit {
 
     async fn run(&self, lock: &[u8], sides: &Sides<'_>) -> Result<crate::tool::Said, Fault> {
         let scratch = self.tool.scratch()?;
-        let (dir, home) = (scratch.0.join("lock"), scratch.0.join("home"));
+        let (dir, home) = (scratch.path().join("lock"), scratch.path().join("home"));
         for dir in [&dir, &home] {
             std::fs::create_dir(dir).map_err(|e| Fault::transient(format!("make {}: {e}", dir.display())))?;
         }
         // Two files: npm refuses one for both.
-        let (user, global) = (scratch.0.join("user.npmrc"), scratch.0.join("global.npmrc"));
+        let (user, global) = (scratch.path().join("user.npmrc"), scratch.path().join("global.npmrc"));
         for (file, text) in [(&user, &b""[..]), (&global, b""), (&dir.join("package-lock.json"), lock)] {
             std::fs::write(file, text).map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
         }

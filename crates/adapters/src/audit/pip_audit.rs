@@ -55,8 +55,8 @@ impl PipAudit {
                 continue;
             }
             let scratch = self.tool.scratch()?;
-            let (dir, cache) = (scratch.0.join("list"), scratch.0.join("cache"));
-            let home = scratch.0.join("home");
+            let (dir, cache) = (scratch.path().join("list"), scratch.path().join("cache"));
+            let home = scratch.path().join("home");
             for dir in [&dir, &cache, &home] {
                 std::fs::create_dir(dir).map_err(|e| Fault::transient(format!("make {}: {e}", dir.display())))?;
             }

@@ -123,6 +123,7 @@ impl World {
         static NAPS: AtomicU32 = AtomicU32::new(0);
         let dir = tempfile::Builder::new().prefix("orch-e2e-").tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("tmp")).unwrap();
         let repo = root.join("проект лавка");
         let nap = format!("{}{:03}", 1_000_000 + std::process::id(), NAPS.fetch_add(1, Ordering::Relaxed));
         let mut world = Self {
@@ -203,7 +204,7 @@ impl World {
         let path = std::env::var_os("PATH").unwrap();
         let path = std::env::join_paths(std::iter::once(self.bin()).chain(std::env::split_paths(&path))).unwrap();
         command.current_dir(dir).env_clear().env("PATH", path);
-        command.env("HOME", &self.root).env("LANG", "C.UTF-8").stdin(Stdio::null());
+        command.env("HOME", &self.root).env("TMPDIR", self.tmp()).env("LANG", "C.UTF-8").stdin(Stdio::null());
         command
     }
 
@@ -229,6 +230,20 @@ impl World {
     pub fn moves_of_trunk(&self) -> usize {
         let log = self.forge_git(&["reflog", "show", "--format=%H", "refs/heads/trunk"]);
         log.lines().filter(|sha| *sha != self.tip).count()
+    }
+
+    /// The real command line, in the clone, not waited for.
+    pub fn orch_started(&self, args: &[&str]) -> Child {
+        self.command(ORCH, &self.repo).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// What is in the system's temporary directory.
+    pub fn temporary(&self) -> Vec<String> {
+        let names = fs::read_dir(self.tmp()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+    fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
     }
 
     /// The real command line, in the clone.

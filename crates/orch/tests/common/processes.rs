@@ -41,6 +41,10 @@ pub fn of_runs_below(root: &Path) -> Vec<u32> {
 pub fn terminate(pid: u32) {
     send(pid, Signal::TERM);
 }
+/// SIGINT, which is what Ctrl-C sends.
+pub fn interrupt(pid: u32) {
+    send(pid, Signal::INT);
+}
 /// SIGKILL.
 pub fn kill(pid: u32) {
     send(pid, Signal::KILL);

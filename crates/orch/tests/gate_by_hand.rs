@@ -1,0 +1,94 @@
+//! `orch gate run`: any gate of any repository, by a developer or in somebody's own CI, with no daemon, no database and
+//! not even a configuration. It answers, changes nothing and leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
+mod common;
+
+use common::{CODE, Setup, World, processes};
+use std::fs;
+
+/// A repository with a change on a branch and no configuration.
+fn bare() -> World {
+    let world = World::new(&Setup::default());
+    fs::remove_file(world.config_file()).unwrap();
+    world.git(&world.repo, &["switch", "--quiet", "--create", "work"]);
+    commit(&world, CODE, "версия: 2\n");
+    world
+}
+
+fn commit(world: &World, path: &str, text: &str) {
+    let file = world.repo.join(path);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, text).unwrap();
+    world.git(&world.repo, &["add", "--all", "--", path]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=Work", "--", path]);
+}
+
+#[test]
+fn every_gate_answers_without_a_configuration_and_leaves_nothing() {
+    let world = bare();
+    let status = || world.git(&world.repo, &["status", "--porcelain", "--ignored"]);
+    let before = status();
+    let gates = world.orch(&["gate", "list", "--json"]).ok().json();
+    assert_eq!(gates.as_array().unwrap().len(), 13, "{gates:#}");
+    for gate in gates.as_array().unwrap() {
+        let name = gate["gate"].as_str().unwrap();
+        let ran = world.orch(&["gate", "run", name, "--json"]);
+        let said = ran.json();
+        assert_eq!(said["gate"], name, "{said:#}");
+        let code = match said["verdict"]["verdict"].as_str().unwrap() {
+            "pass" => 0,
+            "fail" | "unreadable" => 1,
+            "wait" | "inconclusive" | "skipped" => 3,
+            other => panic!("{other}"),
+        };
+        assert_eq!(ran.code, code, "{name}: {ran:#?}");
+        assert_eq!(ran.err, "", "{name}");
+    }
+    assert_eq!(status(), before);
+    assert_eq!(world.temporary(), Vec::<String>::new());
+}
+
+#[test]
+fn the_security_gate_passes_a_clean_change_and_shows_where_a_secret_is_but_not_the_secret() {
+    let world = bare();
+    let clean = world.orch(&["gate", "run", "security-gate", "--base", "trunk"]);
+    assert_eq!(clean.code, 0, "{clean:#?}");
+    assert!(clean.out.starts_with("check_security_gate: pass"), "{clean:#?}");
+
+    let secret = ["gh", "p_", "wWPw5k4aXcaT4fNP0U", "cnZwJUVFk6LO0pINUx"].concat();
+    commit(&world, "settings.py", &format!("# one\ntoken = \"{secret}\"\n"));
+    commit(&world, "settings.py", "# one\n");
+    let found = world.orch(&["gate", "run", "security-gate", "--base", "trunk"]);
+    assert_eq!(found.code, 1, "{found:#?}");
+    assert!(found.out.contains(" settings.py:2:"), "{found:#?}");
+    assert!(!found.out.contains(&secret) && !found.err.contains(&secret), "{found:#?}");
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused_with_the_word_that_was_wrong() {
+    let world = bare();
+    for (args, word) in [
+        (&["gate", "run", "security_gates"][..], "did you mean check_security_gate?"),
+        (&["gate", "run", "security-gate", "--base", "nowhere"], "no commit `nowhere`"),
+        (&["gate", "run", "security-gate", "--base", "--help"], "--base"),
+        (&["gate", "run", "security-gate", "--repo", "/"], "not a git repository"),
+    ] {
+        let ran = world.orch(args);
+        assert_eq!(ran.code, 2, "{ran:#?}");
+        assert!(ran.err.contains(word), "{word:?} is not in {ran:#?}");
+    }
+}
+
+#[test]
+fn a_gate_that_is_interrupted_ends_what_it_started_and_leaves_nothing() {
+    let world = World::new(&Setup::default());
+    world.edit_config("\ntest = \"sh test.sh\"", &format!("\ntest = \"sleep {}\"", world.nap));
+    let mut child = world.orch_started(&["gate", "run", "tests-local"]);
+    let sleeps = world.until("the command runs", || processes::with_argument(&world.nap).into_iter().next());
+    processes::interrupt(child.id());
+    let ended = world.until("it ends", || child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(3));
+    assert!(!processes::alive(sleeps));
+    assert_eq!(world.temporary(), Vec::<String>::new());
+}
