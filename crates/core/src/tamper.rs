@@ -101,7 +101,8 @@ impl<'p> Side<'p> {
 pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     let changed: Vec<&Changed<'_>> = changed.iter().filter(|c| c.before != c.after).collect();
     let before = Side::read(changed.iter().map(|c| (c.path, c.before)));
-    let after = Side::read(changed.iter().map(|c| (c.path, c.after)));
+    let mut after = Side::read(changed.iter().map(|c| (c.path, c.after)));
+    leave_out_what_is_not_built(&changed, &mut after);
     let heirs = compare::heirs(&before.tests, &after.tests);
     let mut found = Vec::new();
     let deleted_files = whole_files(&changed, &before, &heirs, &mut found);
@@ -131,6 +132,24 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     }
     found.sort_by(|a, b| (&a.path, a.line, a.kind, &a.name).cmp(&(&b.path, b.line, b.kind, &b.name)));
     found
+}
+
+/// Tests in a new file of Rust that nothing brings into the build do not run, so they are nobody's heirs.
+fn leave_out_what_is_not_built(changed: &[&Changed<'_>], after: &mut Side<'_>) {
+    let brought: BTreeSet<String> = after.files.values().flat_map(|f| f.brings.iter().cloned()).collect();
+    let manifests: Vec<&[u8]> =
+        changed.iter().filter(|c| c.path.ends_with("Cargo.toml")).filter_map(|c| c.after).collect();
+    let built = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let Some(module) = files::rust_module(path) else { return true };
+        let in_manifest = manifests.iter().any(|text| text.windows(name.len()).any(|part| part == name.as_bytes()));
+        // One that takes the place of a file of this module, `a.rs` for `a/mod.rs`, is declared where that was.
+        let takes_its_place = changed.iter().any(|c| c.after.is_none() && files::same_module(c.path, path));
+        brought.contains(module) || brought.contains(name) || in_manifest || takes_its_place
+    };
+    let dead: BTreeSet<&str> =
+        changed.iter().filter(|c| c.before.is_none()).map(|c| c.path).filter(|path| !built(path)).collect();
+    after.tests.retain(|test| !dead.contains(test.path));
 }
 
 /// Names and marks come from outside: one line of bounded length.
@@ -250,7 +269,7 @@ fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: 
     for (path, now) in &after.files {
         let was = before.files.get(path);
         for (name, mark) in &now.hides {
-            let known = was.is_some_and(|w| w.hides.iter().any(|(n, _)| n == name));
+            let known = was.is_some_and(|w| w.hides.iter().any(|(n, m)| n == name && mark.off <= m.off));
             let is_new = changed.iter().any(|c| c.before.is_none() && c.path.ends_with(name.as_str()));
             let declared_now = is_rust(path) && !was.is_some_and(|w| w.declares.iter().any(|(n, _)| n == name));
             if !known && !is_new && !declared_now {
@@ -263,17 +282,10 @@ fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: 
             }
         }
     }
-    for file in changed.iter().filter(|c| settings::is_settings(c.path)) {
-        let (Some(was), Some(now)) = (file.before, file.after) else { continue };
-        for (line, text) in settings::hiding(file.path, was, now) {
-            let said: String = text.chars().take(200).collect();
-            found.push(ignored(
-                file.path,
-                Some(line),
-                file.path,
-                format!("a setting takes tests out of the run: {said}"),
-            ));
-        }
+    for hiding in settings::hiding(changed) {
+        let said: String = hiding.text.chars().take(200).collect();
+        let text = format!("a setting takes tests out of the run: {said}");
+        found.push(ignored(hiding.path, Some(hiding.line), hiding.path, text));
     }
     for (path, was) in &before.files {
         for (name, line) in &was.declares {

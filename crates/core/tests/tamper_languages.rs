@@ -125,6 +125,22 @@ fn rust() {
                 ("all out of the build", "#[cfg(test)]\nmod tests {", "#[cfg(FALSE)]\nmod tests {"),
             ),
             (IGNORED, "tests::adds", ("out from inside", "mod tests {", "mod tests {\n    #![cfg(any())]\n")),
+            (
+                IGNORED,
+                "tests::adds",
+                ("in another build", "#[test]\n    fn adds", "#[test]\n    #[cfg(feature = \"slow\")]\n    fn adds"),
+            ),
+            (
+                IGNORED,
+                "tests::adds",
+                (
+                    "all in another build",
+                    "#[cfg(test)]\nmod tests {",
+                    "#[cfg(all(test, not(any(unix, feature = \"x\"))))]\nmod tests {",
+                ),
+            ),
+            (IGNORED, "tests::adds", ("into a macro", adds, &format!("    never! {{\n{adds}    }}\n"))),
+            (SKIPPED, "tests::adds", ("never reached", "let mut cart", "if false {\n        } let mut cart")),
             (EMPTIED, "tests::adds", ("no assertion", "assert_eq!(cart.total(), 3);", "let _ = cart.total();")),
             (EMPTIED, "tests::adds", ("a constant is asserted", "assert_eq!(cart.total(), 3);", "assert!(true);")),
             (EMPTIED, "tests::adds", ("two constants", "assert_eq!(cart.total(), 3);", "assert_eq!(3, 3);")),
@@ -161,6 +177,19 @@ fn rust() {
                 "#[test] fn adds() { let mut cart = Cart::new(); cart.add(Item::new(\"apple\", 3)); assert_eq!(cart.total(), 3); }",
             ),
             ("not under Miri", "#[test]\n    fn adds", "#[test]\n    #[cfg_attr(miri, ignore)]\n    fn adds"),
+            ("not built for Miri", "#[test]\n    fn adds", "#[test]\n    #[cfg(not(miri))]\n    fn adds"),
+            (
+                "where orch runs",
+                "#[test]\n    fn adds",
+                "#[test]\n    #[cfg(all(unix, target_os = \"linux\"))]\n    fn adds",
+            ),
+            ("not on Windows", "#[test]\n    fn adds", "#[test]\n    #[cfg_attr(windows, ignore)]\n    fn adds"),
+            (
+                "for other builds as well",
+                "#[cfg(test)]\nmod tests {",
+                "#[cfg(any(test, feature = \"x\"))]\nmod tests {",
+            ),
+            ("as a property", adds, &format!("    proptest! {{\n{adds}    }}\n")),
             ("async", "#[test]\n    fn adds()", "#[tokio::test]\n    async fn adds()"),
             ("a lifetime and a quote", "let mut cart", "let q: &'static str = \"'\"; let c = '\\''; let mut cart"),
             (
@@ -287,6 +316,23 @@ fn python() {
             ),
             (
                 IGNORED,
+                "test_total",
+                ("where a package is", "import pytest\n", "import pytest\nnp = pytest.importorskip('numpy')\n"),
+            ),
+            (
+                EMPTIED,
+                "test_total",
+                ("defined again", "class TestEmpty:", "def test_total():\n    pass\n\n\nclass TestEmpty:"),
+            ),
+            (DELETED, "test_total", ("unbound", "class TestEmpty:", "del test_total\n\n\nclass TestEmpty:")),
+            (DELETED, "test_total", ("bound anew", "class TestEmpty:", "test_total = None\n\n\nclass TestEmpty:")),
+            (
+                SKIPPED,
+                "test_total",
+                ("never reached", "    test_cart.add(", "    if False:\n        x()\n    test_cart.add("),
+            ),
+            (
+                IGNORED,
                 "TestEmpty.test_is_empty",
                 ("not collected", "class TestEmpty:\n", "class TestEmpty:\n    __test__ = False\n"),
             ),
@@ -337,6 +383,11 @@ fn a_module_of_tests_that_is_declared_no_more_is_not_run() {
     let (with, without) = ("mod cart;\n#[cfg(test)]\nmod tests;\n", "mod cart;\n");
     assert_eq!(found("src/lib.rs", with, without), [(IGNORED, "tests".to_owned())]);
     assert_eq!(found("src/lib.rs", with, "mod cart;\n#[cfg(any())]\nmod tests;\n"), [(IGNORED, "tests".to_owned())]);
+    let feature = "mod cart;\n#[cfg(all(test, feature = \"x\"))]\nmod tests;\n";
+    assert_eq!(found("src/lib.rs", with, feature), [(IGNORED, "tests".to_owned())]);
+    assert_eq!(found("src/lib.rs", feature, "mod cart;\n#[cfg(any())]\nmod tests;\n"), [(IGNORED, "tests".to_owned())]);
+    // Below `tests` every module is one of tests.
+    assert_eq!(found("tests/all/main.rs", "mod cart;\nmod shop;\n", "mod shop;\n"), [(IGNORED, "cart".to_owned())]);
     assert_eq!(found("src/lib.rs", without, with), []);
     let moved = [
         Changed { path: "src/lib.rs", before: Some(with.as_bytes()), after: Some(without.as_bytes()) },

@@ -94,6 +94,44 @@ fn a_file_is_renamed_to_where_nobody_looks() {
 }
 
 #[test]
+fn tests_are_moved_to_where_their_tools_do_not_look() {
+    let go = "package a\n\nfunc TestA(t *testing.T) {\n\tif f() != 1 {\n\t\tt.Fatal()\n\t}\n}\n";
+    let python = "def test_a():\n    assert f() == 1\n";
+    let rust = "#[test]\nfn a() {\n    assert_eq!(f(), 1);\n}\n";
+    for (from, to, text, told) in [
+        ("a_test.go", "_a_test.go", go, true),
+        ("a/a_test.go", "testdata/a_test.go", go, true),
+        ("a/a_test.go", "_a/a_test.go", go, true),
+        ("a_test.go", "a_windows_test.go", go, true),
+        ("a_test.go", "a_linux_test.go", go, false),
+        ("a_test.go", "windows_test.go", go, false),
+        ("a_test.go", "b_test.go", go, false),
+        ("tests/test_a.py", "tests/build/test_a.py", python, true),
+        ("tests/test_a.py", "tests/.old/test_a.py", python, true),
+        ("tests/test_a.py", "tests/new/test_a.py", python, false),
+        ("src/a.rs", "src/old/a.rs", rust, true),
+        ("tests/a.rs", "tests/b.rs", rust, false),
+        ("src/a/mod.rs", "src/a.rs", rust, false),
+    ] {
+        let found = tampering(&[change(from, Some(text), None), change(to, None, Some(text))]);
+        assert_eq!(found.len(), usize::from(told), "{from} → {to}: {found:?}");
+        assert!(found.iter().all(|f| f.kind == Kind::TestIgnored), "{found:?}");
+    }
+    // A module counts once somebody declares it.
+    let declared = |parent: &str| {
+        let changed = [
+            change("src/a.rs", Some(rust), None),
+            change("src/old/a.rs", None, Some(rust)),
+            change("src/old/mod.rs", Some(""), Some(parent)),
+        ];
+        tampering(&changed).len()
+    };
+    assert_eq!(declared("mod a;\n"), 0);
+    assert_eq!(declared("#[path = \"a.rs\"]\nmod it;\n"), 0);
+    assert_eq!(declared("// mod a;\n"), 1);
+}
+
+#[test]
 fn in_languages_nobody_reads_here_files_are_compared_by_their_lines() {
     let java = "class CartTest {\n  @Test void total() {\n    assertEquals(3, cart().total());\n  }\n}\n";
     let moved = java.replace("CartTest", "BasketTest");
@@ -201,6 +239,7 @@ fn what_is_no_test_is_nobodys_business() {
 fn a_setting_takes_tests_out_of_the_run() {
     let package = "{\n  \"scripts\": {\n    \"build\": \"tsc\",\n    \"test\": \"vitest run\"\n  }\n}\n";
     let pytest = "[pytest]\naddopts = -q --ignore=examples\n";
+    let cargo_test = "[package]\nname = \"a\"\n\n[[test]]\nname = \"b\"\npath = \"b.rs\"\n\n[[bin]]\nname = \"c\"\n";
     let cargo = "[package]\nname = \"a\"\n\n[lib]\ndoctest = true\n";
     for (path, before, from, to) in [
         ("Cargo.toml", cargo, "[lib]\n", "[lib]\ntest = false\n"),
@@ -213,14 +252,46 @@ fn a_setting_takes_tests_out_of_the_run() {
         ("web/package.json", package, "vitest run", "echo no tests today"),
         ("jest.config.ts", "export default {};\n", "{}", "{ testPathIgnorePatterns: ['cart'] }"),
         ("Makefile", "test:\n\tpytest\n", "\tpytest", "\tpytest || true"),
+        ("Cargo.toml", cargo_test, "path", "harness = false\npath"),
+        ("Cargo.toml", cargo_test, "path", "required-features = [\"never\"]\npath"),
+        ("pytest.ini", pytest, "examples", "examples -k 'not total'"),
+        ("setup.cfg", pytest, "examples", "examples -m fast"),
+        ("pytest.ini", pytest, "[pytest]\n", "[pytest]\npython_functions = check_*\n"),
+        ("tox.ini", "[testenv]\ncommands = python -m pytest\n", "pytest", "pytest -k fast"),
+        ("web/package.json", package, "vitest run", "vitest run; exit 0"),
+        ("web/package.json", package, "vitest run", "vitest run -t nothing"),
+        ("web/package.json", package, ",\n    \"test\": \"vitest run\"", ""),
+        ("Makefile", "test:\n\tgo test ./...\n", "./...", "-run Nothing ./..."),
+        ("Makefile", "test:\n\tcargo test\n", "cargo test", "cargo test -- --skip total"),
+        (
+            "tests/conftest.py",
+            "import pytest\n",
+            "pytest\n",
+            "pytest\ndef pytest_ignore_collect(path):\n    return True\n",
+        ),
     ] {
         let after = before.replace(from, to);
         let found = tampering(&[change(path, Some(before), Some(&after))]);
         assert_eq!(names(&found), [(Kind::TestIgnored, path)], "{after}");
         assert!(found[0].line.is_some());
         assert_eq!(tampering(&[change(path, Some(&after), Some(before))]), [], "{path} taken back");
-        assert_eq!(tampering(&[change(path, None, Some(&after))]), [], "{path} is new");
     }
+    // A package that is new brings its own tests; what rules a whole tree of tests may be new and take old ones away.
+    for (path, text, told) in [
+        ("Cargo.toml", "[lib]\ntest = false\n", false),
+        ("web/package.json", "{\n\"test\": \"exit 0\"\n}", false),
+        ("Makefile", "test:\n\tpytest || true\n", false),
+        ("pytest.ini", "[pytest]\naddopts = -k 'not total'\n", true),
+        ("conftest.py", "def pytest_collection_modifyitems(items):\n    items.clear()\n", true),
+        (".config/nextest.toml", "[profile.default]\ndefault-filter = 'none()'\n", true),
+        (".cargo/config.toml", "[target.x86_64-unknown-linux-gnu]\nrunner = 'true'\n", true),
+        ("vitest.config.ts", "export default { test: { passWithNoTests: true } };\n", true),
+    ] {
+        let found = tampering(&[change(path, None, Some(text))]);
+        assert_eq!(names(&found), if told { vec![(Kind::TestIgnored, path)] } else { vec![] }, "{path}");
+    }
+    let moved = [change("pytest.ini", Some(pytest), None), change("tox.ini", None, Some(pytest))];
+    assert_eq!(tampering(&moved), [], "a setting may go to another file");
     for (path, before, from, to) in [
         ("Cargo.toml", cargo, "doctest = true", "doctest = false"),
         ("Cargo.toml", cargo, "[lib]", "# test = false\n[lib]"),
@@ -232,6 +303,12 @@ fn a_setting_takes_tests_out_of_the_run() {
         ("Makefile", "test:\n\tpytest\n", "test:", "clean:\n\trm x || true\ntest:"),
         ("Makefile", "all:\n\ttsc\n", "tsc", "npm install a@latest || true"),
         ("README.md", "x\n", "x", "pytest --deselect a || true"),
+        ("Cargo.toml", cargo_test, "name = \"c\"", "name = \"c\"\nrequired-features = [\"cli\"]"),
+        ("pytest.ini", pytest, "[pytest]\n", "[pytest]\npython_files = test_*.py check_*.py\n"),
+        ("tox.ini", "[testenv]\ncommands = pytest\n", "pytest", "python -m pytest"),
+        ("web/package.json", package, "tsc", "docker build -t test ."),
+        (".cargo/config.toml", "[build]\n", "[build]\n", "[build]\njobs = 2\n"),
+        ("config.toml", "a = 1\n", "a = 1", "runner = 2"),
     ] {
         assert_eq!(tampering(&[change(path, Some(before), Some(&before.replace(from, to)))]), [], "{path}: {to}");
     }

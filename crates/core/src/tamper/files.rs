@@ -64,13 +64,33 @@ pub(super) fn is_python_test(name: &str) -> bool {
     stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests" || stem == "test"
 }
 
+/// The module a file of Rust is, if somebody has to declare it; cargo finds the others by itself.
+/// <https://doc.rust-lang.org/cargo/guide/project-layout.html>
+pub(super) fn rust_module(path: &str) -> Option<&str> {
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = name.strip_suffix(".rs")?;
+    let parent = dir.rsplit('/').next().unwrap_or_default();
+    let found = ["lib", "main", "build"].contains(&stem) || ["tests", "benches", "examples", "bin"].contains(&parent);
+    match stem {
+        "mod" => Some(parent),
+        _ if found => None,
+        stem => Some(stem),
+    }
+}
+
+/// Are two files, `a.rs` and `a/mod.rs`, two places for one module?
+pub(super) fn same_module(a: &str, b: &str) -> bool {
+    let whole = |path: &str| path.trim_end_matches(".rs").trim_end_matches("/mod").to_owned();
+    whole(a) == whole(b)
+}
+
 /// The tests in a file, if its language is known here. `None`: nobody can say.
 pub(super) fn read(path: &str, bytes: &[u8]) -> Option<Tests> {
     let source = String::from_utf8_lossy(bytes);
     let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
     let ending = path.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default();
     match ending.as_str() {
-        "rs" => Some(rust::read(source)),
+        "rs" => Some(rust::read(source, is_test_file(path))),
         "py" => Some(python::read(path, source)),
         "go" => Some(go::read(path, source)),
         "js" | "jsx" | "mjs" | "cjs" | "ts" | "tsx" | "mts" | "cts" if is_test_file(path) => {

@@ -4,10 +4,35 @@
 use super::lex::{self, Kind, Stretch, Token, behind, quoted, to, to_line_end};
 use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
 
+/// Systems and processors that a file can be for by its name, Linux excepted.
+/// <https://pkg.go.dev/cmd/go#hdr-Build_constraints>, `go tool dist list`
+const SYSTEMS: [&str; 14] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+];
+const PROCESSORS: [&str; 15] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64",
+    "s390x", "sparc64", "wasm",
+];
+/// What tests that a `TestMain` keeps from counting are called.
+const BESIDE: &str = "the tests beside TestMain";
+
 pub(super) fn read(path: &str, source: &str) -> Tests {
     let tokens = lex::tokens(source, stretches);
-    let is_test_file = path.ends_with("_test.go");
-    let outer = build_tag(source);
+    let is_test_file = path.ends_with("_test.go") && !passed_over(path);
+    let outer = build_tag(source).worse(name_tag(path));
     let mut found = Tests::default();
     let mut at = 0;
     while at < tokens.len() {
@@ -25,6 +50,9 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
         let end = behind(&tokens, open);
         let inside = &tokens[open + 1..end.saturating_sub(1).max(open + 1)];
         let asserts = count_asserts(inside, is_assert);
+        if is_test_file && name.is("TestMain") {
+            found.hides.extend(ends_well(inside, name.line).map(|mark| (BESIDE.to_owned(), mark)));
+        }
         // A method of a suite (testify) is called by its runner as well.
         if is_test_file && is_test_name(name.text) {
             let mark = outer.clone().worse(in_body(inside));
@@ -69,6 +97,42 @@ fn is_test_name(name: &str) -> bool {
         })
 }
 
+/// Does the go command pass over this file, wherever it is asked for `./...`?
+fn passed_over(path: &str) -> bool {
+    let hidden = |part: &str| part.starts_with(['_', '.']);
+    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+    hidden(name) || dirs.split('/').any(|dir| hidden(dir) || dir == "testdata" || dir == "vendor")
+}
+
+/// `cart_windows_test.go`, `cart_arm64_test.go`: for one system or processor by its name.
+fn name_tag(path: &str) -> Mark {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let stem = name.trim_end_matches(".go").trim_end_matches("_test");
+    let tags: Vec<&str> = stem.split('_').skip(1).collect();
+    if tags.last().is_some_and(|tag| SYSTEMS.contains(tag) || PROCESSORS.contains(tag)) {
+        Mark::new(Off::Sometimes, true, 1, format!("named `{name}`"))
+    } else {
+        Mark::default()
+    }
+}
+
+/// A `TestMain` that runs nothing, or that says all is well whatever its tests say.
+fn ends_well(body: &[Token<'_>], line: u32) -> Option<Mark> {
+    let runs = (0..body.len()).any(|at| lex::begins(body, at, &[".", "Run", "("]));
+    if !runs {
+        return Some(Mark::new(Off::Always, true, line, "TestMain does not run them"));
+    }
+    let mut at = 0;
+    while at < body.len() {
+        if lex::begins(body, at, &["os", ".", "Exit", "(", "0", ")"]) {
+            return Some(Mark::new(Off::Always, true, body[at].line, "TestMain ends with os.Exit(0)"));
+        }
+        // One in a block is under a condition: a process that the tests start, most often.
+        at = if body[at].is("{") { behind(body, at) } else { at + 1 };
+    }
+    None
+}
+
 /// `//go:build` and `// +build` in front of the package clause. A tag that nobody sets takes the file out for good, any
 /// other one unless it is asked for.
 fn build_tag(source: &str) -> Mark {
@@ -80,6 +144,9 @@ fn build_tag(source: &str) -> Mark {
         }
         let tag = line.strip_prefix("//go:build ").or_else(|| line.strip_prefix("// +build "));
         let Some(tag) = tag.map(str::trim) else { continue };
+        if ["linux", "unix", "!windows"].contains(&tag) {
+            continue;
+        }
         let never = ["ignore", "never", "none", "disabled", "skip", "false"].contains(&tag);
         let off = if never { Off::Always } else { Off::Sometimes };
         mark = mark.worse(Mark::new(off, true, at as u32 + 1, line));
@@ -93,6 +160,9 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
         return Mark::new(Off::Always, false, tokens[0].line, "return");
     }
     let (mut depth, mut mark) = (0_usize, Mark::default());
+    if let Some(dead) = (0..tokens.len()).find(|at| lex::begins(tokens, *at, &["if", "false", "{"])) {
+        mark = Mark::new(Off::Sometimes, false, tokens[dead].line, "if false");
+    }
     for (at, token) in tokens.iter().enumerate() {
         match token.text {
             "{" if token.kind == Kind::Mark => depth += 1,

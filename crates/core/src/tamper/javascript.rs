@@ -19,6 +19,9 @@ pub(super) fn read(source: &str) -> Tests {
     let mut reader = Reader::default();
     reader.block(&tokens, &[], &Mark::default(), false, 0);
     if let Some(only) = reader.only {
+        if reader.chosen.iter().all(|chosen| *chosen) {
+            reader.found.hides.push(("the tests of other files".to_owned(), only.clone()));
+        }
         for (test, chosen) in reader.found.all.iter_mut().zip(reader.chosen) {
             if !chosen {
                 test.mark = std::mem::take(&mut test.mark).worse(only.clone());
@@ -53,11 +56,24 @@ impl Reader {
         let mut at = 0;
         while at < tokens.len() {
             let Some(declared) = declaration(tokens, at) else {
+                if depth < MAX_DEPTH && is_dead(tokens, at) && tokens.get(at + 4).is_some_and(|t| t.is("{")) {
+                    let end = behind(tokens, at + 4);
+                    let mark = outer.clone().worse(Mark::new(Off::Always, false, tokens[at].line, "if (false)"));
+                    self.block(&tokens[at + 5..end], scope, &mark, chosen, depth + 1);
+                    at = end;
+                    continue;
+                }
                 at += 1;
                 continue;
             };
             let inside = &tokens[declared.open..declared.end];
-            let mark = outer.clone().worse(declared.mark.clone());
+            let dead = |from: usize| Mark::new(Off::Always, false, tokens[from].line, "false");
+            let mut mark = outer.clone().worse(declared.mark.clone());
+            if at >= 3 && lex::begins(tokens, at - 3, &["false", "&", "&"]) {
+                mark = mark.worse(dead(at - 3));
+            } else if at >= 4 && is_dead(tokens, at - 4) {
+                mark = mark.worse(dead(at - 4));
+            }
             if declared.only {
                 let text = format!("{} is marked as the only one to run", declared.name);
                 self.only.get_or_insert(Mark::new(Off::Always, true, tokens[at].line, text));
@@ -91,6 +107,11 @@ impl Reader {
             at = declared.end.max(at + 1);
         }
     }
+}
+
+/// Does `if (false)` stand here?
+fn is_dead(tokens: &[Token<'_>], at: usize) -> bool {
+    lex::begins(tokens, at, &["if", "(", "false", ")"]) || lex::begins(tokens, at, &["if", "(", "0", ")"])
 }
 
 /// What a test does, without its name.
@@ -223,6 +244,9 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
     let (mut depth, mut at) = (0_usize, open);
     while at < tokens.len() {
         let token = &tokens[at];
+        if is_dead(tokens, at) {
+            return Mark::new(Off::Sometimes, false, token.line, "if (false)");
+        }
         // What a test inside this one skips is its own affair.
         if let Some(nested) = declaration(tokens, at) {
             at = nested.end.max(at + 1);

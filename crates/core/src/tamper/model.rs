@@ -64,6 +64,8 @@ pub(super) struct Tests {
     pub(super) hides: Vec<(String, Mark)>,
     /// Test modules that are declared here and live in files of their own.
     pub(super) declares: Vec<(String, u32)>,
+    /// What brings other files into the build: names of modules that live in files of their own, and names of files.
+    pub(super) brings: Vec<String>,
 }
 
 /// A function that is no test.

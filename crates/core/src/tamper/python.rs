@@ -4,23 +4,32 @@
 
 use super::lex::{self, Kind, Stretch, Token, begins, is_word, quoted, to_line_end};
 use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+use std::collections::BTreeMap;
 
 /// Deepest nesting of blocks that is followed.
 const MAX_DEPTH: usize = 64;
+/// Directories that pytest passes over unless it is told otherwise, besides those whose name begins with a dot.
+/// <https://docs.pytest.org/en/stable/reference/reference.html#confval-norecursedirs>
+const PASSED_OVER: [&str; 6] = ["_darcs", "build", "CVS", "dist", "node_modules", "venv"];
 /// Names that a runner takes tests out of the collection by, in a `conftest.py`.
 const COLLECT_IGNORE: [&str; 2] = ["collect_ignore", "collect_ignore_glob"];
 
 pub(super) fn read(path: &str, source: &str) -> Tests {
     let tokens = lex::tokens(source, stretches);
     let lines = logical_lines(&tokens);
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let mut reader = Reader { found: Tests::default(), collected: super::files::is_python_test(name) };
+    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let passed_over = dirs.split('/').any(|dir| dir.starts_with('.') || PASSED_OVER.contains(&dir));
+    let collected = super::files::is_python_test(name) && !passed_over;
+    let mut reader = Reader { found: Tests::default(), collected, bound: BTreeMap::new() };
     let outer = file_mark(&lines);
     reader.block(&lines, &[], &Mark::default().worse(outer), None, 0);
     if name == "conftest.py" {
         reader.ignored_paths(&lines);
     }
-    reader.found
+    let Reader { mut found, bound, .. } = reader;
+    let mut at = 0..;
+    found.all.retain(|test| bound.get(&test.name).copied() == at.next());
+    found
 }
 
 /// One logical line.
@@ -54,6 +63,8 @@ struct Reader {
     found: Tests,
     /// Does the runner look into this file by default?
     collected: bool,
+    /// Which of the tests a name stands for: of two definitions of one name the later one counts.
+    bound: BTreeMap<String, usize>,
 }
 
 /// The class that functions stand in.
@@ -90,15 +101,28 @@ impl Reader {
                     self.block(&lines[at + 1..end], &scope, &outer.clone().worse(mark), Some(collects), depth + 1);
                 }
                 _ if end > at + 1 && depth < MAX_DEPTH => {
-                    let never = ["False", "0"].iter().any(|no| begins(line.tokens, 0, &["if", no, ":"]));
-                    let mark =
-                        if never { Mark::new(Off::Always, true, first.line, "if False:") } else { Mark::default() };
+                    let mark = if is_dead(line) {
+                        Mark::new(Off::Always, true, first.line, "if False:")
+                    } else {
+                        Mark::default()
+                    };
                     self.block(&lines[at + 1..end], scope, &outer.clone().worse(mark), class, depth + 1);
                 }
-                _ => {}
+                _ => self.unbind(line, scope),
             }
             decorators = end..end;
             at = end;
+        }
+    }
+
+    /// `del name` and `name = ...` take away what the name stood for.
+    fn unbind(&mut self, line: &Line<'_, '_>, scope: &[&str]) {
+        let deleted = line.tokens[0].is("del");
+        let assigned = begins(line.tokens, 1, &["="]) && !begins(line.tokens, 2, &["="]);
+        let names = line.tokens.iter().skip(usize::from(deleted)).filter(|t| t.kind == Kind::Word);
+        for name in names.take(if deleted { usize::MAX } else { usize::from(assigned) }) {
+            let whole = scope.iter().copied().chain([name.text]).collect::<Vec<_>>().join(".");
+            self.bound.remove(&whole);
         }
     }
 
@@ -130,8 +154,10 @@ impl Reader {
         let mut does: Vec<String> = decorators.iter().flat_map(|d| words(d.tokens)).collect();
         does.extend(words(&head[2.min(head.len())..]));
         does.extend(lines[1..].iter().flat_map(|l| words(l.tokens)));
+        let whole = scope.iter().copied().chain([name]).collect::<Vec<_>>().join(".");
+        self.bound.insert(whole.clone(), self.found.all.len());
         self.found.all.push(Test {
-            name: scope.iter().copied().chain([name]).collect::<Vec<_>>().join("."),
+            name: whole,
             leaf: name.to_owned(),
             line: head[0].line,
             mark,
@@ -213,6 +239,8 @@ fn file_mark(lines: &[Line<'_, '_>]) -> Mark {
             || (tokens[0].is("raise") && tokens.iter().any(|t| t.is("SkipTest")))
         {
             (Off::Always, true)
+        } else if (0..tokens.len()).any(|at| begins(tokens, at, &["importorskip", "("])) {
+            (Off::Sometimes, true)
         } else {
             (Off::Runs, false)
         };
@@ -224,6 +252,9 @@ fn file_mark(lines: &[Line<'_, '_>]) -> Mark {
 fn in_body(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
     let level = lines.get(1).map(|l| l.indent);
     let mut mark = Mark::default();
+    if let Some(dead) = lines.iter().skip(1).find(|line| is_dead(line)) {
+        mark = mark.worse(Mark::new(Off::Sometimes, false, dead.tokens[0].line, "if False:"));
+    }
     for (at, line) in lines.iter().enumerate() {
         let tokens = match at {
             0 if lines.len() == 1 => body,
@@ -246,6 +277,11 @@ fn in_body(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
     let first = lines.iter().skip(1).find(|l| l.tokens[0].kind != Kind::Text);
     let returns = first.filter(|l| l.tokens.len() == 1 && l.tokens[0].is("return"));
     mark.worse(returns.map(|l| Mark::new(Off::Always, false, l.tokens[0].line, "return")).unwrap_or_default())
+}
+
+/// Does a block begin here that never runs?
+fn is_dead(line: &Line<'_, '_>) -> bool {
+    ["False", "0"].iter().any(|no| begins(line.tokens, 0, &["if", no, ":"]))
 }
 
 /// A line as text, one space where there was white space is not needed: it is shown, never compared.

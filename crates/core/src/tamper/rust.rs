@@ -10,9 +10,14 @@ const TEST_ATTRIBUTES: [&str; 6] = ["rstest", "test_case", "quickcheck", "gtest"
 /// Deepest nesting of modules and blocks that is followed.
 const MAX_DEPTH: usize = 64;
 
-pub(super) fn read(source: &str) -> Tests {
+/// Macros around tests that leave them tests: those in them run.
+const MACROS: [&str; 4] = ["proptest", "quickcheck", "rusty_fork_test", "cfg_if"];
+
+/// `in_tests`: the file is one of tests, and so is every module it declares.
+pub(super) fn read(source: &str, in_tests: bool) -> Tests {
     let tokens = lex::tokens(source, stretches);
-    let mut reader = Reader { found: Tests::default(), tests_by_macro: false };
+    let mut reader = Reader { found: Tests::default(), tests_by_macro: false, in_tests };
+    reader.found.brings.extend(tokens.iter().filter(|t| t.kind == lex::Kind::Text).filter_map(named_file));
     reader.items(&tokens, &[], &Mark::default(), 0);
     reader.found
 }
@@ -21,6 +26,13 @@ struct Reader {
     found: Tests,
     /// Inside `quickcheck! { .. }` every function is a test.
     tests_by_macro: bool,
+    in_tests: bool,
+}
+
+/// The last part of a path to a file of Rust, as in `#[path = "old/a.rs"]`.
+fn named_file(text: &Token<'_>) -> Option<String> {
+    let name = text.text.trim_matches('"').rsplit('/').next()?;
+    name.strip_suffix(".rs").map(|_| name.to_owned())
 }
 
 /// Attributes in front of an item.
@@ -62,7 +74,13 @@ impl Reader {
             let named_mod = token.is("mod") && tokens.get(at + 1).is_some_and(|t| t.kind == lex::Kind::Word);
             if named_mod && lex::begins(tokens, at + 2, &[";"]) {
                 let name = tokens[at + 1].text;
-                if attributes.is_cfg_test || name == "tests" || name == "test" || name.ends_with("_tests") {
+                self.found.brings.push(name.to_owned());
+                if self.in_tests
+                    || attributes.is_cfg_test
+                    || name == "tests"
+                    || name == "test"
+                    || name.ends_with("_tests")
+                {
                     self.found.declares.push((name.to_owned(), token.line));
                     let mark = outer.clone().worse(attributes.mark.clone());
                     if mark.off > Off::Runs {
@@ -84,11 +102,15 @@ impl Reader {
                 continue;
             }
             if token.is("{") && depth < MAX_DEPTH {
-                let by_macro = at >= 2 && tokens[at - 1].is("!") && tokens[at - 2].is("quickcheck");
+                let by = at.checked_sub(2).filter(|_| tokens[at - 1].is("!")).map_or("", |name| tokens[name].text);
                 let before = self.tests_by_macro;
-                self.tests_by_macro |= by_macro;
+                self.tests_by_macro |= by == "quickcheck";
+                let mut mark = outer.clone().worse(attributes.mark.clone());
+                if !by.is_empty() && !MACROS.contains(&by) {
+                    mark = mark.worse(Mark::new(Off::Sometimes, true, token.line, format!("{by}! {{ .. }}")));
+                }
                 let end = behind(tokens, at);
-                self.items(&tokens[at + 1..end], scope, &outer.clone().worse(attributes.mark.clone()), depth + 1);
+                self.items(&tokens[at + 1..end], scope, &mark, depth + 1);
                 self.tests_by_macro = before;
                 at = end;
                 attributes = Attributes::default();
@@ -129,6 +151,9 @@ impl Reader {
         if lex::begins(body, 0, &["return", ";"]) {
             mark = mark.worse(Mark::new(Off::Always, false, body[0].line, "return;"));
         }
+        if let Some(dead) = (0..body.len()).find(|at| lex::begins(body, *at, &["if", "false", "{"])) {
+            mark = mark.worse(Mark::new(Off::Sometimes, false, body[dead].line, "if false"));
+        }
         // The name is no part of what a test does: renamed, it is the same test.
         let mut does = words(&tokens[attributes.first.unwrap_or(at)..at]);
         does.extend(words(&tokens[at + 2..end]));
@@ -163,23 +188,72 @@ impl Attributes {
 fn mark(body: &[Token<'_>], line: u32) -> Mark {
     let text = || body.iter().map(|t| t.text).collect::<String>();
     let Some(first) = body.first() else { return Mark::default() };
-    let never: [&[&str]; 5] = [
-        &["cfg", "(", "any", "(", ")", ")"],
-        &["cfg", "(", "FALSE", ")"],
-        &["cfg", "(", "false", ")"],
-        &["cfg", "(", "not", "(", "all", "(", ")", ")", ")"],
-        &["cfg", "(", "not", "(", "test", ")", ")"],
-    ];
+    let condition = || predicates(&body[1..]).first().map_or(Some(true), |predicate| holds(predicate, 0));
     if first.is("ignore") {
         Mark::new(Off::Always, false, line, text())
     } else if first.is("cfg_attr") && body.iter().rposition(|t| t.is("ignore")).is_some_and(|at| body[at - 1].is(",")) {
-        // Under Miri much cannot run; everything else is a test that somebody wants to be passed over.
-        let miri = lex::begins(body, 2, &["miri", ","]);
-        if miri { Mark::default() } else { Mark::new(Off::Sometimes, false, line, text()) }
-    } else if never.iter().any(|pattern| pattern.len() == body.len() && lex::begins(body, 0, pattern)) {
-        Mark::new(Off::Always, true, line, text())
+        let off = match condition() {
+            Some(false) => Off::Runs,
+            Some(true) => Off::Always,
+            None => Off::Sometimes,
+        };
+        Mark::new(off, false, line, text())
+    } else if first.is("cfg") {
+        let off = match condition() {
+            Some(true) => Off::Runs,
+            Some(false) => Off::Always,
+            None => Off::Sometimes,
+        };
+        Mark::new(off, true, line, text())
     } else {
         Mark::default()
+    }
+}
+
+/// What stands between the commas of the brackets that `tokens` begin with.
+fn predicates<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
+    if !tokens.first().is_some_and(|t| t.is("(")) {
+        return Vec::new();
+    }
+    let end = behind(tokens, 0);
+    let inside = &tokens[1..end.saturating_sub(1).max(1)];
+    let (mut found, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < inside.len() {
+        if inside[at].is(",") {
+            found.push(&inside[start..at]);
+            start = at + 1;
+        }
+        at = if inside[at].is("(") { behind(inside, at) } else { at + 1 };
+    }
+    if start < inside.len() {
+        found.push(&inside[start..]);
+    }
+    found
+}
+
+/// Does a condition hold where orch runs tests, which is on Linux? `None`: that is asked for, or not. A test passed over
+/// under Miri, or on another system, is no loss.
+/// <https://doc.rust-lang.org/reference/conditional-compilation.html>
+fn holds(predicate: &[Token<'_>], depth: usize) -> Option<bool> {
+    let first = predicate.first()?;
+    let all = || -> Vec<Option<bool>> {
+        let inner = predicates(&predicate[1..]);
+        inner.iter().map(|p| if depth < MAX_DEPTH { holds(p, depth + 1) } else { None }).collect()
+    };
+    match (first.text, predicate.len()) {
+        ("test" | "unix" | "true", 1) => Some(true),
+        ("miri" | "windows" | "false" | "FALSE", 1) => Some(false),
+        ("target_os" | "target_family", 3) => Some(["\"linux\"", "\"unix\""].contains(&predicate[2].text)),
+        ("not", _) => all().first().copied().flatten().map(|holds| !holds),
+        ("all", _) => {
+            let all = all();
+            if all.contains(&Some(false)) { Some(false) } else { (!all.contains(&None)).then_some(true) }
+        }
+        ("any", _) => {
+            let all = all();
+            if all.contains(&Some(true)) { Some(true) } else { (!all.contains(&None)).then_some(false) }
+        }
+        _ => None,
     }
 }
 

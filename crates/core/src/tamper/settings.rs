@@ -1,90 +1,246 @@
 //! Settings of test runners: a line that is new in a change and takes tests out of the run without touching any of them.
-//! Only the plainest ones are known, each by file and word; a setting that was there before is nobody's news, and one
-//! that only chooses where tests are looked for is not told, because tests move.
+//! Only the plainest ones are known, each by file and word; a setting that was there before, in this file or in another
+//! one of the change, is nobody's news, and one that only chooses where tests are looked for is not told, because tests
+//! move.
+
+use super::Changed;
+use std::collections::BTreeMap;
 
 /// A setting that hides tests: in these files, a line with one of these words.
 struct Setting {
     files: &'static [&'static str],
     words: &'static [&'static str],
+    /// Does a new file of this name rule tests that were there before it? The others come with a package of their own.
+    rules_old_tests: bool,
 }
 
-const SETTINGS: [Setting; 3] = [
+const SETTINGS: [Setting; 6] = [
     // https://doc.rust-lang.org/cargo/reference/cargo-targets.html
-    Setting { files: &["Cargo.toml"], words: &["autotests=false", "test=false"] },
+    Setting {
+        files: &["Cargo.toml"],
+        words: &["autotests=false", "test=false", "[[test]]harness=false", "[[test]]required-features="],
+        rules_old_tests: false,
+    },
+    // https://nexte.st/docs/configuration/reference/,
+    // https://doc.rust-lang.org/cargo/reference/config.html#targettriplerunner
+    Setting { files: &["nextest.toml"], words: &["default-filter="], rules_old_tests: true },
+    Setting { files: &[".cargo/config.toml", ".cargo/config"], words: &["runner="], rules_old_tests: true },
     // https://docs.pytest.org/en/stable/example/pythoncollection.html
     Setting {
         files: &["pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"],
         words: &["--ignore=", "--ignore-glob", "--deselect", "--collect-only", "norecursedirs"],
+        rules_old_tests: true,
+    },
+    // https://docs.pytest.org/en/stable/reference/reference.html#hooks
+    Setting {
+        files: &["conftest.py"],
+        words: &[
+            "pytest_ignore_collect",
+            "pytest_collection_modifyitems",
+            "pytest_collect_file",
+            "pytest_pycollect_makeitem",
+            "pytest_runtest_protocol",
+            "pytest_runtest_makereport",
+            "pytest_sessionfinish",
+            "pytest_cmdline_main",
+        ],
+        rules_old_tests: true,
     },
     // https://jestjs.io/docs/configuration, https://vitest.dev/config/, https://mochajs.org
     Setting {
         files: &["package.json", "jest.config.", "vitest.config.", "vite.config.", ".mocharc"],
         words: &["testPathIgnorePatterns", "passWithNoTests", "testNamePattern", "--testPathIgnore", "--invert"],
+        rules_old_tests: true,
     },
 ];
 /// Files in which people write the command that runs the tests.
 const COMMANDS: [&str; 4] = ["package.json", "Makefile", "justfile", "tox.ini"];
+/// Files of which pytest takes options.
+const PYTEST: [&str; 5] = ["pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"];
+/// Options that choose some tests, by the words of the runners that have them.
+const CHOOSING: [(&[&str], &[&str]); 5] = [
+    (&["pytest"], &["-k", "-m"]),
+    (&["jest", "vitest"], &["-t"]),
+    (&["mocha", "playwright"], &["-g", "--grep", "-f", "--fgrep", "--grep-invert"]),
+    (&["go"], &["-run", "-skip", "-test.run", "-test.skip"]),
+    (&["cargo", "nextest"], &["--skip", "--exclude", "-E"]),
+];
 
 /// Is this a file with settings of a test runner?
-pub(super) fn is_settings(path: &str) -> bool {
-    let name = name(path);
-    COMMANDS.contains(&name) || SETTINGS.iter().any(|s| s.files.iter().any(|f| named(name, f)))
+fn is_settings(path: &str) -> bool {
+    COMMANDS.contains(&name(path)) || SETTINGS.iter().any(|s| s.applies(path))
 }
 
-/// Lines after that hide tests and have no like before, with their numbers.
-pub(super) fn hiding(path: &str, before: &[u8], after: &[u8]) -> Vec<(u32, String)> {
-    let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
-    let name = name(path);
-    let mut had: Vec<&str> = before.lines().map(str::trim).collect();
+impl Setting {
+    fn applies(&self, path: &str) -> bool {
+        self.files.iter().any(|file| match file.split_once('/') {
+            Some(_) => path == *file || path.ends_with(&format!("/{file}")),
+            None if file.ends_with('.') || *file == ".mocharc" => name(path).starts_with(file),
+            None => name(path) == *file,
+        })
+    }
+}
+
+/// A line that hides tests and has no like before.
+pub(super) struct Hiding<'p> {
+    pub(super) path: &'p str,
+    pub(super) line: u32,
+    pub(super) text: String,
+}
+
+/// One line of a file, with what its words are read by.
+struct Line<'t> {
+    number: u32,
+    /// The heading it stands under, as in `[[test]]`.
+    section: &'t str,
+    text: &'t str,
+}
+
+fn lines(text: &str) -> Vec<Line<'_>> {
+    let mut section = "";
     let mut found = Vec::new();
-    for (at, line) in after.lines().enumerate() {
-        let line = line.trim();
-        if let Some(same) = had.iter().position(|l| *l == line) {
-            had.swap_remove(same);
-        } else if !line.starts_with('#') && !line.starts_with("//") && hides(name, line) {
+    for (number, text) in (1..).zip(text.lines().map(str::trim)) {
+        if text.starts_with('[') {
+            section = text;
+        }
+        found.push(Line { number, section, text });
+    }
+    found
+}
+
+/// Lines after that hide tests and have no like before.
+pub(super) fn hiding<'p>(changed: &[&Changed<'p>]) -> Vec<Hiding<'p>> {
+    let files: Vec<&&Changed<'p>> = changed.iter().filter(|c| is_settings(c.path)).collect();
+    // Of a file that is gone or changed, what it hid before may be hidden from another one.
+    let mut gone: BTreeMap<String, usize> = BTreeMap::new();
+    for file in files.iter().filter(|f| f.before.is_some()) {
+        let texts = [file.before, file.after].map(|side| String::from_utf8_lossy(side.unwrap_or_default()));
+        let [was, now] = [&texts[0], &texts[1]].map(|text| lines(text));
+        for line in without(&was, &now).into_iter().filter(|line| hidden_words(file.path, line) > 0) {
+            *gone.entry(line.text.to_owned()).or_default() += 1;
+        }
+    }
+    let mut found = Vec::new();
+    for file in files {
+        let is_new = file.before.is_none();
+        if is_new && !SETTINGS.iter().any(|s| s.rules_old_tests && s.applies(file.path)) {
+            continue;
+        }
+        let Some(after) = file.after.map(String::from_utf8_lossy) else { continue };
+        let before = String::from_utf8_lossy(file.before.unwrap_or_default());
+        let (had, has) = (lines(&before), lines(&after));
+        let (had, has) = (without(&had, &has), without(&has, &had));
+        let hidden_before = had.iter().map(|old| hidden_words(file.path, old)).max().unwrap_or(0);
+        for line in has {
+            let words = if is_new { settings_words(file.path, line) } else { hidden_words(file.path, line) };
             // A line that was edited and hid something before is told only if it hides more.
-            let words = hidden_words(name, line);
-            if !had.iter().any(|old| hidden_words(name, old) >= words) {
-                found.push((at as u32 + 1, line.to_owned()));
+            if words <= hidden_before {
+                continue;
             }
+            if let Some(moved) = gone.get_mut(line.text).filter(|n| **n > 0) {
+                *moved -= 1;
+                continue;
+            }
+            found.push(Hiding { path: file.path, line: line.number, text: line.text.to_owned() });
+        }
+        if !is_new && name(file.path) == "package.json" && has_test_script(&before) && !has_test_script(&after) {
+            found.push(Hiding { path: file.path, line: 1, text: "there is no script `test` any more".to_owned() });
         }
     }
     found
+}
+
+/// The lines that `others` has no like of, each counted once.
+fn without<'l, 't>(lines: &'l [Line<'t>], others: &'l [Line<'t>]) -> Vec<&'l Line<'t>> {
+    let mut common: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for line in others {
+        *common.entry((line.section, line.text)).or_default() += 1;
+    }
+    let is_new = |line: &&'l Line<'t>| match common.get_mut(&(line.section, line.text)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    lines.iter().filter(is_new).collect()
+}
+
+fn has_test_script(text: &str) -> bool {
+    tight(text).contains("\"test\":\"")
 }
 
 fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-fn named(name: &str, wanted: &str) -> bool {
-    if wanted.ends_with('.') || wanted == ".mocharc" { name.starts_with(wanted) } else { name == wanted }
-}
-
-fn hides(name: &str, line: &str) -> bool {
-    hidden_words(name, line) > 0
+fn tight(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
 /// How many times a line hides something.
-fn hidden_words(name: &str, line: &str) -> usize {
-    let tight: String = line.chars().filter(|c| !c.is_whitespace()).collect();
-    let whole_key = |word: &str| {
+fn hidden_words(path: &str, line: &Line<'_>) -> usize {
+    let command = COMMANDS.contains(&name(path)) && !is_comment(line.text) && cannot_fail(name(path), line.text);
+    settings_words(path, line) + usize::from(command)
+}
+
+fn is_comment(line: &str) -> bool {
+    line.starts_with('#') || line.starts_with("//")
+}
+
+/// How many settings that hide something a line has.
+fn settings_words(path: &str, line: &Line<'_>) -> usize {
+    if is_comment(line.text) {
+        return 0;
+    }
+    let tight = tight(line.text);
+    let count = |word: &str| {
+        if let Some(key) = word.strip_prefix("[[test]]") {
+            return usize::from(line.section.starts_with("[[test]]") && tight.starts_with(key));
+        }
         // `test=false` is a key of its own, `doctest=false` and `latest=false` are others.
         let at_start =
             tight.starts_with(word) || tight.contains(&format!("{{{word}")) || tight.contains(&format!(",{word}"));
-        !word.ends_with("=false") || at_start
+        let whole_key = word.ends_with('=') && !word.starts_with('-') || word.ends_with("=false");
+        if !whole_key || at_start { tight.matches(word).count() } else { 0 }
     };
-    let words = SETTINGS
-        .iter()
-        .filter(|s| s.files.iter().any(|f| named(name, f)))
-        .flat_map(|s| s.words)
-        .map(|word| if whole_key(word) { tight.matches(word).count() } else { 0 })
-        .sum::<usize>();
-    words + usize::from(COMMANDS.contains(&name) && cannot_fail(name, line, &tight))
+    let words = SETTINGS.iter().filter(|s| s.applies(path)).flat_map(|s| s.words).map(|word| count(word));
+    words.sum::<usize>() + choosing(path, line.text) + usize::from(renames_tests(path, &tight))
+}
+
+/// How many options of a line choose some of the tests.
+fn choosing(path: &str, line: &str) -> usize {
+    let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || "\"',[]()=`".contains(c)).collect();
+    let mut count = 0;
+    for (runners, options) in CHOOSING {
+        let options_of_pytest = runners == ["pytest"] && PYTEST.contains(&name(path)) && line.contains("addopts");
+        let asked = COMMANDS.contains(&name(path)) && words.iter().any(|word| runners.contains(word));
+        // `cargo` and `go` have other work than tests.
+        let of_tests = !["go", "cargo"].contains(&runners[0]) || words.contains(&"test") || words.contains(&"nextest");
+        if !(options_of_pytest || (asked && of_tests)) {
+            continue;
+        }
+        let python = |at: usize| at > 0 && words[at - 1].starts_with("python");
+        let chosen = |(at, word): &(usize, &&str)| options.contains(word) && !(**word == "-m" && python(*at));
+        count += words.iter().enumerate().filter(chosen).count();
+    }
+    count
+}
+
+/// Are tests to have names that none has by default?
+fn renames_tests(path: &str, tight: &str) -> bool {
+    let keys = ["python_files=", "python_functions=", "python_classes="];
+    let value = keys.iter().find_map(|key| tight.strip_prefix(key));
+    PYTEST.contains(&name(path)) && value.is_some_and(|value| !value.to_ascii_lowercase().contains("test"))
 }
 
 /// Is this a test command whose failure does not count, or that runs nothing?
-fn cannot_fail(name: &str, line: &str, tight: &str) -> bool {
-    let swallowed = tight.contains("||true") || tight.contains("||exit0") || tight.ends_with("||:");
+fn cannot_fail(name: &str, line: &str) -> bool {
+    let tight = tight(line);
+    let end = tight.trim_end_matches(['"', ',', '\'']);
+    let swallowed = ["||true", "||exit0", "||:", ";true", ";exit0"].iter().any(|way| end.ends_with(way))
+        || tight.contains("||true")
+        || tight.contains("||exit0");
     let runs_tests = line
         .split(|c: char| !c.is_alphanumeric())
         .any(|word| ["test", "tests", "pytest", "jest", "vitest", "mocha", "ava", "nextest"].contains(&word));
