@@ -75,6 +75,28 @@ pub(crate) fn plausible_password(value: &[u8]) -> bool {
         && !value.ends_with(b";")
 }
 
+/// Can this be the password of `user:password@server`? The place says so much that less has to be left of it.
+pub(crate) fn plausible_address(value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    if plausible_password(value) {
+        return true;
+    }
+    if refers(&lower) {
+        return false;
+    }
+    let rest = residue::of(value);
+    let class = |b: &u8| match b {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    };
+    let changes = rest.windows(2).filter(|pair| class(&pair[0]) != class(&pair[1])).count();
+    let has = |wanted: u8| rest.iter().any(|b| class(b) == wanted);
+    let letters = rest.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    (has(0) && has(1) && (letters >= 8 || (has(2) && rest.len() >= 6 && changes >= 3))) && entropy(&rest) > 2.2
+}
+
 /// Can this be base64 of `user:password`?
 pub(crate) fn plausible_basic(value: &[u8]) -> bool {
     let text = crate::decode::base64(value);
@@ -148,6 +170,28 @@ mod tests {
         }
         for value in [concat!("Winter", "2024!"), concat!("Tr0ub4dor", "&3"), concat!("Sunshine#", "77x")] {
             assert!(plausible_password(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn between_a_user_and_a_server_less_is_a_password() {
+        for value in
+            [concat!("KOmxgJTe", "KdNnFRIBXu"), concat!("kS3", "u9I"), concat!("qjSc", "3vu"), concat!("GtpQ", "bHIAk")]
+        {
+            assert!(plausible_address(value.as_bytes()) && !plausible_password(value.as_bytes()), "{value}");
+        }
+        for value in [
+            "postgres",
+            "bar123",
+            "MySecretPassword",
+            "Passw0rd1",
+            "userPass1",
+            "PASSWORD",
+            "DbAdmin",
+            "shop-dev",
+            "$Pw0rDx",
+        ] {
+            assert!(!plausible_address(value.as_bytes()), "{value}");
         }
     }
 

@@ -63,7 +63,7 @@ impl Pattern {
 }
 
 /// How closely the engine looks at what a rule's expression found, beyond entropy and allowlists. Set by the tags
-/// `generic`, `password` and `basic`.
+/// `generic`, `password`, `address` and `basic`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Care {
     /// The form alone proves it: only obvious stand-ins are dropped.
@@ -73,6 +73,8 @@ pub(crate) enum Care {
     Generic,
     /// A password a person may have thought of.
     Password,
+    /// A password where nothing else is written: between a user and a server.
+    Address,
     /// Base64 of `user:password`.
     Basic,
 }
@@ -104,6 +106,7 @@ impl Rule {
         match () {
             () if tagged("generic") => Care::Generic,
             () if tagged("password") => Care::Password,
+            () if tagged("address") => Care::Address,
             () if tagged("basic") => Care::Basic,
             () => Care::Form,
         }

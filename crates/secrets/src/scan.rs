@@ -258,6 +258,7 @@ impl Scanner {
             Care::Form => true,
             Care::Generic => judge::plausible(text),
             Care::Password => judge::plausible_password(text),
+            Care::Address => judge::plausible_address(text),
             Care::Basic => judge::plausible_basic(text),
         };
         let credible = credible && !(rule.built_in && judge::stands_in(text));

@@ -173,6 +173,10 @@ const FILES: &[(&str, MakeFile)] = &[
         let text = format!("machine git.internal\n  login shop\n  password {password}\n");
         planted("netrc", password, "home/netrc", text)
     }),
+    ("npmrc_uuid", |d| {
+        let token = d.uuid();
+        planted("npmrc_uuid", token.clone(), ".npmrc", format!("//registry.internal/:_{}={token}\n", "authToken"))
+    }),
     ("npmrc", |d| {
         let token = d.text(URLSAFE, 36);
         planted("npmrc", token.clone(), ".npmrc", format!("//registry.internal/:_{}={token}\n", "authToken"))
