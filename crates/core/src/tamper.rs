@@ -15,7 +15,7 @@ mod python;
 mod rust;
 mod settings;
 
-pub use files::is_test_file;
+pub use files::{is_test_file, reads};
 pub use paths::{PROTECTED, protected};
 
 use crate::verdict::Finding;
@@ -136,16 +136,16 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
 
 /// Tests in a new file of Rust that nothing brings into the build do not run, so they are nobody's heirs.
 fn leave_out_what_is_not_built(changed: &[&Changed<'_>], after: &mut Side<'_>) {
-    let brought: BTreeSet<String> = after.files.values().flat_map(|f| f.brings.iter().cloned()).collect();
-    let manifests: Vec<&[u8]> =
-        changed.iter().filter(|c| c.path.ends_with("Cargo.toml")).filter_map(|c| c.after).collect();
+    let manifests = changed.iter().filter(|c| c.path.rsplit('/').next() == Some("Cargo.toml"));
+    let mut brought: BTreeSet<String> = manifests.filter_map(|c| c.after).flat_map(files::named_sources).collect();
+    brought.extend(after.files.values().flat_map(|f| f.brings.iter().cloned()));
+    let gone: BTreeSet<&str> =
+        changed.iter().filter(|c| c.after.is_none()).map(|c| files::module_place(c.path)).collect();
     let built = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or_default();
         let Some(module) = files::rust_module(path) else { return true };
-        let in_manifest = manifests.iter().any(|text| text.windows(name.len()).any(|part| part == name.as_bytes()));
         // One that takes the place of a file of this module, `a.rs` for `a/mod.rs`, is declared where that was.
-        let takes_its_place = changed.iter().any(|c| c.after.is_none() && files::same_module(c.path, path));
-        brought.contains(module) || brought.contains(name) || in_manifest || takes_its_place
+        brought.contains(module) || brought.contains(name) || gone.contains(files::module_place(path))
     };
     let dead: BTreeSet<&str> =
         changed.iter().filter(|c| c.before.is_none()).map(|c| c.path).filter(|path| !built(path)).collect();

@@ -3,6 +3,7 @@
 //! configuration, or a shell: otherwise a hook, a filter or an `fsmonitor` that somebody configured would run as us, and
 //! the same call would mean something else on another machine.
 
+use crate::tool::Tool;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use std::ffi::{OsStr, OsString};
@@ -61,6 +62,9 @@ const CONFIG: &[(&str, &str)] = &[
 pub(crate) struct GitRun {
     /// Stands in for the user's home; holds the one global configuration file and nothing else.
     home: PathBuf,
+    /// Where git is. By its whole path it is started without a copy of this process in between, which costs the more the
+    /// larger this process is (std forks if a name has to be looked up in a `PATH` that was set for the child).
+    program: PathBuf,
 }
 
 /// What a git process left.
@@ -86,7 +90,9 @@ impl GitRun {
         if std::fs::read_to_string(&config).ok().as_deref() != Some(text) {
             std::fs::write(&config, text).map_err(|e| io(&config, "write", &e))?;
         }
-        Ok(Self { home })
+        let path = std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned();
+        let program = Tool::new("git", path).find().unwrap_or_else(|| "git".into());
+        Ok(Self { home, program })
     }
 
     /// A call on a repository (its git directory), or on none.
@@ -167,7 +173,7 @@ impl Call<'_> {
     /// Runs it; any exit code is an answer.
     pub(crate) async fn run(self) -> Result<Output, Fault> {
         let what = format!("git {}", self.args[0].to_string_lossy());
-        let mut command = Command::new("git");
+        let mut command = Command::new(&self.git.program);
         command.args(&self.args).current_dir(&self.git.home).env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);

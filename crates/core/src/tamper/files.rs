@@ -2,7 +2,7 @@
 //! reader per language. Golden files and fixtures are not test files: changing them is how many tests are kept up to date.
 
 use super::model::Tests;
-use super::{go, javascript, python, rust};
+use super::{go, javascript, python, rust, settings};
 
 /// Endings of source code in which tests are written.
 const CODE: [&str; 29] = [
@@ -78,10 +78,23 @@ pub(super) fn rust_module(path: &str) -> Option<&str> {
     }
 }
 
-/// Are two files, `a.rs` and `a/mod.rs`, two places for one module?
-pub(super) fn same_module(a: &str, b: &str) -> bool {
-    let whole = |path: &str| path.trim_end_matches(".rs").trim_end_matches("/mod").to_owned();
-    whole(a) == whole(b)
+/// What `a.rs` and `a/mod.rs`, two places for one module, have in common.
+pub(super) fn module_place(path: &str) -> &str {
+    path.strip_suffix("/mod.rs").or_else(|| path.strip_suffix(".rs")).unwrap_or(path)
+}
+
+/// Names of files of Rust in a manifest.
+pub(super) fn named_sources(manifest: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(manifest);
+    let parts = text.split(|c: char| c.is_whitespace() || "\"'/".contains(c));
+    parts.filter(|part| part.strip_suffix(".rs").is_some()).map(str::to_owned).collect()
+}
+
+/// Is what stands in this file looked at? Of all others only the name counts, and whether one of them is a test file
+/// under another name.
+pub fn reads(path: &str) -> bool {
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    ["rs", "py", "go"].contains(&ending.as_str()) || is_test_file(path) || settings::is_settings(path)
 }
 
 /// The tests in a file, if its language is known here. `None`: nobody can say.

@@ -67,7 +67,7 @@ const CHOOSING: [(&[&str], &[&str]); 5] = [
 ];
 
 /// Is this a file with settings of a test runner?
-fn is_settings(path: &str) -> bool {
+pub(super) fn is_settings(path: &str) -> bool {
     COMMANDS.contains(&name(path)) || SETTINGS.iter().any(|s| s.applies(path))
 }
 

@@ -3,6 +3,7 @@
 //! exactly these changes, and another change asks anew.
 
 use super::Security;
+use super::secrets::batches;
 use crate::effects::hex;
 use crate::gates::Look;
 use orch_core::tamper::{self, Changed};
@@ -56,8 +57,8 @@ pub(crate) async fn protection(look: &Look<'_>, security: &Security, brought: &B
     let before: BTreeMap<&str, &BlobAt> = brought.before.iter().map(|b| (b.path.as_str(), b)).collect();
     let after: BTreeMap<&str, &BlobAt> = brought.after.iter().map(|b| (b.path.as_str(), b)).collect();
     let paths: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    let text = contents(look, before.values().chain(after.values()).copied()).await?;
-    let side = |blob: Option<&&BlobAt>| blob.and_then(|b| text.get(&b.oid)).map(Vec::as_slice);
+    let text = Texts::read(look, brought).await?;
+    let side = |blob: Option<&&BlobAt>| blob.and_then(|b| text.whole.get(&b.oid)).map(Vec::as_slice);
     let changed: Vec<Changed<'_>> = paths
         .iter()
         .map(|path| Changed { path, before: side(before.get(path)), after: side(after.get(path)) })
@@ -85,14 +86,14 @@ pub(crate) async fn protection(look: &Look<'_>, security: &Security, brought: &B
         part(&mut sum, &["test", &found.path, &found.name, &format!("{:?}", found.kind)]);
         changes.push(Finding { id: Some("test-tampering".into()), ..found.finding() });
     }
-    for change in &changed {
-        let lines = |bytes: Option<&[u8]>| bytes.map(orch_secrets::inline_allows).unwrap_or_default();
-        let (old, new) = (lines(change.before), lines(change.after));
+    for path in &paths {
+        let lines = |blob: Option<&&BlobAt>| blob.and_then(|b| text.allows.get(&b.oid)).map_or(&[][..], Vec::as_slice);
+        let (old, new) = (lines(before.get(path)), lines(after.get(path)));
         if old.len() < new.len() {
-            part(&mut sum, &["allow", change.path, &format!("{new:?}")]);
+            part(&mut sum, &["allow", path, &format!("{new:?}")]);
             changes.push(Finding {
                 id: Some("inline-allow".into()),
-                file: Some(change.path.to_owned()),
+                file: Some((*path).to_owned()),
                 line: new.first().and_then(|line| u32::try_from(*line).ok()),
                 ..Finding::must_fix(
                     "asks secret scanners to look away; it does not count here, and a person has to approve it",
@@ -116,17 +117,44 @@ fn part(sum: &mut Sha256, words: &[&str]) {
     }
 }
 
-/// Contents by object id.
-async fn contents<'b>(
-    look: &Look<'_>,
-    blobs: impl Iterator<Item = &'b BlobAt>,
-) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
-    let ids: BTreeSet<String> = blobs.filter(|b| b.size <= LARGEST).map(|b| b.oid.clone()).collect();
-    let ids: Vec<String> = ids.into_iter().collect();
-    let mut all = BTreeMap::new();
-    for some in ids.chunks(64) {
-        let read = look.git.read_objects(&look.project.key, some).await?;
-        all.extend(some.iter().cloned().zip(read));
+/// What is known of the contents of a change, by object id.
+#[derive(Default)]
+struct Texts {
+    /// Whole contents, of what has to be read whole.
+    whole: BTreeMap<String, Vec<u8>>,
+    /// Lines that ask scanners to look away, where there are any.
+    allows: BTreeMap<String, Vec<usize>>,
+}
+
+impl Texts {
+    async fn read(look: &Look<'_>, brought: &BroughtIn) -> Result<Self, Fault> {
+        let after: BTreeSet<&str> = brought.after.iter().map(|b| b.path.as_str()).collect();
+        let before: BTreeSet<&str> = brought.before.iter().map(|b| b.path.as_str()).collect();
+        // A test file that is gone may be there under another name, about as long as it was.
+        let gone = brought.before.iter().filter(|b| !after.contains(b.path.as_str()) && tamper::reads(&b.path));
+        let gone: Vec<u64> = gone.map(|b| b.size).collect();
+        let may_be_one = |size: u64| gone.iter().any(|was| size / 4 <= *was && was / 4 <= size);
+        let mut wanted: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
+        for blob in brought.before.iter().chain(&brought.after).filter(|b| b.size <= LARGEST) {
+            let whole = tamper::reads(&blob.path) || (!before.contains(blob.path.as_str()) && may_be_one(blob.size));
+            wanted.entry(&blob.oid).or_insert((blob.size, false)).1 |= whole;
+        }
+        let mut texts = Self::default();
+        let wanted: Vec<(&str, u64, bool)> =
+            wanted.into_iter().map(|(oid, (size, whole))| (oid, size, whole)).collect();
+        for some in batches(&wanted, |(_, size, _)| *size) {
+            let ids: Vec<String> = some.iter().map(|(oid, ..)| (*oid).to_owned()).collect();
+            let read = look.git.read_objects(&look.project.key, &ids).await?;
+            for ((oid, bytes), (_, _, whole)) in ids.into_iter().zip(read).zip(some) {
+                let lines = orch_secrets::inline_allows(&bytes);
+                if !lines.is_empty() {
+                    texts.allows.insert(oid.clone(), lines);
+                }
+                if *whole {
+                    texts.whole.insert(oid, bytes);
+                }
+            }
+        }
+        Ok(texts)
     }
-    Ok(all)
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 const RULES: &str = ".gitleaks.toml";
 /// Bytes of objects held in memory at a time.
 const BATCH: u64 = 16 * 1024 * 1024;
+/// Most objects asked for at a time.
+const AT_ONCE: usize = 4_096;
 
 /// A secret, and what it means for the task.
 #[derive(Clone, Debug)]
@@ -158,6 +160,21 @@ fn rules(security: &Security, theirs: Option<&str>, out: &mut Secrets) -> Rules 
     rules
 }
 
+/// Parts of a list of objects that fit into memory together.
+pub(super) fn batches<T>(all: &[T], size: impl Fn(&T) -> u64) -> impl Iterator<Item = &[T]> {
+    let mut rest = all;
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = rest.iter().take_while(|one| {
+            sum += size(one);
+            sum <= BATCH
+        });
+        let (some, others) = rest.split_at(fits.count().clamp(1, AT_ONCE).min(rest.len()));
+        rest = others;
+        (!some.is_empty()).then_some(some)
+    })
+}
+
 struct Scan<'l, 'a> {
     look: &'l Look<'a>,
     scanner: Arc<Scanner>,
@@ -166,21 +183,14 @@ struct Scan<'l, 'a> {
 impl Scan<'_, '_> {
     /// Hits in blobs, with the commit of each.
     async fn blobs(&self, blobs: &[BlobAt], out: &mut Secrets) -> Result<Vec<(Hit, String)>, Fault> {
+        let (whole, large): (Vec<BlobAt>, Vec<BlobAt>) =
+            blobs.iter().cloned().partition(|blob| blob.size < MAX_BLOB_BYTES as u64);
+        let too_large = |b: &BlobAt| format!("{} is too large to be scanned ({} bytes)", b.path, b.size);
+        out.incomplete.extend(large.iter().map(too_large));
         let mut hits = Vec::new();
-        let (mut batch, mut sum) = (Vec::new(), 0);
-        for blob in blobs {
-            if MAX_BLOB_BYTES as u64 <= blob.size {
-                out.incomplete.push(format!("{} is too large to be scanned ({} bytes)", blob.path, blob.size));
-                continue;
-            }
-            if BATCH < sum + blob.size && !batch.is_empty() {
-                hits.extend(self.batch(std::mem::take(&mut batch)).await?);
-                sum = 0;
-            }
-            sum += blob.size;
-            batch.push(blob.clone());
+        for some in batches(&whole, |blob| blob.size) {
+            hits.extend(self.batch(some.to_vec()).await?);
         }
-        hits.extend(self.batch(batch).await?);
         Ok(hits)
     }
 
