@@ -59,9 +59,11 @@ fn the_security_gate_passes_a_clean_change_and_shows_where_a_secret_is_but_not_t
     let secret = ["gh", "p_", "wWPw5k4aXcaT4fNP0U", "cnZwJUVFk6LO0pINUx"].concat();
     commit(&world, "settings.py", &format!("# one\ntoken = \"{secret}\"\n"));
     commit(&world, "settings.py", "# one\n");
+    commit(&world, "home/.netrc", "\n");
     let found = world.orch(&["gate", "run", "security-gate", "--base", "trunk"]);
     assert_eq!(found.code, 1, "{found:#?}");
     assert!(found.out.contains(" settings.py:2:"), "{found:#?}");
+    assert!(found.out.contains(" home/.netrc: File programs keep logins in (commit "), "{found:#?}");
     assert!(!found.out.contains(&secret) && !found.err.contains(&secret), "{found:#?}");
 }
 

@@ -244,14 +244,18 @@ fn secret(hit: &Hit, commit: &str, standing: Standing) -> Secret {
         Some(Encoding::Base64) => ", base64".into(),
         Some(other) => format!(", {other:?}").to_lowercase(),
     };
+    // The name of a file says it already, and nothing of it is shown.
+    let (shown, what) = match hit.masked.as_str() {
+        "" => (String::new(), "what it holds"),
+        masked => (format!(": {masked}"), "it"),
+    };
     Secret {
         rule: hit.rule.to_string(),
         path: hit.path.clone(),
         line: u32::try_from(hit.line).ok().filter(|line| *line != 0),
         text: format!(
-            "{}: {} (commit {}{how}, fingerprint {}); treat it as leaked: revoke it and take it out",
+            "{}{shown} (commit {}{how}, fingerprint {}); treat it as leaked: revoke {what} and take it out",
             hit.description,
-            hit.masked,
             short(commit),
             hit.fingerprint
         ),
