@@ -139,6 +139,7 @@ struct Row {
     rule: String,
     description: String,
     start_line: u32,
+    end_line: u32,
     file: String,
     commit: String,
 }
@@ -154,6 +155,7 @@ pub fn read(json: &[u8]) -> Result<Vec<Leak>, String> {
         description: row.description,
         path: row.file,
         line: (row.start_line != 0).then_some(row.start_line),
+        last_line: (row.end_line != 0).then_some(row.end_line),
         commit: (!row.commit.is_empty()).then_some(row.commit),
     };
     Ok(rows.into_iter().map(leak).collect())

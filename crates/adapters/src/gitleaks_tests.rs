@@ -37,6 +37,7 @@ async fn what_it_found_has_a_place_and_no_secret() {
         description: "a token".into(),
         path: "a b.txt".into(),
         line: Some(3),
+        last_line: Some(3),
         commit: Some("7995dbd52838a415a522b34ee28e85e1f43189dc".into()),
     };
     assert_eq!(answer, Scanned::Done { by: "gitleaks 8.30.1".into(), leaks: vec![leak] });

@@ -33,6 +33,8 @@ pub struct Leak {
     pub path: String,
     /// Line, if the program says so.
     pub line: Option<u32>,
+    /// Its last line, if the program says so.
+    pub last_line: Option<u32>,
     /// Commit, if the program says so.
     pub commit: Option<String>,
 }

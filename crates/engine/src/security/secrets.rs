@@ -3,11 +3,12 @@
 
 use super::{Engine, Security, engine};
 use crate::gates::Look;
+use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::{BlobAt, BroughtIn};
-use orch_ports::security::{Range, Scanned};
+use orch_ports::security::{Leak, Range, Scanned};
 use orch_secrets::{Blob, Encoding, Hit, MAX_BLOB_BYTES, Rules, Scanner};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,12 +77,17 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
         match answer {
             Ok(Scanned::Missing { why }) => out.engines.push(engine(scanner.name(), why, false)),
             Ok(Scanned::Done { by, leaks }) => {
+                let old = there_before(look, brought, &leaks).await?;
                 let n = leaks.len();
                 out.engines.push(engine(&by, format!("{n} {}", plural(n, "finding")), true));
-                for leak in leaks {
-                    let known = |s: &&Secret| s.path == leak.path && (leak.line.is_none() || s.line == leak.line);
-                    // What the built-in scan has said of this place stands; a second opinion is no second secret.
-                    if out.found.iter().any(|s| known(&s)) {
+                for (leak, old) in leaks.into_iter().zip(old) {
+                    // What the built-in scan has said of this place stands; a second opinion is no second secret. But a new
+                    // secret on the line of an old one is one.
+                    let known = |s: &Secret| {
+                        let there = s.path == leak.path && (leak.line.is_none() || s.line == leak.line);
+                        there && (old || s.standing != Standing::Inherited)
+                    };
+                    if out.found.iter().any(known) {
                         continue;
                     }
                     let at = leak.commit.as_deref().map(|c| format!(" (commit {})", short(c))).unwrap_or_default();
@@ -90,7 +96,7 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
                         path: leak.path,
                         line: leak.line,
                         text: format!("{}{at}; treat it as leaked", leak.description),
-                        standing: Standing::New,
+                        standing: if old { Standing::Inherited } else { Standing::New },
                     });
                 }
             }
@@ -101,6 +107,49 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
         }
     }
     Ok(out)
+}
+
+/// Which leaks were there before: another program says where it found something, not what. If every word of those lines
+/// stood in the files before, the branch has brought no secret with them; a secret that is new is a word that is new.
+async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> Result<Vec<bool>, Fault> {
+    let mut missing: Vec<Option<BTreeSet<Vec<u8>>>> = Vec::new();
+    for leak in leaks {
+        missing.push(match (&leak.commit, leak.line) {
+            (Some(commit), Some(line)) => {
+                let file = look.git.read_file(&look.project.key, &Sha::new(commit), &leak.path).await;
+                // Where it cannot be read nobody can say, so it counts as new.
+                file.ok()
+                    .flatten()
+                    .map(|text| words(&text, line, leak.last_line.unwrap_or(line)))
+                    .filter(|w| !w.is_empty())
+            }
+            _ => None,
+        });
+    }
+    if missing.iter().any(Option::is_some) {
+        let before: Vec<&BlobAt> = brought.before.iter().filter(|b| b.size < MAX_BLOB_BYTES as u64).collect();
+        for some in batches(&before, |blob| blob.size) {
+            let ids: Vec<String> = some.iter().map(|blob| blob.oid.clone()).collect();
+            for text in look.git.read_objects(&look.project.key, &ids).await? {
+                let had = text.split(|b| apart(*b)).collect::<HashSet<&[u8]>>();
+                missing.iter_mut().flatten().for_each(|words| words.retain(|word| !had.contains(&word[..])));
+            }
+        }
+    }
+    Ok(missing.into_iter().map(|words| words.is_some_and(|words| words.is_empty())).collect())
+}
+
+/// The words of some lines, from 1, the last one included.
+fn words(text: &[u8], first: u32, last: u32) -> BTreeSet<Vec<u8>> {
+    let lines = text.split(|b| *b == b'\n').skip(first.saturating_sub(1) as usize);
+    let lines = lines.take((last.saturating_sub(first) as usize).saturating_add(1));
+    let words = lines.flat_map(|line| line.split(|b| apart(*b)));
+    words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// What stands between words.
+fn apart(b: u8) -> bool {
+    b.is_ascii_whitespace() || b"\"'`,".contains(&b)
 }
 
 async fn built_in(look: &Look<'_>, rules: &Rules, brought: &BroughtIn, out: &mut Secrets) -> Result<(), Fault> {

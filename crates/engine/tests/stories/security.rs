@@ -11,7 +11,7 @@ use orch_core::verdict::Verdict;
 use orch_engine::GateMode;
 use orch_engine::security::Security;
 use orch_ports::Fault;
-use orch_ports::security::{AuditAnswer, Auditor, Range, Scanned, SecretScanner, Sides};
+use orch_ports::security::{AuditAnswer, Auditor, Leak, Range, Scanned, SecretScanner, Sides};
 use orch_store::Judgement;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -159,6 +159,51 @@ async fn below_the_threshold_it_warns_and_passes() {
     assert_eq!(world.until_done(&item).await.rounds, 0);
     let report = report(&world, &item).await;
     assert!(report.contains("deps_blocking: 0\ndeps_warning: 1\n") && report.contains("sample-lib 1.0.0"), "{report}");
+}
+
+/// A second scanner that takes every line with the word `strange` for a secret, whichever branch wrote it.
+struct Opinion;
+
+#[async_trait::async_trait]
+impl SecretScanner for Opinion {
+    fn name(&self) -> &'static str {
+        "opinion"
+    }
+    async fn scan(&self, range: &Range<'_>) -> Result<Scanned, Fault> {
+        let blob = format!("{}:src/table.c", range.head.as_str());
+        let git = std::process::Command::new("git").arg("-C").arg(range.repository).args(["show", &blob]).output();
+        let text = String::from_utf8(git.unwrap().stdout).unwrap();
+        let strange = (1..).zip(text.lines()).filter(|(_, line)| line.contains("strange"));
+        let leak = |(line, _)| Leak {
+            rule: "odd".into(),
+            description: "an odd value".into(),
+            path: "src/table.c".into(),
+            line: Some(line),
+            last_line: Some(line + 1),
+            commit: Some(range.head.as_str().to_owned()),
+        };
+        Ok(Scanned::Done { by: "opinion 1".into(), leaks: strange.map(leak).collect() })
+    }
+}
+
+#[tokio::test]
+async fn what_another_scanner_finds_and_main_had_before_is_not_held_against_the_task() {
+    let world = World::new().await;
+    let world = world.guarded(Security { scanners: vec![Arc::new(Opinion)], ..Security::default() });
+    world.outsider_merges("old", "src/table.c", "strange \"4F3A99\"\n  \"77B1\"\n").await;
+    let briefs = develops(&world, |run| {
+        let new = if run.nth == 1 { "strange \"4F3A98\"\n  \"77B1\"\n" } else { "" };
+        run.write("src/table.c", &format!("// moved\n{new}    strange \"4F3A99\"\n\"77B1\"\n"));
+    });
+    world.start();
+    let item = world.begin("Move a table").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 1, "only for what the task itself brought");
+    let second = briefs.lock().unwrap()[1].clone();
+    assert!(second.contains("src/table.c") && second.contains("an odd value"), "{second}");
+    let report = report(&world, &item).await;
+    let inherited = report.split("## Inherited").nth(1).expect("a section of what was there before");
+    assert!(inherited.contains("`src/table.c` line 2") && report.contains("secrets_found: 0\n"), "{report}");
 }
 
 /// A scanner and an auditor that do not answer as they should.
