@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 /// The oldest version that has every flag used here.
 const OLDEST: (u32, u32) = (8, 18);
+/// From here on its lines are those of the file at the commit (measured: `tests/scanners.rs`).
+const EXACT_LINES: (u32, u32) = (8, 30);
 /// What it finds without a configuration of its own.
 const DEFAULT_RULES: &str = "[extend]\nuseDefault = true\n";
 
@@ -105,7 +107,14 @@ impl SecretScanner for Gitleaks {
             Ok(text) => text,
             Err(e) => return Err(Fault::permanent(format!("gitleaks left no report ({e}); it {}", said.end()))),
         };
-        let leaks = read(&text).map_err(|why| Fault::permanent(format!("gitleaks' report cannot be read: {why}")))?;
+        let mut leaks =
+            read(&text).map_err(|why| Fault::permanent(format!("gitleaks' report cannot be read: {why}")))?;
+        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+        if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < EXACT_LINES {
+            for leak in &mut leaks {
+                leak.last_line = None;
+            }
+        }
         match (said.code, leaks.is_empty()) {
             (Some(0), true) | (Some(1), false) => Ok(Scanned::Done { by: format!("gitleaks {version}"), leaks }),
             (_, none) => {
@@ -158,7 +167,10 @@ pub fn read(json: &[u8]) -> Result<Vec<Leak>, String> {
         last_line: (row.end_line != 0).then_some(row.end_line),
         commit: (!row.commit.is_empty()).then_some(row.commit),
     };
-    Ok(rows.into_iter().map(leak).collect())
+    let mut leaks: Vec<Leak> = rows.into_iter().map(leak).collect();
+    // It looks at several files at once and says what it finds as it comes.
+    leaks.sort_by(|a, b| (&a.path, a.line, &a.commit, &a.rule).cmp(&(&b.path, b.line, &b.commit, &b.rule)));
+    Ok(leaks)
 }
 
 #[cfg(test)]

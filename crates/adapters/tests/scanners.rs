@@ -165,6 +165,44 @@ async fn a_secret_is_found_with_its_line_and_also_when_a_later_commit_takes_it_a
 }
 
 #[tokio::test]
+async fn its_lines_are_those_of_the_file_at_the_commit() {
+    let Some(path) = path_to("gitleaks") else { return };
+    let plain: Vec<String> = (1..400).map(|n| format!("line {n}")).collect();
+    let mut repo = Repository::new();
+    repo.commit(&[("a.txt", &plain.join("\n"))]);
+    repo.base = repo.head();
+    let mut lines = plain;
+    for at in [0, 1, 2, 50, 51, 120, 200, 201, 202, 300, 398] {
+        lines[at] = format!("t{at} = \"{}\" # x", token());
+    }
+    lines.insert(100, token());
+    let key = format!(
+        "x\n-----BEGIN {} KEY-----\n{}-----END {} KEY-----\n",
+        "PRIVATE",
+        "MIGHAgEAMBMG0123\n".repeat(9),
+        "PRIVATE"
+    );
+    let windows = format!("a\r\nb\r\n{}\r\n", token());
+    repo.commit(&[("a.txt", &lines.join("\n")), ("key.pem", &key), ("crlf.txt", &windows), ("end.txt", &token())]);
+    lines.drain(10..40);
+    lines[60] = token();
+    repo.commit(&[("a.txt", &lines.join("\n"))]);
+    let leaks = repo.scan(&path, None).await;
+    assert!(leaks.len() >= 15, "{leaks:#?}");
+    for leak in leaks {
+        let text = repo.git(&["show", &format!("{}:{}", leak.commit.unwrap(), leak.path)]);
+        let (first, last) = (leak.line.unwrap() as usize, leak.last_line.unwrap() as usize);
+        let lines: Vec<&str> = text.split('\n').collect();
+        let has = |at: usize, what: &str| lines[at - 1].contains(what);
+        if leak.path == "key.pem" {
+            assert!(has(first, "BEGIN") && has(last, "END"), "{first} {last}: {text}");
+        } else {
+            assert!(first == last && has(first, &token()), "{} {first} {last}", leak.path);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_branch_cannot_vouch_for_itself() {
     let Some(path) = path_to("gitleaks") else { return };
     let secret = format!("T={}\n", token());

@@ -33,7 +33,7 @@ pub struct Leak {
     pub path: String,
     /// Line, if the program says so.
     pub line: Option<u32>,
-    /// Its last line, if the program says so.
+    /// Its last line, if the program says so and both are certainly those of the file at the commit.
     pub last_line: Option<u32>,
     /// Commit, if the program says so.
     pub commit: Option<String>,

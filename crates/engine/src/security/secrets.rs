@@ -114,14 +114,11 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
 async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> Result<Vec<bool>, Fault> {
     let mut missing: Vec<Option<BTreeSet<Vec<u8>>>> = Vec::new();
     for leak in leaks {
-        missing.push(match (&leak.commit, leak.line) {
-            (Some(commit), Some(line)) => {
+        missing.push(match (&leak.commit, leak.line, leak.last_line) {
+            (Some(commit), Some(first), Some(last)) => {
                 let file = look.git.read_file(&look.project.key, &Sha::new(commit), &leak.path).await;
                 // Where it cannot be read nobody can say, so it counts as new.
-                file.ok()
-                    .flatten()
-                    .map(|text| words(&text, line, leak.last_line.unwrap_or(line)))
-                    .filter(|w| !w.is_empty())
+                file.ok().flatten().map(|text| words(&text, first, last)).filter(|w| !w.is_empty())
             }
             _ => None,
         });
