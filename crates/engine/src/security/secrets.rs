@@ -16,6 +16,10 @@ use std::time::Duration;
 const RULES: &str = ".gitleaks.toml";
 /// Bytes of objects held in memory at a time.
 const BATCH: u64 = 16 * 1024 * 1024;
+/// Most findings of which it is looked up whether they were there before.
+const MAX_LOOKED_UP: usize = 1_000;
+/// Most bytes of such a place.
+const MAX_PLACE: usize = 64 * 1024;
 /// Most objects asked for at a time.
 const AT_ONCE: usize = 4_096;
 
@@ -112,16 +116,21 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
 /// Which leaks were there before: another program says where it found something, not what. If every word of those lines
 /// stood in the files before, the branch has brought no secret with them; a secret that is new is a word that is new.
 async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> Result<Vec<bool>, Fault> {
-    let mut missing: Vec<Option<BTreeSet<Vec<u8>>>> = Vec::new();
-    for leak in leaks {
-        missing.push(match (&leak.commit, leak.line, leak.last_line) {
-            (Some(commit), Some(first), Some(last)) => {
-                let file = look.git.read_file(&look.project.key, &Sha::new(commit), &leak.path).await;
-                // Where it cannot be read nobody can say, so it counts as new.
-                file.ok().flatten().map(|text| words(&text, first, last)).filter(|w| !w.is_empty())
-            }
-            _ => None,
-        });
+    let mut missing: Vec<Option<BTreeSet<Vec<u8>>>> = vec![None; leaks.len()];
+    let mut files: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (at, leak) in leaks.iter().enumerate().take(MAX_LOOKED_UP) {
+        if let Some(commit) = &leak.commit {
+            files.entry((commit, &leak.path)).or_default().push(at);
+        }
+    }
+    // What nobody can say, or is too much to look up, counts as new.
+    for ((commit, path), places) in files {
+        let file = look.git.read_file(&look.project.key, &Sha::new(commit), path).await;
+        let Some(text) = file.ok().flatten() else { continue };
+        for at in places {
+            let (Some(first), Some(last)) = (leaks[at].line, leaks[at].last_line) else { continue };
+            missing[at] = words(&text, first, last).filter(|words| !words.is_empty());
+        }
     }
     if missing.iter().any(Option::is_some) {
         let before: Vec<&BlobAt> = brought.before.iter().filter(|b| b.size < MAX_BLOB_BYTES as u64).collect();
@@ -136,12 +145,13 @@ async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> R
     Ok(missing.into_iter().map(|words| words.is_some_and(|words| words.is_empty())).collect())
 }
 
-/// The words of some lines, from 1, the last one included.
-fn words(text: &[u8], first: u32, last: u32) -> BTreeSet<Vec<u8>> {
+/// The words of some lines, from 1, the last one included; `None` if they are many.
+fn words(text: &[u8], first: u32, last: u32) -> Option<BTreeSet<Vec<u8>>> {
     let lines = text.split(|b| *b == b'\n').skip(first.saturating_sub(1) as usize);
-    let lines = lines.take((last.saturating_sub(first) as usize).saturating_add(1));
-    let words = lines.flat_map(|line| line.split(|b| apart(*b)));
-    words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+    let lines: Vec<&[u8]> = lines.take((last.saturating_sub(first) as usize).saturating_add(1)).collect();
+    let words = lines.iter().flat_map(|line| line.split(|b| apart(*b))).filter(|word| !word.is_empty());
+    let few = lines.iter().map(|line| line.len()).sum::<usize>() <= MAX_PLACE;
+    few.then(|| words.map(<[u8]>::to_vec).collect())
 }
 
 /// What stands between words.
