@@ -324,6 +324,15 @@ fn python() {
                 "test_total",
                 ("defined again", "class TestEmpty:", "def test_total():\n    pass\n\n\nclass TestEmpty:"),
             ),
+            (
+                EMPTIED,
+                "test_total",
+                (
+                    "emptied, and whole under a condition",
+                    "    assert test_cart.total() == 3",
+                    "    pass\nif NEVER:\n    def test_total(test_cart):\n        assert test_cart.total() == 3",
+                ),
+            ),
             (DELETED, "test_total", ("unbound", "class TestEmpty:", "del test_total\n\n\nclass TestEmpty:")),
             (DELETED, "test_total", ("bound anew", "class TestEmpty:", "test_total = None\n\n\nclass TestEmpty:")),
             (
@@ -352,6 +361,7 @@ fn python() {
             ("reformatted", "    test_cart.add(\n        \"apple\", 3,\n    )\n", "    test_cart.add(\"apple\", 3)\n"),
             ("through a helper", "assert test_cart.total() == 3", "same(test_cart.total(), 3)"),
             ("a fixture renamed", "def test_cart():", "def test_basket():"),
+            ("marked below", "class TestEmpty:", "test_total = pytest.mark.slow(test_total)\n\n\nclass TestEmpty:"),
             ("another marker", "def test_total", "@pytest.mark.slow\ndef test_total"),
             (
                 "a new one that is skipped",

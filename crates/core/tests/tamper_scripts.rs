@@ -286,6 +286,7 @@ fn go() {
                 "\tassert.Equal(t, 3, cart.Total())",
             ),
             ("words in a comment", "\tcart := New()", "\t// t.Skip() return\n\tcart := New()"),
+            ("run by another", "os.Exit(m.Run())", "goleak.VerifyTestMain(m)"),
             ("where orch runs", "package cart", "//go:build linux\n\npackage cart"),
             (
                 "a process of its own",

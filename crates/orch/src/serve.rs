@@ -148,7 +148,10 @@ fn empty_scratch_dir(config: &Config) -> std::io::Result<PathBuf> {
     for entry in std::fs::read_dir(&dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("orch-") && entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
+            // A scanner that outlived its daemon may still be writing there; the next start finds what it leaves.
+            if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+                tracing::warn!("cannot remove {}: {error}", entry.path().display());
+            }
         }
     }
     Ok(dir)

@@ -4,23 +4,19 @@
 
 use super::lex::{self, Kind, Stretch, Token, begins, is_word, quoted, to_line_end};
 use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Deepest nesting of blocks that is followed.
 const MAX_DEPTH: usize = 64;
-/// Directories that pytest passes over unless it is told otherwise, besides those whose name begins with a dot.
-/// <https://docs.pytest.org/en/stable/reference/reference.html#confval-norecursedirs>
-const PASSED_OVER: [&str; 6] = ["_darcs", "build", "CVS", "dist", "node_modules", "venv"];
 /// Names that a runner takes tests out of the collection by, in a `conftest.py`.
 const COLLECT_IGNORE: [&str; 2] = ["collect_ignore", "collect_ignore_glob"];
 
 pub(super) fn read(path: &str, source: &str) -> Tests {
     let tokens = lex::tokens(source, stretches);
     let lines = logical_lines(&tokens);
-    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let passed_over = dirs.split('/').any(|dir| dir.starts_with('.') || PASSED_OVER.contains(&dir));
-    let collected = super::files::is_python_test(name) && !passed_over;
-    let mut reader = Reader { found: Tests::default(), collected, bound: BTreeMap::new() };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let collected = super::files::is_python_test(name);
+    let mut reader = Reader { found: Tests::default(), collected, bound: BTreeMap::new(), conditional: false };
     let outer = file_mark(&lines);
     reader.block(&lines, &[], &Mark::default().worse(outer), None, 0);
     if name == "conftest.py" {
@@ -28,7 +24,10 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
     }
     let Reader { mut found, bound, .. } = reader;
     let mut at = 0..;
-    found.all.retain(|test| bound.get(&test.name).copied() == at.next());
+    found.all.retain(|test| {
+        let at = at.next();
+        at.is_some_and(|at| bound.get(&test.name).is_some_and(|known| known.contains(&at)))
+    });
     found
 }
 
@@ -63,8 +62,11 @@ struct Reader {
     found: Tests,
     /// Does the runner look into this file by default?
     collected: bool,
-    /// Which of the tests a name stands for: of two definitions of one name the later one counts.
-    bound: BTreeMap<String, usize>,
+    /// Which of the tests a name may stand for: of two definitions of one name the later one counts, and both if that is
+    /// under a condition.
+    bound: BTreeMap<String, BTreeSet<usize>>,
+    /// Is what is read under a condition?
+    conditional: bool,
 }
 
 /// The class that functions stand in.
@@ -106,7 +108,9 @@ impl Reader {
                     } else {
                         Mark::default()
                     };
+                    let before = std::mem::replace(&mut self.conditional, true);
                     self.block(&lines[at + 1..end], scope, &outer.clone().worse(mark), class, depth + 1);
+                    self.conditional = before;
                 }
                 _ => self.unbind(line, scope),
             }
@@ -117,8 +121,13 @@ impl Reader {
 
     /// `del name` and `name = ...` take away what the name stood for.
     fn unbind(&mut self, line: &Line<'_, '_>, scope: &[&str]) {
+        if self.conditional {
+            return;
+        }
         let deleted = line.tokens[0].is("del");
-        let assigned = begins(line.tokens, 1, &["="]) && !begins(line.tokens, 2, &["="]);
+        // `name = slow(name)` keeps what the name stands for.
+        let kept = line.tokens.iter().skip(2).any(|t| t.is(line.tokens[0].text));
+        let assigned = begins(line.tokens, 1, &["="]) && !begins(line.tokens, 2, &["="]) && !kept;
         let names = line.tokens.iter().skip(usize::from(deleted)).filter(|t| t.kind == Kind::Word);
         for name in names.take(if deleted { usize::MAX } else { usize::from(assigned) }) {
             let whole = scope.iter().copied().chain([name.text]).collect::<Vec<_>>().join(".");
@@ -155,7 +164,11 @@ impl Reader {
         does.extend(words(&head[2.min(head.len())..]));
         does.extend(lines[1..].iter().flat_map(|l| words(l.tokens)));
         let whole = scope.iter().copied().chain([name]).collect::<Vec<_>>().join(".");
-        self.bound.insert(whole.clone(), self.found.all.len());
+        let known = self.bound.entry(whole.clone()).or_default();
+        if !self.conditional {
+            known.clear();
+        }
+        known.insert(self.found.all.len());
         self.found.all.push(Test {
             name: whole,
             leaf: name.to_owned(),

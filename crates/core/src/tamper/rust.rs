@@ -13,6 +13,10 @@ const MAX_DEPTH: usize = 64;
 /// Macros around tests that leave them tests: those in them run.
 const MACROS: [&str; 4] = ["proptest", "quickcheck", "rusty_fork_test", "cfg_if"];
 
+/// Modules below `tests` that hold no tests, by their usual names.
+const HELPERS: [&str; 10] =
+    ["common", "helper", "helpers", "util", "utils", "support", "fixture", "fixtures", "testing", "prelude"];
+
 /// `in_tests`: the file is one of tests, and so is every module it declares.
 pub(super) fn read(source: &str, in_tests: bool) -> Tests {
     let tokens = lex::tokens(source, stretches);
@@ -75,7 +79,7 @@ impl Reader {
             if named_mod && lex::begins(tokens, at + 2, &[";"]) {
                 let name = tokens[at + 1].text;
                 self.found.brings.push(name.to_owned());
-                if self.in_tests
+                if (self.in_tests && !HELPERS.contains(&name))
                     || attributes.is_cfg_test
                     || name == "tests"
                     || name == "test"

@@ -94,24 +94,16 @@ struct Line<'t> {
     /// The heading it stands under, as in `[[test]]`.
     section: &'t str,
     text: &'t str,
-    /// The line that names the table it stands in, if that is one of several, as `[[bin]]` is.
-    table: Option<&'t str>,
 }
 
 fn lines(text: &str) -> Vec<Line<'_>> {
     let mut section = "";
     let mut found: Vec<Line<'_>> = Vec::new();
-    let mut start = 0;
     for (number, text) in (1..).zip(text.lines().map(str::trim)) {
         if text.starts_with('[') {
-            (section, start) = (text, found.len());
+            section = text;
         }
-        found.push(Line { number, section, text, table: None });
-        if section.starts_with("[[") && text.starts_with("name") {
-            found[start..].iter_mut().for_each(|line| line.table = Some(text));
-        } else if let Some(table) = found.get(start).and_then(|first| first.table) {
-            found.last_mut().into_iter().for_each(|line| line.table = Some(table));
-        }
+        found.push(Line { number, section, text });
     }
     found
 }
@@ -142,9 +134,7 @@ pub(super) fn hiding<'p>(changed: &[&Changed<'p>]) -> Vec<Hiding<'p>> {
         for line in has {
             let words = if is_new { settings_words(file.path, line) } else { hidden_words(file.path, line) };
             // A line that was edited and hid something before is told only if it hides more.
-            // What is new and has no tests yet loses none.
-            let is_new_table = || line.table.is_some_and(|table| was.iter().all(|old| old.table != Some(table)));
-            if words <= hidden_before || is_new_table() {
+            if words <= hidden_before {
                 continue;
             }
             if let Some(moved) = gone.get_mut(line.text).filter(|n| **n > 0) {

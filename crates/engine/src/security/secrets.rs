@@ -19,7 +19,9 @@ const BATCH: u64 = 16 * 1024 * 1024;
 /// Most findings of which it is looked up whether they were there before.
 const MAX_LOOKED_UP: usize = 1_000;
 /// Most bytes of such a place.
-const MAX_PLACE: usize = 64 * 1024;
+const MAX_PLACE: usize = 8 * 1024;
+/// So many bytes behind a place belong to it.
+const BEHIND: usize = 2_000;
 /// Most objects asked for at a time.
 const AT_ONCE: usize = 4_096;
 
@@ -132,26 +134,43 @@ async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> R
             missing[at] = words(&text, first, last).filter(|words| !words.is_empty());
         }
     }
-    if missing.iter().any(Option::is_some) {
-        let before: Vec<&BlobAt> = brought.before.iter().filter(|b| b.size < MAX_BLOB_BYTES as u64).collect();
-        for some in batches(&before, |blob| blob.size) {
-            let ids: Vec<String> = some.iter().map(|blob| blob.oid.clone()).collect();
-            for text in look.git.read_objects(&look.project.key, &ids).await? {
-                let had = text.split(|b| apart(*b)).collect::<HashSet<&[u8]>>();
-                missing.iter_mut().flatten().for_each(|words| words.retain(|word| !had.contains(&word[..])));
+    let mut lacking: BTreeSet<&[u8]> = missing.iter().flatten().flatten().map(Vec::as_slice).collect();
+    let before: Vec<&BlobAt> = brought.before.iter().filter(|b| b.size < MAX_BLOB_BYTES as u64).collect();
+    for some in batches(&before, |blob| blob.size) {
+        if lacking.is_empty() {
+            break;
+        }
+        let ids: Vec<String> = some.iter().map(|blob| blob.oid.clone()).collect();
+        for text in look.git.read_objects(&look.project.key, &ids).await? {
+            for word in text.split(|b| apart(*b)) {
+                lacking.remove(word);
             }
         }
     }
-    Ok(missing.into_iter().map(|words| words.is_some_and(|words| words.is_empty())).collect())
+    let there = |words: &Option<BTreeSet<Vec<u8>>>| {
+        words.as_ref().is_some_and(|words| words.iter().all(|word| !lacking.contains(&word[..])))
+    };
+    Ok(missing.iter().map(there).collect())
 }
 
-/// The words of some lines, from 1, the last one included; `None` if they are many.
+/// The words of some lines, from 1, the last one included, and of what follows: of a match that goes over several lines
+/// and ends with the last one of a change, gitleaks gives the first line for the last. `None` if they are many.
 fn words(text: &[u8], first: u32, last: u32) -> Option<BTreeSet<Vec<u8>>> {
     let lines = text.split(|b| *b == b'\n').skip(first.saturating_sub(1) as usize);
-    let lines: Vec<&[u8]> = lines.take((last.saturating_sub(first) as usize).saturating_add(1)).collect();
-    let words = lines.iter().flat_map(|line| line.split(|b| apart(*b))).filter(|word| !word.is_empty());
-    let few = lines.iter().map(|line| line.len()).sum::<usize>() <= MAX_PLACE;
-    few.then(|| words.map(<[u8]>::to_vec).collect())
+    let place = (last.saturating_sub(first) as usize).saturating_add(1);
+    let (mut length, mut behind, mut found) = (0, 0, BTreeSet::new());
+    for (at, line) in lines.enumerate() {
+        if at >= place && behind >= BEHIND {
+            break;
+        }
+        length += line.len();
+        behind += if at >= place { line.len() + 1 } else { 0 };
+        if length > MAX_PLACE {
+            return None;
+        }
+        found.extend(line.split(|b| apart(*b)).filter(|word| !word.is_empty()).map(<[u8]>::to_vec));
+    }
+    Some(found)
 }
 
 /// What stands between words.
@@ -328,5 +347,21 @@ fn plural(n: usize, one: &str) -> String {
         (1, _) => one.to_owned(),
         (_, "match") => "matches".to_owned(),
         _ => format!("{one}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_beyond_the_line_that_is_said_to_be_its_last() {
+        let text = b"old\napi_token:\n  new-value\n";
+        let found = words(text, 2, 2).unwrap();
+        assert_eq!(found, [&b"api_token:"[..], b"new-value"].map(<[u8]>::to_vec).into());
+        let far = [&b"here\n"[..], &b"x\n".repeat(1_500), b"there\n"].concat();
+        assert_eq!(words(&far, 1, 1).unwrap(), [&b"here"[..], b"x"].map(<[u8]>::to_vec).into());
+        assert_eq!(words(&[b'x'; 9_000], 1, 1), None, "nobody looks up that much");
+        assert_eq!(words(text, 9, 9), Some(BTreeSet::new()));
     }
 }
