@@ -250,6 +250,11 @@ fn list(
     if let Some(other) = doc.keys.iter().find(|said| is_key(said, key) && *said != key) {
         return Err(bad(format!("it is spelled `{other}`")));
     }
+    // A quote or a bracket that is open over several lines swallows what stands in it.
+    let count = |keys: &[String]| keys.iter().filter(|said| is_key(said, key)).count();
+    if count(&doc.keys) < count(&doc.seen) {
+        return Err(bad("it stands at the edge of the page and is no key of its own".into()));
+    }
     let items = match doc.front.get(key) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(items)) if items.len() <= MAX_FINDINGS => items,

@@ -128,6 +128,16 @@ fn no_bracket_and_no_quote_swallows_a_fail() {
 }
 
 #[test]
+fn no_quote_swallows_a_list_of_findings() {
+    for key in ["findings", "Findings", "'findings'"] {
+        let text =
+            format!("---\nverdict: APPROVED\nnote: \"\n{key}:\n- {{severity: P0, text: drops a table}}\n\"\n---\n");
+        let read = read(text.as_bytes()).and_then(|doc| doc.findings());
+        assert!(read.is_err(), "{text}: {read:?}");
+    }
+}
+
+#[test]
 fn a_refusal_names_the_line_of_the_file() {
     let Err(Unreadable::Yaml { line, why }) = read(b"---\na: 1\nb: *nowhere\n---\n") else { panic!("it was read") };
     assert_eq!(line, Some(3), "{why}");
