@@ -62,9 +62,9 @@ const CONFIG: &[(&str, &str)] = &[
 pub(crate) struct GitRun {
     /// Stands in for the user's home; holds the one global configuration file and nothing else.
     home: PathBuf,
-    /// Where git is. By its whole path it is started without a copy of this process in between, which costs the more the
+    /// Finds git. By its whole path it is started without a copy of this process in between, which costs the more the
     /// larger this process is (std forks if a name has to be looked up in a `PATH` that was set for the child).
-    program: PathBuf,
+    program: Tool,
 }
 
 /// What a git process left.
@@ -91,8 +91,7 @@ impl GitRun {
             std::fs::write(&config, text).map_err(|e| io(&config, "write", &e))?;
         }
         let path = std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned();
-        let program = Tool::new("git", path).find().unwrap_or_else(|| "git".into());
-        Ok(Self { home, program })
+        Ok(Self { home, program: Tool::new("git", path) })
     }
 
     /// A call on a repository (its git directory), or on none.
@@ -173,7 +172,8 @@ impl Call<'_> {
     /// Runs it; any exit code is an answer.
     pub(crate) async fn run(self) -> Result<Output, Fault> {
         let what = format!("git {}", self.args[0].to_string_lossy());
-        let mut command = Command::new(&self.git.program);
+        // Each time anew: it may be replaced while we run.
+        let mut command = Command::new(self.git.program.find().unwrap_or_else(|| "git".into()));
         command.args(&self.args).current_dir(&self.git.home).env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
