@@ -16,7 +16,7 @@ mod rust;
 mod settings;
 
 pub use files::{is_test_file, reads};
-pub use paths::{PROTECTED, protected};
+pub use paths::{PROTECTED, protected, protected_below};
 
 use crate::verdict::Finding;
 use compare::Placed;

@@ -205,6 +205,7 @@ points! { "git", GIT, Git;
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
     async fn changed_lines(&self, project: &ProjectKey, from: &Sha, to: &Sha)
         -> Result<Vec<orch_ports::git::ChangedLines>, Fault>;
+    async fn entries(&self, project: &ProjectKey, commit: &Sha) -> Result<Vec<orch_ports::git::Entry>, Fault>;
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
     async fn read_objects(&self, project: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault>;
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;

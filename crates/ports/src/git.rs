@@ -160,6 +160,30 @@ pub struct BlobAt {
     pub commit: Sha,
 }
 
+/// What a path stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A file with content of its own.
+    File,
+    /// A symbolic link: its content is where it leads.
+    Link,
+    /// Another repository's commit: its content is not here.
+    Submodule,
+}
+
+/// A path at a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Path; what is not UTF-8 in it is replaced.
+    pub path: String,
+    /// What it stands for.
+    pub kind: EntryKind,
+    /// Object id; a commit's for a submodule.
+    pub oid: String,
+    /// Size, bytes; 0 for a submodule.
+    pub size: u64,
+}
+
 /// What a range of commits brings in: objects, so that no attribute, merge, deletion or binary flag hides any of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BroughtIn {
@@ -171,6 +195,8 @@ pub struct BroughtIn {
     pub before: Vec<BlobAt>,
     /// What stands under them at the head.
     pub after: Vec<BlobAt>,
+    /// Those of these paths that lead elsewhere at the head: links, which are blobs too, and submodules, which are not.
+    pub leading: Vec<Entry>,
 }
 
 /// Git, as orch uses it.
@@ -196,6 +222,8 @@ pub trait Git: Send + Sync + 'static {
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     /// Regular files below a directory at a commit, full paths.
     async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
+    /// Everything a commit holds that is no directory.
+    async fn entries(&self, project: &ProjectKey, commit: &Sha) -> Result<Vec<Entry>, Fault>;
     /// Files that differ between two commits.
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;
     /// Lines that differ between two commits, for every file that does; renames are not followed. Nothing a branch may

@@ -4,13 +4,20 @@
 use super::tree::{Repo, checked, shown};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
-use orch_ports::git::{BlobAt, BroughtIn};
+use orch_ports::git::{BlobAt, BroughtIn, Entry, EntryKind};
 use std::collections::{BTreeSet, HashMap};
 
 /// What kind an object is, and its size in bytes.
 struct Kind {
     blob: bool,
     size: u64,
+}
+
+/// The two sides of a range.
+struct Sides {
+    before: Vec<BlobAt>,
+    after: Vec<BlobAt>,
+    leading: Vec<Entry>,
 }
 
 impl Repo {
@@ -49,12 +56,12 @@ impl Repo {
             .map(|((path, oid), commit)| BlobAt { size: size(&oid), path, oid, commit: Sha::new(commit) })
             .collect();
         blobs.sort_by(|a, b| (&a.path, &a.oid).cmp(&(&b.path, &b.oid)));
-        let (before, after) = self.sides(base, head).await?;
-        Ok(BroughtIn { blobs, commits, before, after })
+        let Sides { before, after, leading } = self.sides(base, head).await?;
+        Ok(BroughtIn { blobs, commits, before, after, leading })
     }
 
-    /// Blobs whose path is different at `head` and where it left `base`: as they were, and as they are.
-    async fn sides(&self, base: &Sha, head: &Sha) -> Result<(Vec<BlobAt>, Vec<BlobAt>), Fault> {
+    /// Everything whose path is different at `head` and where it left `base`: as it was, and as it is.
+    async fn sides(&self, base: &Sha, head: &Sha) -> Result<Sides, Fault> {
         let call = self.call("merge-base").args(["--end-of-options", checked(base)?, checked(head)?]);
         let output = call.run().await?;
         // Without a common past all of the base is before.
@@ -78,7 +85,26 @@ impl Repo {
             };
             entries.into_iter().map(blob).collect()
         };
-        Ok((sized(old, &fork), sized(new, head)))
+        let leads = |e: &super::tree::Entry| {
+            let kind = e.kind().filter(|kind| *kind != EntryKind::File)?;
+            let size = kinds.get(&e.oid).map_or(0, |k| k.size);
+            Some(Entry { path: shown(&e.path), kind, oid: e.oid.clone(), size })
+        };
+        let leading = deltas.iter().filter_map(|d| leads(&d.new)).collect();
+        Ok(Sides { before: sized(old, &fork), after: sized(new, head), leading })
+    }
+
+    /// Everything a commit holds, with sizes.
+    pub(super) async fn everything(&self, commit: &Sha) -> Result<Vec<Entry>, Fault> {
+        let entries = self.entries(&self.tree_of(commit).await?, b"").await?;
+        let blobs = entries.iter().filter(|e| e.kind() != Some(EntryKind::Submodule));
+        let kinds = self.kinds(blobs.map(|e| e.oid.as_str())).await?;
+        let size = |oid: &str| kinds.get(oid).map_or(0, |k| k.size);
+        let entry = |e: &super::tree::Entry| {
+            let kind = e.kind()?;
+            Some(Entry { path: shown(&e.path), kind, oid: e.oid.clone(), size: size(&e.oid) })
+        };
+        Ok(entries.iter().filter_map(entry).collect())
     }
 
     /// Every change every commit makes against each of its parents: commit, new blob, path.

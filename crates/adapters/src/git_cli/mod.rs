@@ -145,6 +145,10 @@ impl Git for GitCli {
         Ok(files.map(|e| shown(&e.path)).collect())
     }
 
+    async fn entries(&self, project: &ProjectKey, commit: &Sha) -> Result<Vec<orch_ports::git::Entry>, Fault> {
+        self.open(project)?.everything(commit).await
+    }
+
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault> {
         self.open(project)?.changed_files(from, to).await
     }

@@ -6,7 +6,7 @@ use super::run::{GitRun, io};
 use orch_core::artefact::{self, Known};
 use orch_core::ids::{Digest, Sha};
 use orch_ports::Fault;
-use orch_ports::git::Changed;
+use orch_ports::git::{Changed, EntryKind};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -45,6 +45,14 @@ pub(super) struct Delta {
 impl Entry {
     pub(super) fn is_regular(&self) -> bool {
         self.mode == "100644" || self.mode == "100755"
+    }
+    /// What it stands for, if it is there.
+    pub(super) fn kind(&self) -> Option<EntryKind> {
+        match self.mode.as_str() {
+            "120000" => Some(EntryKind::Link),
+            "160000" => Some(EntryKind::Submodule),
+            _ => (!self.is_absent()).then_some(EntryKind::File),
+        }
     }
     pub(super) fn is_absent(&self) -> bool {
         self.mode.bytes().all(|b| b == b'0')

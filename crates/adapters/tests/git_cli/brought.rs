@@ -1,7 +1,7 @@
 //! What a range of commits brings in, whatever the branch does to hide it.
 
 use super::*;
-use orch_ports::git::BroughtIn;
+use orch_ports::git::{BroughtIn, EntryKind};
 
 /// A person's branch with everything that hides a change from a diff.
 async fn hidden() -> (World, Sha, Sha) {
@@ -119,4 +119,39 @@ async fn squashed_the_branch_holds_only_what_its_files_hold() {
     let brought = w.git.brought_in(&w.project, &base, &one).await.unwrap();
     assert_eq!(brought.commits, std::slice::from_ref(&one));
     assert!(!contents(&w, &brought).await.iter().any(|(path, _)| path == "gone.txt"));
+}
+
+/// What leads elsewhere is told apart from what has content: a link is both, a submodule only the former.
+#[tokio::test]
+async fn links_and_submodules_are_told_from_files() {
+    let w = World::new().await;
+    let base = w.person(&[("old.txt", "old\n")]).await;
+    let person = w.path("person");
+    symlink("src", person.join("link")).unwrap();
+    fs::remove_file(person.join("old.txt")).unwrap();
+    symlink("run.sh", person.join("old.txt")).unwrap();
+    let other = "1".repeat(40);
+    write(&person, "new.txt", "new\n");
+    git(&person, &["add", "-A"]);
+    git(&person, &["update-index", "--add", "--cacheinfo", &format!("160000,{other},vendor/lib")]);
+    git(&person, &["commit", "-q", "-m", "links"]);
+    git(&person, &["push", "-q", "../forge.git", TRUNK]);
+    w.fetch().await;
+    let head = w.trunk().await;
+    let brought = w.git.brought_in(&w.project, &base, &head).await.unwrap();
+    let said = |all: &[orch_ports::git::Entry]| -> Vec<(String, EntryKind, u64)> {
+        all.iter().map(|e| (e.path.clone(), e.kind, e.size)).collect()
+    };
+    let leading = [
+        ("link".into(), EntryKind::Link, 3),
+        ("old.txt".into(), EntryKind::Link, 6),
+        ("vendor/lib".into(), EntryKind::Submodule, 0),
+    ];
+    assert_eq!(said(&brought.leading), leading);
+    assert!(brought.leading[2].oid == other && brought.after.iter().all(|b| b.path != "vendor/lib"));
+    let all = w.git.entries(&w.project, &head).await.unwrap();
+    let all = said(&all);
+    assert!(leading.iter().all(|e| all.contains(e)), "{all:?}");
+    assert!(all.contains(&("new.txt".into(), EntryKind::File, 4)), "{all:?}");
+    assert!(all.contains(&("src/lib.txt".into(), EntryKind::File, 45)) && all.len() == 7, "{all:?}");
 }

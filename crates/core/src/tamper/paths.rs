@@ -72,6 +72,30 @@ pub fn protected<'p>(path: &str, patterns: &[&'p str]) -> Option<&'p str> {
     (!found.starts_with('!')).then_some(found)
 }
 
+/// The pattern that protects a path or what may be found below it: a link or a submodule brings in a whole directory
+/// that no list of changes shows.
+pub fn protected_below<'p>(path: &str, patterns: &[&'p str]) -> Option<&'p str> {
+    let parts: Vec<String> = parts(path);
+    let inside = [&parts[..], &["*".to_owned()]].concat();
+    let fits = |pattern: &&&str| match pattern.strip_prefix('!') {
+        Some(freed) => matches(freed, &inside),
+        None => matches(pattern, &parts) || matches(pattern, &inside) || leads_to(pattern, &parts),
+    };
+    let found = patterns.iter().rev().find(fits)?;
+    (!found.starts_with('!')).then_some(found)
+}
+
+/// Is this path the beginning of what a pattern protects? What `**` alone makes of it does not count: any directory
+/// may hold a `CLAUDE.md`, and that file has a name of its own wherever it really is.
+fn leads_to(pattern: &str, path: &[String]) -> bool {
+    let whole = pattern.trim();
+    let wanted: Vec<String> = parts(whole);
+    if whole.starts_with('#') || path.is_empty() {
+        return false;
+    }
+    (1..wanted.len()).any(|n| wanted[..n].iter().any(|w| w != "**") && reach(&wanted[..n], path)[path.len()])
+}
+
 /// Directories and name in small letters; `.`, empty parts and backslashes as separators are no way around a pattern.
 fn parts(path: &str) -> Vec<String> {
     path.split(['/', '\\']).filter(|p| !p.is_empty() && *p != ".").map(str::to_lowercase).collect()
@@ -224,6 +248,24 @@ mod tests {
         ] {
             assert_eq!(protected(path, &[pattern]).is_some(), is, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_protected_as_all_that_may_be_below_it() {
+        for path in [".claude", "packages/a/.claude", ".github", ".github/workflows", ".ci", ".woodpecker", "CLAUDE.md"]
+        {
+            assert!(protected_below(path, PROTECTED).is_some(), "{path}");
+        }
+        for path in [".claude/hooks", "a/.github/workflows/x"] {
+            assert!(protected_below(path, PROTECTED).is_some(), "{path}");
+        }
+        for path in ["docs", "src/ci", "a/.ci", "github", "", "README.md", "vendor/lib"] {
+            assert_eq!(protected_below(path, PROTECTED), None, "{path}");
+        }
+        assert_eq!(protected_below("a/x", &["a/**/c"]), Some("a/**/c"));
+        assert_eq!(protected_below("a/x", &["a/**/c", "!a/x/**"]), None);
+        assert_eq!(protected_below("a", &["a/**", "!a/x/**"]), Some("a/**"));
+        assert_eq!(protected_below("b", &["a/**/c", "# b/c"]), None);
     }
 
     #[test]

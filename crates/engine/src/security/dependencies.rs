@@ -1,18 +1,14 @@
 //! Vulnerable dependencies of a branch, held against those of the default branch. What nobody looked up is said: an audit
 //! that saw less than it should have is degraded, and never clean.
 
-use super::{Engine, engine};
+use super::{Engine, engine, manifests};
 use crate::gates::Look;
-use orch_advisories::manifests::{self, Kind};
-use orch_advisories::{Advisory, Classified, Dependency, Ecosystem, classify, is_manifest, unite, unlocked};
-use orch_core::ids::Sha;
+use orch_advisories::manifests::Kind;
+use orch_advisories::{Advisory, Classified, Dependency, Ecosystem, classify, is_manifest, unite};
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, ManifestFile, Sides};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Most manifests that are read; a repository with more says so.
-const MOST: usize = 500;
 
 /// What came of the looking.
 #[derive(Debug, Default)]
@@ -31,13 +27,28 @@ pub(crate) struct Dependencies {
 pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault> {
     let security = &look.project.security;
     let mut out = Dependencies::default();
-    let head = files(look, &look.subject.head, &mut out.degraded).await?;
-    if head.is_empty() {
+    let at_head = look.git.entries(&look.project.key, &look.subject.head).await?;
+    let at_base = look.git.entries(&look.project.key, &look.subject.base).await?;
+    let found = manifests::find(look, &at_head, &at_base).await?;
+    out.degraded.extend(found.unlocked);
+    if let [first, ..] = &found.left_out[..] {
+        let n = found.left_out.len();
+        out.degraded
+            .push(format!("there are too many manifests: {first} and {n} in all, which are as before, were not read"));
+    }
+    if found.files.is_empty() && found.unreadable.is_empty() {
         out.engines.push(engine("dependency audit", "no manifest of Python, Rust, Node or Go", true));
         return Ok(out);
     }
-    // What of the base cannot be read is not held against the branch twice.
-    let base = files(look, &look.subject.base, &mut Vec::new()).await?;
+    let before = manifests::find(look, &at_base, &at_head).await?;
+    // What could not be read before either, and is the same, is not the branch's doing.
+    for ((path, content), why) in found.unreadable {
+        match before.unreadable.get(&(path.clone(), content)) {
+            Some(was) if *was == why => out.degraded.push(format!("{path}: {why}")),
+            _ => out.unreadable.push((path, why)),
+        }
+    }
+    let (head, base) = (found.files, before.files);
     let needed = ecosystems(&head, &base, &mut out);
     let limit = Duration::from_millis(security.timeout_ms);
     let sides = Sides { head: &head, base: &base, timeout: limit, now_s: look.subject.now.0 / 1_000 };
@@ -100,41 +111,13 @@ pub(crate) fn sentence(advisory: &Advisory) -> String {
     )
 }
 
-/// Every manifest at a commit, with the files they include.
-async fn files(look: &Look<'_>, commit: &Sha, problems: &mut Vec<String>) -> Result<Vec<ManifestFile>, Fault> {
-    let all = look.git.list_files(&look.project.key, commit, "").await?;
-    problems.extend(unlocked(all.iter().map(String::as_str)));
-    let mut wanted: Vec<(String, Kind)> =
-        all.iter().filter_map(|path| is_manifest(path).map(|kind| (path.clone(), kind))).collect();
-    let mut seen: BTreeSet<String> = wanted.iter().map(|(path, _)| path.clone()).collect();
-    let mut found = Vec::new();
-    while let Some((path, kind)) = wanted.pop() {
-        if MOST <= found.len() {
-            problems.push(format!("there are more than {MOST} manifests; {path} and others were not read"));
-            break;
-        }
-        let Some(bytes) = look.git.read_file(&look.project.key, commit, &path).await? else {
-            problems.push(format!("{path} is named by a manifest and is not there"));
-            continue;
-        };
-        for include in manifests::read(kind, &path, &bytes).includes {
-            if seen.insert(include.clone()) {
-                wanted.push((include, Kind::Requirements));
-            }
-        }
-        found.push(ManifestFile { path, bytes });
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
-}
-
 /// The ecosystems packages come from. What cannot be read of a manifest degrades the audit; one that cannot be read at
 /// all, and could or was not there before, is the branch's doing.
 fn ecosystems(head: &[ManifestFile], base: &[ManifestFile], out: &mut Dependencies) -> BTreeSet<Ecosystem> {
     let mut found = BTreeSet::new();
     for file in head {
         let kind = is_manifest(&file.path).unwrap_or(Kind::Requirements);
-        let manifest = manifests::read(kind, &file.path, &file.bytes);
+        let manifest = orch_advisories::manifests::read(kind, &file.path, &file.bytes);
         if manifest.dependencies.is_empty() && !manifest.problems.is_empty() && !base.contains(file) {
             out.unreadable.push((file.path.clone(), manifest.problems.join("; ")));
         }

@@ -3,6 +3,7 @@
 //! default branch and the operator. What could not be looked at is said, and never counted as clean.
 
 mod dependencies;
+mod manifests;
 mod protection;
 mod secrets;
 

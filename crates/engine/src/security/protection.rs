@@ -10,7 +10,7 @@ use orch_core::tamper::{self, Changed};
 use orch_core::task::{Approval, ApprovalKind};
 use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_ports::Fault;
-use orch_ports::git::{BlobAt, BroughtIn};
+use orch_ports::git::{BlobAt, BroughtIn, EntryKind};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +80,23 @@ pub(crate) async fn protection(look: &Look<'_>, security: &Security, brought: &B
             id: Some("protected-path".into()),
             file: Some((*path).to_owned()),
             ..Finding::must_fix(format!("{how}; `{pattern}` is protected, so a person has to approve it"))
+        });
+    }
+    for leading in &brought.leading {
+        let submodule = leading.kind == EntryKind::Submodule;
+        let below = tamper::protected_below(&leading.path, &patterns);
+        let how = match below {
+            _ if submodule => "leads to a commit of another repository, and nothing in it is looked at".to_owned(),
+            Some(pattern) if tamper::protected(&leading.path, &patterns).is_none() => {
+                format!("is a link, and what it leads to counts as `{pattern}`, which is protected")
+            }
+            _ => continue,
+        };
+        part(&mut sum, &["leads", &leading.path, &leading.oid]);
+        changes.push(Finding {
+            id: Some("protected-path".into()),
+            file: Some(leading.path.clone()),
+            ..Finding::must_fix(format!("{how}; a person has to approve it"))
         });
     }
     for found in tamper::tampering(&changed) {

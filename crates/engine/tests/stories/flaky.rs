@@ -178,6 +178,9 @@ impl Git for FlakyGit {
     ) -> Result<Sha, Fault> {
         self.real.squash(p, head, onto, message, author, at).await
     }
+    async fn entries(&self, p: &ProjectKey, commit: &Sha) -> Result<Vec<orch_ports::git::Entry>, Fault> {
+        self.real.entries(p, commit).await
+    }
     async fn brought_in(&self, p: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault> {
         self.faults.call("git.brought_in", self.real.brought_in(p, base, head)).await
     }

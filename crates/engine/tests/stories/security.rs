@@ -367,6 +367,8 @@ async fn a_change_of_what_guards_the_project_waits_for_a_person_and_holds_no_lea
     let tip = world.main_tip().await;
     develops(&world, |run| {
         run.write(".github/workflows/ci.yml", "on: push\n");
+        run.write("tools/rules/settings.json", "{}\n");
+        std::os::unix::fs::symlink("tools/rules", run.cwd.join(".claude")).unwrap();
         run.write("tests/test_sum.py", "import pytest\n\n@pytest.mark.skip\ndef test_sum():\n    assert 1 + 1 == 2\n");
     });
     world.start();
@@ -377,6 +379,7 @@ async fn a_change_of_what_guards_the_project_waits_for_a_person_and_holds_no_lea
     };
     assert_eq!(what, ApprovalKind::Protected);
     assert!(shown.iter().any(|s| s.contains(".github/workflows/ci.yml")), "{shown:?}");
+    assert!(shown.iter().any(|s| s.contains(".claude: is a link")), "{shown:?}");
     assert!(shown.iter().any(|s| s.contains("tests/test_sum.py") && s.contains("test_sum")), "{shown:?}");
     assert!(world.store.leases().await.unwrap().iter().all(|l| l.holder.is_none()), "nobody else waits for this");
     let why = world.engine().show_item(&item).await.unwrap().unwrap().waiting.unwrap();
@@ -423,4 +426,57 @@ async fn a_manifest_the_branch_has_made_unreadable_goes_back() {
     let item = world.begin("Use a library").await;
     assert_eq!(world.until_done(&item).await.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("nobody can say what it brings in"), "{}", briefs.lock().unwrap()[1]);
+}
+
+/// A link under the name of a manifest is what installers follow. A branch hides no package behind one.
+#[tokio::test]
+async fn a_manifest_behind_a_link_is_read_and_one_that_leads_nowhere_goes_back() {
+    let world = World::new().await;
+    let security = Security { auditors: vec![Arc::new(mirror(&world, "HIGH"))], ..Security::default() };
+    let world = world.guarded(security);
+    let briefs = develops(&world, |run| {
+        let link = run.cwd.join("requirements.txt");
+        let _ = std::fs::remove_file(&link);
+        let target = if run.nth == 2 { "../elsewhere" } else { "deps.dat" };
+        std::os::unix::fs::symlink(target, link).unwrap();
+        run.write("deps.dat", if run.nth == 3 { "sample-lib==1.4.2\n" } else { "sample-lib==1.4.0\n" });
+    });
+    world.start();
+    let item = world.begin("Use a library").await;
+    assert_eq!(world.until_done(&item).await.rounds, 2);
+    let briefs = briefs.lock().unwrap();
+    assert!(briefs[1].contains("sample-lib 1.4.0") && briefs[1].contains("requirements.txt"), "{}", briefs[1]);
+    assert!(briefs[2].contains("leads out of the repository: ../elsewhere"), "{}", briefs[2]);
+}
+
+/// More manifests than are read hide none that the branch brings in; a file they name has to be there.
+#[tokio::test]
+async fn many_manifests_hide_none_that_is_new() {
+    let world = World::new().await;
+    let security = Security { auditors: vec![Arc::new(mirror(&world, "HIGH"))], ..Security::default() };
+    let world = world.guarded(security);
+    for n in 0..1_001 {
+        let dir = world.path("src").join("requirements");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join(format!("{n:04}.txt")), "sample-lib==1.4.2\n").unwrap();
+    }
+    world.outsider_merges("old", "old.txt", "many\n").await;
+    let briefs = develops(&world, |run| {
+        run.write(
+            "zz/requirements.txt",
+            if run.nth == 1 { "-r more.txt\nsample-lib==1.4.0\n" } else { "-r more.txt\n" },
+        );
+        if run.nth == 2 {
+            run.write("zz/more.txt", "sample-lib==1.4.2\n");
+        }
+    });
+    world.start();
+    let item = world.begin("Use a library").await;
+    assert_eq!(world.until_done(&item).await.rounds, 1);
+    let second = briefs.lock().unwrap()[1].clone();
+    for word in ["sample-lib 1.4.0", "zz/requirements.txt names it, and it is not there"] {
+        assert!(second.contains(word), "{second}");
+    }
+    assert!(!second.contains("too many"), "{second}");
+    assert!(report(&world, &item).await.contains("too many manifests: requirements/0999.txt and 2 in all"));
 }
