@@ -3,7 +3,7 @@
 
 use crate::cli::gate::{GateCommand, GateListArgs, GateRunArgs};
 use crate::cli::{Context, Exit, Failure, Outcome, Tone};
-use crate::config::{Config, project::Project as ConfigProject};
+use crate::config::{Config, FILE_NAME, project::Project as ConfigProject};
 use crate::wire::{self, Process};
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::http_probe::HttpProbe;
@@ -67,7 +67,8 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
             .hint(format!("did you mean {near}? `orch gate list` shows all"))
     })?;
     let repo = context.cwd.join(&args.repo);
-    let git = |rev: &[&str]| plain_git(&repo, context.env.get("PATH"), rev);
+    let path = context.env.get("PATH").cloned();
+    let git = |rev: &[&str]| plain_git(&repo, path.as_ref(), rev);
     let resolve = |rev: &str| {
         git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{rev}^{{commit}}")])
             .ok_or_else(|| Failure::usage(format!("{} has no commit `{rev}`", repo.display())))
@@ -87,10 +88,9 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
     };
     let objects = git(&["rev-parse", "--path-format=absolute", "--git-path", "objects"])
         .ok_or_else(|| Failure::new(Exit::CannotTell, format!("cannot find the objects of {}", repo.display())))?;
-    let config = match context.find_config(args.config.as_deref()) {
-        Some(file) => Some(context.load(&file)?.0),
-        None => None,
-    };
+    let rules = tempfile::NamedTempFile::new()
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("make a file to work with: {e}")))?;
+    let config = configuration(args, context, &Sides { git: &git, base: &base, head: &head }, rules.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -101,6 +101,69 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
         .block_on(on_the_bench(&asked, config.as_ref(), path))
         .map_err(|fault| Failure::new(Exit::CannotTell, fault.text))?;
     Ok(show(&asked, &judged, args.json, context))
+}
+
+/// The two sides of a judgement, and the git that knows them.
+struct Sides<'a> {
+    git: &'a dyn Fn(&[&str]) -> Option<String>,
+    base: &'a str,
+    head: &'a str,
+}
+
+impl Sides<'_> {
+    /// The name in the repository of a path that one of the commits holds: then what stands there now is what is judged.
+    fn judged(&self, path: &Path) -> Option<String> {
+        let top = PathBuf::from((self.git)(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()?;
+        let dir = path.parent()?.canonicalize().ok()?;
+        let name = dir.join(path.file_name()?).strip_prefix(top).ok()?.to_str()?.to_owned();
+        let held = |commit: &str| (self.git)(&["cat-file", "-e", &format!("{commit}:{name}")]).is_some();
+        (held(self.base) || held(self.head)).then_some(name)
+    }
+
+    /// A file as the work started from it; what is no file there, a link too, is not read.
+    fn at_base(&self, name: &str) -> Option<String> {
+        let listed = (self.git)(&["ls-tree", "--full-tree", self.base, "--", name])?;
+        let file = listed.starts_with("100");
+        file.then(|| (self.git)(&["cat-file", "blob", &format!("{}:{name}", self.base)])).flatten()
+    }
+}
+
+/// The configuration a gate is asked with: the one named, else the nearest one. Where that is part of the repository, it
+/// counts as it was before the work: nobody may say in a change how this change is judged. `rules` is a file to use.
+fn configuration(
+    args: &GateRunArgs,
+    context: &mut Context<'_>,
+    sides: &Sides<'_>,
+    rules: &Path,
+) -> Result<Option<Config>, Failure> {
+    if let Some(named) = &args.config {
+        return Ok(Some(context.load(&context.cwd.join(named))?.0));
+    }
+    let near = context.cwd.ancestors().map(|dir| dir.join(FILE_NAME));
+    let mut found = near.map(|file| (sides.judged(&file), file));
+    let Some((judged, file)) = found.find(|(judged, file)| judged.is_some() || file.is_file()) else { return Ok(None) };
+    let Some(name) = judged else { return Ok(Some(context.load(&file)?.0)) };
+    let Some(text) = sides.at_base(&name) else {
+        context.note(format!("note: {name} is new in what is judged and is not used; --config {name} uses it"));
+        return Ok(None);
+    };
+    let (mut config, _) = Config::parse(&file, &text, &context.env)
+        .map_err(|errors| Failure::usage(format!("as the work started from it: {}", errors.seen_from(&context.cwd))))?;
+    let cannot = |e: std::io::Error| Failure::new(Exit::CannotTell, format!("write {}: {e}", rules.display()));
+    let security = config.security_mut();
+    if let Some(name) = security.rules.as_deref().and_then(|path| sides.judged(path)) {
+        security.rules = match sides.at_base(&name) {
+            Some(text) => std::fs::write(rules, text).map(|()| Some(rules.to_owned())).map_err(cannot)?,
+            None => None,
+        };
+    }
+    for dir in [&mut security.osv_dir, &mut security.rustsec_dir] {
+        if let Some(name) = dir.as_deref().and_then(|path| sides.judged(path)) {
+            context.note(format!("note: the advisories in {name} are part of what is judged and are not used"));
+            *dir = None;
+        }
+    }
+    Ok(Some(config))
 }
 
 struct Asked {

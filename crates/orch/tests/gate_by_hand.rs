@@ -94,3 +94,48 @@ fn a_gate_that_is_interrupted_ends_what_it_started_and_leaves_nothing() {
     assert!(!processes::alive(sleeps));
     assert_eq!(world.temporary(), Vec::<String>::new());
 }
+
+/// Whoever runs the gate in a checkout of the branch, as CI does, has the branch's own files before them.
+#[test]
+fn a_branch_has_no_say_in_how_it_is_judged() {
+    let world = World::new(&Setup::default());
+    let secret = ["gh", "p_", "wWPw5k4aXcaT4fNP0U", "cnZwJUVFk6LO0pINUx"].concat();
+    let allow = |paths: &str| format!("[allowlist]\npaths = [{paths}]\n");
+    let gate = |args: &[&str]| {
+        let ran = world.orch(&[&["gate", "run", "security-gate", "--base", "trunk", "--json"], args].concat());
+        let findings = ran.json()["evidence"]["findings"].to_string();
+        (ran.code, findings.contains("settings.py"), findings.contains("fixtures/a.py"), ran.err)
+    };
+    // What nobody has committed is whoever runs the gate.
+    let with = |security: &str| world.edit_config("\n[[project]]", &format!("\n[security]\n{security}\n\n[[project]]"));
+    with("rules = \"rules.toml\"");
+    fs::write(world.repo.join("rules.toml"), allow("\"settings\"")).unwrap();
+    world.git(&world.repo, &["switch", "--quiet", "--create", "work"]);
+    commit(&world, "settings.py", &format!("token = \"{secret}\"\n"));
+    commit(&world, "fixtures/a.py", &format!("token = \"{secret}\"\n"));
+    assert_eq!(gate(&[]), (1, false, true, String::new()));
+
+    // What the branch brings in does not count.
+    world.git(&world.repo, &["add", "--force", "--all", "--", "orch.toml", "rules.toml"]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=Say how it is judged"]);
+    let (code, settings, fixtures, said) = gate(&[]);
+    assert_eq!((code, settings, fixtures), (1, true, true));
+    assert!(said.contains("orch.toml is new in what is judged and is not used; --config orch.toml uses it"), "{said}");
+    assert_eq!(gate(&["--config", "orch.toml"]).1, false, "unless somebody asks for it");
+
+    // What was there before counts as it was.
+    world.git(&world.repo, &["branch", "--quiet", "--force", "trunk", "HEAD"]);
+    world.git(&world.repo, &["rm", "--quiet", "settings.py", "fixtures/a.py"]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=None left"]);
+    world.git(&world.repo, &["branch", "--quiet", "--force", "trunk", "HEAD"]);
+    commit(&world, "rules.toml", &allow("\"settings\", \"fixtures\""));
+    world.edit_config("\n[security]\n", "\n[security]\nsecrets_block = false\n");
+    world.git(&world.repo, &["commit", "--quiet", "--message=Look away", "--", "orch.toml"]);
+    let other = secret.replace("wWPw", "xXQx");
+    commit(&world, "settings.py", &format!("token = \"{other}\"\n"));
+    commit(&world, "fixtures/a.py", &format!("token = \"{other}\"\n"));
+    assert_eq!(gate(&[]), (1, false, true, String::new()));
+    world.git(&world.repo, &["rm", "--quiet", "orch.toml"]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=No settings"]);
+    assert_eq!(gate(&[]), (1, false, true, String::new()), "nor does taking the file away change anything");
+}

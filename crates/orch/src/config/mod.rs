@@ -127,6 +127,11 @@ impl Config {
         }
     }
 
+    /// The files and directories the security gate works with, for who has to name others.
+    pub fn security_mut(&mut self) -> &mut security::Security {
+        &mut self.tables.security
+    }
+
     /// As `load`, of a text that would stand in `file`.
     pub fn parse(
         file: &Path,
