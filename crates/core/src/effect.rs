@@ -103,7 +103,7 @@ pub enum Effect {
     },
     /// Remove the working directory of a closed task.
     CleanUp,
-    /// List on the pull request what a gate let through and somebody should still read.
+    /// List on the pull request what a gate found, holds nothing up, and somebody should still read.
     NoteFindings {
         /// Pull request.
         pull_request: u64,
@@ -253,7 +253,7 @@ impl Effect {
             Self::SyncTicket => "update the ticket".into(),
             Self::Notify { .. } => "tell a person".into(),
             Self::CleanUp => "remove the working directory".into(),
-            Self::NoteFindings { gate, .. } => format!("list on the pull request what {gate} let through"),
+            Self::NoteFindings { gate, .. } => format!("list on the pull request what {gate} also found"),
         }
     }
 }

@@ -221,6 +221,14 @@ impl Document {
         })
     }
 
+    /// Reads the optional list `settled: [R1, R2]`: findings that are no longer open. Whatever is not a list of plain words
+    /// settles nothing.
+    pub fn settled(&self) -> Vec<String> {
+        let items = self.front.get("settled").and_then(Value::as_array).filter(|_| self.is_once("settled"));
+        let words = items.map(|items| items.iter().map(|v| v.as_str().map(|s| s.trim().to_owned())).collect());
+        words.unwrap_or(None).unwrap_or_default()
+    }
+
     /// Reads the optional list `failures:` of a test report: what failed, each as text or as a map (`test`, `file`, `line`,
     /// `text` or `message`, and whatever else helps). Every one of them is must-fix.
     pub fn failures(&self) -> Result<Vec<Finding>, Unreadable> {

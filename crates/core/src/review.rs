@@ -6,7 +6,7 @@
 use crate::ids::GateId;
 use crate::markdown::{code, prose};
 use crate::statement::{Statement, blocks};
-use crate::verdict::Finding;
+use crate::verdict::{Finding, Severity};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -56,15 +56,25 @@ impl FileSince {
 }
 
 /// What a review's paper means for the task. A first review means what it says. A later one that refuses for new findings
-/// alone, all of them below `P1` and on lines nobody has touched since, lets the change pass with those findings.
+/// alone, all of them below `P1` and on lines nobody has touched since, lets the change pass with those findings and with
+/// its words. What was open and of weight is open until the paper says by name that it is settled.
 pub fn judge(said: Statement, previous: Option<&Previous>) -> Statement {
     let Some(previous) = previous else { return said };
     let harmless =
         |f: &Finding| !blocks(f) && reviewed_as(f, previous).is_some_and(|line| !was_open(f, line, &previous.open));
-    if said.good || said.listed.is_empty() || !said.listed.iter().all(harmless) {
+    let settled = |(at, f): (usize, &Finding)| !blocks(f) || said.settled.contains(&name(f, at));
+    let nothing_open = previous.open.iter().enumerate().all(settled);
+    if said.good || said.listed.is_empty() || !nothing_open || !said.listed.iter().all(harmless) {
         return said;
     }
-    Statement { good: true, findings: said.listed.clone(), listed: said.listed }
+    let mut findings = said.findings;
+    findings.iter_mut().filter(|f| blocks(f)).for_each(|f| f.severity = Severity::P3);
+    Statement { good: true, findings, ..said }
+}
+
+/// What a finding of the last review is called in the brief: its id; one that has none by its place in the list, from 0.
+pub fn name(finding: &Finding, at: usize) -> String {
+    finding.id.clone().unwrap_or_else(|| format!("F{}", at + 1))
 }
 
 /// Is this one of the findings the last review left? By its id, its words, its place, or its words within a text that
@@ -87,9 +97,8 @@ fn reviewed_as(finding: &Finding, previous: &Previous) -> Option<u32> {
 
 /// Findings that block nobody, as a comment on the pull request.
 pub fn comment(gate: GateId, findings: &[Finding]) -> String {
-    let mut out = format!(
-        "**{gate}** let this change pass. It also found what follows; nothing of it blocks, and nobody has to act on it.\n\n"
-    );
+    let mut out =
+        format!("**{gate}** also found what follows. None of it blocks by itself, and nobody has to act on it.\n\n");
     for (listed, finding) in findings.iter().enumerate() {
         let line = item(finding);
         if MAX_LIST < out.len() + line.len() {
@@ -119,10 +128,15 @@ fn item(finding: &Finding) -> String {
 mod tests {
     use super::*;
     use crate::statement;
-    use crate::verdict::Severity;
 
     fn paper(verdict: &str, findings: &str) -> Statement {
-        let text = format!("---\nverdict: {verdict}\nfindings: [{findings}]\n---\nAll of it in words.\n");
+        settles(verdict, findings, "R1, F2, F3")
+    }
+
+    fn settles(verdict: &str, findings: &str, settled: &str) -> Statement {
+        let text = format!(
+            "---\nverdict: {verdict}\nsettled: [{settled}]\nfindings: [{findings}]\n---\nAll of it in words.\n"
+        );
         statement::read(text.as_bytes(), "verdict", "APPROVED", "REQUEST_CHANGES").unwrap()
     }
 
@@ -186,12 +200,54 @@ mod tests {
             let ruled = judge(said.clone(), Some(&previous()));
             assert_eq!(ruled.good, passes, "{findings}");
             if passes {
-                assert_eq!(ruled.findings, said.listed, "what was let through is told: {findings}");
+                let told: Vec<&str> = ruled.findings.iter().map(|f| f.text.as_str()).collect();
+                let listed: Vec<&str> = said.listed.iter().map(|f| f.text.as_str()).collect();
+                assert_eq!(told, [&listed[..], &["All of it in words."]].concat(), "all of it is told: {findings}");
+                assert!(ruled.findings.iter().all(|f| !blocks(f)), "{findings}");
             } else {
                 assert_eq!(ruled, said, "a refusal keeps every word: {findings}");
             }
             assert!(!judge(said, None).good, "a first refusal blocks: {findings}");
         }
+    }
+
+    /// A reviewer who says in words alone that something is still broken has not let it pass.
+    #[test]
+    fn what_was_open_is_open_until_it_is_named_as_settled() {
+        let nit = "{id: R9, severity: P2, file: a.rs, line: 4, text: x}";
+        for (settled, passes) in [
+            ("R1, F2, F3", true),
+            ("F3, 'R1', F2, R7", true),
+            ("R1, F2", false),
+            ("F2, F3", false),
+            ("R1, F2, F3, [x]", false),
+            ("", false),
+        ] {
+            let ruled = judge(settles("REQUEST_CHANGES", nit, settled), Some(&previous()));
+            assert_eq!(ruled.good, passes, "{settled}");
+        }
+        let mut mild = previous();
+        mild.open.iter_mut().for_each(|f| f.severity = Severity::P2);
+        assert!(judge(settles("REQUEST_CHANGES", nit, ""), Some(&mild)).good, "of no weight before either");
+        let twice =
+            format!("---\nverdict: REQUEST_CHANGES\nsettled: [R1, F2, F3]\nSettled: []\nfindings: [{nit}]\n---\n");
+        let twice = statement::read(twice.as_bytes(), "verdict", "APPROVED", "REQUEST_CHANGES").unwrap();
+        assert!(!judge(twice, Some(&previous())).good, "said twice is not said");
+        assert!(
+            !judge(settles("REQUEST_CHANGES", "", "R1, F2, F3"), Some(&previous())).good,
+            "refused for no reason given"
+        );
+    }
+
+    /// Decision by weight: what does not block reaches people beside a refusal too.
+    #[test]
+    fn what_holds_nothing_up_is_noted_beside_an_approval_and_a_refusal() {
+        let both = "{severity: P1, text: a bug}, {severity: P3, text: a nit}";
+        let texts = |said: &Statement| said.notes().into_iter().map(|f| f.text).collect::<Vec<_>>();
+        assert_eq!(texts(&paper("REQUEST_CHANGES", both)), ["a nit"]);
+        assert_eq!(texts(&paper("APPROVED", both)), ["a nit"]);
+        assert_eq!(texts(&paper("APPROVED", "{severity: P2, text: a nit}")), ["a nit"]);
+        assert!(texts(&paper("REQUEST_CHANGES", "")).is_empty());
     }
 
     #[test]

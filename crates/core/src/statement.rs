@@ -19,6 +19,15 @@ pub struct Statement {
     pub findings: Vec<Finding>,
     /// What the front matter itself lists; empty if it lists nothing or its list cannot be read.
     pub listed: Vec<Finding>,
+    /// Findings of the last review that it says are fixed or withdrawn, by the names they have in the brief.
+    pub settled: Vec<String>,
+}
+
+impl Statement {
+    /// What it found and holds nothing up: people read it on the pull request, whatever becomes of the change.
+    pub fn notes(&self) -> Vec<Finding> {
+        if self.good { self.findings.clone() } else { self.listed.iter().filter(|f| !blocks(f)).cloned().collect() }
+    }
 }
 
 /// Reads a paper: its verdict under `key`, `findings:` and `failures:`.
@@ -29,7 +38,7 @@ pub struct Statement {
 ///   blocks, the list and the body; with one that cannot be read, the whole paper.
 pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<Statement, Unreadable> {
     let said = frontmatter::verdict(bytes, key, positive, negative)?;
-    let refusal = |findings, listed| Ok(Statement { good: false, findings, listed });
+    let refusal = |findings, listed| Ok(Statement { good: false, findings, listed, settled: Vec::new() });
     let document = match frontmatter::read(bytes) {
         Ok(document) => document,
         Err(unreadable) if said => return Err(unreadable),
@@ -44,10 +53,12 @@ pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<S
         Err(unreadable) if said => Err(unreadable),
         Err(_) => refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new()),
         Ok(listed) if listed.iter().any(blocks) => refusal(listed.clone(), listed),
-        Ok(listed) if said => Ok(Statement { good: true, findings: listed.clone(), listed }),
+        Ok(listed) if said => {
+            Ok(Statement { good: true, findings: listed.clone(), listed, settled: document.settled() })
+        }
         Ok(listed) => {
             let findings = listed.iter().cloned().chain([carried(&document.body)]).collect();
-            refusal(findings, listed)
+            Ok(Statement { good: false, findings, listed, settled: document.settled() })
         }
     }
 }

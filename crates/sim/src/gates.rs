@@ -95,17 +95,17 @@ impl Sim {
             return Ok(Ended::Again { spend: false, new_run: false, fault });
         }
         let notes = match gate {
-            GateId::ReviewerVerdict if verdict == Verdict::Pass => self.noted(f, run)?,
+            GateId::ReviewerVerdict if matches!(verdict, Verdict::Pass | Verdict::Fail { .. }) => self.noted(f, run)?,
             _ => Vec::new(),
         };
         Ok(Ended::Outcome(Outcome::Judged { head: head.clone(), verdict, notes }))
     }
 
-    /// What a paper that passes says besides.
+    /// What a paper says besides its verdict.
     fn noted(&mut self, f: &Flight, run: Option<Seq>) -> Live<Vec<Finding>> {
         let says = self.says(f, papers("review")[0], run)?;
         let nit = |says| Finding { severity: Severity::P3, ..Finding::must_fix(format!("a nit of {says}")) };
-        Ok(says.filter(|says| says % 10 == 4).map(nit).into_iter().collect())
+        Ok(says.filter(|says| says % 10 == 4 || says % 20 == 12).map(nit).into_iter().collect())
     }
 
     /// The number in the paper of exactly this run.

@@ -52,7 +52,7 @@ pub(crate) struct Ledger {
     pub(crate) journal: i64,
     /// Pull requests the core was told of.
     pub(crate) pulls: BTreeSet<(TaskId, u64)>,
-    /// What gates let through, by where it has to be read in the end.
+    /// What gates found and hold nothing up for, by where it has to be read in the end.
     pub(crate) noted: BTreeSet<(TaskId, String)>,
     /// Tasks of which a side effect was put away as poison: nobody makes up for it.
     pub(crate) put_away: BTreeSet<TaskId>,
@@ -148,10 +148,12 @@ impl Ledger {
             (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict, notes }) => {
                 let warned = *on_inconclusive == OnInconclusive::PassWithWarning;
                 let through = verdict.lets_through() || warned && matches!(verdict, Verdict::Inconclusive { .. });
-                if through && judged.as_ref() == Some(head) {
-                    self.passes.entry(id).or_default().insert(before.at, head.clone());
-                    self.ever.insert((id, before.at, head.clone()));
-                    // What is being stopped is let through nowhere.
+                if judged.as_ref() == Some(head) {
+                    if through {
+                        self.passes.entry(id).or_default().insert(before.at, head.clone());
+                        self.ever.insert((id, before.at, head.clone()));
+                    }
+                    // Of what is being stopped nothing is told.
                     let quiet = notes.is_empty() || matches!(before.phase, Phase::Stopping { .. });
                     if let (Some(pull), Some(run), false) = (before.pull_request, before.run, quiet) {
                         self.noted.insert((id, outside::note_key(pull, *gate, run)));

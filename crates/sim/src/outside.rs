@@ -167,7 +167,7 @@ pub(crate) fn note_key(pull: u64, gate: GateId, run: Seq) -> String {
     format!("pull {pull}: {gate}-{run}")
 }
 
-/// In the end everything a gate let through can be read on the pull request.
+/// In the end everything a gate found and did not hold up can be read on the pull request.
 pub(crate) fn invariant_what_is_let_through_is_noted(sim: &Sim) -> Live<()> {
     for (task, key) in sim.ledger.noted.iter().filter(|(task, _)| !sim.ledger.put_away.contains(task)) {
         let site = sim.tasks.get(task).and_then(|t| sim.sites.get(&t.project));

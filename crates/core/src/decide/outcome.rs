@@ -69,9 +69,7 @@ impl Cx<'_> {
             }
             (Step::Gate { gate, on_fail, on_inconclusive, exact }, Outcome::Judged { head, verdict, notes }) => {
                 if self.judged_commit().as_ref() == Some(head) {
-                    if verdict.lets_through() {
-                        self.note(gate, notes);
-                    }
+                    self.note(gate, notes);
                     self.judged(gate, &on_fail, on_inconclusive, exact, head, verdict);
                 } else {
                     self.enter();
@@ -239,14 +237,14 @@ impl Cx<'_> {
         }
     }
 
-    /// What a gate found and let through reaches people on the pull request, and costs nobody anything.
+    /// What a gate found and holds nothing up reaches people on the pull request, and costs nobody anything.
     fn note(&mut self, gate: GateId, notes: &[Finding]) {
         let (Some(pull_request), Some(run), false) = (self.d.task.pull_request, self.d.task.run, notes.is_empty())
         else {
             return;
         };
         let things = if notes.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", notes.len()) };
-        self.say(format!("{gate}: {things} let through, listed on the pull request"));
+        self.say(format!("{gate}: {things} of little weight, listed on the pull request"));
         self.say_findings(notes);
         self.emit(Effect::NoteFindings { pull_request, gate, run, findings: notes.to_vec() });
     }

@@ -1,4 +1,4 @@
-//! Lists on the pull request what a gate found and let through. One comment per run that said so, under a key of its own,
+//! Lists on the pull request what a gate found and holds nothing up. One comment per run that said so, under a key of its own,
 //! so that writing it twice is writing it once and a later review takes nothing away from an earlier one.
 
 use super::{Cx, Ended};

@@ -146,7 +146,7 @@ trait Gate: 'static {
     fn collect(look: &Look<'_>) -> impl Future<Output = Result<Self::Evidence, Fault>> + Send;
     /// All the thinking.
     fn judge(evidence: &Self::Evidence, look: &Subject, project: &Project) -> Verdict;
-    /// What it found and lets through all the same: people read it on the pull request.
+    /// What it found and holds nothing up, whatever the verdict: people read it on the pull request.
     fn notes(_: &Self::Evidence) -> Vec<Finding> {
         Vec::new()
     }
@@ -243,11 +243,12 @@ pub fn find(id: GateId) -> Option<&'static AnyGate> {
 /// How far back among the deploys of a project to staging those of a task are looked for.
 const STAGED: u32 = 100;
 
-/// Where in the evidence stands what was let through; a verdict that is taken over keeps it.
+/// Where in the evidence stands what holds nothing up; a verdict that is taken over keeps it.
 const NOTES: &str = "notes";
 
 fn notes(judged: &Judged) -> Vec<Finding> {
-    let noted = judged.evidence.get(NOTES).filter(|_| matches!(judged.verdict, Verdict::Pass));
+    let settled = matches!(judged.verdict, Verdict::Pass | Verdict::Fail { .. });
+    let noted = judged.evidence.get(NOTES).filter(|_| settled);
     noted.and_then(|notes| serde_json::from_value(notes.clone()).ok()).unwrap_or_default()
 }
 

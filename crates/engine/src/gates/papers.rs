@@ -39,10 +39,10 @@ impl Paper {
         self.judge_by(|bytes| statement::read(bytes, key, positive, negative))
     }
 
-    /// What a pass has found besides.
+    /// What it found that holds nothing up.
     pub(super) fn notes(&self, key: &str, positive: &str, negative: &str) -> Vec<Finding> {
         let said = self.bytes.as_deref().and_then(|bytes| statement::read(bytes, key, positive, negative).ok());
-        said.filter(|said| said.good).map(|said| said.findings).unwrap_or_default()
+        said.map(|said| said.notes()).unwrap_or_default()
     }
 
     /// The same as [`Paper::judge`], by what `read` makes of it.

@@ -59,7 +59,7 @@ impl Gate for ReviewerVerdict {
 
     fn notes(evidence: &Evidence) -> Vec<Finding> {
         let said = evidence.paper.bytes.as_deref().and_then(|bytes| ruling(bytes, evidence).ok());
-        said.filter(|said| said.good).map(|said| said.findings).unwrap_or_default()
+        said.map(|said| said.notes()).unwrap_or_default()
     }
 }
 
@@ -122,8 +122,14 @@ mod tests {
         assert_eq!((judged.verdict.word(), noted.len(), noted[0].text.as_str()), ("pass", 1, "a nit"));
         let again = Judged { verdict: Verdict::Pass, evidence: judged.evidence, warns: None };
         assert_eq!(notes(&again), noted);
-        let bug = "---\nverdict: REQUEST_CHANGES\nfindings: [{id: R1, severity: P3, text: a nit}]\n---\n";
-        assert!(notes(&of(GateId::ReviewerVerdict, vec![(NAME, bug)]).await.1).is_empty(), "a refusal notes nothing");
+        let both = "{id: R1, severity: P3, text: a nit}, {id: R2, severity: P1, text: a bug}";
+        let bug = format!("---\nverdict: REQUEST_CHANGES\nfindings: [{both}]\n---\n");
+        let refused = of(GateId::ReviewerVerdict, vec![(NAME, bug.leak())]).await.1;
+        assert_eq!(
+            (refused.verdict.word(), notes(&refused)),
+            ("fail", noted),
+            "a refusal notes what is no reason for it"
+        );
     }
 
     #[test]
