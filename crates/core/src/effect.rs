@@ -325,6 +325,10 @@ pub enum Outcome {
         base: Sha,
         /// Tree of the head.
         tree: Digest,
+        /// Has the patch of the branch another id now? Then main has changed what is around its changes, or has some of them
+        /// already: what was reviewed and tested is not what would land.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        repatched: bool,
     },
     /// It conflicts.
     Conflict {

@@ -184,6 +184,11 @@ gates! {
 }
 
 impl GateId {
+    /// Does its verdict belong to the patch, what the branch changes, and not to the commit?
+    pub const fn is_of_the_patch(self) -> bool {
+        matches!(self, Self::ReviewerVerdict | Self::ReviewApproved | Self::TestsPassed)
+    }
+
     /// Reads `check_ci_green`, `check-ci-green` or `ci-green`.
     pub fn parse(text: &str) -> Option<Self> {
         let snake = text.trim().replace('-', "_");

@@ -225,6 +225,19 @@ impl Pipeline {
         })
     }
 
+    /// Where the first gate is judged whose verdict belongs to the patch, from the agent's step on that it judges; `None` if
+    /// none stands before the merge.
+    pub fn patch_judged_at(&self) -> Option<Cursor> {
+        let of_patch = |s: &Step| matches!(s, Step::Gate { gate, .. } if gate.is_of_the_patch());
+        self.stages.iter().enumerate().find_map(|(stage, s)| {
+            let gate = s.steps.iter().position(of_patch)?;
+            let agent = s.steps[..gate].iter().rposition(|x| matches!(x, Step::Agent { .. }));
+            let reviewer =
+                agent.filter(|at| !matches!(&s.steps[*at], Step::Agent { role } if role.as_str() == "developer"));
+            Some(Cursor { stage, step: reviewer.unwrap_or(gate) })
+        })
+    }
+
     /// Is the merge lease held while the task is at this step?
     pub fn in_lease_span(&self, at: Cursor) -> bool {
         self.merge_at().is_some_and(|merge| {

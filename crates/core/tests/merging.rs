@@ -40,12 +40,42 @@ fn when_main_moves_the_merge_is_prepared_again_on_the_new_tip() {
     assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates), ("update", true, 1));
     assert_eq!(w.task.intent, None);
     let head = w.fresh();
-    w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9) });
+    w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: false });
     assert_eq!(w.doing(), "judge check_ci_green exact", "nothing judged before counts");
     w.until("merge");
     assert_eq!(w.task.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
     assert_eq!(w.task.rounds, 0);
     w.finish();
+}
+
+/// A merge without a conflict can still put another change on main than the one that was reviewed.
+#[test]
+fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_cost() {
+    for lost in [false, true] {
+        let mut w = World::at(Pipeline::full(), "update");
+        if lost {
+            w.lease.epoch += 1;
+            w.lease.holder = None;
+        }
+        let head = w.fresh();
+        w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: true });
+        assert_eq!((w.doing().as_str(), w.holds_lease()), ("run reviewer 0", false));
+        assert_eq!((w.task.rounds, w.task.head.clone(), w.task.base.clone()), (0, Some(head), Some(sha(9))));
+        assert_eq!((w.task.intent.clone(), w.task.passed.len()), (None, 0));
+        let seen = w.story.len();
+        w.finish();
+        for needed in ["check_reviewer_verdict: pass", "check_tests_passed: pass", "check_ci_green: pass"] {
+            assert!(w.story[seen..].iter().any(|s| s.contains(needed)), "{needed}: {:#?}", &w.story[seen..]);
+        }
+    }
+    let mut nobody = Pipeline::lite();
+    for stage in &mut nobody.stages {
+        stage.steps.retain(|s| !matches!(s, Step::Gate { gate, .. } if gate.is_of_the_patch()));
+    }
+    let mut w = World::at(nobody, "update");
+    let head = w.fresh();
+    w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true });
+    assert_eq!(w.doing(), "judge check_ci_green exact", "nobody judges the patch");
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn invariant_rounds_are_bounded(sim: &Sim, change: &Change<'_>) -> Live<()> {
 }
 
 /// A stage is left forward only with every gate of it let through, and a merge is asked for only with every exact gate let
-/// through on exactly that head.
+/// through on exactly that head, and every gate of the patch since an update last made another one of it.
 fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     let none = std::collections::BTreeMap::new();
@@ -151,6 +151,11 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
         for at in Ledger::exact_gates(after) {
             ensure(passes.get(&at) == Some(&intent.head), "gates_stand_before_the_next_stage", || {
                 format!("{} merges {} without {:?}", after.work_item, intent.head.short(), after.pipeline.step(at))
+            })?;
+        }
+        for at in Ledger::patch_gates(after) {
+            ensure(passes.contains_key(&at), "gates_stand_before_the_next_stage", || {
+                format!("{} merges another patch than {:?} judged", after.work_item, after.pipeline.step(at))
             })?;
         }
         let prepared = sim.ledger.prepared.get(&after.id).map(|p| &p.0);

@@ -97,6 +97,15 @@ impl Ledger {
         between.filter(|at| matches!(task.pipeline.step(*at), Some(Step::Gate { .. }))).collect()
     }
 
+    /// Places of the gates whose verdicts belong to the patch.
+    pub(crate) fn patch_gates(task: &Task) -> Vec<Cursor> {
+        let at = |stage, step| Cursor { stage, step };
+        let places = task.pipeline.stages.iter().enumerate();
+        let places = places.flat_map(|(stage, s)| (0..s.steps.len()).map(move |step| at(stage, step)));
+        let of_patch = |s: &Step| matches!(s, Step::Gate { gate, .. } if gate.is_of_the_patch());
+        places.filter(|at| task.pipeline.step(*at).is_some_and(of_patch)).collect()
+    }
+
     pub(crate) fn note(&mut self, change: &Change<'_>) {
         let (before, after) = (change.before, change.after);
         let id = after.id;
@@ -140,8 +149,11 @@ impl Ledger {
         let goes_on = matches!(after.phase, Phase::Working { .. });
         let mut sent_back = false;
         match (before.step(), outcome) {
-            (_, Outcome::Updated { head, base, .. }) => {
-                let gates = Self::exact_gates(before);
+            (_, Outcome::Updated { head, base, repatched, .. }) => {
+                let mut gates = Self::exact_gates(before);
+                if *repatched {
+                    gates.extend(Self::patch_gates(before));
+                }
                 self.passes.entry(id).or_default().retain(|at, _| !gates.contains(at));
                 self.prepared.insert(id, (head.clone(), base.clone()));
             }

@@ -97,7 +97,9 @@ fn outcome(job: &Job) -> Outcome {
         Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new() },
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
-        Effect::Update { head, .. } => Outcome::Updated { head: head.clone(), base, tree: Digest::new(hex(seed, 40)) },
+        Effect::Update { head, .. } => {
+            Outcome::Updated { head: head.clone(), base, tree: Digest::new(hex(seed, 40)), repatched: false }
+        }
         Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
         Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
         Effect::EnsureCi { .. }

@@ -94,13 +94,19 @@ impl Cx<'_> {
                 }
                 self.next();
             }
-            (Step::Update, Outcome::Updated { head, .. }) if !self.holds_lease() => {
+            (Step::Update, Outcome::Updated { head, base, repatched: true, .. })
+                if self.d.task.pipeline.patch_judged_at().is_some() =>
+            {
+                self.repatched(head, base);
+            }
+            (Step::Update, Outcome::Updated { head, base, .. }) if !self.holds_lease() => {
                 // The branch has moved all the same; it is ours and known.
                 self.d.task.head = Some(head.clone());
+                self.d.task.base = Some(base.clone());
                 self.say("the merge lease was lost; the merge is prepared again");
                 self.update_again();
             }
-            (Step::Update, Outcome::Updated { head, base, tree }) => self.updated(head, base, tree),
+            (Step::Update, Outcome::Updated { head, base, tree, .. }) => self.updated(head, base, tree),
             (Step::Update, Outcome::Conflict { onto, files }) => self.conflict(onto, files),
             (Step::Update | Step::Merge, Outcome::LeaseLost) => {
                 self.say("the merge lease was lost; the merge is prepared again");
@@ -312,6 +318,25 @@ impl Cx<'_> {
             self.say("contains the tip of main already");
         }
         self.next();
+    }
+
+    /// A clean update can still make another change of it than the one that was reviewed and tested.
+    fn repatched(&mut self, head: &Sha, base: &Sha) {
+        let Some(to) = self.d.task.pipeline.patch_judged_at() else {
+            return self.impossible("nothing judges the patch");
+        };
+        self.d.task.head = Some(head.clone());
+        self.d.task.base = Some(base.clone());
+        self.d.task.passed.retain(|p| p.head == *head);
+        self.d.task.intent = None;
+        self.say(format!(
+            "brought to the tip of main as {}; main has changed what is around its changes, so they are judged again",
+            head.short()
+        ));
+        if self.policy.own_ci {
+            self.emit(Effect::EnsureCi { commit: head.clone() });
+        }
+        self.enter_stage_at(to);
     }
 
     fn conflict(&mut self, onto: &Sha, files: &[String]) {

@@ -331,7 +331,9 @@ impl World {
             Effect::Judge { head, .. } => Outcome::Judged { head, verdict: Verdict::Pass, notes: vec![] },
             Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "production is back on v1".into() },
-            Effect::Update { head, .. } => Outcome::Updated { head, base: sha(1), tree: tree(self.shas) },
+            Effect::Update { head, .. } => {
+                Outcome::Updated { head, base: sha(1), tree: tree(self.shas), repatched: false }
+            }
             Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head, tree: intent.tree },
             Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
             side => panic!("{side:?} is not waited for"),

@@ -136,7 +136,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Deployed { skipped: None },
         Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
         Outcome::RolledBack { ok: true, text: "back on v1".into() },
-        Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3) },
+        Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false },
         Outcome::Conflict { onto: sha(1), files: vec!["a.rs".into()] },
         Outcome::LeaseLost,
         Outcome::Merged { commit: sha(3), tree: tree(3) },
@@ -148,6 +148,7 @@ pub fn outcomes() -> Vec<Outcome> {
     ];
     values.extend(done_outcomes().map(|outcome| Outcome::Watched { outcome }));
     values.extend(fault_kinds().map(|kind| Outcome::Failed { fault: fault(kind, "asking the forge: 503") }));
+    values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: true });
     complete(values, 17, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,

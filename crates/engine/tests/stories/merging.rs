@@ -100,6 +100,64 @@ async fn main_that_moves_between_update_and_merge_is_taken_up_and_merged_once() 
     assert_eq!(world.says(&item, "prepared again").await, 1);
 }
 
+/// Without a conflict, and yet another change than the one that was reviewed: main has changed a line beside it.
+#[tokio::test]
+async fn a_change_whose_surroundings_main_has_changed_is_reviewed_again_before_it_lands() {
+    for (near, reviews) in [(true, 2), (false, 1)] {
+        let world = World::new().await;
+        let text = |second: &str, fifth: &str, last: &str| format!("1\n{second}\n3\n4\n{fifth}\n6\n7\n8\n9\n{last}\n");
+        world.outsider_merges("old", "sum.txt", &text("2", "5", "10")).await;
+        world.runs.on("developer", move |run| {
+            run.write("sum.txt", &text("two", "5", "10"));
+            Does::Exit(0)
+        });
+        world.faults.plan("forge.merge", &[How::Pause]);
+        world.start();
+        let item = world.begin("Add a file").await;
+        world.faults.reached("forge.merge").await;
+        let (fifth, last) = if near { ("five", "10") } else { ("5", "ten") };
+        world.outsider_merges("by-hand", "sum.txt", &text("2", fifth, last)).await;
+        world.faults.release();
+        let task = world.until_done(&item).await;
+        assert_eq!(world.show("main", "sum.txt"), text("two", fifth, last).trim_end());
+        assert_eq!(
+            (task.rounds, world.runs.count("developer"), world.runs.count("reviewer")),
+            (0, 1, reviews),
+            "{near}"
+        );
+        assert_eq!(world.says(&item, "main has changed what is around").await, reviews - 1);
+    }
+}
+
+/// What is said of staging and of security is committed with the preparation, once, however often main moves.
+#[tokio::test]
+async fn the_papers_of_the_merge_are_committed_once_per_round() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::Pause]);
+    world.runs.on("developer", |run| {
+        run.write("work.txt", &format!("{}\n", run.nth));
+        Does::Exit(0)
+    });
+    // The first prepared head is red: the second round has a report of its own.
+    world.runs.on("ci", |run| {
+        let prepared = run.cwd.join("docs/work-items/DEMO-1/17-security-report.md").exists();
+        Does::Exit(i32::from(prepared && run.read("work.txt") == "1\n"))
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.faults.reached("forge.merge").await;
+    world.outsider_merges("by-hand", "other.txt", "somebody else\n").await;
+    world.faults.release();
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, world.says(&item, "prepared again").await), (1, 1));
+    let log = crate::world::git(
+        &world.bare(),
+        &["log", "--format=%s", "main", "--", &format!("{}/17-security-report.md", task.artefact_dir())],
+    );
+    let commits: Vec<&str> = log.lines().collect();
+    assert_eq!(commits, ["DEMO-1: record staging"; 2]);
+}
+
 #[tokio::test]
 async fn of_two_tasks_in_conflict_the_later_developer_resolves_it() {
     let world = World::new().await;

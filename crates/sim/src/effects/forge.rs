@@ -103,7 +103,7 @@ impl Sim {
         if pull.is_some_and(|p| p.state == PullState::Merged && site.pull_head(p).as_ref() == Some(head)) {
             let tree = site.repo.tree_id(head);
             self.seen.count("answer", "update: merged already");
-            return Ok(Ended::Outcome(Outcome::Updated { head: head.clone(), base: tip, tree }));
+            return Ok(Ended::Outcome(Outcome::Updated { head: head.clone(), base: tip, tree, repatched: false }));
         }
         let ready = match site.repo.bring(head, &tip) {
             Brought::UpToDate => head.clone(),
@@ -113,9 +113,14 @@ impl Sim {
                 return Ok(Ended::Outcome(Outcome::Conflict { onto: tip, files }));
             }
         };
+        // Main has changed what is around the branch's changes.
+        let repatched = ready != *head && self.hit("update: another patch", 150);
         Ok(Ended::Outcome(match self.push(task, &ready)? {
             Err(now) => Outcome::BranchMoved { now },
-            Ok(()) => Outcome::Updated { tree: self.site(&task.project)?.repo.tree_id(&ready), head: ready, base: tip },
+            Ok(()) => {
+                let tree = self.site(&task.project)?.repo.tree_id(&ready);
+                Outcome::Updated { head: ready, base: tip, tree, repatched }
+            }
         }))
     }
 

@@ -163,9 +163,12 @@ pub(crate) fn well(job: &Job) -> Outcome {
         Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new() },
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
-        Effect::Update { head, .. } => {
-            Outcome::Updated { head: head.clone(), base: "main1".into(), tree: format!("tree-{head}").into() }
-        }
+        Effect::Update { head, .. } => Outcome::Updated {
+            head: head.clone(),
+            base: "main1".into(),
+            tree: format!("tree-{head}").into(),
+            repatched: false,
+        },
         Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
         Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
         Effect::EnsureCi { .. }

@@ -361,7 +361,7 @@ impl World {
             }
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
             Effect::Update { .. } => {
-                Outcome::Updated { head: sha('d'), base: sha('b'), tree: Digest::new("t".repeat(40)) }
+                Outcome::Updated { head: sha('d'), base: sha('b'), tree: Digest::new("t".repeat(40)), repatched: false }
             }
             Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
             Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
