@@ -134,7 +134,7 @@ fn pins(lock: &Dependency, open: &Dependency) -> bool {
 }
 
 fn advisory(dependency: &Dependency, record: &Record, affected: &Affected, source: &str) -> Advisory {
-    let Dependency { ecosystem, name, version, manifest, line } = dependency.clone();
+    let Dependency { ecosystem, name, version, manifest, line, .. } = dependency.clone();
     let installed = version.as_deref().and_then(|v| Version::read(ecosystem, v));
     let above = |fixed: &str| match (&installed, Version::read(ecosystem, fixed)) {
         (Some(installed), Some(fixed)) => installed.against(&fixed) == Some(Ordering::Less),

@@ -5,7 +5,7 @@ use crate::policy::{Severity, classify};
 
 fn dependency(ecosystem: Ecosystem, name: &str, version: Option<&str>, manifest: &str) -> Dependency {
     let version = version.map(ToOwned::to_owned);
-    Dependency { ecosystem, name: name.into(), version, manifest: manifest.into(), line: Some(7) }
+    Dependency { ecosystem, name: name.into(), version, wanted: None, manifest: manifest.into(), line: Some(7) }
 }
 
 fn record(text: &str) -> Record {

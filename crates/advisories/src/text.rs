@@ -52,6 +52,22 @@ pub(crate) fn yaml(text: &str) -> Result<Value, String> {
         .map_err(|e| format!("is not the YAML expected: {}", short(&e.without_snippet().to_string())))
 }
 
+/// A part of an address with its numbers made letters. `None`: they are no numbers, or not those of letters.
+pub(crate) fn percent(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
 /// The first line of a message, not too long: messages quote the input.
 pub(crate) fn short(message: &str) -> String {
     let line = message.lines().find(|l| !l.trim().is_empty()).unwrap_or("no reason given").trim();
@@ -113,6 +129,12 @@ mod tests {
         assert_eq!((lines.line("x"), lines.line("y")), (None, Some(6)));
         assert_eq!(KeyLines::of("packages:\n  'a@1:2':\n  /b/1.0:\n").line("a@1:2"), Some(2));
         assert_eq!(Offsets::of("a\nbc\nd").line(2), Some(2));
+    }
+
+    #[test]
+    fn letters_that_are_written_as_numbers_are_read() {
+        assert_eq!(percent("%40scope%2fna%6De").as_deref(), Some("@scope/name"));
+        assert_eq!((percent("a%2"), percent("a%zz"), percent("%ff")), (None, None, None));
     }
 
     #[test]

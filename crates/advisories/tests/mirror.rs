@@ -39,7 +39,8 @@ fn npm(count: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 fn wanted(ecosystem: Ecosystem, name: &str) -> Dependency {
-    Dependency { ecosystem, name: name.into(), version: Some("1.0.0".into()), manifest: "lock".into(), line: None }
+    let (version, manifest) = (Some("1.0.0".into()), "lock".into());
+    Dependency { ecosystem, name: name.into(), version, wanted: None, manifest, line: None }
 }
 
 fn all_zip(dir: &Path) -> PathBuf {

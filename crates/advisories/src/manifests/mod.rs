@@ -13,6 +13,7 @@ mod pnpm_lock;
 mod pyproject;
 mod python_locks;
 mod requirements;
+mod shell;
 mod unlocked;
 mod yarn_lock;
 
@@ -31,6 +32,10 @@ pub struct Dependency {
     pub name: String,
     /// The one version that is installed; `None` where the manifest leaves that open.
     pub version: Option<String>,
+    /// Where it is left open: the clauses that a registry's newest version has to fit, empty if there are none. `None` if
+    /// a version is pinned, if it comes from elsewhere, or if the clauses are not known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
     /// The manifest's path in the repository.
     pub manifest: String,
     /// The line it stands on, from 1, if that is known.
@@ -147,7 +152,7 @@ pub fn read(kind: Kind, path: &str, bytes: &[u8]) -> Manifest {
         out.problem(None, &why);
     }
     let mut seen = std::collections::HashSet::new();
-    out.found.dependencies.retain(|d| seen.insert((d.name.clone(), d.version.clone())));
+    out.found.dependencies.retain(|d| seen.insert((d.name.clone(), d.version.clone(), d.wanted.clone())));
     out.found
 }
 
@@ -163,13 +168,18 @@ const MAX_PROBLEMS: usize = 20;
 
 impl Sink<'_> {
     fn package(&mut self, name: &str, version: Option<&str>, line: Option<u32>) {
+        self.asked(name, version, None, line);
+    }
+
+    fn asked(&mut self, name: &str, version: Option<&str>, wanted: Option<&str>, line: Option<u32>) {
         let ecosystem = self.kind.ecosystem();
         let name = ecosystem.normal(name);
         let version = version.map(str::trim).filter(|v| !v.is_empty()).map(ToOwned::to_owned);
         if name.is_empty() {
             return self.problem(line, "names a package without a name");
         }
-        self.found.dependencies.push(Dependency { ecosystem, name, version, manifest: self.path.to_owned(), line });
+        let (wanted, manifest) = (wanted.map(ToOwned::to_owned), self.path.to_owned());
+        self.found.dependencies.push(Dependency { ecosystem, name, version, wanted, manifest, line });
     }
 
     fn problem(&mut self, line: Option<u32>, why: &str) {

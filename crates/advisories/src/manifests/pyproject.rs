@@ -33,8 +33,7 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
         for item in list {
             match item {
                 Value::String(text) => match requirements::requirement(text) {
-                    Ok((Some(name), version)) => out.package(&name, version.as_deref(), line_of(text)),
-                    Ok((None, _)) => {}
+                    Ok(asked) => asked.tell(line_of(text), out),
                     Err(why) => out.problem(line_of(text), &why),
                 },
                 // `{ include-group = "..." }`: the group itself is read.
