@@ -1,8 +1,12 @@
 //! Dependencies against advisories. Decides which advisory covers which dependency and which of them are one and the
 //! same; it may never answer "clean" for what it could not compare: that is in `unknown`. Pure.
+//!
+//! The rule for malice: a package of which every version is malicious is found whatever its version is, open and
+//! unreadable ones too. Where some versions are, a version that is left open is found if the newest one that the manifest
+//! lets through is malicious, because that is what gets installed; where a clean one may be newer, it is in `unknown`.
 
 use crate::Ecosystem;
-use crate::manifests::Dependency;
+use crate::manifests::{Dependency, Kind, is_manifest};
 use crate::mirror::Records;
 use crate::osv::{self, Affected, Covered, Event, Record, Version};
 use crate::policy::Severity;
@@ -102,6 +106,9 @@ fn one(dependency: &Dependency, all: &[Dependency], records: &Records, out: &mut
         for affected in record.of(*ecosystem, name) {
             match osv::covered(*ecosystem, affected, version.as_deref()) {
                 Covered::Yes => hit = hit.or(Some(affected)),
+                Covered::Unknown(_) if record.is_malicious() && ends_in(dependency, affected, all) => {
+                    hit = hit.or(Some(affected));
+                }
                 Covered::Unknown(why) => doubt = doubt.or(Some(why)),
                 Covered::No => {}
             }
@@ -114,14 +121,29 @@ fn one(dependency: &Dependency, all: &[Dependency], records: &Records, out: &mut
     }
     // One entry for all the doubts about a dependency. What a lock file beside it pins was looked up there.
     let Some((_, why)) = doubts.first() else { return };
-    if version.is_none() && all.iter().any(|other| pins(other, dependency)) {
+    let malicious = doubts.iter().any(|(record, _)| record.is_malicious());
+    let settles = |lock: &Dependency| pins(lock, dependency) && (!malicious || is_lock(lock, dependency));
+    if version.is_none() && all.iter().any(settles) {
         return;
     }
     let mut ids: Vec<String> = doubts.iter().map(|(record, _)| record.id.clone()).collect();
     ids.sort();
     ids.dedup();
-    let malicious = doubts.iter().any(|(record, _)| record.is_malicious());
     out.unknown.push(Unknown { dependency: dependency.clone(), ids, malicious, why: why.clone() });
+}
+
+/// Would an installer end up with a version that is covered? What something else pins was looked up there.
+fn ends_in(dependency: &Dependency, affected: &Affected, all: &[Dependency]) -> bool {
+    let newest = |wanted: &String| osv::newest_is_covered(dependency.ecosystem, affected, wanted);
+    dependency.version.is_none()
+        && dependency.wanted.as_ref().is_some_and(newest)
+        && !all.iter().any(|other| pins(other, dependency) && is_lock(other, dependency))
+}
+
+/// A list of requirements is no lock file of another: nobody has to install it. So where malice is in doubt, it pins
+/// only what it asks for itself.
+fn is_lock(lock: &Dependency, open: &Dependency) -> bool {
+    lock.manifest == open.manifest || !matches!(is_manifest(&lock.manifest), None | Some(Kind::Requirements))
 }
 
 /// Does `lock` pin what `open` leaves open? It has to stand in the same directory or above.

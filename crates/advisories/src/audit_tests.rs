@@ -90,6 +90,78 @@ fn a_malicious_package_is_found_even_without_a_version() {
     assert_eq!(classify(&found.advisories, &[], Severity::Critical).blocking.len(), 1);
 }
 
+/// A record of malice in PyPI's `a`; what of it is affected comes last.
+fn malice(what: &str) -> Records {
+    pypi(vec![record(&format!(
+        r#"{{"id": "MAL-2024-2", "affected": [{{"package": {{"ecosystem": "PyPI", "name": "a"}}, {what}}}]}}"#
+    ))])
+}
+
+fn in_requirements(text: &str) -> Vec<Dependency> {
+    let found = crate::manifests::read(Kind::Requirements, "requirements.txt", text.as_bytes());
+    assert_eq!(found.problems, Vec::<String>::new());
+    found.dependencies
+}
+
+#[test]
+fn a_package_of_which_all_is_malicious_is_found_in_any_version_that_is_written() {
+    let records = malice(r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}], "versions": ["1.0"]"#);
+    for text in
+        ["a", "a>=1,<2", "a==not-a-version", "a==9.9", "a @ https://h/x.zip", "-e git+https://h/a#egg=A", "a==${V}"]
+    {
+        let found = audit(&in_requirements(text), &records);
+        assert_eq!((found.advisories.len(), found.unknown.len()), (1, 0), "{text}");
+        assert_eq!(classify(&found.advisories, &[], Severity::Critical).blocking.len(), 1);
+    }
+}
+
+#[test]
+fn a_malicious_release_is_found_where_the_newest_that_fits_is_one() {
+    let open_end = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0.1"}]}]"#;
+    let mended = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0.1"}, {"fixed": "1.0.2"}]}]"#;
+    let listed = r#""versions": ["1.0.1"]"#;
+    for (what, text, found) in [
+        (open_end, "a", (1, 0)),
+        (open_end, "a>=1", (1, 0)),
+        (open_end, "a<1.0.1", (0, 1)),
+        (mended, "a", (0, 1)),
+        (mended, "a>=1", (0, 1)),
+        (mended, "a<=1.0.1", (1, 0)),
+        (mended, "a>=1.0.1,<1.0.2", (1, 0)),
+        (listed, "a", (0, 1)),
+        (listed, "a<=1.0.1", (1, 0)),
+        (listed, "a==1.0.1", (1, 0)),
+        (listed, "a==1.0.2", (0, 0)),
+        // What comes from elsewhere is not the registry's newest.
+        (open_end, "a @ https://h/x.zip", (0, 1)),
+    ] {
+        let audited = audit(&in_requirements(text), &malice(what));
+        assert_eq!((audited.advisories.len(), audited.unknown.len()), found, "{text} of {what}");
+        assert!(audited.unknown.iter().all(|u| u.malicious));
+    }
+}
+
+#[test]
+fn what_only_leaves_open_a_vulnerability_stays_a_warning() {
+    let records = pypi(vec![requests("GHSA-1", "", "")]);
+    let found = audit(&in_requirements("requests<2\n"), &records);
+    assert_eq!((found.advisories.len(), found.unknown.len()), (0, 1));
+}
+
+#[test]
+fn a_lock_file_settles_a_malicious_release_and_another_list_of_requirements_does_not() {
+    let records =
+        malice(r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0.1"}, {"fixed": "1.0.2"}]}]"#);
+    let open = dependency(Ecosystem::PyPI, "a", None, "requirements.txt");
+    let counts = |lock: &str| {
+        let lock = dependency(Ecosystem::PyPI, "a", Some("1.0.0"), lock);
+        audit(&[open.clone(), lock], &records).unknown.len()
+    };
+    assert_eq!(counts("uv.lock"), 0);
+    assert_eq!(counts("requirements.txt"), 0);
+    assert_eq!(counts("constraints.txt"), 1, "nobody has to install it");
+}
+
 #[test]
 fn an_ecosystem_without_a_feed_is_a_problem() {
     let deps = [dependency(Ecosystem::Go, "a.b/c", Some("v1.0.0"), "go.mod")];

@@ -64,10 +64,12 @@ fn same(ecosystem: Ecosystem, listed: &str, text: &str, version: Option<&Version
     listed == text || Version::read(ecosystem, listed).and_then(equal) == Some(Ordering::Equal)
 }
 
-/// Does a range begin before every version and never end?
+/// Does a range begin before every version and never end? RustSec writes the lowest semantic version for the beginning,
+/// and a limit of `*` is none.
 fn everything(range: &Range) -> bool {
-    let zero = |e: &Event| matches!(e, Event::Introduced(v) if v.trim() == "0");
-    range.events.iter().any(zero) && range.events.iter().all(|e| matches!(e, Event::Introduced(_)))
+    let zero = |e: &Event| matches!(e, Event::Introduced(v) if matches!(v.trim(), "0" | "0.0.0-0"));
+    let endless = |e: &Event| matches!(e, Event::Introduced(_)) || matches!(e, Event::Limit(v) if v == "*");
+    range.events.iter().any(zero) && range.events.iter().all(endless)
 }
 
 /// `Err` names the version that has no place in the order.

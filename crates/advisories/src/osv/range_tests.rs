@@ -114,6 +114,12 @@ fn an_advisory_about_every_version_covers_those_that_nobody_knows() {
     for version in [None, Some("1.0"), Some("not a version")] {
         assert_eq!(covered(Ecosystem::PyPI, &all, version), Covered::Yes);
     }
+    for events in [vec![introduced("0.0.0-0")], vec![Event::Limit("*".into()), introduced("0")]] {
+        let all = affected(Ecosystem::CratesIo, &events, &["1.0.0"]);
+        for version in [None, Some("1.0.0"), Some("9.9.9"), Some("not a version")] {
+            assert_eq!(covered(Ecosystem::CratesIo, &all, version), Covered::Yes, "{events:?}");
+        }
+    }
     let some = affected(Ecosystem::PyPI, &[introduced("0"), fixed("9")], &[]);
     assert!(matches!(covered(Ecosystem::PyPI, &some, None), Covered::Unknown(_)));
 }

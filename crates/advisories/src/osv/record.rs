@@ -132,16 +132,23 @@ pub struct Reference {
     pub url: String,
 }
 
-/// Of what databases add only a word for the severity is read, and only where it is a word.
+/// Of what databases add only a word for the severity is read, and whether it is malice, and only where they are words.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(from = "serde_json::Value")]
 pub(crate) struct Extra {
     severity: Option<String>,
+    malice: bool,
 }
+
+/// "Embedded malicious code", the weakness GitHub gives to packages that are attacks.
+const MALICE: &str = "CWE-506";
 
 impl From<serde_json::Value> for Extra {
     fn from(value: serde_json::Value) -> Self {
-        Self { severity: value.get("severity").and_then(serde_json::Value::as_str).map(ToOwned::to_owned) }
+        let weaknesses = value.get("cwe_ids").and_then(serde_json::Value::as_array);
+        let malice = weaknesses.is_some_and(|all| all.iter().any(|cwe| cwe.as_str() == Some(MALICE)));
+        let severity = value.get("severity").and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
+        Self { severity, malice }
     }
 }
 
@@ -188,9 +195,10 @@ impl Record {
         std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// Is the package itself an attack?
+    /// Is the package itself an attack? `MAL-` says so, and so does GitHub by the weakness of its advisory.
     pub fn is_malicious(&self) -> bool {
-        self.names().any(|name| name.starts_with("MAL-"))
+        let said = self.database_specific.as_ref().is_some_and(|extra| extra.malice);
+        said || self.names().any(|name| name.starts_with("MAL-"))
     }
 
     /// What it says of one package. `name` is normalised.
@@ -263,6 +271,16 @@ mod tests {
         assert_eq!(affected[0].ranges[0].events[1], Event::Fixed("1".into()));
         assert_eq!(record.word(affected[0]), Some("HIGH"));
         assert_eq!(record.of(Ecosystem::Npm, "a-b").count(), 0);
+    }
+
+    #[test]
+    fn malice_is_told_by_the_name_or_by_the_weakness() {
+        let is = |text: &str| Record::read(text.as_bytes()).unwrap().is_malicious();
+        assert!(is(r#"{"id": "MAL-2024-1"}"#) && is(r#"{"id": "GHSA-1", "aliases": ["MAL-2024-1"]}"#));
+        assert!(is(r#"{"id": "GHSA-1", "database_specific": {"cwe_ids": ["CWE-79", "CWE-506"]}}"#));
+        for cwes in [r#"["CWE-79"]"#, "[506]", "\"CWE-506\"", "[]", "null"] {
+            assert!(!is(&format!(r#"{{"id": "GHSA-1", "database_specific": {{"cwe_ids": {cwes}}}}}"#)), "{cwes}");
+        }
     }
 
     #[test]
