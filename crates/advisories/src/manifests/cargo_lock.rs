@@ -1,6 +1,9 @@
-//! `Cargo.lock`, every version of it. Decides the exact crates; those without a source are the workspace's own. Crates
-//! from git and from other registries stay in under their name: a mirror of crates.io is another registry, and taking a
-//! vulnerable version from a fork does not mend it.
+//! `Cargo.lock`, every version of it. Decides the exact crates. Crates from git and from other registries stay in under
+//! their name: a mirror of crates.io is another registry, and taking a vulnerable version from a fork does not mend it.
+//!
+//! A crate without a source is the workspace's own: Cargo looks for it among the paths of the manifests, and where it is
+//! not there passes the entry over, as if it did not stand there. It never downloads for such an entry. One with the
+//! checksum of a download contradicts itself, and is looked up.
 
 use super::Sink;
 use crate::text::{self, Offsets};
@@ -20,6 +23,7 @@ struct Package {
     name: Spanned<String>,
     version: String,
     source: Option<String>,
+    checksum: Option<String>,
 }
 
 /// The newest form that is known. A newer one might mean other things by the same words.
@@ -35,8 +39,12 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
         _ => {}
     }
     let offsets = Offsets::of(text);
-    for package in lock.package.iter().filter(|p| p.source.is_some()) {
-        out.package(package.name.get_ref(), Some(&package.version), offsets.line(package.name.span().start));
+    for package in lock.package.iter().filter(|p| p.source.is_some() || p.checksum.is_some()) {
+        let (name, line) = (package.name.get_ref(), offsets.line(package.name.span().start));
+        out.package(name, Some(&package.version), line);
+        if package.source.is_none() {
+            out.problem(line, &format!("has the checksum of {name} and not where it is downloaded from"));
+        }
     }
     Ok(())
 }
@@ -78,5 +86,31 @@ source = "git+https://h/time#abc"
         assert!(read(Kind::CargoLock, "c", b"version = 9\n").problems[0].contains("version 9"));
         assert_eq!(read(Kind::CargoLock, "c", b"[other]\n").problems.len(), 1);
         assert_eq!(read(Kind::CargoLock, "c", b"[[package]]\nname = 'x'\nversion = 1\n").problems.len(), 1);
+    }
+
+    #[test]
+    fn every_source_counts_and_only_an_entry_without_one_is_our_own() {
+        let at = |more: &str| {
+            let manifest = read(
+                Kind::CargoLock,
+                "c",
+                format!("version = 4\n[[package]]\nname = 'x'\nversion = '1.0.0'\n{more}\n").as_bytes(),
+            );
+            (manifest.dependencies.len(), manifest.problems.len())
+        };
+        for source in [
+            "registry+https://github.com/rust-lang/crates.io-index",
+            "registry+https://h/index",
+            "sparse+https://h/index/",
+            "git+https://h/x?branch=main#abc",
+            "git+file:///srv/x#abc",
+            "local-registry+file:///srv/x",
+            "path+file:///srv/x",
+            "",
+        ] {
+            assert_eq!(at(&format!("source = '{source}'")), (1, 0), "{source}");
+        }
+        assert_eq!(at("dependencies = ['y']"), (0, 0));
+        assert_eq!(at("checksum = 'aa'"), (1, 1), "what is our own has no checksum");
     }
 }
