@@ -14,6 +14,7 @@ mod pyproject;
 mod python_locks;
 mod requirements;
 mod shell;
+mod tarball;
 mod unlocked;
 mod yarn_lock;
 

@@ -1,7 +1,7 @@
 //! `pnpm-lock.yaml`, forms 5.4 to 9. Decides the exact packages from the keys of `packages`, which spell name and
 //! version differently in each form; links and workspace packages have no such key.
 
-use super::Sink;
+use super::{Sink, tarball};
 use crate::text::{self, KeyLines};
 use serde_json::Value;
 
@@ -26,14 +26,26 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
     for (key, package) in packages {
         let line = lines.line(key);
         let is = |kind: &Value| kind.get("type").and_then(Value::as_str) == Some("directory");
-        if package.get("resolution").is_some_and(is) {
+        let resolution = package.get("resolution");
+        let from = resolution.and_then(|r| r.get("tarball")).and_then(Value::as_str);
+        if resolution.is_some_and(is) && from.is_none() {
             continue;
         }
         // A package from an address carries its version, and before form 9 its name, inside.
         let within = |field: &str| package.get(field).and_then(Value::as_str);
         let told = if major == 5 { five(key) } else { six(key) };
         match (within("name").or(told.map(|(name, _)| name)).or_else(|| address(key)), told) {
-            (Some(name), told) => out.package(name, within("version").or(told.map(|(_, v)| v)), line),
+            (Some(name), told) => {
+                let version = within("version").or(told.map(|(_, v)| v));
+                out.fetched(name, version, from.or_else(|| at_sign(key).map(|at| &key[at + 1..])), line);
+                // What stands inside is not what the key says: whichever is installed, both were looked up.
+                if let Some((key_name, key_version)) = told
+                    && (key_name != name || !version.is_some_and(|v| tarball::same(v, key_version)))
+                {
+                    out.package(key_name, Some(key_version), line);
+                    out.problem(line, &format!("has a package that is called something else inside: {key}"));
+                }
+            }
             (None, _) => out.problem(line, &format!("has a package whose name cannot be told: {key}")),
         }
     }
@@ -44,8 +56,20 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
 fn six(key: &str) -> Option<(&str, &str)> {
     let key = key.strip_prefix('/').unwrap_or(key);
     let key = key.split('(').next().unwrap_or(key);
-    let at = key.get(1..)?.find('@')? + 1;
-    version(&key[..at], &key[at + 1..])
+    let at = at_sign(key)?;
+    version(without_host(&key[..at]), &key[at + 1..])
+}
+
+/// Where the name of a key ends: at the first such sign that begins no scope.
+fn at_sign(key: &str) -> Option<usize> {
+    key.match_indices('@').map(|(at, _)| at).find(|at| *at > 0 && !key[..*at].ends_with('/'))
+}
+
+/// `@scope/name` of `registry.example.com/@scope/name`.
+fn without_host(name: &str) -> &str {
+    let Some(slash) = name.rfind('/') else { return name };
+    let before = name[..slash].rfind('/').map_or(0, |at| at + 1);
+    if name[before..].starts_with('@') { &name[before..] } else { &name[slash + 1..] }
 }
 
 /// `/name/1.0.0_peer@2.0.0`, `/@scope/name/1.0.0`.
@@ -61,7 +85,7 @@ fn five(key: &str) -> Option<(&str, &str)> {
 
 /// The name of `name@https://...`.
 fn address(key: &str) -> Option<&str> {
-    let at = key.get(1..)?.find('@')? + 1;
+    let at = at_sign(key)?;
     key[at..].contains(':').then_some(&key[..at])
 }
 
@@ -113,5 +137,26 @@ mod tests {
         ] {
             assert_eq!(brief(text).1.problems.len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_fetched_under_another_name_counts_too_and_is_told() {
+        let at = |key: &str, more: &str| {
+            let (list, manifest) = brief(&format!("lockfileVersion: '9.0'\npackages:\n  {key}:\n    {more}\n"));
+            (list, manifest.problems.len())
+        };
+        let evil = "resolution: {tarball: https://registry.npmjs.org/evil/-/evil-1.0.0.tgz}";
+        let (list, problems) = at("good@1.0.0", evil);
+        assert_eq!((list, problems), (vec!["evil 1.0.0 Some(3)".into(), "good 1.0.0 Some(3)".into()], 1));
+        assert_eq!(at("evil@1.0.0", evil), (vec!["evil 1.0.0 Some(3)".into()], 0));
+        assert_eq!(at("evil@1.0.0", "name: good\n    version: 2.0.0").1, 1);
+        assert_eq!(at("good@https://h/evil/-/evil-1.0.0.tgz", "version: 1.0.0").0.len(), 2);
+        assert_eq!(at("'@a/good@https://h/@a/good/-/good-1.0.0.tgz'", "version: 1.0.0").1, 0);
+        assert_eq!(at("'@a/good@https://h/evil/-/evil-1.0.0.tgz'", "version: 1.0.0").0.len(), 2);
+        assert_eq!(at("registry.h.org/evil@1.0.0", "dev: true").0, ["evil 1.0.0 Some(3)"]);
+        assert_eq!(at("registry.h.org/@a/evil@1.0.0", "dev: true").0, ["@a/evil 1.0.0 Some(3)"]);
+        let (list, problems) =
+            at("good@file:x", "resolution: {type: directory, tarball: https://h/evil/-/evil-1.0.0.tgz}");
+        assert_eq!((list.len(), problems), (2, 1));
     }
 }

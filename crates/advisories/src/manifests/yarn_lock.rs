@@ -1,7 +1,7 @@
 //! `yarn.lock`, the form of version 1 (its own) and that of version 2 and later (YAML). Decides the exact packages, by
 //! their real name where they go by another; workspaces, links and directories are the repository's own.
 
-use super::Sink;
+use super::{Sink, tarball};
 use crate::text::{self, KeyLines};
 use serde_json::Value;
 
@@ -23,11 +23,39 @@ fn berry(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
             out.problem(line, &format!("has a package without a resolution: {key}"));
             continue;
         };
-        if !OWN.iter().any(|own| from.starts_with(own)) {
-            out.package(name, field("version"), line);
+        if OWN.iter().any(|own| from.starts_with(own)) {
+            continue;
         }
+        resolved(name, from, field("version"), line, out);
     }
     Ok(())
+}
+
+/// What a resolution names is what is installed, whatever version stands beside it.
+fn resolved(name: &str, from: &str, version: Option<&str>, line: Option<u32>, out: &mut Sink<'_>) {
+    let (from, bound) = from.split_once("::").unwrap_or((from, ""));
+    // A patch is one of another package, and a package of a registry may have an address of its own.
+    let patched = from.strip_prefix("patch:").and_then(|p| text::percent(p.split('#').next().unwrap_or(p)));
+    let archive = bound.split('&').find_map(|part| part.strip_prefix("__archiveUrl=")).and_then(text::percent);
+    out.fetched(name, version, archive.as_deref().or(Some(from)), line);
+    let named = match (&patched, from.strip_prefix("npm:")) {
+        (Some(patched), _) => name_and_from(patched).map(|(n, from)| (n, from.strip_prefix("npm:").unwrap_or(""))),
+        (None, Some(npm)) => Some(name_and_from(npm).unwrap_or((name, npm))),
+        (None, None) => None,
+    };
+    let Some((real, fetched)) = named else { return };
+    let fetched = Some(fetched).filter(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+    let agrees = match (version, fetched) {
+        (Some(said), Some(fetched)) => tarball::same(said, fetched),
+        _ => true,
+    };
+    if real != name || !agrees {
+        out.package(real, fetched.or(version), line);
+        out.problem(
+            line,
+            &format!("says {name} and resolves to {real}@{}: both were looked up", fetched.unwrap_or("?")),
+        );
+    }
 }
 
 /// `@scope/name@npm:1.0.0` apart.
@@ -36,36 +64,46 @@ fn name_and_from(spec: &str) -> Option<(&str, &str)> {
     Some((&spec[..at], &spec[at + 1..]))
 }
 
+/// An entry: its header, and what it says of itself, each as often as it does.
+#[derive(Default)]
+struct Entry {
+    header: String,
+    line: u32,
+    versions: Vec<String>,
+    from: Vec<String>,
+}
+
 fn classic(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
-    let mut open: Option<(u32, String)> = None;
+    let mut open: Option<Entry> = None;
     let mut entries = false;
-    // A line of its own makes the last entry end like all others.
-    for (number, whole) in text.lines().chain(std::iter::once("# end")).enumerate() {
+    for (number, whole) in text.lines().enumerate() {
         let number = u32::try_from(number + 1).unwrap_or(u32::MAX);
         let line = whole.trim_end();
-        if line.is_empty() || (line.starts_with('#') && whole != "# end") {
+        if line.is_empty() || line.starts_with('#') {
             continue;
         }
         if line.starts_with([' ', '\t']) {
-            let Some(version) = line.strip_prefix("  version ") else { continue };
-            if let Some((first, header)) = open.take() {
-                entry(&header, version.trim().trim_matches('"'), first, out);
+            let Some(entry) = &mut open else { continue };
+            if let Some(version) = field(line, "version") {
+                entry.versions.push(version);
+            } else if let Some(from) = field(line, "resolved") {
+                entry.from.push(from);
             }
             continue;
         }
-        if let Some((first, header)) = open.take() {
-            out.problem(Some(first), &format!("has a package without a version: {header}"));
-        }
-        if whole == "# end" {
-            break;
+        if let Some(entry) = open.take() {
+            tell(&entry, out);
         }
         match line.strip_suffix(':') {
             Some(header) => {
                 entries = true;
-                open = Some((number, header.to_owned()));
+                open = Some(Entry { header: header.to_owned(), line: number, ..Entry::default() });
             }
             None => out.problem(Some(number), &format!("has a line that is not known: `{line}`")),
         }
+    }
+    if let Some(entry) = open.take() {
+        tell(&entry, out);
     }
     if entries || text.contains("# yarn lockfile v1") || !out.found.problems.is_empty() {
         return Ok(());
@@ -73,16 +111,46 @@ fn classic(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
     Err("is no yarn.lock".into())
 }
 
-fn entry(header: &str, version: &str, line: u32, out: &mut Sink<'_>) {
-    let first = header.split(", ").next().unwrap_or(header).trim_matches('"');
-    let Some((name, from)) = name_and_from(first) else {
-        return out.problem(Some(line), &format!("has a package whose name cannot be told: {header}"));
-    };
-    if OWN.iter().any(|own| from.starts_with(own)) {
-        return;
+/// The value of a field of the entry itself, which stands two blanks in.
+fn field(line: &str, name: &str) -> Option<String> {
+    let line = line.strip_prefix("  ").filter(|l| !l.starts_with([' ', '\t']))?;
+    let (key, value) = line.split_once(' ')?;
+    (key.trim_end_matches(':').trim_matches('"') == name).then(|| value.trim().trim_matches('"').to_owned())
+}
+
+fn tell(entry: &Entry, out: &mut Sink<'_>) {
+    let Entry { header, line, versions, from } = entry;
+    let line = Some(*line);
+    let mut names: Vec<&str> = Vec::new();
+    for (at, asked) in header.split(", ").enumerate() {
+        let Some((name, from)) = name_and_from(asked.trim_matches('"')) else {
+            if at == 0 {
+                return out.problem(line, &format!("has a package whose name cannot be told: {header}"));
+            }
+            // A range with a comma in it.
+            continue;
+        };
+        if OWN.iter().any(|own| from.starts_with(own)) && !entry.from.iter().any(|f| tarball::is_remote(f)) {
+            continue;
+        }
+        let name = from.strip_prefix("npm:").and_then(name_and_from).map_or(name, |(real, _)| real);
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
-    let alias = from.strip_prefix("npm:").and_then(name_and_from).map(|(real, _)| real);
-    out.package(alias.unwrap_or(name), Some(version), Some(line));
+    if versions.is_empty() {
+        return out.problem(line, &format!("has a package without a version: {header}"));
+    }
+    if versions.len() > 1 || from.len() > 1 || names.len() > 1 {
+        out.problem(line, &format!("has a package that is more than one: {header}"));
+    }
+    for name in names {
+        for version in versions {
+            for from in from.iter().map(|f| Some(f.as_str())).chain(from.is_empty().then_some(None)) {
+                out.fetched(name, Some(version), from, line);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +195,55 @@ mod tests {
             "odd line\n",
         ] {
             assert_eq!(brief(text).1.problems.len(), 1, "{text}");
+        }
+    }
+
+    fn names(text: &str) -> (Vec<String>, usize) {
+        let (list, manifest) = brief(text);
+        let without_line = |one: String| one.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        (list.into_iter().map(without_line).collect(), manifest.problems.len())
+    }
+
+    #[test]
+    fn what_is_fetched_under_another_name_or_version_counts_too_and_is_told() {
+        let evil = "resolved \"https://registry.yarnpkg.com/evil/-/evil-1.0.0.tgz#abc\"";
+        let version = "version \"1.0.0\"";
+        let both = (vec!["evil 1.0.0".to_owned(), "good 1.0.0".to_owned()], 1);
+        assert_eq!(names(&format!("good@^1:\n  {version}\n  {evil}\n")), both);
+        assert_eq!(names(&format!("good@^1:\n  \"resolved\" {}\n  {version}\n", &evil[9..])), both);
+        assert_eq!(names(&format!("good@^1, evil@^1:\n  {version}\n")), both);
+        assert_eq!(names(&format!("\"own@file:../own\", evil@^1:\n  {version}\n")).0, ["evil 1.0.0"]);
+        assert_eq!(names(&format!("\"own@file:../own\":\n  {version}\n  {evil}\n")).0, ["evil 1.0.0", "own 1.0.0"]);
+        assert_eq!(names(&format!("good@^1:\n  {version}\n  version \"1.0.1\"\n")).0, ["good 1.0.0", "good 1.0.1"]);
+        let honest =
+            format!("\"alias@npm:evil@^1\", evil@^1, evil@1.0.0:\n  {version}\n  {evil}\n  integrity sha512-x\n");
+        assert_eq!(names(&honest), (vec!["evil 1.0.0".into()], 0));
+    }
+
+    #[test]
+    fn a_resolution_counts_and_not_what_stands_beside_it() {
+        let at = |resolution: &str| {
+            names(&format!(
+                "__metadata:\n  version: 8\n\"good@npm:^1\":\n  version: 1.0.0\n  resolution: \"{resolution}\"\n"
+            ))
+        };
+        let archive = "https%3A%2F%2Fregistry.npmjs.org%2Fevil%2F-%2Fevil-1.0.0.tgz";
+        for evil in [
+            "good@npm:evil@1.0.0".to_owned(),
+            "good@https://h/evil/-/evil-1.0.0.tgz".to_owned(),
+            "good@patch:evil@npm%3A1.0.0#a.patch".to_owned(),
+            format!("good@npm:1.0.0::__archiveUrl={archive}"),
+        ] {
+            assert_eq!(at(&evil), (vec!["evil 1.0.0".into(), "good 1.0.0".into()], 1), "{evil}");
+        }
+        assert_eq!(at("good@npm:1.0.1"), (vec!["good 1.0.0".into(), "good 1.0.1".into()], 1));
+        for honest in [
+            "good@npm:1.0.0".to_owned(),
+            "good@patch:good@npm%3A1.0.0#~builtin<compat/x>::version=1.0.0&hash=abc".to_owned(),
+            format!("good@npm:1.0.0::__archiveUrl={}", archive.replace("evil", "good")),
+            "good@https://github.com/o/r.git#commit=abc".to_owned(),
+        ] {
+            assert_eq!(at(&honest), (vec!["good 1.0.0".into()], 0), "{honest}");
         }
     }
 }
