@@ -140,10 +140,13 @@ fn ends_in(dependency: &Dependency, affected: &Affected, all: &[Dependency]) -> 
         && !all.iter().any(|other| pins(other, dependency) && is_lock(other, dependency))
 }
 
-/// A list of requirements is no lock file of another: nobody has to install it. So where malice is in doubt, it pins
-/// only what it asks for itself.
+/// Where malice is in doubt, does `lock` bind whoever installs what `open` asks for? pip reads no lock file beside a list
+/// of requirements, and a project's wishes or another list are none.
 fn is_lock(lock: &Dependency, open: &Dependency) -> bool {
-    lock.manifest == open.manifest || !matches!(is_manifest(&lock.manifest), None | Some(Kind::Requirements))
+    let only_asks =
+        |d: &Dependency| matches!(is_manifest(&d.manifest), Some(Kind::Requirements | Kind::PyProject) | None);
+    let is_list = |d: &Dependency| d.ecosystem == Ecosystem::PyPI && is_manifest(&d.manifest) != Some(Kind::PyProject);
+    lock.manifest == open.manifest || (!only_asks(lock) && !is_list(open))
 }
 
 /// Does `lock` pin what `open` leaves open? It has to stand in the same directory or above.

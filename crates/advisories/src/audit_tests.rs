@@ -142,6 +142,30 @@ fn a_malicious_release_is_found_where_the_newest_that_fits_is_one() {
 }
 
 #[test]
+fn a_range_of_a_project_without_a_lock_file_is_found_where_it_ends_in_malice() {
+    let records = |events: &str| {
+        let text = format!(
+            r#"{{"id": "MAL-2024-3", "affected": [{{"package": {{"ecosystem": "npm", "name": "a"}},
+                "ranges": [{{"type": "SEMVER", "events": [{events}]}}]}}]}}"#
+        );
+        Records::of(&[Ecosystem::Npm], vec![record(&text)])
+    };
+    let counts = |asked: &str, events: &str| {
+        let text = format!(r#"{{"dependencies": {{"x": "npm:a@{asked}"}}}}"#);
+        let found = crate::manifests::read(Kind::PackageJson, "package.json", text.as_bytes());
+        let audited = audit(&found.dependencies, &records(events));
+        (audited.advisories.len(), audited.unknown.len())
+    };
+    assert_eq!(counts("^1.0.0", r#"{"introduced": "0"}"#), (1, 0));
+    assert_eq!(counts("^1.0.0", r#"{"introduced": "1.0.1"}"#), (1, 0));
+    let mended = r#"{"introduced": "1.0.1"}, {"fixed": "1.0.2"}"#;
+    assert_eq!(counts("^1.0.0", mended), (0, 1));
+    assert_eq!(counts("1.0.1", mended), (1, 0));
+    assert_eq!(counts("<1.0.2", mended), (1, 0));
+    assert_eq!(counts("1.0.2", mended), (0, 0));
+}
+
+#[test]
 fn what_only_leaves_open_a_vulnerability_stays_a_warning() {
     let records = pypi(vec![requests("GHSA-1", "", "")]);
     let found = audit(&in_requirements("requests<2\n"), &records);
@@ -152,14 +176,17 @@ fn what_only_leaves_open_a_vulnerability_stays_a_warning() {
 fn a_lock_file_settles_a_malicious_release_and_another_list_of_requirements_does_not() {
     let records =
         malice(r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0.1"}, {"fixed": "1.0.2"}]}]"#);
-    let open = dependency(Ecosystem::PyPI, "a", None, "requirements.txt");
-    let counts = |lock: &str| {
+    let unknown = |open: &str, lock: &str| {
+        let open = dependency(Ecosystem::PyPI, "a", None, open);
         let lock = dependency(Ecosystem::PyPI, "a", Some("1.0.0"), lock);
-        audit(&[open.clone(), lock], &records).unknown.len()
+        audit(&[open, lock], &records).unknown.len()
     };
-    assert_eq!(counts("uv.lock"), 0);
-    assert_eq!(counts("requirements.txt"), 0);
-    assert_eq!(counts("constraints.txt"), 1, "nobody has to install it");
+    assert_eq!(unknown("pyproject.toml", "uv.lock"), 0);
+    assert_eq!(unknown("requirements.txt", "requirements.txt"), 0);
+    for lock in ["constraints.txt", "uv.lock", "pyproject.toml"] {
+        assert_eq!(unknown("requirements.txt", lock), 1, "pip need not read {lock}");
+    }
+    assert_eq!(unknown("pyproject.toml", "constraints.txt"), 1);
 }
 
 #[test]

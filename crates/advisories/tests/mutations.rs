@@ -14,7 +14,8 @@ const FIXTURES: [(Kind, &[u8]); 4] = [
     (Kind::Requirements, b"-r base.txt\nrequests[socks]==2.19.1 ; python_version < '3' \\\n  --hash=sha256:aa\n-e git+https://h/r#egg=x\n"),
     (Kind::GoMod, b"module m\ngo 1.21\nrequire (\n\ta.b/c v1.0.0 // indirect\n)\nreplace a.b/c => d.e/f v1.0.1\n"),
 ];
-const MORE: [(Kind, &[u8]); 7] = [
+const MORE: [(Kind, &[u8]); 8] = [
+    (Kind::PackageJson, b"{\"dependencies\": {\"a\": \"^1\", \"b\": \"npm:c@1.0.0\"}, \"overrides\": {\"d\": \"npm:e@1\"}}"),
     (Kind::PnpmLock, b"lockfileVersion: '9.0'\npackages:\n  '@a/b@1.0.0':\n    resolution: {integrity: x}\n  t@https://h/t:\n    version: 1.0.0\n"),
     (Kind::YarnLock, b"# yarn lockfile v1\n\"@a/b@^1\", c@1:\n  version \"1.0.0\"\n  dependencies:\n    d \"1\"\n"),
     (Kind::YarnLock, b"__metadata:\n  version: 8\n\"a@npm:^1\":\n  version: 1.0.0\n  resolution: \"a@npm:1.0.0\"\n"),

@@ -9,6 +9,7 @@
 mod cargo_lock;
 mod go_mod;
 mod npm_lock;
+mod package_json;
 mod pnpm_lock;
 mod pyproject;
 mod python_locks;
@@ -75,6 +76,9 @@ pub enum Kind {
     CargoLock,
     /// `package-lock.json`, `npm-shrinkwrap.json`.
     PackageLock,
+    /// `package.json`: names, hardly ever versions. `is_manifest` does not find it: with a lock file beside it it says
+    /// nothing more, and `unlocked` names those that have none.
+    PackageJson,
     /// `pnpm-lock.yaml`.
     PnpmLock,
     /// `yarn.lock`, both forms.
@@ -94,7 +98,7 @@ impl Kind {
             | Self::PipfileLock
             | Self::Pylock => Ecosystem::PyPI,
             Self::CargoLock => Ecosystem::CratesIo,
-            Self::PackageLock | Self::PnpmLock | Self::YarnLock => Ecosystem::Npm,
+            Self::PackageLock | Self::PackageJson | Self::PnpmLock | Self::YarnLock => Ecosystem::Npm,
             Self::GoMod => Ecosystem::Go,
         }
     }
@@ -142,6 +146,7 @@ pub fn read(kind: Kind, path: &str, bytes: &[u8]) -> Manifest {
         Kind::Pylock => python_locks::pylock(text, &mut out),
         Kind::CargoLock => cargo_lock::read(text, &mut out),
         Kind::PackageLock => npm_lock::read(text, &mut out),
+        Kind::PackageJson => package_json::read(text, &mut out),
         Kind::PnpmLock => pnpm_lock::read(text, &mut out),
         Kind::YarnLock => yarn_lock::read(text, &mut out),
         Kind::GoMod => {
@@ -257,6 +262,7 @@ mod tests {
             Kind::Pylock,
             Kind::CargoLock,
             Kind::PackageLock,
+            Kind::PackageJson,
             Kind::PnpmLock,
             Kind::YarnLock,
         ] {
