@@ -119,6 +119,7 @@ mod tests {
             ("https://u:p@h:8443/repository/npm/b/-/b-1.0.0.tgz?x=1", "b", "1.0.0"),
             ("https://npm.h.com/@a/b/-/6.1.1/b-6.1.1.tgz", "@a/b", "6.1.1"),
             ("https://registry.npmjs.org/good/-/../../evil/-/evil-1.0.0.tgz", "evil", "1.0.0"),
+            ("https://registry.npmjs.org/@a/good/./../evil/-/evil-1.0.0.tgz", "@a/evil", "1.0.0"),
             ("HTTPS:\\\\registry.npmjs.org\\%65vil\\-\\evil-1.0.0.tgz", "evil", "1.0.0"),
         ] {
             let wanted = Told::Package { name: name.into(), version: Some(version.into()) };

@@ -64,6 +64,9 @@ fn name_and_from(spec: &str) -> Option<(&str, &str)> {
     Some((&spec[..at], &spec[at + 1..]))
 }
 
+/// In how many ways an entry may be read, each of which is looked up.
+const MOST_WAYS: usize = 16;
+
 /// An entry: its header, and what it says of itself, each as often as it does.
 #[derive(Default)]
 struct Entry {
@@ -144,7 +147,13 @@ fn tell(entry: &Entry, out: &mut Sink<'_>) {
     if versions.len() > 1 || from.len() > 1 || names.len() > 1 {
         out.problem(line, &format!("has a package that is more than one: {header}"));
     }
+    let ways = versions.len().saturating_mul(from.len().max(1));
     for name in names {
+        // Nobody writes such an entry but to be in the way.
+        if ways > MOST_WAYS {
+            out.package(name, None, line);
+            continue;
+        }
         for version in versions {
             for from in from.iter().map(|f| Some(f.as_str())).chain(from.is_empty().then_some(None)) {
                 out.fetched(name, Some(version), from, line);
@@ -218,6 +227,14 @@ mod tests {
         let honest =
             format!("\"alias@npm:evil@^1\", evil@^1, evil@1.0.0:\n  {version}\n  {evil}\n  integrity sha512-x\n");
         assert_eq!(names(&honest), (vec!["evil 1.0.0".into()], 0));
+    }
+
+    #[test]
+    fn an_entry_of_very_many_versions_has_none() {
+        let crowd = "  version \"1.0.0\"\n  resolved \"https://h/x\"\n".repeat(2_000);
+        let manifest = read(Kind::YarnLock, "yarn.lock", format!("a@1:\n{crowd}").as_bytes());
+        assert_eq!((manifest.dependencies.len(), manifest.problems.len()), (1, 1));
+        assert_eq!(manifest.dependencies[0].version, None);
     }
 
     #[test]

@@ -9,6 +9,11 @@ use crate::Ecosystem;
 use std::cmp::Ordering;
 use std::str::FromStr;
 
+/// Most versions an advisory may name, because each is compared with each. One that names more gets no answer.
+const MOST_NAMED: usize = 500;
+/// Most versions of clauses that are tried; what a manifest excludes beyond them is not.
+const MOST_CLAUSES: usize = 100;
+
 /// Is the newest version that `clauses` let through one that the advisory covers? Installers take the newest. Empty
 /// clauses let everything through; those that are not understood are answered with no.
 pub fn newest_is_covered(ecosystem: Ecosystem, affected: &Affected, clauses: &str) -> bool {
@@ -16,7 +21,11 @@ pub fn newest_is_covered(ecosystem: Ecosystem, affected: &Affected, clauses: &st
     let events = affected.ranges.iter().flat_map(|r| &r.events).map(|event| match event {
         Event::Introduced(v) | Event::Fixed(v) | Event::LastAffected(v) | Event::Limit(v) => v.clone(),
     });
-    let named: Vec<String> = events.chain(affected.versions.iter().cloned()).chain(clauses.versions()).collect();
+    let mut named: Vec<String> = events.chain(affected.versions.iter().cloned()).take(MOST_NAMED + 1).collect();
+    if named.len() > MOST_NAMED {
+        return false;
+    }
+    named.extend(clauses.versions().into_iter().take(MOST_CLAUSES));
     let mut points: Vec<Point> = Vec::new();
     for version in &named {
         points.push(Point { text: version.clone(), real: true });
@@ -189,6 +198,15 @@ mod tests {
         check(Ecosystem::Npm, &span, &[], &yes, &no);
         let (yes, no) = (["<=1.0.1", ">=1.0.1,<1.0.2"], ["", "==1.0.*", "<2", "!=1.0.1", ">1.0.1", "<1.0.1"]);
         check(Ecosystem::PyPI, &[], &["1.0.1"], &yes, &no);
+    }
+
+    #[test]
+    fn a_crowd_of_clauses_hides_nothing_and_a_crowd_of_versions_is_no_answer() {
+        let crowd: Vec<String> = (0..2_000).map(|n| format!("!=7.{n}")).collect();
+        check(Ecosystem::PyPI, &[from("1.0.1")], &[], &[&format!(">=1,{}", crowd.join(","))], &[]);
+        let versions: Vec<String> = (0..2_000).map(|n| format!("1.{n}")).collect();
+        let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
+        check(Ecosystem::PyPI, &[], &versions, &[], &["", "<2"]);
     }
 
     #[test]
