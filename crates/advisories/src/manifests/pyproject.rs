@@ -42,6 +42,21 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
             }
         }
     }
+    // Lists of requirements that stand in files of any name.
+    let dynamic = tool("setuptools").and_then(|s| s.get("dynamic"));
+    let hook = tool("hatch").and_then(|h| h.get("metadata")?.get("hooks")?.get("requirements_txt"));
+    let mut tables: Vec<&Value> = dynamic.and_then(|d| d.get("dependencies")).into_iter().collect();
+    tables.extend(values(dynamic.and_then(|d| d.get("optional-dependencies"))));
+    let mut files: Vec<&Value> = tables.into_iter().filter_map(|t| t.get("file")).collect();
+    files.extend(hook.and_then(|h| h.get("files")));
+    files.extend(values(hook.and_then(|h| h.get("optional-dependencies"))));
+    for file in files.into_iter().flat_map(|f| f.as_array().map_or(std::slice::from_ref(f), Vec::as_slice)) {
+        let path = file.as_str().filter(|f| !f.is_empty()).and_then(|f| out.beside(f));
+        match path {
+            Some(path) => out.found.includes.push(path),
+            None => out.problem(None, &format!("takes requirements from {file}, which is not in the repository")),
+        }
+    }
     let Some(poetry) = tool("poetry") else { return Ok(()) };
     let mut tables: Vec<&Value> = Vec::new();
     tables.extend(poetry.get("dependencies"));
@@ -106,5 +121,23 @@ sphinx = { version = "7" }
         assert_eq!(manifest.problems.len(), 1);
         let manifest = read(Kind::PyProject, "p", b"[tool.ruff]\nline-length = 100\n");
         assert_eq!(manifest, super::super::Manifest::default());
+    }
+
+    #[test]
+    fn requirements_that_stand_in_files_of_any_name_are_followed() {
+        let text = r#"
+[tool.setuptools.dynamic]
+version = { file = "VERSION" }
+dependencies = { file = ["deps.in", "more/x"] }
+optional-dependencies.dev = { file = "dev.in" }
+[tool.hatch.metadata.hooks.requirements_txt]
+files = ["hatch.in"]
+optional-dependencies.docs = ["docs.in"]
+"#;
+        let manifest = read(Kind::PyProject, "a/pyproject.toml", text.as_bytes());
+        let wanted = ["deps.in", "more/x", "dev.in", "hatch.in", "docs.in"].map(|n| format!("a/{n}"));
+        assert_eq!((manifest.includes.as_slice(), manifest.problems.len()), (&wanted[..], 0));
+        let outside = read(Kind::PyProject, "p", b"[tool.setuptools.dynamic]\ndependencies = { file = ['../x', 7] }\n");
+        assert_eq!((outside.includes.len(), outside.problems.len()), (0, 2));
     }
 }

@@ -159,7 +159,7 @@ fn has_variable(text: &str) -> bool {
 pub(super) fn requirement(text: &str) -> Result<Asked, String> {
     let text = text.trim();
     if let Some(named) = url(text) {
-        return named.map(|names| Asked { names, ..Asked::default() });
+        return named;
     }
     let text = text.split(';').next().unwrap_or(text).trim();
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))).unwrap_or(text.len());
@@ -168,13 +168,14 @@ pub(super) fn requirement(text: &str) -> Result<Asked, String> {
     let archive = ARCHIVES.iter().any(|e| text.to_ascii_lowercase().ends_with(e)) && !rest.starts_with('@');
     let is_path = text.starts_with(['.', '/']) || rest.starts_with(['/', '\\']);
     if archive || is_path {
-        return match archive.then(|| archive_name(text)) {
-            None if has_variable(text) => {
-                Err(format!("installs `{text}`, whose place is a variable of the environment"))
-            }
-            None => Ok(Asked::default()),
-            Some(Some(name)) => Ok(Asked { names: vec![name], ..Asked::default() }),
-            Some(None) => Err(format!("installs `{text}`, whose name is not known")),
+        if has_variable(text) {
+            return Err(format!("installs `{text}`, whose place is a variable of the environment"));
+        }
+        let names: Vec<String> = archives(text).into_iter().map(|(name, _)| name).collect();
+        return match archive {
+            true if names.is_empty() => Err(format!("installs `{text}`, whose name is not known")),
+            true => Ok(Asked { names, ..Asked::default() }),
+            false => Ok(Asked::default()),
         };
     }
     if !is_name(name) {
@@ -189,8 +190,10 @@ pub(super) fn requirement(text: &str) -> Result<Asked, String> {
     if let Some(address) = rest.strip_prefix('@') {
         // What is installed is what the archive holds, whatever stands before it.
         let address = address.trim();
-        let held = archive_name(address.split(['#', '?']).next().unwrap_or(address));
-        return Ok(Asked { names: names.into_iter().chain(held).collect(), ..Asked::default() });
+        let held = archives(address.split(['#', '?']).next().unwrap_or(address));
+        let version = served(address, &held);
+        let names = names.into_iter().chain(held.into_iter().map(|(name, _)| name)).collect();
+        return Ok(Asked { names, version, wanted: None });
     }
     let clauses = rest.strip_prefix('(').and_then(|r| r.strip_suffix(')')).unwrap_or(rest).trim();
     let version = pinned(clauses).map_err(|()| format!("is not a requirement: `{text}`"))?;
@@ -228,7 +231,7 @@ fn pinned(clauses: &str) -> Result<Option<String>, ()> {
 
 /// The names of a package that is given as an address: what the address calls it, and what the file is called. `None`: it
 /// is no address.
-fn url(text: &str) -> Option<Result<Vec<String>, String>> {
+fn url(text: &str) -> Option<Result<Asked, String>> {
     let start = text.find("://")?;
     // In `name @ https://...` the name comes first.
     if text[..start].contains('@') || text[..start].contains(';') {
@@ -242,162 +245,42 @@ fn url(text: &str) -> Option<Result<Vec<String>, String>> {
     if egg.as_ref().is_some_and(|egg| !is_name(egg)) {
         return Some(Err(unknown()));
     }
-    let names: Vec<String> = egg.into_iter().chain(archive_name(path.split('?').next().unwrap_or(path))).collect();
-    Some(if names.is_empty() { Err(unknown()) } else { Ok(names) })
+    let held = archives(path.split('?').next().unwrap_or(path));
+    let version = served(address, &held);
+    let names: Vec<String> = egg.into_iter().chain(held.into_iter().map(|(name, _)| name)).collect();
+    Some(if names.is_empty() { Err(unknown()) } else { Ok(Asked { names, version, wanted: None }) })
 }
 
-/// `requests` of `.../requests-2.0-py3-none-any.whl`. In an address letters may be written as numbers.
-fn archive_name(path: &str) -> Option<String> {
-    let file = path.rsplit(['/', '\\']).next()?;
-    let file = text::percent(file)?;
-    let (name, version) = file.split_once('-')?;
-    let plausible = version.starts_with(|c: char| c.is_ascii_digit()) && is_name(name);
-    plausible.then(|| name.to_owned())
+/// `requests` and `2.0` of `.../requests-2.0-py3-none-any.whl`. In an address letters may be written as numbers. What is no
+/// wheel may have a dash in its name and in its version: then it has every name that it might have.
+fn archives(path: &str) -> Vec<(String, String)> {
+    let file = path.rsplit(['/', '\\']).next().and_then(text::percent).unwrap_or_default();
+    let lower = file.to_ascii_lowercase();
+    let end = ARCHIVES.iter().filter(|e| lower.ends_with(*e)).max_by_key(|e| e.len()).unwrap_or(&"");
+    let stem = &file[..file.len() - end.len()];
+    // No file has a longer name, and each of its dashes is a way to read it.
+    if stem.len() > 255 {
+        return Vec::new();
+    }
+    let most = if *end == ".whl" { 1 } else { usize::MAX };
+    let split = stem.match_indices('-').take(most).map(|(at, _)| (&stem[..at], &stem[at + 1..]));
+    split
+        .filter(|(name, version)| is_name(name) && version.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|(name, version)| (name.to_owned(), version.split('-').next().unwrap_or(version).to_owned()))
+        .collect()
+}
+
+/// The version of an archive that PyPI itself serves: there a file holds what it is called.
+fn served(address: &str, archives: &[(String, String)]) -> Option<String> {
+    let (scheme, rest) = address.trim().split_once("://")?;
+    let host = rest.split(['/', '\\', '?', '#']).next()?;
+    let pypi = scheme.eq_ignore_ascii_case("https") && host.eq_ignore_ascii_case("files.pythonhosted.org");
+    match archives {
+        [(_, version)] if pypi => Some(version.clone()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Kind, read};
-
-    fn found(text: &str) -> (Vec<(String, Option<String>, u32)>, super::super::Manifest) {
-        let manifest = read(Kind::Requirements, "app/requirements.txt", text.as_bytes());
-        let list = manifest.dependencies.iter().map(|d| (d.name.clone(), d.version.clone(), d.line.unwrap())).collect();
-        (list, manifest)
-    }
-
-    #[test]
-    fn pins_ranges_extras_markers_and_hashes_are_told_apart() {
-        let text = "\u{feff}# comment\nRequests[socks,security] == 2.19.1 ; python_version < '3'  # why\nflask>=1.0,<2\n\
-                    django==3.2.* \\\n  --hash=sha256:aa \\\n  --hash=sha256:bb\nzope.interface===5.0\nplain\nparen (==1.2)\n\
-                    both >=1, ==1.4 --hash=sha256:cc\n";
-        let (list, manifest) = found(text);
-        let pin = |name: &str, version: Option<&str>, line| (name.to_owned(), version.map(ToOwned::to_owned), line);
-        assert_eq!(
-            list,
-            [
-                pin("requests", Some("2.19.1"), 2),
-                pin("flask", None, 3),
-                pin("django", None, 4),
-                pin("zope-interface", Some("5.0"), 7),
-                pin("plain", None, 8),
-                pin("paren", Some("1.2"), 9),
-                pin("both", Some("1.4"), 10),
-            ]
-        );
-        assert_eq!(manifest.problems, Vec::<String>::new());
-    }
-
-    #[test]
-    fn other_files_are_named_and_those_outside_are_a_problem() {
-        let (_, manifest) =
-            found("-r base.txt\n--requirement=../common/x.txt\n-cpins.txt\n-r ../../secret.txt\n-r https://h/x\n");
-        assert_eq!(manifest.includes, ["app/base.txt", "common/x.txt", "app/pins.txt"]);
-        assert_eq!(manifest.problems.len(), 2, "{manifest:?}");
-    }
-
-    #[test]
-    fn addresses_have_a_name_and_no_version_and_paths_are_our_own() {
-        let text = "-e .\n./lib\n-e git+https://h/o/r.git@main#egg=Tool[x]\npkg @ https://h/pkg-1.0.tar.gz ; os_name=='nt'\n\
-                    https://h/wheels/Some_Pkg-2.0-py3-none-any.whl\nvendor/six-1.0.whl\nhttps://h/odd\n";
-        let (list, manifest) = found(text);
-        let names: Vec<&str> = list.iter().map(|(n, ..)| n.as_str()).collect();
-        assert_eq!(names, ["tool", "pkg", "some-pkg", "six"]);
-        assert!(list.iter().all(|(_, version, _)| version.is_none()));
-        assert_eq!(
-            manifest.problems,
-            ["app/requirements.txt, line 7: installs `https://h/odd`, whose name is not known"]
-        );
-    }
-
-    #[test]
-    fn a_line_that_is_not_understood_is_a_problem_with_its_number() {
-        let (list, manifest) = found("ok==1\n<<<<<<< HEAD\n=======\na b c\n--no-such thing\n--index-url https://h\n");
-        assert_eq!(list.len(), 1);
-        assert_eq!(manifest.problems.len(), 4, "{manifest:?}");
-        assert!(manifest.problems[0].contains("line 2"));
-    }
-
-    fn names(text: &str) -> (Vec<String>, usize) {
-        let (list, manifest) = found(text);
-        (list.into_iter().map(|(name, ..)| name).collect(), manifest.problems.len())
-    }
-
-    #[test]
-    fn an_include_is_followed_however_its_option_is_written() {
-        let text = "--requirem a.txt\n--constr=b.txt\n--pre -r c.txt\n-i https://h -rd.txt\n--requirement 'e f.txt'\n\
-                    good==1 -r g.txt\n-r \\\nh.txt\n";
-        let (list, manifest) = found(text);
-        assert_eq!(list.len(), 1);
-        let wanted = ["a.txt", "b.txt", "c.txt", "d.txt", "e f.txt", "g.txt", "h.txt"].map(|n| format!("app/{n}"));
-        assert_eq!(manifest.includes, wanted);
-        assert_eq!(manifest.problems, Vec::<String>::new());
-    }
-
-    #[test]
-    fn an_include_that_cannot_be_followed_is_a_problem() {
-        for text in [
-            "-r file:///srv/x.txt",
-            "-r FILE:x.txt",
-            "-r file:x.txt",
-            "--requirem https://h/x.txt",
-            "-r ${WHERE}/x.txt",
-            "-r ${WHERE}.txt",
-            "-r 'sub\\x.txt'",
-            "-r /etc/x.txt",
-            "-r package-lock.json",
-            "-r",
-            "-r 'x.txt",
-            "--requirement=",
-        ] {
-            let (_, manifest) = found(text);
-            assert_eq!((manifest.includes.len(), manifest.problems.len()), (0, 1), "{text} {manifest:?}");
-        }
-        // pip takes the name as it stands, so do we.
-        assert_eq!(found("-r ev%69l.txt\n-r=x.txt\n").1.includes, ["app/ev%69l.txt", "app/=x.txt"]);
-    }
-
-    #[test]
-    fn what_only_pip_takes_for_a_line_is_one() {
-        for end in ["\r", "\u{b}", "\u{c}", "\u{1c}", "\u{85}", "\u{2028}", "\u{2029}"] {
-            assert_eq!(names(&format!("good==1\n# harmless{end}evil\n")), (vec!["good".into(), "evil".into()], 0));
-        }
-        assert_eq!(found("a==1\r\nb==1\r\n").0[1].2, 2, "one end of a line, not two");
-        assert_eq!(names("\\evil \\\n\n"), (vec!["evil".into()], 0));
-        let told = |text: &str| names(text).1;
-        assert_eq!(told("# -*- coding: utf-7 -*-\n# +AAo-evil\n"), 1);
-        assert_eq!(told("# coding=latin-1\n# \u{c5}evil\n"), 1, "the second byte of that letter ends a line there");
-        assert_eq!(
-            told("# -*- coding: UTF-8 -*-\n# \u{c5}\n# coding: latin-1\n") + told("# vim: coding=latin-1\na\n"),
-            0
-        );
-    }
-
-    #[test]
-    fn a_name_that_is_a_variable_is_a_problem_and_a_password_that_is_one_is_not() {
-        for text in [
-            "${NAME}",
-            "${NAME}==1.0",
-            "evil${X}",
-            "https://h/${X}-1.0.zip",
-            "git+https://h/r#egg=${X}",
-            "-e ${X}",
-            "./${X}",
-        ] {
-            assert_eq!(names(text), (vec![], 1), "{text}");
-        }
-        let text = "--index-url https://${USER}:${TOKEN}@h/simple\ntool @ git+https://${TOKEN}@h/r\ngit+https://${T}@h/r#egg=x\nopen==${V}\n";
-        let (list, manifest) = found(text);
-        assert_eq!(manifest.problems, Vec::<String>::new());
-        assert!(list.len() == 3 && list.iter().all(|(_, version, _)| version.is_none()), "{list:?}");
-    }
-
-    #[test]
-    fn an_archive_counts_by_what_it_is_called_whatever_else_it_is_called() {
-        let both = |text: &str| names(text).0;
-        assert_eq!(both("https://h/evil-1.0.tar.gz#egg=good"), ["good", "evil"]);
-        assert_eq!(both("good @ https://h/evil-1.0-py3-none-any.whl#sha256=aa"), ["good", "evil"]);
-        assert_eq!(both("good @ https://h/good-1.0.tar.gz"), ["good"]);
-        assert_eq!(both("https://h/%65vil-1.0.tar.gz?x=/good-1.0.zip"), ["evil"]);
-        assert_eq!(both("evil-1.0.tar.gz"), ["evil"]);
-    }
-}
+#[path = "requirements_tests.rs"]
+mod tests;
