@@ -1,9 +1,10 @@
 //! Dependencies against advisories. Decides which advisory covers which dependency and which of them are one and the
 //! same; it may never answer "clean" for what it could not compare: that is in `unknown`. Pure.
 //!
-//! The rule for malice: a package of which every version is malicious is found whatever its version is, open and
-//! unreadable ones too. Where some versions are, a version that is left open is found if the newest one that the manifest
-//! lets through is malicious, because that is what gets installed; where a clean one may be newer, it is in `unknown`.
+//! The rule for malice: a package of which every version is malicious, or of which no version is named, is found whatever
+//! its version is, open and unreadable ones too. Where some versions are malicious, a version that is left open is found
+//! if the newest one that the manifest lets through is, because that one gets installed. Where a clean one may be newer,
+//! or a version cannot be compared, it is in `unknown`.
 
 use crate::Ecosystem;
 use crate::manifests::{Dependency, Kind, is_manifest};
@@ -106,7 +107,9 @@ fn one(dependency: &Dependency, all: &[Dependency], records: &Records, out: &mut
         for affected in record.of(*ecosystem, name) {
             match osv::covered(*ecosystem, affected, version.as_deref()) {
                 Covered::Yes => hit = hit.or(Some(affected)),
-                Covered::Unknown(_) if record.is_malicious() && ends_in(dependency, affected, all) => {
+                Covered::Unknown(_)
+                    if record.is_malicious() && (names_none(affected) || ends_in(dependency, affected, all)) =>
+                {
                     hit = hit.or(Some(affected));
                 }
                 Covered::Unknown(why) => doubt = doubt.or(Some(why)),
@@ -130,6 +133,11 @@ fn one(dependency: &Dependency, all: &[Dependency], records: &Records, out: &mut
     ids.sort();
     ids.dedup();
     out.unknown.push(Unknown { dependency: dependency.clone(), ids, malicious, why: why.clone() });
+}
+
+/// Is it the package as such that is told of?
+fn names_none(affected: &Affected) -> bool {
+    affected.ranges.is_empty() && affected.versions.is_empty()
 }
 
 /// Would an installer end up with a version that is covered? What something else pins was looked up there.

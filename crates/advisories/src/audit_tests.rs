@@ -116,6 +116,18 @@ fn a_package_of_which_all_is_malicious_is_found_in_any_version_that_is_written()
 }
 
 #[test]
+fn malice_that_names_no_version_is_that_of_the_package() {
+    let records = malice(r#""versions": []"#);
+    for text in ["a", "a==1.0", "a==odd"] {
+        let found = audit(&in_requirements(text), &records);
+        assert_eq!((found.advisories.len(), found.unknown.len()), (1, 0), "{text}");
+    }
+    // Commits are versions, only none that can be compared.
+    let commits = malice(r#""ranges": [{"type": "GIT", "events": [{"introduced": "abc"}]}]"#);
+    assert_eq!(audit(&in_requirements("a==1.0"), &commits).unknown.len(), 1);
+}
+
+#[test]
 fn a_malicious_release_is_found_where_the_newest_that_fits_is_one() {
     let open_end = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0.1"}]}]"#;
     let mended = r#""ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0.1"}, {"fixed": "1.0.2"}]}]"#;
