@@ -7,7 +7,7 @@ use orch_advisories::manifests::{Kind, read};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = with_canary(bytes);
-    for kind in [Kind::PackageLock, Kind::PnpmLock, Kind::YarnLock] {
+    for kind in [Kind::PackageLock, Kind::PackageJson, Kind::PnpmLock, Kind::YarnLock] {
         let _ = read(kind, "lock", bytes);
     }
 });

@@ -105,6 +105,12 @@ impl NpmAudit {
     }
 }
 
+/// Does one of these lock files stand beside this file or above it?
+fn has_lock(file: &ManifestFile, locks: &[ManifestFile]) -> bool {
+    let dir = |path: &str| path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
+    locks.iter().any(|lock| dir(&file.path).starts_with(&dir(&lock.path)))
+}
+
 #[async_trait::async_trait]
 impl Auditor for NpmAudit {
     fn name(&self) -> &'static str {
@@ -132,8 +138,11 @@ impl Auditor for NpmAudit {
             self.side(sides.base, sides, &mut out.problems, &mut Vec::new()).await?
         };
         out.problems.extend(unreadable);
-        // Locks of pnpm and yarn are nothing it reads: with one of those it has not answered for all of npm.
-        if out.problems.is_empty() && dependencies(sides.head).iter().filter(is_node).count() == known {
+        // Locks of pnpm and yarn are nothing it reads: with one of those it has not answered for all of npm. What a project
+        // asks for, its lock has.
+        let asks = |f: &&ManifestFile| kind(f) == Kind::PackageJson && has_lock(f, &locks);
+        let rest: Vec<ManifestFile> = sides.head.iter().filter(|f| !asks(f)).cloned().collect();
+        if out.problems.is_empty() && dependencies(&rest).iter().filter(is_node).count() == known {
             out.covered.push(Ecosystem::Npm);
         }
         Ok(AuditAnswer::Done(out))

@@ -118,6 +118,9 @@ pub fn is_manifest(path: &str) -> Option<Kind> {
         "pnpm-lock.yaml" => Kind::PnpmLock,
         "yarn.lock" => Kind::YarnLock,
         "go.mod" => Kind::GoMod,
+        // What is installed already says what it asked for once; nobody installs that again.
+        "package.json" if parts.all(|dir| dir != "node_modules") => Kind::PackageJson,
+        "package.json" => return None,
         "pylock.toml" => Kind::Pylock,
         _ if name.strip_suffix(".toml").is_some_and(|stem| stem.starts_with("pylock.")) => Kind::Pylock,
         _ => {
@@ -244,10 +247,11 @@ mod tests {
             ("pnpm-lock.yaml", Kind::PnpmLock),
             ("yarn.lock", Kind::YarnLock),
             ("tools/go.mod", Kind::GoMod),
+            ("web/package.json", Kind::PackageJson),
         ] {
             assert_eq!(is_manifest(path), Some(kind), "{path}");
         }
-        for path in ["notes.txt", "requirements/readme.md", "package.json", "go.sum", "Cargo.toml", "", "a/"] {
+        for path in ["notes.txt", "requirements/readme.md", "web/node_modules/x/package.json", "go.sum", "Cargo.toml", "", "a/"] {
             assert_eq!(is_manifest(path), None, "{path}");
         }
     }

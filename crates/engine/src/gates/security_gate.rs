@@ -4,6 +4,7 @@
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use crate::security::{self, Dependencies, Protection, Secrets, Standing};
+use orch_advisories::manifests::Dependency;
 use orch_core::ids::GateId;
 use orch_core::security_report::{self, Engine, ReportLine, Section, SecurityReport, Status, Summary};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
@@ -155,14 +156,23 @@ fn report(look: &Look<'_>, secrets: &Secrets, dependencies: &Dependencies, prote
         line: None,
         text: format!("nobody can say what it brings in: {why}"),
     }));
-    lines.extend(dependencies.unknown.iter().map(|(d, why)| ReportLine {
-        section: Section::Warnings,
-        blocking: false,
-        rule: "unknown".into(),
+    let doubt = |(d, why): &(Dependency, String), blocking| ReportLine {
+        section: if blocking { Section::Dependencies } else { Section::Warnings },
+        blocking,
+        rule: if blocking { "malicious-releases" } else { "unknown" }.into(),
         file: Some(d.manifest.clone()),
         line: d.line,
-        text: format!("{} {}: {why}", d.name, d.version.as_deref().unwrap_or("(any version)")),
-    }));
+        text: {
+            let wanted = d.version.as_deref().or(d.wanted.as_deref()).unwrap_or("(any version)");
+            let name = &d.name;
+            match blocking {
+                true => format!("{name} {wanted}: releases of it are attacks, and nothing pins one that is not: {why}"),
+                false => format!("{name} {wanted}: {why}"),
+            }
+        },
+    };
+    lines.extend(dependencies.suspect.iter().map(|suspect| doubt(suspect, true)));
+    lines.extend(dependencies.unknown.iter().map(|unknown| doubt(unknown, false)));
     let warning = |rule: &str, text: &String| ReportLine {
         section: Section::Warnings,
         blocking: false,
@@ -190,7 +200,10 @@ fn report(look: &Look<'_>, secrets: &Secrets, dependencies: &Dependencies, prote
     SecurityReport {
         status: if failed { Status::Fail } else { Status::Pass },
         secrets_found,
-        deps_blocking: u32::try_from(judged.blocking.len() + dependencies.unreadable.len()).unwrap_or(u32::MAX),
+        deps_blocking: u32::try_from(
+            judged.blocking.len() + dependencies.suspect.len() + dependencies.unreadable.len(),
+        )
+        .unwrap_or(u32::MAX),
         deps_warning: u32::try_from(judged.warning.len() + judged.inherited.len() + dependencies.unknown.len())
             .unwrap_or(u32::MAX),
         deps_audit_degraded: !dependencies.degraded.is_empty(),

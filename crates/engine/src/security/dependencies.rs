@@ -3,7 +3,7 @@
 
 use super::{Engine, engine, manifests};
 use crate::gates::Look;
-use orch_advisories::manifests::Kind;
+use orch_advisories::manifests::{Kind, Manifest};
 use orch_advisories::{Advisory, Classified, Dependency, Ecosystem, classify, is_manifest, unite};
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, ManifestFile, Sides};
@@ -16,6 +16,8 @@ pub(crate) struct Dependencies {
     pub(crate) judged: Classified,
     /// Dependencies nobody can say anything about, a line each.
     pub(crate) unknown: Vec<(Dependency, String)>,
+    /// The same, of packages some of whose releases are attacks, and which the branch brings in or lets loose.
+    pub(crate) suspect: Vec<(Dependency, String)>,
     /// Why the audit saw less than it should have; empty if it did not.
     pub(crate) degraded: Vec<String>,
     /// Manifests the branch has made unreadable: path and why. Nobody can say what they bring in.
@@ -50,6 +52,7 @@ pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault>
     }
     let (head, base) = (found.files, before.files);
     let needed = ecosystems(&head, &base, &mut out);
+    let there: BTreeSet<_> = base.iter().flat_map(|file| read(file).dependencies).map(|d| asked(&d)).collect();
     let limit = Duration::from_millis(security.timeout_ms);
     let sides = Sides { head: &head, base: &base, timeout: limit, now_s: look.subject.now.0 / 1_000 };
     let (mut at_head, mut at_base) = (Vec::new(), Vec::new());
@@ -73,8 +76,10 @@ pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault>
                 at_base.extend(audited.base);
                 out.degraded.extend(audited.problems.into_iter().map(|p| format!("{}: {p}", auditor.name())));
                 for unknown in audited.unknown {
-                    let ids = unknown.ids.join(", ");
-                    out.unknown.push((unknown.dependency, format!("{} ({ids})", unknown.why)));
+                    let text = format!("{} ({})", unknown.why, unknown.ids.join(", "));
+                    let held = unknown.malicious && !there.contains(&asked(&unknown.dependency));
+                    let list = if held { &mut out.suspect } else { &mut out.unknown };
+                    list.push((unknown.dependency, text));
                 }
             }
             Err(fault) => {
@@ -111,14 +116,24 @@ pub(crate) fn sentence(advisory: &Advisory) -> String {
     )
 }
 
+fn read(file: &ManifestFile) -> Manifest {
+    orch_advisories::manifests::read(is_manifest(&file.path).unwrap_or(Kind::Requirements), &file.path, &file.bytes)
+}
+
+/// A package as it is asked for, wherever that is.
+fn asked(d: &Dependency) -> (Ecosystem, String, Option<String>, Option<String>) {
+    (d.ecosystem, d.name.clone(), d.version.clone(), d.wanted.clone())
+}
+
 /// The ecosystems packages come from. What cannot be read of a manifest degrades the audit; one that cannot be read at
 /// all, and could or was not there before, is the branch's doing.
 fn ecosystems(head: &[ManifestFile], base: &[ManifestFile], out: &mut Dependencies) -> BTreeSet<Ecosystem> {
     let mut found = BTreeSet::new();
     for file in head {
-        let kind = is_manifest(&file.path).unwrap_or(Kind::Requirements);
-        let manifest = orch_advisories::manifests::read(kind, &file.path, &file.bytes);
-        if manifest.dependencies.is_empty() && !manifest.problems.is_empty() && !base.contains(file) {
+        let manifest = read(file);
+        // What only asks for packages may be a sample of bad input; a lock file hardly is.
+        let asks = is_manifest(&file.path) == Some(Kind::PackageJson);
+        if manifest.dependencies.is_empty() && !manifest.problems.is_empty() && !asks && !base.contains(file) {
             out.unreadable.push((file.path.clone(), manifest.problems.join("; ")));
         }
         found.extend(manifest.dependencies.iter().map(|d| d.ecosystem));

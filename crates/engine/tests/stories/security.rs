@@ -89,18 +89,25 @@ async fn after_three_repairs_in_vain_it_is_blocked_and_a_person_is_told_once() {
 
 /// A mirror that knows of one vulnerable package, as new as the story's clock.
 fn mirror(world: &World, severity: &str) -> AdvisoryMirror {
+    mirror_of(
+        world,
+        &serde_json::json!({
+            "schema_version": "1.6.0", "id": "GHSA-aaaa-bbbb-cccc", "aliases": ["CVE-2023-0001"],
+            "modified": "2023-11-14T00:00:00Z", "summary": "reads any file",
+            "affected": [{
+                "package": { "ecosystem": "PyPI", "name": "sample-lib" },
+                "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": "1.4.2" }] }],
+            }],
+            "database_specific": { "severity": severity },
+        }),
+    )
+}
+
+fn mirror_of(world: &World, record: &serde_json::Value) -> AdvisoryMirror {
     let (from, to) = (world.path("all.zip"), world.path("osv"));
-    let record = serde_json::json!({
-        "schema_version": "1.6.0", "id": "GHSA-aaaa-bbbb-cccc", "aliases": ["CVE-2023-0001"],
-        "modified": "2023-11-14T00:00:00Z", "summary": "reads any file",
-        "affected": [{
-            "package": { "ecosystem": "PyPI", "name": "sample-lib" },
-            "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": "1.4.2" }] }],
-        }],
-        "database_specific": { "severity": severity },
-    });
     let mut zip = zip::ZipWriter::new(std::fs::File::create(&from).unwrap());
-    zip.start_file("GHSA-aaaa-bbbb-cccc.json", zip::write::SimpleFileOptions::default()).unwrap();
+    let name = format!("{}.json", record["id"].as_str().unwrap());
+    zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
     zip.write_all(record.to_string().as_bytes()).unwrap();
     zip.finish().unwrap();
     orch_advisories::mirror::import(&from, &to).unwrap();
@@ -479,4 +486,30 @@ async fn many_manifests_hide_none_that_is_new() {
     }
     assert!(!second.contains("too many"), "{second}");
     assert!(report(&world, &item).await.contains("too many manifests: requirements/0999.txt and 2 in all"));
+}
+
+/// Whatever the threshold: a package some of whose releases are attacks is not for a task to bring in without saying which.
+#[tokio::test]
+async fn a_package_with_malicious_releases_is_pinned_to_another_one_or_goes_back() {
+    let world = World::new().await;
+    let record = serde_json::json!({
+        "schema_version": "1.6.0", "id": "MAL-2023-1", "modified": "2023-11-14T00:00:00Z", "summary": "steals keys",
+        "affected": [{ "package": { "ecosystem": "PyPI", "name": "sample-lib" }, "versions": ["1.4.1"] }],
+    });
+    let auditors: Vec<Arc<dyn Auditor>> = vec![Arc::new(mirror_of(&world, &record))];
+    let security = Security { auditors, block_from: orch_advisories::Severity::Critical, ..Security::default() };
+    let world = world.guarded(security);
+    world.outsider_merges("old", "old/requirements.txt", "sample-lib\n").await;
+    let briefs = develops(&world, |run| {
+        let lines = ["sample-lib>=1\n", "sample-lib==1.4.1\n", "sample-lib==1.4.2\n"];
+        run.write("requirements.txt", lines[(run.nth - 1).min(2)]);
+    });
+    world.start();
+    let item = world.begin("Use a library").await;
+    assert_eq!(world.until_done(&item).await.rounds, 2);
+    let briefs = briefs.lock().unwrap();
+    assert!(briefs[1].contains("sample-lib >=1: releases of it are attacks") && briefs[1].contains("MAL-2023-1"));
+    assert!(!briefs[1].contains("old/requirements.txt"), "what main has is not the task's: {}", briefs[1]);
+    assert!(briefs[2].contains("sample-lib 1.4.1, MALICIOUS: MAL-2023-1"), "{}", briefs[2]);
+    assert!(report(&world, &item).await.contains("`old/requirements.txt` line 1"));
 }
