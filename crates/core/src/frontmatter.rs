@@ -118,10 +118,14 @@ pub fn verdict(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Resul
             text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word.eq_ignore_ascii_case(token))
         };
         let seen = yaml::left_edge(front).any(|(k, rest)| is_key(k, key) && in_words(uncommented(rest)));
-        seen || said.iter().any(|s| {
-            (is_key(&s.key, key) && in_words(&s.text))
-                || (s.depth > 1 && is_key(&s.inner, key) && s.text.trim().eq_ignore_ascii_case(token))
-        })
+        // Further down the negative word counts with more letters and words behind it: `FAILED`, `FAIL: no total`.
+        let below = |text: &str| {
+            let (text, token) = (text.trim().to_uppercase(), token.to_uppercase());
+            text == token || negative == token && text.starts_with(&token)
+        };
+        seen || said
+            .iter()
+            .any(|s| is_key(&s.key, key) && in_words(&s.text) || s.depth > 1 && is_key(&s.inner, key) && below(&s.text))
     };
     if says(positive) && says(negative) { Ok(false) } else { read }
 }
@@ -285,12 +289,20 @@ fn finding(map: &Map<String, Value>, texts: &[&str], ids: &[&str]) -> Result<Fin
         None => None,
         Some(text) => Some(text.parse().map_err(|_| "`line` must be a number".to_owned())?),
     };
-    let severity = match word("severity")?.as_deref() {
+    let graded = |text: Option<&str>| match text {
         Some("P0") => Severity::P0,
         Some("P2") => Severity::P2,
         Some("P3") => Severity::P3,
         _ => Severity::P1,
     };
+    let mut severity = graded(word("severity")?.as_deref());
+    // Said under another name as well, or in another spelling, the worse of the two counts.
+    for (key, value) in map.iter().filter(|(key, _)| *key != "severity") {
+        let said = value.as_str().map(|text| text.trim().to_uppercase());
+        if is_key(key, "severity") || matches!(said.as_deref(), Some("P0" | "P1")) {
+            severity = severity.min(graded(said.as_deref()));
+        }
+    }
     let named = |names: &[&str]| -> Result<(Option<String>, Option<String>), String> {
         for name in names {
             if let Some(text) = word(name)? {

@@ -8,6 +8,7 @@ pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod explain;
+pub mod failing;
 pub mod frontmatter;
 pub mod ids;
 pub mod markdown;

@@ -70,17 +70,22 @@ pub(crate) fn blocks(finding: &Finding) -> bool {
 
 /// A text as a finding, cut in the middle if it is too long for a brief.
 fn carried(text: &str) -> Finding {
-    let text = text.trim();
-    let length = text.chars().count();
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Finding::must_fix("refused without a word");
     }
+    Finding::must_fix(both_ends(text))
+}
+
+/// A text cut in the middle if it is longer than `MAX_CARRIED`.
+pub(crate) fn both_ends(text: &str) -> String {
+    let text = text.trim();
+    let length = text.chars().count();
     if length <= MAX_CARRIED {
-        return Finding::must_fix(text);
+        return text.to_owned();
     }
     let head: String = text.chars().take(HEAD).collect();
     let tail: String = text.chars().skip(length - (MAX_CARRIED - HEAD)).collect();
-    Finding::must_fix(format!("{head}\n[... {} characters are left out here ...]\n{tail}", length - MAX_CARRIED))
+    format!("{head}\n[... {} characters are left out here ...]\n{tail}", length - MAX_CARRIED)
 }
 
 #[cfg(test)]
@@ -109,6 +114,12 @@ mod tests {
         for severity in ["P0", "P1", "p2", "minor", "''", "[P3]"] {
             assert!(!review(&with(severity)).is_ok_and(|s| s.good), "{severity}");
         }
+        for second in ["Severity: P0", "' severity': P1", "SEVERITY: bad", "priority: p0", "level: P1"] {
+            let twice = format!("---\nverdict: APPROVED\nfindings:\n- {{severity: P3, {second}, text: x}}\n---\n");
+            assert!(!review(&twice).is_ok_and(|s| s.good), "{second}");
+        }
+        let words = "---\nverdict: APPROVED\nfindings:\n- {severity: P3, text: not a P1, was: P2}\n---\n";
+        assert!(review(words).unwrap().good);
         assert_eq!(refused(report("---\nresult: PASS\nfailures: [test_total]\n---\n")), ["test_total"]);
     }
 
@@ -150,6 +161,11 @@ mod tests {
     fn a_case_that_failed_under_a_pass_is_a_failure() {
         let paper = "---\nresult: PASS\ncases:\n- {id: TC-01, result: PASS}\n- {id: TC-02, result: FAIL}\n---\nTC-02: no total.\n";
         assert_eq!(refused(report(paper)), ["TC-02: no total."]);
+        for said in ["FAILED", "fail", "'FAIL: no total'", "FAIL (twice)"] {
+            assert!(!report(&paper.replace("result: FAIL", &format!("result: {said}"))).unwrap().good, "{said}");
+        }
+        let other = paper.replace("result: FAIL", "result: SKIPPED, would FAIL without a browser");
+        assert!(report(&other).unwrap().good, "a word on the way is no verdict");
     }
 
     #[test]

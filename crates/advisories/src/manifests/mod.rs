@@ -251,7 +251,9 @@ mod tests {
         ] {
             assert_eq!(is_manifest(path), Some(kind), "{path}");
         }
-        for path in ["notes.txt", "requirements/readme.md", "web/node_modules/x/package.json", "go.sum", "Cargo.toml", "", "a/"] {
+        for path in
+            ["notes.txt", "requirements/readme.md", "web/node_modules/x/package.json", "go.sum", "Cargo.toml", "", "a/"]
+        {
             assert_eq!(is_manifest(path), None, "{path}");
         }
     }

@@ -5,6 +5,7 @@
 use super::{Cx, Ended, hex};
 use crate::shell::{self, Command};
 use orch_core::effect::Outcome;
+use orch_core::failing;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
@@ -65,7 +66,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let (state, description) = if ran.exit.ok() {
         (StatusState::Success, "green".to_owned())
     } else {
-        (StatusState::Failure, format!("`{line}`: {}\n{}", ran.exit.describe(), ran.tail))
+        (StatusState::Failure, failing::text(&format!("`{line}`: {}", ran.exit.describe()), &ran.output))
     };
     let status = CommitStatus {
         context: CONTEXT.into(),

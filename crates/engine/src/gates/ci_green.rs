@@ -3,6 +3,7 @@
 
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
+use orch_core::failing;
 use orch_core::ids::GateId;
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
 use orch_ports::Fault;
@@ -41,9 +42,10 @@ impl Gate for CiGreen {
         let red: Vec<Finding> = known
             .iter()
             .filter(|s| matches!(s.state, StatusState::Failure))
-            .map(|s| Finding {
-                id: Some(s.context.clone()),
-                ..Finding::must_fix(format!("the check `{}` is red: {}", s.context, s.description))
+            .flat_map(|s| {
+                let (what, log) = s.description.split_once('\n').unwrap_or((&s.description, ""));
+                let all = failing::findings(&format!("the check `{}` is red: {what}", s.context), log);
+                all.into_iter().map(|f| Finding { id: Some(s.context.clone()), ..f })
             })
             .collect();
         if !red.is_empty() {

@@ -2,8 +2,9 @@
 
 use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
 use crate::project::Project;
+use orch_core::failing;
 use orch_core::ids::GateId;
-use orch_core::verdict::{Finding, Verdict};
+use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,8 +41,7 @@ impl Gate for TestsLocal {
         match (&evidence.command, &evidence.run) {
             (Some(_), Some(run)) if run.ok => Verdict::Pass,
             (Some(command), Some(run)) => {
-                let text = format!("`{command}`: {}\n{}", run.end, run.tail);
-                Verdict::Fail { findings: vec![Finding::must_fix(text)] }
+                Verdict::Fail { findings: failing::findings(&format!("`{command}`: {}", run.end), &run.output) }
             }
             _ => Verdict::Skipped { why: "no `test` command is configured; check_ci_green judges".into() },
         }
@@ -58,17 +58,20 @@ mod tests {
         let run = ok.map(|ok| CommandRun {
             ok,
             end: "exit 1".into(),
-            tail: "1 failed".into(),
+            tail: String::new(),
             log: String::new(),
-            output: String::new(),
+            output: "test cart::total ... FAILED\n1 failed\n".into(),
         });
         TestsLocal::judge(&Evidence { command: command.map(Into::into), run }, &subject(), &project())
     }
 
     #[test]
-    fn red_tests_carry_command_end_and_tail() {
+    fn red_tests_carry_their_names_the_command_its_end_and_what_it_printed() {
         assert_eq!(judge(Some("make test"), Some(true)), Verdict::Pass);
-        assert_eq!(fails(&judge(Some("make test"), Some(false))), ["`make test`: exit 1\n1 failed"]);
+        assert_eq!(
+            fails(&judge(Some("make test"), Some(false))),
+            ["failed: test cart::total ... FAILED", "`make test`: exit 1\ntest cart::total ... FAILED\n1 failed"]
+        );
         assert!(matches!(judge(None, None), Verdict::Skipped { .. }));
     }
 
