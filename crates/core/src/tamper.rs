@@ -8,10 +8,12 @@ mod compare;
 mod files;
 mod go;
 mod javascript;
+mod javascript_lex;
 mod lex;
 mod model;
 mod paths;
 mod python;
+mod reach;
 mod rust;
 mod settings;
 
@@ -84,9 +86,12 @@ impl<'p> Side<'p> {
     fn read(files: impl Iterator<Item = (&'p str, Option<&'p [u8]>)>) -> Self {
         let mut side = Self::default();
         for (path, bytes) in files {
-            let Some(mut tests) = bytes.and_then(|bytes| files::read(path, bytes)) else { continue };
-            side.tests.extend(std::mem::take(&mut tests.all).into_iter().map(|test| Placed { path, test }));
+            let Some(tests) = bytes.and_then(|bytes| files::read(path, bytes)) else { continue };
             side.files.insert(path, tests);
+        }
+        reach::through_helpers(&mut side.files);
+        for (path, tests) in &mut side.files {
+            side.tests.extend(std::mem::take(&mut tests.all).into_iter().map(|test| Placed { path, test }));
         }
         side
     }
@@ -127,6 +132,7 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     }
     weaker(&before, &after, &heirs, &mut found);
     hidden(&changed, &before, &after, &mut found);
+    reach::elsewhere(&before.files, &after.files, &mut found);
     for one in &mut found {
         (one.name, one.text) = (shown(&one.name), shown(&one.text));
     }

@@ -362,6 +362,10 @@ fn large_files_are_compared_quickly() {
         ("a.test.ts", "describe('a', () => {"),
         ("a.test.ts", "function a() {"),
         ("a.test.ts", "`${"),
+        ("a.test.ts", "beforeEach(() => {"),
+        ("a.test.ts", "beforeEach() {"),
+        ("test_a.py", "class A(A):\n def setUp(self): skip()\n"),
+        ("a_test.go", "func a(t testing.TB) { a(t) }\n"),
         ("a_test.go", "func TestA(t *testing.T) {"),
     ] {
         let _ = tampering(&[change(path, Some(&piece.repeat(10_000)), Some(""))]);

@@ -26,6 +26,9 @@ const PROCESSORS: [&str; 15] = [
     "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64",
     "s390x", "sparc64", "wasm",
 ];
+/// Methods of a suite that run before its tests.
+/// <https://pkg.go.dev/github.com/stretchr/testify/suite>
+const SET_UP: [&str; 5] = ["SetupTest", "SetupSuite", "SetupSubTest", "BeforeTest", "SetT"];
 /// What tests that a `TestMain` keeps from counting are called.
 const BESIDE: &str = "the tests beside TestMain";
 
@@ -50,6 +53,7 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
         let end = behind(&tokens, open);
         let inside = &tokens[open + 1..end.saturating_sub(1).max(open + 1)];
         let asserts = count_asserts(inside, is_assert);
+        let suite = method.then(|| receiver(&tokens[at + 1..named])).flatten();
         if is_test_file && name.is("TestMain") {
             found.hides.extend(ends_well(inside, name.line).map(|mark| (BESIDE.to_owned(), mark)));
         }
@@ -64,9 +68,19 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
                 words: words(&tokens[named + 1..end]),
                 asserts: asserts + usize::from(name.text.starts_with("Example")),
                 calls: calls(inside),
+                at_once: at_once(inside),
+                suite: suite.map(str::to_owned),
             });
         } else {
-            found.helpers.push(Helper { name: name.text.to_owned(), asserts, calls: calls(inside) });
+            let handed = handed_tests(&tokens[named + 1..open]);
+            found.helpers.push(Helper {
+                name: name.text.to_owned(),
+                asserts,
+                calls: calls(inside),
+                at_once: at_once(inside),
+                mark: Some(skips(inside, |owner| owner == "T()" || handed.contains(&owner))),
+                sets_up: suite.filter(|_| SET_UP.contains(&name.text)).map(str::to_owned),
+            });
         }
         at = end.max(at + 1);
     }
@@ -88,6 +102,38 @@ fn body(tokens: &[Token<'_>], from: usize) -> Option<usize> {
         at = if tokens[at].is("(") || tokens[at].is("[") { behind(tokens, at) } else { at + 1 };
     }
     None
+}
+
+/// The type a method belongs to: the last word of its receiver that is no parameter of that type.
+fn receiver<'a>(brackets: &[Token<'a>]) -> Option<&'a str> {
+    let end = brackets.iter().position(|t| t.is("[")).unwrap_or(brackets.len());
+    brackets[..end].iter().rev().find(|t| t.kind == Kind::Word).map(|t| t.text)
+}
+
+/// Names of the parameters that are tests: `t *testing.T`, `tb testing.TB`.
+fn handed_tests<'a>(head: &[Token<'a>]) -> Vec<&'a str> {
+    let is_test = |at: usize| {
+        ["T", "TB", "B", "F"].iter().any(|kind| {
+            lex::begins(head, at, &["*", "testing", ".", kind]) || lex::begins(head, at, &["testing", ".", kind])
+        })
+    };
+    let named = (1..head.len()).filter(|at| head[at - 1].kind == Kind::Word && is_test(*at));
+    named.map(|at| head[at - 1].text).collect()
+}
+
+/// Names that are called whatever happens: in no block. What is called with `go` or a literal is told apart nowhere.
+fn at_once(tokens: &[Token<'_>]) -> Vec<String> {
+    let mut outside = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        if tokens[at].is("{") {
+            at = behind(tokens, at);
+        } else {
+            outside.push(tokens[at]);
+            at += 1;
+        }
+    }
+    calls(&outside)
 }
 
 fn is_test_name(name: &str) -> bool {
@@ -163,19 +209,32 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
     if tokens.first().is_some_and(|t| t.is("return")) && tokens.get(1).is_none_or(|t| t.line > tokens[0].line) {
         return Mark::new(Off::Always, false, tokens[0].line, "return");
     }
+    let dead = (0..tokens.len()).find(|at| lex::begins(tokens, *at, &["if", "false", "{"]));
+    let dead = dead.map(|at| Mark::new(Off::Sometimes, false, tokens[at].line, "if false"));
+    dead.unwrap_or_default().worse(skips(tokens, |_| true))
+}
+
+/// What stands in front of the dot before `at`; a suite hands out its test with `s.T()`.
+fn owner<'a>(tokens: &[Token<'a>], at: usize) -> &'a str {
+    let of_suite = at >= 4 && lex::begins(tokens, at - 4, &["T", "(", ")", "."]);
+    if of_suite { "T()" } else { tokens[at - 2].text }
+}
+
+/// Calls that pass over a test, by the word in front of their dot; in no block they always hold.
+fn skips(tokens: &[Token<'_>], is_test: impl Fn(&str) -> bool) -> Mark {
     let (mut depth, mut mark) = (0_usize, Mark::default());
-    if let Some(dead) = (0..tokens.len()).find(|at| lex::begins(tokens, *at, &["if", "false", "{"])) {
-        mark = Mark::new(Off::Sometimes, false, tokens[dead].line, "if false");
-    }
     for (at, token) in tokens.iter().enumerate() {
         match token.text {
             "{" if token.kind == Kind::Mark => depth += 1,
             "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
             "Skip" | "SkipNow" | "Skipf"
-                if lex::begins(tokens, at + 1, &["("]) && at >= 2 && tokens[at - 1].is(".") =>
+                if lex::begins(tokens, at + 1, &["("])
+                    && at >= 2
+                    && tokens[at - 1].is(".")
+                    && is_test(owner(tokens, at)) =>
             {
                 let off = if depth == 0 { Off::Always } else { Off::Sometimes };
-                let text = format!("{}.{}", tokens[at - 2].text, token.text);
+                let text = format!("{}.{}", owner(tokens, at), token.text);
                 mark = mark.worse(Mark::new(off, false, token.line, text));
             }
             _ => {}

@@ -2,11 +2,16 @@
 //! what switches them off, what checks something. A call counts as a test only if it looks like one (a name, then a
 //! function), so that `pattern.test(text)` is none. `.only` is read as what it does: it hides the other tests of the file.
 
-use super::lex::{self, Kind, Stretch, Token, behind, is_word, quoted, to, to_line_end};
-use super::model::{Helper, Mark, Off, Test, Tests, calls, checks_something, count_asserts, promises, words};
+use super::javascript_lex::stretches;
+use super::lex::{self, Kind, Token, behind};
+use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, checks_something, count_asserts, promises, words};
 
 const TESTS: [&str; 7] = ["it", "test", "specify", "xit", "xtest", "xspecify", "fit"];
 const GROUPS: [&str; 7] = ["describe", "context", "suite", "xdescribe", "xcontext", "xsuite", "fdescribe"];
+/// What runs before the tests of its group or file.
+const HOOKS: [&str; 6] = ["beforeEach", "beforeAll", "before", "setup", "suiteSetup", "setupSuite"];
+/// Who hands out a hook as its method.
+const HOOK_OWNERS: [&str; 6] = ["test", "it", "t", "suite", "hooks", "describe"];
 /// Deepest nesting of groups that is followed.
 const MAX_DEPTH: usize = 64;
 /// So many tokens are searched for the function among the arguments of a call.
@@ -17,7 +22,12 @@ const MAX_HELPER: usize = 400;
 pub(super) fn read(source: &str) -> Tests {
     let tokens = lex::tokens(source, stretches);
     let mut reader = Reader::default();
-    reader.block(&tokens, &[], &Mark::default(), false, 0);
+    let set_up = set_up(&tokens, 0);
+    reader.block(&tokens, &[], &set_up, false, 0);
+    if reader.found.all.is_empty() {
+        let name = "the tests that this file sets up".to_owned();
+        reader.found.sets_up.push(SetUp { name, mark: set_up, rules_old_tests: false });
+    }
     if let Some(only) = reader.only {
         if reader.chosen.iter().all(|chosen| *chosen) {
             reader.found.hides.push(("the tests of other files".to_owned(), only.clone()));
@@ -82,7 +92,7 @@ impl Reader {
             if declared.is_group && depth < MAX_DEPTH {
                 let mut scope = scope.to_vec();
                 scope.push(&declared.name);
-                self.block(inside, &scope, &mark, chosen, depth + 1);
+                self.block(inside, &scope, &mark.worse(set_up(inside, 1)), chosen, depth + 1);
             } else if !declared.is_group {
                 let first = self.found.all.len();
                 self.chosen.push(chosen);
@@ -94,6 +104,7 @@ impl Reader {
                     words: does(&tokens[at..declared.end]),
                     asserts: count_asserts(inside, is_assert),
                     calls: calls(inside),
+                    ..Test::default()
                 });
                 // Tests inside a test: `t.test("...", ...)`.
                 if depth < MAX_DEPTH {
@@ -173,7 +184,7 @@ fn declaration(tokens: &[Token<'_>], at: usize) -> Option<Declared> {
     let named = matches!(first.kind, Kind::Text) || first.is("`");
     // A method of this name, `test(a, b) { .. }`, or `test.skip(condition, "why")` inside a body.
     if tokens.get(end).is_some_and(|t| t.is("{"))
-        || !(named || table || (comma.is_some() && has_function(tokens, next + 1, close)))
+        || !(named || table || comma.is_some_and(|comma| has_function(tokens, comma, close)))
     {
         return None;
     }
@@ -255,23 +266,110 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
         match token.text {
             "{" if token.kind == Kind::Mark => depth += 1,
             "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
-            "skip" | "todo" | "fixme"
-                if lex::begins(tokens, at + 1, &["("])
-                    && at >= 2
-                    && tokens[at - 1].is(".")
-                    && ["t", "st", "this", "ctx", "context", "test", "it"].contains(&tokens[at - 2].text) =>
-            {
-                let bare =
-                    lex::begins(tokens, at + 2, &[")"]) || tokens.get(at + 2).is_some_and(|t| t.kind == Kind::Text);
-                let guarded = at >= 3 && tokens[at - 3].is(")");
-                let off = if depth == 1 && bare && !guarded { Off::Always } else { Off::Sometimes };
-                return Mark::new(off, false, token.line, format!("{}.{}()", tokens[at - 2].text, token.text));
-            }
             _ => {}
+        }
+        if let Some((hard, text)) = skip(tokens, at) {
+            let off = if depth == 1 && hard { Off::Always } else { Off::Sometimes };
+            return Mark::new(off, false, token.line, text);
         }
         at += 1;
     }
     Mark::default()
+}
+
+/// Does a call stand here that passes over the test it is in: `this.skip()`, `test.skip(condition)`, `pending()`? Says
+/// whether it always does so when it is reached, and how it reads.
+fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
+    let token = &tokens[at];
+    if token.kind != Kind::Word || !lex::begins(tokens, at + 1, &["("]) {
+        return None;
+    }
+    let is_member = at > 0 && tokens[at - 1].is(".");
+    let owner = (at >= 2 && is_member).then(|| tokens[at - 2].text);
+    let owner = match token.text {
+        "skip" | "todo" | "fixme" => {
+            Some(owner.filter(|o| ["t", "st", "this", "ctx", "context", "test", "it"].contains(o))?)
+        }
+        "pending" if at == 0 || ![".", "function"].iter().any(|word| tokens[at - 1].is(word)) => None,
+        _ => return None,
+    };
+    let bare = tokens.get(at + 2).is_some_and(|t| t.is(")") || t.is("true") || t.kind == Kind::Text);
+    let first = if owner.is_some() { at.checked_sub(3) } else { at.checked_sub(1) };
+    let guarded = first.is_some_and(|first| tokens[first].is(")"));
+    let text = owner.map_or_else(|| format!("{}()", token.text), |owner| format!("{owner}.{}()", token.text));
+    Some((bare && !guarded, text))
+}
+
+/// What passes over all tests of a group or file: a hook that skips, or `test.skip(condition)` beside its tests. Those
+/// stand in so many braces.
+fn set_up(tokens: &[Token<'_>], level: usize) -> Mark {
+    let (mut mark, mut depth, mut at) = (Mark::default(), 0_usize, 0);
+    while at < tokens.len() {
+        if let Some(nested) = declaration(tokens, at) {
+            at = nested.end.max(at + 1);
+            continue;
+        }
+        if let Some((open, end)) = hook(tokens, at) {
+            mark = mark.worse(in_hook(&tokens[open..end]));
+            at = end;
+            continue;
+        }
+        match tokens[at].text {
+            // What is called stands on its own: `page.on("x", () => test.skip())` is another one's business.
+            "(" | "[" if tokens[at].kind == Kind::Mark => {
+                at = behind(tokens, at);
+                continue;
+            }
+            "{" if tokens[at].kind == Kind::Mark => depth += 1,
+            "}" if tokens[at].kind == Kind::Mark => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == level
+            && at >= 2
+            && ["test", "it"].iter().any(|owner| tokens[at - 2].is(owner))
+            && let Some((hard, text)) = skip(tokens, at)
+        {
+            let off = if hard { Off::Always } else { Off::Sometimes };
+            mark = mark.worse(Mark::new(off, false, tokens[at].line, text));
+        }
+        at += 1;
+    }
+    mark
+}
+
+/// What a hook that begins here does, if one does: `beforeEach(() => { .. })`, or `beforeEach() { .. }` in an object.
+fn hook(tokens: &[Token<'_>], at: usize) -> Option<(usize, usize)> {
+    let word = &tokens[at];
+    if word.kind != Kind::Word || !HOOKS.contains(&word.text) || !lex::begins(tokens, at + 1, &["("]) {
+        return None;
+    }
+    let is_member = at >= 1 && tokens[at - 1].is(".");
+    let of_another = is_member && !(at >= 2 && HOOK_OWNERS.contains(&tokens[at - 2].text));
+    if of_another || (at >= 1 && tokens[at - 1].is("function")) {
+        return None;
+    }
+    let end = behind(tokens, at + 1);
+    if !tokens.get(end).is_some_and(|t| t.is("{")) {
+        return Some((at + 2, end));
+    }
+    // Many things have a method `setup`.
+    word.text.starts_with("before").then(|| (end, behind(tokens, end)))
+}
+
+fn in_hook(tokens: &[Token<'_>]) -> Mark {
+    let (mut mark, mut depth) = (Mark::default(), 0_usize);
+    for at in 0..tokens.len() {
+        match tokens[at].text {
+            "{" if tokens[at].kind == Kind::Mark => depth += 1,
+            "}" if tokens[at].kind == Kind::Mark => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if let Some((hard, text)) = skip(tokens, at) {
+            let off = if hard && depth <= 1 { Off::Always } else { Off::Sometimes };
+            mark = mark.worse(Mark::new(off, false, tokens[at].line, text));
+        }
+    }
+    mark
 }
 
 /// Functions that are no tests: `function name() { .. }`, `const name = (..) => { .. }`, `name(..) { .. }` in a class.
@@ -307,6 +405,7 @@ fn helpers(tokens: &[Token<'_>]) -> Vec<Helper> {
             name: name.text.to_owned(),
             asserts,
             calls: calls(&tokens[open..end.min(open + MAX_HELPER)]),
+            ..Helper::default()
         });
     }
     found
@@ -355,110 +454,4 @@ fn template_end(tokens: &[Token<'_>], at: usize) -> usize {
     (at + 1..tokens.len())
         .find(|n| tokens[*n].kind == Kind::Text && tokens[*n].text.ends_with('`'))
         .map_or(tokens.len(), |n| n + 1)
-}
-
-/// Comments, texts, templates and patterns of JavaScript. Code inside `${..}` of a template is code.
-fn stretches(source: &str) -> Vec<Stretch> {
-    let bytes = source.as_bytes();
-    let mut found: Vec<Stretch> = Vec::new();
-    // For each template that is open: the depth of braces inside its `${`.
-    let mut templates: Vec<usize> = Vec::new();
-    let (mut at, mut last) = (0, b'\n');
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let in_word = at > 0 && is_word(char::from(bytes[at - 1]));
-        let mut stretch = |end: usize, is_text: bool| {
-            found.push(Stretch { start: at, end, is_text });
-            end
-        };
-        if rest.starts_with(b"//") {
-            at = stretch(to_line_end(bytes, at), false);
-            continue;
-        } else if rest.starts_with(b"/*") {
-            at = stretch(to(bytes, at + 2, b"*/"), false);
-            continue;
-        }
-        match bytes[at] {
-            // An apostrophe in JSX text, `don't`, begins nothing.
-            b'"' | b'\'' if !in_word || keyword_before(source, at) => at = stretch(quoted(bytes, at, false), true),
-            b'`' => {
-                let end = template(bytes, at + 1);
-                at = stretch(end, true);
-                if bytes[..end].ends_with(b"${") {
-                    templates.push(0);
-                }
-            }
-            b'{' if !templates.is_empty() => {
-                *templates.last_mut().unwrap_or(&mut 0) += 1;
-                (at, last) = (at + 1, b'{');
-                continue;
-            }
-            b'}' if templates.last() == Some(&0) => {
-                let end = template(bytes, at + 1);
-                at = stretch(end, true);
-                if !bytes[..end].ends_with(b"${") {
-                    templates.pop();
-                }
-            }
-            b'}' if !templates.is_empty() => {
-                *templates.last_mut().unwrap_or(&mut 1) -= 1;
-                (at, last) = (at + 1, b'}');
-                continue;
-            }
-            b'/' if b"(,=:[!&|?{};\n+*%>~^".contains(&last) || keyword_before(source, at) => {
-                at = match pattern(bytes, at) {
-                    Some(end) => stretch(end, true),
-                    None => at + 1,
-                };
-            }
-            c => {
-                if !c.is_ascii_whitespace() {
-                    last = c;
-                }
-                at += 1;
-                continue;
-            }
-        }
-        last = b'"';
-    }
-    found
-}
-
-/// Does a keyword that an expression may follow stand right before `at`?
-fn keyword_before(source: &str, at: usize) -> bool {
-    let before = source[..at].trim_end_matches([' ', '\t']);
-    let word = &before
-        [before.rfind(|c| !is_word(c)).map_or(0, |n| n + before[n..].chars().next().map_or(1, char::len_utf8))..];
-    ["return", "case", "from", "import", "typeof", "of", "in", "await", "yield", "default"].contains(&word)
-}
-
-/// The end of a piece of a template: its closing backtick, or the `${` that begins code.
-fn template(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            b'`' => return at + 1,
-            b'$' if bytes.get(at + 1) == Some(&b'{') => return at + 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// The end of a regular expression on one line.
-fn pattern(bytes: &[u8], start: usize) -> Option<usize> {
-    let (mut at, mut in_class) = (start + 1, false);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 1,
-            b'\n' => return None,
-            b'[' => in_class = true,
-            b']' => in_class = false,
-            b'/' if !in_class => return Some(at + 1),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
 }

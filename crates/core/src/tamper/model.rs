@@ -52,6 +52,10 @@ pub(super) struct Test {
     pub(super) asserts: usize,
     /// Names it calls.
     pub(super) calls: Vec<String>,
+    /// Those of them that it calls whatever happens, where that is known.
+    pub(super) at_once: Vec<String>,
+    /// The suite it is a method of, if that is set up by methods of its own.
+    pub(super) suite: Option<String>,
 }
 
 /// One file.
@@ -66,14 +70,32 @@ pub(super) struct Tests {
     pub(super) declares: Vec<(String, u32)>,
     /// What brings other files into the build: names of modules that live in files of their own, and names of files.
     pub(super) brings: Vec<String>,
+    /// What may set up tests that stand in other files.
+    pub(super) sets_up: Vec<SetUp>,
+}
+
+/// Something that runs before tests of other files, and may pass them over.
+#[derive(Clone, Debug)]
+pub(super) struct SetUp {
+    /// Whose tests these are, in words.
+    pub(super) name: String,
+    pub(super) mark: Mark,
+    /// Does a new one reach tests that were there before it?
+    pub(super) rules_old_tests: bool,
 }
 
 /// A function that is no test.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Helper {
     pub(super) name: String,
     pub(super) asserts: usize,
     pub(super) calls: Vec<String>,
+    /// Those of them that it calls whatever happens, where that is known.
+    pub(super) at_once: Vec<String>,
+    /// How it passes over the test that calls it, in a language where helpers are handed the test.
+    pub(super) mark: Option<Mark>,
+    /// The suite whose tests it sets up.
+    pub(super) sets_up: Option<String>,
 }
 
 /// Tokens as words for comparing.

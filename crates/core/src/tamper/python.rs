@@ -3,24 +3,35 @@
 //! follows the default names (`test*` in `test_*.py`, `Test*` classes, subclasses of `TestCase`).
 
 use super::lex::{self, Kind, Stretch, Token, begins, is_word, quoted, to_line_end};
-use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, count_asserts, promises, words};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deepest nesting of blocks that is followed.
 const MAX_DEPTH: usize = 64;
 /// Names that a runner takes tests out of the collection by, in a `conftest.py`.
 const COLLECT_IGNORE: [&str; 2] = ["collect_ignore", "collect_ignore_glob"];
+/// What runs before every test of a module, and before every test of a class.
+/// <https://docs.pytest.org/en/stable/how-to/xunit_setup.html>,
+/// <https://docs.python.org/3/library/unittest.html#class-and-module-fixtures>
+const OF_MODULE: [&str; 4] = ["setUpModule", "setup_module", "setup_function", "pytest_runtest_setup"];
+const OF_CLASS: [&str; 7] =
+    ["setUp", "asyncSetUp", "setUpClass", "setUpTestData", "setup_method", "setup_class", "setup"];
 
 pub(super) fn read(path: &str, source: &str) -> Tests {
     let tokens = lex::tokens(source, stretches);
     let lines = logical_lines(&tokens);
     let name = path.rsplit('/').next().unwrap_or_default();
     let collected = super::files::is_python_test(name);
-    let mut reader = Reader { found: Tests::default(), collected, bound: BTreeMap::new(), conditional: false };
-    let outer = file_mark(&lines);
-    reader.block(&lines, &[], &Mark::default().worse(outer), None, 0);
+    let mut reader = Reader { collected, ..Reader::default() };
+    let set_up = set_up(&lines, &OF_MODULE);
+    reader.block(&lines, &[], &file_mark(&lines).worse(set_up.clone()), None, 0);
     if name == "conftest.py" {
         reader.ignored_paths(&lines);
+    }
+    if reader.found.all.is_empty() {
+        let rules_old_tests = name == "conftest.py";
+        let whose = if rules_old_tests { "the tests below this file" } else { "the tests that this file sets up" };
+        reader.found.sets_up.push(SetUp { name: whose.to_owned(), mark: set_up, rules_old_tests });
     }
     let Reader { mut found, bound, .. } = reader;
     let mut at = 0..;
@@ -58,6 +69,7 @@ fn logical_lines<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<Line<'t, 'a>> {
     lines
 }
 
+#[derive(Default)]
 struct Reader {
     found: Tests,
     /// Does the runner look into this file by default?
@@ -67,6 +79,15 @@ struct Reader {
     bound: BTreeMap<String, BTreeSet<usize>>,
     /// Is what is read under a condition?
     conditional: bool,
+    /// Classes of this file: what they hand on to those that are made of them.
+    classes: BTreeMap<String, Handed>,
+}
+
+/// What a class hands on.
+#[derive(Clone, Default)]
+struct Handed {
+    is_case: bool,
+    mark: Mark,
 }
 
 /// The class that functions stand in.
@@ -96,11 +117,19 @@ impl Reader {
                     self.function(&lines[at..end], &lines[decorators.clone()], name, scope, outer, class);
                 }
                 Some(name) if word.is("class") && depth < MAX_DEPTH => {
-                    let mark = decorated(&lines[decorators.clone()]).worse(file_mark(&lines[at + 1..end]));
+                    let handed = self.handed(line.tokens, &lines[decorators.clone()], &lines[at + 1..end]);
+                    let mark = handed.mark.clone().worse(file_mark(&lines[at + 1..end]));
                     let mut scope = scope.to_vec();
                     scope.push(name);
-                    let collects = Class { collects: collects(name, line.tokens, self.collected) };
-                    self.block(&lines[at + 1..end], &scope, &outer.clone().worse(mark), Some(collects), depth + 1);
+                    let is_collected = handed.is_case || collects(name, line.tokens, self.collected);
+                    let (had, set_up) = (self.found.all.len(), handed.mark.clone());
+                    self.classes.insert(name.to_owned(), handed);
+                    let class = Some(Class { collects: is_collected });
+                    self.block(&lines[at + 1..end], &scope, &outer.clone().worse(mark), class, depth + 1);
+                    if self.found.all.len() == had {
+                        let name = format!("the tests that `{name}` sets up");
+                        self.found.sets_up.push(SetUp { name, mark: set_up, rules_old_tests: false });
+                    }
                 }
                 _ if end > at + 1 && depth < MAX_DEPTH => {
                     let mark = if is_dead(line) {
@@ -117,6 +146,17 @@ impl Reader {
             decorators = end..end;
             at = end;
         }
+    }
+
+    /// What a class has from those it is made of, and what it adds.
+    fn handed(&self, head: &[Token<'_>], decorators: &[Line<'_, '_>], body: &[Line<'_, '_>]) -> Handed {
+        let bases = head.iter().skip(2).filter_map(|token| self.classes.get(token.text));
+        let inherited = bases.fold(Handed::default(), |all, base| Handed {
+            is_case: all.is_case || base.is_case,
+            mark: all.mark.worse(base.mark.clone()),
+        });
+        let mark = decorated(decorators).worse(set_up(body, &OF_CLASS)).worse(inherited.mark);
+        Handed { is_case: inherited.is_case || is_case(head), mark }
     }
 
     /// `del name` and `name = ...` take away what the name stood for.
@@ -145,18 +185,17 @@ impl Reader {
         class: Option<Class>,
     ) {
         let head = lines[0].tokens;
-        // A body may stand on the line of the `def`.
-        let colon = {
-            let params = head.iter().position(|t| t.is("(")).map_or(0, |open| lex::behind(head, open));
-            head.iter().enumerate().skip(params).find(|(_, t)| t.is(":")).map_or(head.len(), |(at, _)| at + 1)
-        };
-        let body: Vec<Token<'_>> =
-            head[colon.min(head.len())..].iter().chain(lines[1..].iter().flat_map(|l| l.tokens)).copied().collect();
+        let body = body(lines);
         let asserts = count_asserts(&body, is_assert);
         let is_fixture = decorators.iter().any(|d| d.tokens.iter().any(|t| t.is("fixture")));
         let is_test = name.starts_with("test") && !is_fixture && class.map_or(self.collected, |c| c.collects);
         if !is_test {
-            self.found.helpers.push(Helper { name: name.to_owned(), asserts, calls: calls(&body) });
+            self.found.helpers.push(Helper {
+                name: name.to_owned(),
+                asserts,
+                calls: calls(&body),
+                ..Helper::default()
+            });
             return;
         }
         let mark = outer.clone().worse(decorated(decorators)).worse(in_body(lines, &body));
@@ -177,6 +216,7 @@ impl Reader {
             words: does,
             asserts,
             calls: calls(&body),
+            ..Test::default()
         });
     }
 
@@ -193,11 +233,44 @@ impl Reader {
     }
 }
 
+/// What a function does. It may stand on the line of the `def`.
+fn body<'a>(lines: &[Line<'_, 'a>]) -> Vec<Token<'a>> {
+    let head = lines[0].tokens;
+    let params = head.iter().position(|t| t.is("(")).map_or(0, |open| lex::behind(head, open));
+    let colon = head.iter().enumerate().skip(params).find(|(_, t)| t.is(":")).map_or(head.len(), |(at, _)| at + 1);
+    head[colon.min(head.len())..].iter().chain(lines[1..].iter().flat_map(|l| l.tokens)).copied().collect()
+}
+
+/// What is passed over while a module or a class is set up: by a function of one of these names, or by a fixture that
+/// nobody has to ask for.
+fn set_up(lines: &[Line<'_, '_>], names: &[&str]) -> Mark {
+    let Some(indent) = lines.first().map(|l| l.indent) else { return Mark::default() };
+    let (mut mark, mut for_all) = (Mark::default(), false);
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.indent == indent) {
+        let tokens = line.tokens;
+        if tokens[0].is("@") {
+            for_all |= (0..tokens.len()).any(|at| begins(tokens, at, &["autouse", "=", "True"]));
+            continue;
+        }
+        let skip = usize::from(tokens[0].is("async"));
+        let named = tokens.get(skip + 1).is_some_and(|t| names.contains(&t.text));
+        if begins(tokens, skip, &["def"]) && (named || for_all) {
+            let end = at + 1 + lines[at + 1..].iter().take_while(|l| l.indent > indent).count();
+            mark = mark.worse(skips(&lines[at..end], &body(&lines[at..end])));
+        }
+        for_all = false;
+    }
+    mark
+}
+
+fn is_case(head: &[Token<'_>]) -> bool {
+    head.iter().skip(2).any(|t| t.kind == Kind::Word && t.text.ends_with("TestCase"))
+}
+
 /// Is a class collected: a `TestCase`, or by its name?
 fn collects(name: &str, head: &[Token<'_>], collected: bool) -> bool {
-    let is_case = head.iter().skip(2).any(|t| t.kind == Kind::Word && t.text.ends_with("TestCase"));
     let has_base = head.get(2).is_some_and(|t| t.is("(")) && !head.get(3).is_some_and(|t| t.is(")"));
-    is_case || (collected && (name.starts_with("Test") || (has_base && name.contains("Test"))))
+    is_case(head) || (collected && (name.starts_with("Test") || (has_base && name.contains("Test"))))
 }
 
 /// What decorators switch off.
@@ -261,13 +334,20 @@ fn file_mark(lines: &[Line<'_, '_>]) -> Mark {
     })
 }
 
-/// Skips and returns inside a function: at its own level they always hold, deeper under a condition.
+/// Skips and returns inside a test.
 fn in_body(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
+    let dead = lines.iter().skip(1).find(|line| is_dead(line));
+    let dead = dead.map(|dead| Mark::new(Off::Sometimes, false, dead.tokens[0].line, "if False:"));
+    let first = lines.iter().skip(1).find(|l| l.tokens[0].kind != Kind::Text);
+    let returns = first.filter(|l| l.tokens.len() == 1 && l.tokens[0].is("return"));
+    let returns = returns.map(|l| Mark::new(Off::Always, false, l.tokens[0].line, "return"));
+    dead.unwrap_or_default().worse(skips(lines, body)).worse(returns.unwrap_or_default())
+}
+
+/// Skips inside a function: at its own level they always hold, deeper under a condition.
+fn skips(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
     let level = lines.get(1).map(|l| l.indent);
     let mut mark = Mark::default();
-    if let Some(dead) = lines.iter().skip(1).find(|line| is_dead(line)) {
-        mark = mark.worse(Mark::new(Off::Sometimes, false, dead.tokens[0].line, "if False:"));
-    }
     for (at, line) in lines.iter().enumerate() {
         let tokens = match at {
             0 if lines.len() == 1 => body,
@@ -279,7 +359,7 @@ fn in_body(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
             called(&["pytest", ".", "skip", "("])
                 || called(&["pytest", ".", "xfail", "("])
                 || called(&["self", ".", "skipTest", "("])
-                || (tokens[*at].is("SkipTest") && tokens[0].is("raise"))
+                || (tokens[*at].is("SkipTest") && tokens[..*at].iter().any(|t| t.is("raise")))
                 || called(&["importorskip", "("])
         });
         let Some(found) = skips else { continue };
@@ -287,9 +367,7 @@ fn in_body(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
         mark =
             mark.worse(Mark::new(if hard { Off::Always } else { Off::Sometimes }, false, tokens[0].line, text(tokens)));
     }
-    let first = lines.iter().skip(1).find(|l| l.tokens[0].kind != Kind::Text);
-    let returns = first.filter(|l| l.tokens.len() == 1 && l.tokens[0].is("return"));
-    mark.worse(returns.map(|l| Mark::new(Off::Always, false, l.tokens[0].line, "return")).unwrap_or_default())
+    mark
 }
 
 /// Does a block begin here that never runs?

@@ -148,7 +148,7 @@ impl Reader {
         let name = tokens[at + 1].text.to_owned();
         let asserts = count_asserts(body, is_assert) + usize::from(attributes.panics);
         if !attributes.is_test && !self.tests_by_macro {
-            self.found.helpers.push(Helper { name, asserts, calls: calls(body) });
+            self.found.helpers.push(Helper { name, asserts, calls: calls(body), ..Helper::default() });
             return end;
         }
         let mut mark = outer.clone().worse(attributes.mark.clone());
@@ -171,6 +171,7 @@ impl Reader {
             words: does,
             asserts,
             calls: calls(body),
+            ..Test::default()
         });
         end
     }
