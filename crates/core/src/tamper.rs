@@ -13,6 +13,8 @@ mod lex;
 mod model;
 mod paths;
 mod python;
+mod python_lex;
+mod python_names;
 mod reach;
 mod rust;
 mod settings;

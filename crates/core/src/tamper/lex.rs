@@ -84,7 +84,7 @@ pub(super) fn tokens(source: &str, stretches: Stretches) -> Vec<Token<'_>> {
 }
 
 /// Finds the end of every bracket in one pass, so that nested ones that are never closed cost nothing more.
-fn pair(tokens: &mut [Token<'_>]) {
+pub(super) fn pair(tokens: &mut [Token<'_>]) {
     let mut open = Vec::new();
     for at in 0..tokens.len() {
         match tokens[at].text {

@@ -2,8 +2,10 @@
 //! by indentation of logical lines, so that text over several lines or an open bracket never ends one. Collection
 //! follows the default names (`test*` in `test_*.py`, `Test*` classes, subclasses of `TestCase`).
 
-use super::lex::{self, Kind, Stretch, Token, begins, is_word, quoted, to_line_end};
+use super::lex::{self, Kind, Token, begins};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, count_asserts, promises, words};
+use super::python_lex::{Line, logical_lines, stretches};
+use super::python_names::spelled_out;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deepest nesting of blocks that is followed.
@@ -18,7 +20,7 @@ const OF_CLASS: [&str; 7] =
     ["setUp", "asyncSetUp", "setUpClass", "setUpTestData", "setup_method", "setup_class", "setup"];
 
 pub(super) fn read(path: &str, source: &str) -> Tests {
-    let tokens = lex::tokens(source, stretches);
+    let tokens = spelled_out(&lex::tokens(source, stretches));
     let lines = logical_lines(&tokens);
     let name = path.rsplit('/').next().unwrap_or_default();
     let collected = super::files::is_python_test(name);
@@ -40,33 +42,6 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
         at.is_some_and(|at| bound.get(&test.name).is_some_and(|known| known.contains(&at)))
     });
     found
-}
-
-/// One logical line.
-struct Line<'t, 'a> {
-    indent: usize,
-    tokens: &'t [Token<'a>],
-}
-
-/// A line goes on while a bracket is open or behind a backslash.
-fn logical_lines<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<Line<'t, 'a>> {
-    let mut lines = Vec::new();
-    let (mut start, mut depth) = (0, 0_usize);
-    for at in 0..tokens.len() {
-        let token = &tokens[at];
-        match token.text {
-            "(" | "[" | "{" if token.kind == Kind::Mark => depth += 1,
-            ")" | "]" | "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        let last_line = token.line + token.text.matches('\n').count() as u32;
-        let ends = tokens.get(at + 1).is_none_or(|next| next.line > last_line && depth == 0 && !token.is("\\"));
-        if ends {
-            lines.push(Line { indent: tokens[start].column, tokens: &tokens[start..=at] });
-            start = at + 1;
-        }
-    }
-    lines
 }
 
 #[derive(Default)]
@@ -167,6 +142,13 @@ impl Reader {
         let deleted = line.tokens[0].is("del");
         // `name = slow(name)` keeps what the name stands for.
         let kept = line.tokens.iter().skip(2).any(|t| t.is(line.tokens[0].text));
+        if kept && begins(line.tokens, 1, &["="]) {
+            let whole = scope.iter().copied().chain([line.tokens[0].text]).collect::<Vec<_>>().join(".");
+            let mark = decorated(&[Line { indent: line.indent, tokens: &line.tokens[2..] }]);
+            for at in self.bound.get(&whole).into_iter().flatten() {
+                self.found.all[*at].mark = std::mem::take(&mut self.found.all[*at].mark).worse(mark.clone());
+            }
+        }
         let assigned = begins(line.tokens, 1, &["="]) && !begins(line.tokens, 2, &["="]) && !kept;
         let names = line.tokens.iter().skip(usize::from(deleted)).filter(|t| t.kind == Kind::Word);
         for name in names.take(if deleted { usize::MAX } else { usize::from(assigned) }) {
@@ -303,7 +285,7 @@ fn sometimes(tokens: &[Token<'_>], word: &str) -> Off {
 }
 
 /// Is a mark that skips mentioned: `mark.skip`, `mark.xfail`?
-fn mentions(tokens: &[Token<'_>]) -> bool {
+pub(super) fn mentions(tokens: &[Token<'_>]) -> bool {
     (0..tokens.len()).any(|at| ["skip", "skipif", "xfail"].iter().any(|word| begins(tokens, at, &["mark", ".", word])))
 }
 
@@ -397,49 +379,4 @@ fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
     let called = tokens.get(at + 1).is_some_and(|t| t.is("("));
     let of_pytest = at >= 2 && tokens[at - 1].is(".") && ["raises", "warns", "fail"].contains(&token.text);
     token.text == "assert" || (called && (promises(token.text) || of_pytest))
-}
-
-/// Comments and texts of Python.
-fn stretches(source: &str) -> Vec<Stretch> {
-    let bytes = source.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let prefix = bytes[at..].iter().take(3).take_while(|b| b"rRbBfFuUtT".contains(b)).count();
-        let quote = at + prefix;
-        let in_word = at > 0 && is_word(char::from(bytes[at - 1]));
-        let is_quote = matches!(bytes.get(quote), Some(b'"' | b'\'')) && !(prefix > 0 && in_word);
-        let (start, end, is_text) = if bytes[at] == b'#' {
-            (at, to_line_end(bytes, at), false)
-        } else if is_quote {
-            let triple = [bytes[quote]; 3];
-            let end = if bytes[quote..].starts_with(&triple) {
-                long(bytes, quote + 3, triple)
-            } else {
-                quoted(bytes, quote, false)
-            };
-            (at, end, true)
-        } else {
-            at += 1;
-            continue;
-        };
-        found.push(Stretch { start, end, is_text });
-        at = end.max(at + 1);
-    }
-    found
-}
-
-/// The end of a triple-quoted text.
-fn long(bytes: &[u8], from: usize, triple: [u8; 3]) -> usize {
-    let mut at = from;
-    while at < bytes.len() {
-        if bytes[at] == b'\\' {
-            at += 2;
-        } else if bytes[at..].starts_with(&triple) {
-            return at + 3;
-        } else {
-            at += 1;
-        }
-    }
-    bytes.len()
 }
