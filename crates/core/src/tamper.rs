@@ -7,6 +7,7 @@
 mod compare;
 mod files;
 mod go;
+mod go_build;
 mod javascript;
 mod javascript_lex;
 mod lex;

@@ -366,6 +366,8 @@ fn large_files_are_compared_quickly() {
         ("a.test.ts", "beforeEach() {"),
         ("test_a.py", "class A(A):\n def setUp(self): skip()\n"),
         ("test_a.py", "a = [pytest.mark.skip, a, a]\n"),
+        ("a_test.go", "//go:build !(\n"),
+        ("a_test.go", "/* "),
         ("a_test.go", "func a(t testing.TB) { a(t) }\n"),
         ("a_test.go", "func TestA(t *testing.T) {"),
     ] {

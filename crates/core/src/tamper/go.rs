@@ -1,31 +1,10 @@
 //! Go: `func TestXxx` (and `FuzzXxx`, `ExampleXxx`) in `_test.go` files, what skips them, what a build tag takes out of
 //! the build, what checks something. Names follow the rules of `go test`: `Testing` is no test, `TestMain` runs the others.
 
+use super::go_build::{build_tag, name_tag, passed_over};
 use super::lex::{self, Kind, Stretch, Token, behind, quoted, to, to_line_end};
 use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
 
-/// Systems and processors that a file can be for by its name, Linux excepted.
-/// <https://pkg.go.dev/cmd/go#hdr-Build_constraints>, `go tool dist list`
-const SYSTEMS: [&str; 14] = [
-    "aix",
-    "android",
-    "darwin",
-    "dragonfly",
-    "freebsd",
-    "illumos",
-    "ios",
-    "js",
-    "netbsd",
-    "openbsd",
-    "plan9",
-    "solaris",
-    "wasip1",
-    "windows",
-];
-const PROCESSORS: [&str; 15] = [
-    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64",
-    "s390x", "sparc64", "wasm",
-];
 /// Methods of a suite that run before its tests.
 /// <https://pkg.go.dev/github.com/stretchr/testify/suite>
 const SET_UP: [&str; 5] = ["SetupTest", "SetupSuite", "SetupSubTest", "BeforeTest", "SetT"];
@@ -143,25 +122,6 @@ fn is_test_name(name: &str) -> bool {
         })
 }
 
-/// Does the go command pass over this file, wherever it is asked for `./...`?
-fn passed_over(path: &str) -> bool {
-    let hidden = |part: &str| part.starts_with(['_', '.']);
-    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
-    hidden(name) || dirs.split('/').any(|dir| hidden(dir) || dir == "testdata" || dir == "vendor")
-}
-
-/// `cart_windows_test.go`, `cart_arm64_test.go`: for one system or processor by its name.
-fn name_tag(path: &str) -> Mark {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let stem = name.trim_end_matches(".go").trim_end_matches("_test");
-    let tags: Vec<&str> = stem.split('_').skip(1).collect();
-    if tags.last().is_some_and(|tag| SYSTEMS.contains(tag) || PROCESSORS.contains(tag)) {
-        Mark::new(Off::Sometimes, true, 1, format!("named `{name}`"))
-    } else {
-        Mark::default()
-    }
-}
-
 /// A `TestMain` that runs nothing, or that says all is well whatever its tests say.
 fn ends_well(body: &[Token<'_>], line: u32) -> Option<Mark> {
     // `m.Run()`, or whoever is given `m`: `goleak.VerifyTestMain(m)`.
@@ -181,27 +141,6 @@ fn ends_well(body: &[Token<'_>], line: u32) -> Option<Mark> {
         at = if body[at].is("{") { behind(body, at) } else { at + 1 };
     }
     None
-}
-
-/// `//go:build` and `// +build` in front of the package clause. A tag that nobody sets takes the file out for good, any
-/// other one unless it is asked for.
-fn build_tag(source: &str) -> Mark {
-    let mut mark = Mark::default();
-    for (at, line) in source.lines().enumerate() {
-        let line = line.trim();
-        if line.starts_with("package ") {
-            break;
-        }
-        let tag = line.strip_prefix("//go:build ").or_else(|| line.strip_prefix("// +build "));
-        let Some(tag) = tag.map(str::trim) else { continue };
-        if ["linux", "unix", "!windows"].contains(&tag) {
-            continue;
-        }
-        let never = ["ignore", "never", "none", "disabled", "skip", "false"].contains(&tag);
-        let off = if never { Off::Always } else { Off::Sometimes };
-        mark = mark.worse(Mark::new(off, true, at as u32 + 1, line));
-    }
-    mark
 }
 
 /// `t.Skip` and its relatives; at the level of the test itself they always hold.
