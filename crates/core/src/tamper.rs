@@ -4,6 +4,7 @@
 //! tests that are new in the change may be as they like. It is an alarm wire, not a proof: what is weakened and still
 //! checks something is for the reviewer.
 
+mod built;
 mod compare;
 mod files;
 mod go;
@@ -18,6 +19,7 @@ mod python_lex;
 mod python_names;
 mod reach;
 mod rust;
+mod rust_lex;
 mod settings;
 
 pub use files::{is_test_file, reads};
@@ -110,7 +112,8 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     let changed: Vec<&Changed<'_>> = changed.iter().filter(|c| c.before != c.after).collect();
     let before = Side::read(changed.iter().map(|c| (c.path, c.before)));
     let mut after = Side::read(changed.iter().map(|c| (c.path, c.after)));
-    leave_out_what_is_not_built(&changed, &mut after);
+    let dead = built::dead(&changed, &after.files);
+    after.tests.retain(|test| !dead.contains(test.path));
     let heirs = compare::heirs(&before.tests, &after.tests);
     let mut found = Vec::new();
     let deleted_files = whole_files(&changed, &before, &heirs, &mut found);
@@ -141,24 +144,6 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     }
     found.sort_by(|a, b| (&a.path, a.line, a.kind, &a.name).cmp(&(&b.path, b.line, b.kind, &b.name)));
     found
-}
-
-/// Tests in a new file of Rust that nothing brings into the build do not run, so they are nobody's heirs.
-fn leave_out_what_is_not_built(changed: &[&Changed<'_>], after: &mut Side<'_>) {
-    let manifests = changed.iter().filter(|c| c.path.rsplit('/').next() == Some("Cargo.toml"));
-    let mut brought: BTreeSet<String> = manifests.filter_map(|c| c.after).flat_map(files::named_sources).collect();
-    brought.extend(after.files.values().flat_map(|f| f.brings.iter().cloned()));
-    let gone: BTreeSet<&str> =
-        changed.iter().filter(|c| c.after.is_none()).map(|c| files::module_place(c.path)).collect();
-    let built = |path: &str| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let Some(module) = files::rust_module(path) else { return true };
-        // One that takes the place of a file of this module, `a.rs` for `a/mod.rs`, is declared where that was.
-        brought.contains(module) || brought.contains(name) || gone.contains(files::module_place(path))
-    };
-    let dead: BTreeSet<&str> =
-        changed.iter().filter(|c| c.before.is_none()).map(|c| c.path).filter(|path| !built(path)).collect();
-    after.tests.retain(|test| !dead.contains(test.path));
 }
 
 /// Names and marks come from outside: one line of bounded length.

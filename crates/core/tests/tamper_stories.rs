@@ -353,6 +353,8 @@ fn large_files_are_compared_quickly() {
         ("a.rs", "("),
         ("a.rs", "{"),
         ("a.rs", "#["),
+        ("a.rs", "#[cfg_attr(all(),"),
+        ("a.rs", "cfg_attr(a,"),
         ("a.rs", "mod a {"),
         ("a.rs", "#[test] fn a() {"),
         ("test_a.py", "(["),

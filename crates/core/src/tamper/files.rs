@@ -64,32 +64,6 @@ pub(super) fn is_python_test(name: &str) -> bool {
     stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests" || stem == "test"
 }
 
-/// The module a file of Rust is, if somebody has to declare it; cargo finds the others by itself.
-/// <https://doc.rust-lang.org/cargo/guide/project-layout.html>
-pub(super) fn rust_module(path: &str) -> Option<&str> {
-    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let stem = name.strip_suffix(".rs")?;
-    let parent = dir.rsplit('/').next().unwrap_or_default();
-    let found = ["lib", "main", "build"].contains(&stem) || ["tests", "benches", "examples", "bin"].contains(&parent);
-    match stem {
-        "mod" => Some(parent),
-        _ if found => None,
-        stem => Some(stem),
-    }
-}
-
-/// What `a.rs` and `a/mod.rs`, two places for one module, have in common.
-pub(super) fn module_place(path: &str) -> &str {
-    path.strip_suffix("/mod.rs").or_else(|| path.strip_suffix(".rs")).unwrap_or(path)
-}
-
-/// Names of files of Rust in a manifest.
-pub(super) fn named_sources(manifest: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(manifest);
-    let parts = text.split(|c: char| c.is_whitespace() || "\"'/".contains(c));
-    parts.filter(|part| part.strip_suffix(".rs").is_some()).map(str::to_owned).collect()
-}
-
 /// Is what stands in this file looked at? Of all others only the name counts, and whether one of them is a test file
 /// under another name.
 pub fn reads(path: &str) -> bool {

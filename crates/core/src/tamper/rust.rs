@@ -2,8 +2,9 @@
 //! by their path; it may never take an attribute in a comment or a text for one. Test attributes of well-known crates
 //! count: everything whose path ends in `test` (`#[tokio::test]`), `#[rstest]`, `#[test_case(..)]`, `proptest! { .. }`.
 
-use super::lex::{self, Stretch, Token, behind, is_word, quoted, to, to_line_end};
+use super::lex::{self, Token, behind};
 use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+use super::rust_lex::stretches;
 
 /// Attributes that make a function a test, besides those whose path ends in `test`.
 const TEST_ATTRIBUTES: [&str; 6] = ["rstest", "test_case", "quickcheck", "gtest", "test_matrix", "parameterized"];
@@ -47,6 +48,8 @@ struct Attributes {
     is_cfg_test: bool,
     panics: bool,
     mark: Mark,
+    /// What makes it a test in some builds only.
+    tests_sometimes: Vec<Mark>,
 }
 
 impl Reader {
@@ -78,7 +81,10 @@ impl Reader {
             let named_mod = token.is("mod") && tokens.get(at + 1).is_some_and(|t| t.kind == lex::Kind::Word);
             if named_mod && lex::begins(tokens, at + 2, &[";"]) {
                 let name = tokens[at + 1].text;
-                self.found.brings.push(name.to_owned());
+                let mark = outer.clone().worse(attributes.mark.clone());
+                if mark.off < Off::Always {
+                    self.found.brings.push(name.to_owned());
+                }
                 if (self.in_tests && !HELPERS.contains(&name))
                     || attributes.is_cfg_test
                     || name == "tests"
@@ -86,7 +92,6 @@ impl Reader {
                     || name.ends_with("_tests")
                 {
                     self.found.declares.push((name.to_owned(), token.line));
-                    let mark = outer.clone().worse(attributes.mark.clone());
                     if mark.off > Off::Runs {
                         self.found.hides.push((name.to_owned(), mark));
                     }
@@ -147,11 +152,18 @@ impl Reader {
         let body = &tokens[open + 1..end.saturating_sub(1).max(open + 1)];
         let name = tokens[at + 1].text.to_owned();
         let asserts = count_asserts(body, is_assert) + usize::from(attributes.panics);
-        if !attributes.is_test && !self.tests_by_macro {
+        let sometimes = &attributes.tests_sometimes;
+        if !attributes.is_test && !self.tests_by_macro && sometimes.is_empty() {
             self.found.helpers.push(Helper { name, asserts, calls: calls(body), ..Helper::default() });
             return end;
         }
         let mut mark = outer.clone().worse(attributes.mark.clone());
+        // Two of them are one for each build, as `tokio::test` with a feature and `test` without it.
+        if let [only] = sometimes.as_slice()
+            && !attributes.is_test
+        {
+            mark = mark.worse(only.clone());
+        }
         if lex::begins(body, 0, &["return", ";"]) {
             mark = mark.worse(Mark::new(Off::Always, false, body[0].line, "return;"));
         }
@@ -179,40 +191,73 @@ impl Reader {
 
 impl Attributes {
     fn add(&mut self, body: &[Token<'_>], line: u32) {
+        self.mark = std::mem::take(&mut self.mark).worse(mark(body, line));
+        self.is(body, line, Some(true), 0);
+    }
+
+    /// What an attribute makes of a function, if it is one: always, or in some builds.
+    fn is(&mut self, body: &[Token<'_>], line: u32, always: Option<bool>, depth: usize) {
+        if body.first().is_some_and(|t| t.is("cfg_attr")) && depth < MAX_DEPTH {
+            let (holds, inner) = under(body);
+            let always = if holds == Some(true) { always } else { holds };
+            for attribute in inner.into_iter().filter(|_| always != Some(false)) {
+                self.is(attribute, line, always, depth + 1);
+            }
+            return;
+        }
         let path: Vec<&str> =
             body.iter().take_while(|t| t.is(":") || t.kind == lex::Kind::Word).map(|t| t.text).collect();
         let last = path.last().copied().unwrap_or_default();
-        self.is_test |= last == "test" || last.ends_with("_test") || TEST_ATTRIBUTES.contains(&last);
+        let is_test = last == "test" || last.ends_with("_test") || TEST_ATTRIBUTES.contains(&last);
+        self.is_test |= is_test && always == Some(true);
+        if is_test && always.is_none() {
+            let text = format!("{last} under a condition");
+            self.tests_sometimes.push(Mark::new(Off::Sometimes, true, line, text));
+        }
         self.is_cfg_test |= last == "cfg" && body.iter().any(|t| t.is("test"));
         self.panics |= last == "should_panic";
-        self.mark = std::mem::take(&mut self.mark).worse(mark(body, line));
     }
 }
 
 /// What an attribute switches off.
 fn mark(body: &[Token<'_>], line: u32) -> Mark {
-    let text = || body.iter().map(|t| t.text).collect::<String>();
-    let Some(first) = body.first() else { return Mark::default() };
-    let condition = || predicates(&body[1..]).first().map_or(Some(true), |predicate| holds(predicate, 0));
+    let (off, unseen) = switches_off(body, 0);
+    Mark::new(off, unseen, line, body.iter().map(|t| t.text).collect::<String>())
+}
+
+/// How far an attribute switches off, and whether the test is not even built.
+fn switches_off(body: &[Token<'_>], depth: usize) -> (Off, bool) {
+    let Some(first) = body.first() else { return (Off::Runs, false) };
     if first.is("ignore") {
-        Mark::new(Off::Always, false, line, text())
-    } else if first.is("cfg_attr") && body.iter().rposition(|t| t.is("ignore")).is_some_and(|at| body[at - 1].is(",")) {
-        let off = match condition() {
-            Some(false) => Off::Runs,
-            Some(true) => Off::Always,
-            None => Off::Sometimes,
-        };
-        Mark::new(off, false, line, text())
-    } else if first.is("cfg") {
-        let off = match condition() {
+        return (Off::Always, false);
+    }
+    if first.is("cfg") {
+        let off = match under(body).0 {
             Some(true) => Off::Runs,
             Some(false) => Off::Always,
             None => Off::Sometimes,
         };
-        Mark::new(off, true, line, text())
-    } else {
-        Mark::default()
+        return (off, true);
     }
+    if !first.is("cfg_attr") || depth >= MAX_DEPTH {
+        return (Off::Runs, false);
+    }
+    let (holds, inner) = under(body);
+    let all = inner.into_iter().map(|attribute| switches_off(attribute, depth + 1));
+    let (off, unseen) = all.fold((Off::Runs, false), |worst, one| if one.0 > worst.0 { one } else { worst });
+    let most = match holds {
+        Some(true) => Off::Always,
+        Some(false) => Off::Runs,
+        None => Off::Sometimes,
+    };
+    (off.min(most), unseen)
+}
+
+/// Does the condition in the brackets of an attribute hold, and what stands behind it there?
+fn under<'t, 'a>(body: &'t [Token<'a>]) -> (Option<bool>, Vec<&'t [Token<'a>]>) {
+    let mut inside = predicates(&body[1..]).into_iter();
+    let holds = inside.next().map_or(Some(true), |predicate| holds(predicate, 0));
+    (holds, inside.collect())
 }
 
 /// What stands between the commas of the brackets that `tokens` begin with.
@@ -275,84 +320,4 @@ fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
     // `Option::expect` and `unwrap` make a test fail as well, but a test that only runs something checks nothing of it.
     (by_macro && (promises(token.text) || token.text.contains("assert") || panics))
         || (called && token.text != "expect" && (promises(token.text) || token.text == "unwrap_err"))
-}
-
-/// Comments and texts of Rust.
-fn stretches(source: &str) -> Vec<Stretch> {
-    let bytes = source.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let before_word = at > 0 && is_word(char::from(bytes[at - 1]));
-        let (end, is_text) = if rest.starts_with(b"//") {
-            (to_line_end(bytes, at), false)
-        } else if rest.starts_with(b"/*") {
-            (block_comment(bytes, at), false)
-        } else if bytes[at] == b'"' {
-            (quoted(bytes, at, true), true)
-        } else if !before_word && let Some(end) = raw(bytes, at) {
-            (end, true)
-        } else if !before_word && bytes[at] == b'b' && rest.get(1) == Some(&b'\'') {
-            (character(bytes, at + 1).unwrap_or(at + 2), true)
-        } else if bytes[at] == b'\''
-            && let Some(end) = character(bytes, at)
-        {
-            (end, true)
-        } else {
-            at += 1;
-            continue;
-        };
-        found.push(Stretch { start: at, end, is_text });
-        at = end;
-    }
-    found
-}
-
-/// Block comments nest.
-fn block_comment(bytes: &[u8], start: usize) -> usize {
-    let (mut depth, mut at) = (0_usize, start);
-    while at < bytes.len() {
-        if bytes[at..].starts_with(b"/*") {
-            (depth, at) = (depth + 1, at + 2);
-        } else if bytes[at..].starts_with(b"*/") {
-            (depth, at) = (depth - 1, at + 2);
-            if depth == 0 {
-                return at;
-            }
-        } else {
-            at += 1;
-        }
-    }
-    bytes.len()
-}
-
-/// The end of `r"..."`, `r#"..."#`, with `b` or `c` in front, or of `b"..."`, if one begins here.
-fn raw(bytes: &[u8], start: usize) -> Option<usize> {
-    let prefixed = matches!(bytes[start], b'b' | b'c');
-    let at = start + usize::from(prefixed);
-    if prefixed && bytes.get(at) == Some(&b'"') {
-        return Some(quoted(bytes, at, true));
-    }
-    if bytes.get(at) != Some(&b'r') {
-        return None;
-    }
-    let hashes = bytes[at + 1..].iter().take_while(|b| **b == b'#').count();
-    let quote = at + 1 + hashes;
-    (bytes.get(quote) == Some(&b'"')).then(|| to(bytes, quote + 1, &[&b"\""[..], &vec![b'#'; hashes]].concat()))
-}
-
-/// The end of a character literal; a lifetime is none.
-fn character(bytes: &[u8], start: usize) -> Option<usize> {
-    if bytes.get(start + 1) == Some(&b'\\') {
-        let end = bytes.get(start + 3..)?.iter().take(12).position(|b| *b == b'\'')?;
-        return Some(start + 3 + end + 1);
-    }
-    let length = std::str::from_utf8(&bytes[start + 1..(start + 5).min(bytes.len())])
-        .map_or_else(|e| std::str::from_utf8(&bytes[start + 1..start + 1 + e.valid_up_to()]), Ok)
-        .ok()?
-        .chars()
-        .next()?
-        .len_utf8();
-    (bytes.get(start + 1 + length) == Some(&b'\'')).then_some(start + 2 + length)
 }
