@@ -6,6 +6,7 @@
 
 mod built;
 mod compare;
+mod entries;
 mod files;
 mod go;
 mod go_build;

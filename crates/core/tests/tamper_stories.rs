@@ -319,6 +319,19 @@ fn broken_source_is_read_as_far_as_it_goes_and_never_panics() {
     let seeds = [
         ("a.rs", "#[test]\nfn a() { assert!(f('x', b'\\'', r#\"\"#, \"é\")); } /* /* */"),
         ("test_a.py", "@x\nclass TestA:\n\tdef test_a(self): assert '''é''' \\\n == f\"{x}\" # c\nif x:\n  y"),
+        (
+            "vitest.config.ts",
+            "const a = ['é'];\nexport default { test: { exclude: [...a, `b`, /c/], d: e ? 'f' : g } } // x",
+        ),
+        (".mocharc.yml", "ignore:\n  - 'é' # a\nexclude: [b, \"c\"]\n"),
+        ("pytest.ini", "[pytest]\naddopts =\n  -q --ignore é\n"),
+        ("test_b.py", "from pytest import (skip as a, mark)\nb = [mark.skip, a]\n@b\ndef test_a(): a('é')\n"),
+        ("a.test.js", "test.beforeEach(({ a }) => { if (b) this.skip('é') }); test.skip(a => b, 'c'); pending()"),
+        (
+            "b_test.go",
+            "/* é */ //go:build !(a\npackage a\nfunc (s *S[T]) SetupTest() { s.T().Skip() }\nfunc a(t testing.TB) { t.Skip() }",
+        ),
+        ("b.rs", "#[cfg_attr(all(), cfg(any()), test)]\nmod r#é;\nfn r#a() {}"),
         ("a.test.ts", "describe('a', () => { it(`b${`c${d}`}`, t => { expect(/[/]'/.test('é')) }) }) // x"),
         (
             "a_test.go",
@@ -370,10 +383,17 @@ fn large_files_are_compared_quickly() {
         ("test_a.py", "a = [pytest.mark.skip, a, a]\n"),
         ("a_test.go", "//go:build !(\n"),
         ("a_test.go", "/* "),
+        ("vitest.config.ts", "test: { exclude: ["),
+        ("vitest.config.ts", "const a = ['b'\n"),
+        ("playwright.config.ts", "testIgnore: a ? 'b' : c,\n"),
+        ("package.json", "{\"mocha\":"),
+        (".mocharc.yml", "ignore: a\n- b\n"),
         ("a_test.go", "func a(t testing.TB) { a(t) }\n"),
         ("a_test.go", "func TestA(t *testing.T) {"),
     ] {
-        let _ = tampering(&[change(path, Some(&piece.repeat(10_000)), Some(""))]);
+        let whole = piece.repeat(10_000);
+        let _ = tampering(&[change(path, Some(&whole), Some(""))]);
+        let _ = tampering(&[change(path, Some(""), Some(&whole))]);
         assert!(start.elapsed() < std::time::Duration::from_secs(10), "{path} {piece}: {:?}", start.elapsed());
     }
 }

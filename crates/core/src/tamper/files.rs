@@ -12,7 +12,7 @@ const CODE: [&str; 29] = [
 /// Directories whose code is tests.
 const DIRECTORIES: [&str; 6] = ["test", "tests", "spec", "specs", "__tests__", "e2e"];
 /// Directories below those whose files are material for tests.
-const MATERIAL: [&str; 8] =
+pub(super) const MATERIAL: [&str; 8] =
     ["fixtures", "fixture", "data", "testdata", "snapshots", "__snapshots__", "samples", "golden"];
 
 /// Is this a file in which a runner looks for tests?

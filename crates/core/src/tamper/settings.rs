@@ -3,7 +3,7 @@
 //! one of the change, is nobody's news, and one that only chooses where tests are looked for is not told, because tests
 //! move.
 
-use super::Changed;
+use super::{Changed, entries};
 use std::collections::BTreeMap;
 
 /// A setting that hides tests: in these files, a line with one of these words.
@@ -27,7 +27,7 @@ const SETTINGS: [Setting; 6] = [
     Setting { files: &[".cargo/config.toml", ".cargo/config"], words: &["runner="], rules_old_tests: true },
     // https://docs.pytest.org/en/stable/example/pythoncollection.html
     Setting {
-        files: &["pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"],
+        files: &PYTEST,
         words: &["--ignore=", "--ignore-glob", "--deselect", "--collect-only", "norecursedirs"],
         rules_old_tests: true,
     },
@@ -49,26 +49,31 @@ const SETTINGS: [Setting; 6] = [
     // https://jestjs.io/docs/configuration, https://vitest.dev/config/, https://mochajs.org
     Setting {
         files: &["package.json", "jest.config.", "vitest.config.", "vite.config.", ".mocharc"],
-        words: &["testPathIgnorePatterns", "passWithNoTests", "testNamePattern", "--testPathIgnore", "--invert"],
+        words: &["passWithNoTests", "testNamePattern", "--testPathIgnore", "--invert"],
         rules_old_tests: true,
     },
 ];
 /// Files in which people write the command that runs the tests.
 const COMMANDS: [&str; 4] = ["package.json", "Makefile", "justfile", "tox.ini"];
 /// Files of which pytest takes options.
-const PYTEST: [&str; 5] = ["pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"];
+const PYTEST: [&str; 7] =
+    ["pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg", "tox.ini"];
+/// Options of pytest that leave tests out, each with its value behind a space or behind a `=`.
+const LEAVING_OUT: [&str; 3] = ["--ignore", "--ignore-glob", "--deselect"];
+/// Programs whose option `--ignore` is about something else.
+const LINTERS: [&str; 7] = ["flake8", "pycodestyle", "pydocstyle", "pylint", "ruff", "autopep8", "isort"];
 /// Options that choose some tests, by the words of the runners that have them.
 const CHOOSING: [(&[&str], &[&str]); 5] = [
     (&["pytest"], &["-k", "-m"]),
-    (&["jest", "vitest"], &["-t"]),
-    (&["mocha", "playwright"], &["-g", "--grep", "-f", "--fgrep", "--grep-invert"]),
+    (&["jest", "vitest"], &["-t", "--exclude"]),
+    (&["mocha", "playwright"], &["-g", "--grep", "-f", "--fgrep", "--grep-invert", "--ignore", "--exclude"]),
     (&["go"], &["-run", "-skip", "-test.run", "-test.skip"]),
     (&["cargo", "nextest"], &["--skip", "--exclude", "-E"]),
 ];
 
 /// Is this a file with settings of a test runner?
 pub(super) fn is_settings(path: &str) -> bool {
-    COMMANDS.contains(&name(path)) || SETTINGS.iter().any(|s| s.applies(path))
+    COMMANDS.contains(&name(path)) || SETTINGS.iter().any(|s| s.applies(path)) || entries::has_lists(path)
 }
 
 impl Setting {
@@ -93,19 +98,32 @@ struct Line<'t> {
     number: u32,
     /// The heading it stands under, as in `[[test]]`.
     section: &'t str,
+    /// The key its value belongs to, which may stand lines above.
+    key: &'t str,
     text: &'t str,
 }
 
 fn lines(text: &str) -> Vec<Line<'_>> {
-    let mut section = "";
+    let (mut section, mut key) = ("", "");
     let mut found: Vec<Line<'_>> = Vec::new();
     for (number, text) in (1..).zip(text.lines().map(str::trim)) {
         if text.starts_with('[') {
             section = text;
         }
-        found.push(Line { number, section, text });
+        key = key_of(text).unwrap_or(key);
+        found.push(Line { number, section, key, text });
     }
     found
+}
+
+/// The key a line begins with: none in a line that goes on with the value of another one. A heading ends it.
+fn key_of(line: &str) -> Option<&str> {
+    if line.starts_with('[') && line.ends_with(']') && !line.contains(['"', '\'']) {
+        return Some("");
+    }
+    let key = line.split_once('=')?.0.trim_end();
+    let is_key = !key.starts_with('-') && key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+    (is_key && !key.is_empty()).then_some(key)
 }
 
 /// Lines after that hide tests and have no like before.
@@ -120,7 +138,7 @@ pub(super) fn hiding<'p>(changed: &[&Changed<'p>]) -> Vec<Hiding<'p>> {
             *gone.entry(line.text.to_owned()).or_default() += 1;
         }
     }
-    let mut found = Vec::new();
+    let mut found = entries::left_out(changed);
     for file in files {
         let is_new = file.before.is_none();
         if is_new && !SETTINGS.iter().any(|s| s.rules_old_tests && s.applies(file.path)) {
@@ -204,16 +222,46 @@ fn settings_words(path: &str, line: &Line<'_>) -> usize {
         let whole_key = word.ends_with('=') && !word.starts_with('-') || word.ends_with("=false");
         if !whole_key || at_start { tight.matches(word).count() } else { 0 }
     };
-    let words = SETTINGS.iter().filter(|s| s.applies(path)).flat_map(|s| s.words).map(|word| count(word));
-    words.sum::<usize>() + choosing(path, line.text) + usize::from(renames_tests(path, &tight))
+    let of_linter = is_of(&words_of(line.text), &LINTERS);
+    let words = SETTINGS.iter().filter(|s| s.applies(path)).flat_map(|s| s.words);
+    let words = words.filter(|word| !(of_linter && word.starts_with("--ignore"))).map(|word| count(word));
+    words.sum::<usize>() + choosing(path, line) + leaving_out(path, line) + usize::from(renames_tests(path, &tight))
+}
+
+fn words_of(line: &str) -> Vec<&str> {
+    line.split(|c: char| c.is_whitespace() || "\"',[]()=`".contains(c)).collect()
+}
+
+/// Is one of these words in a line?
+fn is_of(words: &[&str], one_of: &[&str]) -> bool {
+    words.iter().any(|word| one_of.contains(word))
+}
+
+/// Does a line give options to pytest: those of its settings, or those of a command?
+fn asks_pytest(path: &str, line: &Line<'_>) -> bool {
+    let settings = PYTEST.contains(&name(path)) && (line.key == "addopts" || line.text.contains("addopts"));
+    settings || (COMMANDS.contains(&name(path)) && is_of(&words_of(line.text), &["pytest", "py.test"]))
+}
+
+/// How many options of pytest leave tests out, as far as no word of a setting is one.
+fn leaving_out(path: &str, line: &Line<'_>) -> usize {
+    if !asks_pytest(path, line) {
+        return 0;
+    }
+    if !PYTEST.contains(&name(path)) {
+        return words_of(line.text).iter().filter(|word| LEAVING_OUT.contains(word)).count();
+    }
+    // The others count as words of settings, wherever they stand.
+    let words = line.text.split(|c: char| c.is_whitespace() || "\"',[]()`".contains(c));
+    words.filter(|word| *word == "--ignore" || word.ends_with("=--ignore")).count()
 }
 
 /// How many options of a line choose some of the tests.
-fn choosing(path: &str, line: &str) -> usize {
-    let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || "\"',[]()=`".contains(c)).collect();
+fn choosing(path: &str, line: &Line<'_>) -> usize {
+    let words = words_of(line.text);
     let mut count = 0;
     for (runners, options) in CHOOSING {
-        let options_of_pytest = runners == ["pytest"] && PYTEST.contains(&name(path)) && line.contains("addopts");
+        let options_of_pytest = runners == ["pytest"] && asks_pytest(path, line);
         let asked = COMMANDS.contains(&name(path)) && words.iter().any(|word| runners.contains(word));
         // `cargo` and `go` have other work than tests.
         let of_tests = !["go", "cargo"].contains(&runners[0]) || words.contains(&"test") || words.contains(&"nextest");
