@@ -387,21 +387,3 @@ fn what_conftest_hides() {
     ];
     assert_eq!(tampering(&new), [], "what is new may be ignored");
 }
-
-#[test]
-fn a_module_of_tests_that_is_declared_no_more_is_not_run() {
-    let (with, without) = ("mod cart;\n#[cfg(test)]\nmod tests;\n", "mod cart;\n");
-    assert_eq!(found("src/lib.rs", with, without), [(IGNORED, "tests".to_owned())]);
-    assert_eq!(found("src/lib.rs", with, "mod cart;\n#[cfg(any())]\nmod tests;\n"), [(IGNORED, "tests".to_owned())]);
-    let feature = "mod cart;\n#[cfg(all(test, feature = \"x\"))]\nmod tests;\n";
-    assert_eq!(found("src/lib.rs", with, feature), [(IGNORED, "tests".to_owned())]);
-    assert_eq!(found("src/lib.rs", feature, "mod cart;\n#[cfg(any())]\nmod tests;\n"), [(IGNORED, "tests".to_owned())]);
-    // Below `tests` every module is one of tests.
-    assert_eq!(found("tests/all/main.rs", "mod cart;\nmod shop;\n", "mod shop;\n"), [(IGNORED, "cart".to_owned())]);
-    assert_eq!(found("src/lib.rs", without, with), []);
-    let moved = [
-        Changed { path: "src/lib.rs", before: Some(with.as_bytes()), after: Some(without.as_bytes()) },
-        Changed { path: "src/cart/mod.rs", before: Some(b""), after: Some(b"#[cfg(test)]\nmod tests;\n") },
-    ];
-    assert_eq!(tampering(&moved), []);
-}

@@ -116,10 +116,33 @@ fn only_what_a_root_reaches_is_built() {
         let expected = if is_root { vec![] } else { lost.to_vec() };
         assert_eq!(told(&[gone, (path, None, Some(TESTS))]), expected, "{path}");
     }
+    // A package whose sources stand beside its manifest has its targets there as well.
+    for beside in ["lib.rs", "build.rs", "Cargo.toml"] {
+        let beside = (beside, Some("a"), Some("b"));
+        assert_eq!(told(&[gone, beside, ("tests/shop.rs", None, Some(TESTS))]), []);
+    }
+    let module = ("src/cart/shop.rs", Some(""), Some("\n"));
+    assert_eq!(told(&[gone, module, ("src/cart/tests/shop.rs", None, Some(TESTS))]), lost);
     let manifest = ("Cargo.toml", Some("[lib]\n"), Some("[lib]\npath = \"src/shop/all.rs\"\n"));
     assert_eq!(told(&[gone, manifest, ("src/shop/all.rs", None, Some(TESTS))]), []);
     // A module of another crate with the same name is another module.
     let other = ("crates/b/src/lib.rs", Some(""), Some("mod one;\n"));
     assert_eq!(told(&[gone, other, ("crates/a/src/one.rs", None, Some(TESTS))]), lost);
     assert_eq!(told(&[gone, other, ("crates/b/src/one.rs", None, Some(TESTS))]), []);
+}
+
+#[test]
+fn a_module_of_tests_that_is_declared_no_more_is_not_run() {
+    let (with, without) = ("mod cart;\n#[cfg(test)]\nmod tests;\n", "mod cart;\n");
+    assert_eq!(found("src/lib.rs", with, without), [(IGNORED, "tests".to_owned())]);
+    assert_eq!(found("src/lib.rs", with, "mod cart;\n#[cfg(any())]\nmod tests;\n"), [(IGNORED, "tests".to_owned())]);
+    let feature = "mod cart;\n#[cfg(all(test, feature = \"x\"))]\nmod tests;\n";
+    assert_eq!(found("src/lib.rs", with, feature), [(IGNORED, "tests".to_owned())]);
+    assert_eq!(found("src/lib.rs", feature, "mod cart;\n#[cfg(any())]\nmod tests;\n"), [(IGNORED, "tests".to_owned())]);
+    // Below `tests` every module is one of tests.
+    assert_eq!(found("tests/all/main.rs", "mod cart;\nmod shop;\n", "mod shop;\n"), [(IGNORED, "cart".to_owned())]);
+    assert_eq!(found("src/lib.rs", without, with), []);
+    let moved =
+        [("src/lib.rs", Some(with), Some(without)), ("src/cart/mod.rs", Some(""), Some("#[cfg(test)]\nmod tests;\n"))];
+    assert_eq!(told(&moved), []);
 }

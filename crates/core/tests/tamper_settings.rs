@@ -50,6 +50,11 @@ fn an_option_of_pytest_is_read_however_it_is_written() {
         ],
     );
     silent(
+        "Makefile",
+        "test:\n\tpytest tests\n",
+        &[("of a linter", "pytest tests", "lint --ignore x && pytest tests")],
+    );
+    silent(
         "pytest.ini",
         ini,
         &[
@@ -191,6 +196,15 @@ fn an_entry_that_leaves_tests_out_is_told() {
         &[("where", "'e2e'", "'tests/e2e'"), ("retried", "testDir", "retries: 2, testDir")],
     );
     let script = "{\n  \"scripts\": {\n    \"test\": \"vitest run\",\n    \"unit\": \"mocha test\"\n  }\n}\n";
+    silent(
+        "package.json",
+        script,
+        &[
+            ("of the coverage", "mocha", "c8 --exclude test mocha"),
+            ("of vitest's coverage", "vitest run", "vitest run --coverage.exclude=src/cart"),
+            ("of a linter", "mocha", "eslint --ignore x && mocha"),
+        ],
+    );
     all_loud(
         "package.json",
         script,

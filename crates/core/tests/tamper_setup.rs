@@ -214,6 +214,7 @@ fn a_skip_in_the_set_up_of_javascript_reaches_every_test() {
             (SKIPPED, "cart > sums", ("of a group", "cart = new Cart();", "this.skip();")),
             (SKIPPED, "cart > sums", ("if", "cart = new Cart();", "if (!process.env.DB) this.skip();")),
             (SKIPPED, "cart > sums", ("of jasmine", "cart = new Cart();", "pending('later');")),
+            (SKIPPED, "cart > sums", ("of jasmine, if", "cart = new Cart();", "if (CI) pending();")),
             (SKIPPED, "cart > sums", ("of a file", "await connect();", "test.skip(true, 'later');")),
             (SKIPPED, "cart > sums", ("by a context", "async () => {\n  await connect();\n}", "(ctx) => ctx.skip()")),
             (SKIPPED, "cart > sums", ("of tdd", "beforeEach(function () {", "setup(function () { this.skip();")),
@@ -243,6 +244,9 @@ fn a_skip_in_the_set_up_of_javascript_reaches_every_test() {
             ("when all is over", "cart.close();", "this.skip();"),
             ("words in a comment", "cart = new Cart();", "cart = new Cart(); // this.skip()"),
             ("words in a text", "await connect();", "await connect(`this.skip()`);"),
+            ("an action of that name", "cart = new Cart();", "cart = reduce(new Cart(), pending('x'));"),
+            ("a state of that name", "cart = new Cart();", "const state = pending();\n    cart = new Cart(state);"),
+            ("a list of that name", "cart = new Cart();", "cart = new Cart(\n      pending(),\n    );"),
             ("another set-up", "  it(\"opens\"", "  beforeEach(() => { open(); });\n  it(\"opens\""),
             ("not a hook", "  let cart: Cart;", "  $(page).before(function () { this.skip(); });\n  let cart: Cart;"),
             (

@@ -62,8 +62,8 @@ fn is_root(path: &str, changed: &[&Changed<'_>]) -> bool {
     }
 }
 
-/// Is this directory one of targets, and not one of modules with the same name? Beside `tests` of a package stands no
-/// source.
+/// Is this directory one of targets, and not one of modules with the same name? Beside `tests` of a package stands its
+/// manifest, and no module.
 fn has_targets(dir: &str, changed: &[&Changed<'_>]) -> bool {
     let (above, name) = parts(dir);
     if name == "bin" {
@@ -71,7 +71,8 @@ fn has_targets(dir: &str, changed: &[&Changed<'_>]) -> bool {
     }
     let beside = |c: &&Changed<'_>| {
         let (dir, name) = parts(c.path);
-        (dir == above && is_source(name) && name != "build.rs") || c.path.strip_suffix(".rs") == Some(above)
+        let is_root = ["lib.rs", "main.rs", "build.rs"].contains(&name);
+        (dir == above && is_source(name) && !is_root) || c.path.strip_suffix(".rs") == Some(above)
     };
     TARGETS.contains(&name) && parts(above).1 != "src" && !changed.iter().any(beside)
 }

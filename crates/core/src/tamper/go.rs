@@ -7,7 +7,7 @@ use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promise
 
 /// Methods of a suite that run before its tests.
 /// <https://pkg.go.dev/github.com/stretchr/testify/suite>
-const SET_UP: [&str; 5] = ["SetupTest", "SetupSuite", "SetupSubTest", "BeforeTest", "SetT"];
+const SET_UP: [&str; 4] = ["SetupTest", "SetupSuite", "SetupSubTest", "BeforeTest"];
 /// What tests that a `TestMain` keeps from counting are called.
 const BESIDE: &str = "the tests beside TestMain";
 

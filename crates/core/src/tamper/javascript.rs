@@ -290,7 +290,7 @@ fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
         "skip" | "todo" | "fixme" => {
             Some(owner.filter(|o| ["t", "st", "this", "ctx", "context", "test", "it"].contains(o))?)
         }
-        "pending" if at == 0 || ![".", "function"].iter().any(|word| tokens[at - 1].is(word)) => None,
+        "pending" if is_statement(tokens, at) => None,
         _ => return None,
     };
     let bare = tokens.get(at + 2).is_some_and(|t| t.is(")") || t.is("true") || t.kind == Kind::Text);
@@ -298,6 +298,14 @@ fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
     let guarded = first.is_some_and(|first| tokens[first].is(")"));
     let text = owner.map_or_else(|| format!("{}()", token.text), |owner| format!("{owner}.{}()", token.text));
     Some((bare && !guarded, text))
+}
+
+/// Does a statement of its own begin here? Many things are called `pending`.
+fn is_statement(tokens: &[Token<'_>], at: usize) -> bool {
+    let Some(before) = at.checked_sub(1).map(|n| &tokens[n]) else { return true };
+    let ended = ["{", "}", ";", ")", "else"].iter().any(|end| before.is(end));
+    let open = ["(", "[", ",", "=", ":", "?", "&", "|", "+", ".", ">", "return", "function"];
+    ended || (before.line < tokens[at].line && !open.iter().any(|word| before.is(word)))
 }
 
 /// What passes over all tests of a group or file: a hook that skips, or `test.skip(condition)` beside its tests. Those

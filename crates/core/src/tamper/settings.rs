@@ -58,6 +58,7 @@ const COMMANDS: [&str; 4] = ["package.json", "Makefile", "justfile", "tox.ini"];
 /// Files of which pytest takes options.
 const PYTEST: [&str; 7] =
     ["pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "setup.cfg", "tox.ini"];
+const RUNNERS: [&str; 2] = ["pytest", "py.test"];
 /// Options of pytest that leave tests out, each with its value behind a space or behind a `=`.
 const LEAVING_OUT: [&str; 3] = ["--ignore", "--ignore-glob", "--deselect"];
 /// Programs whose option `--ignore` is about something else.
@@ -240,7 +241,7 @@ fn is_of(words: &[&str], one_of: &[&str]) -> bool {
 /// Does a line give options to pytest: those of its settings, or those of a command?
 fn asks_pytest(path: &str, line: &Line<'_>) -> bool {
     let settings = PYTEST.contains(&name(path)) && (line.key == "addopts" || line.text.contains("addopts"));
-    settings || (COMMANDS.contains(&name(path)) && is_of(&words_of(line.text), &["pytest", "py.test"]))
+    settings || (COMMANDS.contains(&name(path)) && is_of(&words_of(line.text), &RUNNERS))
 }
 
 /// How many options of pytest leave tests out, as far as no word of a setting is one.
@@ -249,7 +250,9 @@ fn leaving_out(path: &str, line: &Line<'_>) -> usize {
         return 0;
     }
     if !PYTEST.contains(&name(path)) {
-        return words_of(line.text).iter().filter(|word| LEAVING_OUT.contains(word)).count();
+        let words = words_of(line.text);
+        let behind = words.iter().skip_while(|word| !RUNNERS.contains(word));
+        return behind.filter(|word| LEAVING_OUT.contains(word)).count();
     }
     // The others count as words of settings, wherever they stand.
     let words = line.text.split(|c: char| c.is_whitespace() || "\"',[]()`".contains(c));
@@ -270,7 +273,9 @@ fn choosing(path: &str, line: &Line<'_>) -> usize {
         }
         let python = |at: usize| at > 0 && words[at - 1].starts_with("python");
         let chosen = |(at, word): &(usize, &&str)| options.contains(word) && !(**word == "-m" && python(*at));
-        count += words.iter().enumerate().filter(chosen).count();
+        // What stands in front of the runner is for another program.
+        let runner = words.iter().position(|word| runners.contains(word)).unwrap_or(0);
+        count += words.iter().enumerate().skip(runner).filter(chosen).count();
     }
     count
 }
