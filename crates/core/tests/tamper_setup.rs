@@ -390,6 +390,15 @@ fn a_skip_in_the_set_up_of_go_reaches_every_test() {
     assert_eq!(told(&elsewhere), [], "a function of another package");
     let whole = format!("{with}\nfunc later(t *testing.T) {{ t.Skip() }}\n");
     assert_eq!(told(&[("a/cart_test.go", Some(&whole), Some(&with)), files[1]]), []);
+    let python = "def test_a():\n    later()\n    assert a()\n";
+    let calls = python.replace("later()", "New()");
+    let new = helper.replace("later", "New");
+    let files = [("a/test_a.py", Some(python), Some(calls.as_str())), ("a/help_test.go", None, Some(new.as_str()))];
+    assert_eq!(told(&files), [], "a function of another language");
+    let bare = "package a\n\ntype Base struct {\n\tsuite.Suite\n}\n";
+    let added = format!("{bare}\nfunc (s *Base) SetupSuite() {{\n\ts.T().Skip()\n}}\n");
+    assert_eq!(found("a_test.go", bare, &added), [(SKIPPED, "the tests that `Base` sets up".to_owned())]);
+    assert_eq!(found("a_test.go", "package a\n", &added), [], "a new one sets up new tests");
     let suite = "package a\n\nfunc (s *Base) SetupTest() {\n\tconnect()\n}\n";
     let off = suite.replace("connect()", "s.T().Skip()");
     assert_eq!(found("a_test.go", suite, &off), [(SKIPPED, "the tests that `Base` sets up".to_owned())]);

@@ -3,7 +3,7 @@
 
 use super::go_build::{build_tag, name_tag, passed_over};
 use super::lex::{self, Kind, Stretch, Token, behind, quoted, to, to_line_end};
-use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, count_asserts, promises, words};
 
 /// Methods of a suite that run before its tests.
 /// <https://pkg.go.dev/github.com/stretchr/testify/suite>
@@ -18,6 +18,9 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
     let mut found = Tests::default();
     let mut at = 0;
     while at < tokens.len() {
+        if lex::begins(&tokens, at, &["type"]) && lex::begins(&tokens, at + 2, &["struct"]) {
+            found.sets_up.push(SetUp::none(tokens[at + 1].text));
+        }
         if !tokens[at].is("func") || tokens[at].column > 0 {
             at += 1;
             continue;

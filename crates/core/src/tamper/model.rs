@@ -84,6 +84,17 @@ pub(super) struct SetUp {
     pub(super) rules_old_tests: bool,
 }
 
+impl SetUp {
+    /// That of a type or function which passes nothing over so far.
+    pub(super) fn none(of: &str) -> Self {
+        Self::by(of, Mark::default())
+    }
+    /// That of a type or function.
+    pub(super) fn by(of: &str, mark: Mark) -> Self {
+        Self { name: format!("the tests that `{of}` sets up"), mark, rules_old_tests: false }
+    }
+}
+
 /// A function that is no test.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Helper {

@@ -102,8 +102,7 @@ impl Reader {
                     let class = Some(Class { collects: is_collected });
                     self.block(&lines[at + 1..end], &scope, &outer.clone().worse(mark), class, depth + 1);
                     if self.found.all.len() == had {
-                        let name = format!("the tests that `{name}` sets up");
-                        self.found.sets_up.push(SetUp { name, mark: set_up, rules_old_tests: false });
+                        self.found.sets_up.push(SetUp::by(name, set_up));
                     }
                 }
                 _ if end > at + 1 && depth < MAX_DEPTH => {

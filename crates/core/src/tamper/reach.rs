@@ -39,7 +39,8 @@ pub(super) fn through_helpers(files: &mut BTreeMap<&str, Tests>) {
             passing.entry(name).or_default().push(one);
         }
     }
-    for (path, tests) in files.iter_mut() {
+    // Only Go hands the test to its helpers; a function of the same name in another language is another one.
+    for (path, tests) in files.iter_mut().filter(|(path, _)| path.strip_suffix(".go").is_some()) {
         for test in &mut tests.all {
             reach(&passing, path, test);
         }
@@ -98,8 +99,8 @@ fn set_up(passing: &BTreeMap<String, Vec<Passing<'_>>>, path: &str, helper: &Hel
     helper.mark.as_ref()?;
     let known = passing.get(&helper.name).into_iter().flatten();
     let worst = known.filter(|p| p.path == path && p.sets_up == helper.sets_up).max_by_key(|p| p.mark.off);
-    let name = format!("the tests that `{}` sets up", helper.sets_up.as_ref().unwrap_or(&helper.name));
-    Some(SetUp { name, mark: worst.map(|p| p.mark.clone()).unwrap_or_default(), rules_old_tests: false })
+    let of = helper.sets_up.as_ref().unwrap_or(&helper.name);
+    Some(SetUp::by(of, worst.map(|p| p.mark.clone()).unwrap_or_default()))
 }
 
 /// Tells of what passes over tests of other files, unless a test of the change told of it.
