@@ -295,7 +295,8 @@ fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
     };
     let bare = tokens.get(at + 2).is_some_and(|t| t.is(")") || t.is("true") || t.kind == Kind::Text);
     let first = if owner.is_some() { at.checked_sub(3) } else { at.checked_sub(1) };
-    let guarded = first.is_some_and(|first| tokens[first].is(")"));
+    let under_condition = [")", "&", "|", "?", ":", "else"];
+    let guarded = first.is_some_and(|first| under_condition.iter().any(|word| tokens[first].is(word)));
     let text = owner.map_or_else(|| format!("{}()", token.text), |owner| format!("{owner}.{}()", token.text));
     Some((bare && !guarded, text))
 }

@@ -161,7 +161,10 @@ fn is_constant(tokens: &[Token<'_>], at: usize) -> bool {
         first += 1;
     }
     let Some(token) = tokens.get(first) else { return false };
-    let is_bare = tokens.get(first + 1).is_none_or(|t| matches!(t.text, ")" | "," | ";" | "=") || t.line > token.line);
+    // In a bracket an expression goes on over lines.
+    let in_bracket = tokens[at + 1..first].iter().any(|t| t.is("("));
+    let ends = |t: &Token<'_>| matches!(t.text, ")" | "," | ";" | "=") || (t.line > token.line && !in_bracket);
+    let is_bare = tokens.get(first + 1).is_none_or(ends);
     let literal = token.kind == TokenKind::Number || ["true", "True"].contains(&token.text);
     if !is_bare || !literal {
         return false;
