@@ -11,6 +11,7 @@ mod files;
 mod go;
 mod go_build;
 mod javascript;
+mod javascript_hooks;
 mod javascript_lex;
 mod lex;
 mod model;

@@ -2,16 +2,13 @@
 //! what switches them off, what checks something. A call counts as a test only if it looks like one (a name, then a
 //! function), so that `pattern.test(text)` is none. `.only` is read as what it does: it hides the other tests of the file.
 
+use super::javascript_hooks::set_up;
 use super::javascript_lex::stretches;
 use super::lex::{self, Kind, Token, behind};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, checks_something, count_asserts, promises, words};
 
 const TESTS: [&str; 7] = ["it", "test", "specify", "xit", "xtest", "xspecify", "fit"];
 const GROUPS: [&str; 7] = ["describe", "context", "suite", "xdescribe", "xcontext", "xsuite", "fdescribe"];
-/// What runs before the tests of its group or file.
-const HOOKS: [&str; 6] = ["beforeEach", "beforeAll", "before", "setup", "suiteSetup", "setupSuite"];
-/// Who hands out a hook as its method.
-const HOOK_OWNERS: [&str; 6] = ["test", "it", "t", "suite", "hooks", "describe"];
 /// Deepest nesting of groups that is followed.
 const MAX_DEPTH: usize = 64;
 /// So many tokens are searched for the function among the arguments of a call.
@@ -51,14 +48,14 @@ struct Reader {
 }
 
 /// A call that declares a test or a group.
-struct Declared {
+pub(super) struct Declared {
     is_group: bool,
     name: String,
     mark: Mark,
     only: bool,
     /// Of its arguments, brackets excluded.
     open: usize,
-    end: usize,
+    pub(super) end: usize,
 }
 
 impl Reader {
@@ -133,7 +130,7 @@ fn does(tokens: &[Token<'_>]) -> Vec<String> {
 }
 
 /// Reads `it(...)`, `describe.skip(...)`, `test.each([...])(...)` at `at`, if that is what stands there.
-fn declaration(tokens: &[Token<'_>], at: usize) -> Option<Declared> {
+pub(super) fn declaration(tokens: &[Token<'_>], at: usize) -> Option<Declared> {
     let word = &tokens[at];
     let is_group = GROUPS.contains(&word.text);
     if word.kind != Kind::Word || !(is_group || TESTS.contains(&word.text)) {
@@ -279,7 +276,7 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
 
 /// Does a call stand here that passes over the test it is in: `this.skip()`, `test.skip(condition)`, `pending()`? Says
 /// whether it always does so when it is reached, and how it reads.
-fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
+pub(super) fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
     let token = &tokens[at];
     if token.kind != Kind::Word || !lex::begins(tokens, at + 1, &["("]) {
         return None;
@@ -307,78 +304,6 @@ fn is_statement(tokens: &[Token<'_>], at: usize) -> bool {
     let ended = ["{", "}", ";", ")", "else"].iter().any(|end| before.is(end));
     let open = ["(", "[", ",", "=", ":", "?", "&", "|", "+", ".", ">", "return", "function"];
     ended || (before.line < tokens[at].line && !open.iter().any(|word| before.is(word)))
-}
-
-/// What passes over all tests of a group or file: a hook that skips, or `test.skip(condition)` beside its tests. Those
-/// stand in so many braces.
-fn set_up(tokens: &[Token<'_>], level: usize) -> Mark {
-    let (mut mark, mut depth, mut at) = (Mark::default(), 0_usize, 0);
-    while at < tokens.len() {
-        if let Some(nested) = declaration(tokens, at) {
-            at = nested.end.max(at + 1);
-            continue;
-        }
-        if let Some((open, end)) = hook(tokens, at) {
-            mark = mark.worse(in_hook(&tokens[open..end]));
-            at = end;
-            continue;
-        }
-        match tokens[at].text {
-            // What is called stands on its own: `page.on("x", () => test.skip())` is another one's business.
-            "(" | "[" if tokens[at].kind == Kind::Mark => {
-                at = behind(tokens, at);
-                continue;
-            }
-            "{" if tokens[at].kind == Kind::Mark => depth += 1,
-            "}" if tokens[at].kind == Kind::Mark => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth == level
-            && at >= 2
-            && ["test", "it"].iter().any(|owner| tokens[at - 2].is(owner))
-            && let Some((hard, text)) = skip(tokens, at)
-        {
-            let off = if hard { Off::Always } else { Off::Sometimes };
-            mark = mark.worse(Mark::new(off, false, tokens[at].line, text));
-        }
-        at += 1;
-    }
-    mark
-}
-
-/// What a hook that begins here does, if one does: `beforeEach(() => { .. })`, or `beforeEach() { .. }` in an object.
-fn hook(tokens: &[Token<'_>], at: usize) -> Option<(usize, usize)> {
-    let word = &tokens[at];
-    if word.kind != Kind::Word || !HOOKS.contains(&word.text) || !lex::begins(tokens, at + 1, &["("]) {
-        return None;
-    }
-    let is_member = at >= 1 && tokens[at - 1].is(".");
-    let of_another = is_member && !(at >= 2 && HOOK_OWNERS.contains(&tokens[at - 2].text));
-    if of_another || (at >= 1 && tokens[at - 1].is("function")) {
-        return None;
-    }
-    let end = behind(tokens, at + 1);
-    if !tokens.get(end).is_some_and(|t| t.is("{")) {
-        return Some((at + 2, end));
-    }
-    // Many things have a method `setup`.
-    word.text.starts_with("before").then(|| (end, behind(tokens, end)))
-}
-
-fn in_hook(tokens: &[Token<'_>]) -> Mark {
-    let (mut mark, mut depth) = (Mark::default(), 0_usize);
-    for at in 0..tokens.len() {
-        match tokens[at].text {
-            "{" if tokens[at].kind == Kind::Mark => depth += 1,
-            "}" if tokens[at].kind == Kind::Mark => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if let Some((hard, text)) = skip(tokens, at) {
-            let off = if hard && depth <= 1 { Off::Always } else { Off::Sometimes };
-            mark = mark.worse(Mark::new(off, false, tokens[at].line, text));
-        }
-    }
-    mark
 }
 
 /// Functions that are no tests: `function name() { .. }`, `const name = (..) => { .. }`, `name(..) { .. }` in a class.
