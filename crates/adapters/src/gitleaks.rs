@@ -113,6 +113,7 @@ impl SecretScanner for Gitleaks {
         if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < EXACT_LINES {
             for leak in &mut leaks {
                 leak.last_line = None;
+                leak.columns = None;
             }
         }
         match (said.code, leaks.is_empty()) {
@@ -149,6 +150,8 @@ struct Row {
     description: String,
     start_line: u32,
     end_line: u32,
+    start_column: u32,
+    end_column: u32,
     file: String,
     commit: String,
 }
@@ -165,6 +168,7 @@ pub fn read(json: &[u8]) -> Result<Vec<Leak>, String> {
         path: row.file,
         line: (row.start_line != 0).then_some(row.start_line),
         last_line: (row.end_line != 0).then_some(row.end_line),
+        columns: (row.start_line == row.end_line).then_some((row.start_column, row.end_column)),
         commit: (!row.commit.is_empty()).then_some(row.commit),
     };
     let mut leaks: Vec<Leak> = rows.into_iter().map(leak).collect();

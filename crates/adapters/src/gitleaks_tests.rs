@@ -6,7 +6,7 @@ use orch_core::ids::Sha;
 use std::path::Path;
 use std::time::Duration;
 
-const ROW: &str = r#"{"RuleID":"github-pat","Description":"a token","StartLine":3,"EndLine":3,"Match":"REDACTED",
+const ROW: &str = r#"{"RuleID":"github-pat","Description":"a token","StartLine":3,"EndLine":3,"StartColumn":5,"EndColumn":44,"Match":"REDACTED",
     "Secret":"REDACTED","File":"a b.txt","Commit":"7995dbd52838a415a522b34ee28e85e1f43189dc","Tags":[]}"#;
 
 /// Answers of a gitleaks that does what the script says; `$REPORT` is where its report belongs.
@@ -38,13 +38,14 @@ async fn what_it_found_has_a_place_and_no_secret() {
         path: "a b.txt".into(),
         line: Some(3),
         last_line: Some(3),
+        columns: Some((5, 44)),
         commit: Some("7995dbd52838a415a522b34ee28e85e1f43189dc".into()),
     };
     assert_eq!(answer, Scanned::Done { by: "gitleaks 8.30.1".into(), leaks: vec![leak.clone()] });
     // Nobody has measured what line an older one means.
     let script = format!("cat > \"$REPORT\" <<'X'\n[{ROW}]\nX\nexit 1");
     let answer = played("8.18.4", &script, Duration::from_secs(30)).await.unwrap();
-    let leak = Leak { last_line: None, ..leak };
+    let leak = Leak { last_line: None, columns: None, ..leak };
     assert_eq!(answer, Scanned::Done { by: "gitleaks 8.18.4".into(), leaks: vec![leak] });
 }
 

@@ -173,7 +173,7 @@ async fn its_lines_are_those_of_the_file_at_the_commit() {
     repo.base = repo.head();
     let mut lines = plain;
     for at in [0, 1, 2, 50, 51, 120, 200, 201, 202, 300, 398] {
-        lines[at] = format!("t{at} = \"{}\" # x", token());
+        lines[at] = format!("{}t{at} = \"{}\" # x", "é ".repeat(at / 20), token());
     }
     lines.insert(100, token());
     let key = format!(
@@ -198,6 +198,13 @@ async fn its_lines_are_those_of_the_file_at_the_commit() {
             assert!(has(first, "BEGIN") && has(last, "END"), "{first} {last}: {text}");
         } else {
             assert!(first == last && has(first, &token()), "{} {first} {last}", leak.path);
+            let at = u32::try_from(lines[first - 1].find(&token()).unwrap()).unwrap() + 1;
+            let (from, to) = leak.columns.unwrap();
+            assert!(
+                from <= at + 2 && at <= to + 2 && to <= at + 45,
+                "{} line {first}: {at} in {from}..{to}",
+                leak.path
+            );
         }
     }
 }

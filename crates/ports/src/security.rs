@@ -35,6 +35,8 @@ pub struct Leak {
     pub line: Option<u32>,
     /// Its last line, if the program says so and both are certainly those of the file at the commit.
     pub last_line: Option<u32>,
+    /// First and last byte of it in its line, from 1, if the program says so and it is on one line. Off by a few at most.
+    pub columns: Option<(u32, u32)>,
     /// Commit, if the program says so.
     pub commit: Option<String>,
 }

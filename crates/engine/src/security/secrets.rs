@@ -31,12 +31,14 @@ pub(crate) struct Secret {
     pub(crate) rule: String,
     pub(crate) path: String,
     pub(crate) line: Option<u32>,
+    /// Byte of the line it begins at, from 1, if that is known.
+    pub(crate) column: Option<u32>,
     pub(crate) text: String,
     pub(crate) standing: Standing,
 }
 
-/// What a secret means for the task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a secret means for the task; the worst first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     /// The branch brings it in.
     New,
@@ -88,10 +90,15 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
                 out.engines.push(engine(&by, format!("{n} {}", plural(n, "finding")), true));
                 for (leak, old) in leaks.into_iter().zip(old) {
                     // What the built-in scan has said of this place stands; a second opinion is no second secret. But a new
-                    // secret on the line of an old one is one.
+                    // secret on the line of an old one, or of one that is allowed, is one.
                     let known = |s: &Secret| {
                         let there = s.path == leak.path && (leak.line.is_none() || s.line == leak.line);
-                        there && (old || s.standing != Standing::Inherited)
+                        there
+                            && match s.standing {
+                                Standing::New => true,
+                                Standing::Inherited => old,
+                                Standing::Allowed(_) => leak.line.is_some() && covers(&leak, s.column),
+                            }
                     };
                     if out.found.iter().any(known) {
                         continue;
@@ -101,6 +108,7 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
                         rule: format!("{}/{}", scanner.name(), leak.rule),
                         path: leak.path,
                         line: leak.line,
+                        column: leak.columns.map(|(first, _)| first),
                         text: format!("{}{at}; treat it as leaked", leak.description),
                         standing: if old { Standing::Inherited } else { Standing::New },
                     });
@@ -113,6 +121,13 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
         }
     }
     Ok(out)
+}
+
+/// Is what another program has found what begins at this byte of the line? It counts from the key on or from the value.
+fn covers(leak: &Leak, column: Option<u32>) -> bool {
+    const OFF_BY: u32 = 2;
+    let around = leak.columns.map(|(first, last)| first.saturating_sub(OFF_BY)..=last.saturating_add(OFF_BY));
+    around.zip(column).is_some_and(|(around, column)| around.contains(&column))
 }
 
 /// Which leaks were there before: another program says where it found something, not what. If every word of those lines
@@ -216,7 +231,12 @@ async fn built_in(look: &Look<'_>, rules: &Rules, brought: &BroughtIn, out: &mut
             None => Standing::New,
         };
         let key = (hit.path.clone(), hit.rule.to_string(), hit.fingerprint.clone());
-        said.entry(key).or_insert_with(|| secret(&hit, &commit, standing));
+        let found = secret(&hit, &commit, standing);
+        let known = said.entry(key).or_insert_with(|| found.clone());
+        // Allowed in one version of the file, it is not in all of them.
+        if found.standing < known.standing {
+            *known = found;
+        }
     }
     out.found.extend(said.into_values());
     Ok(())
@@ -328,6 +348,7 @@ fn secret(hit: &Hit, commit: &str, standing: Standing) -> Secret {
         rule: hit.rule.to_string(),
         path: hit.path.clone(),
         line: u32::try_from(hit.line).ok().filter(|line| *line != 0),
+        column: u32::try_from(hit.column).ok().filter(|column| *column != 0),
         text: format!(
             "{}{shown} (commit {}{how}, fingerprint {}); treat it as leaked: revoke {what} and take it out",
             hit.description,

@@ -187,6 +187,7 @@ impl SecretScanner for Opinion {
             path: "src/table.c".into(),
             line: Some(line),
             last_line: Some(line + 1),
+            columns: None,
             commit: Some(range.head.as_str().to_owned()),
         };
         Ok(Scanned::Done { by: "opinion 1".into(), leaks: strange.map(leak).collect() })
@@ -512,4 +513,64 @@ async fn a_package_with_malicious_releases_is_pinned_to_another_one_or_goes_back
     assert!(!briefs[1].contains("old/requirements.txt"), "what main has is not the task's: {}", briefs[1]);
     assert!(briefs[2].contains("sample-lib 1.4.1, MALICIOUS: MAL-2023-1"), "{}", briefs[2]);
     assert!(report(&world, &item).await.contains("`old/requirements.txt` line 1"));
+}
+
+/// A second scanner that takes every `token = ` for a secret, and knows nothing of the operator's allowlist.
+struct Tokens;
+
+#[async_trait::async_trait]
+impl SecretScanner for Tokens {
+    fn name(&self) -> &'static str {
+        "tokens"
+    }
+    async fn scan(&self, range: &Range<'_>) -> Result<Scanned, Fault> {
+        let blob = format!("{}:a.py", range.head.as_str());
+        let git = std::process::Command::new("git").arg("-C").arg(range.repository).args(["show", &blob]).output();
+        let text = String::from_utf8(git.unwrap().stdout).unwrap();
+        let leak = |(at, _): (usize, &str)| Leak {
+            rule: "token".into(),
+            description: "a token".into(),
+            path: "a.py".into(),
+            line: Some(1),
+            last_line: Some(1),
+            columns: Some((u32::try_from(at).unwrap() + 1, u32::try_from(at).unwrap() + 50)),
+            commit: Some(range.head.as_str().to_owned()),
+        };
+        Ok(Scanned::Done { by: "tokens 1".into(), leaks: text.match_indices("token = ").map(leak).collect() })
+    }
+}
+
+#[tokio::test]
+async fn what_is_allowed_on_a_line_allows_nothing_beside_it() {
+    let world = World::new().await;
+    let rules = format!("[allowlist]\nregexes = [\"{}\"]\n", token());
+    let scanners: Vec<Arc<dyn SecretScanner>> = vec![Arc::new(Tokens)];
+    let rules = Some(("rules".to_owned(), rules));
+    let world = world.guarded(Security { scanners, rules, ..Security::default() });
+    let briefs = develops(&world, |run| {
+        let allowed = format!("token = \"{}\"", token());
+        let more = if run.nth == 1 { "; token = \"not-for-the-built-in-scan\"" } else { "" };
+        run.write("a.py", &format!("{allowed}{more}\n"));
+    });
+    world.start();
+    let item = world.begin("Add a token").await;
+    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert!(briefs.lock().unwrap()[1].contains("a token (commit"), "{}", briefs.lock().unwrap()[1]);
+    assert!(report(&world, &item).await.split("## Allowed").nth(1).is_some_and(|s| s.contains("a.py")));
+}
+
+#[tokio::test]
+async fn a_secret_that_one_line_may_hold_is_not_allowed_on_every_line() {
+    let world = World::new().await;
+    let rules = "[allowlist]\nregexTarget = \"line\"\nregexes = [\"# an example$\"]\n".to_owned();
+    let world = world.guarded(Security { rules: Some(("rules".to_owned(), rules)), ..Security::default() });
+    let briefs = develops(&world, |run| {
+        let token = token();
+        let more = if run.nth == 1 { format!("used = \"{token}\"\n") } else { String::new() };
+        run.write("a.py", &format!("shown = \"{token}\"  # an example\n{more}"));
+    });
+    world.start();
+    let item = world.begin("Add a token").await;
+    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert!(briefs.lock().unwrap()[1].contains("a.py:2"), "{}", briefs.lock().unwrap()[1]);
 }
