@@ -259,7 +259,39 @@ async fn a_missing_scanner_is_recorded_and_the_built_in_scan_decides() {
     world.until_done(&item).await;
     let report = report(&world, &item).await;
     assert!(report.contains("`scanner` **not complete**: not installed"), "{report}");
-    assert!(report.contains("security_status: PASS") && report.contains("`built-in"), "{report}");
+    assert!(report.contains("security_status: PASS\nsecrets_found: 0\n") && report.contains("`built-in"), "{report}");
+}
+
+/// A scanner that fails wherever the file `DEMO-1.txt` is.
+struct Picky;
+
+#[async_trait::async_trait]
+impl SecretScanner for Picky {
+    fn name(&self) -> &'static str {
+        "picky"
+    }
+    async fn scan(&self, range: &Range<'_>) -> Result<Scanned, Fault> {
+        let blob = format!("{}:DEMO-1.txt", range.head.as_str());
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(range.repository).args(["cat-file", "-e", &blob]);
+        match git.output().unwrap().status.success() {
+            true => Err(Fault::permanent("picky: crashed")),
+            false => Ok(Scanned::Done { by: "picky 1".into(), leaks: Vec::new() }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scan_that_fails_holds_its_own_task_and_stops_no_other() {
+    let world = World::new().await;
+    let world = world.guarded(Security { scanners: vec![Arc::new(Picky)], ..Security::default() });
+    world.start();
+    let first = world.begin("First").await;
+    world.until(&first, "cannot tell", |t| t.phase_word() == "holding").await;
+    let second = world.begin("Second").await;
+    assert!(world.until_done(&second).await.merged.is_some());
+    // It looks again now and then, and comes to the same.
+    world.until(&first, "cannot tell", |t| t.phase_word() == "holding").await;
 }
 
 #[tokio::test]

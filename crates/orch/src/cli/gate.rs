@@ -37,7 +37,7 @@ pub struct GateRunArgs {
     /// The work
     #[arg(long, value_name = "REF", default_value = "HEAD")]
     pub head: String,
-    /// Configuration file (default: the nearest orch.toml from here upwards)
+    /// Configuration file (default: the nearest orch.toml from here upwards; what of it the repository holds, as of the base)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON
