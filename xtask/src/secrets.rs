@@ -54,6 +54,12 @@ pub(crate) fn run(args: &SecretsArgs) -> anyhow::Result<()> {
         args.seed
     ));
     let mut table = vec![Engine::BuiltIn.measure(&repository, temporary.path(), args.runs)?];
+    let orch = std::env::current_exe()?.with_file_name("orch");
+    if orch.is_file() {
+        table.push(Engine::Gate(orch).measure(&repository, temporary.path(), args.runs)?);
+    } else {
+        say("without the whole gate: build it with `cargo build --release -p orch`");
+    }
     match engines::version(&args.gitleaks) {
         Ok(version) => {
             say(&format!("gitleaks {version}"));

@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn of_very_many_failures_the_rest_is_counted() {
-        let log: String = (0..60).map(|n| format!("test t{n} ... FAILED\n")).collect();
+        let lines: Vec<String> = (0..60).map(|n| format!("test t{n} ... FAILED\n")).collect();
+        let log = lines.concat();
         let all = findings("`make test`: exit 1", &log);
         assert_eq!(all.len(), MOST + 1);
         assert!(all[MOST].text.starts_with("10 more tests failed than are listed\n"));

@@ -26,11 +26,15 @@ impl Repo {
         let range = format!("{}..{}", checked(base)?, checked(head)?);
         let commits = self.call("rev-list").args(["--end-of-options", &range]).ok().await?;
         let commits: Vec<Sha> = String::from_utf8_lossy(&commits).lines().map(Sha::new).collect();
-        let listed = self.call("rev-list").args(["--objects", "--end-of-options", &range]).ok().await?;
-        let listed: Vec<(String, String)> = listed.split(|b| *b == b'\n').filter_map(oid_and_path).collect();
-        let kinds = self.kinds(listed.iter().map(|(oid, _)| oid.as_str())).await?;
+        let objects = async {
+            let listed = self.call("rev-list").args(["--objects", "--end-of-options", &range]).ok().await?;
+            let listed: Vec<(String, String)> = listed.split(|b| *b == b'\n').filter_map(oid_and_path).collect();
+            let kinds = self.kinds(listed.iter().map(|(oid, _)| oid.as_str())).await?;
+            Ok::<_, Fault>((listed, kinds))
+        };
+        let ((listed, kinds), changes) = tokio::try_join!(objects, self.changes_of(&commits))?;
         let mut found = BTreeSet::new();
-        for (commit, oid, path) in self.changes_of(&commits).await? {
+        for (commit, oid, path) in changes {
             if kinds.get(&oid).is_some_and(|k| k.blob) {
                 found.insert((path, oid, commit));
             }
@@ -141,7 +145,7 @@ impl Repo {
         if input.is_empty() {
             return Ok(HashMap::new());
         }
-        let out = self.call("cat-file").arg("--batch-check").stdin(input).ok().await?;
+        let out = self.call("cat-file").args(["--batch-check", "--buffer"]).stdin(input).ok().await?;
         let mut kinds = HashMap::new();
         for line in String::from_utf8_lossy(&out).lines() {
             let words: Vec<&str> = line.split(' ').collect();
@@ -160,7 +164,7 @@ impl Repo {
             return Ok(Vec::new());
         }
         let input: String = ids.iter().fold(String::new(), |all, id| all + id + "\n");
-        let out = self.call("cat-file").arg("--batch").stdin(input).ok().await?;
+        let out = self.call("cat-file").args(["--batch", "--buffer"]).stdin(input).ok().await?;
         let (mut rest, mut all) = (&out[..], Vec::with_capacity(ids.len()));
         for id in ids {
             let broken = || Fault::gone(format!("object {id} cannot be read from the private repository"));

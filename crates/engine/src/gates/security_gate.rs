@@ -165,10 +165,8 @@ fn report(look: &Look<'_>, secrets: &Secrets, dependencies: &Dependencies, prote
         text: {
             let wanted = d.version.as_deref().or(d.wanted.as_deref()).unwrap_or("(any version)");
             let name = &d.name;
-            match blocking {
-                true => format!("{name} {wanted}: releases of it are attacks, and nothing pins one that is not: {why}"),
-                false => format!("{name} {wanted}: {why}"),
-            }
+            let known = if blocking { "releases of it are attacks, and nothing pins one that is not: " } else { "" };
+            format!("{name} {wanted}: {known}{why}")
         },
     };
     lines.extend(dependencies.suspect.iter().map(|suspect| doubt(suspect, true)));

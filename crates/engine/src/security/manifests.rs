@@ -124,7 +124,7 @@ impl<'e> Tree<'e> {
                 match self.file(&entry.path) {
                     // Of two names that are shown alike, each stands for itself.
                     _ if entry.kind == EntryKind::File => {
-                        wanted.push(Wanted { path: entry.path.clone(), kind, file: entry })
+                        wanted.push(Wanted { path: entry.path.clone(), kind, file: entry });
                     }
                     Ok(file) => wanted.push(Wanted { path: entry.path.clone(), kind, file }),
                     Err((oid, why)) => {

@@ -8,7 +8,7 @@ use orch_ports::Fault;
 use orch_ports::git::{BlobAt, BroughtIn};
 use orch_ports::security::{Leak, Range, Scanned};
 use orch_secrets::{Blob, Encoding, Hit, MAX_BLOB_BYTES, Rules, Scanner};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,7 +222,9 @@ async fn built_in(look: &Look<'_>, rules: &Rules, brought: &BroughtIn, out: &mut
         ),
         out.incomplete.is_empty(),
     ));
-    // The same secret in several versions of a file is said once, with its newest commit.
+    // The same secret in several versions of a file is said once, with its newest commit, however the work was divided.
+    let age: HashMap<&str, usize> = brought.commits.iter().enumerate().map(|(age, c)| (c.as_str(), age)).collect();
+    hits.sort_by_key(|(hit, commit)| (age.get(commit.as_str()).copied(), hit.path.clone(), hit.line, hit.column));
     let mut said: BTreeMap<(String, String, String), Secret> = BTreeMap::new();
     for (hit, commit) in hits {
         let standing = match &hit.allowed_by {
@@ -270,6 +272,11 @@ pub(super) fn batches<T>(all: &[T], size: impl Fn(&T) -> u64) -> impl Iterator<I
     })
 }
 
+/// What was found, each with its commit.
+type Hits = Vec<(Hit, String)>;
+/// Some objects with what is in them.
+type Part = Vec<(BlobAt, Vec<u8>)>;
+
 struct Scan<'l, 'a> {
     look: &'l Look<'a>,
     scanner: Arc<Scanner>,
@@ -277,33 +284,48 @@ struct Scan<'l, 'a> {
 
 impl Scan<'_, '_> {
     /// Hits in blobs, with the commit of each.
-    async fn blobs(&self, blobs: &[BlobAt], out: &mut Secrets) -> Result<Vec<(Hit, String)>, Fault> {
+    async fn blobs(&self, blobs: &[BlobAt], out: &mut Secrets) -> Result<Hits, Fault> {
         let (whole, large): (Vec<BlobAt>, Vec<BlobAt>) =
             blobs.iter().cloned().partition(|blob| blob.size < MAX_BLOB_BYTES as u64);
         let too_large = |b: &BlobAt| format!("{} is too large to be scanned ({} bytes)", b.path, b.size);
         out.incomplete.extend(large.iter().map(too_large));
-        let mut hits = Vec::new();
+        let (mut hits, mut under_way) = (Vec::new(), Parts::default());
         for some in batches(&whole, |blob| blob.size) {
-            hits.extend(self.batch(some.to_vec()).await?);
+            let ids: Vec<String> = some.iter().map(|b| b.oid.clone()).collect();
+            // While one batch is looked through the next one is read, and no more than these two are held.
+            let contents = self.look.git.read_objects(&self.look.project.key, &ids).await?;
+            hits.extend(under_way.ended().await?);
+            under_way = self.start(some.to_vec(), contents);
         }
+        hits.extend(under_way.ended().await?);
         Ok(hits)
     }
 
-    async fn batch(&self, blobs: Vec<BlobAt>) -> Result<Vec<(Hit, String)>, Fault> {
-        let ids: Vec<String> = blobs.iter().map(|b| b.oid.clone()).collect();
-        let contents = self.look.git.read_objects(&self.look.project.key, &ids).await?;
-        let scanner = Arc::clone(&self.scanner);
-        let scan = move || -> Result<Vec<(Hit, String)>, Fault> {
-            let mut hits = Vec::new();
-            for (blob, bytes) in blobs.iter().zip(&contents) {
-                let commit = blob.commit.as_str();
-                let found = scanner.scan(&Blob { path: &blob.path, bytes, commit: Some(commit) });
-                let found = found.map_err(|e| Fault::permanent(format!("scan {}: {e}", blob.path)))?;
-                hits.extend(found.into_iter().map(|hit| (hit, commit.to_owned())));
+    /// Looks through objects, with every processor.
+    fn start(&self, blobs: Vec<BlobAt>, contents: Vec<Vec<u8>>) -> Parts {
+        let width = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut parts: Vec<(usize, Part)> = vec![(0, Vec::new()); width];
+        for (blob, bytes) in blobs.into_iter().zip(contents) {
+            // To whoever has the least to do, and to the first of those.
+            if let Some((load, part)) = parts.iter_mut().min_by_key(|(load, _)| *load) {
+                *load += bytes.len() + 1_000;
+                part.push((blob, bytes));
             }
-            Ok(hits)
+        }
+        let scan = |(_, part): (usize, Part)| {
+            let scanner = Arc::clone(&self.scanner);
+            tokio::task::spawn_blocking(move || {
+                let mut hits = Vec::new();
+                for (blob, bytes) in part {
+                    let commit = blob.commit.as_str();
+                    let found = scanner.scan(&Blob { path: &blob.path, bytes: &bytes, commit: Some(commit) });
+                    let found = found.map_err(|e| Fault::permanent(format!("scan {}: {e}", blob.path)))?;
+                    hits.extend(found.into_iter().map(|hit| (hit, commit.to_owned())));
+                }
+                Ok(hits)
+            })
         };
-        tokio::task::spawn_blocking(scan).await.map_err(|e| Fault::bug(format!("the built-in scan: {e}")))?
+        Parts(parts.into_iter().filter(|(_, part)| !part.is_empty()).map(scan).collect())
     }
 
     fn names(&self, blobs: &[BlobAt]) -> Vec<(Hit, String)> {
@@ -330,6 +352,20 @@ impl Scan<'_, '_> {
             }
         }
         Ok((hits, length))
+    }
+}
+
+/// Parts of a batch that are looked through.
+#[derive(Default)]
+struct Parts(Vec<tokio::task::JoinHandle<Result<Hits, Fault>>>);
+
+impl Parts {
+    async fn ended(&mut self) -> Result<Hits, Fault> {
+        let mut hits = Vec::new();
+        for part in self.0.drain(..) {
+            hits.extend(part.await.map_err(|e| Fault::bug(format!("the built-in scan: {e}")))??);
+        }
+        Ok(hits)
     }
 }
 

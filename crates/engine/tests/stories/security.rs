@@ -274,10 +274,10 @@ impl SecretScanner for Picky {
         let blob = format!("{}:DEMO-1.txt", range.head.as_str());
         let mut git = std::process::Command::new("git");
         git.arg("-C").arg(range.repository).args(["cat-file", "-e", &blob]);
-        match git.output().unwrap().status.success() {
-            true => Err(Fault::permanent("picky: crashed")),
-            false => Ok(Scanned::Done { by: "picky 1".into(), leaks: Vec::new() }),
+        if git.output().unwrap().status.success() {
+            return Err(Fault::permanent("picky: crashed"));
         }
+        Ok(Scanned::Done { by: "picky 1".into(), leaks: Vec::new() })
     }
 }
 
@@ -484,7 +484,7 @@ async fn a_manifest_behind_a_link_is_read_and_one_that_leads_nowhere_goes_back()
     world.start();
     let item = world.begin("Use a library").await;
     assert_eq!(world.until_done(&item).await.rounds, 2);
-    let briefs = briefs.lock().unwrap();
+    let briefs = briefs.lock().unwrap().clone();
     assert!(briefs[1].contains("sample-lib 1.4.0") && briefs[1].contains("requirements.txt"), "{}", briefs[1]);
     assert!(briefs[2].contains("leads out of the repository: ../elsewhere"), "{}", briefs[2]);
 }
@@ -540,7 +540,7 @@ async fn a_package_with_malicious_releases_is_pinned_to_another_one_or_goes_back
     world.start();
     let item = world.begin("Use a library").await;
     assert_eq!(world.until_done(&item).await.rounds, 2);
-    let briefs = briefs.lock().unwrap();
+    let briefs = briefs.lock().unwrap().clone();
     assert!(briefs[1].contains("sample-lib >=1: releases of it are attacks") && briefs[1].contains("MAL-2023-1"));
     assert!(!briefs[1].contains("old/requirements.txt"), "what main has is not the task's: {}", briefs[1]);
     assert!(briefs[2].contains("sample-lib 1.4.1, MALICIOUS: MAL-2023-1"), "{}", briefs[2]);

@@ -115,13 +115,11 @@ impl Sim {
         };
         // Main has changed what is around the branch's changes.
         let repatched = ready != *head && self.hit("update: another patch", 150);
-        Ok(Ended::Outcome(match self.push(task, &ready)? {
-            Err(now) => Outcome::BranchMoved { now },
-            Ok(()) => {
-                let tree = self.site(&task.project)?.repo.tree_id(&ready);
-                Outcome::Updated { head: ready, base: tip, tree, repatched }
-            }
-        }))
+        if let Err(now) = self.push(task, &ready)? {
+            return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
+        }
+        let tree = self.site(&task.project)?.repo.tree_id(&ready);
+        Ok(Ended::Outcome(Outcome::Updated { head: ready, base: tip, tree, repatched }))
     }
 
     pub(super) fn merge(&mut self, f: &Flight, number: u64, intent: &MergeIntent) -> Live<Ended> {
