@@ -5,6 +5,7 @@
 
 mod ci;
 mod crashes;
+mod dependencies;
 mod faults;
 mod flaky;
 mod leases;
