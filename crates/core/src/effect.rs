@@ -258,6 +258,15 @@ impl Effect {
     }
 }
 
+/// Something a gate has to tell people, once for all tasks that meet the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The same for the same matter.
+    pub key: String,
+    /// For people.
+    pub text: String,
+}
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -301,9 +310,12 @@ pub enum Outcome {
         head: Sha,
         /// What it says.
         verdict: Verdict,
-        /// Of a pass: what else was found. It blocks nobody and is shown to people.
+        /// What else was found. It blocks nobody and is shown to people.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notes: Vec<Finding>,
+        /// What people should hear, whatever the verdict.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warning: Option<Warning>,
     },
     /// The deploy is over; whether it is good the gate will say.
     Deployed {

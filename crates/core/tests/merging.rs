@@ -83,7 +83,7 @@ fn a_prepared_head_that_is_out_of_date_is_prepared_again_at_once() {
     let mut w = lite("judge check_branch_mergeable exact");
     let head = w.task.head.clone().unwrap();
     let fault = FaultNote { kind: FaultKind::Gone, text: "the default branch moved".into() };
-    w.end(Outcome::Judged { head, verdict: Verdict::Inconclusive { fault }, notes: vec![] });
+    w.end(Outcome::Judged { head, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
     assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates, w.task.rounds), ("update", true, 1, 0));
     w.finish();
 }
@@ -347,7 +347,7 @@ fn whatever_says_no_after_the_merge_production_goes_back_first_and_nothing_is_me
     let mut w = World::at(pipeline, "judge check_deploy_status");
     let commit = w.task.merged.clone().unwrap().commit;
     let fault = FaultNote { kind: FaultKind::Transient, text: "no network here".into() };
-    w.end(Outcome::Judged { head: commit, verdict: Verdict::Inconclusive { fault }, notes: vec![] });
+    w.end(Outcome::Judged { head: commit, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
     assert_eq!(w.task.phase_word(), "rolling_back");
     w.end(Outcome::RolledBack { ok: true, text: "production is back".into() });
     assert_eq!((w.task.generation, w.task.merged.clone(), w.task.rounds), (2, None, 1));

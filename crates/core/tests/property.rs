@@ -4,7 +4,7 @@
 mod common;
 use common::{World, anna, approval, bob, failed, fault, mallory, must, report, sha, tree};
 use orch_core::decide;
-use orch_core::effect::{Effect, NotMerged, Outcome};
+use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId};
 use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
@@ -50,6 +50,7 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
                 head: if dice == 255 { fresh } else { head },
                 verdict,
                 notes: vec![common::must("a nit"); usize::from(dice % 3)],
+                warning: (dice % 5 == 0).then(|| Warning { key: "w".into(), text: "the feed is down".into() }),
             }
         }
         Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()) },

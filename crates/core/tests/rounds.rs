@@ -4,11 +4,11 @@
 
 mod common;
 use common::{World, must, report};
-use orch_core::effect::{Effect, Outcome};
+use orch_core::effect::{Effect, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{BlockReason, Phase, WaitReason};
-use orch_core::verdict::{Finding, Severity, Verdict};
+use orch_core::verdict::{FaultKind, Finding, Severity, Verdict};
 
 fn published(w: &mut World, empty: bool, unresolved: &[&str]) {
     let head = w.fresh();
@@ -89,6 +89,7 @@ fn what_of_a_review_holds_nothing_up_is_noted_on_the_pull_request_and_costs_noth
         head: w.task.head.clone().unwrap(),
         verdict,
         notes: notes.to_vec(),
+        warning: None,
     };
     w.end(judged(&w, Verdict::Pass, std::slice::from_ref(&nit)));
     assert_eq!(common::names(&w.jobs), "note 1, judge check_security_gate");
@@ -108,6 +109,27 @@ fn what_of_a_review_holds_nothing_up_is_noted_on_the_pull_request_and_costs_noth
         "beside a refusal: {}",
         common::names(&w.jobs)
     );
+}
+
+/// A gate that is asked again and again while it waits says the same again and again.
+#[test]
+fn a_warning_of_a_gate_is_a_job_of_its_own_and_not_one_at_every_look() {
+    let mut w = World::at(Pipeline::lite(), "judge check_security_gate");
+    let warning = Warning { key: "feed".into(), text: "the feed is down".into() };
+    let fault = common::fault(FaultKind::Transient, "secrets cannot be ruled out");
+    let judged = |w: &World, verdict| Outcome::Judged {
+        head: w.task.head.clone().unwrap(),
+        verdict,
+        notes: vec![],
+        warning: Some(warning.clone()),
+    };
+    w.end(judged(&w, Verdict::Inconclusive { fault: fault.clone() }));
+    w.wake();
+    w.end(judged(&w, Verdict::Inconclusive { fault }));
+    w.wake();
+    w.end(judged(&w, Verdict::Pass));
+    assert_eq!(w.told, ["the feed is down"]);
+    w.finish();
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Sim {
             GateId::ReviewerVerdict if matches!(verdict, Verdict::Pass | Verdict::Fail { .. }) => self.noted(f, run)?,
             _ => Vec::new(),
         };
-        Ok(Ended::Outcome(Outcome::Judged { head: head.clone(), verdict, notes }))
+        Ok(Ended::Outcome(Outcome::Judged { head: head.clone(), verdict, notes, warning: None }))
     }
 
     /// What a paper says besides its verdict.

@@ -157,7 +157,7 @@ impl Ledger {
                 self.passes.entry(id).or_default().retain(|at, _| !gates.contains(at));
                 self.prepared.insert(id, (head.clone(), base.clone()));
             }
-            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict, notes }) => {
+            (Some(Step::Gate { gate, on_inconclusive, .. }), Outcome::Judged { head, verdict, notes, .. }) => {
                 let warned = *on_inconclusive == OnInconclusive::PassWithWarning;
                 let through = verdict.lets_through() || warned && matches!(verdict, Verdict::Inconclusive { .. });
                 if judged.as_ref() == Some(head) {

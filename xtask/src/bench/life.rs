@@ -94,7 +94,9 @@ fn outcome(job: &Job) -> Outcome {
             Outcome::Published { head: sha(), empty: false, discarded: Vec::new(), unresolved: Vec::new() }
         }
         Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0.unsigned_abs() },
-        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new() },
+        Effect::Judge { head, .. } => {
+            Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new(), warning: None }
+        }
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
         Effect::Update { head, .. } => {

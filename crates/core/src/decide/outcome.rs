@@ -67,9 +67,16 @@ impl Cx<'_> {
                 self.d.task.pull_request = Some(*number);
                 self.next();
             }
-            (Step::Gate { gate, on_fail, on_inconclusive, exact }, Outcome::Judged { head, verdict, notes }) => {
+            (
+                Step::Gate { gate, on_fail, on_inconclusive, exact },
+                Outcome::Judged { head, verdict, notes, warning },
+            ) => {
                 if self.judged_commit().as_ref() == Some(head) {
                     self.note(gate, notes);
+                    // Looked at again and again while it waits, it says the same again and again.
+                    if let (Some(warning), None) = (warning, self.waited_here()) {
+                        self.emit(Effect::Notify { key: warning.key.clone(), text: warning.text.clone() });
+                    }
                     self.judged(gate, &on_fail, on_inconclusive, exact, head, verdict);
                 } else {
                     self.enter();

@@ -303,7 +303,7 @@ impl World {
         let Some(Effect::Judge { head, .. }) = self.job.as_ref().map(|j| j.effect.clone()) else {
             panic!("no gate is being judged: {:?}", self.job)
         };
-        self.end(Outcome::Judged { head, verdict, notes: vec![] });
+        self.end(Outcome::Judged { head, verdict, notes: vec![], warning: None });
     }
 
     pub fn fail(&mut self, text: &str) {
@@ -326,9 +326,11 @@ impl World {
             Effect::Judge { head, gate: GateId::AnalysisApproved, .. }
                 if self.task.approved(orch_core::task::ApprovalKind::Analysis, "analysis-1").is_none() =>
             {
-                Outcome::Judged { head, verdict: approval("analysis-1"), notes: vec![] }
+                Outcome::Judged { head, verdict: approval("analysis-1"), notes: vec![], warning: None }
             }
-            Effect::Judge { head, .. } => Outcome::Judged { head, verdict: Verdict::Pass, notes: vec![] },
+            Effect::Judge { head, .. } => {
+                Outcome::Judged { head, verdict: Verdict::Pass, notes: vec![], warning: None }
+            }
             Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "production is back on v1".into() },
             Effect::Update { head, .. } => {

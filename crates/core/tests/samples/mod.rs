@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use crate::common::{World, anna, bob, fault, must, sha, tree};
-use orch_core::effect::{Effect, NotMerged, Outcome};
+use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
 use orch_core::pipeline::{Cursor, Pipeline};
@@ -127,11 +127,12 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::BranchMoved { now: Some(sha(9)) },
         Outcome::BranchMoved { now: None },
         Outcome::PullRequestOpen { number: 5 },
-        Outcome::Judged { head: sha(2), verdict: Verdict::Pass, notes: vec![] },
+        Outcome::Judged { head: sha(2), verdict: Verdict::Pass, notes: vec![], warning: None },
         Outcome::Judged {
             head: sha(2),
             verdict: Verdict::Pass,
             notes: vec![Finding { severity: Severity::P3, ..finding() }],
+            warning: None,
         },
         Outcome::Deployed { skipped: None },
         Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
@@ -148,6 +149,8 @@ pub fn outcomes() -> Vec<Outcome> {
     ];
     values.extend(done_outcomes().map(|outcome| Outcome::Watched { outcome }));
     values.extend(fault_kinds().map(|kind| Outcome::Failed { fault: fault(kind, "asking the forge: 503") }));
+    let warning = Some(Warning { key: "warning-DEMO-1".into(), text: "the feed is down".into() });
+    values.push(Outcome::Judged { head: sha(2), verdict: Verdict::Pass, notes: vec![], warning });
     values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: true });
     complete(values, 17, |v| match v {
         Outcome::Opened { .. } => 0,

@@ -23,13 +23,12 @@ use crate::effects::{Cx, Ended};
 use crate::project::{GateMode, Project};
 use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
-use orch_core::effect::Outcome;
+use orch_core::effect::{Outcome, Warning};
 use orch_core::ids::{Environment, GateId, Seq, Sha, StageId, Time};
 use orch_core::task::Task;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::Git;
-use orch_ports::notifier::Notice;
 use orch_ports::probe::Probe;
 use orch_store::{ArtefactRow, Judgement};
 use sha2::{Digest as _, Sha256};
@@ -310,9 +309,7 @@ pub(crate) async fn ensure(
     {
         return Ok(shell::again(cx, name, Fault::transient(fault.text.clone())));
     }
-    if let Some(warning) = &judged.warns {
-        warn(cx, id, warning).await;
-    }
+    let warning = judged.warns.as_deref().map(|text| warning(cx, id, text));
     if id == GateId::SecurityGate && mode != GateMode::Off && !reused {
         cx.engine.security.lock().unwrap_or_else(PoisonError::into_inner).note(cx, &judged);
     }
@@ -341,7 +338,7 @@ pub(crate) async fn ensure(
         };
         Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
-    Ok(Outcome::Judged { head: head.clone(), verdict, notes }.into())
+    Ok(Outcome::Judged { head: head.clone(), verdict, notes, warning }.into())
 }
 
 /// The run of the command a gate has, if it has one.
@@ -410,15 +407,13 @@ impl SecurityState {
     }
 }
 
-/// A warning of a gate reaches people once: the next task that meets the same has nothing new to tell.
-async fn warn(cx: &Cx, id: GateId, warning: &str) {
-    let digest = crate::effects::hex(&Sha256::digest(warning.as_bytes()));
-    let key = format!("warning-{}-{id}-{}", cx.project.key, digest.get(..12).unwrap_or_default());
-    let text = format!("{}: {id}: {warning}", cx.project.key);
-    let notice = Notice { work_item: Some(cx.task.work_item.to_string()), text, key };
-    if let Err(fault) = cx.engine.ports.notifier.tell(&notice).await {
-        tracing::warn!(%fault, "could not tell a person");
-    }
+/// A warning of a gate reaches people once a day: the next task that meets the same has nothing new to tell.
+fn warning(cx: &Cx, id: GateId, text: &str) -> Warning {
+    const DAY_MS: i64 = 86_400_000;
+    let digest = crate::effects::hex(&Sha256::digest(text.as_bytes()));
+    let (digest, day) = (digest.get(..12).unwrap_or_default(), cx.now().0.div_euclid(DAY_MS));
+    let key = format!("warning-{}-{id}-{digest}-{day}", cx.project.key);
+    Warning { key, text: format!("{}: {id}: {text}", cx.project.key) }
 }
 
 /// Is this the gate's last answer once more: still waiting for the same, or still not able to tell for the same reason?

@@ -11,11 +11,12 @@ use orch_core::task::{Approval, ApprovalKind};
 use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_ports::Fault;
 use orch_ports::git::{BlobAt, BroughtIn, EntryKind};
+use orch_secrets::MAX_BLOB_BYTES;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Larger files are compared by name only: no test is written by hand in them.
+/// Of larger files only what asks scanners to look away is read: no test is written by hand in them.
 const LARGEST: u64 = 2 * 1024 * 1024;
 
 /// What a person has to approve, and whether one has.
@@ -106,12 +107,19 @@ pub(crate) async fn protection(look: &Look<'_>, security: &Security, brought: &B
     for path in &paths {
         let lines = |blob: Option<&&BlobAt>| blob.and_then(|b| text.allows.get(&b.oid)).map_or(&[][..], Vec::as_slice);
         let (old, new) = (lines(before.get(path)), lines(after.get(path)));
-        if old.len() < new.len() {
-            part(&mut sum, &["allow", path, &format!("{new:?}")]);
+        // One that stays where it is vouches for what it vouched for before; on another line it vouches for that.
+        let mut known: Vec<&str> = old.iter().map(|(_, said)| said.as_str()).collect();
+        let is_new = |(_, said): &&(usize, String)| {
+            let place = known.iter().position(|k| k == said);
+            place.map(|at| known.swap_remove(at)).is_none()
+        };
+        let fresh: Vec<&(usize, String)> = new.iter().filter(is_new).collect();
+        if let [(line, _), ..] = fresh[..] {
+            part(&mut sum, &["allow", path, &format!("{fresh:?}")]);
             changes.push(Finding {
                 id: Some("inline-allow".into()),
                 file: Some((*path).to_owned()),
-                line: new.first().and_then(|line| u32::try_from(*line).ok()),
+                line: u32::try_from(*line).ok(),
                 ..Finding::must_fix(
                     "asks secret scanners to look away; it does not count here, and a person has to approve it",
                 )
@@ -134,13 +142,27 @@ fn part(sum: &mut Sha256, words: &[&str]) {
     }
 }
 
+/// The lines that ask scanners to look away. What stands on one is a secret, maybe: a digest of it will do.
+fn allows(bytes: &[u8]) -> Vec<(usize, String)> {
+    let found = orch_secrets::inline_allows(bytes);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
+    let said = |line: usize| {
+        let text = line.checked_sub(1).and_then(|at| lines.get(at)).copied().unwrap_or_default();
+        hex(&Sha256::digest(text.trim_ascii()))
+    };
+    found.into_iter().map(|line| (line, said(line))).collect()
+}
+
 /// What is known of the contents of a change, by object id.
 #[derive(Default)]
 struct Texts {
     /// Whole contents, of what has to be read whole.
     whole: BTreeMap<String, Vec<u8>>,
-    /// Lines that ask scanners to look away, where there are any.
-    allows: BTreeMap<String, Vec<usize>>,
+    /// Lines that ask scanners to look away, where there are any: number, and a digest of what stands on it.
+    allows: BTreeMap<String, Vec<(usize, String)>>,
 }
 
 impl Texts {
@@ -152,8 +174,9 @@ impl Texts {
         let gone: Vec<u64> = gone.map(|b| b.size).collect();
         let may_be_one = |size: u64| gone.iter().any(|was| size / 4 <= *was && was / 4 <= size);
         let mut wanted: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
-        for blob in brought.before.iter().chain(&brought.after).filter(|b| b.size <= LARGEST) {
-            let whole = tamper::reads(&blob.path) || (!before.contains(blob.path.as_str()) && may_be_one(blob.size));
+        for blob in brought.before.iter().chain(&brought.after).filter(|b| b.size < MAX_BLOB_BYTES as u64) {
+            let reads = tamper::reads(&blob.path) || (!before.contains(blob.path.as_str()) && may_be_one(blob.size));
+            let whole = reads && blob.size <= LARGEST;
             wanted.entry(&blob.oid).or_insert((blob.size, false)).1 |= whole;
         }
         let mut texts = Self::default();
@@ -163,7 +186,7 @@ impl Texts {
             let ids: Vec<String> = some.iter().map(|(oid, ..)| (*oid).to_owned()).collect();
             let read = look.git.read_objects(&look.project.key, &ids).await?;
             for ((oid, bytes), (_, _, whole)) in ids.into_iter().zip(read).zip(some) {
-                let lines = orch_secrets::inline_allows(&bytes);
+                let lines = allows(&bytes);
                 if !lines.is_empty() {
                     texts.allows.insert(oid.clone(), lines);
                 }
@@ -173,5 +196,20 @@ impl Texts {
             }
         }
         Ok(texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allows;
+
+    #[test]
+    fn a_line_that_asks_to_look_away_is_known_by_what_stands_on_it() {
+        let said = |text: &str| allows(text.as_bytes()).into_iter().map(|(_, said)| said).collect::<Vec<_>>();
+        let mark = ["gitleaks", ":allow"].concat();
+        let (one, two) = (format!("a = 1 # {mark}"), format!("b = 2 # {mark}"));
+        assert_eq!(said(&format!("{one}\nb = 2\n")), said(&format!("x\n  {one}\r\n")));
+        assert_ne!(said(&format!("{one}\nb = 2\n")), said(&format!("a = 1\n{two}\n")));
+        assert_eq!(said("nothing\n"), Vec::<String>::new());
     }
 }

@@ -280,10 +280,13 @@ async fn the_allowlist_of_main_counts_and_is_listed() {
 async fn a_change_of_what_guards_the_project_waits_for_a_person_and_holds_no_lease() {
     let world = World::new().await;
     world.outsider_merges("tests", "tests/test_sum.py", "def test_sum():\n    assert 1 + 1 == 2\n").await;
+    let mark = ["gitleaks", ":allow"].concat();
+    world.outsider_merges("mark", "src/keys.py", &format!("a = 1  # {mark}\nb = 2\n")).await;
     let tip = world.main_tip().await;
     develops(&world, |run| {
         run.write(".github/workflows/ci.yml", "on: push\n");
         run.write("tools/rules/settings.json", "{}\n");
+        run.write("src/keys.py", &format!("a = 1\nb = 2  # {}\n", ["gitleaks", ":allow"].concat()));
         std::os::unix::fs::symlink("tools/rules", run.cwd.join(".claude")).unwrap();
         run.write("tests/test_sum.py", "import pytest\n\n@pytest.mark.skip\ndef test_sum():\n    assert 1 + 1 == 2\n");
     });
@@ -296,6 +299,7 @@ async fn a_change_of_what_guards_the_project_waits_for_a_person_and_holds_no_lea
     assert_eq!(what, ApprovalKind::Protected);
     assert!(shown.iter().any(|s| s.contains(".github/workflows/ci.yml")), "{shown:?}");
     assert!(shown.iter().any(|s| s.contains(".claude: is a link")), "{shown:?}");
+    assert!(shown.iter().any(|s| s.contains("src/keys.py:2: asks secret scanners")), "{shown:?}");
     assert!(shown.iter().any(|s| s.contains("tests/test_sum.py") && s.contains("test_sum")), "{shown:?}");
     assert!(world.store.leases().await.unwrap().iter().all(|l| l.holder.is_none()), "nobody else waits for this");
     let why = world.engine().show_item(&item).await.unwrap().unwrap().waiting.unwrap();

@@ -196,7 +196,7 @@ pub(crate) fn timers_and_delays_say_when_to_wake(w: &mut World) {
     let why = WaitFor::Report { what: "build".into() };
     let verdict = Verdict::Wait { why, until: Some(w.now.plus_ms(900_000)), recheck: Some(recheck) };
     let job = w.claim_of(id);
-    w.end(&job, Outcome::Judged { head, verdict, notes: Vec::new() });
+    w.end(&job, Outcome::Judged { head, verdict, notes: Vec::new(), warning: None });
     assert_eq!(block_on(w.store.next_wake()).unwrap(), Some(recheck));
     assert_eq!(block_on(w.store.due(w.now)).unwrap(), []);
     w.pass_ms(30_000);

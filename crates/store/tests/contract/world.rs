@@ -160,7 +160,9 @@ pub(crate) fn well(job: &Job) -> Outcome {
             Outcome::Published { head, empty: false, discarded: Vec::new(), unresolved: Vec::new() }
         }
         Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0 as u64 },
-        Effect::Judge { head, .. } => Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new() },
+        Effect::Judge { head, .. } => {
+            Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new(), warning: None }
+        }
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
         Effect::Update { head, .. } => Outcome::Updated {

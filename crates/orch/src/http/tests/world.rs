@@ -296,7 +296,7 @@ impl World {
             took_ms: 1_240,
         };
         assert!(self.engine.store().put_judgement(job.fence(), judgement).await.unwrap());
-        Outcome::Judged { head: head.clone(), verdict, notes: Vec::new() }
+        Outcome::Judged { head: head.clone(), verdict, notes: Vec::new(), warning: None }
     }
 
     /// What a world in which all goes well answers.
