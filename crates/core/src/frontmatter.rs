@@ -120,8 +120,11 @@ pub fn verdict(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Resul
         let seen = yaml::left_edge(front).any(|(k, rest)| is_key(k, key) && in_words(uncommented(rest)));
         // Further down the negative word counts with more letters and words behind it: `FAILED`, `FAIL: no total`.
         let below = |text: &str| {
-            let (text, token) = (text.trim().to_uppercase(), token.to_uppercase());
-            text == token || negative == token && text.starts_with(&token)
+            let text = text.trim().to_uppercase();
+            let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            let behind = text.strip_prefix(token).filter(|_| negative == token);
+            text == token
+                || behind.is_some_and(|rest| ["", "ED", "URE"].iter().any(|e| rest.strip_prefix(e).is_some_and(ends)))
         };
         seen || said
             .iter()
@@ -296,10 +299,11 @@ fn finding(map: &Map<String, Value>, texts: &[&str], ids: &[&str]) -> Result<Fin
         _ => Severity::P1,
     };
     let mut severity = graded(word("severity")?.as_deref());
-    // Said under another name as well, or in another spelling, the worse of the two counts.
+    // Said in another spelling, or under another name, as well: the worse of the two counts.
     for (key, value) in map.iter().filter(|(key, _)| *key != "severity") {
         let said = value.as_str().map(|text| text.trim().to_uppercase());
-        if is_key(key, "severity") || matches!(said.as_deref(), Some("P0" | "P1")) {
+        let grades = ["priority", "level"].iter().any(|name| is_key(key, name));
+        if is_key(key, "severity") || grades && matches!(said.as_deref(), Some("P0" | "P1")) {
             severity = severity.min(graded(said.as_deref()));
         }
     }

@@ -225,17 +225,21 @@ impl Pipeline {
         })
     }
 
-    /// Where the first gate is judged whose verdict belongs to the patch, from the agent's step on that it judges; `None` if
-    /// none stands before the merge.
+    /// Where the first gate is judged whose verdict belongs to the patch, from the step of the agent on whose word it rests;
+    /// `None` if none stands before `update`: those behind it are judged after every update.
     pub fn patch_judged_at(&self) -> Option<Cursor> {
         let of_patch = |s: &Step| matches!(s, Step::Gate { gate, .. } if gate.is_of_the_patch());
-        self.stages.iter().enumerate().find_map(|(stage, s)| {
-            let gate = s.steps.iter().position(of_patch)?;
-            let agent = s.steps[..gate].iter().rposition(|x| matches!(x, Step::Agent { .. }));
-            let reviewer =
-                agent.filter(|at| !matches!(&s.steps[*at], Step::Agent { role } if role.as_str() == "developer"));
-            Some(Cursor { stage, step: reviewer.unwrap_or(gate) })
-        })
+        let (stage, step) = self
+            .stages
+            .iter()
+            .enumerate()
+            .find_map(|(stage, s)| s.steps.iter().position(of_patch).map(|step| (stage, step)))?;
+        let steps = self.stages.get(stage)?.steps.get(..=step)?;
+        // What a person says on the forge is asked for again; the developer's work is not.
+        let on_a_paper = !matches!(steps.last(), Some(Step::Gate { gate: GateId::ReviewApproved, .. }));
+        let speaks = |s: &Step| matches!(s, Step::Agent { role } if on_a_paper || role.as_str() != "developer");
+        let at = Cursor { stage, step: steps.iter().rposition(speaks).unwrap_or(step) };
+        (!self.in_lease_span(at)).then_some(at)
     }
 
     /// Is the merge lease held while the task is at this step?

@@ -57,24 +57,33 @@ impl FileSince {
 
 /// What a review's paper means for the task. A first review means what it says. A later one that refuses for new findings
 /// alone, all of them below `P1` and on lines nobody has touched since, lets the change pass with those findings and with
-/// its words. What was open and of weight is open until the paper says by name that it is settled.
-pub fn judge(said: Statement, previous: Option<&Previous>) -> Statement {
+/// its words. What was open and of weight is open until a paper says by name that it is settled: a refusal that is silent
+/// about it carries it on.
+pub fn judge(mut said: Statement, previous: Option<&Previous>) -> Statement {
     let Some(previous) = previous else { return said };
-    let harmless =
-        |f: &Finding| !blocks(f) && reviewed_as(f, previous).is_some_and(|line| !was_open(f, line, &previous.open));
-    let settled = |(at, f): (usize, &Finding)| !blocks(f) || said.settled.contains(&name(f, at));
-    let nothing_open = previous.open.iter().enumerate().all(settled);
-    if said.good || said.listed.is_empty() || !nothing_open || !said.listed.iter().all(harmless) {
+    if said.good {
         return said;
     }
-    let mut findings = said.findings;
-    findings.iter_mut().filter(|f| blocks(f)).for_each(|f| f.severity = Severity::P3);
-    Statement { good: true, findings, ..said }
+    let names: Vec<String> = previous.open.iter().enumerate().map(|(at, f)| name(f, at)).collect();
+    // A name that fits two of them says of neither that it is settled.
+    let settled = |name: &String| said.settled.contains(name) && names.iter().filter(|n| *n == name).count() == 1;
+    let open = previous.open.iter().zip(&names).filter(|(f, name)| blocks(f) && !settled(name));
+    let open: Vec<Finding> = open.map(|(f, _)| f.clone()).collect();
+    let harmless =
+        |f: &Finding| !blocks(f) && reviewed_as(f, previous).is_some_and(|line| !was_open(f, line, &previous.open));
+    if said.listed.is_empty() || !open.is_empty() || !said.listed.iter().all(harmless) {
+        let again = |old: &Finding| said.findings.iter().any(|f| f == old || f.id.is_some() && f.id == old.id);
+        let silent: Vec<Finding> = open.into_iter().filter(|old| !again(old)).collect();
+        said.findings.extend(silent);
+        return said;
+    }
+    said.findings.iter_mut().filter(|f| blocks(f)).for_each(|f| f.severity = Severity::P3);
+    Statement { good: true, ..said }
 }
 
 /// What a finding of the last review is called in the brief: its id; one that has none by its place in the list, from 0.
 pub fn name(finding: &Finding, at: usize) -> String {
-    finding.id.clone().unwrap_or_else(|| format!("F{}", at + 1))
+    finding.id.clone().unwrap_or_else(|| format!("O{}", at + 1))
 }
 
 /// Is this one of the findings the last review left? By its id, its words, its place, or its words within a text that
@@ -130,7 +139,7 @@ mod tests {
     use crate::statement;
 
     fn paper(verdict: &str, findings: &str) -> Statement {
-        settles(verdict, findings, "R1, F2, F3")
+        settles(verdict, findings, "R1, O2, O3")
     }
 
     fn settles(verdict: &str, findings: &str, settled: &str) -> Statement {
@@ -216,11 +225,11 @@ mod tests {
     fn what_was_open_is_open_until_it_is_named_as_settled() {
         let nit = "{id: R9, severity: P2, file: a.rs, line: 4, text: x}";
         for (settled, passes) in [
-            ("R1, F2, F3", true),
-            ("F3, 'R1', F2, R7", true),
-            ("R1, F2", false),
-            ("F2, F3", false),
-            ("R1, F2, F3, [x]", false),
+            ("R1, O2, O3", true),
+            ("O3, 'R1', O2, R7", true),
+            ("R1, O2", false),
+            ("O2, O3", false),
+            ("R1, O2, O3, [x]", false),
             ("", false),
         ] {
             let ruled = judge(settles("REQUEST_CHANGES", nit, settled), Some(&previous()));
@@ -230,13 +239,37 @@ mod tests {
         mild.open.iter_mut().for_each(|f| f.severity = Severity::P2);
         assert!(judge(settles("REQUEST_CHANGES", nit, ""), Some(&mild)).good, "of no weight before either");
         let twice =
-            format!("---\nverdict: REQUEST_CHANGES\nsettled: [R1, F2, F3]\nSettled: []\nfindings: [{nit}]\n---\n");
+            format!("---\nverdict: REQUEST_CHANGES\nsettled: [R1, O2, O3]\nSettled: []\nfindings: [{nit}]\n---\n");
         let twice = statement::read(twice.as_bytes(), "verdict", "APPROVED", "REQUEST_CHANGES").unwrap();
         assert!(!judge(twice, Some(&previous())).good, "said twice is not said");
         assert!(
-            !judge(settles("REQUEST_CHANGES", "", "R1, F2, F3"), Some(&previous())).good,
+            !judge(settles("REQUEST_CHANGES", "", "R1, O2, O3"), Some(&previous())).good,
             "refused for no reason given"
         );
+    }
+
+    /// One that is fixed is forgotten; one that a refusal does not mention is not.
+    #[test]
+    fn what_a_refusal_is_silent_about_stays_open_for_the_next_review() {
+        let bug = "{id: R2, severity: P1, file: a.rs, line: 8, text: another bug}";
+        let texts = |said: &Statement| said.findings.iter().map(|f| f.text.clone()).collect::<Vec<_>>();
+        let second = judge(settles("REQUEST_CHANGES", bug, "O2"), Some(&previous()));
+        assert_eq!(
+            texts(&second),
+            ["another bug", "off by one", "Also: the name is odd.\nAnd the loop is slow.\n"],
+            "{second:?}"
+        );
+        let then = Previous { open: second.findings, ..previous() };
+        let nit = "{id: R9, severity: P2, file: a.rs, line: 4, text: x}";
+        assert!(!judge(settles("REQUEST_CHANGES", nit, "R2, O3"), Some(&then)).good, "R1 was never said to be settled");
+        assert!(judge(settles("REQUEST_CHANGES", nit, "R2, R1, O3"), Some(&then)).good);
+        // Said again under its id, it is there once.
+        let again = judge(settles("REQUEST_CHANGES", &bug.replace("R2", "R1"), "O2, O3"), Some(&previous()));
+        assert_eq!(texts(&again), ["another bug"]);
+        // Two of one name are settled by neither.
+        let mut two = previous();
+        two.open[1].id = Some("R1".into());
+        assert!(!judge(settles("REQUEST_CHANGES", nit, "R1, O3"), Some(&two)).good);
     }
 
     /// Decision by weight: what does not block reaches people beside a refusal too.
@@ -264,8 +297,9 @@ mod tests {
     fn a_list_nobody_can_read_blocks() {
         let text = b"---\nverdict: REQUEST_CHANGES\nfindings: [{severity: P9, file: a.rs, line: 4, text: x}, 7]\n---\n";
         let said = statement::read(text, "verdict", "APPROVED", "REQUEST_CHANGES").unwrap();
-        assert_eq!(judge(said.clone(), Some(&previous())), said);
-        assert!(!said.good);
+        let ruled = judge(said.clone(), Some(&previous()));
+        assert!(!ruled.good && ruled.findings.starts_with(&said.findings), "{ruled:?}");
+        assert_eq!(ruled.findings.len(), 1 + previous().open.len(), "nothing of it is settled");
     }
 
     #[test]

@@ -38,12 +38,12 @@ impl Statement {
 ///   blocks, the list and the body; with one that cannot be read, the whole paper.
 pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<Statement, Unreadable> {
     let said = frontmatter::verdict(bytes, key, positive, negative)?;
-    let refusal = |findings, listed| Ok(Statement { good: false, findings, listed, settled: Vec::new() });
+    let refusal = |findings, listed, settled| Ok(Statement { good: false, findings, listed, settled });
     let document = match frontmatter::read(bytes) {
         Ok(document) => document,
         Err(unreadable) if said => return Err(unreadable),
         // Both words could be read: the negative one stands, with everything the paper says.
-        Err(_) => return refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new()),
+        Err(_) => return refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new(), Vec::new()),
     };
     let listed = document.findings().and_then(|mut all| {
         all.extend(document.failures()?);
@@ -51,14 +51,14 @@ pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<S
     });
     match listed {
         Err(unreadable) if said => Err(unreadable),
-        Err(_) => refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new()),
-        Ok(listed) if listed.iter().any(blocks) => refusal(listed.clone(), listed),
+        Err(_) => refusal(vec![carried(&String::from_utf8_lossy(bytes))], Vec::new(), Vec::new()),
+        Ok(listed) if listed.iter().any(blocks) => refusal(listed.clone(), listed, document.settled()),
         Ok(listed) if said => {
             Ok(Statement { good: true, findings: listed.clone(), listed, settled: document.settled() })
         }
         Ok(listed) => {
             let findings = listed.iter().cloned().chain([carried(&document.body)]).collect();
-            Ok(Statement { good: false, findings, listed, settled: document.settled() })
+            refusal(findings, listed, document.settled())
         }
     }
 }
@@ -118,7 +118,7 @@ mod tests {
             let twice = format!("---\nverdict: APPROVED\nfindings:\n- {{severity: P3, {second}, text: x}}\n---\n");
             assert!(!review(&twice).is_ok_and(|s| s.good), "{second}");
         }
-        let words = "---\nverdict: APPROVED\nfindings:\n- {severity: P3, text: not a P1, was: P2}\n---\n";
+        let words = "---\nverdict: APPROVED\nfindings:\n- {id: P1, severity: P3, text: not a P1, was: P1}\n---\n";
         assert!(review(words).unwrap().good);
         assert_eq!(refused(report("---\nresult: PASS\nfailures: [test_total]\n---\n")), ["test_total"]);
     }
@@ -164,8 +164,10 @@ mod tests {
         for said in ["FAILED", "fail", "'FAIL: no total'", "FAIL (twice)"] {
             assert!(!report(&paper.replace("result: FAIL", &format!("result: {said}"))).unwrap().good, "{said}");
         }
-        let other = paper.replace("result: FAIL", "result: SKIPPED, would FAIL without a browser");
-        assert!(report(&other).unwrap().good, "a word on the way is no verdict");
+        for said in ["SKIPPED, would FAIL without a browser", "Failover works", "fails_over"] {
+            let other = paper.replace("result: FAIL", &format!("result: {said}"));
+            assert!(report(&other).unwrap().good, "{said}");
+        }
     }
 
     #[test]

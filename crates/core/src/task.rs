@@ -52,6 +52,12 @@ pub struct Task {
     pub role_attempts: u32,
     /// Times the merge was prepared anew because main moved.
     pub updates: u32,
+    /// Times a clean update made another patch of its changes since a developer last worked on them.
+    #[serde(default, skip_serializing_if = "none")]
+    pub repatched: u32,
+    /// The head that has the papers of the merge: prepared again, it needs no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<Sha>,
     /// What the next brief must carry, word for word.
     pub findings: Vec<Finding>,
     /// Where those came from: a gate's name, a person, a hook.
@@ -96,6 +102,11 @@ pub struct Task {
     pub updated_at: Time,
     /// When it was done.
     pub done_at: Option<Time>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What is going on.
@@ -552,6 +563,8 @@ impl NewTask {
             stage_rounds: BTreeMap::new(),
             role_attempts: 0,
             updates: 0,
+            repatched: 0,
+            prepared: None,
             findings: Vec::new(),
             findings_from: None,
             findings_at: None,

@@ -68,6 +68,21 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
             assert!(w.story[seen..].iter().any(|s| s.contains(needed)), "{needed}: {:#?}", &w.story[seen..]);
         }
     }
+    // Each time costs a review: at last a person decides.
+    let mut w = World::at(Pipeline::full(), "update");
+    for times in 1..=4 {
+        let head = w.fresh();
+        w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true });
+        if times < 4 {
+            w.until("update");
+        }
+    }
+    assert!(matches!(&w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{:?}", w.task.phase);
+    assert_eq!((w.told.iter().filter(|t| t.contains("blocked")).count(), w.holds_lease()), (1, false));
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!((w.doing().as_str(), w.task.repatched), ("run reviewer 0", 0));
+    w.finish();
+
     let mut nobody = Pipeline::lite();
     for stage in &mut nobody.stages {
         stage.steps.retain(|s| !matches!(s, Step::Gate { gate, .. } if gate.is_of_the_patch()));
@@ -76,6 +91,7 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
     let head = w.fresh();
     w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true });
     assert_eq!(w.doing(), "judge check_ci_green exact", "nobody judges the patch");
+    assert_eq!(w.task.prepared, w.task.head, "it has its papers");
 }
 
 #[test]

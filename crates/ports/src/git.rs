@@ -199,17 +199,6 @@ pub struct BroughtIn {
     pub leading: Vec<Entry>,
 }
 
-/// The message of the commit that merges the default branch into a branch that cannot be rebased.
-pub fn update_message(onto: &Sha) -> String {
-    format!("Merge {} into the task's branch", onto.short())
-}
-
-/// Is this that message?
-pub fn is_updated(message: &str) -> bool {
-    let onto = message.trim_end().strip_prefix("Merge ").and_then(|m| m.strip_suffix(" into the task's branch"));
-    onto.is_some_and(|onto| !onto.is_empty() && onto.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
 /// Git, as orch uses it.
 #[async_trait::async_trait]
 pub trait Git: Send + Sync + 'static {

@@ -5,7 +5,7 @@
 use super::tree::{Entry, Index, Repo, checked, shown};
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
-use orch_ports::git::{Author, FileWrite, Updated, update_message};
+use orch_ports::git::{Author, FileWrite, Updated};
 
 /// A commit to be made.
 pub(super) struct NewCommit<'a> {
@@ -106,7 +106,7 @@ impl Repo {
         if !merged.conflicts.is_empty() {
             return Ok(Updated::Conflict { files: merged.files() });
         }
-        let message = update_message(onto);
+        let message = format!("Merge {} into the task's branch", onto.short());
         let parents = [head, onto];
         let author = Author::orch();
         let new = NewCommit { tree: &merged.tree, parents: &parents, message: &message, author: &author, at: Some(at) };

@@ -234,6 +234,7 @@ impl Cx<'_> {
         let own = stage == here.stage && self.d.task.pipeline.role(stage).is_some_and(|r| r.as_str() != "developer");
         let max = self.policy.max_developer_retries;
         let task = &mut self.d.task;
+        task.repatched = 0;
         let spent = if own { task.stage_rounds.entry(to.clone()).or_insert(0) } else { &mut task.rounds };
         let exhausted = max <= *spent;
         if !exhausted {
@@ -306,6 +307,7 @@ impl Cx<'_> {
         task.pull_request = None;
         task.intent = None;
         task.merged = None;
+        task.prepared = None;
         task.passed.clear();
         task.not_deployed.clear();
         self.back(to, findings, from);

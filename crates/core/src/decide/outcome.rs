@@ -110,6 +110,7 @@ impl Cx<'_> {
                 // The branch has moved all the same; it is ours and known.
                 self.d.task.head = Some(head.clone());
                 self.d.task.base = Some(base.clone());
+                self.d.task.prepared = Some(head.clone());
                 self.say("the merge lease was lost; the merge is prepared again");
                 self.update_again();
             }
@@ -311,6 +312,7 @@ impl Cx<'_> {
         let main_moved = self.d.task.base.as_ref() != Some(base);
         self.d.task.head = Some(head.clone());
         self.d.task.base = Some(base.clone());
+        self.d.task.prepared = Some(head.clone());
         self.d.task.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
         let lease_epoch = self.lease.epoch;
         self.d.task.intent =
@@ -332,17 +334,29 @@ impl Cx<'_> {
         let Some(to) = self.d.task.pipeline.patch_judged_at() else {
             return self.impossible("nothing judges the patch");
         };
-        self.d.task.head = Some(head.clone());
-        self.d.task.base = Some(base.clone());
-        self.d.task.passed.retain(|p| p.head == *head);
-        self.d.task.intent = None;
-        self.say(format!(
-            "brought to the tip of main as {}; main has changed what is around its changes, so they are judged again",
-            head.short()
-        ));
+        let task = &mut self.d.task;
+        task.head = Some(head.clone());
+        task.base = Some(base.clone());
+        task.passed.retain(|p| p.head == *head);
+        task.intent = None;
+        task.prepared = None;
+        task.repatched += 1;
+        let (times, max) = (task.repatched, self.policy.max_developer_retries);
+        let why = "main has changed what is around its changes";
+        self.say(format!("brought to the tip of main as {}; {why}, so they are judged again", head.short()));
         if self.policy.own_ci {
             self.emit(Effect::EnsureCi { commit: head.clone() });
         }
+        if max < times {
+            // Each time costs a review: a person decides whether it is worth another one.
+            let text = format!("{why} {times} times while it was reviewed and tested");
+            let fault = FaultNote { kind: crate::verdict::FaultKind::Transient, text };
+            return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, to);
+        }
+        self.d
+            .task
+            .notes
+            .push(format!("Judged again as a whole, with unchanged lines too: {why} since it was judged."));
         self.enter_stage_at(to);
     }
 

@@ -160,6 +160,7 @@ impl Cx<'_> {
         let task = &mut self.d.task;
         task.role_attempts = 0;
         task.updates = 0;
+        task.repatched = 0;
         match why {
             BlockReason::RoundsSpent { .. } => {
                 task.rounds = 0;

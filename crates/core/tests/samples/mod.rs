@@ -294,7 +294,7 @@ pub fn phases() -> Vec<Phase> {
     })
 }
 
-/// A new task, one in the middle of preparing a merge for the second time, and one that is done.
+/// A new task, one in the middle of preparing a merge for the second time, one that is done, and one prepared.
 pub fn tasks() -> Vec<Task> {
     let fresh = World::new(Pipeline::full()).task;
     let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
@@ -304,5 +304,8 @@ pub fn tasks() -> Vec<Task> {
     w.cannot_tell("the scanner is gone");
     let mut done = World::started(Pipeline::lite());
     done.finish();
-    vec![fresh, w.task, done.task]
+    // As they were written before there was such a thing as a prepared head; the last one as it is written now.
+    let before = |task: &Task| Task { prepared: None, ..task.clone() };
+    let now = Task { repatched: 2, prepared: w.task.prepared.clone(), ..fresh.clone() };
+    vec![fresh, before(&w.task), before(&done.task), now]
 }

@@ -7,7 +7,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
-use orch_ports::git::{FileWrite, PushAnswer, Updated, is_updated};
+use orch_ports::git::{FileWrite, PushAnswer, Updated};
 
 /// Artefacts that wait in the store for their only commit.
 const PAPERS: &[&str] = &["15-staging-log.md", "17-security-report.md"];
@@ -28,7 +28,7 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
         }
     }
     // Prepared again, the branch has its papers: what is judged now goes to the evidence alone.
-    let papers = if has_papers(cx, head).await? { Vec::new() } else { papers(cx).await? };
+    let papers = if cx.task.prepared.as_ref() == Some(head) { Vec::new() } else { papers(cx).await? };
     let with_papers = git.commit_files(project, head, &papers, &message(cx), cx.job.created_at).await?;
     let updated = git.update(project, &with_papers, &fetched.tip, cx.job.created_at).await?;
     let ready = match updated {
@@ -54,21 +54,6 @@ async fn papers(cx: &Cx) -> Result<Vec<FileWrite>, Fault> {
     let rows = cx.store().artefacts(cx.task.id).await?;
     let known = rows.into_iter().filter(|r| PAPERS.contains(&r.name.as_str()) && artefact::known(&r.name).is_some());
     Ok(known.map(|r| FileWrite { path: format!("{}/{}", cx.task.artefact_dir(), r.name), bytes: r.bytes }).collect())
-}
-
-/// Has an earlier preparation committed the papers, and nothing but main come to the branch since?
-async fn has_papers(cx: &Cx, head: &Sha) -> Result<bool, Fault> {
-    let mut at = head.clone();
-    loop {
-        let objects = cx.engine.ports.git.read_objects(&cx.project.key, &[at.to_string()]).await?;
-        let object = objects.first().map(|o| String::from_utf8_lossy(o).into_owned()).unwrap_or_default();
-        let (header, said) = object.split_once("\n\n").unwrap_or_default();
-        let parents: Vec<&str> = header.lines().filter_map(|line| line.strip_prefix("parent ")).collect();
-        match parents[..] {
-            [first, _] if is_updated(said) => at = Sha::new(first),
-            _ => return Ok(said.trim_end() == message(cx)),
-        }
-    }
 }
 
 fn message(cx: &Cx) -> String {
