@@ -25,7 +25,7 @@ mod rust_lex;
 mod settings;
 
 pub use files::{is_test_file, reads};
-pub use paths::{PROTECTED, protected, protected_below};
+pub use paths::{PROTECTED, freed, protected, protected_below};
 
 use crate::verdict::Finding;
 use compare::Placed;

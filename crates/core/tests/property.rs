@@ -50,7 +50,7 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
                 head: if dice == 255 { fresh } else { head },
                 verdict,
                 notes: vec![common::must("a nit"); usize::from(dice % 3)],
-                warning: (dice % 5 == 0).then(|| Warning { key: "w".into(), text: "the feed is down".into() }),
+                warning: dice.is_multiple_of(5).then(|| Warning { key: "w".into(), text: "the feed is down".into() }),
             }
         }
         Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()) },

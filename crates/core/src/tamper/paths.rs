@@ -85,6 +85,17 @@ pub fn protected_below<'p>(path: &str, patterns: &[&'p str]) -> Option<&'p str> 
     (!found.starts_with('!')).then_some(found)
 }
 
+/// Does a pattern free this path, or all that is below it, by name?
+pub fn freed(path: &str, patterns: &[&str]) -> bool {
+    let parts: Vec<String> = parts(path);
+    let inside = [&parts[..], &["*".to_owned()]].concat();
+    let fits = |pattern: &&&str| {
+        let bare = pattern.strip_prefix('!').unwrap_or(pattern);
+        matches(bare, &parts) || matches(bare, &inside)
+    };
+    patterns.iter().rev().find(fits).is_some_and(|pattern| pattern.starts_with('!'))
+}
+
 /// Is this path the beginning of what a pattern protects? What `**` alone makes of it does not count: any directory
 /// may hold a `CLAUDE.md`, and that file has a name of its own wherever it really is.
 fn leads_to(pattern: &str, path: &[String]) -> bool {
@@ -262,6 +273,9 @@ mod tests {
         for path in ["docs", "src/ci", "a/.ci", "github", "", "README.md", "vendor/lib"] {
             assert_eq!(protected_below(path, PROTECTED), None, "{path}");
         }
+        assert!(freed("vendor/lib", &["vendor/**", "!vendor/lib/**"]) && freed("vendor/lib", &["!vendor/lib"]));
+        assert!(!freed("vendor/lib", &["!vendor/other/**"]) && !freed("vendor/lib", &["!vendor/**", "vendor/lib"]));
+        assert!(!freed("vendor/lib", PROTECTED) && !freed("vendor/lib", &[]));
         assert_eq!(protected_below("a/x", &["a/**/c"]), Some("a/**/c"));
         assert_eq!(protected_below("a/x", &["a/**/c", "!a/x/**"]), None);
         assert_eq!(protected_below("a", &["a/**", "!a/x/**"]), Some("a/**"));

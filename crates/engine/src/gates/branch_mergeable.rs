@@ -40,7 +40,8 @@ impl Gate for BranchMergeable {
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let (project, head) = (&look.project.key, &look.subject.head);
         let brought = look.git.brought_in(project, &look.subject.base, head).await?;
-        let protection = security::protection(look, &look.project.security, &brought).await?;
+        let at_head = look.git.entries(project, head).await?;
+        let protection = security::protection(look, &look.project.security, &brought, &at_head).await?;
         let Some(task) = &look.subject.task else {
             let tip = look.subject.base.clone();
             let contains_tip = look.git.is_ancestor(project, &tip, head).await?;

@@ -66,9 +66,10 @@ impl Gate for SecurityGate {
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let s = &look.subject;
         let brought = look.git.brought_in(&look.project.key, &s.base, &s.head).await?;
+        let at_head = look.git.entries(&look.project.key, &s.head).await?;
         let secrets = security::secrets(look, &brought).await?;
-        let dependencies = security::dependencies(look).await?;
-        let protection = security::protection(look, &look.project.security, &brought).await?;
+        let dependencies = security::dependencies(look, &at_head).await?;
+        let protection = security::protection(look, &look.project.security, &brought, &at_head).await?;
         let report = report(look, &secrets, &dependencies, &protection);
         let kept = look.bench.keep(security_report::FILE, report.render().into_bytes()).await?;
         let said = security_report::parse(&kept).map(Said::from).map_err(|e| e.to_string());

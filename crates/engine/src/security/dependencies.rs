@@ -6,6 +6,7 @@ use crate::gates::Look;
 use orch_advisories::manifests::{Kind, Manifest};
 use orch_advisories::{Advisory, Classified, Dependency, Ecosystem, classify, is_manifest, unite};
 use orch_ports::Fault;
+use orch_ports::git::Entry;
 use orch_ports::security::{AuditAnswer, ManifestFile, Sides};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,12 +27,11 @@ pub(crate) struct Dependencies {
 }
 
 /// Audits the dependencies of the head.
-pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault> {
+pub(crate) async fn dependencies(look: &Look<'_>, at_head: &[Entry]) -> Result<Dependencies, Fault> {
     let security = &look.project.security;
     let mut out = Dependencies::default();
-    let at_head = look.git.entries(&look.project.key, &look.subject.head).await?;
     let at_base = look.git.entries(&look.project.key, &look.subject.base).await?;
-    let found = manifests::find(look, &at_head, &at_base).await?;
+    let found = manifests::find(look, at_head, &at_base).await?;
     out.degraded.extend(found.unlocked);
     if let [first, ..] = &found.left_out[..] {
         let n = found.left_out.len();
@@ -42,7 +42,7 @@ pub(crate) async fn dependencies(look: &Look<'_>) -> Result<Dependencies, Fault>
         out.engines.push(engine("dependency audit", "no manifest of Python, Rust, Node or Go", true));
         return Ok(out);
     }
-    let before = manifests::find(look, &at_base, &at_head).await?;
+    let before = manifests::find(look, &at_base, at_head).await?;
     // What could not be read before either, and is the same, is not the branch's doing.
     for ((path, content), why) in found.unreadable {
         match before.unreadable.get(&(path.clone(), content)) {

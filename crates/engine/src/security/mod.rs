@@ -6,6 +6,7 @@ mod dependencies;
 mod manifests;
 mod protection;
 mod secrets;
+mod tree;
 
 pub(crate) use dependencies::{Dependencies, dependencies, sentence};
 pub(crate) use protection::{Protection, protection};

@@ -4,13 +4,14 @@
 
 use super::Security;
 use super::secrets::batches;
+use super::tree::Tree;
 use crate::effects::hex;
 use crate::gates::Look;
 use orch_core::tamper::{self, Changed};
 use orch_core::task::{Approval, ApprovalKind};
 use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_ports::Fault;
-use orch_ports::git::{BlobAt, BroughtIn, EntryKind};
+use orch_ports::git::{BlobAt, BroughtIn, Entry, EntryKind};
 use orch_secrets::MAX_BLOB_BYTES;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -54,7 +55,12 @@ impl Protection {
 }
 
 /// What the branch changes of what guards the project.
-pub(crate) async fn protection(look: &Look<'_>, security: &Security, brought: &BroughtIn) -> Result<Protection, Fault> {
+pub(crate) async fn protection(
+    look: &Look<'_>,
+    security: &Security,
+    brought: &BroughtIn,
+    at_head: &[Entry],
+) -> Result<Protection, Fault> {
     let before: BTreeMap<&str, &BlobAt> = brought.before.iter().map(|b| (b.path.as_str(), b)).collect();
     let after: BTreeMap<&str, &BlobAt> = brought.after.iter().map(|b| (b.path.as_str(), b)).collect();
     let paths: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
@@ -83,8 +89,35 @@ pub(crate) async fn protection(look: &Look<'_>, security: &Security, brought: &B
             ..Finding::must_fix(format!("{how}; `{pattern}` is protected, so a person has to approve it"))
         });
     }
+    // What a link brings in counts as what stands where the link is, for as long as the link is there.
+    let tree = Tree::read(look, at_head).await?;
+    for link in at_head.iter().filter(|e| e.kind == EntryKind::Link) {
+        let Some(pattern) = tamper::protected_below(&link.path, &patterns) else { continue };
+        let (links, place) = tree.trail(&link.path);
+        let inside = |path: &str| {
+            let rest = place.as_deref().and_then(|place| path.strip_prefix(place));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        for path in paths.iter().filter(|path| **path != link.path) {
+            let counts = links.iter().any(|link| link == path) || inside(path);
+            if !counts || tamper::protected(path, &patterns).is_some() {
+                continue;
+            }
+            let [old, new] = [&before, &after].map(|side| side.get(path).map_or("-", |b| b.oid.as_str()));
+            part(&mut sum, &["behind", path, &link.path, old, new]);
+            changes.push(Finding {
+                id: Some("protected-path".into()),
+                file: Some((*path).to_owned()),
+                ..Finding::must_fix(format!(
+                    "is changed, and the link {} leads to it: that counts as `{pattern}`, which is protected, so a person has to \
+                     approve it",
+                    link.path
+                ))
+            });
+        }
+    }
     for leading in &brought.leading {
-        let submodule = leading.kind == EntryKind::Submodule;
+        let submodule = leading.kind == EntryKind::Submodule && !tamper::freed(&leading.path, &patterns);
         let below = tamper::protected_below(&leading.path, &patterns);
         let how = match below {
             _ if submodule => "leads to a commit of another repository, and nothing in it is looked at".to_owned(),

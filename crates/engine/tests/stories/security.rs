@@ -392,3 +392,26 @@ async fn a_secret_that_one_line_may_hold_is_not_allowed_on_every_line() {
     assert_eq!(world.until_done(&item).await.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("a.py:2"), "{}", briefs.lock().unwrap()[1]);
 }
+
+/// A link that a person once approved does not open a way around every approval after it.
+#[tokio::test]
+async fn what_a_protected_link_leads_to_is_protected_for_as_long_as_it_leads_there() {
+    let world = World::new().await;
+    let src = world.path("src");
+    std::os::unix::fs::symlink("shared", src.join(".claude")).unwrap();
+    std::os::unix::fs::symlink("tools/rules", src.join("shared")).unwrap();
+    world.outsider_merges("old", "tools/rules/settings.json", "{}\n").await;
+    develops(&world, |run| {
+        run.write("tools/rules/settings.json", "{ \"hooks\": 1 }\n");
+        run.write("tools/other.txt", "not behind the link\n");
+    });
+    world.start();
+    let item = world.begin("Change a tool").await;
+    let task = world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
+    let Phase::Waiting { why: WaitReason::Approval { shown, .. }, .. } = task.phase.clone() else { panic!("{task:?}") };
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert!(
+        shown[0].starts_with("tools/rules/settings.json: is changed, and the link .claude leads to it"),
+        "{shown:?}"
+    );
+}
