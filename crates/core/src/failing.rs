@@ -37,46 +37,76 @@ pub fn text(what: &str, output: &str) -> String {
     [vec![what.to_owned()], lost, vec![log]].concat().join("\n")
 }
 
-/// The failed tests, and how many more there are.
+/// The last of the failed tests, because most runners name them all at the end, and how many more there are.
 fn tests(output: &str) -> (Vec<String>, usize) {
     let mut all = tests_of(&plain(output));
     let more = all.len().saturating_sub(MOST);
-    all.truncate(MOST);
-    (all, more)
+    (all.split_off(more), more)
 }
 
 /// Every line that names a failed test, once.
 fn tests_of(text: &str) -> Vec<String> {
     let mut seen = HashSet::new();
-    let lines = text.lines().map(str::trim).filter(|line| line.len() <= LONGEST && names_a_failure(line));
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| line.chars().count() <= LONGEST && names_a_failure(line));
     lines.filter(|line| seen.insert(*line)).map(str::to_owned).collect()
 }
 
 /// Does this line, without the space around it, name a test that failed? The forms are those of the runners themselves.
 fn names_a_failure(line: &str) -> bool {
-    let rest = |prefix: &str| line.strip_prefix(prefix).map(str::trim).is_some_and(|rest| !rest.is_empty());
-    // libtest: `test cart::total ... FAILED`.
-    rest("test ") && line.ends_with(" ... FAILED")
-        // nextest: `FAIL [   0.004s] shop cart::total`, `TIMEOUT [ 60.000s] ...`.
-        || ["FAIL [", "TIMEOUT [", "SIGSEGV [", "SIGABRT ["].iter().any(|p| rest(p)) && line.contains("s] ")
-        // pytest: `FAILED tests/test_cart.py::test_total - assert 3 == 4`, `ERROR tests/test_cart.py`.
-        || (rest("FAILED ") || rest("ERROR ")) && line.contains(".py")
-        // unittest: `FAIL: test_total (cart.Total)`, `ERROR: test_total (cart.Total)`.
-        || (rest("FAIL: ") || rest("ERROR: ")) && line.contains('(')
-        // go: `--- FAIL: TestTotal (0.00s)`, `FAIL	example.com/cart [build failed]`.
-        || rest("--- FAIL: ")
-        || rest("FAIL\t")
-        // jest, vitest: `● Cart › adds up`, `FAIL src/cart.test.ts`, `× adds up 3ms`, `✗ adds up`.
-        || ["● ", "× ", "✗ ", "✘ "].iter().any(|p| rest(p))
-        || rest("FAIL ") && [".js", ".ts", ".jsx", ".tsx", ".mjs", ".cjs"].iter().any(|ext| line.contains(ext))
-        // node:test: `✖ adds up (1.2ms)`, and TAP, also of bats: `not ok 3 - adds up`.
-        || rest("✖ ") && line != "✖ failing tests:"
-        || rest("not ok ") && !line.contains("# TODO") && !line.contains("# SKIP")
-        // gradle: `CartTest > addsUp() FAILED`; ctest: `3 - adds_up (Failed)`.
-        || line.contains(" > ") && line.ends_with(" FAILED")
-        || line.ends_with("(Failed)") || line.ends_with("(Timeout)")
-        // surefire: `[ERROR]   CartTest.addsUp:12 expected:<3> but was:<4>`.
-        || line.strip_prefix("[ERROR]").is_some_and(|rest| rest.starts_with("   ") && rest.contains(':'))
+    let rest = |prefix: &str| line.strip_prefix(prefix).map(str::trim).filter(|rest| !rest.is_empty());
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|p| rest(p).is_some());
+    let word = |text: &str| text.split_whitespace().next().unwrap_or_default().to_owned();
+    let is_script = |text: &str| [".js", ".ts", ".jsx", ".tsx", ".mjs", ".cjs"].iter().any(|e| text.contains(e));
+    // libtest: `test cart::total ... FAILED`, with a time behind it on demand; deno writes the same without `test`.
+    let libtest = || line.contains(" ... FAILED") && (rest("test ").is_some() || line.ends_with(')'));
+    // nextest: `FAIL [   0.004s] shop cart::total`, `TRY 1 FAIL [...`, `TIMEOUT [ 60.000s] ...`.
+    let nextest = || {
+        let ended = ["FAIL [", "TIMEOUT [", "SIGSEGV [", "SIGABRT ["].iter().any(|p| line.contains(p));
+        ended && line.contains("s] ") && line.starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    // pytest: `FAILED tests/test_cart.py::test_total - assert 3 == 4`, `ERROR tests/test_cart.py - ImportError`.
+    let pytest = || {
+        let named = rest("FAILED ").or_else(|| line.strip_prefix("ERROR ").filter(|r| !r.starts_with(' ')));
+        named.map(word).is_some_and(|path| path.contains(".py::") || path.ends_with(".py"))
+    };
+    // unittest: `FAIL: test_total (cart.Total)`, `ERROR: test_total (cart.Total)`.
+    let unittest = || {
+        let named =
+            rest("FAIL: ").or_else(|| rest("ERROR: ").filter(|r| r.starts_with("test") || r.starts_with("setUp")));
+        named.is_some_and(|named| named.split_whitespace().nth(1).is_some_and(|second| second.starts_with('(')))
+    };
+    // go: `--- FAIL: TestTotal (0.00s)`, gotestsum `=== FAIL: cart TestTotal`, `FAIL	example.com/cart [build failed]`.
+    let go = || begins(&["--- FAIL: ", "=== FAIL: ", "FAIL\t"]);
+    // jest: `● Cart › adds up`, `FAIL src/cart.test.ts`; vitest: `× adds up 3ms`; bun: `(fail) adds up`; node: `✖ adds up (1ms)`.
+    let script = || {
+        let summary = ["✖ failing tests:", "● Console", "● Validation"].iter().any(|s| line.starts_with(s));
+        let lint = line.contains(" problems (") || line.contains(" problem (");
+        begins(&["● ", "× ", "✗ ", "✘ ", "✖ ", "(fail) "]) && !summary && !lint || rest("FAIL ").is_some_and(is_script)
+    };
+    // TAP, also of bats: `not ok 3 - adds up`.
+    let tap = || begins(&["not ok "]) && !line.contains("# TODO") && !line.contains("# SKIP");
+    // gradle `CartTest > addsUp() FAILED`; ctest `3 - adds_up (Failed)`; googletest `[  FAILED  ] Cart.AddsUp (0 ms)`; dotnet
+    // `Failed Cart.AddsUp [12 ms]`; scalatest `- adds up *** FAILED ***`; rspec `rspec ./cart_spec.rb:12 # Cart adds up`.
+    let others = || {
+        line.contains(" > ") && line.ends_with(" FAILED")
+            || line.ends_with("(Failed)")
+            || line.ends_with("(Timeout)")
+            || rest("[  FAILED  ] ").is_some_and(|named| word(named).contains('.'))
+            || rest("Failed ").is_some_and(|named| named.ends_with(" ms]") || named.ends_with(" s]"))
+            || line.ends_with("*** FAILED ***")
+            || rest("rspec ./").is_some()
+            || line.starts_with("Test Case ") && line.contains("' failed (")
+    };
+    // surefire: `[ERROR]   CartTest.addsUp:12 expected:<3> but was:<4>`.
+    let surefire = || {
+        let named = line.strip_prefix("[ERROR]").filter(|rest| rest.starts_with("   ")).map(word);
+        named.is_some_and(|named| {
+            let (test, at) = named.rsplit_once(':').unwrap_or_default();
+            test.contains('.') && !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit())
+        })
+    };
+    libtest() || nextest() || pytest() || unittest() || go() || script() || tap() || others() || surefire()
 }
 
 /// Without colours and what else terminals are told; a line ends where a terminal would show it end.
@@ -90,7 +120,14 @@ fn plain(text: &str) -> String {
                     // To the letter that ends the sequence.
                     while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {}
                 }
-                Some(']') => while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {},
+                Some(']') => {
+                    while chars.next().is_some_and(|c| c != '\u{7}' && c != '\u{1b}') {}
+                    let _ = chars.next_if_eq(&'\\');
+                }
+                // Which letters it shows: one more character.
+                Some('(' | ')' | '*' | '+' | '#' | '%') => {
+                    chars.next();
+                }
                 _ => {}
             },
             '\r' if chars.peek() != Some(&'\n') => out.push('\n'),
@@ -127,6 +164,15 @@ mod tests {
             "CartTest > addsUp() FAILED",
             "3 - adds_up (Failed)",
             "[ERROR]   CartTest.addsUp:12 expected:<3> but was:<4>",
+            "test cart::total ... FAILED <0.003s>",
+            "adds up ... FAILED (3ms)",
+            "TRY 1 FAIL [   0.004s] shop cart::total",
+            "=== FAIL: cart TestTotal (0.00s)",
+            "(fail) Cart > adds up [1.00ms]",
+            "[  FAILED  ] Cart.AddsUp (0 ms)",
+            "Failed Cart.AddsUp [12 ms]",
+            "- adds up *** FAILED ***",
+            "rspec ./spec/cart_spec.rb:12 # Cart adds up",
         ] {
             let output = format!("starting\n\u{1b}[31m    {line}\u{1b}[0m\r\ndone\n    {line}\n");
             assert_eq!(named(&output), [line], "{line:?}");
@@ -144,6 +190,13 @@ mod tests {
             "[ERROR] Failed to execute goal",
             "staging: FAILED",
             "✖ failing tests:",
+            "ERROR    app.cart:cart.py:33 the cart is empty",
+            "ERROR: Could not find a version that satisfies the requirement x (from versions: none)",
+            "[ERROR]   symbol:   class Foo",
+            "[ERROR]   location: package com.example",
+            "✖ 12 problems (3 errors, 9 warnings)",
+            "● Console",
+            "[  FAILED  ] 2 tests, listed below:",
         ] {
             assert_eq!(named(line), Vec::<String>::new(), "{line:?}");
         }
@@ -172,12 +225,14 @@ mod tests {
         let all = findings("`make test`: exit 1", &log);
         assert_eq!(all.len(), MOST + 1);
         assert!(all[MOST].text.starts_with("10 more tests failed than are listed\n"));
+        assert_eq!(all[MOST - 1].text, "failed: test t59 ... FAILED");
         assert_eq!(findings("x", "no test is named\n").len(), 1);
     }
 
     #[test]
     fn what_a_terminal_would_not_show_is_left_out_and_nothing_else() {
         assert_eq!(plain("a\u{1b}[1;31mb\u{1b}[0mc\u{1b}]0;title\u{7}d\r\ne\rf"), "abcd\ne\nf");
+        assert_eq!(plain("\u{1b}(Ba\u{1b}]8;;x\u{1b}\\b"), "ab");
         assert_eq!(plain("\u{1b}"), "");
         assert_eq!(plain("\u{1b}[31"), "");
     }
