@@ -68,7 +68,7 @@ fn names_a_failure(line: &str) -> bool {
     // pytest: `FAILED tests/test_cart.py::test_total - assert 3 == 4`, `ERROR tests/test_cart.py - ImportError`.
     let pytest = || {
         let named = rest("FAILED ").or_else(|| line.strip_prefix("ERROR ").filter(|r| !r.starts_with(' ')));
-        named.map(word).is_some_and(|path| path.contains(".py::") || path.ends_with(".py"))
+        named.map(word).is_some_and(|path| path.contains(".py::") || path.rsplit('.').next() == Some("py"))
     };
     // unittest: `FAIL: test_total (cart.Total)`, `ERROR: test_total (cart.Total)`.
     let unittest = || {

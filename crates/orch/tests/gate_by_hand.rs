@@ -120,7 +120,7 @@ fn a_branch_has_no_say_in_how_it_is_judged() {
     world.git(&world.repo, &["commit", "--quiet", "--message=Say how it is judged"]);
     let (code, settings, fixtures, said) = gate(&[]);
     assert_eq!((code, settings, fixtures), (1, true, true));
-    assert!(said.contains("orch.toml is new in what is judged and is not used; --config orch.toml uses it"), "{said}");
+    assert!(said.contains("orch.toml is new in what is judged and is not used; --config "), "{said}");
     assert!(!gate(&["--config", "orch.toml"]).1, "unless somebody asks for it");
 
     // What was there before counts as it was.
@@ -138,4 +138,41 @@ fn a_branch_has_no_say_in_how_it_is_judged() {
     world.git(&world.repo, &["rm", "--quiet", "orch.toml"]);
     world.git(&world.repo, &["commit", "--quiet", "--message=No settings"]);
     assert_eq!(gate(&[]), (1, false, true, String::new()), "nor does taking the file away change anything");
+}
+
+/// What stands in the working tree is the branch's: a directory that became a link, or is gone, changes nothing.
+#[test]
+fn the_rules_of_the_base_are_found_whatever_the_branch_makes_of_their_directory() {
+    let world = World::new(&Setup::default());
+    let secret = ["gh", "p_", "wWPw5k4aXcaT4fNP0U", "cnZwJUVFk6LO0pINUx"].concat();
+    let rule = "[[rules]]\nid = \"ours\"\ndescription = \"ours\"\nregex = \"company-[a-z]{12}\"\n";
+    world.edit_config("\n[[project]]", "\n[security]\nrules = \"conf/rules.toml\"\n\n[[project]]");
+    world.git(&world.repo, &["switch", "--quiet", "--create", "work"]);
+    commit(&world, "conf/rules.toml", rule);
+    world.git(&world.repo, &["add", "--force", "orch.toml"]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=Settings"]);
+    world.git(&world.repo, &["branch", "--quiet", "--force", "trunk", "HEAD"]);
+    commit(&world, "a.txt", &format!("company-{}\n{secret}\n", "abcdefghijkl"));
+    let found = || {
+        let ran = world.orch(&["gate", "run", "security-gate", "--base", "trunk", "--json"]);
+        let findings = ran.json()["evidence"]["findings"].to_string();
+        (findings.contains("\"ours\""), findings.contains("github-pat"), ran.err)
+    };
+    assert_eq!(found(), (true, true, String::new()));
+    fs::create_dir(world.repo.join("evil")).unwrap();
+    fs::rename(world.repo.join("conf/rules.toml"), world.repo.join("evil/rules.toml")).unwrap();
+    fs::write(world.repo.join("evil/rules.toml"), "[allowlist]\npaths = [\"a\"]\n").unwrap();
+    fs::remove_dir(world.repo.join("conf")).unwrap();
+    world.git(&world.repo, &["add", "--all"]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=Gone"]);
+    assert_eq!(found(), (true, true, String::new()), "gone");
+    std::os::unix::fs::symlink("evil", world.repo.join("conf")).unwrap();
+    world.git(&world.repo, &["add", "--all"]);
+    world.git(&world.repo, &["commit", "--quiet", "--message=A link"]);
+    assert_eq!(found(), (true, true, String::new()), "a link");
+    // Nor does it matter by which of its directories the repository is named.
+    let git_dir = world.repo.join(".git");
+    let ran =
+        world.orch(&["gate", "run", "security-gate", "--base", "trunk", "--json", "--repo", git_dir.to_str().unwrap()]);
+    assert!(ran.json()["evidence"]["findings"].to_string().contains("\"ours\""), "{ran:#?}");
 }
