@@ -151,7 +151,8 @@ fn ends_in(dependency: &Dependency, affected: &Affected, all: &[Dependency]) -> 
 /// Where malice is in doubt, does `lock` bind whoever installs what `open` asks for? pip reads no lock file beside a list
 /// of requirements, and a project's wishes or another list are none.
 fn is_lock(lock: &Dependency, open: &Dependency) -> bool {
-    let asks = |kind| matches!(kind, Some(Kind::Requirements | Kind::PyProject | Kind::PackageJson) | None);
+    let asks =
+        |kind| matches!(kind, Some(Kind::Requirements | Kind::PyProject | Kind::PackageJson | Kind::CargoToml) | None);
     let only_asks = |d: &Dependency| asks(is_manifest(&d.manifest));
     let is_list = |d: &Dependency| d.ecosystem == Ecosystem::PyPI && is_manifest(&d.manifest) != Some(Kind::PyProject);
     lock.manifest == open.manifest || (!only_asks(lock) && !is_list(open))

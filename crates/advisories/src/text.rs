@@ -20,6 +20,19 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, String> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// A text of UTF-16, if a byte order mark says that it is one and it is.
+pub(crate) fn utf16(bytes: &[u8]) -> Option<String> {
+    let (rest, little) = match bytes {
+        [0xFF, 0xFE, rest @ ..] => (rest, true),
+        [0xFE, 0xFF, rest @ ..] => (rest, false),
+        _ => return None,
+    };
+    let (pairs, []) = rest.as_chunks::<2>() else { return None };
+    let unit = |two: &[u8; 2]| if little { u16::from_le_bytes(*two) } else { u16::from_be_bytes(*two) };
+    let units: Vec<u16> = pairs.iter().map(unit).collect();
+    String::from_utf16(&units).ok().filter(|_| bytes.len() <= MAX_BYTES)
+}
+
 /// A JSON tree; the parser stops at 128 levels.
 pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|e| format!("is not the JSON expected: {}", short(&e.to_string())))

@@ -7,6 +7,7 @@
 //! dependencies, links) are not dependencies.
 
 mod cargo_lock;
+mod cargo_toml;
 mod go_mod;
 mod npm_lock;
 mod package_json;
@@ -74,6 +75,8 @@ pub enum Kind {
     Pylock,
     /// `Cargo.lock`.
     CargoLock,
+    /// `Cargo.toml`: what a crate asks for.
+    CargoToml,
     /// `package-lock.json`, `npm-shrinkwrap.json`.
     PackageLock,
     /// `package.json`: names, hardly ever versions. `is_manifest` does not find it: with a lock file beside it it says
@@ -97,7 +100,7 @@ impl Kind {
             | Self::PoetryLock
             | Self::PipfileLock
             | Self::Pylock => Ecosystem::PyPI,
-            Self::CargoLock => Ecosystem::CratesIo,
+            Self::CargoLock | Self::CargoToml => Ecosystem::CratesIo,
             Self::PackageLock | Self::PackageJson | Self::PnpmLock | Self::YarnLock => Ecosystem::Npm,
             Self::GoMod => Ecosystem::Go,
         }
@@ -108,19 +111,22 @@ impl Kind {
 pub fn is_manifest(path: &str) -> Option<Kind> {
     let mut parts = path.rsplit('/');
     let name = parts.next()?.to_ascii_lowercase();
+    let below = |dir: &str| parts.clone().any(|part| part == dir);
     let kind = match name.as_str() {
         "pyproject.toml" => Kind::PyProject,
         "uv.lock" => Kind::UvLock,
         "poetry.lock" => Kind::PoetryLock,
         "pipfile.lock" => Kind::PipfileLock,
         "cargo.lock" => Kind::CargoLock,
+        // What `cargo vendor` has put there asks for more than anybody builds.
+        "cargo.toml" if !below("vendor") => Kind::CargoToml,
         "package-lock.json" | "npm-shrinkwrap.json" => Kind::PackageLock,
         "pnpm-lock.yaml" => Kind::PnpmLock,
         "yarn.lock" => Kind::YarnLock,
         "go.mod" => Kind::GoMod,
         // What is installed already says what it asked for once; nobody installs that again.
-        "package.json" if parts.all(|dir| dir != "node_modules") => Kind::PackageJson,
-        "package.json" => return None,
+        "package.json" if !below("node_modules") => Kind::PackageJson,
+        "cargo.toml" | "package.json" => return None,
         "pylock.toml" => Kind::Pylock,
         _ if name.strip_suffix(".toml").is_some_and(|stem| stem.starts_with("pylock.")) => Kind::Pylock,
         _ => {
@@ -137,6 +143,9 @@ pub fn is_manifest(path: &str) -> Option<Kind> {
 /// Reads a manifest. Never fails: what could not be read is among the problems.
 pub fn read(kind: Kind, path: &str, bytes: &[u8]) -> Manifest {
     let mut out = Sink { kind, path, found: Manifest::default() };
+    // pip reads lists that Windows has written, too.
+    let wide = if kind == Kind::Requirements { text::utf16(bytes) } else { None };
+    let bytes = wide.as_ref().map_or(bytes, String::as_bytes);
     let read = text::utf8(bytes).and_then(|text| match kind {
         Kind::Requirements => {
             requirements::read(text, &mut out);
@@ -148,6 +157,7 @@ pub fn read(kind: Kind, path: &str, bytes: &[u8]) -> Manifest {
         Kind::PipfileLock => python_locks::pipfile(text, &mut out),
         Kind::Pylock => python_locks::pylock(text, &mut out),
         Kind::CargoLock => cargo_lock::read(text, &mut out),
+        Kind::CargoToml => cargo_toml::read(text, &mut out),
         Kind::PackageLock => npm_lock::read(text, &mut out),
         Kind::PackageJson => package_json::read(text, &mut out),
         Kind::PnpmLock => pnpm_lock::read(text, &mut out),
@@ -248,14 +258,36 @@ mod tests {
             ("yarn.lock", Kind::YarnLock),
             ("tools/go.mod", Kind::GoMod),
             ("web/package.json", Kind::PackageJson),
+            ("crates/a/Cargo.toml", Kind::CargoToml),
         ] {
             assert_eq!(is_manifest(path), Some(kind), "{path}");
         }
-        for path in
-            ["notes.txt", "requirements/readme.md", "web/node_modules/x/package.json", "go.sum", "Cargo.toml", "", "a/"]
-        {
+        for path in [
+            "notes.txt",
+            "requirements/readme.md",
+            "web/node_modules/x/package.json",
+            "go.sum",
+            "vendor/x/Cargo.toml",
+            "",
+            "a/",
+        ] {
             assert_eq!(is_manifest(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_list_that_windows_has_written_and_a_lock_file_that_is_only_a_mark_are_read() {
+        let text = "\u{feff}sample-lib==1.4.0\r\n";
+        for bytes in [
+            text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+            text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        ] {
+            let found = read(Kind::Requirements, "requirements.txt", &bytes);
+            assert_eq!((found.dependencies.len(), found.problems.len()), (1, 0), "{found:?}");
+            assert_eq!(found.dependencies[0].version.as_deref(), Some("1.4.0"));
+            assert_eq!(read(Kind::Requirements, "requirements.txt", &bytes[..bytes.len() - 1]).problems.len(), 1);
+        }
+        assert_eq!(read(Kind::YarnLock, "sub/yarn.lock", b"\n"), Manifest::default());
     }
 
     #[test]
@@ -269,6 +301,7 @@ mod tests {
             Kind::CargoLock,
             Kind::PackageLock,
             Kind::PackageJson,
+            Kind::CargoToml,
             Kind::PnpmLock,
             Kind::YarnLock,
         ] {

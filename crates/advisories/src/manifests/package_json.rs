@@ -39,7 +39,7 @@ pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
     while let Some(value) = open.pop() {
         match value {
             Value::Object(map) => open.extend(map.values()),
-            Value::String(asked) if asked.starts_with("npm:") => one("", asked, None, out),
+            Value::String(asked) if alias(asked).is_some() || asked.contains("://") => one("", asked, None, out),
             _ => {}
         }
     }
@@ -51,10 +51,16 @@ fn is_optional(root: &Map<String, Value>, name: &str) -> bool {
     meta.and_then(|one| one.get("optional")).and_then(Value::as_bool) == Some(true)
 }
 
+/// What stands behind `npm:`, which npm itself reads in capitals too.
+fn alias(asked: &str) -> Option<&str> {
+    let (protocol, rest) = asked.trim().split_at_checked(4)?;
+    protocol.eq_ignore_ascii_case("npm:").then_some(rest)
+}
+
 /// A package by its name and by what is asked of it.
 fn one(name: &str, asked: &str, line: Option<u32>, out: &mut Sink<'_>) {
     let asked = asked.trim();
-    if let Some(real) = asked.strip_prefix("npm:") {
+    if let Some(real) = alias(asked) {
         // `@scope/name@range`: the sign at the beginning is the scope's.
         let at = real.match_indices('@').map(|(at, _)| at).find(|at| *at > 0);
         let (real, range) = at.map_or((real, ""), |at| (&real[..at], &real[at + 1..]));
@@ -121,7 +127,7 @@ mod tests {
     "exact": "1.2.3-rc.1",
     "any": "",
     "alias": "npm:@s/real@~2.0",
-    "bare": "npm:other",
+    "bare": "NPM:other",
     "part": "1.2",
     "git": "github:o/r",
     "short": "o/r#v1",

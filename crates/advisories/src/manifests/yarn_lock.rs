@@ -9,6 +9,10 @@ use serde_json::Value;
 const OWN: [&str; 5] = ["workspace:", "link:", "portal:", "file:", "root-workspace"];
 
 pub(super) fn read(text: &str, out: &mut Sink<'_>) -> Result<(), String> {
+    // Put there empty, it marks a project of its own.
+    if text.trim().is_empty() {
+        return Ok(());
+    }
     if text.lines().any(|line| line.trim_end() == "__metadata:") { berry(text, out) } else { classic(text, out) }
 }
 

@@ -120,6 +120,14 @@ fn read(file: &ManifestFile) -> Manifest {
     orch_advisories::manifests::read(is_manifest(&file.path).unwrap_or(Kind::Requirements), &file.path, &file.bytes)
 }
 
+/// Files that tests read and pages that people read are often no manifests, whatever they are called, and nobody installs
+/// from there. They still are what degrades an audit.
+fn is_sample(path: &str) -> bool {
+    let samples =
+        ["fixtures", "fixture", "testdata", "test_data", "test-data", "__fixtures__", "docs", "doc", "samples"];
+    path.contains("{{") || path.split('/').any(|part| samples.contains(&part.to_lowercase().as_str()))
+}
+
 /// A package as it is asked for, wherever that is.
 fn asked(d: &Dependency) -> (Ecosystem, String, Option<String>, Option<String>) {
     (d.ecosystem, d.name.clone(), d.version.clone(), d.wanted.clone())
@@ -131,9 +139,8 @@ fn ecosystems(head: &[ManifestFile], base: &[ManifestFile], out: &mut Dependenci
     let mut found = BTreeSet::new();
     for file in head {
         let manifest = read(file);
-        // What only asks for packages may be a sample of bad input; a lock file hardly is.
-        let asks = is_manifest(&file.path) == Some(Kind::PackageJson);
-        if manifest.dependencies.is_empty() && !manifest.problems.is_empty() && !asks && !base.contains(file) {
+        let nothing = manifest.dependencies.is_empty() && !manifest.problems.is_empty();
+        if nothing && !base.contains(file) && !is_sample(&file.path) {
             out.unreadable.push((file.path.clone(), manifest.problems.join("; ")));
         }
         found.extend(manifest.dependencies.iter().map(|d| d.ecosystem));

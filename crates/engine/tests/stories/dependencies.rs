@@ -142,12 +142,15 @@ async fn a_manifest_the_branch_has_made_unreadable_goes_back() {
     let world = world.guarded(security);
     let briefs = develops(&world, |run| {
         let good = "package = []\n\n[metadata]\nlock-version = \"2.0\"\n";
+        run.write("tests/fixtures/broken/poetry.lock", "[[package]\n");
         run.write("poetry.lock", if run.nth == 1 { "[[package]\nname = \"sample-lib\"\n" } else { good });
     });
     world.start();
     let item = world.begin("Use a library").await;
     assert_eq!(world.until_done(&item).await.rounds, 1);
-    assert!(briefs.lock().unwrap()[1].contains("nobody can say what it brings in"), "{}", briefs.lock().unwrap()[1]);
+    let second = briefs.lock().unwrap()[1].clone();
+    assert!(second.contains("nobody can say what it brings in") && !second.contains("fixtures"), "{second}");
+    assert!(report(&world, &item).await.contains("deps_audit_degraded: true"), "and it is said");
 }
 
 /// A link under the name of a manifest is what installers follow. A branch hides no package behind one.
