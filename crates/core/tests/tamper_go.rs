@@ -26,6 +26,9 @@ fn build_tags_are_read_as_the_go_command_reads_them() {
         "//go:build integration || e2e\n\n",
         "//go:build linux && race\n\n",
         "//go:build linux &&\n\n",
+        "//go:build !cgo\n\n",
+        "//go:build !racer\n\n",
+        "//go:build cgo && race\n\n",
         "//go:build go1.99\n\n",
         "//go:build !go1.18\n\n",
     ] {
@@ -43,6 +46,10 @@ fn build_tags_are_read_as_the_go_command_reads_them() {
         "//go:build !js && (go1.21 || integration)\n\n",
         "//go:build !ignore\n\n",
         "// +build linux,!windows darwin\n\n",
+        "//go:build !race\n\n",
+        "//go:build cgo\n\n",
+        "//go:build cgo && !race && !asan\n\n",
+        "// +build !race\n\n",
     ] {
         silent("cart_test.go", GO, &[(head, "package cart", &format!("{head}package cart"))]);
     }

@@ -53,6 +53,8 @@ const PROCESSORS: [&str; 24] = [
 ];
 /// Tags that nobody sets.
 const NEVER: [&str; 6] = ["ignore", "never", "none", "disabled", "skip", "false"];
+/// Tags that hold only with an option of the same name: without it, their opposite does.
+const UNLESS_ASKED: [&str; 3] = ["race", "msan", "asan"];
 /// Every tag `go1.N` up to this one holds; a later one may be of a release that nobody has.
 const RELEASED: u32 = 26;
 /// Deepest nesting of brackets in a condition that is followed.
@@ -157,6 +159,11 @@ impl Condition<'_> {
             return None;
         }
         if self.takes("!") {
+            let tag = self.rest.trim_start();
+            if let Some(rest) = UNLESS_ASKED.iter().find_map(|no| tag.strip_prefix(no)).filter(|rest| !in_name(rest)) {
+                self.rest = rest;
+                return Some(true);
+            }
             return self.one(depth + 1).map(|holds| !holds);
         }
         if self.takes("(") {
@@ -164,11 +171,11 @@ impl Condition<'_> {
             return if self.takes(")") { holds } else { None };
         }
         let text = self.rest.trim_start();
-        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(text.len());
+        let end = text.find(|c: char| !is_of_name(c)).unwrap_or(text.len());
         self.rest = &text[end..];
         let tag = &text[..end];
         let release = tag.strip_prefix("go1.").and_then(|minor| minor.parse::<u32>().ok());
-        if ["linux", "unix", "gc"].contains(&tag) || release.is_some_and(|minor| minor <= RELEASED) {
+        if ["linux", "unix", "gc", "cgo"].contains(&tag) || release.is_some_and(|minor| minor <= RELEASED) {
             Some(true)
         } else if SYSTEMS.contains(&tag) || NEVER.contains(&tag) {
             Some(false)
@@ -176,6 +183,14 @@ impl Condition<'_> {
             None
         }
     }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '.'
+}
+
+fn in_name(rest: &str) -> bool {
+    rest.starts_with(is_of_name)
 }
 
 /// What both say, if they say the same.

@@ -46,7 +46,8 @@ struct Attributes {
     first: Option<usize>,
     is_test: bool,
     is_cfg_test: bool,
-    panics: bool,
+    /// Does it say by itself what has to come out?
+    checks: bool,
     mark: Mark,
     /// What makes it a test in some builds only.
     tests_sometimes: Vec<Mark>,
@@ -151,7 +152,7 @@ impl Reader {
         let end = behind(tokens, open);
         let body = &tokens[open + 1..end.saturating_sub(1).max(open + 1)];
         let name = tokens[at + 1].text.to_owned();
-        let asserts = count_asserts(body, is_assert) + usize::from(attributes.panics);
+        let asserts = count_asserts(body, is_assert) + usize::from(attributes.checks);
         let sometimes = &attributes.tests_sometimes;
         if !attributes.is_test && !self.tests_by_macro && sometimes.is_empty() {
             self.found.helpers.push(Helper { name, asserts, calls: calls(body), ..Helper::default() });
@@ -215,7 +216,9 @@ impl Attributes {
             self.tests_sometimes.push(Mark::new(Off::Sometimes, true, line, text));
         }
         self.is_cfg_test |= last == "cfg" && body.iter().any(|t| t.is("test"));
-        self.panics |= last == "should_panic";
+        // `#[test_case(1, 2 => 3)]`
+        let of_case = last == "test_case" && (0..body.len()).any(|at| lex::begins(body, at, &["=", ">"]));
+        self.checks |= last == "should_panic" || of_case;
     }
 }
 
