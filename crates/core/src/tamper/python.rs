@@ -215,7 +215,7 @@ impl Reader {
 }
 
 /// What a function does. It may stand on the line of the `def`.
-fn body<'a>(lines: &[Line<'_, 'a>]) -> Vec<Token<'a>> {
+pub(super) fn body<'a>(lines: &[Line<'_, 'a>]) -> Vec<Token<'a>> {
     let head = lines[0].tokens;
     let params = head.iter().position(|t| t.is("(")).map_or(0, |open| lex::behind(head, open));
     let colon = head.iter().enumerate().skip(params).find(|(_, t)| t.is(":")).map_or(head.len(), |(at, _)| at + 1);

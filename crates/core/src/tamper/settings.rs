@@ -3,7 +3,7 @@
 //! one of the change, is nobody's news, and one that only chooses where tests are looked for is not told, because tests
 //! move.
 
-use super::{Changed, entries};
+use super::{Changed, entries, hooks, manifests, scripts};
 use std::collections::BTreeMap;
 
 /// A setting that hides tests: in these files, a line with one of these words.
@@ -36,11 +36,9 @@ const SETTINGS: [Setting; 6] = [
         files: &["conftest.py"],
         words: &[
             "pytest_ignore_collect",
-            "pytest_collection_modifyitems",
             "pytest_collect_file",
             "pytest_pycollect_makeitem",
             "pytest_runtest_protocol",
-            "pytest_runtest_makereport",
             "pytest_sessionfinish",
             "pytest_cmdline_main",
         ],
@@ -140,9 +138,14 @@ pub(super) fn hiding<'p>(changed: &[&Changed<'p>]) -> Vec<Hiding<'p>> {
         }
     }
     let mut found = entries::left_out(changed);
+    found.extend(hooks::passing_over(changed));
     for file in files {
         let is_new = file.before.is_none();
         if is_new && !SETTINGS.iter().any(|s| s.rules_old_tests && s.applies(file.path)) {
+            continue;
+        }
+        // A package that is new comes with the tests it has.
+        if is_new && comes_with_package(file.path, changed) {
             continue;
         }
         let Some(after) = file.after.map(String::from_utf8_lossy) else { continue };
@@ -150,7 +153,13 @@ pub(super) fn hiding<'p>(changed: &[&Changed<'p>]) -> Vec<Hiding<'p>> {
         let (was, now) = (lines(&before), lines(&after));
         let (had, has) = (without(&was, &now), without(&now, &was));
         let hidden_before = had.iter().map(|old| hidden_words(file.path, old)).max().unwrap_or(0);
+        let of_others = scripts::of_others(file.path, &before, &after);
         for line in has {
+            if of_others.contains(&line.number)
+                || manifests::is_of_new(file.path, changed, [&before, &after], line.number)
+            {
+                continue;
+            }
             let words = if is_new { settings_words(file.path, line) } else { hidden_words(file.path, line) };
             // A line that was edited and hid something before is told only if it hides more.
             if words <= hidden_before {
@@ -167,6 +176,15 @@ pub(super) fn hiding<'p>(changed: &[&Changed<'p>]) -> Vec<Hiding<'p>> {
         }
     }
     found
+}
+
+/// Are these settings of a package of JavaScript that is new?
+fn comes_with_package(path: &str, changed: &[&Changed<'_>]) -> bool {
+    let name = name(path);
+    let of_javascript = ["package.json", "jest.config.", "vitest.config.", "vite.config.", ".mocharc"];
+    let package = format!("{}package.json", path.strip_suffix(name).unwrap_or_default());
+    of_javascript.iter().any(|file| name.starts_with(file))
+        && changed.iter().any(|c| c.before.is_none() && c.path == package)
 }
 
 /// The lines that `others` has no like of, each counted once.
@@ -289,18 +307,14 @@ fn renames_tests(path: &str, tight: &str) -> bool {
 
 /// Is this a test command whose failure does not count, or that runs nothing?
 fn cannot_fail(name: &str, line: &str) -> bool {
+    let is_package = name == "package.json";
+    // Without the key, which may be called `test`.
+    let command = line.trim_start().strip_prefix('"').filter(|_| is_package).and_then(|rest| rest.split_once("\":"));
+    let command = command.filter(|(_, value)| value.trim_start().starts_with('"')).map(|(_, value)| value.trim());
     let tight = tight(line);
-    let end = tight.trim_end_matches(['"', ',', '\'']);
-    let swallowed = ["||true", "||exit0", "||:", ";true", ";exit0"].iter().any(|way| end.ends_with(way))
-        || tight.contains("||true")
-        || tight.contains("||exit0");
-    let runs_tests = line
-        .split(|c: char| !c.is_alphanumeric())
-        .any(|word| ["test", "tests", "pytest", "jest", "vitest", "mocha", "ava", "nextest"].contains(&word));
-    let command = tight.strip_prefix("\"test\":\"").map(|rest| rest.trim_end_matches([',', '"']));
-    let nothing = name == "package.json"
-        && command.is_some_and(|c| {
-            ["true", "exit0", ":", ""].contains(&c) || (c.starts_with("echo") && !c.contains("&&exit1"))
-        });
-    (swallowed && runs_tests) || nothing
+    let nothing = tight
+        .strip_prefix("\"test\":\"")
+        .map(|rest| rest.trim_end_matches([',', '"']))
+        .is_some_and(|c| ["true", "exit0", ":", ""].contains(&c) || (c.starts_with("echo") && !c.contains("&&exit1")));
+    scripts::swallows(command.unwrap_or(line)) || (is_package && nothing)
 }
