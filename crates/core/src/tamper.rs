@@ -124,7 +124,7 @@ pub fn tampering(changed: &[Changed<'_>]) -> Vec<Tampering> {
     let deleted_files = whole_files(&changed, &before, &heirs, &mut found);
     let gone = || before.tests.iter().zip(&heirs).filter(|(_, heir)| heir.is_none()).map(|(placed, _)| placed);
     let names: BTreeSet<(&str, &str)> = gone().map(|p| (p.path, p.test.name.as_str())).collect();
-    for placed in gone().filter(|p| !deleted_files.contains(&p.path)) {
+    for placed in gone().filter(|p| !deleted_files.contains(p.path)) {
         // A test inside a test that is gone goes without saying.
         let inside = placed
             .test
@@ -166,27 +166,26 @@ fn whole_files<'p>(
     before: &Side<'p>,
     heirs: &[Option<usize>],
     found: &mut Vec<Tampering>,
-) -> Vec<&'p str> {
-    let mut whole = Vec::new();
+) -> BTreeSet<&'p str> {
+    let mut whole = BTreeSet::new();
+    // Of each file, for each of its tests, whether it has an heir.
+    let mut had: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
+    for (placed, heir) in before.tests.iter().zip(heirs) {
+        had.entry(placed.path).or_default().push(heir.is_some());
+    }
+    let mut new_files = compare::NewFiles::of(changed);
     for file in changed {
         let (Some(was), None) = (file.before, file.after) else { continue };
-        let had: Vec<bool> =
-            before.tests.iter().zip(heirs).filter(|(t, _)| t.path == file.path).map(|(_, h)| h.is_some()).collect();
+        let had = had.get(file.path).map_or(&[][..], Vec::as_slice);
         let is_read = before.files.contains_key(file.path);
         if (is_read && had.is_empty()) || had.iter().any(|kept| *kept) || !(is_read || is_test_file(file.path)) {
             continue;
         }
-        let similar = changed.iter().filter(|c| c.before.is_none()).find(|c| {
-            c.after.is_some_and(|now| {
-                // Very unlike sizes have too little in common; that is cheap to see.
-                now.len() / 4 <= was.len() && was.len() / 4 <= now.len() && compare::same_lines(was, now) >= SIMILAR
-            })
-        });
-        let (kind, path, text) = match similar {
-            Some(now) if !is_read && is_test_file(now.path) => continue,
+        let (kind, path, text) = match new_files.like(was) {
+            Some(now) if !is_read && is_test_file(now) => continue,
             Some(now) => {
-                let text = format!("`{}` became `{}`, where no runner looks for tests", file.path, now.path);
-                (Kind::TestIgnored, now.path, text)
+                let text = format!("`{}` became `{now}`, where no runner looks for tests", file.path);
+                (Kind::TestIgnored, now, text)
             }
             None => {
                 let tests = match had.len() {
@@ -199,15 +198,13 @@ fn whole_files<'p>(
             }
         };
         found.push(Tampering { kind, path: path.to_owned(), line: None, name: file.path.to_owned(), text });
-        whole.push(file.path);
+        whole.insert(file.path);
     }
     whole
 }
 
 /// Longest name or sentence, in characters.
 const MAX_SHOWN: usize = 400;
-/// From this share of common lines on, a file of another name is the same file.
-const SIMILAR: f64 = 0.6;
 
 /// Tests that are still there and worth less.
 fn weaker(before: &Side<'_>, after: &Side<'_>, heirs: &[Option<usize>], found: &mut Vec<Tampering>) {

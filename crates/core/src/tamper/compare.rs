@@ -2,6 +2,7 @@
 //! elsewhere, the same body under another name, or swallowed by a table of cases. Only what has no such heir is gone. It
 //! may never be fooled by a move into reporting a deletion, nor take a test that does something else for the heir.
 
+use super::Changed;
 use super::model::{Helper, Test};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -160,14 +161,70 @@ fn likeness(a: &[String], b: &[String]) -> f64 {
     if total == 0.0 { 1.0 } else { 2.0 * common as f64 / total }
 }
 
+/// The new files of a change, to find the one that a file became whose language nobody reads here.
+pub(super) struct NewFiles<'p> {
+    /// By size.
+    files: Vec<(&'p [u8], &'p str)>,
+    same: HashMap<&'p [u8], &'p str>,
+    /// So many bytes may be looked at still.
+    left: usize,
+}
+
+impl<'p> NewFiles<'p> {
+    pub(super) fn of(changed: &[&Changed<'p>]) -> Self {
+        let new = changed.iter().filter(|c| c.before.is_none()).filter_map(|c| Some((c.after?, c.path)));
+        let mut files: Vec<(&'p [u8], &'p str)> = new.collect();
+        // The first of equal ones counts.
+        let same = files.iter().rev().copied().collect();
+        files.sort_by_key(|(text, path)| (text.len(), *path));
+        Self { files, same, left: MAX_COMPARED }
+    }
+
+    /// The path of the file that is most alike, of those that have about the size and are nearest to it. Beyond a bound
+    /// only equal ones are found.
+    pub(super) fn like(&mut self, was: &[u8]) -> Option<&'p str> {
+        if let Some(path) = self.same.get(was) {
+            return Some(path);
+        }
+        let middle = self.files.partition_point(|(now, _)| now.len() < was.len());
+        let (below, above) = self.files.split_at(middle);
+        let near = |(now, _): &&(&[u8], &str)| now.len() / 4 <= was.len() && was.len() / 4 <= now.len();
+        let below = below.iter().rev().take_while(near).take(MAX_CANDIDATES / 2);
+        let above = above.iter().take_while(near).take(MAX_CANDIDATES / 2);
+        let mut best: Option<(f64, &'p str)> = None;
+        for (now, path) in below.chain(above) {
+            let costs = was.len() + now.len();
+            if costs > self.left {
+                break;
+            }
+            self.left -= costs;
+            let like = same_lines(was, now);
+            if like >= SIMILAR && best.is_none_or(|(most, _)| like > most) {
+                best = Some((like, path));
+            }
+        }
+        best.map(|(_, path)| path)
+    }
+}
+
+/// From this share of common lines on, a file of another name is the same file.
+const SIMILAR: f64 = 0.6;
+/// So many files are compared with one that is gone.
+const MAX_CANDIDATES: usize = 200;
+/// So many bytes are compared in all.
+const MAX_COMPARED: usize = 16_000_000;
+
 /// Share of lines two texts have in common, for files whose language nobody reads here.
-pub(super) fn same_lines(a: &[u8], b: &[u8]) -> f64 {
-    let lines = |text: &[u8]| -> Vec<String> {
-        let text = String::from_utf8_lossy(text);
-        text.lines().map(|l| l.trim().to_owned()).filter(|l| l.len() > 1).collect()
+fn same_lines(a: &[u8], b: &[u8]) -> f64 {
+    let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
+    let lines = |text: &'_ str| -> HashMap<String, usize> {
+        let mut bag = HashMap::new();
+        for line in text.lines().map(str::trim).filter(|l| l.len() > 1) {
+            *bag.entry(line.to_owned()).or_insert(0) += 1;
+        }
+        bag
     };
-    let (a, b) = (lines(a), lines(b));
-    let (a, b) = (bag(a.iter()), bag(b.iter()));
+    let (a, b) = (lines(&a), lines(&b));
     let total = (a.values().sum::<usize>() + b.values().sum::<usize>()) as f64;
     let common: usize = a.iter().map(|(line, n)| (*n).min(b.get(line).copied().unwrap_or(0))).sum();
     if total == 0.0 { 1.0 } else { 2.0 * common as f64 / total }
