@@ -2,6 +2,7 @@
 //! the build, what checks something. Names follow the rules of `go test`: `Testing` is no test, `TestMain` runs the others.
 
 use super::go_build::{build_tag, name_tag, passed_over};
+use super::leaving::{Language, early_return};
 use super::lex::{self, Kind, Stretch, Token, behind, quoted, to, to_line_end};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, count_asserts, promises, words};
 
@@ -148,13 +149,19 @@ fn ends_well(body: &[Token<'_>], line: u32) -> Option<Mark> {
 
 /// `t.Skip` and its relatives; at the level of the test itself they always hold.
 fn in_body(tokens: &[Token<'_>]) -> Mark {
-    if tokens.first().is_some_and(|t| t.is("return")) && tokens.get(1).is_none_or(|t| t.line > tokens[0].line) {
-        return Mark::new(Off::Always, false, tokens[0].line, "return");
-    }
     let dead = (0..tokens.len()).find(|at| lex::begins(tokens, *at, &["if", "false", "{"]));
     let dead = dead.map(|at| Mark::new(Off::Sometimes, false, tokens[at].line, "if false"));
-    dead.unwrap_or_default().worse(skips(tokens, |_| true))
+    dead.unwrap_or_default().worse(skips(tokens, |_| true)).worse(early_return(tokens, &LEAVING))
 }
+
+const LEAVING: Language = Language {
+    is_assert,
+    nested: |tokens, at| {
+        let is_literal = tokens[at].is("func") && tokens.get(at + 1).is_some_and(|t| t.is("("));
+        is_literal.then(|| body(tokens, at + 1).map(|open| behind(tokens, open))).flatten()
+    },
+    is_bare: |tokens, at| tokens.get(at + 1).is_none_or(|t| t.line > tokens[at].line || t.is("}") || t.is(";")),
+};
 
 /// What stands in front of the dot before `at`; a suite hands out its test with `s.T()`.
 fn owner<'a>(tokens: &[Token<'a>], at: usize) -> &'a str {

@@ -4,6 +4,7 @@
 
 use super::javascript_hooks::set_up;
 use super::javascript_lex::stretches;
+use super::leaving::{Language, early_return};
 use super::lex::{self, Kind, Token, behind};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, checks_something, count_asserts, promises, words};
 
@@ -240,15 +241,65 @@ fn option(arguments: &[Token<'_>]) -> Mark {
         .unwrap_or_default()
 }
 
-/// `t.skip()`, `this.skip()`, `test.skip(condition)`, or a return before anything, inside a test.
+/// `t.skip()`, `this.skip()`, `test.skip(condition)`, a return before anything is checked, or a failure that nobody sees,
+/// inside a test.
 fn in_body(tokens: &[Token<'_>]) -> Mark {
     let start = function_start(tokens, 0, tokens.len());
     let open = (start..tokens.len()).find(|n| tokens[*n].is("{")).unwrap_or(tokens.len());
-    if tokens.get(open + 1).is_some_and(|t| t.is("return"))
-        && tokens.get(open + 2).is_some_and(|t| t.is(";") || t.line > tokens[open + 1].line)
-    {
-        return Mark::new(Off::Always, false, tokens[open + 1].line, "return");
+    let end = behind(tokens, open);
+    let body = &tokens[(open + 1).min(end)..end.saturating_sub(1).max((open + 1).min(end))];
+    passes_over(tokens, open).worse(early_return(body, &LEAVING)).worse(swallowed(body))
+}
+
+const LEAVING: Language = Language { is_assert, nested, is_bare };
+
+/// The end of a function that begins here: `function () { .. }`, `=> { .. }`, or a method `name() { .. }`.
+fn nested(tokens: &[Token<'_>], at: usize) -> Option<usize> {
+    if lex::begins(tokens, at, &["=", ">", "{"]) {
+        return Some(behind(tokens, at + 2));
     }
+    let word = &tokens[at];
+    let control = ["if", "for", "while", "switch", "catch", "with", "await", "return"];
+    if word.kind != Kind::Word || control.contains(&word.text) {
+        return None;
+    }
+    let named = usize::from(word.is("function") && !tokens.get(at + 1).is_some_and(|t| t.is("(")));
+    let open = tokens.get(at + 1 + named).filter(|t| t.is("("))?;
+    let end = at + 1 + named + open.holds.max(1);
+    tokens.get(end).filter(|t| t.is("{")).map(|_| behind(tokens, end))
+}
+
+/// `return;`, `return }`, `return undefined;`
+fn is_bare(tokens: &[Token<'_>], at: usize) -> bool {
+    let line = tokens[at].line;
+    let ends = |at: usize| tokens.get(at).is_none_or(|t| t.is(";") || t.is("}") || t.line > line);
+    let nothing = ["undefined", "null"].iter().any(|word| lex::begins(tokens, at + 1, &[word]));
+    ends(at + 1) || (nothing && ends(at + 2)) || (lex::begins(tokens, at + 1, &["void", "0"]) && ends(at + 3))
+}
+
+/// A check in a `try` whose failure an empty `catch` takes.
+fn swallowed(body: &[Token<'_>]) -> Mark {
+    let is_swallowed = |at: &usize| {
+        if !lex::begins(body, *at, &["try", "{"]) {
+            return false;
+        }
+        let end = behind(body, *at + 1);
+        let caught = lex::begins(body, end, &["catch"]);
+        let open = if lex::begins(body, end + 1, &["("]) { behind(body, end + 1) } else { end + 1 };
+        caught && lex::begins(body, open, &["{", "}"]) && (*at..end).any(|at| checks_something(body, at, is_assert))
+    };
+    let mut at = 0;
+    while at < body.len() {
+        if is_swallowed(&at) {
+            return Mark::new(Off::Sometimes, false, body[at].line, "an empty catch");
+        }
+        // What a test inside this one does is its own affair.
+        at = declaration(body, at).map_or(at + 1, |nested| nested.end.max(at + 1));
+    }
+    Mark::default()
+}
+
+fn passes_over(tokens: &[Token<'_>], open: usize) -> Mark {
     let (mut depth, mut at) = (0_usize, open);
     while at < tokens.len() {
         let token = &tokens[at];

@@ -4,6 +4,7 @@
 
 use super::lex::{self, Kind, Token, begins};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, count_asserts, promises, words};
+use super::python_leave::{early_return, swallowed};
 use super::python_lex::{Line, logical_lines, stretches};
 use super::python_names::spelled_out;
 use std::collections::{BTreeMap, BTreeSet};
@@ -319,10 +320,7 @@ fn file_mark(lines: &[Line<'_, '_>]) -> Mark {
 fn in_body(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
     let dead = lines.iter().skip(1).find(|line| is_dead(line));
     let dead = dead.map(|dead| Mark::new(Off::Sometimes, false, dead.tokens[0].line, "if False:"));
-    let first = lines.iter().skip(1).find(|l| l.tokens[0].kind != Kind::Text);
-    let returns = first.filter(|l| l.tokens.len() == 1 && l.tokens[0].is("return"));
-    let returns = returns.map(|l| Mark::new(Off::Always, false, l.tokens[0].line, "return"));
-    dead.unwrap_or_default().worse(skips(lines, body)).worse(returns.unwrap_or_default())
+    dead.unwrap_or_default().worse(skips(lines, body)).worse(early_return(lines)).worse(swallowed(lines))
 }
 
 /// Skips inside a function: at its own level they always hold, deeper under a condition.
@@ -357,7 +355,7 @@ fn is_dead(line: &Line<'_, '_>) -> bool {
 }
 
 /// A line as text, one space where there was white space is not needed: it is shown, never compared.
-fn text(tokens: &[Token<'_>]) -> String {
+pub(super) fn text(tokens: &[Token<'_>]) -> String {
     let mut out = String::new();
     for (at, token) in tokens.iter().take(24).enumerate() {
         let word = |t: &Token<'_>| t.kind != Kind::Mark;
@@ -370,7 +368,7 @@ fn text(tokens: &[Token<'_>]) -> String {
 }
 
 /// Does an assertion begin at `at`?
-fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
+pub(super) fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
     let token = &tokens[at];
     if token.kind != Kind::Word {
         return false;

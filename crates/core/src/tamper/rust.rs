@@ -2,8 +2,9 @@
 //! by their path; it may never take an attribute in a comment or a text for one. Test attributes of well-known crates
 //! count: everything whose path ends in `test` (`#[tokio::test]`), `#[rstest]`, `#[test_case(..)]`, `proptest! { .. }`.
 
+use super::leaving::{Language, early_return};
 use super::lex::{self, Token, behind};
-use super::model::{Helper, Mark, Off, Test, Tests, calls, count_asserts, promises, words};
+use super::model::{Helper, Mark, Off, Test, Tests, calls, checks_something, count_asserts, promises, words};
 use super::rust_lex::stretches;
 
 /// Attributes that make a function a test, besides those whose path ends in `test`.
@@ -165,9 +166,7 @@ impl Reader {
         {
             mark = mark.worse(only.clone());
         }
-        if lex::begins(body, 0, &["return", ";"]) {
-            mark = mark.worse(Mark::new(Off::Always, false, body[0].line, "return;"));
-        }
+        mark = mark.worse(early_return(body, &LEAVING)).worse(unwound(body));
         if let Some(dead) = (0..body.len()).find(|at| lex::begins(body, *at, &["if", "false", "{"])) {
             mark = mark.worse(Mark::new(Off::Sometimes, false, body[dead].line, "if false"));
         }
@@ -218,8 +217,17 @@ impl Attributes {
         self.is_cfg_test |= last == "cfg" && body.iter().any(|t| t.is("test"));
         // `#[test_case(1, 2 => 3)]`
         let of_case = last == "test_case" && (0..body.len()).any(|at| lex::begins(body, at, &["=", ">"]));
+        if last == "should_panic" && always == Some(true) && any_panic(body) {
+            self.mark = std::mem::take(&mut self.mark).worse(Mark::new(Off::Sometimes, false, line, "should_panic"));
+        }
         self.checks |= last == "should_panic" || of_case;
     }
+}
+
+/// Does `#[should_panic]` take any panic for the right one, that of a failed assertion among them?
+fn any_panic(body: &[Token<'_>]) -> bool {
+    let expected = body.iter().find(|t| t.kind == lex::Kind::Text).map(|t| t.text.trim_matches('"'));
+    expected.is_none_or(|text| text.is_empty() || text.starts_with("assert") || "`left == right` failed".contains(text))
 }
 
 /// What an attribute switches off.
@@ -308,6 +316,50 @@ fn holds(predicate: &[Token<'_>], depth: usize) -> Option<bool> {
         }
         _ => None,
     }
+}
+
+const LEAVING: Language = Language { is_assert, nested, is_bare };
+
+/// The end of a function or closure that begins here.
+fn nested(body: &[Token<'_>], at: usize) -> Option<usize> {
+    if body[at].is("fn") && body.get(at + 1).is_some_and(|t| t.kind == lex::Kind::Word) {
+        let open = (at..body.len()).find(|n| body[*n].is("{") || body[*n].is(";"))?;
+        return Some(behind(body, open));
+    }
+    let of_closure = at > 0 && ["|", "async", "move"].iter().any(|word| body[at - 1].is(word));
+    (body[at].is("{") && of_closure).then(|| behind(body, at))
+}
+
+/// `return;`, `return }`, `return ();`, `return Ok(());`
+fn is_bare(body: &[Token<'_>], at: usize) -> bool {
+    let values: [&[&str]; 3] = [&["Ok", "(", "(", ")", ")"], &["(", ")"], &[]];
+    values.iter().any(|value| {
+        let end = body.get(at + 1 + value.len());
+        lex::begins(body, at + 1, value) && end.is_none_or(|t| [";", "}", ","].iter().any(|end| t.is(end)))
+    })
+}
+
+/// A check whose failure is caught and dropped: `let _ = catch_unwind(|| assert!(..));`.
+fn unwound(body: &[Token<'_>]) -> Mark {
+    let dropped = |at: &usize| {
+        if !lex::begins(body, *at, &["catch_unwind", "("]) {
+            return false;
+        }
+        let end = behind(body, *at + 1);
+        let mut first = *at;
+        while first >= 3 && body[first - 1].is(":") && body[first - 3].kind == lex::Kind::Word {
+            first -= 3;
+        }
+        let alone = first == 0 || [";", "{", "}"].iter().any(|end| body[first - 1].is(end));
+        let unused = first >= 3 && body[first - 1].is("=") && body[first - 2].text.starts_with('_');
+        let unused = unused || (first >= 2 && lex::begins(body, first - 2, &["drop", "("]));
+        let ends = [&[";"][..], &["}"], &[".", "ok", "(", ")", ";"], &[")", ";"]];
+        (alone || unused)
+            && (end == body.len() || ends.iter().any(|ends| lex::begins(body, end, ends)))
+            && (*at + 2..end).any(|at| checks_something(body, at, is_assert))
+    };
+    let at = (0..body.len()).find(dropped);
+    at.map(|at| Mark::new(Off::Sometimes, false, body[at].line, "catch_unwind")).unwrap_or_default()
 }
 
 /// Does an assertion begin at `at`?
