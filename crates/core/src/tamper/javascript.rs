@@ -3,8 +3,10 @@
 //! function), so that `pattern.test(text)` is none. `.only` is read as what it does: it hides the other tests of the file.
 
 use super::javascript_hooks::set_up;
+use super::javascript_leave::{LEAVING, swallowed};
 use super::javascript_lex::stretches;
-use super::leaving::{Language, early_return};
+use super::javascript_names::{Context, spelled_out};
+use super::leaving::early_return;
 use super::lex::{self, Kind, Token, behind};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, checks_something, count_asserts, promises, words};
 
@@ -18,7 +20,7 @@ const MAX_ARGUMENTS: usize = 400;
 const MAX_HELPER: usize = 400;
 
 pub(super) fn read(source: &str) -> Tests {
-    let tokens = lex::tokens(source, stretches);
+    let tokens = spelled_out(lex::tokens(source, stretches));
     let mut reader = Reader::default();
     let set_up = set_up(&tokens, 0);
     reader.block(&tokens, &[], &set_up, false, 0);
@@ -216,7 +218,7 @@ fn top_level_comma(tokens: &[Token<'_>], from: usize, to: usize) -> Option<usize
 }
 
 /// Where the function among the arguments begins.
-fn function_start(tokens: &[Token<'_>], from: usize, to: usize) -> usize {
+pub(super) fn function_start(tokens: &[Token<'_>], from: usize, to: usize) -> usize {
     let within = from..to.min(from + MAX_ARGUMENTS);
     within.into_iter().find(|n| tokens[*n].is("function") || lex::begins(tokens, *n, &["=", ">"])).unwrap_or(to)
 }
@@ -248,59 +250,15 @@ fn in_body(tokens: &[Token<'_>]) -> Mark {
     let open = (start..tokens.len()).find(|n| tokens[*n].is("{")).unwrap_or(tokens.len());
     let end = behind(tokens, open);
     let body = &tokens[(open + 1).min(end)..end.saturating_sub(1).max((open + 1).min(end))];
-    passes_over(tokens, open).worse(early_return(body, &LEAVING)).worse(swallowed(body))
+    // `(c) => c.skip()` has no braces.
+    let arrow = lex::begins(tokens, start, &["=", ">"]) && open != start + 2;
+    let from = if arrow { start + 2 } else { open };
+    passes_over(tokens, from, usize::from(arrow)).worse(early_return(body, &LEAVING)).worse(swallowed(body))
 }
 
-const LEAVING: Language = Language { is_assert, nested, is_bare };
-
-/// The end of a function that begins here: `function () { .. }`, `=> { .. }`, or a method `name() { .. }`.
-fn nested(tokens: &[Token<'_>], at: usize) -> Option<usize> {
-    if lex::begins(tokens, at, &["=", ">", "{"]) {
-        return Some(behind(tokens, at + 2));
-    }
-    let word = &tokens[at];
-    let control = ["if", "for", "while", "switch", "catch", "with", "await", "return"];
-    if word.kind != Kind::Word || control.contains(&word.text) {
-        return None;
-    }
-    let named = usize::from(word.is("function") && !tokens.get(at + 1).is_some_and(|t| t.is("(")));
-    let open = tokens.get(at + 1 + named).filter(|t| t.is("("))?;
-    let end = at + 1 + named + open.holds.max(1);
-    tokens.get(end).filter(|t| t.is("{")).map(|_| behind(tokens, end))
-}
-
-/// `return;`, `return }`, `return undefined;`
-fn is_bare(tokens: &[Token<'_>], at: usize) -> bool {
-    let line = tokens[at].line;
-    let ends = |at: usize| tokens.get(at).is_none_or(|t| t.is(";") || t.is("}") || t.line > line);
-    let nothing = ["undefined", "null"].iter().any(|word| lex::begins(tokens, at + 1, &[word]));
-    ends(at + 1) || (nothing && ends(at + 2)) || (lex::begins(tokens, at + 1, &["void", "0"]) && ends(at + 3))
-}
-
-/// A check in a `try` whose failure an empty `catch` takes.
-fn swallowed(body: &[Token<'_>]) -> Mark {
-    let is_swallowed = |at: &usize| {
-        if !lex::begins(body, *at, &["try", "{"]) {
-            return false;
-        }
-        let end = behind(body, *at + 1);
-        let caught = lex::begins(body, end, &["catch"]);
-        let open = if lex::begins(body, end + 1, &["("]) { behind(body, end + 1) } else { end + 1 };
-        caught && lex::begins(body, open, &["{", "}"]) && (*at..end).any(|at| checks_something(body, at, is_assert))
-    };
-    let mut at = 0;
-    while at < body.len() {
-        if is_swallowed(&at) {
-            return Mark::new(Off::Sometimes, false, body[at].line, "an empty catch");
-        }
-        // What a test inside this one does is its own affair.
-        at = declaration(body, at).map_or(at + 1, |nested| nested.end.max(at + 1));
-    }
-    Mark::default()
-}
-
-fn passes_over(tokens: &[Token<'_>], open: usize) -> Mark {
-    let (mut depth, mut at) = (0_usize, open);
+fn passes_over(tokens: &[Token<'_>], from: usize, depth: usize) -> Mark {
+    let context = Context::of(tokens);
+    let (mut depth, mut at) = (depth, from);
     while at < tokens.len() {
         let token = &tokens[at];
         if is_dead(tokens, at) {
@@ -316,7 +274,7 @@ fn passes_over(tokens: &[Token<'_>], open: usize) -> Mark {
             "}" if token.kind == Kind::Mark => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if let Some((hard, text)) = skip(tokens, at) {
+        if let Some((hard, text)) = skip(tokens, at, &context) {
             let off = if depth == 1 && hard { Off::Always } else { Off::Sometimes };
             return Mark::new(off, false, token.line, text);
         }
@@ -327,17 +285,19 @@ fn passes_over(tokens: &[Token<'_>], open: usize) -> Mark {
 
 /// Does a call stand here that passes over the test it is in: `this.skip()`, `test.skip(condition)`, `pending()`? Says
 /// whether it always does so when it is reached, and how it reads.
-pub(super) fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
+pub(super) fn skip(tokens: &[Token<'_>], at: usize, context: &Context<'_>) -> Option<(bool, String)> {
     let token = &tokens[at];
     if token.kind != Kind::Word || !lex::begins(tokens, at + 1, &["("]) {
         return None;
     }
     let is_member = at > 0 && tokens[at - 1].is(".");
     let owner = (at >= 2 && is_member).then(|| tokens[at - 2].text);
+    let owners = ["t", "st", "this", "ctx", "context", "test", "it"];
     let owner = match token.text {
-        "skip" | "todo" | "fixme" => {
-            Some(owner.filter(|o| ["t", "st", "this", "ctx", "context", "test", "it"].contains(o))?)
+        _ if !is_member && context.skip == Some(token.text) && (is_statement(tokens, at) || is_result(tokens, at)) => {
+            None
         }
+        "skip" | "todo" | "fixme" => Some(owner.filter(|o| owners.contains(o) || context.name == Some(o))?),
         "pending" if is_statement(tokens, at) => None,
         _ => return None,
     };
@@ -347,6 +307,11 @@ pub(super) fn skip(tokens: &[Token<'_>], at: usize) -> Option<(bool, String)> {
     let guarded = first.is_some_and(|first| under_condition.iter().any(|word| tokens[first].is(word)));
     let text = owner.map_or_else(|| format!("{}()", token.text), |owner| format!("{owner}.{}()", token.text));
     Some((bare && !guarded, text))
+}
+
+/// Is this what an arrow gives back?
+fn is_result(tokens: &[Token<'_>], at: usize) -> bool {
+    at >= 2 && lex::begins(tokens, at - 2, &["=", ">"])
 }
 
 /// Does a statement of its own begin here? Many things are called `pending`.
@@ -397,7 +362,7 @@ fn helpers(tokens: &[Token<'_>]) -> Vec<Helper> {
 }
 
 /// Does an assertion begin at `at`?
-fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
+pub(super) fn is_assert(tokens: &[Token<'_>], at: usize) -> bool {
     let token = &tokens[at];
     if token.kind != Kind::Word {
         return false;

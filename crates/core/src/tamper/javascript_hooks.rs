@@ -1,6 +1,7 @@
 //! JavaScript and TypeScript: what runs before the tests of a group or file, and passes all of them over.
 
 use super::javascript::{declaration, skip};
+use super::javascript_names::Context;
 use super::lex::{self, Kind, Token, behind};
 use super::model::{Mark, Off};
 
@@ -35,7 +36,7 @@ pub(super) fn set_up(tokens: &[Token<'_>], level: usize) -> Mark {
         if depth == level
             && at >= 2
             && ["test", "it"].iter().any(|owner| tokens[at - 2].is(owner))
-            && let Some((hard, text)) = skip(tokens, at)
+            && let Some((hard, text)) = skip(tokens, at, &Context::default())
         {
             let off = if hard { Off::Always } else { Off::Sometimes };
             mark = mark.worse(Mark::new(off, false, tokens[at].line, text));
@@ -65,14 +66,14 @@ fn hook(tokens: &[Token<'_>], at: usize) -> Option<(usize, usize)> {
 }
 
 fn in_hook(tokens: &[Token<'_>]) -> Mark {
-    let (mut mark, mut depth) = (Mark::default(), 0_usize);
+    let (mut mark, mut depth, context) = (Mark::default(), 0_usize, Context::of(tokens));
     for at in 0..tokens.len() {
         match tokens[at].text {
             "{" if tokens[at].kind == Kind::Mark => depth += 1,
             "}" if tokens[at].kind == Kind::Mark => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if let Some((hard, text)) = skip(tokens, at) {
+        if let Some((hard, text)) = skip(tokens, at, &context) {
             let off = if hard && depth <= 1 { Off::Always } else { Off::Sometimes };
             mark = mark.worse(Mark::new(off, false, tokens[at].line, text));
         }
