@@ -22,6 +22,7 @@ mod manifests;
 mod model;
 mod paths;
 mod python;
+mod python_fixtures;
 mod python_leave;
 mod python_lex;
 mod python_names;

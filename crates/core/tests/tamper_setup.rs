@@ -177,7 +177,9 @@ fn a_skip_for_the_tests_of_other_files_is_told_where_it_stands() {
     let hook = "import pytest\n\n\ndef pytest_runtest_setup(item):\n    if slow(item):\n        pytest.skip('x')\n";
     assert_eq!(found("conftest.py", "import pytest\n", hook), below);
     for asked in [off.replace("(autouse=True)", ""), off.replace("autouse=True", "scope='session'")] {
-        assert_eq!(found("tests/conftest.py", fixture, &asked), [], "{asked}");
+        let by_name = [(SKIPPED, "the tests that `clean` sets up".to_owned())];
+        assert_eq!(found("tests/conftest.py", fixture, &asked), by_name, "{asked}");
+        assert_eq!(told(&[("conftest.py", None, Some(&asked))]), [], "one that nobody asked for so far");
     }
 }
 

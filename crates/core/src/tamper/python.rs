@@ -4,6 +4,7 @@
 
 use super::lex::{self, Kind, Token, begins};
 use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, count_asserts, promises, words};
+use super::python_fixtures::{Function, asked, called, through_functions};
 use super::python_leave::{early_return, swallowed};
 use super::python_lex::{Line, logical_lines, stretches};
 use super::python_names::spelled_out;
@@ -36,7 +37,8 @@ pub(super) fn read(path: &str, source: &str) -> Tests {
         let whose = if rules_old_tests { "the tests below this file" } else { "the tests that this file sets up" };
         reader.found.sets_up.push(SetUp { name: whose.to_owned(), mark: set_up, rules_old_tests });
     }
-    let Reader { mut found, bound, .. } = reader;
+    let Reader { mut found, bound, functions, asks, .. } = reader;
+    through_functions(&mut found, &functions, &asks);
     let mut at = 0..;
     found.all.retain(|test| {
         let at = at.next();
@@ -55,6 +57,10 @@ struct Reader {
     bound: BTreeMap<String, BTreeSet<usize>>,
     /// Is what is read under a condition?
     conditional: bool,
+    /// Functions of this file that are no tests.
+    functions: Vec<Function>,
+    /// For each test, the fixtures it asks for.
+    asks: Vec<Vec<String>>,
     /// Classes of this file: what they hand on to those that are made of them.
     classes: BTreeMap<String, Handed>,
 }
@@ -172,6 +178,18 @@ impl Reader {
         let is_fixture = decorators.iter().any(|d| d.tokens.iter().any(|t| t.is("fixture")));
         let is_test = name.starts_with("test") && !is_fixture && class.map_or(self.collected, |c| c.collects);
         if !is_test {
+            let of_all = decorators
+                .iter()
+                .any(|d| (0..d.tokens.len()).any(|at| begins(d.tokens, at, &["autouse", "=", "True"])));
+            self.functions.push(Function {
+                name: called(decorators).unwrap_or(name).to_owned(),
+                line: head[0].line,
+                mark: skips(lines, &body),
+                calls: calls(&body),
+                asks: if is_fixture { asked(head, decorators) } else { Vec::new() },
+                is_fixture,
+                of_all: scope.is_empty() && (of_all || OF_MODULE.contains(&name)),
+            });
             self.found.helpers.push(Helper {
                 name: name.to_owned(),
                 asserts,
@@ -190,6 +208,7 @@ impl Reader {
             known.clear();
         }
         known.insert(self.found.all.len());
+        self.asks.push(asked(head, decorators));
         self.found.all.push(Test {
             name: whole,
             leaf: name.to_owned(),
@@ -334,12 +353,13 @@ fn skips(lines: &[Line<'_, '_>], body: &[Token<'_>]) -> Mark {
             _ => line.tokens,
         };
         let skips = (0..tokens.len()).find(|at| {
-            let called = |words: &[&str]| begins(tokens, *at, words);
-            called(&["pytest", ".", "skip", "("])
-                || called(&["pytest", ".", "xfail", "("])
-                || called(&["self", ".", "skipTest", "("])
+            let is_called = |words: &[&str]| begins(tokens, *at, words);
+            is_called(&["pytest", ".", "skip", "("])
+                || is_called(&["pytest", ".", "xfail", "("])
+                || is_called(&["self", ".", "skipTest", "("])
+                || is_called(&["pytest", ".", "skip", ".", "Exception"])
                 || (tokens[*at].is("SkipTest") && tokens[..*at].iter().any(|t| t.is("raise")))
-                || called(&["importorskip", "("])
+                || is_called(&["importorskip", "("])
         });
         let Some(found) = skips else { continue };
         let hard = (at == 0 || Some(line.indent) == level) && !tokens[0].is("if") && !tokens[found].is("importorskip");
