@@ -8,7 +8,7 @@ use super::javascript_lex::stretches;
 use super::javascript_names::{Context, spelled_out};
 use super::leaving::early_return;
 use super::lex::{self, Kind, Token, behind};
-use super::model::{Helper, Mark, Off, SetUp, Test, Tests, calls, checks_something, count_asserts, promises, words};
+use super::model::{Helper, Mark, Off, SetUp, Test, Tests, asserts_up_to, calls, count_asserts, promises, words};
 
 const TESTS: [&str; 7] = ["it", "test", "specify", "xit", "xtest", "xspecify", "fit"];
 const GROUPS: [&str; 7] = ["describe", "context", "suite", "xdescribe", "xcontext", "xsuite", "fdescribe"];
@@ -326,10 +326,7 @@ fn is_statement(tokens: &[Token<'_>], at: usize) -> bool {
 fn helpers(tokens: &[Token<'_>]) -> Vec<Helper> {
     let mut found = Vec::new();
     // Functions may stand in each other: how many assertions there are up to each token is counted once.
-    let mut up_to = vec![0_usize];
-    for at in 0..tokens.len() {
-        up_to.push(up_to[at] + usize::from(checks_something(tokens, at, is_assert)));
-    }
+    let up_to = asserts_up_to(tokens, is_assert);
     for at in 0..tokens.len() {
         let named = (tokens[at].is("function") || tokens[at].is("const") || tokens[at].is("let"))
             .then(|| tokens.get(at + 1).filter(|t| t.kind == Kind::Word))

@@ -3,7 +3,7 @@
 use super::javascript::{declaration, is_assert};
 use super::leaving::Language;
 use super::lex::{self, Kind, Token, behind};
-use super::model::{Mark, Off, checks_something};
+use super::model::{Mark, Off, asserts_up_to};
 
 pub(super) const LEAVING: Language = Language { is_assert, nested, is_bare };
 
@@ -33,6 +33,10 @@ fn is_bare(tokens: &[Token<'_>], at: usize) -> bool {
 
 /// A check in a `try` whose failure an empty `catch` takes.
 pub(super) fn swallowed(body: &[Token<'_>]) -> Mark {
+    if !body.iter().any(|t| t.is("try")) {
+        return Mark::default();
+    }
+    let up_to = asserts_up_to(body, is_assert);
     let is_swallowed = |at: &usize| {
         if !lex::begins(body, *at, &["try", "{"]) {
             return false;
@@ -40,7 +44,7 @@ pub(super) fn swallowed(body: &[Token<'_>]) -> Mark {
         let end = behind(body, *at + 1);
         let caught = lex::begins(body, end, &["catch"]);
         let open = if lex::begins(body, end + 1, &["("]) { behind(body, end + 1) } else { end + 1 };
-        caught && lex::begins(body, open, &["{", "}"]) && (*at..end).any(|at| checks_something(body, at, is_assert))
+        caught && lex::begins(body, open, &["{", "}"]) && up_to[end] > up_to[*at]
     };
     let mut at = 0;
     while at < body.len() {

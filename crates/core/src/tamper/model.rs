@@ -145,6 +145,15 @@ pub(super) fn count_asserts(tokens: &[Token<'_>], is_assert: impl Fn(&[Token<'_>
     (0..tokens.len()).filter(|at| checks_something(tokens, *at, &is_assert)).count()
 }
 
+/// How many such assertions there are in front of each token, and in all: what is in a stretch is then known at once.
+pub(super) fn asserts_up_to(tokens: &[Token<'_>], is_assert: impl Fn(&[Token<'_>], usize) -> bool) -> Vec<usize> {
+    let mut up_to = vec![0_usize];
+    for at in 0..tokens.len() {
+        up_to.push(up_to[at] + usize::from(checks_something(tokens, at, &is_assert)));
+    }
+    up_to
+}
+
 /// Does an assertion begin at `at` that does not check a constant?
 pub(super) fn checks_something(
     tokens: &[Token<'_>],

@@ -63,9 +63,16 @@ fn leaves_something_out(lines: &[Line<'_, '_>], level: usize) -> bool {
 
 /// A check whose failure is caught and dropped: `except AssertionError: pass`, `with suppress(AssertionError):`.
 pub(super) fn swallowed(lines: &[Line<'_, '_>]) -> Mark {
+    if !lines.iter().any(|l| l.tokens[0].is("try") || l.tokens[0].is("with")) {
+        return Mark::default();
+    }
+    let mut up_to = vec![0_usize];
+    for (at, line) in lines.iter().enumerate() {
+        up_to.push(up_to[at] + usize::from(checks(line.tokens)));
+    }
     for (at, line) in lines.iter().enumerate().skip(1) {
         let end = at + 1 + lines[at + 1..].iter().take_while(|l| l.indent > line.indent).count();
-        let block = || lines[at..end].iter().any(|line| checks(line.tokens));
+        let block = || up_to[end] > up_to[at];
         if line.tokens[0].is("with") {
             let suppress = line.tokens.iter().position(|t| t.is("suppress"));
             if suppress.is_some_and(|at| is_failure(&line.tokens[at..])) && block() {

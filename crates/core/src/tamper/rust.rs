@@ -4,7 +4,7 @@
 
 use super::leaving::{Language, early_return};
 use super::lex::{self, Token, behind};
-use super::model::{Helper, Mark, Off, Test, Tests, calls, checks_something, count_asserts, promises, words};
+use super::model::{Helper, Mark, Off, Test, Tests, asserts_up_to, calls, count_asserts, promises, words};
 use super::rust_lex::stretches;
 
 /// Attributes that make a function a test, besides those whose path ends in `test`.
@@ -341,6 +341,10 @@ fn is_bare(body: &[Token<'_>], at: usize) -> bool {
 
 /// A check whose failure is caught and dropped: `let _ = catch_unwind(|| assert!(..));`.
 fn unwound(body: &[Token<'_>]) -> Mark {
+    if !body.iter().any(|t| t.is("catch_unwind")) {
+        return Mark::default();
+    }
+    let up_to = asserts_up_to(body, is_assert);
     let dropped = |at: &usize| {
         if !lex::begins(body, *at, &["catch_unwind", "("]) {
             return false;
@@ -356,7 +360,7 @@ fn unwound(body: &[Token<'_>]) -> Mark {
         let ends = [&[";"][..], &["}"], &[".", "ok", "(", ")", ";"], &[")", ";"]];
         (alone || unused)
             && (end == body.len() || ends.iter().any(|ends| lex::begins(body, end, ends)))
-            && (*at + 2..end).any(|at| checks_something(body, at, is_assert))
+            && up_to[end] > up_to[*at + 2]
     };
     let at = (0..body.len()).find(dropped);
     at.map(|at| Mark::new(Off::Sometimes, false, body[at].line, "catch_unwind")).unwrap_or_default()
