@@ -283,6 +283,12 @@ fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: 
             }
         }
     }
+    let tested: BTreeSet<&str> = before.tests.iter().map(|placed| placed.path).collect();
+    let kept: BTreeSet<&str> = after.tests.iter().map(|placed| placed.path).filter(|p| tested.contains(p)).collect();
+    for (path, name, mark) in built::gated(&before.files, &after.files, &kept) {
+        let text = format!("the tests of the module `{name}` are not run any more: {}", mark.text);
+        found.push(ignored(path, Some(mark.line), &name, text));
+    }
     for hiding in settings::hiding(changed) {
         let said: String = hiding.text.chars().take(200).collect();
         let text = format!("a setting takes tests out of the run: {said}");
@@ -291,6 +297,9 @@ fn hidden(changed: &[&Changed<'_>], before: &Side<'_>, after: &Side<'_>, found: 
     for (path, was) in &before.files {
         for (name, line) in &was.declares {
             let declared = after.files.values().any(|f| f.declares.iter().any(|(n, _)| n == name));
+            // One that is in every build now is in that of tests as well.
+            let of_all = |now: &Tests| now.gates.iter().any(|(n, mark)| n == name && mark.off == Off::Runs);
+            let declared = declared || after.files.get(path).is_some_and(of_all);
             // Its file is deleted as well, or its tests moved into this one: that is judged test by test.
             let file_changed = changed.iter().any(|c| {
                 c.before.is_some()

@@ -146,3 +146,33 @@ fn a_module_of_tests_that_is_declared_no_more_is_not_run() {
         [("src/lib.rs", Some(with), Some(without)), ("src/cart/mod.rs", Some(""), Some("#[cfg(test)]\nmod tests;\n"))];
     assert_eq!(told(&moved), []);
 }
+
+#[test]
+fn a_module_with_tests_may_not_go_under_a_condition() {
+    let touched = TESTS.replace("sum(1, 2), 3", "sum(2, 2), 4");
+    let with = |root: &'static str, to: &'static str, file: &'static str| {
+        told(&[(root, Some("mod sum;\n"), Some(to)), (file, Some(TESTS), Some(&touched))])
+    };
+    let news = [(IGNORED, "sum".to_owned())];
+    for to in ["#[cfg(feature = \"x\")]\nmod sum;\n", "#[cfg(not(test))]\nmod sum;\n", "#[cfg(any())]\npub mod sum;\n"]
+    {
+        assert_eq!(with("src/lib.rs", to, "src/sum.rs"), news, "{to}");
+        assert_eq!(with("src/main.rs", to, "src/sum/mod.rs"), news, "{to}");
+        assert_eq!(with("src/cart.rs", to, "src/cart/sum.rs"), news, "{to}");
+        assert_eq!(with("src/cart.rs", to, "src/sum.rs"), [], "another module: {to}");
+        assert_eq!(found("src/lib.rs", "mod sum;\n", to), [], "nobody knows what is in it: {to}");
+        assert_eq!(found("src/lib.rs", to, "mod sum;\n"), [], "{to}");
+    }
+    for to in [
+        "#[cfg(unix)]\nmod sum;\n",
+        "#[cfg(feature = \"x\")]\nmod sum;\n#[cfg(not(windows))]\nmod sum;\n",
+        "pub mod sum;\n",
+    ] {
+        assert_eq!(with("src/lib.rs", to, "src/sum.rs"), [], "{to}");
+    }
+    let plain = ("src/sum.rs", Some("fn sum() {}\n"), Some("fn sum() { }\n"));
+    let root = ("src/lib.rs", Some("mod sum;\n"), Some("#[cfg(feature = \"x\")]\nmod sum;\n"));
+    assert_eq!(told(&[root, plain]), [], "a module without tests");
+    assert_eq!(found("src/lib.rs", "#[cfg(test)]\nmod sum;\n", "mod sum;\n"), [], "in every build");
+    assert_eq!(found("src/lib.rs", "#[cfg(test)]\nmod sum;\n", ""), news, "in none");
+}

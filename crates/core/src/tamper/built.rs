@@ -3,7 +3,7 @@
 //! before is taken for built, because what declares it need not be part of the change.
 
 use super::Changed;
-use super::model::Tests;
+use super::model::{Mark, Off, Tests};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Directories of a package in which cargo finds targets.
@@ -41,6 +41,40 @@ pub(super) fn dead<'p>(changed: &[&Changed<'p>], files: &BTreeMap<&str, Tests>) 
         }
     }
     dead
+}
+
+/// Modules with tests that were in every build, or in more of them, and are declared under a condition now: the file that
+/// declares them, their name, and the condition. Only of those whose file is part of the change is it known what is in it.
+pub(super) fn gated<'p>(
+    before: &BTreeMap<&'p str, Tests>,
+    after: &BTreeMap<&'p str, Tests>,
+    tested: &BTreeSet<&str>,
+) -> Vec<(&'p str, String, Mark)> {
+    let mut found = Vec::new();
+    for (path, now) in after {
+        let Some(was) = before.get(path) else { continue };
+        for (name, mark) in now.gates.iter().filter(|(_, mark)| mark.off > Off::Runs) {
+            // Of two declarations one may be for each build.
+            let least = |tests: &Tests| tests.gates.iter().filter(|(n, _)| n == name).map(|(_, m)| m.off).min();
+            let worse = least(was).is_some_and(|off| mark.off > off) && least(now) == Some(mark.off);
+            let said = was.declares.iter().any(|(n, _)| n == name);
+            if worse && !said && tested.iter().any(|file| is_module(path, name, file)) {
+                found.push((*path, name.clone(), mark.clone()));
+            }
+        }
+    }
+    found
+}
+
+/// Is a file the module of this name that another one declares?
+fn is_module(from: &str, name: &str, file: &str) -> bool {
+    let (dir, own) = parts(from);
+    let stem = own.strip_suffix(".rs").unwrap_or(own);
+    let beside = ["lib", "main", "mod"].contains(&stem);
+    let above =
+        [dir, if beside { "" } else { stem }].iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("/");
+    let rest = if above.is_empty() { Some(file) } else { file.strip_prefix(&above).and_then(|r| r.strip_prefix('/')) };
+    rest.is_some_and(|rest| place(rest) == name)
 }
 
 /// May a file be what another one brings by this name: a module below it, or a file it names?

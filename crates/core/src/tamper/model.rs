@@ -68,6 +68,8 @@ pub(super) struct Tests {
     pub(super) hides: Vec<(String, Mark)>,
     /// Test modules that are declared here and live in files of their own.
     pub(super) declares: Vec<(String, u32)>,
+    /// Modules that are declared here and live in files of their own, and in which builds they are there.
+    pub(super) gates: Vec<(String, Mark)>,
     /// What brings other files into the build: names of modules that live in files of their own, and names of files.
     pub(super) brings: Vec<String>,
     /// What may set up tests that stand in other files.

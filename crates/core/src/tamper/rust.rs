@@ -84,6 +84,7 @@ impl Reader {
             if named_mod && lex::begins(tokens, at + 2, &[";"]) {
                 let name = tokens[at + 1].text;
                 let mark = outer.clone().worse(attributes.mark.clone());
+                self.found.gates.push((name.to_owned(), mark.clone()));
                 if mark.off < Off::Always {
                     self.found.brings.push(name.to_owned());
                 }
@@ -214,7 +215,9 @@ impl Attributes {
             let text = format!("{last} under a condition");
             self.tests_sometimes.push(Mark::new(Off::Sometimes, true, line, text));
         }
-        self.is_cfg_test |= last == "cfg" && body.iter().any(|t| t.is("test"));
+        // `cfg(not(test))` is about everything else.
+        let is_of_test = |at: usize| body[at].is("test") && !(at >= 2 && lex::begins(body, at - 2, &["not", "("]));
+        self.is_cfg_test |= last == "cfg" && (0..body.len()).any(is_of_test);
         // `#[test_case(1, 2 => 3)]`
         let of_case = last == "test_case" && (0..body.len()).any(|at| lex::begins(body, at, &["=", ">"]));
         if last == "should_panic" && always == Some(true) && any_panic(body) {
