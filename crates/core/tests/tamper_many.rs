@@ -1,7 +1,10 @@
 //! Changes of thousands of files: they are judged in a moment, and what is plainly the same file is found among them.
 
-use orch_core::tamper::{Changed, Kind, tampering};
+mod tamper_kit;
+
+use orch_core::tamper::Kind;
 use std::time::{Duration, Instant};
+use tamper_kit::told;
 
 fn text(of: usize, lines: usize) -> String {
     let lines: Vec<String> =
@@ -21,20 +24,13 @@ fn many_files_that_are_gone_and_many_that_are_new_are_compared_in_a_moment() {
     let side = |wanted: bool, (_, text, gone): &(String, String, bool)| (*gone == wanted).then(|| text.clone());
     let sides: Vec<(Option<String>, Option<String>)> =
         files.iter().map(|file| (side(true, file), side(false, file))).collect();
-    let changed: Vec<Changed<'_>> = files
-        .iter()
-        .zip(&sides)
-        .map(|((path, _, _), (before, after))| Changed {
-            path,
-            before: before.as_deref().map(str::as_bytes),
-            after: after.as_deref().map(str::as_bytes),
-        })
-        .collect();
+    let changed: Vec<(&str, Option<&str>, Option<&str>)> =
+        files.iter().zip(&sides).map(|((path, _, _), (b, a))| (path.as_str(), b.as_deref(), a.as_deref())).collect();
     let start = Instant::now();
-    let found = tampering(&changed);
+    let found = told(&changed);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert_eq!(found.len(), 3_000);
-    assert!(found.iter().all(|one| one.kind == Kind::TestFileDeleted));
+    assert!(found.iter().all(|(kind, _)| *kind == Kind::TestFileDeleted));
 }
 
 #[test]
@@ -45,15 +41,7 @@ fn the_file_that_another_one_became_is_found_among_many() {
     let with = |path: &'static str, text: &str| {
         let mut files = vec![("spec/a_spec.rb", Some(was.as_str()), None), (path, None, Some(text))];
         files.extend(paths.iter().zip(&others).map(|(path, text)| (path.as_str(), None, Some(text.as_str()))));
-        let changed: Vec<Changed<'_>> = files
-            .iter()
-            .map(|(path, before, after)| Changed {
-                path,
-                before: before.map(str::as_bytes),
-                after: after.map(str::as_bytes),
-            })
-            .collect();
-        tampering(&changed).into_iter().map(|t| (t.kind, t.name)).collect::<Vec<_>>()
+        told(&files)
     };
     assert_eq!(with("spec/cart_spec.rb", &touched), []);
     assert_eq!(with("spec/cart_spec.rb", &was), []);

@@ -3,7 +3,8 @@
 
 use crate::cli::gate::{GateCommand, GateListArgs, GateRunArgs};
 use crate::cli::{Context, Exit, Failure, Outcome, Tone};
-use crate::config::{Config, FILE_NAME, project::Project as ConfigProject};
+use crate::config::{Config, project::Project as ConfigProject};
+use crate::gate_config;
 use crate::wire::{self, Process};
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::http_probe::HttpProbe;
@@ -90,7 +91,7 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
         .ok_or_else(|| Failure::new(Exit::CannotTell, format!("cannot find the objects of {}", repo.display())))?;
     let rules = tempfile::NamedTempFile::new()
         .map_err(|e| Failure::new(Exit::CannotTell, format!("make a file to work with: {e}")))?;
-    let config = configuration(args, context, (&base, &head), rules.path())?;
+    let config = gate_config::find(args, context, (&base, &head), rules.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -101,155 +102,6 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
         .block_on(on_the_bench(&asked, config.as_ref(), path))
         .map_err(|fault| Failure::new(Exit::CannotTell, fault.text))?;
     Ok(show(&asked, &judged, args.json, context))
-}
-
-/// The repository a configuration file stands in, if it is the judged one, and the two sides of the judgement.
-struct Judged<'a> {
-    path: Option<&'a String>,
-    /// Its working tree, as git names it.
-    top: PathBuf,
-    base: &'a str,
-    head: &'a str,
-}
-
-/// What a commit has under a name.
-enum Held {
-    Nothing,
-    File,
-    /// A link, here or on the way, a directory or a submodule.
-    Other,
-}
-
-impl<'a> Judged<'a> {
-    /// `None`: the directory is in no working tree of a repository that knows the judged commits.
-    fn around(dir: &Path, path: Option<&'a String>, base: &'a str, head: &'a str) -> Option<Self> {
-        let top = PathBuf::from(plain_git(dir, path, &["rev-parse", "--show-toplevel"])?);
-        let known =
-            |commit: &str| plain_git(&top, path, &["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_some();
-        (known(base) || known(head)).then(|| Self { path, top: top.clone(), base, head })
-    }
-
-    /// The name in the repository of a path below `dir`, by the names alone: what stands in the working tree is judged and
-    /// is not asked. `dir` itself is where the caller stands.
-    fn name(&self, dir: &Path, path: &Path) -> Option<String> {
-        let here = dir.canonicalize().ok()?;
-        let below = path.strip_prefix(dir).ok()?;
-        let mut parts: Vec<String> = Vec::new();
-        for part in here.strip_prefix(&self.top).ok()?.components().chain(below.components()) {
-            match part {
-                std::path::Component::Normal(part) => parts.push(part.to_str()?.to_owned()),
-                std::path::Component::ParentDir => drop(parts.pop()?),
-                _ => {}
-            }
-        }
-        Some(parts.join("/"))
-    }
-
-    fn held(&self, commit: &str, name: &str) -> Result<Held, Failure> {
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
-        for end in ends {
-            let listed = plain_git(&self.top, self.path, &["ls-tree", "--full-tree", commit, "--", &name[..end]]);
-            let listed = listed.ok_or_else(|| {
-                let short: String = commit.chars().take(10).collect();
-                Failure::new(Exit::CannotTell, format!("cannot read {short} in {}", self.top.display()))
-            })?;
-            match listed.split_whitespace().next().unwrap_or_default() {
-                "" => return Ok(Held::Nothing),
-                "040000" if end < name.len() => {}
-                mode if mode.starts_with("100") && end == name.len() => return Ok(Held::File),
-                _ => return Ok(Held::Other),
-            }
-        }
-        Ok(Held::Other)
-    }
-
-    /// A file of the repository as the work started from it. `Err(true)`: only the work brings it in.
-    fn at_base(&self, name: &str) -> Result<Result<String, bool>, Failure> {
-        match self.held(self.base, name)? {
-            Held::Other => Err(Failure::usage(format!("{name} is a link or no file where the work started"))
-                .hint("name the configuration with --config FILE")),
-            Held::Nothing => Ok(Err(!matches!(self.held(self.head, name)?, Held::Nothing))),
-            Held::File => {
-                let text = plain_git(&self.top, self.path, &["cat-file", "blob", &format!("{}:{name}", self.base)]);
-                let cannot = || Failure::new(Exit::CannotTell, format!("cannot read {name} where the work started"));
-                Ok(Ok(text.ok_or_else(cannot)?))
-            }
-        }
-    }
-}
-
-/// The configuration a gate is asked with: the one named, else the nearest one. Where that is part of the judged repository,
-/// it counts as it was before the work: nobody may say in a change how this change is judged. `rules` is a file to use.
-fn configuration(
-    args: &GateRunArgs,
-    context: &mut Context<'_>,
-    (base, head): (&str, &str),
-    rules: &Path,
-) -> Result<Option<Config>, Failure> {
-    if let Some(named) = &args.config {
-        return Ok(Some(context.load(&context.cwd.join(named))?.0));
-    }
-    let path = context.env.get("PATH").cloned();
-    for dir in context.cwd.clone().ancestors() {
-        let file = dir.join(FILE_NAME);
-        let judged = Judged::around(dir, path.as_ref(), base, head);
-        let name = judged.as_ref().and_then(|judged| judged.name(dir, &file));
-        let (Some(judged), Some(name)) = (judged, name) else {
-            if file.is_file() {
-                return Ok(Some(context.load(&file)?.0));
-            }
-            continue;
-        };
-        match judged.at_base(&name)? {
-            Ok(text) => return as_it_was(context, &judged, dir, &text, rules).map(Some),
-            Err(true) => {
-                let it = file.display();
-                context.note(format!("note: {name} is new in what is judged and is not used; --config {it} uses it"));
-                return Ok(None);
-            }
-            // Nobody has committed it: it is whoever runs the gate.
-            Err(false) if file.is_file() => return Ok(Some(context.load(&file)?.0)),
-            Err(false) => {}
-        }
-    }
-    Ok(None)
-}
-
-/// The configuration in `dir` with this text, and of the files it names only what the work has no say in.
-fn as_it_was(
-    context: &mut Context<'_>,
-    judged: &Judged<'_>,
-    dir: &Path,
-    text: &str,
-    rules: &Path,
-) -> Result<Config, Failure> {
-    let (mut config, _) = Config::parse(&dir.join(FILE_NAME), text, &context.env).map_err(|errors| {
-        Failure::usage(format!("as the work started from it: {}", errors.seen_from(&context.cwd)))
-            .hint("name another configuration with --config FILE")
-    })?;
-    let cannot = |e: std::io::Error| Failure::new(Exit::CannotTell, format!("write {}: {e}", rules.display()));
-    let security = config.security_mut();
-    if let Some(name) = security.rules.as_deref().and_then(|path| judged.name(dir, path)) {
-        match judged.at_base(&name)? {
-            Ok(text) => {
-                std::fs::write(rules, text).map_err(cannot)?;
-                security.rules = Some(rules.to_owned());
-            }
-            Err(true) => {
-                context.note(format!("note: the rules in {name} are new in what is judged and are not used"));
-                security.rules = None;
-            }
-            Err(false) => {}
-        }
-    }
-    for place in [&mut security.osv_dir, &mut security.rustsec_dir] {
-        let Some(name) = place.as_deref().and_then(|path| judged.name(dir, path)) else { continue };
-        if [judged.base, judged.head].iter().any(|c| !matches!(judged.held(c, &name), Ok(Held::Nothing))) {
-            context.note(format!("note: the advisories in {name} are part of what is judged and are not used"));
-            *place = None;
-        }
-    }
-    Ok(config)
 }
 
 struct Asked {
@@ -480,7 +332,7 @@ fn line(finding: &Finding) -> String {
 }
 
 /// Asks the repository's own git for names only: revisions and paths.
-fn plain_git(dir: &Path, path: Option<&String>, args: &[&str]) -> Option<String> {
+pub(crate) fn plain_git(dir: &Path, path: Option<&String>, args: &[&str]) -> Option<String> {
     let done = Command::new("git")
         .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .arg("-C")

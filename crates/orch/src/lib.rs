@@ -7,6 +7,7 @@ pub mod demo_files;
 #[cfg(feature = "fault-points")]
 pub mod fault_points;
 pub mod gate_cli;
+mod gate_config;
 pub mod http;
 pub mod serve;
 pub mod sites;

@@ -1,4 +1,5 @@
 //! What the tables of edits share: one file before and after, and what is told of it.
+#![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 use orch_core::tamper::{Changed, Kind, tampering};
 
