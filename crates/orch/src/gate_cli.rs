@@ -186,10 +186,14 @@ async fn project(asked: &Asked, config: Option<&Config>, dir: &Path, process: &P
     // A database is named, and never opened.
     let text = "[db]\npath = \"orch.db\"\n[agents]\ndefault = \"none\"\n[agents.programs.none]\nkind = \"command\"\ncommand = [\"false\"]\n\
                 [[project]]\nkey = \"HERE\"\nrepo = \".\"\nallow_untested = true\napprovers = [\"nobody\"]\n";
-    let (config, _) = Config::parse(&here.join("orch.toml"), text, &BTreeMap::new())
+    let (mut bare, _) = Config::parse(&here.join("orch.toml"), text, &BTreeMap::new())
         .map_err(|e| Fault::bug(format!("the configuration for a bare repository: {e}")))?;
-    let p = config.projects.first().ok_or_else(|| Fault::bug("the bare configuration has no project"))?;
-    wire::project(&config, p, &forge, &tracker, process, &key)
+    // One that names no project may still say how the security gate judges.
+    if let Some(config) = config {
+        bare.security_mut().clone_from(&config.security);
+    }
+    let p = bare.projects.first().ok_or_else(|| Fault::bug("the bare configuration has no project"))?;
+    wire::project(&bare, p, &forge, &tracker, process, &key)
 }
 
 /// The work item whose artefacts the commits change; the only one there is, if they change none.

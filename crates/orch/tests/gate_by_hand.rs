@@ -176,3 +176,14 @@ fn the_rules_of_the_base_are_found_whatever_the_branch_makes_of_their_directory(
         world.orch(&["gate", "run", "security-gate", "--base", "trunk", "--json", "--repo", git_dir.to_str().unwrap()]);
     assert!(ran.json()["evidence"]["findings"].to_string().contains("\"ours\""), "{ran:#?}");
 }
+
+#[test]
+fn a_configuration_without_a_project_still_says_how_a_gate_judges() {
+    let world = bare();
+    let file = world.root.join("gates.toml");
+    fs::write(&file, "[security]\nprotected_paths = [\"*.txt\"]\n").unwrap();
+    let gate = ["gate", "run", "security-gate", "--base", "trunk"];
+    assert_eq!(world.orch(&gate).code, 0);
+    let strict = world.orch(&[&gate[..], &["--config", file.to_str().unwrap()]].concat());
+    assert!(strict.code == 1 && strict.out.contains("`*.txt` is protected"), "{strict:#?}");
+}
