@@ -56,12 +56,30 @@ impl Repo {
         Ok(Sha::new(call.stdin(message).line().await?))
     }
 
-    /// Merges two commits, or applies `theirs` against a base of its own.
-    pub(super) async fn merge_trees(&self, base: Option<&str>, ours: &str, theirs: &str) -> Result<Merged, Fault> {
-        let mut call = self.call("merge-tree").args(["--write-tree", "-z", "--name-only", "--no-messages"]);
-        if let Some(base) = base {
-            call = call.arg(format!("--merge-base={base}"));
-        }
+    /// Applies what `theirs` changes against `base` to the tree of `ours`, whatever their histories say.
+    ///
+    /// `merge-tree --merge-base` is of git 2.40. Three commits that hold the same trees and have `base` as their only
+    /// common ancestor give every git the same answer.
+    pub(super) async fn apply(&self, base: &str, ours: &str, theirs: &str) -> Result<Merged, Fault> {
+        let fork = self.bare_commit(base, None).await?;
+        let ours = self.bare_commit(ours, Some(&fork)).await?;
+        let theirs = self.bare_commit(theirs, Some(&fork)).await?;
+        self.merge_trees(ours.as_str(), theirs.as_str()).await
+    }
+
+    /// A commit that stands for a tree and is never shown: always the same one for the same tree and parent.
+    async fn bare_commit(&self, treeish: &str, parent: Option<&Sha>) -> Result<Sha, Fault> {
+        let tree = self.tree_of(&Sha::new(treeish)).await?;
+        let parents: Vec<&Sha> = parent.into_iter().collect();
+        let author = Author::orch();
+        let new =
+            NewCommit { tree: &tree, parents: &parents, message: "tree", author: &author, at: Some(Time::default()) };
+        self.commit(&new).await
+    }
+
+    /// Merges two commits.
+    pub(super) async fn merge_trees(&self, ours: &str, theirs: &str) -> Result<Merged, Fault> {
+        let call = self.call("merge-tree").args(["--write-tree", "-z", "--name-only", "--no-messages"]);
         let output = call.args(["--end-of-options", ours, theirs]).run().await?;
         if !matches!(output.status, Some(0 | 1)) {
             return Err(output.fault("merge-tree"));
@@ -78,7 +96,7 @@ impl Repo {
 
     /// The files in which `head` and `onto` conflict.
     pub(super) async fn conflicts(&self, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
-        Ok(self.merge_trees(None, checked(onto)?, checked(head)?).await?.files())
+        Ok(self.merge_trees(checked(onto)?, checked(head)?).await?.files())
     }
 
     /// Brings `head` to contain `onto`.
@@ -102,7 +120,7 @@ impl Repo {
     }
 
     async fn merge(&self, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {
-        let merged = self.merge_trees(None, checked(head)?, checked(onto)?).await?;
+        let merged = self.merge_trees(checked(head)?, checked(onto)?).await?;
         if !merged.conflicts.is_empty() {
             return Ok(Updated::Conflict { files: merged.files() });
         }
@@ -121,7 +139,7 @@ impl Repo {
             let [id, parent] = ids[..] else {
                 return Err(Fault::permanent("rebase: a second root commit in the branch"));
             };
-            let merged = self.merge_trees(Some(parent), tip.as_str(), id).await?;
+            let merged = self.apply(parent, tip.as_str(), id).await?;
             if !merged.conflicts.is_empty() {
                 return Ok(Updated::Conflict { files: merged.files() });
             }

@@ -1,4 +1,4 @@
-//! The port `Git` by the `git` program (2.40 or later). Decides where repositories and working directories lie:
+//! The port `Git` by the `git` program (2.39 or later). Decides where repositories and working directories lie:
 //! `<repos>/<PROJECT>.git` (bare, private), `<repos>/<PROJECT>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
 //! It may never run git on a repository an agent wrote to, nor let two changes of one repository's references overlap.
 //!
@@ -40,7 +40,7 @@ pub struct GitCli {
 }
 
 impl GitCli {
-    /// Uses these directories, created if need be; fails if git is missing or older than 2.40.
+    /// Uses these directories, created if need be; fails if git is missing or older than 2.39.
     pub async fn new(repos_dir: impl AsRef<Path>, worktrees_dir: impl AsRef<Path>) -> Result<Self, Fault> {
         let whole = |dir: &Path| {
             let dir = std::path::absolute(dir).map_err(|e| io(dir, "make absolute", &e))?;
@@ -52,7 +52,7 @@ impl GitCli {
         let output = git.run(None, &["--version"], &[], None).await?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if !recent(&text) {
-            return Err(Fault::permanent(format!("orch needs git 2.40 or later, found '{text}': install a newer git")));
+            return Err(Fault::permanent(format!("orch needs git 2.39 or later, found '{text}': install a newer git")));
         }
         Ok(Self { git, repos_dir, worktrees_dir, locks: Mutex::default() })
     }
@@ -83,7 +83,7 @@ impl GitCli {
 fn recent(version: &str) -> bool {
     let number = version.split_whitespace().nth(2).unwrap_or_default();
     let mut parts = number.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (2, 40)
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (2, 39)
 }
 
 #[async_trait::async_trait]
@@ -249,7 +249,12 @@ impl Git for GitCli {
 mod tests {
     #[test]
     fn only_a_git_that_merges_trees_is_recent_enough() {
-        for (text, good) in [("git version 2.47.3", true), ("git version 2.39.5 (Apple Git-154)", false), ("", false)] {
+        for (text, good) in [
+            ("git version 2.47.3", true),
+            ("git version 2.39.5 (Apple Git-154)", true),
+            ("git version 2.38.1", false),
+            ("", false),
+        ] {
             assert_eq!(super::recent(text), good, "{text}");
         }
     }

@@ -258,11 +258,16 @@ impl Output {
     }
 }
 
-/// What git said, in one line, without credentials, short enough for a journal.
+/// What git said, in one line, without credentials, short enough for a journal. A call that git does not understand is
+/// answered with the whole usage of the command: of that, only the reason before it stays, or else its first line.
 pub(crate) fn told(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines = text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("hint:"));
-    let joined = mask(&lines.collect::<Vec<_>>().join("; "));
+    let said = |line: &&str| !line.is_empty() && !line.starts_with("hint:");
+    let mut lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(said).collect();
+    if let Some(usage) = lines.iter().position(|line| line.starts_with("usage: ")) {
+        lines.truncate(usage.max(1));
+    }
+    let joined = mask(&lines.join("; "));
     let clean: String = joined.chars().filter(|c| !c.is_control()).collect();
     match clean.char_indices().nth(1500) {
         Some((cut, _)) => format!("{}…", &clean[..cut]),
@@ -433,6 +438,15 @@ mod tests {
         }
         assert_eq!(kind(rustix::io::Errno::ACCESS), FaultKind::Denied);
         assert_eq!(kind(rustix::io::Errno::NOENT), FaultKind::Permanent);
+    }
+
+    #[test]
+    fn a_call_git_does_not_know_is_answered_with_the_reason_and_not_with_the_whole_usage() {
+        let said = told(
+            b"error: unknown option `merge-base=1'\nusage: git merge-tree [--write-tree] <a> <b>\n   or: git x\n\n    -z\n",
+        );
+        assert_eq!(said, "error: unknown option `merge-base=1'");
+        assert_eq!(told(b"usage: git x\n    -z  records end with NUL\n"), "usage: git x");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::GitCli;
 use super::dirs::{blocking, component, inside, is_real_dir, neutralise};
 use super::history::NewCommit;
-use super::tree::{Entry, Index, Repo, artefact_dir, checked, has_conflict_markers, os, shown};
+use super::tree::{Entry, Index, Repo, artefact_dir, checked, has_conflict_markers, shown};
 use super::worktree::Place;
 use orch_core::artefact::{KNOWN, known};
 use orch_core::ids::Sha;
@@ -112,9 +112,8 @@ impl Repo {
             return Ok(());
         }
         let list: Vec<u8> = paths.iter().flat_map(|p| format!("{dir}/{p}\0").into_bytes()).collect();
-        let add = self.call("add").env("GIT_WORK_TREE", os(worktree)).env("GIT_INDEX_FILE", &index.file);
-        let add = add.args(["-f", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"]);
-        let output = add.stdin(list).run().await?;
+        let options = ["-f", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"];
+        let output = self.add(index, worktree, |add| add.args(options).stdin(list.as_slice())).await?;
         // 1: a file could not be read. It is missing then, which is what its gate says.
         if matches!(output.status, Some(0 | 1)) { Ok(()) } else { Err(output.fault("add")) }
     }
@@ -122,7 +121,7 @@ impl Repo {
     /// The files in which two commits conflict and which still hold markers.
     async fn unresolved(&self, parent: &Sha, merged: &Sha, tree: &str) -> Result<Vec<String>, Fault> {
         let mut files = vec![];
-        for path in self.merge_trees(None, checked(parent)?, checked(merged)?).await?.conflicts {
+        for path in self.merge_trees(checked(parent)?, checked(merged)?).await?.conflicts {
             if let Some(entry) = self.entry(tree, &path).await?.filter(Entry::is_regular)
                 && has_conflict_markers(&self.call("cat-file").args(["blob", &entry.oid]).ok().await?)
             {

@@ -4,7 +4,7 @@
 
 use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_indexes, unique};
 use super::history::NewCommit;
-use super::run::{Call, io};
+use super::run::{Call, Output, io};
 use super::tree::{Index, Repo, checked, os, shown};
 use super::{GitCli, dirs};
 use orch_core::ids::{ProjectKey, Sha, WorkItem};
@@ -65,7 +65,7 @@ impl GitCli {
             tracing::warn!(work_item = %p.work_item, %fault, "what was left in the working directory could not be kept");
         }
         let merged = if p.with_conflicts {
-            let merged = repo.merge_trees(None, checked(p.commit)?, checked(p.base)?).await?;
+            let merged = repo.merge_trees(checked(p.commit)?, checked(p.base)?).await?;
             let author = Author::orch();
             let parents = [p.commit, p.base];
             let message = "files with conflict markers";
@@ -164,28 +164,87 @@ impl GitCli {
     }
 }
 
+/// A git directory in which no attribute of a tree counts: `info/attributes` stands above every `.gitattributes`. It has
+/// the private repository's objects and no references. (`GIT_ATTR_SOURCE` would do the same, from git 2.41 on.)
+struct Plain<'r> {
+    repo: &'r Repo,
+    dir: PathBuf,
+}
+
+impl<'r> Plain<'r> {
+    /// All built-in attributes that change what `git add` stores, taken back.
+    const NONE: &'static str = "* -text !eol -crlf -ident -filter !working-tree-encoding\n";
+
+    async fn new(repo: &'r Repo) -> Result<Self, Fault> {
+        std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
+        let plain = Self { repo, dir: repo.index_dir.join(format!("plain-{}", unique())) };
+        let format = format!("--object-format={}", repo.object_format().await?);
+        let init = repo.git.call(None, "init").args(["-q", "--bare", "--template=", &format]);
+        init.arg("--end-of-options").arg(&plain.dir).ok().await?;
+        let info = plain.dir.join("info");
+        std::fs::create_dir_all(&info).map_err(|e| io(&info, "create", &e))?;
+        let file = info.join("attributes");
+        std::fs::write(&file, Self::NONE).map_err(|e| io(&file, "write", &e))?;
+        Ok(plain)
+    }
+
+    /// The same call, here.
+    fn call<'c>(&self, call: Call<'c>) -> Call<'c> {
+        call.env("GIT_DIR", os(&self.dir)).env("GIT_OBJECT_DIRECTORY", os(&self.repo.dir.join("objects")))
+    }
+}
+
+impl Drop for Plain<'_> {
+    fn drop(&mut self) {
+        let _ = discard(&self.dir);
+    }
+}
+
 impl Repo {
+    /// `sha1` or `sha256`.
+    async fn object_format(&self) -> Result<String, Fault> {
+        self.call("rev-parse").arg("--show-object-format").line().await
+    }
+
     /// Takes every file of a working directory into an index, as `.gitignore` has it. Returns the paths git could not
     /// take. The directory must have been neutralised.
     pub(super) async fn add_all(&self, index: &Index<'_>, worktree: &Path) -> Result<Vec<String>, Fault> {
-        let in_worktree =
-            |command: &str| self.call(command).env("GIT_WORK_TREE", os(worktree)).env("GIT_INDEX_FILE", &index.file);
-        let add = || in_worktree("add").args(["-A", "--ignore-errors"]);
-        let mut output = add().run().await?;
-        if !matches!(output.status, Some(0 | 1)) {
-            // Attributes the agent wrote (an encoding that does not exist) can end `git add`: take the bytes as they are.
-            output = add().env("GIT_ATTR_SOURCE", self.empty_tree().await?).run().await?;
-        }
+        let output = self.add(index, worktree, |add| add.args(["-A", "--ignore-errors"])).await?;
         match output.status {
             Some(0) => Ok(vec![]),
             Some(1) => {
-                let rest = in_worktree("ls-files").args(["-z", "-m", "-o", "--exclude-standard"]).ok().await?;
+                let rest = self
+                    .in_worktree("ls-files", index, worktree)
+                    .args(["-z", "-m", "-o", "--exclude-standard"])
+                    .ok()
+                    .await?;
                 let mut paths: Vec<_> = rest.split(|b| *b == 0).filter(|p| !p.is_empty()).map(shown).collect();
                 paths.dedup();
                 Ok(paths)
             }
             _ => Err(output.fault("add")),
         }
+    }
+
+    /// A call that looks at a working directory through an index of orch's own.
+    fn in_worktree(&self, command: &str, index: &Index<'_>, worktree: &Path) -> Call<'_> {
+        self.call(command).env("GIT_WORK_TREE", os(worktree)).env("GIT_INDEX_FILE", &index.file)
+    }
+
+    /// `git add` with these arguments. Attributes the agent wrote (an encoding that does not exist) can end it: then the
+    /// bytes are taken as they are.
+    pub(super) async fn add(
+        &self,
+        index: &Index<'_>,
+        worktree: &Path,
+        with: impl for<'c> Fn(Call<'c>) -> Call<'c>,
+    ) -> Result<Output, Fault> {
+        let add = || with(self.in_worktree("add", index, worktree));
+        let output = add().run().await?;
+        if matches!(output.status, Some(0 | 1) | None) {
+            return Ok(output);
+        }
+        Plain::new(self).await?.call(add()).run().await
     }
 
     /// Builds a clone at `dir`, which must not exist.

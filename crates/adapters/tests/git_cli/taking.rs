@@ -239,13 +239,33 @@ async fn nothing_the_working_directory_names_is_run() {
 
 #[tokio::test]
 async fn attributes_that_make_git_fail_cost_nothing() {
-    let w = World::new().await;
-    let base = w.trunk().await;
-    let dir = w.prepare(&base).await;
-    write(&dir, ".gitattributes", "*.txt working-tree-encoding=no-such-encoding\n");
-    write(&dir, "odd.txt", "x\n");
-    let taken = w.develop(&base).await;
-    assert_eq!(w.changed(&base, &taken.commit).await, ["A .gitattributes", "A odd.txt"]);
+    const BAD: &str = "working-tree-encoding=no-such-encoding";
+    let cases = [
+        ("plainly", vec![(".gitattributes", format!("*.txt {BAD}\n"))]),
+        ("by a macro", vec![(".gitattributes", format!("[attr]odd {BAD} ident eol=crlf\n* odd\n"))]),
+        ("below", vec![("sub/.gitattributes", format!("* {BAD}\n"))]),
+        ("twice", vec![(".gitattributes", "* text\n".into()), ("sub/.gitattributes", format!("*.txt {BAD}\n"))]),
+        ("as UTF-16 that is none", vec![(".gitattributes", "*.txt working-tree-encoding=UTF-16\n".into())]),
+    ];
+    for (how, attributes) in cases {
+        let w = World::new().await;
+        let base = w.trunk().await;
+        let dir = w.prepare(&base).await;
+        for (path, text) in &attributes {
+            write(&dir, path, text);
+        }
+        for file in ["odd.txt", "sub/odd.txt"] {
+            write(&dir, file, "$Id$ x\r\n");
+        }
+        let taken = w.develop(&base).await;
+        let mut expected = vec!["A odd.txt".to_owned(), "A sub/odd.txt".to_owned()];
+        expected.extend(attributes.iter().map(|(path, _)| format!("A {path}")));
+        expected.sort();
+        assert_eq!(w.changed(&base, &taken.commit).await, expected, "{how}");
+        assert_eq!(w.read(&taken.commit, "sub/odd.txt").await.as_deref(), Some("$Id$ x\r\n"), "{how}: byte by byte");
+        let indexes = fs::read_dir(w.path("repos dir/DEMO.index"));
+        assert_eq!(indexes.map_or(0, Iterator::count), 0, "{how}: nothing is left");
+    }
 }
 
 #[tokio::test]

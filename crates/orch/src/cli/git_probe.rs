@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Oldest version with everything orch uses (`merge-tree --write-tree` with a merge base is of 2.40).
-pub(super) const OLDEST: (u32, u32) = (2, 40);
+/// Oldest version that is tested, what Debian 12 has. (`merge-tree --write-tree` is of 2.38.)
+pub(super) const OLDEST: (u32, u32) = (2, 39);
 
 /// A line git answers, or `None` if it refuses.
 fn ask(dir: &Path, args: &[&str]) -> Option<String> {
