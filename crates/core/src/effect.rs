@@ -1,6 +1,7 @@
 //! What the core asks for. An effect is a row before it is an act; whoever carries it out looks first, acts, and reports
 //! the truth. Effects and outcomes are stored, so their wire form is pinned by tests and only ever grows.
 
+use crate::conflict::{Conflict, Resolution};
 use crate::ids::{Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time};
 use crate::task::{DoneOutcome, MergeIntent};
 use crate::verdict::{FaultNote, Finding, Verdict};
@@ -18,7 +19,7 @@ pub enum Effect {
         role: Role,
         /// Stage.
         stage: StageId,
-        /// Developer repairs so far.
+        /// Times the developer was sent back so far.
         round: u32,
     },
     /// Commit and push what the run left.
@@ -282,6 +283,9 @@ pub enum Outcome {
     AgentFinished {
         /// It wants an answer first.
         question: Option<String>,
+        /// What it says of the paths that were in conflict.
+        #[serde(default, skip_serializing_if = "Resolution::is_empty")]
+        resolved: Resolution,
     },
     /// The work is on the branch.
     Published {
@@ -291,8 +295,11 @@ pub enum Outcome {
         empty: bool,
         /// Changes that were not taken.
         discarded: Vec<String>,
-        /// Files that still hold conflict markers.
+        /// Paths whose conflict is not resolved.
         unresolved: Vec<String>,
+        /// What is wrong with them, in words for the next brief.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        refused: Vec<Finding>,
     },
     /// Somebody else pushed to the branch.
     BranchMoved {
@@ -348,6 +355,9 @@ pub enum Outcome {
         onto: Sha,
         /// In these files.
         files: Vec<String>,
+        /// What conflicts, path by path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<Conflict>,
     },
     /// The lease is somebody else's by now.
     LeaseLost,

@@ -91,7 +91,7 @@ fn working(task: &Task) -> (String, &'static str) {
         }
         Step::Open => ("the branch is being opened".into(), "the branch is on the forge"),
         Step::Agent { role } => {
-            let round = if task.rounds == 0 { String::new() } else { format!(" (repair {})", task.rounds) };
+            let round = if task.repairs() == 0 { String::new() } else { format!(" (repair {})", task.repairs()) };
             (format!("the {role} is at work{round}"), "the agent's turn ends or meets its time limit")
         }
         Step::Publish => ("the work is being committed and pushed".into(), "the branch is on the forge"),
@@ -135,6 +135,9 @@ fn approval(what: ApprovalKind) -> &'static str {
     }
 }
 
+/// Most paths of a conflict that are named in a line.
+const MAX_PATHS: usize = 10;
+
 /// A block in words.
 pub fn block(why: &BlockReason) -> String {
     let first = |findings: &[crate::verdict::Finding]| {
@@ -145,6 +148,17 @@ pub fn block(why: &BlockReason) -> String {
             format!("all repairs are spent; {from} still says no{}", first(findings))
         }
         BlockReason::RoleFailed { role, findings } => format!("the {role} did not deliver{}", first(findings)),
+        BlockReason::ConflictLeft { findings } => {
+            let each = findings.iter().map(|f| {
+                let place = f.file.as_deref().map_or_else(String::new, |file| format!("{file}: "));
+                format!("{place}{}", f.text.lines().next().unwrap_or_default())
+            });
+            let mut each: Vec<String> = each.take(MAX_PATHS + 1).collect();
+            if MAX_PATHS < each.len() {
+                each[MAX_PATHS] = format!("and {} more", findings.len() - MAX_PATHS);
+            }
+            format!("the conflict with the default branch is not resolved: {}", each.join("; "))
+        }
         BlockReason::JobFailed { what, fault } => format!("could not {what}: {}", fault.text),
         BlockReason::MergeRefused { why } => format!("the forge refuses the merge: {why}"),
         BlockReason::WrongTree { tested, landed } => format!(

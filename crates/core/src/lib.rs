@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod artefact;
+pub mod conflict;
 pub mod decide;
 pub mod effect;
 pub mod event;

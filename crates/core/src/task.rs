@@ -1,6 +1,7 @@
 //! A task: one ticket on its way to production. Everything that is decided about it is in this value; what a person is
 //! shown is derived from it by `explain`, never stored beside it.
 
+pub use crate::conflict::Conflict;
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
 use crate::pipeline::{Cursor, Pipeline, Step};
 use crate::verdict::{FaultNote, Finding};
@@ -38,8 +39,15 @@ pub struct Task {
     pub head: Option<Sha>,
     /// Commit of the default branch the head contains.
     pub base: Option<Sha>,
-    /// Commit of the default branch the developer has to merge by hand because it conflicts.
+    /// Commit of the default branch the developer has to merge by hand because it conflicts, with what conflicts.
     pub conflict: Option<Conflict>,
+    /// Conflicts of this branch that were resolved, with what was said of each: reviewers see them, and nothing of them may
+    /// be left in what is merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolved: Vec<Conflict>,
+    /// Conflicts the developer was sent back with since a person last looked; they spend no round.
+    #[serde(default, skip_serializing_if = "none")]
+    pub conflicts: u32,
     /// Number of its pull request.
     pub pull_request: Option<u64>,
     /// The agent or hook run of this visit to the stage: the only one whose artefacts count.
@@ -246,6 +254,11 @@ pub enum BlockReason {
         /// What is missing.
         findings: Vec<Finding>,
     },
+    /// Two finished repairs of a conflict with the default branch do not count.
+    ConflictLeft {
+        /// What is wrong with each path.
+        findings: Vec<Finding>,
+    },
     /// A job ran out of attempts or met a fault that will not pass.
     JobFailed {
         /// What was being done.
@@ -356,15 +369,6 @@ pub struct Raised {
     pub findings: Vec<Finding>,
 }
 
-/// A conflict the developer resolves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Conflict {
-    /// Tip of the default branch to be merged.
-    pub onto: Sha,
-    /// Files with markers.
-    pub files: Vec<String>,
-}
-
 /// An answered question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -423,6 +427,14 @@ pub struct Passed {
 }
 
 impl Task {
+    /// Times the developer was sent back so far, with findings or with a conflict.
+    pub fn repairs(&self) -> u32 {
+        self.rounds + self.conflicts
+    }
+    /// Every conflict of this branch, the one that is being resolved last.
+    pub fn all_conflicts(&self) -> impl Iterator<Item = &Conflict> {
+        self.resolved.iter().chain(&self.conflict)
+    }
     /// The stage it is in.
     pub fn stage(&self) -> &StageId {
         // A cursor only ever moves through `enter` and `next`, which keep it inside the pipeline; should a stored task
@@ -557,6 +569,8 @@ impl NewTask {
             head: None,
             base: None,
             conflict: None,
+            resolved: Vec::new(),
+            conflicts: 0,
             pull_request: None,
             run: None,
             rounds: 0,

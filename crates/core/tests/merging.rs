@@ -5,11 +5,12 @@
 mod common;
 use common::{World, bob, failed, report, sha, tree};
 use orch_core::LeaseOp;
+use orch_core::conflict::Resolution;
 use orch_core::effect::{Effect, NotMerged, Outcome};
 use orch_core::event::Event;
 use orch_core::pipeline::{Pipeline, Step};
 use orch_core::task::{BlockReason, Phase, WaitReason};
-use orch_core::verdict::{FaultKind, FaultNote, Verdict};
+use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
 
 fn lite(name: &str) -> World {
     World::at(Pipeline::lite(), name)
@@ -18,18 +19,105 @@ fn lite(name: &str) -> World {
 #[test]
 fn a_conflict_goes_to_the_developer_with_the_files_and_publishing_clears_it() {
     let mut w = lite("update");
-    w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into(), "b.rs".into()] });
+    w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into(), "b.rs".into()], record: None });
     assert_eq!((w.doing().as_str(), w.holds_lease()), ("run developer 1", false));
     assert_eq!(w.task.conflict.as_ref().map(|c| (&c.onto, c.files.len())), Some((&sha(7), 2)));
     assert_eq!(w.task.findings.len(), 2);
-    w.step();
-    let head = w.fresh();
-    w.end(Outcome::Published { head, empty: false, discarded: vec![], unresolved: vec!["b.rs".into()] });
+    refuse(&mut w, "b.rs");
     assert!(w.task.conflict.is_some(), "markers are still there");
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 1", 1));
+    assert_eq!((w.doing().as_str(), w.task.rounds, w.task.role_attempts), ("run developer 1", 0, 0));
     w.step();
     w.step();
     assert_eq!((w.task.conflict.clone(), w.task.base.clone()), (None, Some(sha(7))));
+    assert_eq!(
+        w.task.resolved.iter().map(|c| c.refused).collect::<Vec<_>>(),
+        [1],
+        "what was in conflict is still known"
+    );
+    w.finish();
+}
+
+/// The developer's run ends and its repair does not count.
+fn refuse(w: &mut World, file: &str) {
+    w.step();
+    let head = w.fresh();
+    let finding = Finding { file: Some(file.into()), ..common::must("conflict markers are still in this file") };
+    let (unresolved, refused) = (vec![file.into()], vec![finding]);
+    w.end(Outcome::Published { head, empty: false, discarded: vec![], unresolved, refused });
+}
+
+#[test]
+fn two_finished_repairs_that_do_not_count_block_and_a_fault_between_them_is_none() {
+    for fault_between in [false, true] {
+        let mut w = lite("update");
+        w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into(), "b.rs".into()], record: None });
+        refuse(&mut w, "a.rs");
+        if fault_between {
+            // The run ends by a fault, and a person lets it go on: the record is the same, and nothing was counted.
+            w.end(failed("the disk is full"));
+            assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }));
+            assert_eq!(w.task.conflict.as_ref().map(|c| c.refused), Some(1));
+            w.ok(Event::RetryAsked { by: bob() });
+            assert_eq!(w.doing(), "run developer 0", "a person looked: what was counted begins anew");
+            refuse(&mut w, "a.rs");
+        }
+        assert!(matches!(w.task.phase, Phase::Working { .. }));
+        refuse(&mut w, "b.rs");
+        let Phase::Blocked { why: BlockReason::ConflictLeft { findings }, .. } = &w.task.phase else {
+            panic!("{:?}", w.task.phase)
+        };
+        assert_eq!(findings.iter().map(|f| f.file.as_deref()).collect::<Vec<_>>(), [Some("b.rs")]);
+        assert_eq!((w.task.rounds, w.told.len() - usize::from(fault_between)), (0, 1));
+        assert!(w.told.last().unwrap().contains("b.rs: conflict markers are still in this file"), "{:?}", w.told);
+        w.ok(Event::RetryAsked { by: bob() });
+        assert!(w.doing().starts_with("run developer"), "{}", w.doing());
+        assert!(w.task.conflict.is_some(), "the record is kept");
+        w.finish();
+    }
+}
+
+#[test]
+fn a_branch_that_conflicts_again_and_again_ends_with_a_person_and_spends_no_round() {
+    let mut w = lite("update");
+    for n in 1..=w.policy.max_developer_retries {
+        w.end(Outcome::Conflict { onto: sha(7 + u64::from(n)), files: vec!["a.rs".into()], record: None });
+        assert_eq!((w.doing(), w.task.rounds), (format!("run developer {n}"), 0));
+        w.until("update");
+    }
+    w.end(Outcome::Conflict { onto: sha(20), files: vec!["a.rs".into()], record: None });
+    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{:?}", w.task.phase);
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "run developer 0");
+    w.finish();
+}
+
+#[test]
+fn what_cannot_be_read_of_resolved_is_said_where_nothing_was_in_conflict() {
+    let mut w = lite("run developer 0");
+    let resolved = Resolution { takes: vec![], unreadable: vec!["it is not a list".into()], broken: None };
+    w.end(Outcome::AgentFinished { question: None, resolved });
+    assert!(w.task.notes.iter().any(|n| n.contains("it is not a list")), "{:?}", w.task.notes);
+    assert!(w.story.iter().any(|s| s.contains("it is not a list")));
+    w.finish();
+}
+
+#[test]
+fn a_pipeline_without_a_developer_says_that_nobody_can_resolve_the_conflict() {
+    let mut nobody = Pipeline::lite();
+    for stage in &mut nobody.stages {
+        for step in &mut stage.steps {
+            if let Step::Agent { role } = step
+                && role.as_str() == "developer"
+            {
+                *role = "writer".into();
+            }
+        }
+    }
+    let mut w = World::at(nobody, "update");
+    w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into()], record: None });
+    assert!(w.told.last().is_some_and(|t| t.contains("no developer")), "{:?}", w.told);
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "update");
     w.finish();
 }
 

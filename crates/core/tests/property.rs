@@ -28,12 +28,27 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
     let fresh = w.fresh();
     let pick = dice % 6;
     match effect {
-        Effect::RunAgent { .. } => Outcome::AgentFinished { question: Some("which colour?".into()) },
+        Effect::RunAgent { .. } => Outcome::AgentFinished {
+            question: Some("which colour?".into()),
+            resolved: orch_core::conflict::Resolution::default(),
+        },
         Effect::Publish { .. } => match pick {
             0 => Outcome::BranchMoved { now: Some(fresh) },
             1 => Outcome::BranchMoved { now: None },
-            2 => Outcome::Published { head: fresh, empty: true, discarded: vec!["ci.yml".into()], unresolved: vec![] },
-            3 => Outcome::Published { head: fresh, empty: false, discarded: vec![], unresolved: vec!["a.rs".into()] },
+            2 => Outcome::Published {
+                head: fresh,
+                empty: true,
+                discarded: vec!["ci.yml".into()],
+                unresolved: vec![],
+                refused: vec![],
+            },
+            3 => Outcome::Published {
+                head: fresh,
+                empty: false,
+                discarded: vec![],
+                unresolved: vec!["a.rs".into()],
+                refused: vec![],
+            },
             _ => w.good(),
         },
         Effect::Judge { head, .. } => {
@@ -56,8 +71,8 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: pick < 3, text: "tried".into() },
         Effect::Update { .. } => match pick {
-            0 => Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()] },
-            1 => Outcome::Conflict { onto: sha(2), files: vec![] },
+            0 => Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None },
+            1 => Outcome::Conflict { onto: sha(2), files: vec![], record: None },
             2 => Outcome::LeaseLost,
             3 => Outcome::BranchMoved { now: Some(fresh) },
             _ => {

@@ -13,7 +13,7 @@ use orch_core::verdict::{FaultKind, Finding, Severity, Verdict};
 fn published(w: &mut World, empty: bool, unresolved: &[&str]) {
     let head = w.fresh();
     let unresolved = unresolved.iter().map(ToString::to_string).collect();
-    w.end(Outcome::Published { head, empty, discarded: vec![], unresolved });
+    w.end(Outcome::Published { head, empty, discarded: vec![], unresolved, refused: vec![] });
 }
 
 #[test]
@@ -139,9 +139,16 @@ fn rounds_are_shared_by_all_that_goes_back_to_development() {
     w.until("judge check_reviewer_verdict");
     w.fail("ugly");
     w.until("update");
-    w.end(Outcome::Conflict { onto: common::sha(2), files: vec!["a.rs".into()] });
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 3", 3));
+    w.end(Outcome::Conflict { onto: common::sha(2), files: vec!["a.rs".into()], record: None });
+    assert_eq!(
+        (w.doing().as_str(), w.task.rounds),
+        ("run developer 3", 2),
+        "a conflict is the developer's work and not a round"
+    );
     w.until("judge check_ci_green exact");
+    w.fail("red once more");
+    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 4", 3));
+    w.until("judge check_ci_green");
     w.fail("red again");
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
 }
@@ -260,7 +267,10 @@ fn a_webhook_only_shortens_the_wait() {
 #[test]
 fn a_question_waits_for_an_answer_and_goes_back_to_who_asked() {
     let mut w = World::at(Pipeline::lite(), "run developer 0");
-    w.end(Outcome::AgentFinished { question: Some("which colour?".into()) });
+    w.end(Outcome::AgentFinished {
+        question: Some("which colour?".into()),
+        resolved: orch_core::conflict::Resolution::default(),
+    });
     w.step();
     assert!(
         matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Answer { role, .. }, .. } if role.as_str() == "developer")

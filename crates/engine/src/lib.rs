@@ -5,6 +5,7 @@
 
 mod circuit;
 pub mod commands;
+mod conflicts;
 mod driver;
 pub mod effects;
 mod engine;

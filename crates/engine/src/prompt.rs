@@ -25,6 +25,8 @@ const PARTS: &[(&str, &str)] = &[
     role!("parts/task"),
     role!("parts/findings"),
     role!("parts/again"),
+    role!("parts/conflicts"),
+    role!("parts/merged"),
     role!("parts/rules"),
     role!("parts/question"),
 ];
@@ -75,8 +77,12 @@ pub struct PromptContext {
     pub answers: Vec<AnswerNote>,
     /// One-line notes: discarded changes, an edited ticket.
     pub notes: Vec<String>,
-    /// Files with conflict markers to resolve.
+    /// Files that conflict with the default branch.
     pub conflicts: Vec<String>,
+    /// The same, each with its kind, both sides, and what to do.
+    pub conflict_paths: Vec<ConflictNote>,
+    /// What was in conflict on this branch and was resolved, with both sides.
+    pub was_in_conflict: Vec<ConflictNote>,
     /// The project's commands.
     pub commands: Commands,
     /// What happened in the attempt before; empty if nothing did.
@@ -90,6 +96,27 @@ pub struct ArtefactNote {
     pub name: String,
     /// Is it there?
     pub present: bool,
+}
+
+/// A path in conflict as the prompt shows it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConflictNote {
+    /// Its path.
+    pub file: String,
+    /// What kind of conflict it is, in words.
+    pub kind: String,
+    /// Does (did) it hold conflict markers?
+    pub marked: bool,
+    /// What the task's branch has (had) there.
+    pub branch: String,
+    /// What the default branch has (had) there.
+    pub base: String,
+    /// What to do; what was taken.
+    pub what: String,
+    /// The developer's reason, if one was given; untrusted.
+    pub why: String,
+    /// Both sides as git wrote them between its markers; untrusted, empty if it is no text.
+    pub text: String,
 }
 
 /// A finding as the prompt shows it: like `Finding`, with every key always there.

@@ -37,7 +37,21 @@ fn full(role: &str) -> PromptContext {
         findings_from: "check_reviewer_verdict".into(),
         answers: vec![AnswerNote { question: "Which colour?".into(), answer: "Green".into(), by: "local:anna".into() }],
         notes: vec!["a change of `README.md` was discarded".into()],
-        conflicts: vec!["site/index.html.in".into()],
+        conflicts: vec!["site/index.html.in".into(), "logo.png".into()],
+        conflict_paths: vec![
+            ConflictNote {
+                file: "site/index.html.in".into(),
+                kind: "both sides changed its text".into(),
+                marked: true,
+                what: "it holds conflict markers".into(),
+                ..ConflictNote::default()
+            },
+            ConflictNote { file: "logo.png".into(), what: "keep one side".into(), ..ConflictNote::default() },
+        ],
+        was_in_conflict: vec![
+            ConflictNote { file: "old.png".into(), why: "```\nshipped".into(), ..ConflictNote::default() },
+            ConflictNote { file: "old.txt".into(), text: "<<<<<<< x\nours\n```".into(), ..ConflictNote::default() },
+        ],
         commands: Commands { test: Some("sh test.sh".into()), ci: Some("make ci".into()) },
         previous: "exit 1".into(),
         ..minimal(role)
@@ -67,7 +81,10 @@ fn every_built_in_role_renders_with_much_and_with_little() {
         }
     }
     let prompt = render(builtin("developer").unwrap(), &full("developer")).unwrap();
-    assert!(prompt.contains("- `site/index.html.in`"));
+    assert!(prompt.contains("- `site/index.html.in`") && prompt.contains("- `logo.png`"));
+    assert!(prompt.contains("\"take\": \"base\""), "how it is said: {prompt}");
+    let prompt = render(builtin("reviewer").unwrap(), &full("reviewer")).unwrap();
+    assert!(prompt.contains("### `old.png`") && prompt.contains("shipped") && prompt.contains("ours"), "{prompt}");
     // Scripted agents read exactly this shape.
     assert!(prompt.contains("\n## Findings to answer\n"), "{prompt}");
     let finding = "\n### R1 [P1] build.sh:7\n\n````finding\nthe notice is put into the page unescaped\n````\n";

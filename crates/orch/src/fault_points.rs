@@ -12,6 +12,7 @@ mod tests;
 pub use plan::{Faults, Injected, VARIABLE};
 
 use crate::wire::Process;
+use orch_core::conflict::{Conflict, Shown};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Digest, Environment, GateId, JobId, ProjectKey, Seq, Sha, TaskId, Time, WorkItem};
@@ -229,6 +230,8 @@ points! { "git", GIT, Git;
     ) -> Result<Sha, Fault>;
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
+    async fn conflict(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault>;
+    async fn conflict_shown(&self, project: &ProjectKey, commit: &Sha, record: &Conflict, over: &Sha, artefact_dir: &str) -> Result<Shown, Fault>;
     async fn push(
         &self,
         project: &ProjectKey,

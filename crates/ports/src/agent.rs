@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::supervisor::{ExitRecord, RunSpec};
+use orch_core::conflict::Resolution;
 use orch_core::ids::{ProjectKey, Role, StageId, Time, WorkItem};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,6 +111,8 @@ pub struct AgentReport {
     pub summary: Option<String>,
     /// A question for a person: the task waits for the answer.
     pub question: Option<String>,
+    /// What it says of the paths that were in conflict, and what of that could not be read.
+    pub resolved: Resolution,
     /// What it cost.
     pub usage: Usage,
     /// Model, if known.

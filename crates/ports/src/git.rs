@@ -3,6 +3,7 @@
 //! the private repository, from a fresh fetch; an agent's own `.git` is never read.
 
 use crate::fault::Fault;
+use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_core::review::ChangedRange;
 use std::path::{Path, PathBuf};
@@ -85,8 +86,6 @@ pub struct Snapshotted {
     pub code_changed: bool,
     /// Changes that were not taken, by path, for the record.
     pub discarded: Vec<String>,
-    /// Files that still hold conflict markers although a conflict was to be resolved.
-    pub unresolved: Vec<String>,
 }
 
 /// A file orch writes itself.
@@ -264,6 +263,19 @@ pub trait Git: Send + Sync + 'static {
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;
     /// Would `head` merge into `onto`? The files that conflict, empty if none.
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
+    /// What bringing `head` to the tip `onto` conflicts in, path by path; `None` if it merges. The same two commits give
+    /// the same record, and exactly the markers that `prepare_worktree` writes for them.
+    async fn conflict(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault>;
+    /// What the tree of `commit` shows of a recorded conflict: at its paths, and in every other file that is not as in
+    /// `over`, the tip of the default branch. Nothing is merged.
+    async fn conflict_shown(
+        &self,
+        project: &ProjectKey,
+        commit: &Sha,
+        record: &Conflict,
+        over: &Sha,
+        artefact_dir: &str,
+    ) -> Result<Shown, Fault>;
     /// Pushes a task branch with `--force-with-lease=<branch>:<expect>`. `protected` is the default branch: naming it as
     /// `branch` is a bug and refused here, whatever the forge would say. The branch being at `commit` already is `Done`.
     async fn push(

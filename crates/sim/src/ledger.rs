@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     pub(crate) prepared: BTreeMap<TaskId, (Sha, Sha)>,
     /// Times sent back to a stage since a person last let it go on.
     pub(crate) bounces: BTreeMap<(TaskId, String), u32>,
+    /// Paths in conflict that nothing has resolved yet, by task.
+    pub(crate) conflicts: BTreeMap<TaskId, Vec<String>>,
     /// What people were told about a wait.
     pub(crate) told: BTreeSet<(TaskId, Time, &'static str)>,
     /// Tasks whose merge lease was reclaimed since they took it.
@@ -182,7 +184,15 @@ impl Ledger {
                 }
                 sent_back = *on_inconclusive == OnInconclusive::Fail;
             }
-            (_, Outcome::Conflict { .. } | Outcome::RolledBack { ok: true, .. }) => sent_back = true,
+            (_, Outcome::Conflict { files, .. }) => {
+                self.conflicts.insert(id, files.clone());
+                // It spends no round, and is bounded all the same.
+                if goes_on {
+                    *self.bounces.entry((id, "a conflict".into())).or_default() += 1;
+                }
+                self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
+            }
+            (_, Outcome::RolledBack { ok: true, .. }) => sent_back = true,
             _ => {}
         }
         if sent_back && goes_on {

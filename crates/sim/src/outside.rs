@@ -25,6 +25,7 @@ pub(crate) fn after_merge(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -
     invariant_merged_at_most_once(site)?;
     invariant_only_tested_trees_land(sim, site, task, landed)?;
     invariant_main_stays_green(site, landed)?;
+    invariant_what_conflicted_lands_resolved(sim, task, landed)?;
     invariant_what_lands_ran_on_staging(site, task, landed)?;
     invariant_a_merge_happens_under_its_lease(sim, task, landed, epoch)
 }
@@ -68,6 +69,14 @@ fn invariant_main_stays_green(site: &Site, landed: &Landed) -> Live<()> {
     let tree = site.repo.tree(&landed.commit);
     ensure(landed.forge_lied || red(&tree).is_none(), "main_stays_green", || {
         format!("{} made main red: {:?}", landed.branch, red(&tree))
+    })
+}
+
+/// A branch that was in conflict lands only after a repair that left no marker and said the truth of every path without.
+fn invariant_what_conflicted_lands_resolved(sim: &Sim, task: &Task, landed: &Landed) -> Live<()> {
+    let open = sim.ledger.conflicts.get(&task.id);
+    ensure(open.is_none() || landed.blind, "what_conflicted_lands_resolved", || {
+        format!("{} landed, and nothing has resolved {open:?}", landed.branch)
     })
 }
 

@@ -1,12 +1,15 @@
 //! A modelled git: commits are named by their content, so that making one twice makes one; files are numbers. It knows
 //! just enough to merge, to conflict, and to tell which tree a commit has.
 
+use orch_core::conflict::{Conflict, ConflictKind, ConflictPath, Found, Marks, PathShown, Shown, Side, look};
 use orch_core::ids::{Digest, Sha};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Path to content. What a number means is said by the functions below.
 pub(crate) type Tree = BTreeMap<String, u64>;
+/// The file that is no text: git can only keep one side of it.
+pub(crate) const BINARY: &str = "f3";
 /// Content of a file with conflict markers.
 pub(crate) const MARKERS: u64 = 7_777_777;
 
@@ -36,6 +39,11 @@ pub(crate) fn hash(text: &str) -> u64 {
 fn name(text: &str) -> String {
     let (a, b) = (hash(text), hash(&format!("{text}#")));
     format!("{a:016x}{b:016x}{:08x}", (a ^ b) as u32)
+}
+
+/// A file with this content.
+pub(crate) fn side(content: u64) -> Side {
+    Side { mode: "100644".into(), oid: content.to_string() }
 }
 
 fn listing(tree: &Tree) -> String {
@@ -102,11 +110,46 @@ impl Repo {
                     None => tree.remove(path),
                 };
             } else if !conflicts.contains(path) {
-                tree.insert(path.clone(), MARKERS);
+                if path != BINARY {
+                    tree.insert(path.clone(), MARKERS);
+                }
                 conflicts.push(path.clone());
             }
         }
         (tree, conflicts)
+    }
+
+    /// What git and the record of orch know of a conflict.
+    pub(crate) fn record(&self, head: &Sha, tip: &Sha, files: &[String]) -> Conflict {
+        let (ours, theirs) = (self.tree(head), self.tree(tip));
+        let path = |file: &String| ConflictPath {
+            path: file.clone(),
+            raw: None,
+            kind: if file == BINARY { ConflictKind::Binary } else { ConflictKind::Content },
+            marked: file != BINARY,
+            ancestor: None,
+            branch: ours.get(file).copied().map(side),
+            base: theirs.get(file).copied().map(side),
+            written: None,
+            alike: Marks::default(),
+        };
+        let labels = vec![head.to_string(), tip.to_string()];
+        let paths = files.iter().map(path).collect();
+        Conflict { labels, paths, ..Conflict::of_files(tip.clone(), files.to_vec()) }
+    }
+
+    /// What a commit shows of it.
+    pub(crate) fn shown(&self, commit: &Sha, record: &Conflict) -> Shown {
+        let tree = self.tree(commit);
+        let label = record.labels.first().cloned().unwrap_or_default();
+        let text = format!("<<<<<<< {label}\n=======\n>>>>>>> {label}\n");
+        let at = |path: &ConflictPath| {
+            let content = tree.get(&path.path).copied();
+            let marked = content == Some(MARKERS);
+            let found = if marked { look(text.as_bytes(), &record.labels) } else { Found::default() };
+            PathShown { entry: content.map(side), found, moved_on: None }
+        };
+        Shown { paths: record.paths.iter().map(at).collect(), ..Shown::default() }
     }
 
     pub(crate) fn bring(&mut self, head: &Sha, tip: &Sha) -> Brought {

@@ -11,6 +11,7 @@ use crate::site::Site;
 use crate::words;
 use crate::{Life, Profile};
 use futures::executor::block_on;
+use orch_core::effect::Outcome;
 use orch_core::event::Event;
 use orch_core::ids::{ProjectKey, TaskId, Time};
 use orch_core::task::Task;
@@ -293,6 +294,12 @@ impl Sim {
             open: &open,
         };
         self.ledger.note(&change);
+        if let Event::JobEnded { job, outcome: Outcome::Published { head, .. } } = &event
+            && before.job() == Some(*job)
+            && self.sites.get(&after.project).is_some_and(|s| s.honest.contains(head))
+        {
+            self.ledger.conflicts.remove(&id);
+        }
         for job in open.iter().filter(|j| before.next_seq <= j.id.seq) {
             self.seen.effect(&job.effect);
         }

@@ -2,6 +2,7 @@
 //! keeps its own record of what was really done to it, and knows nothing of orch's database.
 
 use crate::repo::{Repo, Tree, hash, red};
+use orch_core::conflict::Resolution;
 use orch_core::ids::{Digest, Environment, JobId, ProjectKey, Seq, Sha, TaskId, Time};
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
@@ -114,6 +115,8 @@ pub(crate) struct Left {
     /// Papers by name; 1 says yes, 2 says no, 3 is garbled.
     pub(crate) papers: Tree,
     pub(crate) strayed: bool,
+    /// What the developer says of the paths in conflict.
+    pub(crate) said: Resolution,
     /// The run that left it, and whether it is on the branch.
     pub(crate) run: Seq,
     pub(crate) published: bool,
@@ -152,6 +155,8 @@ pub(crate) struct Site {
     /// Notices by key, and what they said.
     pub(crate) notices: BTreeMap<String, String>,
     pub(crate) landed: Vec<Landed>,
+    /// Heads that resolve what was in conflict, as this world sees it.
+    pub(crate) honest: BTreeSet<Sha>,
     /// Trees outsiders put on main: nobody tested them.
     pub(crate) strangers: BTreeSet<Sha>,
 }
@@ -183,6 +188,7 @@ impl Site {
             pipelines: BTreeMap::new(),
             notices: BTreeMap::new(),
             landed: Vec::new(),
+            honest: BTreeSet::new(),
             strangers: BTreeSet::new(),
         }
     }

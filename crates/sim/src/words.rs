@@ -72,6 +72,7 @@ pub(crate) fn block(why: &BlockReason) -> &'static str {
     match why {
         BlockReason::RoundsSpent { .. } => "rounds_spent",
         BlockReason::RoleFailed { .. } => "role_failed",
+        BlockReason::ConflictLeft { .. } => "conflict_left",
         BlockReason::JobFailed { .. } => "job_failed",
         BlockReason::MergeRefused { .. } => "merge_refused",
         BlockReason::WrongTree { .. } => "wrong_tree",
@@ -86,6 +87,7 @@ pub(crate) fn block(why: &BlockReason) -> &'static str {
 pub(crate) const BLOCKS: &[&str] = &[
     "rounds_spent",
     "role_failed",
+    "conflict_left",
     "job_failed",
     "merge_refused",
     "wrong_tree",
@@ -131,13 +133,15 @@ pub(crate) fn place(task: &Task) -> String {
 pub(crate) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Opened { head, .. } => format!("opened {}", head.short()),
-        Outcome::AgentFinished { question } => format!("agent finished{}", question.as_ref().map_or("", |_| ", asks")),
+        Outcome::AgentFinished { question, .. } => {
+            format!("agent finished{}", question.as_ref().map_or("", |_| ", asks"))
+        }
         Outcome::Published { head, empty, unresolved, .. } => {
             format!(
                 "published {}{}{}",
                 head.short(),
                 if *empty { ", empty" } else { "" },
-                if unresolved.is_empty() { "" } else { ", markers" }
+                if unresolved.is_empty() { "" } else { ", not resolved" }
             )
         }
         Outcome::BranchMoved { now } => format!("branch moved to {}", now.as_ref().map_or("nothing", |n| n.short())),

@@ -89,10 +89,16 @@ fn outcome(job: &Job) -> Outcome {
     let base = Sha::new(hex(job.id.task.0.unsigned_abs(), 40));
     match &job.effect {
         Effect::OpenBranch => Outcome::Opened { head: sha(), base },
-        Effect::RunAgent { .. } => Outcome::AgentFinished { question: None },
-        Effect::Publish { .. } => {
-            Outcome::Published { head: sha(), empty: false, discarded: Vec::new(), unresolved: Vec::new() }
+        Effect::RunAgent { .. } => {
+            Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
         }
+        Effect::Publish { .. } => Outcome::Published {
+            head: sha(),
+            empty: false,
+            discarded: Vec::new(),
+            unresolved: Vec::new(),
+            refused: Vec::new(),
+        },
         Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0.unsigned_abs() },
         Effect::Judge { head, .. } => {
             Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new(), warning: None }

@@ -134,6 +134,7 @@ impl AgentProgram for CommandAgent {
             end,
             summary: result.summary,
             question: result.question,
+            resolved: result.resolved,
             usage: result.usage,
             model: None,
             session: None,

@@ -1,6 +1,7 @@
 //! What a finished run left: its result file and the end of its output. Both were written by a program nobody trusts, so
 //! nothing in them is fatal, everything is bounded, and what would move a terminal's cursor is taken out.
 
+use orch_core::conflict::{Resolution, Resolved, Take};
 use orch_ports::agent::Usage;
 use orch_ports::supervisor::{ExitRecord, files};
 use serde_json::Value;
@@ -12,6 +13,10 @@ use std::path::Path;
 const MAX_RESULT_BYTES: u64 = 1024 * 1024;
 /// Longest summary or question that is kept, in characters.
 const MAX_TEXT_CHARS: usize = 8_000;
+/// Most entries of `resolved` that are read.
+const MAX_RESOLVED: usize = 1_000;
+/// Longest reason in one of them that is kept, in characters.
+const MAX_WHY_CHARS: usize = 1_000;
 /// Longest time a program can ask to be left alone, in seconds: a month. A usage limit's reset is never further away.
 const MAX_RETRY_AFTER_S: f64 = 31.0 * 86_400.0;
 /// How much of a log's end is looked at, in bytes.
@@ -26,6 +31,7 @@ const MAX_LINE_CHARS: usize = 500;
 pub(super) struct RunResult {
     pub(super) summary: Option<String>,
     pub(super) question: Option<String>,
+    pub(super) resolved: Resolution,
     pub(super) usage: Usage,
     /// After a passing fault: how long to stay away.
     pub(super) retry_after_s: Option<f64>,
@@ -35,7 +41,12 @@ pub(super) struct RunResult {
 pub(super) fn result_file(path: &Path) -> RunResult {
     let noted = |why: String| {
         tracing::warn!(path = %path.display(), why, "result file not usable");
-        RunResult { summary: Some(format!("(the result file could not be used: {why})")), ..RunResult::default() }
+        RunResult {
+            summary: Some(format!("(the result file could not be used: {why})")),
+            // Whatever it said of a conflict was not understood either.
+            resolved: Resolution { broken: Some(why), ..Resolution::default() },
+            ..RunResult::default()
+        }
     };
     // Looked at before it is opened: opening a fifo would wait for ever, a link would show somebody else's file.
     let bytes = match std::fs::symlink_metadata(path) {
@@ -60,6 +71,7 @@ pub(super) fn result_file(path: &Path) -> RunResult {
                 retry_after_s: number("retry_after_s").filter(|s| *s <= MAX_RETRY_AFTER_S),
                 summary: text("summary"),
                 question: text("question"),
+                resolved: map.get("resolved").map(resolved).unwrap_or_default(),
                 usage: Usage {
                     cost_usd: number("cost_usd").unwrap_or(0.0),
                     input_tokens: tokens("input_tokens").unwrap_or(0),
@@ -71,6 +83,56 @@ pub(super) fn result_file(path: &Path) -> RunResult {
         Ok(_) => noted("it is not a JSON object".into()),
         Err(error) => noted(format!("it is not JSON: {error}")),
     }
+}
+
+/// The key `resolved`: a list of `{path, take, why}`. What cannot be read is kept as a sentence each: a word that is
+/// misspelt must not look like one that was never said.
+fn resolved(value: &Value) -> Resolution {
+    let mut all = Resolution::default();
+    let list = match value {
+        Value::Null => return all,
+        Value::Array(list) => list,
+        _ => {
+            all.unreadable.push("it is not a list of {path, take, why}".into());
+            return all;
+        }
+    };
+    for (nth, entry) in (1..).zip(list.iter().take(MAX_RESOLVED)) {
+        match one_resolved(entry) {
+            Ok(one) => match all.takes.iter().find(|t| t.path == one.path) {
+                Some(before) if before.take != one.take => {
+                    let (a, b) = (before.take.as_str(), one.take.as_str());
+                    all.unreadable.push(format!("{} is named twice, as `{a}` and as `{b}`", one.path));
+                }
+                Some(_) => {}
+                None => all.takes.push(one),
+            },
+            Err(why) => all.unreadable.push(format!("entry {nth} {why}")),
+        }
+    }
+    if MAX_RESOLVED < list.len() {
+        all.unreadable.push(format!("it has {} entries, and {MAX_RESOLVED} are read", list.len()));
+    }
+    all
+}
+
+fn one_resolved(entry: &Value) -> Result<Resolved, String> {
+    let Value::Object(map) = entry else { return Err("is not an object {path, take, why}".into()) };
+    let text = |key: &str| map.get(key).map(|v| v.as_str().ok_or_else(|| format!("has a `{key}` that is no text")));
+    let path = text("path").transpose()?.unwrap_or_default();
+    let path = path.strip_prefix("./").unwrap_or(path);
+    if path.is_empty() {
+        return Err("has no `path`".into());
+    }
+    let shown: String = without_controls(path).chars().take(200).collect();
+    let words = Take::ALL.map(|t| format!("`{}`", t.as_str())).join(", ");
+    let take = text("take").transpose()?.ok_or_else(|| format!("({shown}) has no `take`: it is one of {words}"))?;
+    let take = Take::ALL.into_iter().find(|t| t.as_str() == take).ok_or_else(|| {
+        let take: String = without_controls(take).chars().take(40).collect();
+        format!("({shown}) has the `take` `{take}`, which is none of {words}")
+    })?;
+    let why = text("why").transpose()?.map(clean_text).unwrap_or_default();
+    Ok(Resolved { path: path.to_owned(), take, why: why.chars().take(MAX_WHY_CHARS).collect() })
 }
 
 /// How a run ended, with the last lines it wrote: standard error's, and standard output's before them if there is room.

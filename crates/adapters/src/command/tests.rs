@@ -175,3 +175,44 @@ fn a_bad_result_file_is_noted_and_not_fatal() {
     let report = desk.sh(r#"rm -f "$ORCH_RESULT_FILE""#);
     assert_eq!((report.end, report.summary), (AgentEnd::Finished, None));
 }
+
+#[test]
+fn what_is_said_of_a_conflict_is_read_strictly_and_nothing_of_it_is_lost_in_silence() {
+    let desk = Desk::new();
+    let read = |resolved: &str| {
+        desk.sh(&format!("cat > \"$ORCH_RESULT_FILE\" <<'X'\n{{\"resolved\": {resolved}}}\nX\n")).resolved
+    };
+    let good =
+        read(r#"[{"path": "./a.bin", "take": "base", "why": "shipped\u001b[2J"}, {"path": "b", "take": "edited"}]"#);
+    let words: Vec<_> = good.takes.iter().map(|t| (t.path.as_str(), t.take.as_str(), t.why.as_str())).collect();
+    assert_eq!(words, [("a.bin", "base", "shipped"), ("b", "edited", "")]);
+    assert!(good.unreadable.is_empty() && good.broken.is_none());
+    for nothing in ["null", "[]"] {
+        assert!(read(nothing).is_empty(), "{nothing}");
+    }
+    for (bad, says) in [
+        ("\"base\"", "is not a list"),
+        ("{\"a.bin\": \"base\"}", "is not a list"),
+        ("[\"a.bin\"]", "entry 1 is not an object"),
+        (r#"[{"take": "base"}]"#, "entry 1 has no `path`"),
+        (r#"[{"path": 7, "take": "base"}]"#, "a `path` that is no text"),
+        (r#"[{"path": "a.bin"}]"#, "(a.bin) has no `take`: it is one of `base`, `branch`, `deleted`, `edited`"),
+        (r#"[{"path": "a.bin", "take": "theirs"}]"#, "the `take` `theirs`, which is none of"),
+        (r#"[{"path": "a.bin", "take": "Base"}]"#, "the `take` `Base`, which is none of"),
+        (r#"[{"path": "a.bin", "take": null}]"#, "a `take` that is no text"),
+        (r#"[{"path": "a.bin", "take": "base", "why": ["x"]}]"#, "a `why` that is no text"),
+        (
+            r#"[{"path": "a", "take": "base"}, {"path": "./a", "take": "branch"}]"#,
+            "a is named twice, as `base` and as `branch`",
+        ),
+    ] {
+        let said = read(bad);
+        assert!(said.unreadable.len() == 1 && said.unreadable[0].contains(says), "{bad}: {said:?}");
+    }
+    let half = read(r#"[{"path": "a", "take": "base"}, {"path": "b", "take": "mine"}]"#);
+    assert_eq!((half.takes.len(), half.unreadable.len()), (1, 1), "what can be read counts");
+    let many = (0..1_001).map(|n| format!("{{\"path\": \"f{n}\", \"take\": \"base\"}}")).collect::<Vec<_>>().join(",");
+    assert_eq!(read(&format!("[{many}]")).unreadable, ["it has 1001 entries, and 1000 are read"]);
+    let broken = desk.sh(r#"echo '{"resolved": [' > "$ORCH_RESULT_FILE""#).resolved;
+    assert!(broken.takes.is_empty() && broken.broken.unwrap().contains("not JSON"));
+}

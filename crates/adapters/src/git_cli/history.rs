@@ -115,7 +115,7 @@ impl Repo {
         if commits.iter().any(|ids| ids.len() > 2) {
             self.merge(head, onto, at).await
         } else {
-            self.rebase(onto, &commits, at).await
+            self.rebase(head, onto, &commits, at).await
         }
     }
 
@@ -132,7 +132,7 @@ impl Repo {
     }
 
     /// Replays commits (`[id, parent]`, oldest first) on top of `onto`; one whose change is there already is left out.
-    async fn rebase(&self, onto: &Sha, commits: &[Vec<&str>], at: Time) -> Result<Updated, Fault> {
+    async fn rebase(&self, head: &Sha, onto: &Sha, commits: &[Vec<&str>], at: Time) -> Result<Updated, Fault> {
         let mut tip = onto.clone();
         let mut tip_tree = self.tree_of(onto).await?;
         for ids in commits {
@@ -141,7 +141,8 @@ impl Repo {
             };
             let merged = self.apply(parent, tip.as_str(), id).await?;
             if !merged.conflicts.is_empty() {
-                return Ok(Updated::Conflict { files: merged.files() });
+                // A commit on its own may conflict where the branch as a whole does not: what counts is the whole.
+                return self.merge(head, onto, at).await;
             }
             if merged.tree != tip_tree {
                 tip = self.replay(id, &merged.tree, &tip, at).await?;

@@ -6,6 +6,7 @@
 //! with what agents get and leave, `dirs` with the file system under them.
 
 mod brought;
+mod conflict;
 mod dirs;
 mod history;
 mod lines;
@@ -16,6 +17,7 @@ mod tree;
 mod worktree;
 
 use dirs::component;
+use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
@@ -208,6 +210,21 @@ impl Git for GitCli {
 
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
         self.open(project)?.conflicts(head, onto).await
+    }
+
+    async fn conflict(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault> {
+        self.open(project)?.conflict(head, onto).await
+    }
+
+    async fn conflict_shown(
+        &self,
+        project: &ProjectKey,
+        commit: &Sha,
+        record: &Conflict,
+        over: &Sha,
+        dir: &str,
+    ) -> Result<Shown, Fault> {
+        self.open(project)?.conflict_shown(commit, record, over, artefact_dir(dir)?).await
     }
 
     async fn push(

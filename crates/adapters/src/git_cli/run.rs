@@ -42,6 +42,9 @@ const CONFIG: &[(&str, &str)] = &[
     ("diff.external", ""),
     ("diff.renames", "false"),
     ("merge.conflictStyle", "merge"),
+    // Else `diff.renames` would speak for merges too, and an edit of a file that was renamed would be a conflict.
+    ("merge.renames", "true"),
+    ("merge.directoryRenames", "conflict"),
     ("submodule.recurse", "false"),
     ("fetch.recurseSubmodules", "false"),
     ("advice.addEmbeddedRepo", "false"),

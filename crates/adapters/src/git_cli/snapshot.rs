@@ -6,7 +6,7 @@
 use super::GitCli;
 use super::dirs::{blocking, component, inside, is_real_dir, neutralise};
 use super::history::NewCommit;
-use super::tree::{Entry, Index, Repo, artefact_dir, checked, has_conflict_markers, shown};
+use super::tree::{Index, Repo, artefact_dir, shown};
 use super::worktree::Place;
 use orch_core::artefact::{KNOWN, known};
 use orch_core::ids::Sha;
@@ -63,20 +63,21 @@ impl GitCli {
         discarded.sort();
         discarded.dedup();
 
-        let commit = if tree == parent_tree && s.merged.is_none() {
+        // A repair that goes on from one that did not count contains main already.
+        let merged = match s.merged {
+            Some(merged) if !repo.is_ancestor(merged, s.parent).await? => Some(merged),
+            _ => None,
+        };
+        let commit = if tree == parent_tree && merged.is_none() {
             s.parent.clone()
         } else {
             let mut parents = vec![s.parent];
-            parents.extend(s.merged);
+            parents.extend(merged);
             let new =
                 NewCommit { tree: &tree, parents: &parents, message: s.message, author: s.author, at: Some(s.at) };
             self.hold(s, &repo, repo.commit(&new).await?).await?
         };
-        let unresolved = match s.merged {
-            Some(merged) => repo.unresolved(s.parent, merged, &tree).await?,
-            None => vec![],
-        };
-        Ok(Snapshotted { changed: commit != *s.parent, commit, code_changed, discarded, unresolved })
+        Ok(Snapshotted { changed: commit != *s.parent, commit, code_changed, discarded })
     }
 
     /// Names the commit, so that no housekeeping takes it for garbage before it is pushed.
@@ -116,18 +117,5 @@ impl Repo {
         let output = self.add(index, worktree, |add| add.args(options).stdin(list.as_slice())).await?;
         // 1: a file could not be read. It is missing then, which is what its gate says.
         if matches!(output.status, Some(0 | 1)) { Ok(()) } else { Err(output.fault("add")) }
-    }
-
-    /// The files in which two commits conflict and which still hold markers.
-    async fn unresolved(&self, parent: &Sha, merged: &Sha, tree: &str) -> Result<Vec<String>, Fault> {
-        let mut files = vec![];
-        for path in self.merge_trees(checked(parent)?, checked(merged)?).await?.conflicts {
-            if let Some(entry) = self.entry(tree, &path).await?.filter(Entry::is_regular)
-                && has_conflict_markers(&self.call("cat-file").args(["blob", &entry.oid]).ok().await?)
-            {
-                files.push(shown(&path));
-            }
-        }
-        Ok(files)
     }
 }

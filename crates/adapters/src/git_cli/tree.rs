@@ -310,12 +310,6 @@ fn normalised(diff: &[u8]) -> String {
     })
 }
 
-/// Does the text hold both ends of a conflict?
-pub(super) fn has_conflict_markers(bytes: &[u8]) -> bool {
-    let starts = |marker: &[u8]| bytes.split(|b| *b == b'\n').any(|line| line.starts_with(marker));
-    starts(b"<<<<<<< ") && starts(b">>>>>>> ")
-}
-
 /// The path of an artefact directory without its trailing slash; an empty one would make every file an artefact's.
 pub(super) fn artefact_dir(dir: &str) -> Result<&str, Fault> {
     let dir = dir.trim_end_matches('/');
@@ -344,12 +338,5 @@ mod tests {
         assert_ne!(diff("1,2", "a..b", "new"), diff("1,2", "a..b", "  new"), "indentation counts");
         let binary = |index: &str| normalised(format!("index {index}\nBinary files a/f and b/f differ\n").as_bytes());
         assert_ne!(binary("a..b"), binary("a..c"), "binary content counts");
-    }
-
-    #[test]
-    fn both_ends_of_a_conflict_make_one() {
-        assert!(has_conflict_markers(b"a\n<<<<<<< x\r\nb\n=======\nc\n>>>>>>> y\n"));
-        assert!(!has_conflict_markers(b"Title\n=======\n<<<<<<< only one end\n"));
-        assert!(!has_conflict_markers(b"  <<<<<<< x\n  >>>>>>> y\n"));
     }
 }

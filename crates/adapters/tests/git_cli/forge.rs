@@ -20,10 +20,15 @@ async fn a_conflict_is_shown_to_the_agent_and_checked_when_it_says_it_is_solved(
     assert_eq!(git(&dir, &["for-each-ref", "refs/orch"]), "");
     let author = Author::role("developer");
     let ask = Snapshot { merged: Some(&main), ..w.ask(&head, &author) };
-    assert_eq!(w.git.snapshot(&ask).await.unwrap().unresolved, ["src/lib.txt"]);
+    let record = w.git.conflict(&w.project, &head, &main).await.unwrap().unwrap();
+    let left = async |commit: &Sha| {
+        let shown = w.git.conflict_shown(&w.project, commit, &record, &main, DIR).await.unwrap();
+        orch_core::conflict::refusals(&record, &shown).into_iter().filter_map(|f| f.file).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&w.git.snapshot(&ask).await.unwrap().commit).await, ["src/lib.txt"]);
     write(&dir, "src/lib.txt", "ours and theirs\n");
     let taken = w.git.snapshot(&ask).await.unwrap();
-    assert_eq!((taken.unresolved.clone(), taken.changed, taken.code_changed), (vec![], true, true));
+    assert_eq!((left(&taken.commit).await, taken.changed, taken.code_changed), (vec![], true, true));
     let parents = git(&w.private(), &["log", "-1", "--format=%P", taken.commit.as_str()]);
     assert_eq!(parents, format!("{head} {main}"));
     assert_eq!(w.git.update(&w.project, &taken.commit, &main, at).await.unwrap(), Updated::UpToDate);

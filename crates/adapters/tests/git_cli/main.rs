@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's fixture has nobody to report to")]
 
 mod brought;
+mod conflicts;
 mod forge;
 mod taking;
 

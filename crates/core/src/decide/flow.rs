@@ -33,7 +33,7 @@ impl Cx<'_> {
             Step::Agent { .. } if self.d.task.head.is_none() => self.work(Effect::OpenBranch),
             Step::Agent { .. } if self.budget_is_spent() => {}
             Step::Agent { role } => {
-                let round = self.d.task.rounds;
+                let round = self.d.task.repairs();
                 self.d.task.run = Some(self.d.task.next_seq);
                 self.work(Effect::RunAgent { role, stage, round });
             }
@@ -120,6 +120,11 @@ impl Cx<'_> {
     fn enter_update(&mut self) {
         let Some(head) = self.d.task.head.clone() else { return self.impossible("there is no head to update") };
         self.d.task.intent = None;
+        if self.d.task.conflict.is_some() {
+            // A half-repaired branch contains the tip, so that git would see no conflict any more.
+            self.say("the conflict with the default branch is not resolved yet");
+            return self.resolve_conflict();
+        }
         let lease_epoch = match &self.lease.holder {
             Some((holder, _)) if *holder == self.d.task.id => self.lease.epoch,
             None => {
@@ -207,8 +212,15 @@ impl Cx<'_> {
         self.d.task.at = self.start_of_merging();
     }
 
+    /// Opens what a repair of a conflict left, in place of what the repair before it left.
+    pub(super) fn raise_refused(&mut self, findings: &[Finding], from: &str) {
+        let at = self.d.task.at;
+        self.d.task.raised.retain(|r| r.at != at || r.from != from);
+        self.raise(findings, from, true);
+    }
+
     /// Opens findings at this place. Those of places still ahead stay open: nobody has looked again yet.
-    fn raise(&mut self, findings: &[Finding], from: &str, keep_here: bool) {
+    pub(super) fn raise(&mut self, findings: &[Finding], from: &str, keep_here: bool) {
         let task = &mut self.d.task;
         let at = task.at;
         task.raised.retain(|r| at < r.at || keep_here && r.at == at);
@@ -304,6 +316,7 @@ impl Cx<'_> {
         task.head = None;
         task.base = None;
         task.conflict = None;
+        task.resolved.clear();
         task.pull_request = None;
         task.intent = None;
         task.merged = None;
@@ -337,7 +350,7 @@ impl Cx<'_> {
 }
 
 /// Red without a word is still red, but the next brief must not be empty.
-fn or_say_so(findings: Vec<Finding>, from: &str) -> Vec<Finding> {
+pub(super) fn or_say_so(findings: Vec<Finding>, from: &str) -> Vec<Finding> {
     if findings.is_empty() { vec![Finding::must_fix(format!("{from} said no without saying why"))] } else { findings }
 }
 

@@ -5,6 +5,7 @@
 //! back with findings, wait, or to a person. Three things follow from where the task stands and are therefore not
 //! decided case by case but at the end, for all: the merge lease, the ticket, and telling people (`ending.rs`).
 
+mod conflict;
 mod ending;
 mod flow;
 mod outcome;

@@ -2,10 +2,11 @@
 //! word from the past.
 
 use super::{Cx, Step as Answer};
+use crate::conflict;
 use crate::effect::{Effect, NotMerged, Outcome};
 use crate::ids::{Environment, GateId, Seq, Sha, Time};
 use crate::pipeline::{OnInconclusive, Step};
-use crate::task::{BlockReason, Conflict, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
+use crate::task::{BlockReason, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
 
 impl Cx<'_> {
@@ -46,13 +47,14 @@ impl Cx<'_> {
                 self.say(format!("branch {} is open", self.d.task.branch));
                 self.enter();
             }
-            (Step::Agent { role }, Outcome::AgentFinished { question }) => {
+            (Step::Agent { role }, Outcome::AgentFinished { question, resolved }) => {
                 self.d.task.question.clone_from(question);
+                self.hear(&role, resolved);
                 self.say(format!("the {role} is finished"));
                 self.next();
             }
-            (Step::Publish, Outcome::Published { head, empty, discarded, unresolved }) => {
-                self.published(head, *empty, discarded, unresolved);
+            (Step::Publish, Outcome::Published { head, empty, discarded, unresolved, refused }) => {
+                self.published(head, *empty, discarded, unresolved, refused);
             }
             // An agent's step opens the branch of a second generation.
             (Step::Publish | Step::Update | Step::Open | Step::Agent { .. }, Outcome::BranchMoved { now }) => {
@@ -115,7 +117,7 @@ impl Cx<'_> {
                 self.update_again();
             }
             (Step::Update, Outcome::Updated { head, base, tree, .. }) => self.updated(head, base, tree),
-            (Step::Update, Outcome::Conflict { onto, files }) => self.conflict(onto, files),
+            (Step::Update, Outcome::Conflict { onto, files, record }) => self.conflict(onto, files, record.as_ref()),
             (Step::Update | Step::Merge, Outcome::LeaseLost) => {
                 self.say("the merge lease was lost; the merge is prepared again");
                 self.update_again();
@@ -156,7 +158,7 @@ impl Cx<'_> {
         }
     }
 
-    fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String]) {
+    fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {
         let moved = self.d.task.head.as_ref() != Some(head);
         self.d.task.head = Some(head.clone());
         if moved && self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {
@@ -174,15 +176,16 @@ impl Cx<'_> {
             self.say(format!("the {role} asks: {question}"));
             return self.wait(WaitReason::Answer { role, question }, None, None);
         }
-        if !unresolved.is_empty() {
-            let findings = unresolved.iter().map(|file| Finding {
-                file: Some(file.clone()),
-                ..Finding::must_fix("conflict markers are still in this file")
-            });
-            return self.role_again(findings.collect(), "the merge with main".into());
+        if !unresolved.is_empty() || !refused.is_empty() {
+            return self.repair_refused(unresolved, refused);
         }
         if let Some(conflict) = self.d.task.conflict.take() {
-            self.d.task.base = Some(conflict.onto);
+            for path in conflict::not_in_conflict(&conflict) {
+                self.say(format!("`resolved` also names {path}, which was not in conflict"));
+            }
+            self.say("the conflict with the default branch is resolved");
+            self.d.task.base = Some(conflict.onto.clone());
+            self.d.task.resolved.push(conflict);
         }
         let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
         if developer && empty {
@@ -358,24 +361,6 @@ impl Cx<'_> {
             .notes
             .push(format!("Judged again as a whole, with unchanged lines too: {why} since it was judged."));
         self.enter_stage_at(to);
-    }
-
-    fn conflict(&mut self, onto: &Sha, files: &[String]) {
-        let developer = self.d.task.pipeline.merge_at().and_then(|_| {
-            self.d
-                .task
-                .pipeline
-                .stages
-                .iter()
-                .find(|s| s.steps.iter().any(|x| matches!(x, Step::Agent { role } if role.as_str() == "developer")))
-        });
-        let to = developer.map_or_else(|| self.d.task.stage().clone(), |s| s.id.clone());
-        self.d.task.conflict = Some(Conflict { onto: onto.clone(), files: files.to_vec() });
-        let findings = files.iter().map(|file| Finding {
-            file: Some(file.clone()),
-            ..Finding::must_fix("conflicts with the default branch: resolve the conflict markers in this file")
-        });
-        self.back(&to, findings.collect(), "the merge with main".into());
     }
 
     pub(super) fn update_again(&mut self) {

@@ -161,6 +161,10 @@ impl Cx<'_> {
         task.role_attempts = 0;
         task.updates = 0;
         task.repatched = 0;
+        task.conflicts = 0;
+        if let Some(conflict) = task.conflict.as_mut() {
+            conflict.refused = 0;
+        }
         match why {
             BlockReason::RoundsSpent { .. } => {
                 task.rounds = 0;
@@ -168,6 +172,10 @@ impl Cx<'_> {
                 task.run = None;
             }
             BlockReason::BranchMoved { now: Some(now) } => {
+                // What was pushed has resolved nothing that is recorded; merged anew, its markers carry its own name.
+                if let Some(conflict) = task.conflict.as_mut().filter(|c| !c.labels.is_empty()) {
+                    conflict.labels.push(now.to_string());
+                }
                 task.head = Some(now);
                 let at = self.after_a_stranger(retry);
                 self.enter_stage_at(at);
@@ -180,6 +188,7 @@ impl Cx<'_> {
             }
             BlockReason::BudgetSpent { .. } => task.budget_from_micro_usd = self.spent_micro_usd,
             BlockReason::RoleFailed { .. }
+            | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }
             | BlockReason::MergeRefused { .. }
             | BlockReason::Rejected { .. }

@@ -318,10 +318,16 @@ impl World {
         let effect = self.job.as_ref().map(|j| j.effect.clone()).expect("a job is under way");
         match effect {
             Effect::OpenBranch => Outcome::Opened { head: self.fresh(), base: sha(1) },
-            Effect::RunAgent { .. } => Outcome::AgentFinished { question: None },
-            Effect::Publish { .. } => {
-                Outcome::Published { head: self.fresh(), empty: false, discarded: vec![], unresolved: vec![] }
+            Effect::RunAgent { .. } => {
+                Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
             }
+            Effect::Publish { .. } => Outcome::Published {
+                head: self.fresh(),
+                empty: false,
+                discarded: vec![],
+                unresolved: vec![],
+                refused: vec![],
+            },
             Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: u64::from(self.task.generation) },
             Effect::Judge { head, gate: GateId::AnalysisApproved, .. }
                 if self.task.approved(orch_core::task::ApprovalKind::Analysis, "analysis-1").is_none() =>

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use crate::common::{World, anna, bob, fault, must, sha, tree};
+use orch_core::conflict::{Conflict, ConflictKind, ConflictPath, Marks, Resolution, Resolved, Side, Take};
 use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
@@ -116,13 +117,17 @@ pub fn effects() -> Vec<Effect> {
 pub fn outcomes() -> Vec<Outcome> {
     let mut values = vec![
         Outcome::Opened { head: sha(2), base: sha(1) },
-        Outcome::AgentFinished { question: None },
-        Outcome::AgentFinished { question: Some("which colour?".into()) },
+        Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() },
+        Outcome::AgentFinished {
+            question: Some("which colour?".into()),
+            resolved: orch_core::conflict::Resolution::default(),
+        },
         Outcome::Published {
             head: sha(2),
             empty: false,
             discarded: vec!["ci.yml".into()],
             unresolved: vec!["a.rs".into()],
+            refused: vec![],
         },
         Outcome::BranchMoved { now: Some(sha(9)) },
         Outcome::BranchMoved { now: None },
@@ -138,7 +143,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
         Outcome::RolledBack { ok: true, text: "back on v1".into() },
         Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false },
-        Outcome::Conflict { onto: sha(1), files: vec!["a.rs".into()] },
+        Outcome::Conflict { onto: sha(1), files: vec!["a.rs".into()], record: None },
         Outcome::LeaseLost,
         Outcome::Merged { commit: sha(3), tree: tree(3) },
         Outcome::NotMerged { why: NotMerged::HeadMoved },
@@ -152,6 +157,15 @@ pub fn outcomes() -> Vec<Outcome> {
     let warning = Some(Warning { key: "warning-DEMO-1".into(), text: "the feed is down".into() });
     values.push(Outcome::Judged { head: sha(2), verdict: Verdict::Pass, notes: vec![], warning });
     values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: true });
+    values.push(Outcome::AgentFinished { question: None, resolved: resolution() });
+    values.push(Outcome::Published {
+        head: sha(2),
+        empty: false,
+        discarded: vec![],
+        unresolved: vec!["a.bin".into()],
+        refused: vec![must("decide")],
+    });
+    values.push(Outcome::Conflict { onto: sha(1), files: vec!["a.bin".into()], record: Some(conflict()) });
     complete(values, 17, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
@@ -171,6 +185,54 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Failed { .. } => 15,
         Outcome::Cancelled => 16,
     })
+}
+
+fn resolution() -> Resolution {
+    let takes =
+        Take::ALL.iter().map(|take| Resolved { path: take.as_str().into(), take: *take, why: "shipped".into() });
+    Resolution {
+        takes: takes.collect(),
+        unreadable: vec!["entry 5 has no `path`".into()],
+        broken: Some("not JSON".into()),
+    }
+}
+
+/// A path of every kind; the first with everything that may be known of one, the others with as little as there may be.
+fn conflict() -> Conflict {
+    use ConflictKind::{
+        AddAdd, Binary, Content, DeleteModify, FileDirectory, Mode, Other, Rename, Submodule, Symlink, Types,
+    };
+    let side = |n: u64| Some(Side { mode: "100644".into(), oid: sha(n).to_string() });
+    let bare = |kind| ConflictPath {
+        path: "a.bin".into(),
+        raw: None,
+        kind,
+        marked: false,
+        ancestor: None,
+        branch: None,
+        base: None,
+        written: None,
+        alike: Marks::default(),
+    };
+    let kinds = [AddAdd, Binary, DeleteModify, FileDirectory, Types, Symlink, Mode, Rename, Submodule, Other];
+    let mut paths = vec![ConflictPath {
+        raw: Some("61".into()),
+        marked: true,
+        ancestor: side(1),
+        branch: side(2),
+        base: side(3),
+        written: side(4),
+        alike: Marks { open: 1, ancestor: 2, middle: 3, close: 4 },
+        ..bare(Content)
+    }];
+    paths.extend(kinds.into_iter().map(bare));
+    Conflict {
+        labels: vec![sha(2).to_string(), sha(1).to_string()],
+        paths,
+        answer: resolution(),
+        refused: 1,
+        ..Conflict::of_files(sha(1), vec!["a.bin".into()])
+    }
 }
 
 fn done_outcomes() -> impl Iterator<Item = DoneOutcome> {
@@ -253,8 +315,9 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::Rejected { by: anna(), comment: String::new() },
         BlockReason::RollbackFailed { why: "no previous revision".into() },
         BlockReason::BudgetSpent { spent_micro_usd: 5_250_000, limit_micro_usd: 5_000_000 },
+        BlockReason::ConflictLeft { findings: vec![finding()] },
     ];
-    complete(values, 9, |v| match v {
+    complete(values, 10, |v| match v {
         BlockReason::RoundsSpent { .. } => 0,
         BlockReason::RoleFailed { .. } => 1,
         BlockReason::JobFailed { .. } => 2,
@@ -264,6 +327,7 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::Rejected { .. } => 6,
         BlockReason::RollbackFailed { .. } => 7,
         BlockReason::BudgetSpent { .. } => 8,
+        BlockReason::ConflictLeft { .. } => 9,
     })
 }
 
@@ -307,5 +371,6 @@ pub fn tasks() -> Vec<Task> {
     // As they were written before there was such a thing as a prepared head; the last one as it is written now.
     let before = |task: &Task| Task { prepared: None, ..task.clone() };
     let now = Task { repatched: 2, prepared: w.task.prepared.clone(), ..fresh.clone() };
-    vec![fresh, before(&w.task), before(&done.task), now]
+    let resolved = Task { conflict: Some(conflict()), resolved: vec![conflict()], conflicts: 2, ..fresh.clone() };
+    vec![fresh, before(&w.task), before(&done.task), now, resolved]
 }

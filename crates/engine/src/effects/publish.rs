@@ -4,9 +4,10 @@
 use super::deploy::hex;
 use super::{Cx, Ended, push};
 use orch_core::artefact::{self, Known};
+use orch_core::conflict;
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Role, Seq, Sha, StageId};
-use orch_core::verdict::FaultKind;
+use orch_core::verdict::{FaultKind, Finding};
 use orch_ports::Fault;
 use orch_ports::git::{Author, PushAnswer, Snapshot};
 use orch_store::ArtefactRow;
@@ -47,7 +48,9 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
             tracing::warn!(work_item = %cx.task.work_item, %fault, "nothing can be taken of a run");
             let discarded = vec!["the whole working directory: it was removed or replaced by a link".to_owned()];
             let unresolved = cx.task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default();
-            return Ok(Outcome::Published { head: parent, empty: true, discarded, unresolved }.into());
+            let gone = Finding::must_fix("the whole working directory was removed or replaced by a link");
+            let refused = if unresolved.is_empty() { Vec::new() } else { vec![gone] };
+            return Ok(Outcome::Published { head: parent, empty: true, discarded, unresolved, refused }.into());
         }
         other => other?,
     };
@@ -65,7 +68,16 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     Cx::fenced(cx.store().put_artefacts(cx.job.fence(), rows).await?)?;
     let code = git.code_digest(project, &head, &artefact_dir).await?;
     let empty = code == git.code_digest(project, &base, &artefact_dir).await?;
-    Ok(Outcome::Published { head, empty, discarded: snapshot.discarded, unresolved: snapshot.unresolved }.into())
+    let refused = match &cx.task.conflict {
+        Some(record) => {
+            let shown = git.conflict_shown(project, &head, record, &record.onto, &artefact_dir).await?;
+            conflict::refusals(record, &shown)
+        }
+        None => Vec::new(),
+    };
+    let mut unresolved: Vec<String> = refused.iter().filter_map(|f| f.file.clone()).collect();
+    unresolved.dedup();
+    Ok(Outcome::Published { head, empty, discarded: snapshot.discarded, unresolved, refused }.into())
 }
 
 /// Has the security gate found something in this branch that has not been repaired yet?

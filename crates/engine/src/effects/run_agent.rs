@@ -2,6 +2,7 @@
 //! After a crash the run is found again and waited for; it is never started twice.
 
 use super::{Cx, Ended};
+use crate::conflicts;
 use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext, ReviewNote};
 use crate::review;
 use crate::shell::{self, Supervised};
@@ -37,7 +38,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let report = program.read(&dir, &exit);
     shell::finish(cx, &dir, &exit, Some(&report)).await?;
     Ok(match report.end {
-        AgentEnd::Finished => Outcome::AgentFinished { question: report.question }.into(),
+        AgentEnd::Finished => Outcome::AgentFinished { question: report.question, resolved: report.resolved }.into(),
         AgentEnd::Failed { why } => {
             let fault = Fault::permanent(format!("the {role}'s run failed: {why}"));
             Ended::Again { charge: Charge::Attempt, new_run: true, not_before: None, fault }
@@ -171,6 +172,8 @@ async fn context(cx: &Cx, brief: &Brief, default_branch: &str, head: &Sha) -> Re
         answers: answers.collect(),
         notes: task.notes.clone(),
         conflicts: task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
+        conflict_paths: conflicts::to_resolve(task),
+        was_in_conflict: conflicts::resolved(cx).await?,
         commands: Commands { test: cx.project.test.clone(), ci: cx.project.ci.clone() },
         previous,
     })

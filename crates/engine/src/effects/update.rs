@@ -35,7 +35,10 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
         Updated::UpToDate => with_papers.clone(),
         Updated::Moved { head } => head,
         Updated::Conflict { files } => {
-            return Ok(Outcome::Conflict { onto: fetched.tip, files }.into());
+            // The record is of what the developer's clone will be made of: the branch as it is, and this tip.
+            let record = git.conflict(project, head, &fetched.tip).await?;
+            let files = record.as_ref().map_or(files, |r| r.files.clone());
+            return Ok(Outcome::Conflict { onto: fetched.tip, files, record }.into());
         }
     };
     match push::push(cx, &fetched, &ready).await? {

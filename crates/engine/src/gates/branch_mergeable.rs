@@ -1,9 +1,10 @@
 //! May exactly this prepared head be merged now? It must contain the tip of the default branch, be what the pull request
-//! shows, and be what was prepared. By hand (`orch gate run`) it asks git whether head and base would merge.
+//! shows, be what was prepared, and hold nothing of a conflict that was resolved on the way. By hand (`orch gate run`) it asks git whether head and base would merge.
 
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use crate::security::{self, Protection};
+use orch_core::conflict;
 use orch_core::ids::{GateId, Sha};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
 use orch_ports::Fault;
@@ -24,6 +25,8 @@ pub(super) struct Evidence {
     merged: bool,
     /// Head that was prepared.
     prepared: Option<Sha>,
+    /// What is left of conflicts that were resolved on this branch.
+    left: Vec<Finding>,
     /// What a person has to approve.
     protection: Protection,
 }
@@ -53,6 +56,7 @@ impl Gate for BranchMergeable {
                 pull: None,
                 merged: false,
                 prepared: None,
+                left: Vec::new(),
                 protection,
             });
         };
@@ -65,7 +69,19 @@ impl Gate for BranchMergeable {
         let prepared = task.intent.as_ref().map(|i| i.head.clone());
         let merged = pull.state == PullState::Merged;
         let pull = Some((pull.head, pull.state == PullState::Open));
-        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, merged, prepared, protection })
+        let mut left = Vec::new();
+        for record in task.all_conflicts() {
+            let shown = look.git.conflict_shown(project, head, record, &tip, &task.artefact_dir()).await?;
+            left.extend(conflict::leftovers(record, &shown));
+            left.extend(conflict::flipped(record, &shown));
+        }
+        if let Some(open) = &task.conflict {
+            left.extend(open.files.iter().map(|file| Finding {
+                file: Some(file.clone()),
+                ..Finding::must_fix("the conflict with the default branch is not resolved here")
+            }));
+        }
+        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, merged, prepared, left, protection })
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, _: &Project) -> Verdict {
@@ -86,6 +102,9 @@ impl Gate for BranchMergeable {
         if evidence.merged && shown == Some(&subject.head) && evidence.prepared.as_ref() == Some(&subject.head) {
             // The merge looks before it acts, finds it done, and compares what landed with what was tested.
             return Verdict::Pass;
+        }
+        if !evidence.left.is_empty() {
+            return Verdict::Fail { findings: evidence.left.clone() };
         }
         if !evidence.contains_tip {
             return outdated(format!(
@@ -118,6 +137,7 @@ mod tests {
             pull: Some((sha(HEAD), true)),
             merged: false,
             prepared: Some(sha(HEAD)),
+            left: Vec::new(),
             protection: Protection::default(),
         }
     }
@@ -152,6 +172,15 @@ mod tests {
             let (kind, text) = unknown(&judge(&evidence));
             assert_eq!(kind, expected);
             assert!(text.contains(says), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_resolved_conflict_goes_back_with_its_place() {
+        let left = vec![Finding { file: Some("a.txt".into()), ..Finding::must_fix("conflict markers are still here") }];
+        for evidence in [ready(), Evidence { contains_tip: false, ..ready() }] {
+            let Verdict::Fail { findings } = judge(&Evidence { left: left.clone(), ..evidence }) else { panic!() };
+            assert_eq!(findings, left);
         }
     }
 

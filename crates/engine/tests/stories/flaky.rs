@@ -5,6 +5,7 @@ use crate::faults::Faults;
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::local_forge::LocalForge;
 use orch_adapters::local_tracker::LocalTracker;
+use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
@@ -192,6 +193,19 @@ impl Git for FlakyGit {
     }
     async fn update(&self, p: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {
         self.faults.call("git.update", self.real.update(p, head, onto, at)).await
+    }
+    async fn conflict(&self, p: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault> {
+        self.real.conflict(p, head, onto).await
+    }
+    async fn conflict_shown(
+        &self,
+        p: &ProjectKey,
+        commit: &Sha,
+        record: &Conflict,
+        over: &Sha,
+        dir: &str,
+    ) -> Result<Shown, Fault> {
+        self.faults.call("git.conflict_shown", self.real.conflict_shown(p, commit, record, over, dir)).await
     }
     async fn conflicts(&self, p: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
         self.real.conflicts(p, head, onto).await

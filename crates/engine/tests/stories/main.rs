@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 mod ci;
+mod conflicts;
 mod crashes;
 mod dependencies;
 mod faults;

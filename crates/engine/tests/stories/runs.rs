@@ -2,6 +2,7 @@
 //! started at most once, a live run is adopted, an ended one is reported for ever), whichever engine asks.
 
 use crate::time::FastClock;
+use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_core::ids::Time;
 use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage};
@@ -264,6 +265,18 @@ impl AgentProgram for Played {
         };
         let question = std::fs::read_to_string(run_dir.join("question")).ok();
         let usage = Usage { cost_usd: 0.25, ..Usage::default() };
-        AgentReport { end, summary: None, question, usage, model: None, session: None }
+        // The result file is read as every command agent's is.
+        let settings = CommandSettings {
+            name: "played".into(),
+            command: Vec::new(),
+            config_dir: PathBuf::new(),
+            path: String::new(),
+            env: BTreeMap::new(),
+            deadline_ms: 0,
+            silence_ms: None,
+            grace_ms: 0,
+        };
+        let resolved = CommandAgent::new(settings).read(run_dir, exit).resolved;
+        AgentReport { end, summary: None, question, resolved, usage, model: None, session: None }
     }
 }

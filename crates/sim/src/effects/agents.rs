@@ -2,9 +2,10 @@
 
 use super::{docs, fault, papers, transient};
 use crate::outside;
-use crate::repo::{MARKERS, hash, is_code, red};
+use crate::repo::{BINARY, MARKERS, Tree, hash, is_code, red, side};
 use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Left, Place, Plan, Run};
+use orch_core::conflict::{self, Conflict, Resolution, Resolved, Take};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Role, Seq, StageId, Time};
 use orch_core::verdict::FaultKind;
@@ -103,10 +104,11 @@ impl Sim {
             }
             self.leave(f, role, stage)?;
         }
+        let resolved = self.site(&f.task.project)?.left.get(&f.task.id).map(|l| l.said.clone()).unwrap_or_default();
         let again = |spend, kind, text: &str| Ended::Again { spend, new_run: true, fault: fault(kind, text) };
         Ok(Some(match run.plan {
-            Plan::Well => Ended::Outcome(Outcome::AgentFinished { question: None }),
-            Plan::Asks(question) => Ended::Outcome(Outcome::AgentFinished { question: Some(question) }),
+            Plan::Well => Ended::Outcome(Outcome::AgentFinished { question: None, resolved }),
+            Plan::Asks(question) => Ended::Outcome(Outcome::AgentFinished { question: Some(question), resolved }),
             Plan::Fails => again(true, FaultKind::Permanent, "the run failed"),
             Plan::Transient => again(false, FaultKind::Transient, "a usage limit"),
             Plan::Lost => again(false, FaultKind::Transient, "the supervisor died with the run"),
@@ -121,7 +123,11 @@ impl Sim {
             (self.hit("developer does nothing", 40), self.hit("developer errs", 250), self.hit("paper missing", 120));
         let (garbled, no, stray) =
             (self.hit("paper garbled", 120), self.hit("paper says no", 60), self.hit("agent strays", 40));
+        let in_conflict = role.as_str() == "developer" && task.conflict.is_some();
         let markers = self.hit("markers left", 150);
+        let silent = in_conflict && self.hit("word missing", 250);
+        let untrue = in_conflict && self.hit("word untrue", 150);
+        let theirs = in_conflict && self.choices.chance("takes the other side", 400);
         let nit = stage.as_str() == "review" && self.choices.chance("paper has a nit", 300);
         let file = format!("f{}", (task.number + self.choices.below("file", 2) as u64) % 4);
         // What is written follows from one number.
@@ -142,6 +148,11 @@ impl Sim {
         let mut left = Left { strayed: stray, run: f.job.id.seq, ..Left::default() };
         if role.as_str() == "developer" {
             if !lazy {
+                if let Some(conflict) = task.conflict.as_ref().filter(|c| theirs && c.files.iter().any(|f| f == BINARY))
+                    && let Some(content) = site.repo.tree(&conflict.onto).get(BINARY)
+                {
+                    code.insert(BINARY.to_owned(), *content);
+                }
                 // Repairs whatever is wrong anywhere, then its own file until all of it goes together.
                 for content in code.values_mut() {
                     if *content == MARKERS && !markers || *content % 8 < 3 && *content != MARKERS && !bad {
@@ -154,6 +165,12 @@ impl Sim {
                         break;
                     }
                 }
+            }
+            if let Some(conflict) = &task.conflict
+                && !lazy
+                && !silent
+            {
+                left.said = words(conflict, &code, untrue);
             }
             left.code = code;
         } else {
@@ -207,7 +224,17 @@ impl Sim {
             site.repo.commit(&parents, tree.clone(), &format!("run {run}"))
         };
         let empty = site.repo.code_id(&head) == site.repo.code_id(&base);
-        let unresolved: Vec<String> = tree.iter().filter(|(_, c)| **c == MARKERS).map(|(p, _)| p.clone()).collect();
+        let refused = match &task.conflict {
+            Some(record) => {
+                let shown = site.repo.shown(&head, record);
+                if honest(record, &tree) {
+                    site.honest.insert(head.clone());
+                }
+                conflict::refusals(record, &shown)
+            }
+            None => Vec::new(),
+        };
+        let unresolved: Vec<String> = refused.iter().filter_map(|f| f.file.clone()).collect();
         if let Err(now) = self.push(&task, &head)? {
             return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
         }
@@ -233,6 +260,41 @@ impl Sim {
             left.published = true;
         }
         let discarded = if left.strayed && !developer { vec!["ci.yml".to_owned()] } else { Vec::new() };
-        Ok(Ended::Outcome(Outcome::Published { head, empty, discarded, unresolved }))
+        Ok(Ended::Outcome(Outcome::Published { head, empty, discarded, unresolved, refused }))
     }
+}
+
+/// What a developer says of the file that is no text: the truth, or not.
+fn words(conflict: &Conflict, code: &Tree, untrue: bool) -> Resolution {
+    let mut said = Resolution::default();
+    for path in conflict.paths.iter().filter(|p| !p.marked) {
+        let there = code.get(&path.path).copied().map(side);
+        let truth = match &there {
+            None => Take::Deleted,
+            entry if *entry == path.base => Take::Base,
+            entry if *entry == path.branch => Take::Branch,
+            Some(_) => Take::Edited,
+        };
+        let lie = if truth == Take::Deleted { Take::Edited } else { Take::Deleted };
+        let take = if untrue { lie } else { truth };
+        said.takes.push(Resolved { path: path.path.clone(), take, why: String::new() });
+    }
+    said
+}
+
+/// Is everything resolved, as this world sees it? It looks at the files and the words itself and asks the core nothing.
+fn honest(record: &Conflict, tree: &Tree) -> bool {
+    let told_truly = |file: &String| {
+        let word = record.answer.takes.iter().rev().find(|t| t.path == *file).map(|t| t.take);
+        let there = tree.get(file).copied().map(side);
+        let of = record.paths.iter().find(|p| p.path == *file);
+        match (word, of) {
+            (Some(Take::Deleted), _) => there.is_none(),
+            (Some(Take::Base), Some(path)) => there == path.base,
+            (Some(Take::Branch), Some(path)) => there == path.branch,
+            (Some(Take::Edited), Some(path)) => there.is_some() && there != path.base && there != path.branch,
+            _ => false,
+        }
+    };
+    !tree.values().any(|c| *c == MARKERS) && record.files.iter().filter(|f| *f == BINARY).all(told_truly)
 }

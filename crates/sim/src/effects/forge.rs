@@ -109,8 +109,9 @@ impl Sim {
             Brought::UpToDate => head.clone(),
             Brought::Moved(head) => head,
             Brought::Conflict(files) => {
+                let record = Some(site.repo.record(head, &tip, &files));
                 self.seen.count("answer", "update: conflict");
-                return Ok(Ended::Outcome(Outcome::Conflict { onto: tip, files }));
+                return Ok(Ended::Outcome(Outcome::Conflict { onto: tip, files, record }));
             }
         };
         // Main has changed what is around the branch's changes.

@@ -43,7 +43,13 @@ pub(crate) fn a_worker_paused_past_its_lease_changes_nothing(w: &mut World) {
         let before = everything(w);
         let fence = paused.fence();
         assert_eq!(w.beat(fence), Beat::Lost);
-        assert!(matches!(w.end(&paused, Outcome::AgentFinished { question: None }), Stepped::Fenced));
+        assert!(matches!(
+            w.end(
+                &paused,
+                Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
+            ),
+            Stepped::Fenced
+        ));
         let back = Requeue {
             charge: Charge::Attempt,
             new_run: true,

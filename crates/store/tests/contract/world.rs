@@ -154,10 +154,12 @@ impl World {
 pub(crate) fn well(job: &Job) -> Outcome {
     match &job.effect {
         Effect::OpenBranch => Outcome::Opened { head: "h0".into(), base: "main0".into() },
-        Effect::RunAgent { .. } => Outcome::AgentFinished { question: None },
+        Effect::RunAgent { .. } => {
+            Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
+        }
         Effect::Publish { .. } => {
             let head = format!("h{}-{}", job.id.task.0, job.id.seq).into();
-            Outcome::Published { head, empty: false, discarded: Vec::new(), unresolved: Vec::new() }
+            Outcome::Published { head, empty: false, discarded: Vec::new(), unresolved: Vec::new(), refused: vec![] }
         }
         Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0 as u64 },
         Effect::Judge { head, .. } => {

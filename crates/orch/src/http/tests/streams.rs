@@ -47,7 +47,9 @@ async fn a_log_comes_in_pieces_and_a_lost_run_still_ends() {
     let job = world.work(|e| matches!(e, Effect::RunAgent { .. })).await.unwrap();
     let dir = world.run(&job, "analyst", None).await;
     std::fs::write(dir.join("stdout.log"), "x".repeat(300 * 1024)).unwrap();
-    world.settle(&job, Outcome::AgentFinished { question: None }).await;
+    world
+        .settle(&job, Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() })
+        .await;
     let path = "/api/v1/tasks/DEMO-1/runs/1/log";
     let first = world.get(path).await;
     assert_eq!(

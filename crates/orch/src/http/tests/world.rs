@@ -324,11 +324,15 @@ impl World {
                     at: self.clock.now(),
                 };
                 assert!(self.engine.store().put_artefacts(job.fence(), vec![row]).await.unwrap());
-                Outcome::AgentFinished { question: None }
+                Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
             }
-            Effect::Publish { .. } => {
-                Outcome::Published { head: sha('c'), empty: false, discarded: Vec::new(), unresolved: Vec::new() }
-            }
+            Effect::Publish { .. } => Outcome::Published {
+                head: sha('c'),
+                empty: false,
+                discarded: Vec::new(),
+                unresolved: Vec::new(),
+                refused: vec![],
+            },
             Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: 7 },
             Effect::Judge { gate: GateId::AnalysisApproved, .. }
                 if self.engine.task(job.id.task).await.unwrap().approvals.is_empty() =>
