@@ -301,6 +301,12 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         refused: Vec<Finding>,
     },
+    /// What there is cannot be taken as it is: the branch stays where it is. What a role left, the same role delivers
+    /// again; what was to be prepared for the merge goes back to the developer.
+    NotTaken {
+        /// Why, for whoever repairs it.
+        findings: Vec<Finding>,
+    },
     /// Somebody else pushed to the branch.
     BranchMoved {
         /// Where it is now.

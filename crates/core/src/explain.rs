@@ -20,7 +20,12 @@ pub struct Waiting {
     pub ends_when: String,
     /// The command with which a person ends it, where one must or can.
     pub command: Option<String>,
+    /// What a person is asked to approve, a line each.
+    pub shown: Vec<String>,
 }
+
+/// Of what is shown, a sentence holds this many; the list has them all.
+const IN_A_SENTENCE: usize = 10;
 
 /// Explains a task; `None` once nothing will ever happen to it again.
 pub fn explain(task: &Task) -> Option<Waiting> {
@@ -31,6 +36,7 @@ pub fn explain(task: &Task) -> Option<Waiting> {
         until: None,
         ends_when,
         command,
+        shown: Vec::new(),
     };
     match &task.phase {
         Phase::Idle => Some(waiting(
@@ -62,7 +68,11 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                 WaitReason::Answer { .. } => ("somebody answers".into(), Some(format!("orch answer {item} \"...\""))),
                 WaitReason::Lease { .. } => ("the other task has merged or gives up".into(), None),
             };
-            Some(Waiting { reason: reason(why), since: *since, until: until.or(*recheck), ends_when, command })
+            let shown = match why {
+                WaitReason::Approval { shown, .. } => shown.clone(),
+                _ => Vec::new(),
+            };
+            Some(Waiting { reason: reason(why), since: *since, until: until.or(*recheck), ends_when, command, shown })
         }
         Phase::Blocked { why, since, .. } => Some(waiting(
             block(why),
@@ -118,7 +128,10 @@ pub fn reason(why: &WaitReason) -> String {
         WaitReason::CannotTell { fault } => format!("cannot tell: {}", fault.text),
         WaitReason::Approval { what, subject, shown } => {
             let short: String = subject.chars().take(12).collect();
-            let shown = if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) };
+            let more = shown.len().saturating_sub(IN_A_SENTENCE);
+            let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+            let some = shown.iter().take(IN_A_SENTENCE).map(String::as_str).collect::<Vec<_>>().join("; ");
+            let shown = if shown.is_empty() { String::new() } else { format!(": {some}{more}") };
             format!("waiting for a person to approve the {} ({short}){shown}", approval(*what))
         }
         WaitReason::Answer { role, question } => format!("the {role} asks: {question}"),

@@ -13,6 +13,7 @@ pub mod failing;
 pub mod frontmatter;
 pub mod ids;
 pub mod markdown;
+pub mod numbered;
 pub mod pipeline;
 pub mod policy;
 pub mod review;

@@ -38,6 +38,33 @@ fn a_refused_review_costs_a_round_and_carries_its_findings_word_for_word() {
 }
 
 #[test]
+fn what_is_not_taken_costs_the_same_role_an_attempt_and_nobody_a_round() {
+    let mut w = World::at(Pipeline::lite(), "publish developer");
+    let (head, why) = (w.task.head.clone(), must("d/x is absent, and the clone did not show it"));
+    let not_taken = || Outcome::NotTaken { findings: vec![why.clone()] };
+    w.end(not_taken());
+    assert_eq!((w.doing().as_str(), w.task.rounds, &w.task.head), ("run developer 0", 0, &head));
+    assert_eq!(w.task.findings, vec![why.clone()], "the next brief says why");
+    w.until("publish developer");
+    w.end(not_taken());
+    match &w.task.phase {
+        Phase::Blocked { why: BlockReason::RoleFailed { role, findings }, .. } => {
+            assert_eq!((role.as_str(), findings), ("developer", &vec![why.clone()]));
+        }
+        other => panic!("{other:?}"),
+    }
+    // A question that such a run asked is a question all the same, and what was not taken is in the next brief.
+    let mut w = World::at(Pipeline::lite(), "run developer 0");
+    w.end(Outcome::AgentFinished {
+        question: Some("which colour?".into()),
+        resolved: orch_core::conflict::Resolution::default(),
+    });
+    w.end(not_taken());
+    assert!(matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. }), "{:?}", w.task.phase);
+    assert!(w.task.notes.contains(&why.text) && w.task.role_attempts == 0);
+}
+
+#[test]
 fn the_fourth_failure_blocks_and_a_person_is_told_once() {
     let mut w = World::started(Pipeline::full());
     for round in 0..4 {

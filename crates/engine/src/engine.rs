@@ -2,7 +2,7 @@
 
 use crate::circuit::Circuit;
 use crate::project::{Project, Projects};
-use crate::runner::AtWork;
+use crate::runner::{AtWork, Refusals};
 use crate::watchers::Sighting;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -147,6 +147,8 @@ pub struct Engine {
     pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
     /// Circuits of outside services, by name.
     pub(crate) circuits: Mutex<BTreeMap<String, Circuit>>,
+    /// What jobs were refused last.
+    pub(crate) refusals: Refusals,
     /// Wall clock less boot clock at the last look, milliseconds.
     pub(crate) clock_offset_ms: Mutex<Option<i64>>,
     /// What the reaper remembers of claims.
@@ -170,6 +172,7 @@ impl Engine {
             story: broadcast::channel(1024).0,
             watchers: Mutex::default(),
             circuits: Mutex::default(),
+            refusals: Refusals::default(),
             clock_offset_ms: Mutex::default(),
             sightings: Mutex::default(),
             security: Mutex::default(),

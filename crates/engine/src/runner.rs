@@ -14,7 +14,8 @@ use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
 use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Stepped};
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,9 @@ pub fn at_work() -> Option<Fence> {
 
 /// A person is told after this many faults of one job that cost it nothing: it is never given up, so nobody else would.
 const TELL_AFTER: u32 = 10;
+
+/// A refusal whose kind is a guess is final when a job has met the same one this often in a row.
+const REFUSALS: u32 = 5;
 
 /// A job whose workers died this often is not tried again: it would take the next one along, and everybody's work with it.
 const DEATHS: u32 = 3;
@@ -204,6 +208,9 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
             write_down(engine, &job, Next::Settle(Outcome::Cancelled), shutdown).await;
         }
         Some(ended) => {
+            if !matches!(&ended, Err(fault) if fault.unsure) {
+                engine.refusals.forget(job.id);
+            }
             services::hear(engine, &job, &ended).await;
             write_down(engine, &job, conclude(engine, &job, ended), shutdown).await;
         }
@@ -297,6 +304,9 @@ fn conclude(engine: &Engine, job: &Job, ended: Result<Ended, Fault>) -> Next {
         Err(fault) => match fault.kind {
             FaultKind::Gone | FaultKind::Bug => again(engine, job, Charge::Attempt, true, None, fault),
             FaultKind::Denied | FaultKind::Permanent if !never_given_up(&job.effect) => {
+                if fault.unsure && !engine.refusals.is_final(job.id, &fault.text) {
+                    return again(engine, job, Charge::Transient, false, None, fault);
+                }
                 Next::Settle(Outcome::Failed { fault: fault.note() })
             }
             FaultKind::Transient | FaultKind::Denied | FaultKind::Permanent => {
@@ -304,6 +314,40 @@ fn conclude(engine: &Engine, job: &Job, ended: Result<Ended, Fault>) -> Next {
             }
         },
     }
+}
+
+/// What jobs were refused last, and how often in a row. Of this process only: a new one counts from the beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<BTreeMap<JobId, (String, u32)>>);
+
+impl Refusals {
+    /// Notes a refusal; true if this job has met the same one too often.
+    fn is_final(&self, job: JobId, text: &str) -> bool {
+        let text = alike(text);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = all.entry(job).or_default();
+        let times = if last.0 == text { last.1 + 1 } else { 1 };
+        *last = (text, times);
+        if times < REFUSALS {
+            return false;
+        }
+        all.remove(&job);
+        true
+    }
+
+    /// The job has come to an end, or its service has not answered at all.
+    fn forget(&self, job: JobId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+}
+
+/// A refusal without what is different each time: numbers, ids and the names of temporary files, which have a digit.
+fn alike(text: &str) -> String {
+    let word = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
+    text.split(|c: char| c.is_whitespace() || matches!(c, '/' | '\'' | ':' | ',' | '(' | ')'))
+        .map(word)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Writes down what came of a job; if that cannot be written now, it is tried until it can or the claim is lost.
@@ -428,6 +472,24 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
 mod tests {
     use super::*;
     use orch_core::ids::TaskId;
+
+    #[test]
+    fn a_refusal_is_final_when_it_is_the_same_again_and_again() {
+        let (one, other) = (JobId { task: TaskId(7), seq: 3 }, JobId { task: TaskId(7), seq: 4 });
+        let refusals = Refusals::default();
+        let said = |n: u32| format!("push feature/x: pack-objects died, see /tmp/tmp_pack_x{n}Y and 1234567{n}");
+        for n in 1..REFUSALS {
+            assert!(!refusals.is_final(one, &said(n)), "{n}");
+            assert!(!refusals.is_final(other, &said(n)), "each job is counted alone");
+        }
+        assert!(refusals.is_final(one, &said(9)));
+        assert!(!refusals.is_final(other, "push feature/x: something else"), "another refusal is another beginning");
+        for n in 2..REFUSALS {
+            assert!(!refusals.is_final(other, "push feature/x: something else"), "{n}");
+        }
+        refusals.forget(other);
+        assert!(!refusals.is_final(other, "push feature/x: something else"));
+    }
 
     #[test]
     fn pauses_double_are_bounded_and_never_shrink_below_their_base() {

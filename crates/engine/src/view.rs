@@ -33,6 +33,9 @@ pub struct WaitingView {
     pub ends_when: String,
     /// The command with which a person ends it.
     pub command: Option<String>,
+    /// What a person is asked to approve, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<String>,
 }
 
 /// A task.
@@ -307,6 +310,7 @@ impl Engine {
                 until: w.until.map(rfc3339),
                 ends_when: w.ends_when,
                 command: w.command,
+                shown: w.shown,
             }),
             branch: task.branch.clone(),
             head: task.head.as_ref().map(ToString::to_string),

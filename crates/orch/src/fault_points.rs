@@ -198,6 +198,8 @@ points! { "git", GIT, Git;
     async fn resolve(&self, project: &ProjectKey, rev: &str) -> Result<Option<Sha>, Fault>;
     async fn tree(&self, project: &ProjectKey, commit: &Sha) -> Result<Digest, Fault>;
     async fn code_digest(&self, project: &ProjectKey, commit: &Sha, artefact_dir: &str) -> Result<Digest, Fault>;
+    async fn is_emptied(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
+        -> Result<bool, Fault>;
     async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
         -> Result<Digest, Fault>;
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;

@@ -23,6 +23,7 @@ use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, R
 use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
+use orch_ports::forge::Forge as _;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_store::Store;
 use orch_supervise::ProcessSupervisor;
@@ -69,9 +70,21 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
         let project = faults.project(project);
         projects.insert(project.key.clone(), Arc::new(project));
     }
+    let git = GitCli::new(config.repos_dir(), config.worktrees_dir()).await?;
+    let mut modules = BTreeMap::new();
+    for p in config.projects.iter().filter(|p| p.submodules) {
+        let key = ProjectKey::new(&p.key);
+        let from = git.submodules_of(&p.repo, &p.submodule_hosts, &p.default_branch).await?;
+        let unfilled = git.unfilled(Path::new(&forge.remote(&key).await?), &from).await?;
+        if let Some(why) = crate::odd::submodules(&p.key, &unfilled) {
+            return Err(Fault::permanent(why));
+        }
+        modules.insert(key, from);
+    }
+    let git = git.with_submodules(modules);
     let ports = Ports {
         store,
-        git: Arc::new(GitCli::new(config.repos_dir(), config.worktrees_dir()).await?),
+        git: Arc::new(git),
         supervisor: Arc::new(ProcessSupervisor::new(process.exe.clone())),
         probe: Arc::new(HttpProbe::new()?),
         notifier: Arc::new(LogNotifier::new()),

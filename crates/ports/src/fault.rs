@@ -14,6 +14,8 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// What was being done and what went wrong; lower-case, no secrets.
     pub text: String,
+    /// Is the kind a guess, from an exit code or the other side's words? Then only the same fault again and again is final.
+    pub unsure: bool,
 }
 
 impl Fault {
@@ -39,7 +41,7 @@ impl Fault {
     }
     /// A fault of a kind.
     pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, retry_after: None, text: text.into() }
+        Self { kind, retry_after: None, text: text.into(), unsure: false }
     }
     /// Puts what was being done in front: `fetch main: connection refused`.
     #[must_use]
@@ -51,6 +53,12 @@ impl Fault {
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+    /// The kind is a guess: the service was there and said no, and whether it says so again is not known.
+    #[must_use]
+    pub fn unsure(mut self) -> Self {
+        self.unsure = true;
         self
     }
     /// Is trying again worth it?

@@ -1,6 +1,6 @@
 //! The orchestrator's own view of a repository: a private bare repository per project that no agent can reach, and
 //! working directories that agents may ruin as they like. Everything that is judged, committed or pushed is resolved in
-//! the private repository, from a fresh fetch; an agent's own `.git` is never read.
+//! the private repository, from a fresh fetch; an agent's own `.git` is never believed.
 
 use crate::fault::Fault;
 use orch_core::conflict::{Conflict, Shown};
@@ -86,6 +86,8 @@ pub struct Snapshotted {
     pub code_changed: bool,
     /// Changes that were not taken, by path, for the record.
     pub discarded: Vec<String>,
+    /// Why nothing was taken, for the role: files are absent that its clone did not show, or no file is left.
+    pub refused: Option<String>,
 }
 
 /// A file orch writes itself.
@@ -194,6 +196,8 @@ pub struct BroughtIn {
     pub before: Vec<BlobAt>,
     /// What stands under them at the head.
     pub after: Vec<BlobAt>,
+    /// Those of the paths of `before` that are not there at the head, and that git does not find again under another name.
+    pub gone: Vec<String>,
     /// Those of these paths that lead elsewhere at the head: links, which are blobs too, and submodules, which are not.
     pub leading: Vec<Entry>,
 }
@@ -212,6 +216,9 @@ pub trait Git: Send + Sync + 'static {
     async fn tree(&self, project: &ProjectKey, commit: &Sha) -> Result<Digest, Fault>;
     /// Tree of a commit without the known artefacts below `artefact_dir` (regular files only).
     async fn code_digest(&self, project: &ProjectKey, commit: &Sha, artefact_dir: &str) -> Result<Digest, Fault>;
+    /// Does `head` hold no code although `base` does? Artefacts below `artefact_dir` are no code.
+    async fn is_emptied(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
+    -> Result<bool, Fault>;
     /// What the branch changes against its merge base, artefacts aside: survives a conflict-free rebase.
     async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
     -> Result<Digest, Fault>;

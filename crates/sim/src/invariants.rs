@@ -6,6 +6,7 @@ use crate::ledger::{Ledger, main_jobs, notices};
 pub(crate) use crate::promises::*;
 use crate::report::Violation;
 use crate::sim::{Live, Sim};
+use orch_core::effect::Outcome;
 use orch_core::event::Event;
 use orch_core::explain::explain;
 use orch_core::ids::JobId;
@@ -37,6 +38,7 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_phase_has_its_job(change)?;
     invariant_no_job_is_lost(change)?;
     invariant_rounds_are_bounded(sim, change)?;
+    invariant_what_is_not_taken_moves_nothing(change)?;
     invariant_gates_stand_before_the_next_stage(sim, change)?;
     invariant_passed_is_of_the_prepared_head(sim, change)?;
     invariant_the_intent_is_what_was_prepared(sim, change)?;
@@ -126,6 +128,21 @@ fn invariant_rounds_are_bounded(sim: &Sim, change: &Change<'_>) -> Live<()> {
     }
     ensure(change.after.rounds <= max, "rounds_are_bounded", || {
         format!("{} rounds are written down", change.after.rounds)
+    })
+}
+
+/// A run of which nothing was taken leaves the branch where it is, and no step behind it is entered.
+fn invariant_what_is_not_taken_moves_nothing(change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let Event::JobEnded { job, outcome: Outcome::NotTaken { .. } } = change.event else { return Ok(()) };
+    if before.job() != Some(*job) {
+        return Ok(());
+    }
+    let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
+    let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
+    let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
+    ensure(after.head == before.head && (again || waits || over), "what_is_not_taken_moves_nothing", || {
+        format!("{} went on to step {} of {} with what was not taken", after.work_item, after.at.step, after.stage())
     })
 }
 

@@ -84,11 +84,13 @@ pub struct Life {
 
 /// Everything that goes wrong. A test sees to it that each does, often.
 pub const FAULTS: &[&str] = &[
+    "a number is taken twice",
     "agent asks",
     "agent fails",
     "agent is denied",
     "agent meets a limit",
     "agent strays",
+    "files are hidden",
     "answer lost",
     "branch deleted",
     "cancelled at any time",

@@ -117,6 +117,8 @@ pub(crate) struct Left {
     pub(crate) strayed: bool,
     /// What the developer says of the paths in conflict.
     pub(crate) said: Resolution,
+    /// Its clone does not show all of its files.
+    pub(crate) hidden: bool,
     /// The run that left it, and whether it is on the branch.
     pub(crate) run: Seq,
     pub(crate) published: bool,

@@ -144,6 +144,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
                 if unresolved.is_empty() { "" } else { ", not resolved" }
             )
         }
+        Outcome::NotTaken { .. } => "not taken".into(),
         Outcome::BranchMoved { now } => format!("branch moved to {}", now.as_ref().map_or("nothing", |n| n.short())),
         Outcome::Judged { head, verdict, .. } => format!("judged {} {}", head.short(), verdict.word()),
         Outcome::Updated { head, base, .. } => format!("updated {} on {}", head.short(), base.short()),
@@ -189,6 +190,7 @@ pub(crate) const ANSWERS: &[&str] = &[
     "merge: lease lost",
     "merge: withdrawn",
     "update: conflict",
+    "update: not taken",
     "update: lease lost",
 ];
 

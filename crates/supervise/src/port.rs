@@ -64,7 +64,14 @@ impl ProcessSupervisor {
     fn prepare(dir: &Path, spec: &RunSpec) -> io::Result<PathBuf> {
         files::create_dir(dir)?;
         let dir = dir.canonicalize()?;
-        if !dir.join(names::SPEC).try_exists()? {
+        let there = match std::fs::read(dir.join(names::SPEC)) {
+            // Nothing, or zeros, is what a loss of power leaves of it. No supervisor has got beyond reading it, or its
+            // pids would be there.
+            Ok(text) => text.iter().any(|byte| *byte != 0) || dir.join(names::PIDS).try_exists()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => return Err(e),
+        };
+        if !there {
             files::write_json(&dir, names::SPEC, spec)?;
         }
         Ok(dir)
@@ -230,7 +237,7 @@ fn fault(what: &str, e: &io::Error) -> Fault {
     let text = format!("{what}: {e}");
     match e.kind() {
         io::ErrorKind::PermissionDenied => Fault::denied(text),
-        io::ErrorKind::InvalidData => Fault::permanent(text),
+        io::ErrorKind::InvalidData => Fault::permanent(text).unsure(),
         _ => Fault::transient(text),
     }
 }

@@ -29,8 +29,12 @@ pub(crate) fn standing(dir: &Path) -> io::Result<Standing> {
     if files::is_locked(dir)? {
         return Ok(Standing::Live);
     }
-    if let Some(record) = files::read_exit(dir)? {
-        return Ok(Standing::Ended(record));
+    match files::read_exit(dir) {
+        Ok(Some(record)) => return Ok(Standing::Ended(record)),
+        // Cut off by a loss of power: how the run ended is not known, and its supervisor is gone.
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(Standing::Lost),
+        Ok(None) => {}
+        Err(e) => return Err(e),
     }
     Ok(match (intent, dir.join(names::SPEC).try_exists()?) {
         (true, _) => Standing::Lost,

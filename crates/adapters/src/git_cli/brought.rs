@@ -17,8 +17,13 @@ struct Kind {
 struct Sides {
     before: Vec<BlobAt>,
     after: Vec<BlobAt>,
+    gone: Vec<String>,
     leading: Vec<Entry>,
 }
+
+/// More files than this on either side are only found again where their content is the same, or their name and nearly
+/// all of their content.
+const RENAMES: &str = "-l1000";
 
 impl Repo {
     /// What `base..head` brings in.
@@ -60,8 +65,8 @@ impl Repo {
             .map(|((path, oid), commit)| BlobAt { size: size(&oid), path, oid, commit: Sha::new(commit) })
             .collect();
         blobs.sort_by(|a, b| (&a.path, &a.oid).cmp(&(&b.path, &b.oid)));
-        let Sides { before, after, leading } = self.sides(base, head).await?;
-        Ok(BroughtIn { blobs, commits, before, after, leading })
+        let Sides { before, after, gone, leading } = self.sides(base, head).await?;
+        Ok(BroughtIn { blobs, commits, before, after, gone, leading })
     }
 
     /// Everything whose path is different at `head` and where it left `base`: as it was, and as it is.
@@ -95,7 +100,23 @@ impl Repo {
             Some(Entry { path: shown(&e.path), kind, oid: e.oid.clone(), size })
         };
         let leading = deltas.iter().filter_map(|d| leads(&d.new)).collect();
-        Ok(Sides { before: sized(old, &fork), after: sized(new, head), leading })
+        let gone = deltas.iter().any(|d| d.new.is_absent() && content(&&d.old));
+        let gone = if gone { self.gone(&from, &to).await? } else { Vec::new() };
+        Ok(Sides { before: sized(old, &fork), after: sized(new, head), gone, leading })
+    }
+
+    /// Paths of a tree that another one does not have, under no name.
+    async fn gone(&self, from: &str, to: &str) -> Result<Vec<String>, Fault> {
+        let call = self.call("diff-tree").args(["-r", "-z", "--raw", "--no-abbrev", "-M50%", RENAMES]);
+        let out = call.args(["--diff-filter=D", "--end-of-options", from, to, "--"]).ok().await?;
+        let mut fields = out.split(|b| *b == 0);
+        let mut gone = Vec::new();
+        while let (Some(header), Some(path)) = (fields.next().filter(|h| !h.is_empty()), fields.next()) {
+            if !header.starts_with(b":160000 ") {
+                gone.push(shown(path));
+            }
+        }
+        Ok(gone)
     }
 
     /// Everything a commit holds, with sizes.

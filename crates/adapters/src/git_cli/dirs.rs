@@ -2,25 +2,17 @@
 //! and never recurses: a directory turned into a link must not lead us outside, and a path deeper than the system's
 //! limit must not stop us.
 
+use super::owner::is_leftover;
+pub(super) use super::owner::unique;
 use super::run::io;
 use orch_ports::Fault;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Prefix of a directory that holds nothing but what is being deleted.
 const BIN: &str = ".discard-";
-
-/// Numbers temporary names within this process.
-static NEXT: AtomicU64 = AtomicU64::new(0);
-
-/// A name no other call of this or another process uses at the same time.
-pub(super) fn unique() -> String {
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
 
 /// Runs file system work where it may block.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -87,12 +79,11 @@ pub(super) fn discard(path: &Path) -> Result<(), Fault> {
 
 /// Removes what earlier processes left half deleted in `dir`.
 pub(super) fn sweep(dir: &Path) {
-    let mine = format!("{BIN}{}-", std::process::id());
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(BIN)
-            && !name.starts_with(&mine)
+            && is_leftover(&name)
             && let Err(fault) = empty(&entry.path())
         {
             tracing::warn!(%fault, "leftover of an interrupted removal stays");
@@ -100,12 +91,13 @@ pub(super) fn sweep(dir: &Path) {
     }
 }
 
-/// Removes the indexes of calls that were killed: no git process runs for an hour.
+/// Removes the indexes, and what else lies beside them, of processes that are gone. One of a process that runs is in use, however old it looks.
 pub(super) fn sweep_indexes(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-        if age.is_some_and(|a| a > Duration::from_hours(1)) {
-            let _ = fs::remove_file(entry.path());
+        if is_leftover(&entry.file_name().to_string_lossy())
+            && let Err(fault) = discard(&entry.path())
+        {
+            tracing::warn!(%fault, "leftover of a process that is gone stays");
         }
     }
 }

@@ -190,7 +190,12 @@ impl Repo {
             entries.push(Entry { mode, oid, path: file.path.clone().into_bytes() });
         }
         let index = Index::of(self, "files", &tree).await?;
+        let before = index.count()?;
         index.set(&entries).await?;
+        if index.count()? < before {
+            let names: Vec<&str> = files.iter().map(|f| f.path.as_str()).collect();
+            return Err(Fault::transient(format!("adding {} took other files away", names.join(", "))));
+        }
         let new_tree = index.tree().await?;
         if new_tree == tree {
             return Ok(parent.clone());

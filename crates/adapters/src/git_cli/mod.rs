@@ -8,13 +8,18 @@
 mod brought;
 mod conflict;
 mod dirs;
+mod hidden;
 mod history;
 mod lines;
+mod modules;
+mod owner;
 mod remote;
 pub(crate) mod run;
 mod snapshot;
 mod tree;
 mod worktree;
+
+pub use modules::Submodules;
 
 use dirs::component;
 use orch_core::conflict::{Conflict, Shown};
@@ -26,10 +31,13 @@ use orch_ports::git::{
 };
 use remote::Remote;
 use run::{GitRun, io};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tree::{Entry, Repo, artefact_dir, checked, shown};
+
+/// Directory of the mirrors of submodules, below that of the repositories.
+const MODULES_DIR: &str = ".modules";
 
 /// Git by its own program.
 #[derive(Debug)]
@@ -37,6 +45,8 @@ pub struct GitCli {
     git: GitRun,
     repos_dir: PathBuf,
     worktrees_dir: PathBuf,
+    /// Where submodules may come from; those of other projects stay empty.
+    submodules: BTreeMap<ProjectKey, Submodules>,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -56,7 +66,7 @@ impl GitCli {
         if !recent(&text) {
             return Err(Fault::permanent(format!("orch needs git 2.39 or later, found '{text}': install a newer git")));
         }
-        Ok(Self { git, repos_dir, worktrees_dir, locks: Mutex::default() })
+        Ok(Self { git, repos_dir, worktrees_dir, submodules: BTreeMap::new(), locks: Mutex::default() })
     }
 
     fn repo(&self, project: &ProjectKey) -> Result<Repo, Fault> {
@@ -116,6 +126,12 @@ impl Git for GitCli {
 
     async fn code_digest(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Digest, Fault> {
         Ok(Digest::new(self.open(project)?.code_tree(commit, artefact_dir(dir)?).await?))
+    }
+
+    async fn is_emptied(&self, project: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<bool, Fault> {
+        let (repo, dir) = (self.open(project)?, artefact_dir(dir)?);
+        Ok(tree::is_empty_tree(&repo.code_tree(head, dir).await?)
+            && !tree::is_empty_tree(&repo.code_tree(base, dir).await?))
     }
 
     async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<Digest, Fault> {

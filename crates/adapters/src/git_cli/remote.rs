@@ -109,6 +109,20 @@ impl Repo {
         Err(first.fault("fetch"))
     }
 
+    /// Fetches one commit by its id, and the tags. That the remote does not give it is no fault: it is not there then.
+    pub(super) async fn fetch_commit(&self, remote: &Remote, commit: &Sha) -> Result<(), Fault> {
+        for what in ["+refs/tags/*:refs/forge-tags/*", checked(commit)?] {
+            let call = remote.with(self.call("fetch")).args(["-q", "--no-tags", "--no-write-fetch-head"]);
+            let call = call.args(["--no-auto-maintenance", "--no-recurse-submodules", "--end-of-options"]);
+            let output = call.args([&remote.address, what]).run().await?;
+            let fault = (output.status != Some(0)).then(|| output.fault("fetch"));
+            if let Some(fault) = fault.filter(Fault::is_transient) {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
     /// A git process that was killed while it changed a reference leaves its lock file; nothing else ever removes it.
     fn remove_stale_locks(&self) -> bool {
         let mut removed = false;
@@ -144,6 +158,15 @@ impl Repo {
             .map(|(id, _)| Sha::new(id)))
     }
 
+    /// A branch of the remote that cannot be there beside `name`: `a` and `a/b`, and one that differs in case only, or
+    /// clashes so, where the remote's file system takes both for the same.
+    async fn clash(&self, remote: &Remote, name: &str) -> Result<Option<String>, Fault> {
+        let call = remote.with(self.call("ls-remote")).args(["-q", "--heads", "--end-of-options", &remote.address]);
+        let out = String::from_utf8_lossy(&call.ok().await?).into_owned();
+        let heads = out.lines().filter_map(|l| l.split_once("\trefs/heads/")).map(|(_, head)| head);
+        Ok(heads.filter(|head| *head != name).find(|head| clashes(head, name)).map(str::to_owned))
+    }
+
     /// Pushes a task's branch. This is the only push there is.
     pub(super) async fn push(
         &self,
@@ -172,13 +195,15 @@ impl Repo {
         } else if now.as_ref() != expect {
             Ok(PushAnswer::Rejected { now })
         } else {
-            let text = format!("push {name}: the forge refused: {reason}: {}", told(&output.stderr));
-            let racing = ["cannot lock ref", "failed to update ref", "unpacker error"];
-            if racing.iter().any(|r| reason.contains(r)) {
-                Err(Fault::transient(text))
-            } else {
-                Err(Fault::permanent(text))
+            if let Some(other) = self.clash(remote, name).await? {
+                return Err(Fault::permanent(format!(
+                    "push {name}: its name clashes with the branch `{other}`, which is on the forge: git keeps the two in one \
+                     place; rename or delete `{other}`, then let the task go on"
+                )));
             }
+            // The forge answered, and said no to this. Whether it will say so for ever its words do not tell.
+            Err(Fault::permanent(format!("push {name}: the forge refused: {reason}: {}", told(&output.stderr)))
+                .unsure())
         }
     }
 
@@ -187,6 +212,13 @@ impl Repo {
         let output = self.call("check-ref-format").arg(reference).run().await?;
         if output.status == Some(0) { Ok(()) } else { Err(Fault::bug(format!("'{reference}' cannot name a branch"))) }
     }
+}
+
+/// Are these two the same place, or one of them a directory of the other, for a file system without case?
+fn clashes(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    let below = |dir: &str, path: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    one == other || below(&one, &other) || below(&other, &one)
 }
 
 /// The reason a reference was refused: the parenthesis of its `!` line.
@@ -234,6 +266,21 @@ mod tests {
         assert!(refuse_protected("feature/x", "").is_err(), "not knowing what is protected is no permission");
         assert_eq!(refuse_protected("feature/main", "main").unwrap(), "feature/main");
         assert_eq!(refuse_protected("refs/heads/feature/x", "main").unwrap(), "feature/x");
+    }
+
+    #[test]
+    fn two_names_clash_when_one_is_a_directory_of_the_other_or_only_case_differs() {
+        for (one, other, clash) in [
+            ("feature", "feature/SHOP-1-x", true),
+            ("feature/SHOP-1-x/old", "feature/SHOP-1-x", true),
+            ("Feature", "feature/SHOP-1-x", true),
+            ("feature/shop-1-x", "feature/SHOP-1-x", true),
+            ("features", "feature/SHOP-1-x", false),
+            ("feature/SHOP-1-xy", "feature/SHOP-1-x", false),
+            ("main", "feature/SHOP-1-x", false),
+        ] {
+            assert_eq!(clashes(one, other), clash, "{one} {other}");
+        }
     }
 
     #[test]

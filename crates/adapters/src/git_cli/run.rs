@@ -97,6 +97,13 @@ impl GitRun {
         Ok(Self { home, program: Tool::new("git", path) })
     }
 
+    /// The git of one directory, for tests that stand between it and its caller.
+    #[cfg(test)]
+    pub(crate) fn found_in(home: &Path, dir: &Path) -> Self {
+        let real = Self::new(home).unwrap();
+        Self { program: Tool::new("git", dir.to_string_lossy()), ..real }
+    }
+
     /// A call on a repository (its git directory), or on none.
     pub(crate) fn call(&self, git_dir: Option<&Path>, command: &str) -> Call<'_> {
         Call {
@@ -216,7 +223,8 @@ impl Call<'_> {
             .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                Fault::permanent(format!("{what}: cannot start git: {e}; is git installed?"))
+                // It is gone for as long as an upgrade takes, or was never there: the start says that.
+                Fault::transient(format!("{what}: cannot start git: {e}; is git installed?"))
             }
             // No descriptors, no processes, no memory: that passes.
             _ => Fault::transient(format!("{what}: cannot start git: {e}")),
@@ -257,7 +265,14 @@ impl Output {
         let text = told(&self.stderr);
         let end = self.status.map_or_else(|| "killed by a signal".into(), |code| format!("exit code {code}"));
         let text = if text.is_empty() { format!("git {what}: {end}") } else { format!("git {what}: {text}") };
-        if self.status.is_none() { Fault::transient(text) } else { Fault::new(classify(&self.stderr), text) }
+        if self.status.is_none() {
+            return Fault::transient(text);
+        }
+        match classify(&self.stderr) {
+            // Nothing that is known: only the same words again and again are final.
+            FaultKind::Permanent => Fault::permanent(text).unsure(),
+            kind => Fault::new(kind, text),
+        }
     }
 }
 
@@ -361,6 +376,13 @@ pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
         "disk quota exceeded",
         "cannot fork",
         "unable to fork",
+        // A process that git had started was killed, and the machine kills again as long as it has no memory.
+        "died of signal",
+        "died with error",
+        "invalid index-pack output",
+        "expected flush after",
+        "index-pack failed",
+        "pack-objects died",
     ];
     // Git's words for a full disk where it does not add the system's. With the system's, those decide.
     const WRITE: &[&str] = &[
@@ -403,7 +425,7 @@ pub(crate) fn io(path: &Path, what: &str, error: &std::io::Error) -> Fault {
         _ if error.raw_os_error().is_some_and(|code| PASSES.iter().any(|e| e.raw_os_error() == code)) => {
             Fault::transient(text)
         }
-        _ => Fault::permanent(text),
+        _ => Fault::permanent(text).unsure(),
     }
 }
 
@@ -427,10 +449,23 @@ mod tests {
             ("error: could not lock config file /x/.git/config: File exists", FaultKind::Transient),
             ("fatal: cannot fork() for remote-https: Resource temporarily unavailable", FaultKind::Transient),
             ("error: unable to write file /x/y: Permission denied", FaultKind::Permanent),
+            ("error: pack-objects died of signal 9\nfatal: could not fetch", FaultKind::Transient),
+            ("fatal: git-pack-objects died with error.", FaultKind::Transient),
+            ("fatal: fetch-pack: invalid index-pack output", FaultKind::Transient),
+            ("Killed\nfatal: expected flush after ref listing", FaultKind::Transient),
         ];
         for (text, kind) in cases {
             assert_eq!(classify(text.as_bytes()), *kind, "{text}");
         }
+    }
+
+    #[test]
+    fn words_that_are_not_known_are_a_guess_and_what_is_known_is_none() {
+        let fault = |stderr: &str, status| Output { status, stdout: vec![], stderr: stderr.into() }.fault("push");
+        let guess = fault("fatal: the moon is full", Some(128));
+        assert_eq!((guess.kind, guess.unsure), (FaultKind::Permanent, true));
+        assert!(!fault("fatal: Authentication failed for 'http://h/'", Some(128)).unsure);
+        assert_eq!(fault("", None).kind, FaultKind::Transient, "killed");
     }
 
     #[test]

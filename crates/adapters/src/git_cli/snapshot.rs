@@ -1,18 +1,24 @@
 //! Taking what an agent left. Decides which changes become part of the task's branch: a role's own artefacts, and code
-//! only from the developer. Everything else is put back as the parent has it and reported. Never reads the agent's
-//! `.git`, never starts git inside a nested repository, never stores a reference to one (its content would escape the
-//! gates).
+//! only from the developer. Everything else is put back as the parent has it and reported. A file that is absent because
+//! the clone did not show it, and a working directory without any code, are no change: then nothing is taken. Never
+//! believes the agent's `.git` (see `hidden` for what is read there, and in which direction it counts), never starts git
+//! inside a nested repository, never stores a reference to one (its content would escape the gates).
 
 use super::GitCli;
 use super::dirs::{blocking, component, inside, is_real_dir, neutralise};
+use super::hidden::{Absent, hidden};
 use super::history::NewCommit;
-use super::tree::{Index, Repo, artefact_dir, shown};
+use super::tree::{Delta, Index, Repo, artefact_dir, known_at, shown};
 use super::worktree::Place;
 use orch_core::artefact::{KNOWN, known};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::{Snapshot, Snapshotted};
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Of the files that keep a snapshot from being taken, this many are named.
+const NAMED: usize = 20;
 
 impl GitCli {
     /// See [`orch_ports::git::Git::snapshot`].
@@ -37,8 +43,11 @@ impl GitCli {
         let added = index.tree().await?;
 
         let mut code_changed = false;
+        let mut gone = vec![];
+        let deltas = repo.deltas(&parent_tree, &added).await?;
+        let new: HashSet<&str> = deltas.iter().map(|d| d.new.oid.as_str()).collect();
         let (mut removals, mut restored) = (vec![], vec![]);
-        for delta in repo.deltas(&parent_tree, &added).await? {
+        for delta in &deltas {
             let artefact = delta.artefact(dir);
             let taken = match artefact {
                 Some((known, name)) => s.take_artefacts.iter().any(|t| *t == known.name || *t == name),
@@ -46,10 +55,13 @@ impl GitCli {
             };
             if taken {
                 code_changed |= artefact.is_none();
+                if artefact.is_none() && delta.new.is_absent() {
+                    gone.push((delta, new.contains(delta.old.oid.as_str())));
+                }
             } else {
                 discarded.push(shown(&delta.new.path));
                 let list = if delta.old.is_absent() { &mut removals } else { &mut restored };
-                list.push(delta.old);
+                list.push(delta.old.clone());
             }
         }
         // Removals first: what is restored may need the place of what was put in its way.
@@ -62,6 +74,11 @@ impl GitCli {
         };
         discarded.sort();
         discarded.dedup();
+        if let Some(why) = repo.refusal(s, &place.worktree, closed, &gone, &tree, dir).await? {
+            let (commit, refused) = (s.parent.clone(), Some(why));
+            let (changed, code_changed) = (false, false);
+            return Ok(Snapshotted { commit, changed, code_changed, discarded, refused });
+        }
 
         // A repair that goes on from one that did not count contains main already.
         let merged = match s.merged {
@@ -77,7 +94,7 @@ impl GitCli {
                 NewCommit { tree: &tree, parents: &parents, message: s.message, author: s.author, at: Some(s.at) };
             self.hold(s, &repo, repo.commit(&new).await?).await?
         };
-        Ok(Snapshotted { changed: commit != *s.parent, commit, code_changed, discarded })
+        Ok(Snapshotted { changed: commit != *s.parent, commit, code_changed, discarded, refused: None })
     }
 
     /// Names the commit, so that no housekeeping takes it for garbage before it is pushed.
@@ -92,6 +109,70 @@ impl GitCli {
 }
 
 impl Repo {
+    /// Why nothing of this may be taken: files that are absent without having been deleted. `gone` are the deletions of
+    /// code that would be taken, each with whether its content is there under another name; `tree` is what would be.
+    async fn refusal(
+        &self,
+        s: &Snapshot<'_>,
+        worktree: &Path,
+        closed: Vec<PathBuf>,
+        gone: &[(&Delta, bool)],
+        tree: &str,
+        dir: &str,
+    ) -> Result<Option<String>, Fault> {
+        let (of_main, deleted_by_us) = match s.merged {
+            // What the agent saw was merged with main: a file of main that is absent is one that the merge would delete.
+            Some(merged) => {
+                let main = self.tree_of(merged).await?;
+                let gone = self.deltas(&main, tree).await?.into_iter().filter(|d| d.new.is_absent());
+                let gone: Vec<Vec<u8>> = gone.filter(|d| d.artefact(dir).is_none()).map(|d| d.new.path).collect();
+                let there = self.entries(&main, b"").await?.into_iter().map(|e| e.path).collect();
+                (Some(there), gone)
+            }
+            None => (None::<HashSet<Vec<u8>>>, vec![]),
+        };
+        if gone.is_empty() && deleted_by_us.is_empty() {
+            return Ok(None);
+        }
+        let left = self.entries(tree, b"").await?;
+        if !left.iter().any(|e| !(e.is_regular() && known_at(&e.path, dir).is_some())) {
+            return Ok(Some(format!(
+                "nothing is taken of this run: the working directory holds none of the {} files of code that the branch \
+                 has, and a change that leaves no file is never taken; deliver the change again in the fresh clone",
+                gone.len()
+            )));
+        }
+        let mut absent = vec![];
+        for (delta, moved) in gone {
+            let path = delta.old.path.as_slice();
+            let known = of_main.as_ref().is_none_or(|main| main.contains(path));
+            absent.push((path.to_vec(), *moved, known));
+        }
+        let seen: HashSet<&[u8]> = gone.iter().map(|(d, _)| d.old.path.as_slice()).collect();
+        absent.extend(deleted_by_us.into_iter().filter(|p| !seen.contains(p.as_slice())).map(|p| (p, false, false)));
+        let (worktree, id_bytes) = (worktree.to_owned(), tree.len() / 2);
+        let found = blocking(move || {
+            let absent: Vec<Absent<'_>> =
+                absent.iter().map(|(path, moved, known)| Absent { path, moved: *moved, known: *known }).collect();
+            hidden(&worktree, &closed, id_bytes, &absent)
+        })
+        .await?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let named: Vec<String> =
+            found.iter().take(NAMED).map(|(path, why)| format!("{}: {why}", shown(path))).collect();
+        let more = found.len() - named.len();
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        Ok(Some(format!(
+            "nothing is taken of this run, because files are absent that the clone did not show, and absent is not \
+             deleted: {}{more}. Deliver the change again in the fresh clone, with the whole of its files shown (no sparse \
+             checkout, no skip-worktree, no assume-unchanged, its .git left in place); what has to go is removed with \
+             `git rm`",
+            named.join("; ")
+        )))
+    }
+
     /// Takes the known artefacts that are there even where `.gitignore` would leave them out.
     async fn add_artefacts(&self, index: &Index<'_>, worktree: &Path, dir: &str) -> Result<(), Fault> {
         let mut paths = vec![];

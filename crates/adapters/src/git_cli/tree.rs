@@ -9,6 +9,7 @@ use orch_ports::Fault;
 use orch_ports::git::{Changed, EntryKind};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +70,7 @@ impl Delta {
 }
 
 /// The known artefact of this path and its name below `dir`.
-fn known_at<'p>(path: &'p [u8], dir: &str) -> Option<(&'static Known, &'p str)> {
+pub(super) fn known_at<'p>(path: &'p [u8], dir: &str) -> Option<(&'static Known, &'p str)> {
     let name = std::str::from_utf8(path).ok()?.strip_prefix(dir)?.strip_prefix('/')?;
     artefact::known(name).map(|k| (k, name))
 }
@@ -90,7 +91,9 @@ pub(super) fn checked(sha: &Sha) -> Result<&str, Fault> {
     }
 }
 
-/// An index file of its own, removed at the end.
+/// An index file of its own, removed at the end. Git takes a missing index for an empty one and says nothing: a tree made
+/// of it has no file, and a commit of that tree deletes everything. So that the file is there is looked at before and
+/// after each step, and so is how many entries it says it has.
 pub(super) struct Index<'r> {
     repo: &'r Repo,
     pub(super) file: PathBuf,
@@ -111,14 +114,32 @@ impl<'r> Index<'r> {
         std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
         let index = Self { repo, file: repo.index_dir.join(format!("{name}-{}", unique())) };
         repo.call("read-tree").env("GIT_INDEX_FILE", &index.file).arg(treeish).ok().await?;
+        index.count()?;
         Ok(index)
+    }
+
+    /// How many entries it has, by its own header. Transient if it is not there or no index: something outside took it.
+    pub(super) fn count(&self) -> Result<u32, Fault> {
+        let lost = |why: &dyn std::fmt::Display| {
+            Fault::transient(format!("the index {} is lost while it is in use: {why}", self.file.display()))
+        };
+        let mut header = [0; 12];
+        let read = std::fs::File::open(&self.file).and_then(|mut file| file.read_exact(&mut header));
+        read.map_err(|e| lost(&e))?;
+        match header {
+            [b'D', b'I', b'R', b'C', _, _, _, _, count @ ..] => Ok(u32::from_be_bytes(count)),
+            _ => Err(lost(&"it is no index any more")),
+        }
     }
 
     /// Sets or (mode `0`) removes entries, in this order. Whatever is in the way of a new entry goes.
     pub(super) async fn set(&self, entries: &[Entry]) -> Result<(), Fault> {
+        let before = self.count()?;
         let mut input = vec![];
+        let mut removed = 0_u32;
         for e in entries {
             let mode = if e.is_absent() { "0" } else { &e.mode };
+            removed += u32::from(e.is_absent());
             input.extend_from_slice(format!("{mode} {}\t", e.oid).as_bytes());
             input.extend_from_slice(&e.path);
             input.push(0);
@@ -127,12 +148,32 @@ impl<'r> Index<'r> {
         let output = call.args(["--replace", "-z", "--index-info"]).stdin(input).run().await?;
         // A path git does not allow (`.git/config`) is left out with a warning and exit code 0.
         let dropped = String::from_utf8_lossy(&output.stderr).contains("Ignoring path");
-        if output.status == Some(0) && !dropped { Ok(()) } else { Err(output.fault("update-index")) }
+        if output.status != Some(0) || dropped {
+            return Err(output.fault("update-index"));
+        }
+        // What is added may take the place of a whole directory; what is only removed takes no more than itself.
+        let only_removals = removed as usize == entries.len();
+        if only_removals && self.count()? < before.saturating_sub(removed) {
+            return Err(Fault::transient(format!(
+                "the index {} lost entries while it was in use",
+                self.file.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Its tree.
     pub(super) async fn tree(&self) -> Result<String, Fault> {
-        self.repo.call("write-tree").env("GIT_INDEX_FILE", &self.file).line().await
+        let before = self.count()?;
+        let tree = self.repo.call("write-tree").env("GIT_INDEX_FILE", &self.file).line().await?;
+        // Git leaves an index of no entries where it found none.
+        let after = self.count()?;
+        if before != after || before > 0 && is_empty_tree(&tree) {
+            let text =
+                format!("the index {} had {before} entries, and git wrote a tree of another", self.file.display());
+            return Err(Fault::transient(text));
+        }
+        Ok(tree)
     }
 }
 
@@ -310,6 +351,13 @@ fn normalised(diff: &[u8]) -> String {
     })
 }
 
+/// Is this the id of the tree without any file, in either object format?
+pub(super) fn is_empty_tree(tree: &str) -> bool {
+    const SHA1: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+    const SHA256: &str = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
+    tree == SHA1 || tree == SHA256
+}
+
 /// The path of an artefact directory without its trailing slash; an empty one would make every file an artefact's.
 pub(super) fn artefact_dir(dir: &str) -> Result<&str, Fault> {
     let dir = dir.trim_end_matches('/');
@@ -338,5 +386,52 @@ mod tests {
         assert_ne!(diff("1,2", "a..b", "new"), diff("1,2", "a..b", "  new"), "indentation counts");
         let binary = |index: &str| normalised(format!("index {index}\nBinary files a/f and b/f differ\n").as_bytes());
         assert_ne!(binary("a..b"), binary("a..c"), "binary content counts");
+    }
+
+    /// Something outside takes the index away at this step, and git goes on as if it were empty.
+    async fn lost_at(step: &str) -> Result<String, Fault> {
+        let tmp = tempfile::tempdir().unwrap();
+        let git = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|p| p.join("git")).find(|p| p.exists());
+        let wrapper = tmp.path().join("bin/git");
+        std::fs::create_dir_all(wrapper.parent().unwrap()).unwrap();
+        let took = tmp.path().join("took");
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = '{step}' ]; then rm -f \"$GIT_INDEX_FILE\"; : > '{}'; fi\nexec '{}' \"$@\"\n",
+            took.display(),
+            git.unwrap().display()
+        );
+        std::fs::write(&wrapper, text).unwrap();
+        std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let run = GitRun::found_in(tmp.path(), wrapper.parent().unwrap());
+        let dir = tmp.path().join("x.git");
+        run.call(None, "init").args(["-q", "--bare"]).arg(&dir).ok().await.unwrap();
+        let repo = Repo { git: run, dir, index_dir: tmp.path().join("index") };
+        let blob = repo.store_blob(b"text").await.unwrap();
+        let list: Vec<String> = (0..5).map(|n| format!("100644 blob {blob}\tfile-{n}\n")).collect();
+        let tree = repo.call("mktree").stdin(list.concat()).line().await.unwrap();
+        let index = Index::of(&repo, "code", &tree).await?;
+        let gone = Entry { mode: "0".into(), oid: blob, path: b"file-0".to_vec() };
+        index.set(&[gone]).await?;
+        let result = index.tree().await;
+        assert_eq!(took.exists(), step != "nothing");
+        result
+    }
+
+    #[tokio::test]
+    async fn a_lost_index_is_a_fault_and_never_an_empty_tree() {
+        assert!(!is_empty_tree(&lost_at("nothing").await.unwrap()));
+        for step in ["write-tree", "update-index"] {
+            let fault = lost_at(step).await.unwrap_err();
+            assert!(fault.is_transient() && fault.text.contains("index"), "{step}: {fault}");
+        }
+        let tmp = tempfile::tempdir().unwrap();
+        let git = GitRun::new(tmp.path()).unwrap();
+        for format in ["sha1", "sha256"] {
+            let dir = tmp.path().join(format);
+            let init = git.call(None, "init").args(["-q", "--bare", &format!("--object-format={format}")]);
+            init.arg(&dir).ok().await.unwrap();
+            let repo = Repo { git: git.clone(), dir, index_dir: tmp.path().join("index") };
+            assert!(is_empty_tree(&repo.empty_tree().await.unwrap()), "{format}");
+        }
     }
 }

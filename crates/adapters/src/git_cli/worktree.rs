@@ -31,15 +31,15 @@ impl Place {
 }
 
 /// What a fresh clone holds.
-struct Cut<'a> {
+pub(super) struct Cut<'a> {
     /// Checked out.
-    commit: &'a Sha,
+    pub(super) commit: &'a Sha,
     /// On this branch; detached if `None`.
-    branch: Option<&'a str>,
+    pub(super) branch: Option<&'a str>,
     /// A second local branch.
-    other: Option<(&'a str, &'a Sha)>,
+    pub(super) other: Option<(&'a str, &'a Sha)>,
     /// Files of this commit instead of `commit`'s.
-    files_of: Option<&'a Sha>,
+    pub(super) files_of: Option<&'a Sha>,
 }
 
 /// Tasks that have a working directory, by project and name.
@@ -85,6 +85,7 @@ impl GitCli {
         let other = Some(("orch-base", p.base));
         let cut = Cut { commit: p.commit, branch: Some(p.branch), other, files_of: merged.as_ref() };
         repo.cut(&cut, &fresh).await?;
+        self.fill(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
         blocking(move || {
             for path in &remove {
@@ -139,7 +140,11 @@ impl GitCli {
         };
         std::fs::create_dir_all(parent).map_err(|e| io(parent, "create", &e))?;
         let fresh = parent.join(format!(".new-{}-{}", name.to_string_lossy(), unique()));
-        let made = repo.cut(&Cut { commit, branch: None, other: None, files_of: None }, &fresh).await;
+        let made = async {
+            repo.cut(&Cut { commit, branch: None, other: None, files_of: None }, &fresh).await?;
+            self.fill(project, &repo, commit, &fresh).await
+        };
+        let made = made.await;
         blocking(move || {
             if made.is_err() {
                 discard(&fresh)?;
@@ -248,7 +253,7 @@ impl Repo {
     }
 
     /// Builds a clone at `dir`, which must not exist.
-    async fn cut(&self, cut: &Cut<'_>, dir: &Path) -> Result<(), Fault> {
+    pub(super) async fn cut(&self, cut: &Cut<'_>, dir: &Path) -> Result<(), Fault> {
         let commit = checked(cut.commit)?;
         self.tree_of(cut.commit).await?;
         let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };

@@ -12,6 +12,7 @@ mod served;
 mod talk;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whole;
 
 use crate::git_cli::run::{GitRun, io};
 use crate::local_db::LocalDb;

@@ -4,6 +4,7 @@
 
 use super::LocalRepo;
 use super::repo::{Repo, is_branch_name};
+use super::whole;
 use crate::git_cli::run::{GitRun, io, mask};
 use orch_core::ids::ProjectKey;
 use orch_core::verdict::FaultKind;
@@ -69,10 +70,20 @@ impl Served {
         }
         let source = Source::of(source)?;
         let repo = match &source {
-            Source::Path(path) if is_bare(git, path).await? => Repo::new(git.clone(), path.clone()),
+            Source::Path(path) if is_bare(git, path).await? => {
+                whole::refuse_parts(git, path, default_branch).await?;
+                Repo::new(git.clone(), path.clone())
+            }
             Source::Path(_) | Source::Url(_) => {
                 let dir = forge_dir.join(format!("{key}.git"));
                 if !dir.exists() {
+                    let on_disk = match &source {
+                        Source::Path(path) => Some(path.clone()),
+                        Source::Url(url) => whole::directory(url),
+                    };
+                    if let Some(path) = on_disk {
+                        whole::refuse_parts(git, &path, default_branch).await?;
+                    }
                     import(git, &source, default_branch, &dir).await?;
                 }
                 Repo::new(git.clone(), dir)

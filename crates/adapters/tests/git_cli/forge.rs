@@ -238,3 +238,31 @@ async fn orchs_own_files_are_committed_once_and_large_ones_are_not_read() {
     assert_eq!(w.git.tree(&w.project, &nowhere).await.unwrap_err().kind, FaultKind::Gone);
     assert_eq!(w.git.tree(&w.project, &Sha::new("--help")).await.unwrap_err().kind, FaultKind::Bug);
 }
+
+#[tokio::test]
+async fn a_branch_whose_name_clashes_is_refused_with_the_clash_named() {
+    for (there, other) in [("feature", BRANCH), ("feature/DEMO-1-first/old", BRANCH)] {
+        let w = World::new().await;
+        let base = w.trunk().await;
+        git(&w.path("forge.git"), &["branch", there, base.as_str()]);
+        let fault = w
+            .git
+            .push(&w.project, &w.remote(), other, TRUNK, &base, None)
+            .await
+            .expect_err("git keeps both in one place");
+        assert_eq!((fault.kind, fault.unsure), (FaultKind::Permanent, false), "{fault}");
+        assert!(fault.text.contains(&format!("`{there}`")) && fault.text.contains(other), "{fault}");
+        git(&w.path("forge.git"), &["branch", "-D", there]);
+        let pushed = w.git.push(&w.project, &w.remote(), other, TRUNK, &base, None).await.unwrap();
+        assert_eq!(pushed, PushAnswer::Done, "{there} is gone");
+    }
+    // Another refusal is a guess: the forge's hook may say something else next time.
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let hook = w.path("forge.git/hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\necho no >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    let fault = w.git.push(&w.project, &w.remote(), BRANCH, TRUNK, &base, None).await.unwrap_err();
+    assert!(fault.unsure && fault.text.contains("the forge refused"), "{fault}");
+}

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's fixture has nobody to report to")]
 
+mod absent;
 mod brought;
 mod conflicts;
 mod forge;
+mod modules;
 mod taking;
 
 use orch_adapters::git_cli::GitCli;

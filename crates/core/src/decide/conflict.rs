@@ -84,7 +84,7 @@ impl Cx<'_> {
         self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);
     }
 
-    fn developers_stage(&self) -> Option<usize> {
+    pub(super) fn developers_stage(&self) -> Option<usize> {
         let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
         let stages = &self.d.task.pipeline.stages;
         stages.iter().position(|s| s.steps.iter().any(develops))

@@ -56,6 +56,7 @@ impl Cx<'_> {
             (Step::Publish, Outcome::Published { head, empty, discarded, unresolved, refused }) => {
                 self.published(head, *empty, discarded, unresolved, refused);
             }
+            (Step::Publish, Outcome::NotTaken { findings }) => self.not_taken(findings),
             // An agent's step opens the branch of a second generation.
             (Step::Publish | Step::Update | Step::Open | Step::Agent { .. }, Outcome::BranchMoved { now }) => {
                 self.say("somebody else pushed to the branch");
@@ -118,6 +119,11 @@ impl Cx<'_> {
             }
             (Step::Update, Outcome::Updated { head, base, tree, .. }) => self.updated(head, base, tree),
             (Step::Update, Outcome::Conflict { onto, files, record }) => self.conflict(onto, files, record.as_ref()),
+            (Step::Update, Outcome::NotTaken { findings }) => {
+                let stage = self.developers_stage().and_then(|at| self.d.task.pipeline.stages.get(at));
+                let to = stage.map_or_else(|| self.d.task.stage().clone(), |s| s.id.clone());
+                self.back(&to, findings.clone(), "prepare-merge".into());
+            }
             (Step::Update | Step::Merge, Outcome::LeaseLost) => {
                 self.say("the merge lease was lost; the merge is prepared again");
                 self.update_again();
@@ -156,6 +162,18 @@ impl Cx<'_> {
             Outcome::Failed { fault } => Err(format!("a side effect failed: {}", fault.text)),
             _ => Err("a side effect or a late word: the task does not wait for it".into()),
         }
+    }
+
+    /// Nothing of the run was taken. A question it asked is still one; otherwise the role delivers again.
+    fn not_taken(&mut self, findings: &[Finding]) {
+        if let Some(question) = self.d.task.question.clone() {
+            let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned().unwrap_or_else(|| "agent".into());
+            self.say(format!("the {role} asks: {question}"));
+            self.say_findings(findings);
+            self.d.task.notes.extend(findings.iter().map(|f| f.text.clone()));
+            return self.wait(WaitReason::Answer { role, question }, None, None);
+        }
+        self.role_again(findings.to_vec(), "the commit".into());
     }
 
     fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {

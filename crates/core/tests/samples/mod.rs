@@ -129,6 +129,7 @@ pub fn outcomes() -> Vec<Outcome> {
             unresolved: vec!["a.rs".into()],
             refused: vec![],
         },
+        Outcome::NotTaken { findings: vec![finding()] },
         Outcome::BranchMoved { now: Some(sha(9)) },
         Outcome::BranchMoved { now: None },
         Outcome::PullRequestOpen { number: 5 },
@@ -166,7 +167,7 @@ pub fn outcomes() -> Vec<Outcome> {
         refused: vec![must("decide")],
     });
     values.push(Outcome::Conflict { onto: sha(1), files: vec!["a.bin".into()], record: Some(conflict()) });
-    complete(values, 17, |v| match v {
+    complete(values, 18, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -184,6 +185,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Sent => 14,
         Outcome::Failed { .. } => 15,
         Outcome::Cancelled => 16,
+        Outcome::NotTaken { .. } => 17,
     })
 }
 

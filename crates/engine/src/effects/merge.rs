@@ -24,6 +24,11 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
     if before.head != intent.head {
         return Ok(Outcome::NotMerged { why: NotMerged::HeadMoved }.into());
     }
+    // Whatever the gates were told to look at.
+    let dir = cx.task.artefact_dir();
+    if cx.engine.ports.git.is_emptied(project, &intent.base, &intent.head, &dir).await? {
+        return Ok(Outcome::NotMerged { why: NotMerged::Refused { text: super::EMPTIED.into() } }.into());
+    }
     // Last look before the act: a lease that was lost while we were away must not merge.
     if !cx.store().holds_lease(cx.task.id, intent.lease_epoch).await? {
         return Ok(Outcome::LeaseLost.into());

@@ -31,6 +31,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// Why a tree without code does not land, whatever the pipeline and its switches say.
+pub(crate) const EMPTIED: &str =
+    "the branch holds no file of code, although the default branch does: a change that leaves no file never lands";
+
 /// What an executor works with.
 pub struct Cx {
     pub(crate) engine: Arc<Engine>,

@@ -54,6 +54,10 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
         }
         other => other?,
     };
+    if let Some(why) = snapshot.refused {
+        tracing::warn!(work_item = %cx.task.work_item, %why, "what a run left is not taken");
+        return Ok(Outcome::NotTaken { findings: vec![Finding::must_fix(why)] }.into());
+    }
     let head = if leaked(cx) {
         // The history of the branch holds what must not reach the default branch. The work goes on as one new commit.
         let author = Author::role(role.as_str());

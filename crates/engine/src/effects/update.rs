@@ -5,6 +5,8 @@ use super::{Cx, Ended, push};
 use orch_core::artefact;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
+use orch_core::numbered;
+use orch_core::verdict::Finding;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
 use orch_ports::git::{FileWrite, PushAnswer, Updated};
@@ -41,16 +43,38 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
             return Ok(Outcome::Conflict { onto: fetched.tip, files, record }.into());
         }
     };
+    let dir = cx.task.artefact_dir();
+    if git.is_emptied(project, &fetched.tip, &ready, &dir).await? {
+        return Err(Fault::permanent(super::EMPTIED));
+    }
+    let numbers = numbers(cx, &fetched.tip, &ready).await?;
+    if !numbers.is_empty() {
+        return Ok(Outcome::NotTaken { findings: numbers }.into());
+    }
     match push::push(cx, &fetched, &ready).await? {
         PushAnswer::Rejected { now } => Ok(Outcome::BranchMoved { now }.into()),
         PushAnswer::Done => {
             let tree = git.tree(project, &ready).await?;
-            let dir = cx.task.artefact_dir();
             let patch = async |head| git.patch_id(project, &fetched.tip, head, &dir).await;
             let repatched = ready != with_papers && patch(&ready).await? != patch(head).await?;
             Ok(Outcome::Updated { head: ready, base: fetched.tip, tree, repatched }.into())
         }
     }
+}
+
+/// Numbers of migrations, decision records and the like that this branch gives out and main has given out meanwhile.
+async fn numbers(cx: &Cx, tip: &Sha, ready: &Sha) -> Result<Vec<Finding>, Fault> {
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let own = format!("{}/", cx.task.artefact_dir());
+    let changed = git.changed_files(project, tip, ready).await?;
+    let added: Vec<&str> =
+        changed.iter().filter(|c| c.how == 'A' && !c.path.starts_with(&own)).map(|c| c.path.as_str()).collect();
+    if !added.iter().any(|path| path.contains(|c: char| c.is_ascii_digit())) {
+        return Ok(Vec::new());
+    }
+    let all = git.entries(project, ready).await?;
+    let all: Vec<&str> = all.iter().map(|e| e.path.as_str()).collect();
+    Ok(numbered::taken_twice(&added, &all))
 }
 
 async fn papers(cx: &Cx) -> Result<Vec<FileWrite>, Fault> {

@@ -2,6 +2,7 @@
 //! shows, be what was prepared, and hold nothing of a conflict that was resolved on the way. By hand (`orch gate run`) it asks git whether head and base would merge.
 
 use super::{Gate, Look, Meta, Subject};
+use crate::effects::EMPTIED;
 use crate::project::Project;
 use crate::security::{self, Protection};
 use orch_core::conflict;
@@ -27,6 +28,8 @@ pub(super) struct Evidence {
     prepared: Option<Sha>,
     /// What is left of conflicts that were resolved on this branch.
     left: Vec<Finding>,
+    /// It holds no code, although the default branch does.
+    emptied: bool,
     /// What a person has to approve.
     protection: Protection,
 }
@@ -45,6 +48,7 @@ impl Gate for BranchMergeable {
         let brought = look.git.brought_in(project, &look.subject.base, head).await?;
         let at_head = look.git.entries(project, head).await?;
         let protection = security::protection(look, &look.project.security, &brought, &at_head).await?;
+        let emptied = look.git.is_emptied(project, &look.subject.base, head, &look.subject.artefact_dir).await?;
         let Some(task) = &look.subject.task else {
             let tip = look.subject.base.clone();
             let contains_tip = look.git.is_ancestor(project, &tip, head).await?;
@@ -57,6 +61,7 @@ impl Gate for BranchMergeable {
                 merged: false,
                 prepared: None,
                 left: Vec::new(),
+                emptied,
                 protection,
             });
         };
@@ -81,7 +86,7 @@ impl Gate for BranchMergeable {
                 ..Finding::must_fix("the conflict with the default branch is not resolved here")
             }));
         }
-        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, merged, prepared, left, protection })
+        Ok(Evidence { tip, contains_tip, conflicts: Vec::new(), pull, merged, prepared, left, emptied, protection })
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, _: &Project) -> Verdict {
@@ -94,6 +99,9 @@ impl Gate for BranchMergeable {
                 ..Finding::must_fix("conflicts with the default branch")
             });
             return Verdict::Fail { findings: findings.collect() };
+        }
+        if evidence.emptied && !evidence.merged {
+            return Verdict::Fail { findings: vec![Finding::must_fix(EMPTIED)] };
         }
         if subject.task.is_none() {
             return evidence.protection.verdict(true).unwrap_or(Verdict::Pass);
@@ -138,6 +146,7 @@ mod tests {
             merged: false,
             prepared: Some(sha(HEAD)),
             left: Vec::new(),
+            emptied: false,
             protection: Protection::default(),
         }
     }
@@ -182,6 +191,16 @@ mod tests {
             let Verdict::Fail { findings } = judge(&Evidence { left: left.clone(), ..evidence }) else { panic!() };
             assert_eq!(findings, left);
         }
+    }
+
+    #[test]
+    fn a_head_without_any_code_never_lands() {
+        let emptied = || Evidence { emptied: true, ..ready() };
+        assert!(fails(&judge(&emptied()))[0].contains("no file of code"));
+        let alone = Subject { task: None, ..subject() };
+        assert_eq!(fails(&BranchMergeable::judge(&emptied(), &alone, &project())).len(), 1);
+        let merged = Evidence { merged: true, pull: Some((sha(HEAD), false)), ..emptied() };
+        assert_eq!(judge(&merged), Verdict::Pass, "what has landed has landed, and the merge says so");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the project. It only reads. Nothing the branch contains decides what is looked for: rules and allowlists come from the
 //! default branch and the operator. What could not be looked at is said, and never counted as clean.
 
+mod deletions;
 mod dependencies;
 mod manifests;
 mod protection;

@@ -1,8 +1,9 @@
-//! Changes of what guards a project: protected paths, tests that were taken away or switched off, and comments that ask
-//! scanners to look away. None of them is wrong by itself, and none of them is for an agent to decide: a person approves
+//! Changes of what guards a project: protected paths, tests that were taken away or switched off, comments that ask
+//! scanners to look away, and deletions of much of it. None of them is wrong by itself, and none of them is for an agent to decide: a person approves
 //! exactly these changes, and another change asks anew.
 
 use super::Security;
+use super::deletions::deletions;
 use super::secrets::batches;
 use super::tree::Tree;
 use crate::effects::hex;
@@ -20,6 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Of larger files only what asks scanners to look away is read: no test is written by hand in them.
 const LARGEST: u64 = 2 * 1024 * 1024;
 
+/// Id of the findings of a large deletion.
+const DELETION: &str = "mass-deletion";
+/// Of a large deletion this many lines are shown, of other changes as many as `OTHERS`.
+const LINES: usize = 100;
+/// See [`LINES`].
+const OTHERS: usize = 20;
+
 /// What a person has to approve, and whether one has.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Protection {
@@ -27,6 +35,8 @@ pub(crate) struct Protection {
     pub(crate) subject: String,
     /// The changes, a finding each.
     pub(crate) changes: Vec<Finding>,
+    /// Every path that a large deletion takes away.
+    pub(crate) deleted: Vec<String>,
     /// The approval of exactly these.
     pub(crate) approval: Option<Approval>,
 }
@@ -45,9 +55,14 @@ impl Protection {
             (Some(file), None) => format!("{file}: {}", f.text),
             (None, _) => f.text.clone(),
         };
-        let mut shown: Vec<String> = self.changes.iter().take(20).map(place).collect();
-        if shown.len() < self.changes.len() {
-            shown.push(format!("and {} more", self.changes.len() - shown.len()));
+        let is_deletion = |f: &&Finding| f.id.as_deref() == Some(DELETION);
+        let (deleted, others): (Vec<&Finding>, Vec<&Finding>) = self.changes.iter().partition(is_deletion);
+        let mut shown = Vec::new();
+        for (some, most) in [(deleted, LINES), (others, OTHERS)] {
+            shown.extend(some.iter().take(most).map(|f| place(f)));
+            if some.len() > most {
+                shown.push(format!("and {} more", some.len() - most));
+            }
         }
         let why = WaitFor::Approval { what: ApprovalKind::Protected, subject: self.subject.clone(), shown };
         Some(Verdict::Wait { why, until: None, recheck: None })
@@ -159,13 +174,23 @@ pub(crate) async fn protection(
             });
         }
     }
+    let mut deleted = Vec::new();
+    if let Some(found) = deletions(brought, at_head) {
+        for path in &found.paths {
+            part(&mut sum, &["deleted", path, before.get(path.as_str()).map_or("-", |b| b.oid.as_str())]);
+        }
+        let finding = |text: String| Finding { id: Some(DELETION.into()), ..Finding::must_fix(text) };
+        changes.push(finding(found.sentence));
+        changes.extend(found.lines.into_iter().map(|line| finding(format!("deleted: {line}"))));
+        deleted = found.paths;
+    }
     if changes.is_empty() {
         return Ok(Protection::default());
     }
     let subject = hex(&sum.finalize());
     let task = look.subject.task.as_ref();
     let approval = task.and_then(|t| t.approved(ApprovalKind::Protected, &subject)).cloned();
-    Ok(Protection { subject, changes, approval })
+    Ok(Protection { subject, changes, deleted, approval })
 }
 
 fn part(sum: &mut Sha256, words: &[&str]) {

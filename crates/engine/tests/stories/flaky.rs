@@ -134,6 +134,9 @@ impl Git for FlakyGit {
     async fn code_digest(&self, p: &ProjectKey, commit: &Sha, dir: &str) -> Result<Digest, Fault> {
         self.real.code_digest(p, commit, dir).await
     }
+    async fn is_emptied(&self, p: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<bool, Fault> {
+        self.real.is_emptied(p, base, head, dir).await
+    }
     async fn patch_id(&self, p: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<Digest, Fault> {
         self.real.patch_id(p, base, head, dir).await
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
+mod absent;
 mod ci;
 mod conflicts;
 mod crashes;

@@ -258,3 +258,24 @@ async fn a_second_branch_that_was_there_before_blocks_and_a_retry_goes_on_from_i
     // Theirs began before the first merge, so the repair had a conflict to resolve on top.
     assert_eq!(world.show("main", "work.txt"), "run 3");
 }
+
+#[tokio::test]
+async fn a_number_that_two_tasks_give_out_goes_back_to_the_one_that_comes_second() {
+    let world = World::new().await;
+    world.outsider_merges("first", "db/0001_users.sql", "create\n").await;
+    world.runs.on("developer", |run| {
+        let item = run.var("ORCH_WORK_ITEM").to_owned();
+        // As the finding asks for it.
+        let number = if run.prompt().contains("the next free number, 0003") { "0003" } else { "0002" };
+        let _ = std::fs::remove_file(run.cwd.join(format!("db/0002_{item}.sql")));
+        run.write(&format!("db/{number}_{item}.sql"), "alter\n");
+        Does::Exit(0)
+    });
+    world.start();
+    let (one, two) = (world.begin("Add a column").await, world.begin("Add an index").await);
+    let (one, two) = (world.until_done(&one).await, world.until_done(&two).await);
+    assert_eq!(one.rounds + two.rounds, 1, "the second one repairs it once");
+    let files = crate::world::git(&world.bare(), &["ls-tree", "-r", "--name-only", "main", "db/"]);
+    let numbers: Vec<&str> = files.lines().map(|f| &f[3..7]).collect();
+    assert_eq!(numbers, ["0001", "0002", "0003"]);
+}

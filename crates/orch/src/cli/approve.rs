@@ -3,6 +3,7 @@
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
+use super::show;
 use super::task::said;
 use clap::Args;
 use orch_core::ids::GateId;
@@ -69,5 +70,10 @@ fn send(
     let client = Client::find(context, server)?;
     let answer = client.post(&["api", "v1", "tasks", id, verb], &Value::Object(body))?;
     said(context, &answer, json, &format!("{id}: {verb} recorded for {}", context.actor()));
+    if let (false, Some(approved)) = (json, answer.get("approved")) {
+        for line in show::items(approved, "shown").iter().filter_map(Value::as_str) {
+            context.say(format!("  {}: {line}", show::field(approved, "what")));
+        }
+    }
     Ok(Exit::Done)
 }

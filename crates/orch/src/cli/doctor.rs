@@ -8,6 +8,7 @@ use super::context::{Context, Tone};
 use super::exit::{Exit, Outcome};
 use super::{git_probe, show};
 use crate::config::{Config, FILE_NAME};
+use crate::odd;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -263,10 +264,22 @@ fn repositories(config: &Config) -> Vec<Check> {
                 let detail = format!("{} has no branch `{}`", dir.display(), p.default_branch);
                 check(&title, Tone::Bad, detail, Some("make a first commit on it, or correct `default_branch`".into()))
             } else {
-                check(&title, Tone::Good, dir.display().to_string(), None)
+                odd(&title, p)
             }
         })
         .collect()
+}
+
+/// A repository that is there: can orch work on it?
+fn odd(title: &str, project: &crate::config::project::Project) -> Check {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let looked = runtime.map_err(|e| orch_ports::Fault::transient(e.to_string()));
+    match looked.and_then(|runtime| runtime.block_on(odd::look(project))) {
+        Ok(None) => check(title, Tone::Good, project.repo.clone(), None),
+        // The fix is a part of the sentence.
+        Ok(Some(why)) => check(title, Tone::Bad, format!("{}: {why}", project.repo), None),
+        Err(fault) => check(title, Tone::Warn, format!("{}: cannot be looked at: {fault}", project.repo), None),
+    }
 }
 
 /// Finds a program the way a shell would.

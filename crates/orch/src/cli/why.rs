@@ -39,6 +39,9 @@ pub fn run(args: &WhyArgs, context: &mut Context<'_>) -> Outcome {
                     context.say(format!("  {name:<10} {text}"));
                 }
             }
+            for line in show::items(waiting, "shown").iter().filter_map(serde_json::Value::as_str) {
+                context.say(format!("  {:<10} {line}", "to approve"));
+            }
         }
     }
     Ok(if show::ended_badly(&why) { Exit::Failed } else { Exit::Done })

@@ -30,6 +30,11 @@ section! {
         is_self: bool = false;
         /// Accept a project with neither `commands.test` nor `commands.ci`: nothing will check its code.
         allow_untested: bool = false;
+        /// Fill its submodules in clones and checkouts. `false`: their directories stay empty.
+        submodules: bool = true;
+        /// Hosts its submodules may come from beside its own: `github.com`; `file` for directories of this machine that its
+        /// default branch names.
+        submodule_hosts: Vec<String> = Vec::new();
         /// Its commands.
         commands: Commands = Commands::default();
         /// What its forge must report.

@@ -54,6 +54,9 @@ pub(super) async fn approve(
     let task = find(&state, &id).await?;
     let event = Event::Approved { by: caller.actor.clone(), gate, subject };
     let mut answer = ask(&state, &task, "approve", &caller, event).await?;
+    if let Phase::Waiting { why: WaitReason::Approval { what, subject, shown }, .. } = &task.phase {
+        answer["approved"] = json!({ "what": what.as_str(), "subject": subject, "shown": shown });
+    }
     // The approval stands; its comment is for the ticket alone.
     if let Some(comment) = comment.filter(|c| !c.trim().is_empty())
         && let Err(fault) = tell_ticket(&state, &task, &caller, &comment).await

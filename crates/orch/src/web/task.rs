@@ -62,6 +62,8 @@ struct Wait {
     until: Option<Moment>,
     ends_when: String,
     command: Option<String>,
+    /// What a person is asked to approve.
+    shown: Vec<String>,
 }
 
 struct GateRow {
@@ -181,6 +183,7 @@ async fn build(state: &AppState, id: &str) -> Result<(TaskPage, i64), Problem> {
             until: w.until.as_ref().map(|u| Moment::read(u, now)),
             ends_when: w.ends_when.clone(),
             command: w.command.clone(),
+            shown: w.shown.clone(),
         }),
         facts: facts(view),
         created: Moment::read(&view.created_at, now),

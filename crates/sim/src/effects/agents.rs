@@ -8,7 +8,7 @@ use crate::site::{Left, Place, Plan, Run};
 use orch_core::conflict::{self, Conflict, Resolution, Resolved, Take};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Role, Seq, StageId, Time};
-use orch_core::verdict::FaultKind;
+use orch_core::verdict::{FaultKind, Finding};
 use orch_store::{ArtefactRow, RunRow, Store};
 
 /// A run as it is written down when it begins.
@@ -195,7 +195,9 @@ impl Sim {
                 }
             }
         }
-        site.left.insert(task.id, left);
+        // The directory shows only a part: what is absent in it was not deleted.
+        left.hidden = self.hit("files are hidden", 40);
+        self.site(&task.project)?.left.insert(task.id, left);
         Ok(())
     }
 
@@ -208,6 +210,10 @@ impl Sim {
         let base = base.unwrap_or_else(|| site.main.clone());
         let parent = task.head.clone().unwrap_or_else(|| base.clone());
         let left = site.left.get(&task.id).cloned().unwrap_or_default();
+        if developer && left.hidden {
+            let findings = vec![Finding::must_fix("nothing is taken: files are absent that the clone did not show")];
+            return Ok(Ended::Outcome(Outcome::NotTaken { findings }));
+        }
         let mut tree = site.repo.tree(&parent);
         if developer && !left.code.is_empty() {
             tree.retain(|path, _| !is_code(path));

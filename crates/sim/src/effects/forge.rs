@@ -8,7 +8,7 @@ use crate::site::{Ci, CiState, MergeAnswer, PullState};
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::Sha;
 use orch_core::task::{MergeIntent, Phase, Task};
-use orch_core::verdict::FaultKind;
+use orch_core::verdict::{FaultKind, Finding};
 use orch_store::Store;
 
 impl Sim {
@@ -114,6 +114,11 @@ impl Sim {
                 return Ok(Ended::Outcome(Outcome::Conflict { onto: tip, files, record }));
             }
         };
+        if ready != *head && self.hit("a number is taken twice", 100) {
+            self.seen.count("answer", "update: not taken");
+            let findings = vec![Finding::must_fix("the number 0007 is given out twice")];
+            return Ok(Ended::Outcome(Outcome::NotTaken { findings }));
+        }
         // Main has changed what is around the branch's changes.
         let repatched = ready != *head && self.hit("update: another patch", 150);
         if let Err(now) = self.push(task, &ready)? {

@@ -191,6 +191,19 @@ async fn a_run_asked_for_but_never_started_is_started() {
 }
 
 #[tokio::test]
+async fn what_a_loss_of_power_leaves_of_a_request_or_a_record_costs_no_more_than_the_run() {
+    for left in [&b""[..], &[0; 64]] {
+        let place = Place::new();
+        place.write_spec(left);
+        assert_eq!(place.run("exit 6").await.code, Some(6), "it is asked for anew");
+        fs::write(place.dir.join(files::EXIT), left).unwrap();
+        assert_eq!(place.state(), RunState::Lost, "how it ended is not known");
+        let fault = place.ensure(&place.script("exit 0")).await.unwrap_err();
+        assert!(fault.is_transient() && fault.text.contains("without an exit record"), "{fault}");
+    }
+}
+
+#[tokio::test]
 async fn a_supervisor_that_never_takes_the_run_is_given_up_and_the_run_is_not_spoilt() {
     let place = Place::new();
     let spec = place.script("exit 5");

@@ -86,6 +86,44 @@ async fn a_shallow_clone_is_refused_with_the_way_out_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_repository_without_all_of_its_history_is_refused_in_whatever_form_it_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let full = root.path().join("full");
+    a_clone(&full, "main");
+    std::fs::write(full.join("readme.txt"), "another\n").unwrap();
+    git(&full, &["commit", "--quiet", "-am", "second"]).unwrap();
+    git(&full, &["config", "uploadpack.allowFilter", "true"]).unwrap();
+    let url = format!("file://{}", full.display());
+    for (name, how, hint) in [
+        ("blobless", &["--filter=blob:none", "--no-checkout"][..], "partial clone"),
+        ("blobless-checked-out", &["--filter=blob:none"], "partial clone"),
+        ("treeless", &["--filter=tree:0", "--no-checkout"], "partial clone"),
+        ("partial.git", &["--filter=blob:none", "--bare"], "partial clone"),
+        ("shallow", &["--depth=1"], "shallow clone"),
+        ("shallow.git", &["--depth=1", "--bare"], "shallow clone"),
+    ] {
+        git(root.path(), &[&["clone", "--quiet"], how, &[url.as_str(), name]].concat()).unwrap();
+        let path = root.path().join(name);
+        for source in [path.display().to_string(), format!("file://{}", path.display())] {
+            let fault =
+                serve(root.path(), &TestClock::at(0), Path::new(&source), "main").await.map(|_| ()).unwrap_err();
+            assert_eq!(fault.kind, FaultKind::Permanent, "{source}: {fault}");
+            assert!(fault.text.contains(hint) && fault.text.contains("full clone in `repo`"), "{source}: {fault}");
+            assert!(
+                fault.text.len() < 500 && !root.path().join("forge").join("DEMO.git").exists(),
+                "{source}: {fault}"
+            );
+        }
+    }
+    // One that was partial and has got the rest is as good as any.
+    let path = root.path().join("whole-by-now");
+    git(root.path(), &["clone", "--quiet", "--filter=blob:none", &url, "whole-by-now"]).unwrap();
+    git(&path, &["config", "--unset-all", "remote.origin.partialclonefilter"]).unwrap();
+    git(&path, &["fetch", "--quiet", "--refetch"]).unwrap();
+    serve(root.path(), &TestClock::at(0), &path, "main").await.map(|_| ()).unwrap();
+}
+
+#[tokio::test]
 async fn a_users_own_hook_is_kept_and_two_of_them_are_refused() {
     let root = tempfile::tempdir().unwrap();
     a_clone(&root.path().join("src"), "main");

@@ -1,0 +1,47 @@
+//! What a start and `orch doctor` say of repositories that are not like most: clones without all of their history, and
+//! submodules that may not be followed. The same words in both places, with the key and the fix.
+
+use crate::config::project::Project;
+use orch_adapters::git_cli::GitCli;
+use orch_ports::Fault;
+use std::path::Path;
+
+/// What `orch doctor` finds wrong with the repository of a project, which is a directory of this machine.
+pub(crate) async fn look(project: &Project) -> Result<Option<String>, Fault> {
+    let scratch = tempfile::tempdir().map_err(|e| Fault::transient(format!("make a temporary directory: {e}")))?;
+    let git = GitCli::new(scratch.path().join("repos"), scratch.path().join("worktrees")).await?;
+    let path = Path::new(&project.repo);
+    if let Err(fault) = git.refuse_parts(path, &project.default_branch).await {
+        return Ok(Some(fault.text));
+    }
+    let Some(dir) = git.git_dir(path).await?.filter(|_| project.submodules) else { return Ok(None) };
+    let from = git.submodules_of(&project.repo, &project.submodule_hosts, &project.default_branch).await?;
+    Ok(submodules(&project.key, &git.unfilled(&dir, &from).await?))
+}
+
+/// Why a project with submodules that cannot be filled is refused; `None` if all of them can.
+pub(crate) fn submodules(project: &str, unfilled: &[(String, String)]) -> Option<String> {
+    let (path, why) = unfilled.first()?;
+    let more = match unfilled.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!(
+        "project {project}: the submodule {path} cannot be filled{more}: {why}; name its host in `submodule_hosts` of the \
+         project's [[project]], or set `submodules = false` there to leave it empty"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::submodules;
+
+    #[test]
+    fn a_submodule_that_cannot_be_filled_is_named_with_the_key_and_the_fix() {
+        assert_eq!(submodules("SHOP", &[]), None);
+        let one = ("sub".to_owned(), "it comes from the host evil, which `submodule_hosts` does not name".to_owned());
+        let said = submodules("SHOP", &[one.clone(), one]).unwrap();
+        assert!(said.starts_with("project SHOP: the submodule sub cannot be filled (and 1 more)"), "{said}");
+        assert!(said.contains("submodule_hosts") && said.contains("submodules = false"), "{said}");
+    }
+}
