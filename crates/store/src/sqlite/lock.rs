@@ -61,6 +61,22 @@ impl Lock {
         }
     }
 
+    /// Who has the lock of a database file, if it is held; asks without taking it from those who wait.
+    pub(super) fn holder(db: &Path) -> Option<String> {
+        let mut name = db.as_os_str().to_owned();
+        name.push(".lock");
+        let mut file = File::open(PathBuf::from(name)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                let mut said = String::new();
+                let _ = file.read_to_string(&mut said);
+                let said = said.trim();
+                Some(if said.is_empty() { "another process".to_owned() } else { said.to_owned() })
+            }
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
+    }
+
     /// Lets go after an opening that failed: what was not there before is not there afterwards.
     pub(super) fn abandon(self) {
         if self.created {

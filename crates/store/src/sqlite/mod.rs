@@ -4,6 +4,7 @@
 mod evidence;
 mod jobs;
 mod journal;
+mod keeping;
 mod leases;
 mod lock;
 mod schema;
@@ -14,6 +15,8 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod writer;
+
+pub use keeping::Hold;
 
 use crate::error::StoreError;
 use rusqlite::Connection;
@@ -111,6 +114,11 @@ impl SqliteStore {
     /// file yet, or what is wrong with it. Another process may be at work on it.
     pub fn inspect(path: &Path) -> Result<Option<i64>, StoreError> {
         schema::inspect(path)
+    }
+
+    /// The newest schema version this program knows.
+    pub fn newest_version() -> i64 {
+        schema::MIGRATIONS.len() as i64
     }
 
     /// The file, as the system knows it.
