@@ -2,10 +2,15 @@
 //! the truth. Effects and outcomes are stored, so their wire form is pinned by tests and only ever grows.
 
 use crate::conflict::{Conflict, Resolution};
-use crate::ids::{Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time};
+use crate::ids::{Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time, WorkItem};
 use crate::task::{DoneOutcome, MergeIntent};
 use crate::verdict::{FaultNote, Finding, Verdict};
 use serde::{Deserialize, Serialize};
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +64,9 @@ pub enum Effect {
         /// Only if its code is not what ran there.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
+        /// A hook of an earlier job of the task that ended for this revision has done it, from this job on.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        since: Seq,
     },
     /// Bring an environment back to what ran before a failed revision.
     Rollback {
@@ -334,6 +342,16 @@ pub enum Outcome {
     Deployed {
         /// Why nothing was deployed, if nothing was.
         skipped: Option<String>,
+        /// How many processes that the hooks left running were ended.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ended: u32,
+    },
+    /// Nothing is deployed: the revision contains one that failed in production and is not repaired.
+    Held {
+        /// The one that failed.
+        revision: Sha,
+        /// The task that merged it.
+        by: WorkItem,
     },
     /// The previous revision is back, or not.
     RolledBack {

@@ -2,6 +2,7 @@
 
 use crate::effect::Outcome;
 use crate::ids::{Actor, GateId, Seq};
+use crate::task::WayOut;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
@@ -62,6 +63,13 @@ pub enum Event {
         /// Who.
         by: Actor,
     },
+    /// A person chooses what becomes of a merged change that production did not take.
+    WayChosen {
+        /// Who.
+        by: Actor,
+        /// Which way.
+        way: WayOut,
+    },
     /// The ticket's text changed.
     TicketEdited {
         /// Title now.
@@ -80,7 +88,8 @@ impl Event {
             | Self::Rejected { by, .. }
             | Self::Answered { by, .. }
             | Self::CancelAsked { by }
-            | Self::RetryAsked { by } => Some(by),
+            | Self::RetryAsked { by }
+            | Self::WayChosen { by, .. } => Some(by),
             Self::JobEnded { .. }
             | Self::TimerFired
             | Self::Nudged { .. }
@@ -102,6 +111,7 @@ impl Event {
             Self::Answered { .. } => "answered",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",
+            Self::WayChosen { .. } => "way_chosen",
             Self::TicketEdited { .. } => "ticket_edited",
         }
     }

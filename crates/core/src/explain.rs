@@ -3,7 +3,7 @@
 
 use crate::ids::Time;
 use crate::pipeline::Step;
-use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason};
+use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason, WayOut};
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,14 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                 ),
                 WaitReason::Answer { .. } => ("somebody answers".into(), Some(format!("orch answer {item} \"...\""))),
                 WaitReason::Lease { .. } => ("the other task has merged or gives up".into(), None),
+                WaitReason::Production { .. } => (
+                    format!("a person chooses: {}", WayOut::offer()),
+                    Some(format!("orch task retry {item} --as {}", WayOut::CHOICE)),
+                ),
+                WaitReason::Held { by, .. } => (
+                    format!("{by} is deployed again, repaired, reverted or accepted; orch looks again by itself"),
+                    Some(format!("orch why {by}")),
+                ),
             };
             let shown = match why {
                 WaitReason::Approval { shown, .. } => shown.clone(),
@@ -77,7 +85,9 @@ pub fn explain(task: &Task) -> Option<Waiting> {
         Phase::Blocked { why, since, .. } => Some(waiting(
             block(why),
             *since,
-            if task.merged.is_some() || task.merge_unknown() {
+            if task.merged.is_some() {
+                format!("somebody repairs the cause and lets it go on, or chooses with --as {}", WayOut::CHOICE)
+            } else if task.merge_unknown() {
                 "somebody repairs the cause and lets it go on".into()
             } else {
                 "somebody repairs the cause and lets it go on, or cancels it".into()
@@ -136,6 +146,12 @@ pub fn reason(why: &WaitReason) -> String {
         }
         WaitReason::Answer { role, question } => format!("the {role} asks: {question}"),
         WaitReason::Lease { holder: Some(item) } => format!("{item} is merging; one merge at a time"),
+        WaitReason::Production { revision, cause, now } => {
+            format!("production failed on {}: {} ({now})", revision.short(), cause.replace('\n', " / "))
+        }
+        WaitReason::Held { revision, by } => {
+            format!("main contains {}, which failed in production ({by}): no deploy goes past it", revision.short())
+        }
         WaitReason::Lease { holder: None } => "another task is merging; one merge at a time".into(),
     }
 }

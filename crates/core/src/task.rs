@@ -102,6 +102,16 @@ pub struct Task {
     pub passed: Vec<Passed>,
     /// Why the last deploy did nothing, if it did nothing.
     pub not_deployed: Vec<String>,
+    /// What of it production did not take, oldest first, and what a person said to each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub production: Vec<ProductionFailure>,
+    /// Hooks of earlier jobs than this one do not count for the revision any more: a person wants it deployed again, or it
+    /// came back to the stage.
+    #[serde(default, skip_serializing_if = "none")]
+    pub hooks_from: Seq,
+    /// What this generation takes back, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverting: Option<Reverting>,
     /// Remarks for the next brief: discarded changes and the like.
     pub notes: Vec<String>,
     /// When it was made.
@@ -211,6 +221,111 @@ pub enum WaitReason {
         /// Which, if it is known.
         holder: Option<WorkItem>,
     },
+    /// Production did not take what was merged: a person chooses a [`WayOut`].
+    Production {
+        /// What failed there.
+        revision: Sha,
+        /// Why: the last lines of what was printed.
+        cause: String,
+        /// What production runs now.
+        now: String,
+    },
+    /// The revision to be deployed contains one that failed in production and is not repaired.
+    Held {
+        /// The one that failed.
+        revision: Sha,
+        /// The task that merged it.
+        by: WorkItem,
+    },
+}
+
+/// The ways out for what production did not take. The same words everywhere: command line, API, pages, tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WayOut {
+    /// Deploy the same revision again.
+    Deploy,
+    /// Back to development, with the log in the brief.
+    Repair,
+    /// Take the change back, through the same gates.
+    Revert,
+    /// Leave production as it is.
+    Accept,
+}
+
+impl WayOut {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: &'static [Self] = &[Self::Deploy, Self::Repair, Self::Revert, Self::Accept];
+    /// The words as a choice.
+    pub const CHOICE: &'static str = "deploy|repair|revert|accept";
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Repair => "repair",
+            Self::Revert => "revert",
+            Self::Accept => "accept",
+        }
+    }
+    /// The way with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|way| way.as_str() == word.trim())
+    }
+    /// What it does, in a few words.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Deploy => "the same revision is deployed again",
+            Self::Repair => "back to development, with the log in the brief",
+            Self::Revert => "the change is taken back, through the same gates",
+            Self::Accept => "production stays as it is",
+        }
+    }
+    /// The four ways in a line: `deploy (...), repair (...)`.
+    pub fn offer() -> String {
+        let each: Vec<String> = Self::ALL.iter().map(|way| format!("{} ({})", way.as_str(), way.means())).collect();
+        each.join(", ")
+    }
+}
+
+/// A merged revision that production did not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductionFailure {
+    /// What was merged.
+    pub merged: Merged,
+    /// The tip of the default branch before that merge, if it is known: what `revert` goes back to.
+    pub base: Option<Sha>,
+    /// Why: the last lines of what was printed.
+    pub cause: String,
+    /// What production ran afterwards.
+    pub now: String,
+    /// When it was known.
+    pub at: Time,
+    /// What a person said to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<WayTaken>,
+}
+
+/// A way out, taken by a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayTaken {
+    /// Which.
+    pub way: WayOut,
+    /// By whom.
+    pub by: Actor,
+    /// When.
+    pub at: Time,
+}
+
+/// A generation that takes a merged change back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverting {
+    /// The merge that is taken back.
+    pub commit: Sha,
+    /// The tip of the default branch before it, if it is known.
+    pub base: Option<Sha>,
+    /// It conflicts with what came later: the developer takes it back by hand.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
 /// What can be approved.
@@ -318,12 +433,16 @@ pub enum DoneOutcome {
     Inconclusive,
     /// There was nothing to watch.
     NotWatched,
+    /// Production did not take it, and a person left it at that.
+    Accepted,
+    /// Production did not take it, and it was taken back.
+    Reverted,
 }
 
 impl DoneOutcome {
     /// Nothing a person has to look at?
     pub fn is_well(self) -> bool {
-        matches!(self, Self::Healthy | Self::NotWatched)
+        matches!(self, Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted)
     }
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -333,6 +452,8 @@ impl DoneOutcome {
             Self::RolledBack => "rolled_back",
             Self::Inconclusive => "inconclusive",
             Self::NotWatched => "not_watched",
+            Self::Accepted => "accepted",
+            Self::Reverted => "reverted",
         }
     }
 }
@@ -487,6 +608,21 @@ impl Task {
             && self.pull_request.is_some()
             && self.intent.as_ref().is_some_and(|i| Some(&i.head) == self.head.as_ref())
     }
+    /// The revision of this task that failed in production and keeps later ones from there, and what repairs it or takes
+    /// it back, once that has landed: a revision with it may go.
+    pub fn holds_production(&self) -> Option<(&Sha, Option<&Sha>)> {
+        if self.is_closed() || matches!(self.step(), Some(Step::Watch)) {
+            return None;
+        }
+        if self.rolling_back
+            && let Some(merged) = &self.merged
+        {
+            return Some((&merged.commit, None));
+        }
+        let failed = &self.production.last()?.merged.commit;
+        let repaired = self.merged.as_ref().map(|m| &m.commit).filter(|commit| *commit != failed);
+        Some((failed, repaired))
+    }
     /// Directory of its artefacts in the repository.
     pub fn artefact_dir(&self) -> String {
         format!("docs/work-items/{}", self.work_item)
@@ -519,6 +655,8 @@ impl Task {
                 WaitReason::Approval { .. } => "awaiting_approval",
                 WaitReason::Answer { .. } => "needs_input",
                 WaitReason::Lease { .. } => "waiting_for_lease",
+                WaitReason::Production { .. } => "production_failed",
+                WaitReason::Held { .. } => "held_back",
             },
             Phase::Stopping { .. } => "stopping",
             Phase::Blocked { .. } => "blocked",
@@ -594,6 +732,9 @@ impl NewTask {
             merged: None,
             passed: Vec::new(),
             not_deployed: Vec::new(),
+            production: Vec::new(),
+            hooks_from: 0,
+            reverting: None,
             notes: Vec::new(),
             created_at: now,
             updated_at: now,

@@ -23,6 +23,10 @@ fn check(task: &Task) {
         Phase::Idle => Some(format!("orch task start {item}")),
         Phase::Blocked { .. } => Some(format!("orch task retry {item}")),
         Phase::Waiting { why: WaitReason::Approval { .. }, .. } => Some(format!("orch approve {item}")),
+        Phase::Waiting { why: WaitReason::Production { .. }, .. } => {
+            Some(format!("orch task retry {item} --as deploy|repair|revert|accept"))
+        }
+        Phase::Waiting { why: WaitReason::Held { by, .. }, .. } => Some(format!("orch why {by}")),
         Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Some(format!("orch answer {item} \"...\"")),
         _ => None,
     };

@@ -454,6 +454,6 @@ fn whatever_says_no_after_the_merge_production_goes_back_first_and_nothing_is_me
     w.end(Outcome::Judged { head: commit, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
     assert_eq!(w.task.phase_word(), "rolling_back");
     w.end(Outcome::RolledBack { ok: true, text: "production is back".into() });
-    assert_eq!((w.task.generation, w.task.merged.clone(), w.task.rounds), (2, None, 1));
-    w.finish();
+    assert_eq!(w.task.phase_word(), "production_failed");
+    assert_eq!((w.task.generation, w.task.merged.is_some(), w.task.rounds), (1, true, 0));
 }

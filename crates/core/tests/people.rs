@@ -120,58 +120,6 @@ fn a_rejected_deploy_waits_for_a_person_and_asks_again() {
 }
 
 #[test]
-fn production_fails_comes_back_and_is_repaired_on_a_new_branch() {
-    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
-    let bad = w.task.merged.clone().unwrap().commit;
-    w.fail("exit 7: no such table");
-    assert!(matches!(&w.job.as_ref().unwrap().effect, Effect::Rollback { failed, .. } if *failed == bad));
-    assert!(orch_core::explain::explain(&w.task).unwrap().reason.contains("brought back"));
-    w.step();
-    assert_eq!((w.task.branch.as_str(), w.task.generation), ("feature/DEMO-1-show-the-version-r2", 2));
-    assert_eq!(
-        (w.doing().as_str(), w.task.stage().as_str()),
-        ("open", "development"),
-        "the new branch starts from main"
-    );
-    assert_eq!((w.task.merged.clone(), w.task.intent.clone(), w.task.pull_request), (None, None, None));
-    w.step();
-    assert_eq!(w.doing(), "run developer 1");
-    assert_eq!(w.task.findings, vec![must("exit 7: no such table")]);
-    w.finish();
-    assert_eq!((w.merges, w.task.pull_request), (2, Some(2)));
-}
-
-#[test]
-fn a_rollback_that_fails_in_any_way_is_told_at_once() {
-    for end in [Outcome::RolledBack { ok: false, text: "no previous revision".into() }, failed("no hook")] {
-        let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
-        w.fail("down");
-        w.end(end);
-        assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RollbackFailed { .. }, .. }));
-        assert_eq!(w.told.len(), 1);
-        w.ok(Event::RetryAsked { by: bob() });
-        assert_eq!(w.doing(), "judge check_deploy_status");
-        w.finish();
-    }
-    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
-    w.end(Outcome::RolledBack { ok: true, text: "nobody asked".into() });
-    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "not asked for");
-}
-
-#[test]
-fn production_that_fails_when_no_repair_is_left_is_back_and_blocked_and_a_retry_opens_the_new_branch() {
-    let mut w = World::with(Pipeline::lite(), Policy { max_developer_retries: 0, ..policy() });
-    w.ok(Event::Started { by: bob() });
-    w.until("judge check_deploy_status");
-    w.fail("down");
-    w.step();
-    assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
-    w.ok(Event::RetryAsked { by: bob() });
-    assert_eq!(w.doing(), "open");
-    w.finish();
-}
-
-#[test]
 fn the_watch_ends_as_it_ends_and_people_hear_of_what_is_not_well() {
     for (auto_rollback, ends, outcome, told) in [
         (false, vec![Outcome::Watched { outcome: DoneOutcome::Healthy }], DoneOutcome::Healthy, 0),
@@ -202,11 +150,11 @@ fn the_watch_ends_as_it_ends_and_people_hear_of_what_is_not_well() {
 #[test]
 fn nothing_to_deploy_is_recorded_once_and_is_no_pass() {
     let mut w = World::at(Pipeline::full(), "deploy staging");
-    w.end(Outcome::Deployed { skipped: Some("no hook".into()) });
+    w.end(Outcome::Deployed { skipped: Some("no hook".into()), ended: 0 });
     w.until("judge check_security_gate");
     w.fail("a secret");
     w.until("deploy staging");
-    w.end(Outcome::Deployed { skipped: Some("no hook".into()) });
+    w.end(Outcome::Deployed { skipped: Some("no hook".into()), ended: 0 });
     assert_eq!(w.task.not_deployed, vec!["staging: no hook"]);
 }
 

@@ -8,7 +8,7 @@ use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId};
 use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
-use orch_core::task::{ApprovalKind, DoneOutcome, Phase, WaitReason};
+use orch_core::task::{ApprovalKind, DoneOutcome, Phase, WaitReason, WayOut};
 use orch_core::verdict::{FaultKind, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -68,7 +68,8 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
                 warning: dice.is_multiple_of(5).then(|| Warning { key: "w".into(), text: "the feed is down".into() }),
             }
         }
-        Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
+        Effect::Deploy { .. } if dice.is_multiple_of(2) => Outcome::Held { revision: sha(9), by: "DEMO-2".into() },
+        Effect::Deploy { .. } => Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: pick < 3, text: "tried".into() },
         Effect::Update { .. } => match pick {
             0 => Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None },
@@ -89,6 +90,9 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         },
         Effect::Watch { .. } => {
             Outcome::Watched { outcome: if pick < 3 { DoneOutcome::Degraded } else { DoneOutcome::Inconclusive } }
+        }
+        Effect::OpenBranch if pick < 3 && w.task.reverting.is_some() => {
+            Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None }
         }
         Effect::OpenBranch => Outcome::BranchMoved { now: Some(fresh) },
         _ => w.good(),
@@ -124,6 +128,9 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
                     Phase::Waiting { why: WaitReason::Answer { .. }, .. } => {
                         Event::Answered { by: bob(), text: "blue".into() }
                     }
+                    Phase::Waiting { why: WaitReason::Production { .. }, .. } => {
+                        Event::WayChosen { by: bob(), way: WayOut::ALL[usize::from(dice) % WayOut::ALL.len()] }
+                    }
                     _ => Event::Approved { by: anna(), gate: None, subject: None },
                 };
                 let taken = w.send(event.clone());
@@ -153,7 +160,11 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         200..=204 => drop(w.send(Event::Rejected { by: who(dice), comment: "no".into() })),
         205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),
         210..=212 => cancel(w, dice),
-        213..=219 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        213..=216 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        217..=219 => {
+            let way = WayOut::ALL[usize::from(dice / 8) % WayOut::ALL.len()];
+            drop(w.send(Event::WayChosen { by: who(dice), way }));
+        }
         220..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
         // The lease is somebody else's, then free again; an expired one is reclaimed under us.
         230..=239 if w.lease.holder.is_none() => w.lease_taken_by_other(),
@@ -168,7 +179,10 @@ fn cancel(w: &mut World, dice: u8) {
     let taken = w.send(Event::CancelAsked { by: who(dice) });
     if taken.is_ok() {
         assert_eq!(merged, None, "a merged task was cancelled");
-        assert!(matches!(w.task.phase, Phase::Cancelled { .. } | Phase::Stopping { .. }));
+        let ends = matches!(w.task.phase, Phase::Cancelled { .. } | Phase::Stopping { .. });
+        // What is merged is never cancelled; its repair is given up, and a person chooses again.
+        let asks = matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+        assert!(ends || asks && !w.task.production.is_empty(), "{:?}", w.task.phase);
     }
 }
 

@@ -15,6 +15,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// The answer to a wish that is known already.
+pub(crate) const ASKED_BEFORE: &str = "this was asked before and is taken care of";
+
 /// Answer to a wish.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)]
@@ -42,12 +45,12 @@ pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -
 pub(crate) async fn send(engine: &Engine, source: &str, key: &str, task: &Task, event: Event) -> Result<Answer, Fault> {
     let store = &engine.ports.store;
     let Some(row) = store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? else {
-        return Ok(Answer::Refused("this was asked before and is taken care of".into()));
+        return Ok(Answer::Refused(ASKED_BEFORE.into()));
     };
     match engine.step(task.id, Cause::Inbox(row), event).await? {
         Stepped::Applied { task, .. } => Ok(Answer::Done(task)),
         Stepped::Ignored { why } => Ok(Answer::Refused(why)),
-        Stepped::Fenced => Ok(Answer::Refused("this was asked before and is taken care of".into())),
+        Stepped::Fenced => Ok(Answer::Refused(ASKED_BEFORE.into())),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Deploy {
     pub infra_tolerance: bool,
     /// Where production reports its revision.
     pub health_url: Option<String>,
+    /// What a hook puts into a session of its own goes on when the hook has ended.
+    pub detach: bool,
     /// Longest run of a hook, milliseconds.
     pub timeout_ms: u64,
 }

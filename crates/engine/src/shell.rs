@@ -2,7 +2,7 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::effects::{Cx, Ended};
-use orch_core::ids::{Sha, Time};
+use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::agent::Usage;
 use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, files};
@@ -27,6 +27,8 @@ pub(crate) struct Command<'a> {
     pub(crate) timeout_ms: u64,
     /// Environment beyond the cleared basis.
     pub(crate) env: BTreeMap<String, String>,
+    /// What it puts into a session of its own goes on when it has ended.
+    pub(crate) detach: bool,
 }
 
 /// How a command ended.
@@ -76,6 +78,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             silence_ms: None,
             grace_ms: 5_000,
             polite: PoliteSignal::Term,
+            detach: command.detach,
         };
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
@@ -124,6 +127,48 @@ pub(crate) async fn earlier(cx: &Cx, name: &str) -> Result<Option<Ran>, Fault> {
     Ok(None)
 }
 
+/// What an earlier job of the task came to with the same command for the same revision: what has ended is not done again
+/// because another job is to do it. Only jobs from `since` on count.
+pub(crate) async fn recorded(cx: &Cx, what: &str, revision: &Sha, since: Seq) -> Result<Option<Ran>, Fault> {
+    let runs = cx.store().runs(cx.task.id).await?;
+    let mine = |r: &&RunRow| {
+        r.what == what && (since..cx.job.id.seq).contains(&r.job) && revision_of(r).as_ref() == Some(revision)
+    };
+    for row in runs.iter().rev().filter(mine) {
+        let dir = PathBuf::from(&row.dir);
+        match cx.engine.ports.supervisor.look(&dir)? {
+            RunState::Ended(exit) if !is_no_answer(&exit) => {
+                finish(cx, &dir, &exit, None).await?;
+                return Ok(Some(Ran::of(exit, dir)));
+            }
+            RunState::Live => return Err(Fault::transient(format!("{what}: an earlier run of it is still at work"))),
+            // Its directory is gone, but it is written down how it ended.
+            RunState::Absent if row.ok.is_some() && row.ended.is_some() => {
+                let code = Some(i32::from(row.ok != Some(true)));
+                let ended = row.ended.unwrap_or(row.started);
+                let reason = EndReason::Exited;
+                let exit =
+                    ExitRecord { reason, code, signal: None, error: None, started: row.started, ended, strays: 0 };
+                return Ok(Some(Ran::of(exit, dir)));
+            }
+            RunState::Ended(_) | RunState::Absent | RunState::Lost => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The revision a command was run for; rows of earlier versions do not say it, their specifications do.
+fn revision_of(row: &RunRow) -> Option<Sha> {
+    row.revision.clone().or_else(|| {
+        let text = std::fs::read(Path::new(&row.dir).join(files::SPEC)).ok()?;
+        let spec: RunSpec = serde_json::from_slice(&text).ok()?;
+        spec.env.get(REVISION).map(|text| Sha::new(text.as_str()))
+    })
+}
+
+/// Names the revision in the environment of a hook.
+pub(crate) const REVISION: &str = "ORCH_REVISION";
+
 /// A run that was stopped from outside or never began says nothing about what it was to find out.
 fn is_no_answer(exit: &ExitRecord) -> bool {
     matches!(exit.reason, EndReason::Cancelled | EndReason::SpawnFailed)
@@ -161,6 +206,7 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         program: program.to_owned(),
         stage: cx.task.stage().clone(),
         dir: dir.display().to_string(),
+        revision: spec.env.get(REVISION).map(|text| Sha::new(text.as_str())),
         started: cx.now(),
         ended: None,
         end: None,

@@ -183,6 +183,7 @@ pub fn project(
             rollback: p.deploy.rollback.clone(),
             check: p.deploy.check.clone(),
             image: p.deploy.image.clone(),
+            detach: p.deploy.detach,
             infra_tolerance: config.staging.infra_tolerance_enabled,
             health_url: p.deploy.health_url.clone(),
             timeout_ms: config.merge.retest_timeout_s.saturating_mul(1_000),

@@ -33,6 +33,9 @@ pub struct RunSpec {
     /// The polite signal: `INT` or `TERM`.
     #[serde(default)]
     pub polite: PoliteSignal,
+    /// Once the program has ended by itself: leave alone what it has put into a session of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detach: bool,
 }
 
 fn default_grace() -> u64 {

@@ -37,6 +37,7 @@ impl Sim {
                 Event::Approved { by: by(), gate: None, subject: Some(subject.clone()) }
             }
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
+            Phase::Waiting { why: WaitReason::Production { .. }, .. } => self.a_way_out(by()),
             Phase::Blocked { why, .. } => {
                 self.repair(&task, why)?;
                 let spent = patience.entry(task.id).or_default();

@@ -45,6 +45,7 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_only_people_who_may(change)?;
     invariant_approvals_are_for_what_was_shown(change)?;
     invariant_told_once(sim, change)?;
+    invariant_a_failed_deploy_is_nobodys_round(change)?;
     invariant_a_task_explains_itself(change)?;
     invariant_every_wait_ends(change)?;
     invariant_nothing_is_impossible(change)?;
@@ -152,7 +153,9 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
     let (before, after) = (change.before, change.after);
     let none = std::collections::BTreeMap::new();
     let passes = sim.ledger.passes.get(&after.id).unwrap_or(&none);
-    if before.at.stage < after.at.stage {
+    // A repair that is given up goes back to the question what becomes of production.
+    let asks = matches!(after.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+    if before.at.stage < after.at.stage && !asks {
         for (step, s) in before.pipeline.stages[before.at.stage].steps.iter().enumerate() {
             let at = orch_core::pipeline::Cursor { stage: before.at.stage, step };
             let is_gate = matches!(s, Step::Gate { .. });
@@ -269,6 +272,26 @@ fn invariant_told_once(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     Ok(())
 }
 
+/// What production did not take costs no developer a round and starts no agent: a new branch is begun by a person's word
+/// only, and a person is told once.
+fn invariant_a_failed_deploy_is_nobodys_round(change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let chosen = matches!(change.event, Event::WayChosen { .. });
+    ensure(after.generation == before.generation || chosen, "a_failed_deploy_is_nobodys_round", || {
+        format!("{} begins generation {} without a person's word", after.work_item, after.generation)
+    })?;
+    let failed = before.merged.is_some() && before.rolling_back && !after.rolling_back;
+    ensure(!failed || after.rounds == before.rounds, "a_failed_deploy_is_nobodys_round", || {
+        format!("{} spent a round on production", after.work_item)
+    })?;
+    let waits = |t: &Task| matches!(t.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+    let asks = waits(after) && before.phase != after.phase;
+    let told = notices(change).filter(|t| t.contains("production failed on")).count();
+    ensure(told == usize::from(asks), "a_failed_deploy_is_nobodys_round", || {
+        format!("{}: people were told {told} times that production failed", after.work_item)
+    })
+}
+
 fn invariant_a_task_explains_itself(change: &Change<'_>) -> Live<()> {
     let told = explain(change.after);
     let text = told.as_ref().map(|w| format!("{} {}", w.reason, w.ends_when)).unwrap_or_default();
@@ -283,7 +306,10 @@ fn invariant_every_wait_ends(change: &Change<'_>) -> Live<()> {
     let after = change.after;
     let ends = match &after.phase {
         Phase::Working { .. } | Phase::Stopping { .. } => !change.open.is_empty(),
-        Phase::Waiting { why: WaitReason::Approval { .. } | WaitReason::Answer { .. }, .. }
+        Phase::Waiting {
+            why: WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. },
+            ..
+        }
         | Phase::Blocked { .. }
         | Phase::Idle => explain(after).is_some_and(|w| w.command.is_some()),
         Phase::Waiting { recheck, .. } => recheck.is_some() && after.wake_at().is_some(),

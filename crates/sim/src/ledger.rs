@@ -5,9 +5,9 @@ use crate::invariants::Change;
 use crate::outside;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
-use orch_core::ids::{GateId, JobId, Sha, TaskId, Time};
+use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Sha, TaskId, Time};
 use orch_core::pipeline::{Cursor, OnInconclusive, Step};
-use orch_core::task::{BlockReason, Phase, Task};
+use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_core::verdict::Verdict;
 use orch_store::{Fence, Job};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,10 @@ pub(crate) struct Ledger {
     pub(crate) noted: BTreeSet<(TaskId, String)>,
     /// Tasks of which a side effect was put away as poison: nobody makes up for it.
     pub(crate) put_away: BTreeSet<TaskId>,
+    /// Production hooks that came to an end, by environment and revision, since a person last wanted them run again.
+    pub(crate) hooked: BTreeMap<(ProjectKey, Environment, Sha), TaskId>,
+    /// What failed in production and was not accepted, and what repairs it, once that has landed.
+    pub(crate) broken: BTreeMap<TaskId, (Sha, Option<Sha>)>,
     /// Keys of people's wishes.
     pub(crate) wishes: BTreeSet<String>,
 }
@@ -132,7 +136,8 @@ impl Ledger {
         {
             self.granted.insert(id, self.cost(id));
         }
-        if matches!(change.event, Event::RetryAsked { .. }) {
+        self.note_production(change);
+        if matches!(change.event, Event::RetryAsked { .. } | Event::WayChosen { .. }) {
             self.bounces.retain(|(task, _), _| *task != id);
         }
         if after.generation != before.generation {
@@ -141,6 +146,34 @@ impl Ledger {
         }
         if change.lease.task == Some(id) && change.lease.epoch != change.lease_before.epoch {
             self.reclaimed.remove(&id);
+        }
+    }
+
+    fn note_production(&mut self, change: &Change<'_>) {
+        let (before, after) = (change.before, change.after);
+        let (id, merged) = (after.id, after.merged.as_ref().map(|m| m.commit.clone()));
+        let waits = matches!(before.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+        let again = match change.event {
+            Event::WayChosen { way: WayOut::Deploy, .. } => true,
+            Event::RetryAsked { .. } => waits,
+            _ => false,
+        };
+        if again {
+            self.hooked.retain(|_, task| *task != id);
+        }
+        let fails = after.rolling_back && !before.rolling_back && matches!(before.step(), Some(Step::Gate { .. }));
+        match (fails, merged, self.broken.get(&id).cloned()) {
+            (true, Some(failed), _) => drop(self.broken.insert(id, (failed, None))),
+            (false, Some(commit), Some((failed, _))) if before.merged.is_none() && commit != failed => {
+                self.broken.insert(id, (failed, Some(commit)));
+            }
+            (false, Some(commit), Some((failed, Some(_)))) if commit == failed => {
+                self.broken.insert(id, (failed, None));
+            }
+            _ => {}
+        }
+        if after.is_closed() || matches!(after.step(), Some(Step::Watch)) {
+            self.broken.remove(&id);
         }
     }
 
@@ -184,7 +217,8 @@ impl Ledger {
                 }
                 sent_back = *on_inconclusive == OnInconclusive::Fail;
             }
-            (_, Outcome::Conflict { files, .. }) => {
+            // What cannot be taken back by itself is another matter.
+            (Some(Step::Update), Outcome::Conflict { files, .. }) => {
                 self.conflicts.insert(id, files.clone());
                 // It spends no round, and is bounded all the same.
                 if goes_on {
@@ -192,7 +226,6 @@ impl Ledger {
                 }
                 self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
             }
-            (_, Outcome::RolledBack { ok: true, .. }) => sent_back = true,
             _ => {}
         }
         if sent_back && goes_on {

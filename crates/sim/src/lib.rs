@@ -96,6 +96,7 @@ pub const FAULTS: &[&str] = &[
     "cancelled at any time",
     "cancelled while merging",
     "cancelled while opening",
+    "check cannot be made",
     "CI broken",
     "CI flaky red",
     "CI report late",

@@ -4,9 +4,11 @@
 use crate::invariants::{Change, ensure};
 use crate::ledger::Ledger;
 use crate::repo::red;
-use crate::sim::{Live, Sim};
+use crate::sim::{Flight, Live, Sim};
 use crate::site::{CiState, Landed, Place, PullState, Site};
 use crate::words;
+use orch_core::effect::Outcome;
+use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, Seq, Sha};
 use orch_core::pipeline::Step;
 use orch_core::task::{BlockReason, Phase, Task};
@@ -113,16 +115,21 @@ fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
 }
 
 fn invariant_what_is_cancelled_is_not_merged(site: &Site, task: &Task) -> Live<()> {
+    // Of any branch of it: what is merged is never cancelled, its repair neither.
     let cancelled = matches!(task.phase, Phase::Cancelled { .. });
-    let landed = site.landed.iter().any(|l| l.branch == task.branch && !l.blind);
+    let landed = site.landed.iter().any(|l| l.task == task.id && !l.blind);
     ensure(!cancelled || !landed, "what_is_cancelled_is_not_merged", || {
-        format!("{} is cancelled, and {} has landed", task.work_item, task.branch)
+        format!("{} is cancelled, and a change of it has landed", task.work_item)
     })
 }
 
 fn invariant_a_wrong_tree_freezes(site: &Site, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     let (None, Some(merged)) = (&before.merged, &after.merged) else { return Ok(()) };
+    // A repair that is given up goes back to a merge that was looked at long ago.
+    if !matches!(change.event, Event::JobEnded { outcome: Outcome::Merged { .. }, .. }) {
+        return Ok(());
+    }
     let lied = site.landed.iter().any(|l| l.commit == merged.commit && l.tree != site.repo.tree_id(&l.asked));
     let frozen = matches!(after.phase, Phase::Blocked { why: BlockReason::WrongTree { .. }, .. });
     ensure(lied == frozen, "a_wrong_tree_freezes", || {
@@ -142,6 +149,34 @@ pub(crate) fn invariant_programs_run_alone(site: &Site, place: Place, job: (JobI
     ensure(other.is_none(), "programs_run_alone", || {
         format!("{}-{} starts in {place:?} beside {other:?}", job.0, job.1)
     })
+}
+
+/// A hook that came to an end for a revision of production is not run again for it without a person's word.
+pub(crate) fn invariant_a_hook_runs_once(sim: &Sim, f: &Flight, environment: Environment, revision: &Sha) -> Live<()> {
+    let done = sim.ledger.hooked.get(&(f.task.project.clone(), environment, revision.clone()));
+    let again = environment == Environment::Production && done == Some(&f.task.id);
+    ensure(!again, "a_hook_runs_once", || format!("{} runs its hook for {} again", f.task.work_item, revision.short()))
+}
+
+/// No deploy goes past a revision that failed in production and was neither repaired nor accepted.
+pub(crate) fn invariant_no_deploy_passes_a_failure(
+    sim: &Sim,
+    f: &Flight,
+    environment: Environment,
+    revision: &Sha,
+) -> Live<()> {
+    let Some(site) = sim.sites.get(&f.task.project).filter(|_| environment == Environment::Production) else {
+        return Ok(());
+    };
+    for (task, (failed, repaired)) in sim.ledger.broken.iter().filter(|(task, _)| **task != f.task.id) {
+        let same = sim.tasks.get(task).is_some_and(|t| t.project == f.task.project && !t.is_closed());
+        let past = same && site.repo.is_ancestor(failed, revision);
+        let repaired = repaired.as_ref().is_some_and(|r| site.repo.is_ancestor(r, revision));
+        ensure(!past || repaired, "no_deploy_passes_a_failure", || {
+            format!("{} deploys {} past {}", f.task.work_item, revision.short(), failed.short())
+        })?;
+    }
+    Ok(())
 }
 
 /// Production only ever gets what is on main.
@@ -234,6 +269,7 @@ pub(crate) fn comment(task: &Task) -> String {
         Phase::Waiting { why, .. } => match words::wait(why) {
             "answer" => "needs input",
             "approval of analysis" | "approval of production" => "needs approval",
+            "production" => "blocked",
             _ => "in progress",
         },
         Phase::Blocked { .. } => "blocked",

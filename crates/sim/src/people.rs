@@ -5,7 +5,7 @@ use crate::sim::{Live, Sim};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId, ProjectKey, TaskId};
 use orch_core::pipeline::Step;
-use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_core::task::{ApprovalKind, Phase, Task, WaitReason, WayOut};
 use orch_ports::tracker::{Ticket, TicketState};
 use orch_store::{Cause, Stepped, Store};
 
@@ -111,6 +111,10 @@ impl Sim {
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } if sensible => {
                 Event::Answered { by, text: "blue".into() }
             }
+            Phase::Waiting { why: WaitReason::Production { .. }, .. } if sensible => self.a_way_out(by),
+            Phase::Blocked { .. } if sensible && task.merged.is_some() && self.choices.chance("way out", 300) => {
+                self.a_way_out(by)
+            }
             Phase::Blocked { .. } if sensible => Event::RetryAsked { by },
             Phase::Working { .. }
                 if matches!(task.step(), Some(Step::PullRequest)) && self.hit("cancelled while opening", 300) =>
@@ -122,7 +126,8 @@ impl Sim {
             {
                 Event::CancelAsked { by }
             }
-            _ => match self.choices.below("what", 14) {
+            _ => match self.choices.below("what", 15) {
+                14 => self.a_way_out(by),
                 0 => Event::Started { by },
                 1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None },
                 2 => Event::Rejected { by, comment: String::new() },
@@ -142,6 +147,14 @@ impl Sim {
             return Ok(());
         }
         self.ask(task.id, event)
+    }
+
+    /// One of the four ways out, or no more than a retry.
+    pub(crate) fn a_way_out(&mut self, by: Actor) -> Event {
+        match WayOut::ALL.get(self.choices.below("way", WayOut::ALL.len() + 1)) {
+            Some(way) => Event::WayChosen { by, way: *way },
+            None => Event::RetryAsked { by },
+        }
     }
 
     /// Starts a ticket orch has no task for, by moving it.

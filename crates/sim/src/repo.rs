@@ -152,6 +152,29 @@ impl Repo {
         Shown { paths: record.paths.iter().map(at).collect(), ..Shown::default() }
     }
 
+    /// The tree of a tip without what a merge changed since `before`; documents stay. `Err`: files that later changes
+    /// stand in the way in.
+    pub(crate) fn taken_back(&self, tip: &Sha, merged: &Sha, before: &Sha) -> Result<Tree, Vec<String>> {
+        let (mut tree, was, is) = (self.tree(tip), self.code(before), self.code(merged));
+        let mut conflicts = Vec::new();
+        for path in was.keys().chain(is.keys()) {
+            let (old, new) = (was.get(path), is.get(path));
+            if old == new || tree.get(path) == old {
+                continue;
+            }
+            if tree.get(path) != new {
+                if !conflicts.contains(path) {
+                    conflicts.push(path.clone());
+                }
+            } else if let Some(content) = old {
+                tree.insert(path.clone(), *content);
+            } else {
+                tree.remove(path);
+            }
+        }
+        if conflicts.is_empty() { Ok(tree) } else { Err(conflicts) }
+    }
+
     pub(crate) fn bring(&mut self, head: &Sha, tip: &Sha) -> Brought {
         if self.is_ancestor(tip, head) {
             return Brought::UpToDate;

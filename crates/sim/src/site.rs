@@ -90,6 +90,15 @@ pub(crate) struct Run {
     pub(crate) cost: u64,
     /// What it made lies in its working directory: once, however often its end is read.
     pub(crate) left: bool,
+    /// What a hook was to bring to its environment.
+    pub(crate) revision: Option<Sha>,
+}
+
+impl Run {
+    /// It came to an end of its own: its record says how.
+    pub(crate) fn answered(&self) -> bool {
+        self.over && !self.killed && matches!(self.plan, Plan::Well | Plan::Fails)
+    }
 }
 
 /// What a running program has to itself.

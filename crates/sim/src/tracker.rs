@@ -217,7 +217,10 @@ fn wish(ticket: &Ticket, task: Option<&Task>, seen_before: bool) -> Option<Event
     let by = ticket.state_by.clone();
     match (ticket.state, task.map(|t| &t.phase)) {
         (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
-        (TicketState::InProgress, Some(Phase::Blocked { .. })) => Some(Event::RetryAsked { by }),
+        (
+            TicketState::InProgress,
+            Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
+        ) => Some(Event::RetryAsked { by }),
         (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
             Some(Event::Approved { by, gate: None, subject: None })
         }
@@ -240,9 +243,10 @@ pub(crate) fn state(task: &Task) -> Option<TicketState> {
         Phase::Waiting { why, .. } => match why {
             WaitReason::Approval { .. } => TicketState::AwaitingApproval,
             WaitReason::Answer { .. } => TicketState::NeedsInput,
+            WaitReason::Production { .. } => TicketState::Blocked,
             _ => TicketState::InProgress,
         },
-        Phase::Cancelled { .. } => TicketState::Cancelled,
+        Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,
         Phase::Blocked { .. } | Phase::Done { outcome: DoneOutcome::RolledBack, .. } => TicketState::Blocked,
         Phase::Done { .. } => TicketState::Done,
     })

@@ -54,6 +54,8 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         },
         WaitReason::Answer { .. } => "answer",
         WaitReason::Lease { .. } => "lease",
+        WaitReason::Production { .. } => "production",
+        WaitReason::Held { .. } => "held",
     }
 }
 
@@ -66,6 +68,8 @@ pub(crate) const WAITS: &[&str] = &[
     "approval of protected changes",
     "answer",
     "lease",
+    "production",
+    "held",
 ];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
@@ -83,7 +87,7 @@ pub(crate) fn block(why: &BlockReason) -> &'static str {
     }
 }
 
-/// Every name `block` gives.
+/// Every name `block` gives a task of this version; `rollback_failed` is only read.
 pub(crate) const BLOCKS: &[&str] = &[
     "rounds_spent",
     "role_failed",
@@ -93,7 +97,6 @@ pub(crate) const BLOCKS: &[&str] = &[
     "wrong_tree",
     "branch_moved",
     "rejected",
-    "rollback_failed",
     "budget_spent",
 ];
 
@@ -113,6 +116,7 @@ pub(crate) const PHASES: &[&str] = &[
     "holding",
     "awaiting_approval",
     "needs_input",
+    "production_failed",
     "waiting_for_lease",
     "stopping",
     "blocked",
@@ -121,7 +125,8 @@ pub(crate) const PHASES: &[&str] = &[
 ];
 
 pub(crate) const VERDICTS: &[&str] = &["pass", "wait", "fail", "unreadable", "inconclusive", "skipped"];
-pub(crate) const OUTCOMES: &[&str] = &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched"];
+pub(crate) const OUTCOMES: &[&str] =
+    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted"];
 
 pub(crate) fn place(task: &Task) -> String {
     let step = task.at.step;
@@ -179,6 +184,7 @@ pub(crate) const EVENTS: &[&str] = &[
     "answered",
     "cancel_asked",
     "retry_asked",
+    "way_chosen",
     "ticket_edited",
     "ticket edited before the start",
 ];

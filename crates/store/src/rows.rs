@@ -340,6 +340,9 @@ pub struct RunRow {
     pub stage: StageId,
     /// Run directory: names the run, since one attempt of a job may run several commands.
     pub dir: String,
+    /// The commit a hook was run for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Sha>,
     /// When it began.
     pub started: Time,
     /// When it ended.

@@ -76,6 +76,11 @@ impl Cgroup {
         write(&self.path.join("cgroup.procs"), "0")
     }
 
+    /// Moves another process of the run out, to where this process was before.
+    pub(crate) fn release(&self, pid: i32) {
+        let _ = write(&self.home.join("cgroup.procs"), &pid.to_string());
+    }
+
     /// Moves this process back.
     pub(crate) fn leave(&self) -> io::Result<()> {
         write(&self.home.join("cgroup.procs"), "0")

@@ -170,7 +170,16 @@ impl<'a> Running<'a> {
     fn finish(mut self) -> ExitRecord {
         let reason = self.watch();
         let empty = self.tree.status.is_some() && self.tree.wind_down(WIND_DOWN);
-        if !empty && !self.tree.kill_all(KILL_LIMIT) {
+        // What runs on in a session of its own is the program's to keep, if the spec says so and nothing cut it short.
+        let kept = !empty
+            && self.spec.detach
+            && reason == EndReason::Exited
+            && self.tree.status.is_some()
+            && self.tree.kill_attached(KILL_LIMIT);
+        if kept && 0 < self.tree.left {
+            log(&format!("left {} processes alone that have a session of their own", self.tree.left));
+        }
+        if !empty && !kept && !self.tree.kill_all(KILL_LIMIT) {
             log("some processes of the run could not be killed; SIGKILL is pending for them");
         }
         self.tree.close();

@@ -25,6 +25,8 @@ pub(crate) struct Tree {
     /// How many were killed in all.
     killed: u32,
     killing: bool,
+    /// How many were left alone, in sessions of their own.
+    pub(crate) left: u32,
     group: Option<Cgroup>,
 }
 
@@ -36,7 +38,18 @@ impl Tree {
     /// reaped.
     pub(crate) fn new(child: i32, leads_session: bool, group: Option<Cgroup>) -> Self {
         let own = std::process::id() as i32;
-        Self { own, leads_session, child, status: None, strays: 0, by_group: 0, killed: 0, killing: false, group }
+        Self {
+            own,
+            leads_session,
+            child,
+            status: None,
+            strays: 0,
+            by_group: 0,
+            killed: 0,
+            killing: false,
+            left: 0,
+            group,
+        }
     }
 
     /// How many were killed by descent.
@@ -125,6 +138,38 @@ impl Tree {
             }
         }
         true
+    }
+
+    /// Kills what is in this process's session, where the program was born, until nothing of that is left, and moves what
+    /// has a session of its own out of the run's control group. False: it could not be done within `longest`.
+    ///
+    /// A process that is on its way into a session of its own when it is looked at may be killed or kept.
+    pub(crate) fn kill_attached(&mut self, longest: Duration) -> bool {
+        self.killing = true;
+        let begun = Instant::now();
+        loop {
+            self.reap();
+            let Ok(all) = proc::scan() else { return false };
+            let Some(session) = all.iter().find(|s| s.id.pid == self.own).map(|s| s.session) else { return false };
+            let (attached, detached): (Vec<Stat>, Vec<Stat>) =
+                descendants(self.own, &all).into_iter().partition(|s| s.session == session);
+            if attached.is_empty() {
+                if let Some(group) = &self.group {
+                    for s in &detached {
+                        group.release(s.id.pid);
+                    }
+                }
+                self.left = detached.len() as u32;
+                return true;
+            }
+            if begun.elapsed() >= longest {
+                return false;
+            }
+            for s in attached {
+                s.id.kill();
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// One round over all descendants: whole groups first (the kernel signals a group atomically, which ends a fork

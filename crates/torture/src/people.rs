@@ -48,6 +48,8 @@ impl Person {
                     self.answers += u64::from(answered);
                     acted |= answered;
                 }
+                // Hooks of this world fail only because something was done to them.
+                "production_failed" => self.retries += u64::from(ask("retry", json!({ "as": "deploy" }))),
                 "blocked" if kind != "hopeless" => {
                     let killed = self.agents_killed.iter().any(|(item, _)| *item == id);
                     // The daemon died three times at one of its jobs: it cannot know that this was not the job's fault.

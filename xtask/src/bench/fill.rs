@@ -110,6 +110,7 @@ async fn evidence(store: &SqliteStore, job: &Job) -> Result<()> {
                 program: "scripted".into(),
                 stage: stage.clone(),
                 dir: format!("{}-1", job.id),
+                revision: None,
                 started: life::now(),
                 ended: Some(life::now()),
                 end: Some("exit 0".into()),

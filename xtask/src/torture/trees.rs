@@ -187,6 +187,7 @@ impl Tree {
             silence_ms: limit(End::Silence),
             grace_ms: 100,
             polite: PoliteSignal::Term,
+            detach: false,
         })
     }
 

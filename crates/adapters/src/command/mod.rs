@@ -115,6 +115,7 @@ impl AgentProgram for CommandAgent {
             silence_ms: self.settings.silence_ms,
             grace_ms: self.settings.grace_ms,
             polite: PoliteSignal::Term,
+            detach: false,
         })
     }
 

@@ -4,7 +4,7 @@
 use super::{Cx, LeaseOp};
 use crate::effect::Effect;
 use crate::explain;
-use crate::task::{BlockReason, Phase, Task, WaitReason};
+use crate::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 
 impl Cx<'_> {
     pub(super) fn finish(&mut self, before: &Task) {
@@ -50,12 +50,25 @@ impl Cx<'_> {
             {
                 Some(format!("{item} needs you: {}", explain::reason(why)))
             }
+            (_, Phase::Waiting { why: WaitReason::Production { revision, cause, now }, .. })
+                if after.hold.is_some_and(|h| !h.asked) =>
+            {
+                Some(format!(
+                    "{item}: production failed on {}: {cause}\n{now}\nChoose with `orch task retry {item} --as {}`: {}",
+                    revision.short(),
+                    WayOut::CHOICE,
+                    WayOut::offer()
+                ))
+            }
             (_, Phase::Done { outcome, .. }) if !outcome.is_well() => {
                 Some(format!("{item} is done, but production is {}", outcome.as_str().replace('_', " ")))
             }
             _ => None,
         };
-        if matches!(after.phase, Phase::Waiting { why: WaitReason::Approval { .. } | WaitReason::Answer { .. }, .. })
+        let asks = |why: &WaitReason| {
+            matches!(why, WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. })
+        };
+        if matches!(&after.phase, Phase::Waiting { why, .. } if asks(why))
             && let Some(hold) = self.d.task.hold.as_mut()
         {
             hold.asked = true;
@@ -70,7 +83,9 @@ impl Cx<'_> {
     fn show(&mut self, before: &Task) {
         let after = &self.d.task;
         // A person may have moved the ticket on, and be stopped at once by another reason.
-        let blocked_again = matches!(after.phase, Phase::Blocked { .. }) && before.phase != after.phase;
+        let stopped =
+            matches!(after.phase, Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. });
+        let blocked_again = stopped && before.phase != after.phase;
         if before.stage() != after.stage()
             || before.phase_word() != after.phase_word() && shown(after) != shown(before)
             || blocked_again
@@ -86,8 +101,8 @@ fn shown(task: &Task) -> u8 {
         Phase::Idle => 0,
         Phase::Waiting { why: WaitReason::Approval { .. }, .. } => 2,
         Phase::Waiting { why: WaitReason::Answer { .. }, .. } => 3,
+        Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. } => 4,
         Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { .. } => 1,
-        Phase::Blocked { .. } => 4,
         Phase::Cancelled { .. } => 5,
         Phase::Done { .. } => 6,
     }

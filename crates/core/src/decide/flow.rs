@@ -5,7 +5,6 @@ use super::{Cx, LeaseOp};
 use crate::effect::Effect;
 use crate::ids::{Environment, StageId};
 use crate::pipeline::{Cursor, Step};
-use crate::slug;
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Phase, Raised, Task, Unsure, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding};
 
@@ -58,14 +57,16 @@ impl Cx<'_> {
                 };
                 let Some(revision) = revision else { return self.impossible("there is no revision to deploy") };
                 self.d.task.run = Some(self.d.task.next_seq);
-                self.work(Effect::Deploy { environment, revision, stage, again: false });
+                let since = self.d.task.hooks_from;
+                self.work(Effect::Deploy { environment, revision, stage, again: false, since });
             }
             Step::Restage => {
                 let Some(revision) = self.d.task.head.clone() else {
                     return self.impossible("there is no head to stage again");
                 };
                 self.d.task.run = Some(self.d.task.next_seq);
-                self.work(Effect::Deploy { environment: Environment::Staging, revision, stage, again: true });
+                let since = self.d.task.hooks_from;
+                self.work(Effect::Deploy { environment: Environment::Staging, revision, stage, again: true, since });
             }
             Step::Update => self.enter_update(),
             Step::Merge => match (self.d.task.pull_request, self.d.task.intent.clone()) {
@@ -173,6 +174,10 @@ impl Cx<'_> {
         task.updates = 0;
         task.question = None;
         task.unsure = None;
+        if stage < task.at.stage {
+            // A new visit of staging is a new deploy there, also of what was there before.
+            task.hooks_from = task.next_seq;
+        }
         if task.at.stage < stage {
             task.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
@@ -232,8 +237,8 @@ impl Cx<'_> {
     pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: String) {
         let findings = or_say_so(findings, &from);
         if let Some(merged) = self.d.task.merged.clone() {
-            // What has landed is not repaired on its branch: production goes back to the revision before, then the task
-            // starts a new branch from main (`new_generation`).
+            // What has landed is not repaired on its branch, and whether it is to blame a person says: production goes back
+            // to the revision before, then the task waits (`production_failed`).
             self.say(format!("{from}: fail; production goes back to the previous revision"));
             self.d.task.findings = findings;
             self.d.task.findings_from = Some(from);
@@ -306,26 +311,6 @@ impl Cx<'_> {
         self.move_to(retry);
     }
 
-    /// Production failed on the merged revision and is back on the previous one: repair on a new branch.
-    pub(super) fn new_generation(&mut self, to: &StageId) {
-        let findings = std::mem::take(&mut self.d.task.findings);
-        let from = self.d.task.findings_from.take().unwrap_or_else(|| "production".into());
-        let task = &mut self.d.task;
-        task.generation += 1;
-        task.branch = slug::branch(&task.work_item, &task.title, task.generation);
-        task.head = None;
-        task.base = None;
-        task.conflict = None;
-        task.resolved.clear();
-        task.pull_request = None;
-        task.intent = None;
-        task.merged = None;
-        task.prepared = None;
-        task.passed.clear();
-        task.not_deployed.clear();
-        self.back(to, findings, from);
-    }
-
     pub(super) fn block(&mut self, why: BlockReason, retry: Cursor) {
         self.d.task.hold = None;
         self.d.task.unsure = None;
@@ -333,6 +318,8 @@ impl Cx<'_> {
     }
 
     pub(super) fn done(&mut self, outcome: DoneOutcome) {
+        let took_back = self.d.task.reverting.is_some() && self.d.task.merged.is_some();
+        let outcome = if took_back && outcome.is_well() { DoneOutcome::Reverted } else { outcome };
         self.say(format!("done: {}", outcome.as_str().replace('_', " ")));
         self.d.task.hold = None;
         self.d.task.done_at = Some(self.now);

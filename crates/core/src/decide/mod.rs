@@ -10,6 +10,7 @@ mod ending;
 mod flow;
 mod outcome;
 mod people;
+mod production;
 
 use crate::effect::Effect;
 use crate::event::Event;
@@ -120,6 +121,7 @@ impl Cx<'_> {
             Event::Answered { by, text } => self.answered(by, text),
             Event::CancelAsked { by } => self.cancel_asked(by),
             Event::RetryAsked { by } => self.retry_asked(by),
+            Event::WayChosen { by, way } => self.way_chosen(by, *way),
             Event::TicketEdited { title, body } => self.ticket_edited(title, body),
         }
     }

@@ -45,7 +45,14 @@ impl Cx<'_> {
                 self.d.task.head = Some(head.clone());
                 self.d.task.base = Some(base.clone());
                 self.say(format!("branch {} is open", self.d.task.branch));
-                self.enter();
+                if self.d.task.reverting.as_ref().is_some_and(|r| !r.by_hand) {
+                    self.reverted(head);
+                } else {
+                    self.enter();
+                }
+            }
+            (Step::Agent { .. }, Outcome::Conflict { files, .. }) if self.d.task.head.is_none() => {
+                self.revert_conflicts(files);
             }
             (Step::Agent { role }, Outcome::AgentFinished { question, resolved }) => {
                 self.d.task.question.clone_from(question);
@@ -88,7 +95,9 @@ impl Cx<'_> {
             (Step::Gate { gate, on_fail, on_inconclusive, .. }, Outcome::Failed { fault }) => {
                 self.cannot_tell(gate, &on_fail, on_inconclusive, fault);
             }
-            (Step::Deploy { environment }, Outcome::Deployed { skipped }) => {
+            (Step::Deploy { .. }, Outcome::Held { revision, by }) => self.held(revision, by),
+            (Step::Deploy { environment }, Outcome::Deployed { skipped, ended }) => {
+                self.say_what_was_ended(environment, *ended);
                 let name = format!("{environment}: ");
                 self.d.task.not_deployed.retain(|n| !n.starts_with(&name));
                 match skipped {
@@ -98,7 +107,8 @@ impl Cx<'_> {
                 self.next();
             }
             // Not staged again is the good case; the gate behind it says why it was.
-            (Step::Restage, Outcome::Deployed { skipped }) => {
+            (Step::Restage, Outcome::Deployed { skipped, ended }) => {
+                self.say_what_was_ended(Environment::Staging, *ended);
                 if skipped.is_none() {
                     self.say("staging: what will land was brought there again");
                 }
@@ -155,6 +165,18 @@ impl Cx<'_> {
             (_, outcome) => self.impossible(&format!("the job ended with what it cannot end with: {outcome:?}")),
         }
         Ok(())
+    }
+
+    /// A service that a hook started and that is gone again must not surprise anybody.
+    fn say_what_was_ended(&mut self, environment: Environment, ended: u32) {
+        let what = match ended {
+            0 => return,
+            1 => "1 process".to_owned(),
+            n => format!("{n} processes"),
+        };
+        self.say(format!(
+            "{environment}: {what} that the hook left running ended with it ([project.deploy] detach keeps a service)"
+        ));
     }
 
     fn side_ended(outcome: &Outcome) -> Answer {
@@ -452,21 +474,12 @@ impl Cx<'_> {
             }
             other => (false, format!("the rollback ended with what it cannot end with: {other:?}")),
         };
-        if let Step::Gate { on_fail, .. } = step {
-            self.rolled_back(on_fail, ok, &text);
+        if let Step::Gate { .. } = step {
+            self.say(&text);
+            self.production_failed(&text);
         } else {
             self.say(text);
             self.done(if ok { DoneOutcome::RolledBack } else { DoneOutcome::Degraded });
-        }
-    }
-
-    fn rolled_back(&mut self, to: &crate::ids::StageId, ok: bool, text: &str) {
-        self.say(text);
-        if ok {
-            self.new_generation(to);
-        } else {
-            let retry = self.d.task.at;
-            self.block(BlockReason::RollbackFailed { why: text.to_owned() }, retry);
         }
     }
 

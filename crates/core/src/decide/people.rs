@@ -6,7 +6,7 @@ use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::slug;
-use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Phase, WaitReason};
+use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Phase, WaitReason, WayOut};
 use crate::verdict::Finding;
 
 /// How a remark about an edited ticket begins.
@@ -18,7 +18,7 @@ pub(super) fn is_edit(note: &str) -> bool {
 }
 
 impl Cx<'_> {
-    fn allow(&self, may: bool, who: &Actor, what: &str) -> Answer {
+    pub(super) fn allow(&self, may: bool, who: &Actor, what: &str) -> Answer {
         if may {
             return Ok(());
         }
@@ -119,8 +119,19 @@ impl Cx<'_> {
 
     pub(super) fn cancel_asked(&mut self, by: &Actor) -> Answer {
         self.allow(self.policy.may_start(by), by, "cancel")?;
-        if self.d.task.merged.is_some() {
-            return Err("it is merged: what has landed cannot be cancelled, only reverted".into());
+        if let Some(merged) = &self.d.task.merged {
+            let (item, commit) = (&self.d.task.work_item, merged.commit.short());
+            return Err(match self.d.task.phase {
+                Phase::Done { .. } => "it is over already".to_owned(),
+                Phase::Waiting { why: WaitReason::Production { .. }, .. } | Phase::Blocked { .. } => format!(
+                    "it is merged as {commit}: what has landed cannot be cancelled. Choose with `orch task retry {item} --as {}`: {}",
+                    WayOut::CHOICE,
+                    WayOut::offer()
+                ),
+                _ => format!(
+                    "it is merged as {commit}: what has landed cannot be cancelled, only taken back once it stands still"
+                ),
+            });
         }
         if self.d.task.merge_unknown() {
             return Err("whether it is merged is not known: retry it first, then it can be told".into());
@@ -145,6 +156,9 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancelled(&mut self, by: Actor) {
+        if self.d.task.under_repair().is_some() {
+            return self.repair_given_up(&by);
+        }
         self.say(format!("cancelled by {by}"));
         self.d.task.hold = None;
         self.d.task.phase = Phase::Cancelled { by, since: self.now };
@@ -153,6 +167,10 @@ impl Cx<'_> {
 
     pub(super) fn retry_asked(&mut self, by: &Actor) -> Answer {
         self.allow(self.policy.may_start(by), by, "retry")?;
+        if let Phase::Waiting { why: WaitReason::Production { .. }, .. } = self.d.task.phase {
+            // Try again: nothing but the deploy has failed.
+            return self.way_chosen(by, WayOut::Deploy);
+        }
         let Phase::Blocked { why, retry, .. } = self.d.task.phase.clone() else {
             return Err("it is not blocked: there is nothing to retry".into());
         };
@@ -279,7 +297,11 @@ impl Cx<'_> {
     pub(super) fn nudged(&mut self, what: &str) -> Answer {
         match &self.d.task.phase {
             Phase::Waiting {
-                why: WaitReason::Report { .. } | WaitReason::CannotTell { .. } | WaitReason::Lease { .. },
+                why:
+                    WaitReason::Report { .. }
+                    | WaitReason::CannotTell { .. }
+                    | WaitReason::Lease { .. }
+                    | WaitReason::Held { .. },
                 ..
             } => {
                 self.enter();

@@ -266,7 +266,10 @@ impl World {
             task.phase,
             Phase::Idle
                 | Phase::Blocked { .. }
-                | Phase::Waiting { why: WaitReason::Approval { .. } | WaitReason::Answer { .. }, .. }
+                | Phase::Waiting {
+                    why: WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. },
+                    ..
+                }
         );
         if person {
             assert!(told.unwrap().command.is_some(), "a person must act and is not told how");
@@ -337,7 +340,7 @@ impl World {
             Effect::Judge { head, .. } => {
                 Outcome::Judged { head, verdict: Verdict::Pass, notes: vec![], warning: None }
             }
-            Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
+            Effect::Deploy { .. } => Outcome::Deployed { skipped: None, ended: 0 },
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "production is back on v1".into() },
             Effect::Update { head, .. } => {
                 Outcome::Updated { head, base: sha(1), tree: tree(self.shas), repatched: false }

@@ -8,7 +8,10 @@ use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
 use orch_core::pipeline::{Cursor, Pipeline};
-use orch_core::task::{ApprovalKind, BlockReason, DoneOutcome, MergeIntent, Phase, Task, WaitReason};
+use orch_core::task::{
+    ApprovalKind, BlockReason, DoneOutcome, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task, WaitReason,
+    WayOut, WayTaken,
+};
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 
 const T: Time = Time(1_700_000_000_000);
@@ -49,8 +52,12 @@ pub fn events() -> Vec<Event> {
         Event::CancelAsked { by: bob() },
         Event::RetryAsked { by: bob() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
+        Event::WayChosen { by: bob(), way: WayOut::Deploy },
+        Event::WayChosen { by: bob(), way: WayOut::Repair },
+        Event::WayChosen { by: bob(), way: WayOut::Revert },
+        Event::WayChosen { by: bob(), way: WayOut::Accept },
     ];
-    complete(values, 11, |v| match v {
+    complete(values, 12, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -62,6 +69,7 @@ pub fn events() -> Vec<Event> {
         Event::CancelAsked { .. } => 8,
         Event::RetryAsked { .. } => 9,
         Event::TicketEdited { .. } => 10,
+        Event::WayChosen { .. } => 11,
     })
 }
 
@@ -77,6 +85,7 @@ pub fn effects() -> Vec<Effect> {
             revision: sha(2),
             stage: "deploy-staging".into(),
             again: false,
+            since: 0,
         },
         Effect::Rollback { environment: Environment::Production, failed: sha(3) },
         Effect::Update { head: sha(2), lease_epoch: 4 },
@@ -95,6 +104,13 @@ pub fn effects() -> Vec<Effect> {
         judge(GateId::CiGreen, true, None),
     ];
     values.extend(GateId::ALL.iter().map(|gate| judge(*gate, false, Some(6))));
+    values.push(Effect::Deploy {
+        environment: Environment::Production,
+        revision: sha(3),
+        stage: "deploy".into(),
+        again: false,
+        since: 12,
+    });
     complete(values, 15, |v| match v {
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
@@ -140,8 +156,8 @@ pub fn outcomes() -> Vec<Outcome> {
             notes: vec![Finding { severity: Severity::P3, ..finding() }],
             warning: None,
         },
-        Outcome::Deployed { skipped: None },
-        Outcome::Deployed { skipped: Some("nothing to deploy".into()) },
+        Outcome::Deployed { skipped: None, ended: 0 },
+        Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 },
         Outcome::RolledBack { ok: true, text: "back on v1".into() },
         Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false },
         Outcome::Conflict { onto: sha(1), files: vec!["a.rs".into()], record: None },
@@ -167,7 +183,10 @@ pub fn outcomes() -> Vec<Outcome> {
         refused: vec![must("decide")],
     });
     values.push(Outcome::Conflict { onto: sha(1), files: vec!["a.bin".into()], record: Some(conflict()) });
-    complete(values, 18, |v| match v {
+    values.push(Outcome::Deployed { skipped: None, ended: 2 });
+    values.push(Outcome::Held { revision: sha(3), by: "DEMO-2".into() });
+    values.extend(later_outcomes().map(|outcome| Outcome::Watched { outcome }));
+    complete(values, 19, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -186,6 +205,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Failed { .. } => 15,
         Outcome::Cancelled => 16,
         Outcome::NotTaken { .. } => 17,
+        Outcome::Held { .. } => 18,
     })
 }
 
@@ -242,6 +262,10 @@ fn done_outcomes() -> impl Iterator<Item = DoneOutcome> {
     [Healthy, Degraded, RolledBack, Inconclusive, NotWatched].into_iter()
 }
 
+fn later_outcomes() -> impl Iterator<Item = DoneOutcome> {
+    [DoneOutcome::Accepted, DoneOutcome::Reverted].into_iter()
+}
+
 pub fn fault_kinds() -> impl Iterator<Item = FaultKind> {
     use FaultKind::{Bug, Denied, Gone, Permanent, Transient};
     [Transient, Denied, Gone, Permanent, Bug].into_iter()
@@ -295,12 +319,20 @@ pub fn wait_reasons() -> Vec<WaitReason> {
         WaitReason::Lease { holder: None },
     ];
     values.extend(fault_kinds().map(|kind| WaitReason::CannotTell { fault: fault(kind, "asking the forge: 503") }));
-    complete(values, 5, |v| match v {
+    values.push(WaitReason::Production {
+        revision: sha(3),
+        cause: "hook: exit 1\nport 80 is taken".into(),
+        now: "production is back on 1a2b3c".into(),
+    });
+    values.push(WaitReason::Held { revision: sha(3), by: "DEMO-2".into() });
+    complete(values, 7, |v| match v {
         WaitReason::Report { .. } => 0,
         WaitReason::CannotTell { .. } => 1,
         WaitReason::Approval { .. } => 2,
         WaitReason::Answer { .. } => 3,
         WaitReason::Lease { .. } => 4,
+        WaitReason::Production { .. } => 5,
+        WaitReason::Held { .. } => 6,
     })
 }
 
@@ -349,6 +381,7 @@ pub fn phases() -> Vec<Phase> {
         recheck: None,
     }));
     values.extend(block_reasons().into_iter().map(|why| Phase::Blocked { why, since: T, retry }));
+    values.extend(later_outcomes().map(|outcome| Phase::Done { outcome, since: T }));
     complete(values, 7, |v| match v {
         Phase::Idle => 0,
         Phase::Working { .. } => 1,
@@ -371,8 +404,19 @@ pub fn tasks() -> Vec<Task> {
     let mut done = World::started(Pipeline::lite());
     done.finish();
     // As they were written before there was such a thing as a prepared head; the last one as it is written now.
-    let before = |task: &Task| Task { prepared: None, ..task.clone() };
+    let before = |task: &Task| Task { prepared: None, hooks_from: 0, ..task.clone() };
     let now = Task { repatched: 2, prepared: w.task.prepared.clone(), ..fresh.clone() };
     let resolved = Task { conflict: Some(conflict()), resolved: vec![conflict()], conflicts: 2, ..fresh.clone() };
-    vec![fresh, before(&w.task), before(&done.task), now, resolved]
+    let failure = ProductionFailure {
+        merged: Merged { commit: sha(3), tree: tree(3), at: T },
+        base: Some(sha(1)),
+        cause: "port 80 is taken".into(),
+        now: "production is back on v1".into(),
+        at: T,
+        answer: Some(WayTaken { way: WayOut::Revert, by: anna(), at: T }),
+    };
+    let reverting = Reverting { commit: sha(3), base: Some(sha(1)), by_hand: false };
+    let failed =
+        Task { prepared: None, production: vec![failure], hooks_from: 7, reverting: Some(reverting), ..fresh.clone() };
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed]
 }

@@ -4,6 +4,7 @@ use super::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_core::task::Phase;
 use orch_ports::Fault;
+use orch_ports::forge::PullState;
 use orch_ports::supervisor::RunState;
 use orch_store::Charge;
 use std::path::Path;
@@ -13,6 +14,13 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         return Ok(Outcome::Sent.into());
     }
     if let (Phase::Cancelled { .. }, Some(number), None) = (&cx.task.phase, cx.task.pull_request, &cx.task.merged) {
+        cx.project.forge.close_pull_request(&cx.project.key, number).await?;
+    }
+    // Of a repair that was given up: what it was for is merged, or taken back, another way.
+    if let (Phase::Done { .. }, Some(number), false) =
+        (&cx.task.phase, cx.task.pull_request, cx.task.production.is_empty())
+        && cx.project.forge.pull_request(&cx.project.key, number).await?.state == PullState::Open
+    {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;
     }
     // A cancelled job may have left a run behind that nobody waits for any more.

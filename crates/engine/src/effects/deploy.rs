@@ -6,11 +6,11 @@ use crate::gates;
 use crate::restored::{self, Doubt};
 use crate::shell::{self, Command, Ran};
 use orch_core::effect::Outcome;
-use orch_core::ids::{Environment, GateId, Sha, StageId};
+use orch_core::ids::{Environment, GateId, Seq, Sha, StageId};
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use orch_ports::supervisor::RunState;
-use orch_store::{ArtefactRow, Deployment};
+use orch_store::{ArtefactRow, Deployment, TaskFilter};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,6 +26,7 @@ pub(super) async fn ensure(
     revision: &Sha,
     stage: &StageId,
     again: bool,
+    since: Seq,
 ) -> Result<Ended, Fault> {
     let deploy = &cx.project.deploy;
     let hook = match environment {
@@ -33,11 +34,21 @@ pub(super) async fn ensure(
         Environment::Production => deploy.production.as_deref(),
     };
     let Some(hook) = hook else {
-        return Ok(Outcome::Deployed { skipped: Some("nothing to deploy: no hook is configured".into()) }.into());
+        return Ok(skipped("nothing to deploy: no hook is configured".into()));
     };
     let mut started = !matches!(cx.engine.ports.supervisor.look(&cx.run_dir("hook"))?, RunState::Absent);
     for dir in cx.earlier_run_dirs("hook") {
         started |= !matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent);
+    }
+    let what = format!("deploy to {environment}");
+    // The record of a hook belongs to the environment and the revision, whichever job ran it.
+    let recorded = if started { None } else { shell::recorded(cx, &what, revision, since).await? };
+    started |= recorded.is_some();
+    if environment == Environment::Production
+        && !started
+        && let Some(held) = held(cx, revision).await?
+    {
+        return Ok(held.into());
     }
     if environment == Environment::Production
         && !started
@@ -56,16 +67,19 @@ pub(super) async fn ensure(
         && !started
         && let Some(why) = gates::is_staged(cx, stage, revision).await?
     {
-        return Ok(Outcome::Deployed { skipped: Some(why) }.into());
+        return Ok(skipped(why));
     }
     let previous = previous(cx, environment, revision).await?;
     let mut env = hook_env(environment, revision, previous.as_ref());
     if environment == Environment::Production {
         env.extend(image(cx, revision).await?);
     }
-    let hooked = match command(cx, "hook", &format!("deploy to {environment}"), hook, revision, env.clone()).await? {
-        Ok(ran) => ran,
-        Err(again) => return Ok(again),
+    let hooked = match recorded {
+        Some(ran) => ran,
+        None => match command(cx, "hook", &what, hook, revision, env.clone()).await? {
+            Ok(ran) => ran,
+            Err(again) => return Ok(again),
+        },
     };
     let checked = match deploy.check.as_deref() {
         Some(check) if hooked.exit.ok() => {
@@ -80,6 +94,7 @@ pub(super) async fn ensure(
     let waives = environment == Environment::Production || deploy.infra_tolerance;
     let healthy = |check: &Checked| check.ran.exit.ok() && (waives || check.infra.is_empty());
     let ok = hooked.exit.ok() && checked.as_ref().is_none_or(healthy);
+    let ended = hooked.exit.strays + checked.as_ref().map_or(0, |c| c.ran.exit.strays);
     let log = log(cx, environment, revision, previous.as_ref(), ok, &hooked, checked.as_ref());
     let name = match environment {
         Environment::Staging => "15-staging-log.md",
@@ -106,7 +121,44 @@ pub(super) async fn ensure(
         at: cx.now(),
     };
     Cx::fenced(cx.store().put_deployment(cx.job.fence(), deployment).await?)?;
-    Ok(Outcome::Deployed { skipped: None }.into())
+    Ok(Outcome::Deployed { skipped: None, ended }.into())
+}
+
+fn skipped(why: String) -> Ended {
+    Outcome::Deployed { skipped: Some(why), ended: 0 }.into()
+}
+
+/// What keeps a revision from production: it contains one of another task that failed there, and neither its repair nor
+/// its revert.
+async fn held(cx: &Cx, revision: &Sha) -> Result<Option<Outcome>, Fault> {
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let filter = TaskFilter { project: Some(project.clone()), ..TaskFilter::default() };
+    let known = cx.store().deployments(project, Environment::Production, 50).await?;
+    for task in cx.store().tasks(filter).await?.iter().filter(|t| t.id != cx.task.id) {
+        // A hook that has just failed counts before its gate has spoken.
+        let last = known.iter().find(|d| d.task == task.id && !d.rollback);
+        let just = last.filter(|d| !d.ok && task.merged.as_ref().is_some_and(|m| m.commit == d.revision));
+        let (failed, repaired) = match (task.holds_production(), just) {
+            (Some((failed, repaired)), _) => (failed.clone(), repaired.cloned()),
+            (None, Some(deployed)) => (deployed.revision.clone(), None),
+            (None, None) => continue,
+        };
+        if git.resolve(project, failed.as_str()).await?.is_none()
+            || git.resolve(project, revision.as_str()).await?.is_none()
+        {
+            cx.fetch().await?;
+        }
+        if !git.is_ancestor(project, &failed, revision).await? {
+            continue;
+        }
+        if let Some(repaired) = &repaired
+            && git.is_ancestor(project, repaired, revision).await?
+        {
+            continue;
+        }
+        return Ok(Some(Outcome::Held { revision: failed, by: task.work_item.clone() }));
+    }
+    Ok(None)
 }
 
 /// The revision that was brought to production last, if that is a later one which contains this one. Tasks merge in one
@@ -156,7 +208,7 @@ async fn covered(cx: &Cx, revision: &Sha, later: &Sha, stage: &StageId) -> Resul
     };
     Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
     let why = format!("in production already as a part of {}", later.short());
-    Ok(Outcome::Deployed { skipped: Some(why) }.into())
+    Ok(skipped(why))
 }
 
 /// Runs a hook; a run that was lost is done again in a new directory.
@@ -176,7 +228,15 @@ pub(super) async fn command(
         cx.fetch().await?;
     }
     let timeout_ms = cx.project.deploy.timeout_ms;
-    let command = Command { name, what: what.to_owned(), line, commit: revision, timeout_ms, env };
+    let command = Command {
+        name,
+        what: what.to_owned(),
+        line,
+        commit: revision,
+        timeout_ms,
+        env,
+        detach: cx.project.deploy.detach,
+    };
     match shell::run(cx, &command).await {
         Ok(ran) => Ok(Ok(ran)),
         Err(fault) if fault.is_transient() => Ok(Err(shell::again(cx, name, fault))),
@@ -215,7 +275,7 @@ pub(super) async fn image(cx: &Cx, revision: &Sha) -> Result<Option<(String, Str
 pub(super) fn hook_env(environment: Environment, revision: &Sha, previous: Option<&Sha>) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("ORCH_ENVIRONMENT".to_owned(), environment.to_string()),
-        ("ORCH_REVISION".to_owned(), revision.to_string()),
+        (shell::REVISION.to_owned(), revision.to_string()),
         ("ORCH_PREVIOUS_REVISION".to_owned(), previous.map(ToString::to_string).unwrap_or_default()),
     ])
 }
@@ -259,6 +319,13 @@ fn log(
     let _ = writeln!(text, "- revision `{revision}`, before it `{}`", previous.map_or("nothing", Sha::as_str));
     let _ = writeln!(text, "- {} to {}", shell::stamp(hooked.exit.started), shell::stamp(hooked.exit.ended));
     let _ = writeln!(text, "- hook: {}", hooked.exit.describe());
+    if let n @ 1.. = hooked.exit.strays {
+        let _ = writeln!(
+            text,
+            "- ended with the hook: {n} processes that it left running ([project.deploy] detach keeps what is in a session \
+             of its own)"
+        );
+    }
     match checked {
         Some(check) => {
             let _ = writeln!(text, "- check: {}", check.ran.exit.describe());

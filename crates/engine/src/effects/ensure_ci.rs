@@ -56,6 +56,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         commit,
         timeout_ms: cx.project.test_timeout_ms,
         env,
+        detach: false,
     };
     let ran = match shell::run(cx, &command).await {
         Ok(ran) => ran,

@@ -13,7 +13,7 @@ mod pull_request;
 mod push;
 mod rollback;
 mod run_agent;
-mod sync_ticket;
+pub(crate) mod sync_ticket;
 mod update;
 mod watch;
 
@@ -150,8 +150,8 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::Judge { gate, stage, head, exact, run, since } => {
             gates::ensure(cx, *gate, stage, head, *exact, *run, *since).await
         }
-        Effect::Deploy { environment, revision, stage, again } => {
-            deploy::ensure(cx, *environment, revision, stage, *again).await
+        Effect::Deploy { environment, revision, stage, again, since } => {
+            deploy::ensure(cx, *environment, revision, stage, *again, *since).await
         }
         Effect::Rollback { environment, failed } => rollback::ensure(cx, *environment, failed).await,
         Effect::Update { head, lease_epoch } => update::ensure(cx, head, *lease_epoch).await,

@@ -1,10 +1,12 @@
-//! Opens a task's branch: `00-business-request.md` on top of the default branch.
+//! Opens a task's branch: `00-business-request.md` on top of the default branch; for what a person wants taken back, on top
+//! of a commit that takes it back.
 
 use super::{Cx, Ended, Fetched, push};
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
+use orch_core::task::Reverting;
 use orch_ports::Fault;
-use orch_ports::git::{FileWrite, PushAnswer};
+use orch_ports::git::{Author, FileWrite, PushAnswer, Updated};
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let fetched = cx.fetch().await?;
@@ -25,7 +27,46 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         };
         return Ok(outcome.into());
     }
-    Ok(write(cx, &fetched, &fetched.tip, path).await?.into())
+    let onto = match cx.task.reverting.as_ref().filter(|r| !r.by_hand) {
+        Some(reverting) => match take_back(cx, &fetched.tip, reverting).await? {
+            Ok(commit) => commit,
+            Err(files) => return Ok(Outcome::Conflict { onto: fetched.tip, files, record: None }.into()),
+        },
+        None => fetched.tip.clone(),
+    };
+    Ok(write(cx, &fetched, &onto, path).await?.into())
+}
+
+/// A commit on the tip that takes a merge back; its documents stay. `Err`: the files that later changes stand in the way in.
+async fn take_back(cx: &Cx, tip: &Sha, reverting: &Reverting) -> Result<Result<Sha, Vec<String>>, Fault> {
+    let (git, project, dir, at) = (&cx.engine.ports.git, &cx.project.key, cx.task.artefact_dir(), cx.job.created_at);
+    let merged = &reverting.commit;
+    let before = match &reverting.base {
+        Some(base) => base.clone(),
+        None => git
+            .resolve(project, &format!("{merged}^"))
+            .await?
+            .ok_or_else(|| Fault::permanent(format!("{merged} has nothing before it that could be gone back to")))?,
+    };
+    let message = format!(
+        "{}: revert {}\n\n{}\n\nThis takes back {merged}, which failed in production.",
+        cx.task.work_item,
+        merged.short(),
+        cx.task.title
+    );
+    let undone = git.squash(project, &before, merged, &message, &Author::orch(), at).await?;
+    let mut documents = Vec::new();
+    for path in git.list_files(project, merged, &dir).await? {
+        if let Some(bytes) = git.read_file(project, merged, &path).await? {
+            documents.push(FileWrite { path, bytes });
+        }
+    }
+    let undone = git.commit_files(project, &undone, &documents, &message, at).await?;
+    Ok(match git.update(project, &undone, tip, at).await? {
+        Updated::UpToDate => Ok(undone),
+        Updated::Moved { head } => Ok(head),
+        Updated::Conflict { files } => Err(files),
+    })
 }
 
 /// The request on top of a commit, pushed.
@@ -47,11 +88,14 @@ async fn merge_base(cx: &Cx, head: &Sha, tip: &Sha) -> Result<Sha, Fault> {
     if git.is_ancestor(&cx.project.key, head, tip).await? {
         return Ok(head.clone());
     }
-    let parent = git.resolve(&cx.project.key, &format!("{head}^")).await?;
-    match parent {
-        Some(parent) if git.is_ancestor(&cx.project.key, &parent, tip).await? => Ok(parent),
-        _ => Ok(tip.clone()),
+    // A branch that takes something back begins with up to two commits more.
+    for back in 1..=3 {
+        match git.resolve(&cx.project.key, &format!("{head}~{back}")).await? {
+            Some(parent) if git.is_ancestor(&cx.project.key, &parent, tip).await? => return Ok(parent),
+            _ => {}
+        }
     }
+    Ok(tip.clone())
 }
 
 fn request(cx: &Cx) -> String {

@@ -31,18 +31,20 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 }
 
 /// The ticket's state; `None` leaves it to the person who moves it.
-fn state(task: &Task) -> Option<TicketState> {
+pub(crate) fn state(task: &Task) -> Option<TicketState> {
     Some(match &task.phase {
         Phase::Idle => return None,
         Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,
         Phase::Waiting { why, .. } => match why {
             WaitReason::Approval { .. } => TicketState::AwaitingApproval,
             WaitReason::Answer { .. } => TicketState::NeedsInput,
-            WaitReason::Report { .. } | WaitReason::CannotTell { .. } | WaitReason::Lease { .. } => {
-                TicketState::InProgress
-            }
+            WaitReason::Production { .. } => TicketState::Blocked,
+            WaitReason::Report { .. }
+            | WaitReason::CannotTell { .. }
+            | WaitReason::Lease { .. }
+            | WaitReason::Held { .. } => TicketState::InProgress,
         },
-        Phase::Cancelled { .. } => TicketState::Cancelled,
+        Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,
         Phase::Done { outcome, .. } if outcome.is_well() => TicketState::Done,
         Phase::Blocked { .. } | Phase::Done { outcome: DoneOutcome::RolledBack, .. } => TicketState::Blocked,
         Phase::Done { .. } => TicketState::Done,

@@ -492,6 +492,7 @@ impl Bench for TaskBench<'_> {
             commit: command.commit,
             timeout_ms: self.limit.unwrap_or(self.cx.project.test_timeout_ms),
             env: command.env.clone(),
+            detach: false,
         };
         let ran = shell::run(self.cx, &command).await?;
         Ok(CommandRun {

@@ -3,7 +3,8 @@
 //! It acts on what a *person* changed, once, through the same inbox a webhook would have used.
 
 use super::Report;
-use crate::commands;
+use crate::commands::{self, Answer};
+use crate::effects::sync_ticket;
 use crate::engine::Engine;
 use crate::project::Project;
 use orch_core::event::Event;
@@ -13,6 +14,8 @@ use orch_ports::Fault;
 use orch_ports::notifier::Notice;
 use orch_ports::tracker::{Ticket, TicketState};
 
+/// Key of the comment that says why a ticket could not be cancelled.
+const REFUSED: &str = "orch-refused";
 /// How far back each poll overlaps the one before, milliseconds.
 const OVERLAP_MS: i64 = 60_000;
 
@@ -109,7 +112,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
     let state = ticket.state.as_str();
     let item = format!("{}-{}", project.key, ticket.number).into();
     let task = store.task_by_item(&item).await?;
-    let mut done = None;
+    let (mut done, mut refused) = (None, None);
     if moved && let Some(event) = wish(ticket, task.as_ref(), seen.is_some()) {
         let task = match task.clone() {
             Some(task) => task,
@@ -117,8 +120,22 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
         };
         let dedupe = format!("{}-{}@{}-{}", project.key, ticket.number, ticket.updated_at.0, event.name());
         let name = event.name();
-        commands::send(engine, &format!("tracker:{}", project.key), &dedupe, &task, event).await?;
+        let cancels = matches!(event, Event::CancelAsked { .. });
+        let answer = commands::send(engine, &format!("tracker:{}", project.key), &dedupe, &task, event).await?;
         done = Some(format!("{}: {name} by {}", task.work_item, ticket.state_by));
+        match answer {
+            Answer::Refused(why) if cancels && why != commands::ASKED_BEFORE => refused = Some(why),
+            Answer::Refused(_) | Answer::Done(_) => {}
+        }
+    }
+    // A ticket that says Cancelled while its change is merged would be a lie: it is put back, and says why.
+    if let (Some(why), Some(task)) = (refused, task.as_ref().filter(|t| t.merged.is_some() && !t.is_closed()))
+        && let Some(shown) = sync_ticket::state(task)
+    {
+        project.tracker.put_comment(&project.key, ticket.number, REFUSED, &format!("Not cancelled: {why}")).await?;
+        project.tracker.set_state(&project.key, ticket.number, shown, &Actor::orch()).await?;
+        store.set_setting(&key, shown.as_str()).await?;
+        return Ok(done);
     }
     if let Some(task) = &task
         && !task.is_closed()
@@ -141,7 +158,10 @@ fn wish(ticket: &Ticket, task: Option<&Task>, seen_before: bool) -> Option<Event
     let phase = task.map(|t| &t.phase);
     match (ticket.state, phase) {
         (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
-        (TicketState::InProgress, Some(Phase::Blocked { .. })) => Some(Event::RetryAsked { by }),
+        (
+            TicketState::InProgress,
+            Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
+        ) => Some(Event::RetryAsked { by }),
         (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
             Some(Event::Approved { by, gate: None, subject: None })
         }

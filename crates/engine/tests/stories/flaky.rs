@@ -225,7 +225,10 @@ impl Git for FlakyGit {
         self.faults.call("git.push", self.real.push(p, remote, branch, protected, commit, expect)).await
     }
     async fn checkout(&self, p: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault> {
-        self.faults.call("git.checkout", self.real.checkout(p, commit, dir)).await
+        // That of a project's check can go wrong by itself.
+        let check = dir.to_string_lossy().ends_with("-check");
+        let call = if check { "git.checkout check" } else { "git.checkout" };
+        self.faults.call(call, self.real.checkout(p, commit, dir)).await
     }
     fn worktree_path(&self, p: &ProjectKey, item: &WorkItem) -> PathBuf {
         self.real.worktree_path(p, item)

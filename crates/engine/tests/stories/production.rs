@@ -2,9 +2,11 @@
 
 use crate::faults::How;
 use crate::runs::Does;
-use crate::world::{World, demo};
-use orch_core::ids::Environment;
-use orch_core::task::{DoneOutcome, Phase, Task};
+use crate::world::{World, anna, demo, git};
+use orch_core::event::Event;
+use orch_core::ids::{Environment, WorkItem};
+use orch_core::task::{DoneOutcome, Phase, Task, WayOut};
+use orch_engine::commands::Answer;
 use orch_ports::Fault;
 use orch_ports::tracker::TicketState;
 
@@ -30,35 +32,91 @@ fn deploy_fails_on(world: &World, bad: usize) {
 
 fn developer_repairs(world: &World) {
     world.runs.on("developer", |run| {
-        if run.var("ORCH_ROUND") != "0" {
-            assert!(run.var("ORCH_BRANCH").ends_with("-r2"), "{}", run.var("ORCH_BRANCH"));
+        let repairs = run.var("ORCH_BRANCH").ends_with("-r2");
+        if repairs {
             assert!(run.prompt().contains("port 80 is taken"), "the brief carries the log: {}", run.prompt());
         }
         let file = format!("{}.txt", run.var("ORCH_WORK_ITEM"));
-        run.write(&file, &format!("round {}\n", run.var("ORCH_ROUND")));
+        run.write(&file, if repairs { "repaired\n" } else { "first\n" });
         Does::Exit(0)
     });
 }
 
-#[tokio::test]
-async fn a_failed_deploy_goes_back_and_is_repaired_on_a_new_branch() {
+async fn until_production_failed(world: &World, item: &WorkItem) -> Task {
+    world.until(item, "a person is asked", |t| t.phase_word() == "production_failed").await
+}
+
+async fn choose(world: &World, item: &WorkItem, way: WayOut) {
+    let answer = world.ask(item, Event::WayChosen { by: anna(), way }).await;
+    assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
+}
+
+/// One change is in production; the next one fails there, and production is back.
+async fn second_fails(bad: usize) -> (World, WorkItem, Task) {
     let world = World::new().await;
-    deploy_fails_on(&world, 2);
+    deploy_fails_on(&world, bad);
     developer_repairs(&world);
     world.start();
     let before = world.begin("First").await;
-    let good = world.until_done(&before).await.merged.unwrap().commit;
+    world.until_done(&before).await;
     let item = world.begin("Second").await;
+    let task = until_production_failed(&world, &item).await;
+    world.until_quiet().await;
+    (world, item, task)
+}
+
+#[tokio::test]
+async fn a_failed_deploy_is_nobodys_fault_until_a_person_says_so() {
+    let (world, item, task) = second_fails(2).await;
+    let good = world.task(&"DEMO-1".into()).await.merged.unwrap().commit;
+    assert_eq!((task.generation, task.rounds, world.runs.count("developer")), (1, 0, 2));
+    assert_eq!((world.runs.count("deploy"), world.runs.count("rollback")), (2, 1));
+    assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(good.as_str()), "production is back");
+    let told = world.told_people();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("port 80 is taken") && told[0].contains("--as deploy|repair|revert|accept"), "{told:?}");
+    assert_eq!(world.ticket_now(2).await.state, TicketState::Blocked);
+    // What is merged is not cancelled, neither by a person nor by a ticket.
+    let refused = world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    assert!(matches!(&refused, Answer::Refused(why) if why.contains("--as")), "{refused:?}");
+    world.move_ticket(2, TicketState::Cancelled, &anna()).await;
+    world.eventually("the ticket is put back", async || world.ticket_now(2).await.state == TicketState::Blocked).await;
+    let comments = world.comments(2).await;
+    assert!(comments.iter().any(|c| c.starts_with("Not cancelled: it is merged as")), "{comments:?}");
+    assert_eq!(world.task(&item).await.phase_word(), "production_failed");
+}
+
+#[tokio::test]
+async fn deployed_again_by_a_person_or_by_their_ticket_it_goes_live() {
+    for by_ticket in [false, true] {
+        let (world, item, failed) = second_fails(2).await;
+        if by_ticket {
+            world.move_ticket(2, TicketState::InProgress, &anna()).await;
+        } else {
+            choose(&world, &item, WayOut::Deploy).await;
+        }
+        let task = world.until_done(&item).await;
+        world.until_quiet().await;
+        assert_eq!(task.merged, failed.merged);
+        assert_eq!((world.runs.count("deploy"), world.runs.count("developer")), (3, 2));
+        let tip = world.main_tip().await;
+        assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
+        assert_eq!(world.ticket_now(2).await.state, TicketState::Done);
+    }
+}
+
+#[tokio::test]
+async fn repaired_by_a_persons_word_on_a_new_branch() {
+    let (world, item, _) = second_fails(2).await;
+    choose(&world, &item, WayOut::Repair).await;
     let task = world.until_done(&item).await;
     world.until_quiet().await;
-    assert_eq!((task.generation, task.rounds), (2, 1));
-    assert!(task.branch.ends_with("-r2"));
+    assert_eq!((task.generation, task.rounds), (2, 0));
     assert_eq!((world.runs.count("deploy"), world.runs.count("rollback")), (3, 1));
-    assert_eq!(world.forge_did("merge-done").await, 3);
-    assert_eq!(world.forge_did("pull-opened").await, 3);
-    assert_eq!(world.show("main", "DEMO-2.txt"), "round 1");
+    assert_eq!((world.forge_did("merge-done").await, world.forge_did("pull-opened").await), (3, 3));
+    assert_eq!(world.show("main", "DEMO-2.txt"), "repaired");
+    let good = world.task(&"DEMO-1".into()).await.merged.unwrap().commit;
     let tip = world.main_tip().await;
-    assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
     let deployed = world.store.deployments(&demo(), Environment::Production, 10).await.unwrap();
     let newest_first: Vec<_> = deployed.iter().map(|d| (d.revision.clone(), d.ok, d.rollback)).collect();
     assert_eq!(newest_first[0], (tip, true, false));
@@ -68,33 +126,118 @@ async fn a_failed_deploy_goes_back_and_is_repaired_on_a_new_branch() {
 }
 
 #[tokio::test]
+async fn reverted_through_the_same_gates_it_is_gone_from_main_and_its_documents_stay() {
+    let (world, item, failed) = second_fails(2).await;
+    let reviews = world.runs.count("reviewer");
+    choose(&world, &item, WayOut::Revert).await;
+    let task = world.until_done(&item).await;
+    world.until_quiet().await;
+    assert_eq!(outcome(&task), DoneOutcome::Reverted);
+    assert!(task.branch.ends_with("-r2"));
+    assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (2, reviews + 1));
+    assert_eq!(world.forge_did("merge-done").await, 3);
+    let files = git(&world.bare(), &["ls-tree", "-r", "--name-only", "main"]);
+    assert!(!files.contains("DEMO-2.txt") && files.contains("DEMO-1.txt"), "{files}");
+    assert!(files.contains("docs/work-items/DEMO-2/00-business-request.md"), "{files}");
+    let commit = failed.merged.unwrap().commit;
+    git(&world.bare(), &["merge-base", "--is-ancestor", commit.as_str(), "main"]);
+    let tip = world.main_tip().await;
+    assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
+    assert_eq!(world.ticket_now(2).await.state, TicketState::Cancelled);
+}
+
+#[tokio::test]
+async fn accepted_as_it_is_production_stays_and_the_next_one_goes() {
+    let (world, item, _) = second_fails(2).await;
+    choose(&world, &item, WayOut::Accept).await;
+    let task = world.until_done(&item).await;
+    assert_eq!(outcome(&task), DoneOutcome::Accepted);
+    assert_eq!(task.production[0].answer.as_ref().unwrap().by, anna());
+    assert_eq!((world.runs.count("deploy"), world.runs.count("rollback")), (2, 1));
+    let third = world.begin("Third").await;
+    world.until_done(&third).await;
+    let tip = world.main_tip().await;
+    assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
+}
+
+#[tokio::test]
+async fn later_deploys_of_the_project_wait_for_the_repair_and_go_with_it() {
+    for way in [WayOut::Deploy, WayOut::Repair, WayOut::Revert] {
+        let (world, item, failed) = second_fails(2).await;
+        let third = world.begin("Third").await;
+        let held = world.until(&third, "held back", |t| t.phase_word() == "held_back").await;
+        let why = orch_core::explain::explain(&held).unwrap();
+        let bad = failed.merged.unwrap().commit;
+        assert!(why.reason.contains("DEMO-2") && why.reason.contains(bad.short()), "{}", why.reason);
+        assert_eq!(world.runs.count("deploy"), 2, "nothing went past it");
+        choose(&world, &item, way).await;
+        world.until_done(&item).await;
+        world.until_done(&third).await;
+        world.until_quiet().await;
+        assert_eq!(world.says(&third, "failed in production").await, 1, "said once, however often it was looked at");
+        let running = world.production.revision.lock().unwrap().clone().unwrap();
+        let merged = world.task(&third).await.merged.unwrap().commit;
+        git(&world.bare(), &["merge-base", "--is-ancestor", merged.as_str(), &running]);
+    }
+}
+
+#[tokio::test]
 async fn a_crash_while_the_second_branch_is_opened_opens_it_once() {
+    for way in [WayOut::Repair, WayOut::Revert] {
+        let (world, item, _) = second_fails(2).await;
+        let developers = world.runs.count("developer");
+        world.faults.plan("git.push", &[How::DieAfter]);
+        choose(&world, &item, way).await;
+        world.faults.reached("git.push").await;
+        world.kill().await;
+        world.start();
+        let task = world.until_done(&item).await;
+        assert_eq!((task.generation, world.forge_did("merge-done").await), (2, 3));
+        assert_eq!(world.runs.count("developer"), developers + usize::from(way == WayOut::Repair));
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_deployed_before_has_nothing_to_go_back_to_and_says_so() {
     let world = World::new().await;
     deploy_fails_on(&world, 1);
-    developer_repairs(&world);
-    let faults = world.faults.clone();
-    let production = world.production.clone();
-    let mut first = true;
-    world.runs.on("deploy", move |run| {
-        if std::mem::take(&mut first) {
-            std::fs::write(run.dir.join("stdout.log"), "port 80 is taken\n").unwrap();
-            // The next push opens the second branch, and the process dies on it.
-            faults.plan("git.push", &[How::DieAfter]);
-            return Does::Exit(1);
-        }
-        *production.revision.lock().unwrap() = Some(run.var("ORCH_REVISION").to_owned());
-        Does::Exit(0)
-    });
     world.start();
     let item = world.begin("First").await;
-    world.faults.reached("git.push").await;
-    world.kill().await;
-    world.start();
-    let task = world.until_done(&item).await;
-    assert_eq!((task.generation, task.rounds), (2, 1));
-    assert_eq!(world.runs.count("developer"), 2);
-    assert_eq!(world.forge_did("merge-done").await, 2);
+    let task = until_production_failed(&world, &item).await;
+    world.until_quiet().await;
     assert_eq!(world.runs.count("rollback"), 0, "nothing ran there before");
+    assert!(task.production[0].now.contains("nothing to bring back"), "{:?}", task.production);
+    choose(&world, &item, WayOut::Deploy).await;
+    world.until_done(&item).await;
+    assert_eq!((world.runs.count("deploy"), world.runs.count("developer")), (2, 1));
+}
+
+/// The record that a hook has ended belongs to the revision, not to the job that ran it.
+#[tokio::test]
+async fn a_hook_that_ended_is_not_run_again_by_another_job() {
+    let world = World::with(|c| c.deploy.check = Some("check".into())).await;
+    world.runs.on("check", |_| Does::Exit(0));
+    world.faults.plan("git.checkout check", &[How::Never]);
+    world.start();
+    let item = world.begin("First").await;
+    world.until_blocked(&item).await;
+    assert_eq!((world.runs.count("deploy"), world.runs.count("check")), (1, 0));
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    let task = world.until_done(&item).await;
+    assert_eq!((world.runs.count("deploy"), world.runs.count("check")), (1, 1), "{:?}", world.told_story(&item).await);
+    assert_eq!(outcome(&task), DoneOutcome::Healthy);
+}
+
+#[tokio::test]
+async fn a_check_that_failed_is_deployed_again_with_its_hook() {
+    let world = World::with(|c| c.deploy.check = Some("check".into())).await;
+    world.runs.on("check", |run| Does::Exit(i32::from(run.nth == 1)));
+    world.start();
+    let item = world.begin("First").await;
+    until_production_failed(&world, &item).await;
+    choose(&world, &item, WayOut::Deploy).await;
+    world.until_done(&item).await;
+    assert_eq!((world.runs.count("deploy"), world.runs.count("check")), (2, 2));
 }
 
 #[tokio::test]

@@ -250,6 +250,7 @@ impl AgentProgram for Played {
             silence_ms: None,
             grace_ms: 1_000,
             polite: PoliteSignal::Term,
+            detach: false,
         })
     }
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {

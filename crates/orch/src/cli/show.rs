@@ -42,12 +42,12 @@ fn local_time(at: Time) -> String {
     )
 }
 
-/// Did this task end badly: Blocked, or rolled back after its deploy?
+/// Did this task end badly: Blocked, not taken by production, or rolled back or reverted after its deploy?
 pub fn ended_badly(task: &Value) -> bool {
-    let blocked = |text: &str| text.eq_ignore_ascii_case("blocked");
+    let blocked = |text: &str| text.eq_ignore_ascii_case("blocked") || text == "production_failed";
     let waiting = task.pointer("/waiting/reason").and_then(Value::as_str).is_some_and(blocked);
     let outcome = field(task, "outcome");
-    blocked(&field(task, "phase")) || waiting || outcome == "rolled_back"
+    blocked(&field(task, "phase")) || waiting || matches!(outcome.as_str(), "rolled_back" | "reverted")
 }
 
 /// Has this task ended, well or badly?

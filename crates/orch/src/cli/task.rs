@@ -22,7 +22,7 @@ pub enum TaskCommand {
     Start(StartArgs),
     /// Cancel a task
     Cancel(CancelArgs),
-    /// Let a blocked task try again
+    /// Let a blocked task try again, or choose how a failed production goes on
     Retry(RetryArgs),
     /// List the tasks under way
     List(ListArgs),
@@ -81,8 +81,29 @@ macro_rules! act_args {
 }
 act_args!(StartArgs, "start");
 act_args!(CancelArgs, "cancel");
-act_args!(RetryArgs, "retry");
 act_args!(ShowArgs, "show");
+
+/// `orch task retry`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "When production failed, a task waits for one of four words:\n  \
+    deploy  the same revision is deployed again (what a retry without --as means)\n  \
+    repair  back to development, with the log in the brief\n  \
+    revert  the change is taken back, through the same gates\n  \
+    accept  production stays as it is\n\n\
+    Examples:\n  orch task retry DEMO-1\n  orch task retry DEMO-1 --as revert")]
+pub struct RetryArgs {
+    /// The task
+    pub id: String,
+    /// How a merged change goes on that production did not take: deploy, repair, revert or accept
+    #[arg(long = "as", value_name = "WAY", value_parser = ["deploy", "repair", "revert", "accept"])]
+    pub way: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
 
 /// `orch task list`
 #[derive(Clone, Debug, Args)]
@@ -106,9 +127,12 @@ pub struct ListArgs {
 pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
     match command {
         TaskCommand::New(args) => new(args, context),
-        TaskCommand::Start(a) => act(context, &a.server, &a.id, "start", a.json),
-        TaskCommand::Cancel(a) => act(context, &a.server, &a.id, "cancel", a.json),
-        TaskCommand::Retry(a) => act(context, &a.server, &a.id, "retry", a.json),
+        TaskCommand::Start(a) => act(context, &a.server, &a.id, "start", &json!({}), a.json),
+        TaskCommand::Cancel(a) => act(context, &a.server, &a.id, "cancel", &json!({}), a.json),
+        TaskCommand::Retry(a) => {
+            let body = a.way.as_ref().map_or_else(|| json!({}), |way| json!({ "as": way }));
+            act(context, &a.server, &a.id, "retry", &body, a.json)
+        }
         TaskCommand::List(args) => list(args, context),
         TaskCommand::Show(args) => one(args, context),
     }
@@ -159,9 +183,9 @@ fn fresh_key() -> String {
     format!("cli-{:016x}", hasher.finish())
 }
 
-fn act(context: &mut Context<'_>, server: &ServerArgs, id: &str, verb: &str, json: bool) -> Outcome {
+fn act(context: &mut Context<'_>, server: &ServerArgs, id: &str, verb: &str, body: &Value, json: bool) -> Outcome {
     let client = Client::find(context, server)?;
-    let answer = client.post(&["api", "v1", "tasks", id, verb], &json!({}))?;
+    let answer = client.post(&["api", "v1", "tasks", id, verb], body)?;
     said(context, &answer, json, &format!("{id}: {verb} accepted"));
     Ok(Exit::Done)
 }

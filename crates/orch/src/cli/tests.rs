@@ -74,6 +74,8 @@ fn the_pinned_lines_are_understood() {
         "task start DEMO-1",
         "task cancel DEMO-1",
         "task retry DEMO-1",
+        "task retry DEMO-1 --as deploy",
+        "task retry DEMO-1 --as accept --json",
         "task list",
         "task show DEMO-1 --json",
         "why DEMO-1 --url http://127.0.0.1:1",
@@ -559,6 +561,13 @@ fn words_of_people_reach_the_server_as_they_were_said() {
         let said = server.orch(&["task", verb, "DEMO-1"]);
         assert_eq!((said.code, server.last().what), (0, format!("{verb} DEMO-1")));
     }
+    for way in ["deploy", "repair", "revert", "accept"] {
+        let said = server.orch(&["task", "retry", "DEMO-1", "--as", way]);
+        assert_eq!((said.code, server.last().body), (0, json!({ "as": way })));
+    }
+    let wrong = server.orch(&["task", "retry", "DEMO-1", "--as", "undo"]);
+    assert_eq!(wrong.code, 2);
+    assert!(["deploy", "repair", "revert", "accept"].iter().all(|way| wrong.err.contains(way)), "{}", wrong.err);
     // An identifier stays in its place in the path.
     server.orch(&["task", "show", "../queue"]);
     assert_eq!(server.last().what, "show ../queue");

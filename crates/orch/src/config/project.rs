@@ -105,6 +105,9 @@ section! {
         check: Option<String> = None;
         /// Tells of the image that staging runs: prints the words `revision=` (what it was built from) and `digest=`.
         image: Option<String> = None;
+        /// What a hook puts into a session of its own (`setsid`) goes on when the hook has ended. Else whatever a hook
+        /// leaves running is ended with it.
+        detach: bool = false;
         /// Address that answers 200 with the running revision.
         health_url: Option<String> = None;
         /// A person must approve before production.

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId};
-use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_core::task::{ApprovalKind, Phase, Task, WaitReason, WayOut};
 use orch_engine::commands::Answer;
 use serde_json::{Value, json};
 
@@ -24,8 +24,31 @@ pub(super) async fn cancel(state: State<AppState>, id: Path<String>, caller: Ext
     plain(state, id, caller, &body, "cancel", |by| Event::CancelAsked { by }).await
 }
 
-pub(super) async fn retry(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
-    plain(state, id, caller, &body, "retry", |by| Event::RetryAsked { by }).await
+pub(super) async fn retry(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let way = body.fields(&["as"])?.text("as")?.map(|word| way(&word)).transpose()?;
+    let task = find(&state, &id).await?;
+    let by = caller.actor.clone();
+    let event = match way {
+        Some(way) => Event::WayChosen { by, way },
+        None => Event::RetryAsked { by },
+    };
+    ask(&state, &task, "retry", &caller, event).await.map(Json)
+}
+
+/// A way out by its word.
+fn way(word: &str) -> Result<WayOut, Problem> {
+    WayOut::parse(word).ok_or_else(|| {
+        let problem = Problem::bad(format!("`as`: there is no way out `{}`", word.escape_debug()));
+        match nearest(word, WayOut::ALL.iter().map(|way| way.as_str())) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint(WayOut::offer()),
+        }
+    })
 }
 
 async fn plain(

@@ -47,7 +47,7 @@ struct Column {
 }
 
 /// Phases in which a person must act.
-const CALLING: &[&str] = &["awaiting_approval", "needs_input", "blocked"];
+const CALLING: &[&str] = &["awaiting_approval", "needs_input", "blocked", "production_failed"];
 /// Phases of tasks that are over.
 const OVER: &[&str] = &["done", "cancelled"];
 

@@ -85,10 +85,11 @@ pub(super) fn short(sha: &str) -> &str {
 pub(super) fn phase_tone(phase: &str, outcome: Option<&str>) -> &'static str {
     match (phase, outcome) {
         ("awaiting_approval" | "needs_input", _) => "act",
-        ("blocked" | "rolling_back", _) | ("done", Some("degraded" | "rolled_back")) => "bad",
-        ("done", Some("inconclusive")) | ("holding", _) => "warn",
+        ("blocked" | "rolling_back" | "production_failed", _)
+        | ("done", Some("degraded" | "rolled_back" | "reverted")) => "bad",
+        ("done", Some("inconclusive" | "accepted")) | ("holding", _) => "warn",
         ("done", _) => "good",
-        ("idle" | "cancelled" | "waiting" | "waiting_for_lease", _) => "calm",
+        ("idle" | "cancelled" | "waiting" | "waiting_for_lease" | "held_back", _) => "calm",
         _ => "busy",
     }
 }
@@ -101,6 +102,8 @@ pub(super) fn phase_word(phase: &str, outcome: Option<&str>) -> String {
         ("needs_input", _) => "needs an answer".to_owned(),
         ("holding", _) => "cannot tell yet".to_owned(),
         ("waiting_for_lease", _) => "waits for its turn".to_owned(),
+        ("production_failed", _) => "production failed".to_owned(),
+        ("held_back", _) => "waits for a repair of production".to_owned(),
         ("done", Some("healthy")) => "done, healthy".to_owned(),
         ("done", Some("not_watched")) => "done".to_owned(),
         ("done", Some(other)) => format!("done, {}", other.replace('_', " ")),

@@ -21,6 +21,7 @@ fn row(f: &Flight, started: Time) -> RunRow {
         program: "sim".into(),
         stage: f.task.stage().clone(),
         dir: format!("{}-{}", f.job.id, f.job.run_attempt),
+        revision: None,
         started,
         ended: None,
         end: None,
@@ -47,7 +48,16 @@ impl Sim {
             let cost = if agent { self.choices.below("cost", 5) as u64 * 200_000 } else { 0 };
             let site = self.site(&project)?;
             outside::invariant_programs_run_alone(site, place, key)?;
-            site.runs.insert(key, Run { plan, place, over: false, killed: false, cost, left: false });
+            let revision = match &f.job.effect {
+                orch_core::effect::Effect::Deploy { revision, .. } => Some(revision.clone()),
+                _ => None,
+            };
+            if let (Place::Environment(environment), Some(revision)) = (place, &revision) {
+                outside::invariant_a_hook_runs_once(self, f, environment, revision)?;
+                outside::invariant_no_deploy_passes_a_failure(self, f, environment, revision)?;
+            }
+            let site = self.site(&project)?;
+            site.runs.insert(key, Run { plan, place, over: false, killed: false, cost, left: false, revision });
             self.say(|| format!("   {place:?}: run {}-{} starts", key.0, key.1));
         }
         let long = if matches!(place, Place::Environment(_)) { 500 } else { 300 };
@@ -61,7 +71,11 @@ impl Sim {
             run.over = true;
             run.killed = f.stop;
         }
-        Ok(Some(Ok(run.clone())))
+        let run = run.clone();
+        if let (Place::Environment(environment), Some(revision), true) = (run.place, &run.revision, run.answered()) {
+            self.ledger.hooked.insert((project, environment, revision.clone()), f.task.id);
+        }
+        Ok(Some(Ok(run)))
     }
 
     pub(super) fn run_agent(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<Option<Ended>> {

@@ -3,9 +3,9 @@
 use super::{fault, transient};
 use crate::outside;
 use crate::sim::{Ended, Flight, Live, Sim};
-use crate::site::{Place, Plan};
+use crate::site::{Place, Plan, Run};
 use orch_core::effect::Outcome;
-use orch_core::ids::{Environment, Sha, StageId};
+use orch_core::ids::{Environment, JobId, Seq, Sha, StageId, WorkItem};
 use orch_core::task::DoneOutcome;
 use orch_core::verdict::FaultKind;
 use orch_store::{ArtefactRow, Deployment, Store};
@@ -56,11 +56,22 @@ impl Sim {
         revision: &Sha,
         stage: &StageId,
         again: bool,
+        since: Seq,
     ) -> Live<Option<Ended>> {
         let site = self.site(&f.task.project)?;
-        let started = site.runs.keys().any(|(job, _)| *job == f.job.id);
+        let mine = |job: &JobId| job.task == f.task.id && (since..f.job.id.seq).contains(&job.seq);
+        let of_earlier = |job: &JobId, run: &Run| {
+            mine(job) && run.place == Place::Environment(environment) && run.revision.as_ref() == Some(revision)
+        };
+        let earlier: Vec<Run> =
+            site.runs.iter().filter(|((job, _), run)| of_earlier(job, run)).map(|(_, run)| run.clone()).collect();
+        if earlier.iter().any(|run| !run.over) {
+            return Ok(Some(transient("an earlier run of the hook is still at work")));
+        }
+        let recorded = earlier.into_iter().rfind(Run::answered);
+        let started = recorded.is_some() || site.runs.keys().any(|(job, _)| *job == f.job.id);
         if again && !started && self.is_staged(f, revision)? {
-            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()) })));
+            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()), ended: 0 })));
         }
         let setup = &self.site(&f.task.project)?.setup;
         let (hook, name) = match environment {
@@ -68,14 +79,23 @@ impl Sim {
             Environment::Production => (setup.production_hook, "14-deploy-log.md"),
         };
         if !hook {
-            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()) })));
+            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 })));
+        }
+        if environment == Environment::Production
+            && !started
+            && let Some((failed, by)) = self.held(f, revision)?
+        {
+            return Ok(Some(Ended::Outcome(Outcome::Held { revision: failed, by })));
         }
         let plan = if self.hit("deploy fails", 400) { Plan::Fails } else { Plan::Well };
         let plan = if self.hit("hook lost", 100) { Plan::Lost } else { plan };
-        let run = match self.supervised(f, Place::Environment(environment), plan)? {
-            None => return Ok(None),
-            Some(Err(ended)) => return Ok(Some(ended)),
-            Some(Ok(run)) => run,
+        let run = match recorded {
+            Some(run) => run,
+            None => match self.supervised(f, Place::Environment(environment), plan)? {
+                None => return Ok(None),
+                Some(Err(ended)) => return Ok(Some(ended)),
+                Some(Ok(run)) => run,
+            },
         };
         if run.killed && f.stop {
             return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
@@ -84,9 +104,34 @@ impl Sim {
             let fault = fault(FaultKind::Transient, "the hook was stopped");
             return Ok(Some(Ended::Again { spend: false, new_run: true, fault }));
         }
+        if self.hit("check cannot be made", 150) {
+            let fault = fault(FaultKind::Permanent, "no checkout for the check");
+            return Ok(Some(Ended::Outcome(Outcome::Failed { fault })));
+        }
         let ok = run.plan == Plan::Well;
         let kept = self.hook_log(f, name, stage, revision, ok)? && self.bring(f, environment, revision, ok, false)?;
-        Ok(Some(if kept { Ended::Outcome(Outcome::Deployed { skipped: None }) } else { transient("fenced") }))
+        Ok(Some(if kept { Ended::Outcome(Outcome::Deployed { skipped: None, ended: 0 }) } else { transient("fenced") }))
+    }
+
+    /// What keeps a revision from production: an unrepaired failure of another task.
+    fn held(&mut self, f: &Flight, revision: &Sha) -> Live<Option<(Sha, WorkItem)>> {
+        let project = f.task.project.clone();
+        let known = self.db(async |s| s.deployments(&project, Environment::Production, 50).await)?;
+        let Some(site) = self.sites.get(&project) else { return Ok(None) };
+        for task in self.tasks.values().filter(|t| t.project == project && t.id != f.task.id && !t.is_closed()) {
+            let last = known.iter().find(|d| d.task == task.id && !d.rollback);
+            let just = last.filter(|d| !d.ok && task.merged.as_ref().is_some_and(|m| m.commit == d.revision));
+            let (failed, repaired) = match (task.holds_production(), just) {
+                (Some((failed, repaired)), _) => (failed, repaired),
+                (None, Some(deployed)) => (&deployed.revision, None),
+                (None, None) => continue,
+            };
+            let repaired = repaired.is_some_and(|r| site.repo.is_ancestor(r, revision));
+            if site.repo.is_ancestor(failed, revision) && !repaired {
+                return Ok(Some((failed.clone(), task.work_item.clone())));
+            }
+        }
+        Ok(None)
     }
 
     /// Has code like this come up on staging for the task?

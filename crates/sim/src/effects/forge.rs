@@ -23,7 +23,17 @@ impl Sim {
             return Ok(if ours { Outcome::Opened { head, base } } else { Outcome::BranchMoved { now: Some(head) } });
         }
         let base = site.main.clone();
-        let mut tree = site.repo.tree(&base);
+        let mut tree = match task.reverting.as_ref().filter(|r| !r.by_hand) {
+            None => site.repo.tree(&base),
+            Some(reverting) => {
+                let before = reverting.base.clone().or_else(|| site.repo.parents(&reverting.commit).first().cloned());
+                let before = before.unwrap_or_else(|| base.clone());
+                match site.repo.taken_back(&base, &reverting.commit, &before) {
+                    Ok(tree) => tree,
+                    Err(files) => return Ok(Outcome::Conflict { onto: base, files, record: None }),
+                }
+            }
+        };
         tree.insert(path, request);
         let head = site.repo.commit(std::slice::from_ref(&base), tree, "open");
         Ok(match self.push(task, &head)? {

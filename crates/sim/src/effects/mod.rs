@@ -54,8 +54,8 @@ impl Sim {
             Effect::Judge { gate, stage, head, run, since, .. } => {
                 self.judge(f, *gate, stage, head, *run, *since).map(Some)
             }
-            Effect::Deploy { environment, revision, stage, again } => {
-                self.deploy(f, *environment, revision, stage, *again)
+            Effect::Deploy { environment, revision, stage, again, since } => {
+                self.deploy(f, *environment, revision, stage, *again, *since)
             }
             Effect::Rollback { environment, failed } => self.roll_back(f, *environment, failed),
             Effect::Update { head, lease_epoch } => self.update(f, head, *lease_epoch).map(Some),
@@ -80,8 +80,9 @@ impl Sim {
                 let task = &f.task;
                 if task.is_closed() {
                     let site = self.site(&task.project)?;
-                    if matches!(task.phase, Phase::Cancelled { .. })
-                        && task.merged.is_none()
+                    // Of a cancelled task, or of a repair that was given up.
+                    if (matches!(task.phase, Phase::Cancelled { .. }) && task.merged.is_none()
+                        || !task.production.is_empty())
                         && let Some(pull) = task.pull_request.and_then(|n| site.pulls.get_mut(&n))
                         && pull.state == PullState::Open
                     {

@@ -46,6 +46,7 @@ pub(crate) fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
         program: "claude".into(),
         stage: "development".into(),
         dir: format!("runs/{}-{job}-{attempt}", task.0),
+        revision: None,
         started: Time(1),
         ended: None,
         end: None,

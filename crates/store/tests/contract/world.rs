@@ -165,7 +165,7 @@ pub(crate) fn well(job: &Job) -> Outcome {
         Effect::Judge { head, .. } => {
             Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new(), warning: None }
         }
-        Effect::Deploy { .. } => Outcome::Deployed { skipped: None },
+        Effect::Deploy { .. } => Outcome::Deployed { skipped: None, ended: 0 },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
         Effect::Update { head, .. } => Outcome::Updated {
             head: head.clone(),

@@ -58,6 +58,7 @@ impl Place {
             silence_ms: None,
             grace_ms: 100,
             polite: PoliteSignal::Term,
+            detach: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Trees that do not want to end with their program, while their supervisor lives.
 
 use crate::place::Place;
-use orch_ports::supervisor::{EndReason, RunState, Supervisor};
+use orch_ports::supervisor::{EndReason, RunSpec, RunState, Supervisor};
 use std::fs;
 
 /// A daemon by the book: own session, double fork, no descriptor of ours, parent gone.
@@ -13,6 +13,39 @@ async fn a_daemon_left_behind_by_a_good_exit_is_swept_and_counted() {
         let record = place.run(&format!("{DAEMON} while [ ! -s daemon ]; do sleep 0.01; done; exit 0")).await;
         assert!(record.ok());
         assert_eq!(record.strays, 1);
+        place.assert_empty();
+    }
+}
+
+#[tokio::test]
+async fn a_service_in_a_session_of_its_own_is_left_alone_where_that_is_asked_for_and_nothing_else_is() {
+    for place in Place::both() {
+        let script =
+            format!("{DAEMON} sleep 100 & echo $! >attached; while [ ! -s daemon ]; do sleep 0.01; done; exit 0");
+        let record = place.ensure(&RunSpec { detach: true, ..place.script(&script) }).await.unwrap();
+        assert_eq!((record.ok(), record.strays), (true, 1), "what stayed in the program's session is ended");
+        let pid = |file: &str| place.worked(file).trim().to_owned();
+        let lives = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z "));
+        assert!(lives(&pid("daemon")), "{}", place.log());
+        assert!(!lives(&pid("attached")));
+        assert!(place.log().contains("left 1 processes alone"), "{}", place.log());
+        assert!(std::process::Command::new("kill").args(["-9", &pid("daemon")]).status().unwrap().success());
+        place.until("it is gone", || !lives(&pid("daemon"))).await;
+        place.assert_empty();
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_cut_short_leaves_nothing_even_where_it_may_leave_a_service() {
+    for place in Place::both() {
+        let spec = RunSpec {
+            detach: true,
+            ..place.script(&format!("{DAEMON} while [ ! -s daemon ]; do sleep 0.01; done; touch up; sleep 100"))
+        };
+        place.begin(&spec).await;
+        place.port.cancel(&place.dir).unwrap();
+        let record = place.ensure(&spec).await.unwrap();
+        assert_eq!(record.reason, EndReason::Cancelled);
         place.assert_empty();
     }
 }

@@ -262,6 +262,7 @@ impl World {
             program: "mine".into(),
             stage: self.stage(job.id.task).await,
             dir: dir.display().to_string(),
+            revision: None,
             started: now.plus_ms(-42_000),
             ended: ended.map(|_| now),
             end: ended.map(|ok| if ok { "exit 0" } else { "exit 1" }.into()),
@@ -361,7 +362,7 @@ impl World {
                 };
                 assert!(self.engine.store().put_deployment(job.fence(), deployment).await.unwrap());
                 assert!(matches!(environment, Environment::Staging | Environment::Production));
-                Outcome::Deployed { skipped: None }
+                Outcome::Deployed { skipped: None, ended: 0 }
             }
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
             Effect::Update { .. } => {

@@ -105,6 +105,23 @@ async fn a_task_is_approved_rejected_and_cancelled_by_name() {
 }
 
 #[tokio::test]
+async fn the_four_ways_out_are_words_and_only_for_what_production_did_not_take() {
+    let world = World::new().await;
+    world.started("Add a limit").await;
+    let url = "/api/v1/tasks/DEMO-1/retry";
+    let wrong = world.post(url, json!({ "as": "repairs" })).await;
+    assert_eq!(wrong.error().0, 400);
+    assert_eq!(wrong.json()["error"]["hint"], "did you mean `repair`?");
+    let unknown = world.post(url, json!({ "as": "undo it all" })).await;
+    let hint = unknown.json()["error"]["hint"].as_str().unwrap().to_owned();
+    assert!(["deploy (", "repair (", "revert (", "accept ("].iter().all(|way| hint.contains(way)), "{hint}");
+    let early = world.post(url, json!({ "as": "accept" })).await;
+    assert_eq!(early.error().0, 409);
+    assert!(early.error().2.contains("did not fail there"), "{}", early.text());
+    assert_eq!(world.post(url, json!({ "way": "accept" })).await.error().0, 400);
+}
+
+#[tokio::test]
 async fn the_same_key_is_one_wish_for_one_task_and_verb() {
     let world = World::new().await;
     for title in ["A", "B"] {

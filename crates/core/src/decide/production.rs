@@ -1,0 +1,276 @@
+//! What becomes of a merged change that production did not take. A failed deploy is the world's or the change's fault, and
+//! only a person can tell which: orch brings production back, says why once, and waits with four ways out. It spends no
+//! developer's round by itself, never deploys a revision again without a person's word, and never cancels what is merged.
+
+use super::{Cx, Step as Answer};
+use crate::ids::{Actor, GateId, Sha, StageId, WorkItem};
+use crate::pipeline::{Cursor, Step};
+use crate::slug;
+use crate::task::{BlockReason, DoneOutcome, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken};
+use crate::verdict::Finding;
+
+/// Lines of what was printed that a cause keeps, from its end.
+const CAUSE_LINES: usize = 5;
+/// Characters of each.
+const CAUSE_CHARS: usize = 200;
+
+/// Why production did not take it, as people read it: the last lines, for that is where programs say it.
+pub(super) fn cause(findings: &[Finding]) -> String {
+    let lines = findings.iter().flat_map(|f| f.text.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.collect();
+    let last = &lines[lines.len().saturating_sub(CAUSE_LINES)..];
+    let short: Vec<String> = last.iter().map(|line| line.chars().take(CAUSE_CHARS).collect()).collect();
+    if short.is_empty() { "nothing was printed".into() } else { short.join("\n") }
+}
+
+impl Task {
+    /// The revision whose failure in production waits for a repair or a revert that has not landed.
+    pub(super) fn under_repair(&self) -> Option<&ProductionFailure> {
+        self.production.last().filter(|_| self.merged.is_none())
+    }
+}
+
+impl Cx<'_> {
+    /// Production is as it can be had: a person chooses how it goes on.
+    pub(super) fn production_failed(&mut self, now: &str) {
+        let Some(merged) = self.d.task.merged.clone() else {
+            return self.impossible("production failed on nothing that is merged");
+        };
+        let revision = merged.commit.clone();
+        let cause = cause(&self.d.task.findings);
+        let base = self.base_of(&revision);
+        let failure =
+            ProductionFailure { merged, base, cause: cause.clone(), now: now.to_owned(), at: self.now, answer: None };
+        self.d.task.production.push(failure);
+        self.say(format!("production failed on {}; a person chooses: {}", revision.short(), WayOut::CHOICE));
+        self.ask_for_a_way(revision, cause, now.to_owned());
+    }
+
+    fn ask_for_a_way(&mut self, revision: Sha, cause: String, now: String) {
+        self.d.task.hold = None;
+        self.d.task.unsure = None;
+        self.wait(WaitReason::Production { revision, cause, now }, None, None);
+    }
+
+    /// The tip of the default branch before a merge of this task.
+    fn base_of(&self, revision: &Sha) -> Option<Sha> {
+        let task = &self.d.task;
+        let known = task.production.iter().rev().find(|f| f.merged.commit == *revision);
+        known.map_or_else(|| task.intent.as_ref().map(|i| i.base.clone()), |f| f.base.clone())
+    }
+
+    /// The deploy waits, at nobody's cost, for a repair of what another task merged.
+    pub(super) fn held(&mut self, revision: &Sha, by: &WorkItem) {
+        if self.d.task.hold.is_none() {
+            let failed = revision.short();
+            self.say(format!("not deployed: main contains {failed}, which failed in production ({by})"));
+        }
+        let recheck = self.now.plus_ms(self.policy.recheck_ms);
+        self.wait(WaitReason::Held { revision: revision.clone(), by: by.clone() }, None, Some(recheck));
+    }
+
+    /// A person chooses. What is merged and stands still has the four ways, whatever stopped it.
+    pub(super) fn way_chosen(&mut self, by: &Actor, way: WayOut) -> Answer {
+        self.allow(self.policy.may_start(by), by, "retry")?;
+        let item = self.d.task.work_item.clone();
+        match self.d.task.phase.clone() {
+            Phase::Waiting { why: WaitReason::Production { .. }, .. } => {}
+            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => {
+                return Err(format!(
+                    "what landed is not what was tested; look at it first, then `orch task retry {item}` accepts it"
+                ));
+            }
+            Phase::Blocked { why, .. } if self.d.task.merged.is_some() => {
+                // It failed in another way than by its deploy's own end: what stopped it is the cause.
+                self.d.task.findings = vec![Finding::must_fix(crate::explain::block(&why))];
+                self.d.task.findings_from = Some("production".into());
+                self.production_failed("what it ran before, as far as is known");
+            }
+            Phase::Waiting { .. } | Phase::Blocked { .. } | Phase::Working { .. } | Phase::Stopping { .. }
+                if self.d.task.under_repair().is_some() =>
+            {
+                return Err(format!(
+                    "the change is being repaired; `orch task cancel {item}` gives the repair up, and then you choose"
+                ));
+            }
+            _ => {
+                return Err(format!(
+                    "`{}` is for a merged change that production did not take; this one did not fail there",
+                    way.as_str()
+                ));
+            }
+        }
+        self.say(format!("{by} chooses: {} ({})", way.as_str(), way.means()));
+        let taken = WayTaken { way, by: by.clone(), at: self.now };
+        if let Some(last) = self.d.task.production.last_mut() {
+            last.answer = Some(taken);
+        }
+        match way {
+            WayOut::Deploy => self.deploy_again(),
+            WayOut::Repair => self.repair(),
+            WayOut::Revert => self.revert(),
+            WayOut::Accept => self.done(DoneOutcome::Accepted),
+        }
+        Ok(())
+    }
+
+    /// The first step behind the merge, with hooks that run again.
+    pub(super) fn deploy_again(&mut self) {
+        let pipeline = &self.d.task.pipeline;
+        let Some(merge) = pipeline.merge_at() else { return self.impossible("the pipeline merges nothing") };
+        let same = Cursor { stage: merge.stage, step: merge.step + 1 };
+        let next = Cursor { stage: merge.stage + 1, step: 0 };
+        let to = if pipeline.step(same).is_some() { same } else { next };
+        self.d.task.findings.clear();
+        self.d.task.findings_from = None;
+        self.d.task.hooks_from = self.d.task.next_seq;
+        self.enter_stage_at(to);
+    }
+
+    /// A new branch from main, with the log in the brief. A person asked for it: the repairs are given back.
+    fn repair(&mut self) {
+        let findings = std::mem::take(&mut self.d.task.findings);
+        let from = self.d.task.findings_from.take().unwrap_or_else(|| "production".into());
+        let findings = super::flow::or_say_so(findings, &from);
+        let Some(to) = self.repaired_in() else { return self.impossible("no stage repairs what failed in production") };
+        self.new_generation();
+        self.raise(&findings, &from, false);
+        self.say_findings(&findings);
+        self.enter_stage(to);
+    }
+
+    /// A new branch from main that begins with the change taken back. Nobody has to develop anything: it goes to the gates.
+    fn revert(&mut self) {
+        let Some(merged) = self.d.task.merged.clone() else { return self.impossible("there is nothing to take back") };
+        let Some(stage) = self.developed_in() else { return self.impossible("no stage of the pipeline develops") };
+        let base = self.base_of(&merged.commit);
+        self.d.task.findings.clear();
+        self.d.task.findings_from = None;
+        self.new_generation();
+        self.d.task.reverting = Some(Reverting { commit: merged.commit.clone(), base, by_hand: false });
+        self.d.task.notes.push(format!(
+            "This branch takes back {}, which failed in production: what it removes is meant to go.",
+            merged.commit.short()
+        ));
+        let steps = &self.d.task.pipeline.stages[stage].steps;
+        let agent = steps.iter().position(|s| matches!(s, Step::Agent { .. })).unwrap_or(0);
+        // Its branch is opened at the agent's step; what is on it then is published already.
+        self.move_to(Cursor { stage, step: agent });
+    }
+
+    /// The branch of a revert is open: on to the gates behind the developer's work.
+    pub(super) fn reverted(&mut self, head: &Sha) {
+        let at = self.d.task.at;
+        let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
+        let publish = steps.iter().position(|s| matches!(s, Step::Publish)).unwrap_or(at.step);
+        self.say(format!("the change is taken back as {}; it goes through the same gates", head.short()));
+        if self.policy.own_ci {
+            self.emit(crate::effect::Effect::EnsureCi { commit: head.clone() });
+        }
+        self.enter_stage_at(Cursor { stage: at.stage, step: publish + 1 });
+    }
+
+    /// What is taken back conflicts with what came later: the developer does it by hand.
+    pub(super) fn revert_conflicts(&mut self, files: &[String]) {
+        let Some(reverting) = self.d.task.reverting.as_mut() else {
+            return self.impossible("a branch that was to be opened conflicts");
+        };
+        reverting.by_hand = true;
+        let commit = reverting.commit.short().to_owned();
+        self.say(format!("{commit} cannot be taken back by itself: {} conflict", files.join(", ")));
+        let findings = files.iter().map(|file| Finding {
+            file: Some(file.clone()),
+            ..Finding::must_fix(format!(
+                "take back what commit {commit} changed: later changes of this file stand in the way of doing it \
+                 automatically"
+            ))
+        });
+        let findings: Vec<Finding> = findings.collect();
+        self.raise(&findings, "the revert", false);
+        self.enter();
+    }
+
+    /// A person gives a repair up. What is merged stays merged, so the question is open again.
+    pub(super) fn repair_given_up(&mut self, by: &Actor) {
+        let Some(failure) = self.d.task.production.last().cloned() else { return };
+        self.say(format!("{by} gives the repair up; what is merged stays merged"));
+        let task = &mut self.d.task;
+        task.merged = Some(failure.merged.clone());
+        task.intent = None;
+        task.conflict = None;
+        task.resolved.clear();
+        task.conflicts = 0;
+        task.question = None;
+        task.reverting = None;
+        task.findings = vec![Finding::must_fix(failure.cause.clone())];
+        task.findings_from = Some("production".into());
+        task.production.push(ProductionFailure { at: self.now, answer: None, ..failure.clone() });
+        if let Some(at) = task.pipeline.judges_production_at() {
+            task.at = at;
+        }
+        self.ask_for_a_way(failure.merged.commit, failure.cause, failure.now);
+    }
+
+    /// Starts a new branch; everything that was about the old one is forgotten.
+    fn new_generation(&mut self) {
+        let task = &mut self.d.task;
+        task.generation += 1;
+        task.branch = slug::branch(&task.work_item, &task.title, task.generation);
+        task.head = None;
+        task.base = None;
+        task.conflict = None;
+        task.resolved.clear();
+        task.conflicts = 0;
+        task.pull_request = None;
+        task.intent = None;
+        task.merged = None;
+        task.prepared = None;
+        task.reverting = None;
+        task.rounds = 0;
+        task.stage_rounds.clear();
+        task.repatched = 0;
+        task.passed.clear();
+        task.not_deployed.clear();
+    }
+
+    /// Where what failed in production is repaired: where its gate goes back to.
+    fn repaired_in(&self) -> Option<usize> {
+        let pipeline = &self.d.task.pipeline;
+        let gate = pipeline.judges_production_at().and_then(|at| pipeline.step(at));
+        let to: Option<&StageId> = match gate {
+            Some(Step::Gate { on_fail, .. }) => Some(on_fail),
+            _ => None,
+        };
+        to.and_then(|to| pipeline.position(to)).or_else(|| self.developed_in())
+    }
+
+    fn developed_in(&self) -> Option<usize> {
+        let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
+        self.d.task.pipeline.stages.iter().position(|s| s.steps.iter().any(develops))
+    }
+}
+
+impl crate::pipeline::Pipeline {
+    /// The gate that judges production.
+    pub fn judges_production_at(&self) -> Option<Cursor> {
+        let is = |s: &Step| matches!(s, Step::Gate { gate: GateId::DeployStatus, .. });
+        self.stages
+            .iter()
+            .enumerate()
+            .find_map(|(stage, s)| s.steps.iter().position(is).map(|step| Cursor { stage, step }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_the_end_of_what_was_printed() {
+        let log =
+            Finding::must_fix("# X-1 on production\n\n- hook: exit 1\n\n    one\n    two\n    three\n    port taken\n");
+        assert_eq!(cause(&[log]), "- hook: exit 1\none\ntwo\nthree\nport taken");
+        assert_eq!(cause(&[Finding::must_fix("\n \n")]), "nothing was printed");
+        assert_eq!(cause(&[Finding::must_fix("x".repeat(5_000))]).chars().count(), CAUSE_CHARS);
+    }
+}
