@@ -167,7 +167,9 @@ pub fn outcomes() -> Vec<Outcome> {
         refused: vec![must("decide")],
     });
     values.push(Outcome::Conflict { onto: sha(1), files: vec!["a.bin".into()], record: Some(conflict()) });
-    complete(values, 18, |v| match v {
+    let shown = vec!["deploy.sh: is changed".to_owned()];
+    values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
+    complete(values, 19, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -186,6 +188,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Failed { .. } => 15,
         Outcome::Cancelled => 16,
         Outcome::NotTaken { .. } => 17,
+        Outcome::ApprovalNeeded { .. } => 18,
     })
 }
 

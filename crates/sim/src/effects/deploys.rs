@@ -1,12 +1,13 @@
 //! Hooks that bring revisions to staging and production and back, and the watch over production.
 
 use super::{fault, transient};
+use crate::gates::changes_protected;
 use crate::outside;
 use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Place, Plan};
 use orch_core::effect::Outcome;
-use orch_core::ids::{Environment, Sha, StageId};
-use orch_core::task::DoneOutcome;
+use orch_core::ids::{Environment, GateId, Sha, StageId};
+use orch_core::task::{ApprovalKind, DoneOutcome};
 use orch_core::verdict::FaultKind;
 use orch_store::{ArtefactRow, Deployment, Store};
 
@@ -27,6 +28,7 @@ impl Sim {
     }
 
     fn bring(&mut self, f: &Flight, environment: Environment, revision: &Sha, ok: bool, rollback: bool) -> Live<bool> {
+        outside::invariant_no_hook_runs_before_its_approval(&f.task, environment)?;
         let site = self.site(&f.task.project)?;
         outside::invariant_production_runs_what_is_merged(site, environment, revision)?;
         if let Some(env) = site.envs.get_mut(&environment) {
@@ -62,6 +64,8 @@ impl Sim {
         if again && !started && self.is_staged(f, revision)? {
             return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()) })));
         }
+        let unapproved = changes_protected(&f.task, GateId::SecurityGate)
+            .filter(|subject| f.task.approved(ApprovalKind::Protected, subject).is_none());
         let setup = &self.site(&f.task.project)?.setup;
         let (hook, name) = match environment {
             Environment::Staging => (setup.staging_hook, "15-staging-log.md"),
@@ -69,6 +73,10 @@ impl Sim {
         };
         if !hook {
             return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()) })));
+        }
+        // What the hook of the branch runs is for a person first.
+        if let (Environment::Staging, false, Some(subject)) = (environment, started, unapproved) {
+            return Ok(Some(Ended::Outcome(Outcome::ApprovalNeeded { subject, shown: Vec::new() })));
         }
         let plan = if self.hit("deploy fails", 400) { Plan::Fails } else { Plan::Well };
         let plan = if self.hit("hook lost", 100) { Plan::Lost } else { plan };
