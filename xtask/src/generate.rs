@@ -20,8 +20,8 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Writes the generated files, or with `check` says what is wrong and fails.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?;
-    let orch = Orch::build(root)?;
+    let root = crate::cargo::root();
+    let orch = Orch::build()?;
     let files = [
         ("docs/configuration.md", orch.say(&["config", "reference"])?),
         (".env.example", orch.say(&["config", "env"])?),
@@ -65,25 +65,8 @@ struct Orch {
 }
 
 impl Orch {
-    fn build(root: &Path) -> Result<Self> {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "orch", "--bin", "orch"])
-            .arg("--message-format=json-render-diagnostics")
-            .current_dir(root)
-            .stderr(Stdio::inherit())
-            .output()
-            .context("start cargo")?;
-        if !built.status.success() {
-            bail!("orch does not build");
-        }
-        let messages = String::from_utf8_lossy(&built.stdout).into_owned();
-        let exe = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|m| m.pointer("/target/name").is_some_and(|name| name == "orch"))
-            .find_map(|m| m.get("executable")?.as_str().map(PathBuf::from))
-            .context("cargo does not say where orch is")?;
-        Ok(Self { exe })
+    fn build() -> Result<Self> {
+        Ok(Self { exe: crate::cargo::program("orch", &[])? })
     }
 
     /// What a command prints. Nothing of this machine or terminal takes part.

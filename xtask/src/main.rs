@@ -1,9 +1,13 @@
 //! Project chores: what keeps documentation and tests honest. Run as `cargo xtask <chore>`.
 
 mod bench;
+mod cargo;
 mod generate;
+mod guarded;
 mod mutants;
+mod nightly;
 mod secrets;
+mod suite;
 mod torture;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +28,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// How many commits of a repository would ask a person because they change what a configured command runs
+    Guarded(guarded::GuardedArgs),
     /// Measure the speed goals: `cargo run --release -p xtask -- bench`
     Bench(bench::BenchArgs),
     /// Plant every bug of crates/sim/mutants in a copy of the sources; the simulation must catch each
@@ -43,9 +49,19 @@ enum Chore {
         /// Keep the small lives here
         #[arg(long)]
         scn_dir: Option<PathBuf>,
+        /// Plant those as well that were caught on these very sources before
+        #[arg(long)]
+        all: bool,
+        /// Write down what was caught, for the next run: commit the file
+        #[arg(long)]
+        record: bool,
     },
+    /// What takes too long for every change; writes docs/nightly.md
+    Nightly(nightly::NightlyArgs),
     /// Plant secrets in a repository and measure who finds them: `cargo run --release -p xtask -- secrets`
     Secrets(secrets::SecretsArgs),
+    /// Run every test, several test binaries at a time
+    Suite(suite::SuiteArgs),
     /// Break the world under the real daemon; nothing may be lost, done twice or stuck
     Torture(torture::TortureArgs),
 }
@@ -54,10 +70,13 @@ fn main() -> anyhow::Result<()> {
     match Options::parse().chore {
         Chore::Bench(args) => bench::run(args),
         Chore::Generate { check } => generate::run(check),
-        Chore::Mutants { only, seeds, shrink, target, scn_dir } => {
-            mutants::run(&mutants::Wishes { only, seeds, shrink, target, scn_dir })
+        Chore::Guarded(args) => guarded::run(&args),
+        Chore::Mutants { only, seeds, shrink, target, scn_dir, all, record } => {
+            mutants::run(&mutants::Wishes { only, seeds, shrink, target, scn_dir, all, record })
         }
+        Chore::Nightly(args) => nightly::run(&args),
         Chore::Secrets(args) => secrets::run(&args),
+        Chore::Suite(args) => suite::run(&args),
         Chore::Torture(args) => torture::run(&args),
     }
 }

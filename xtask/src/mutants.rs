@@ -1,8 +1,14 @@
 //! Proves that the simulation can fail: every planted bug must be caught by a named invariant, and the life that caught it
 //! made small enough to be read. It works on a copy of the sources and never touches the checkout. While one bug is built,
-//! the one before it lives.
+//! the one before it lives. A bug that was caught, and of which nothing it depends on has changed since, is not planted
+//! again unless all are asked for; which those are is said, with the commit they were caught on.
 
-use anyhow::{Context as _, Result, bail};
+mod record;
+
+use crate::cargo::{root, target_dir};
+use anyhow::{Context as _, Result, bail, ensure};
+use record::{Caught, Record};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,49 +43,135 @@ pub(crate) struct Wishes {
     pub(crate) target: Option<PathBuf>,
     /// Where the small lives are kept.
     pub(crate) scn_dir: Option<PathBuf>,
+    /// Those that were caught before, too.
+    pub(crate) all: bool,
+    /// Write down what was caught.
+    pub(crate) record: bool,
+}
+
+/// The bugs of a run: to be planted, and what is known of them.
+struct Plan {
+    patches: Vec<PathBuf>,
+    /// What is known still, or became known.
+    record: Record,
+    skipped: usize,
+}
+
+impl Plan {
+    fn new(root: &Path, wishes: &Wishes) -> Result<Self> {
+        let mut patches = patches(root)?;
+        patches.retain(|p| wishes.only.as_ref().is_none_or(|only| name(p).contains(only)));
+        ensure!(!patches.is_empty(), "there is no such patch in crates/sim/mutants");
+        let (known, base) = (Record::read(root)?, record::base(root)?);
+        let mut record = Record { commit: commit(root)?, base, ..Record::default() };
+        if wishes.all || wishes.only.is_some() {
+            return Ok(Self { patches, record, skipped: 0 });
+        }
+        let mut left = Vec::new();
+        for patch in patches {
+            match known.holds(&name(&patch), &record::patch(&patch)?, &record.base) {
+                Some(caught) => drop(record.caught.insert(name(&patch), caught.clone())),
+                None => left.push(patch),
+            }
+        }
+        let skipped = record.caught.len();
+        if skipped > 0 {
+            let why = format!("skipped: {skipped} mutants; they were caught on {}, and neither they", known.commit);
+            say(&format!("{why} nor the sources of the simulation have changed since (--all plants them again)"))?;
+        } else if !known.caught.is_empty() {
+            say(&format!(
+                "the sources of the simulation have changed since {}: every mutant is planted",
+                known.commit
+            ))?;
+        }
+        Ok(Self { patches: left, record, skipped })
+    }
+
+    fn caught(&mut self, patch: &Path, fate: &Fate) -> Result<()> {
+        if let Fate::Caught { by, seed, .. } = fate {
+            let by = by.replace(char::is_whitespace, "-");
+            let seed = seed.split_whitespace().next().unwrap_or("?").to_owned();
+            let caught = Caught { patch: record::patch(patch)?, by, seed };
+            self.record.caught.insert(name(patch), caught);
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn run(wishes: &Wishes) -> Result<()> {
-    let root = root()?;
-    let mut patches = patches(&root)?;
-    patches.retain(|p| wishes.only.as_ref().is_none_or(|only| name(p).contains(only)));
-    if patches.is_empty() {
-        bail!("there is no such patch in crates/sim/mutants");
-    }
-    let scratch = tempfile::tempdir().context("make a temporary directory")?;
-    let copy = scratch.path().join("copy");
-    let target = wishes.target.clone().unwrap_or_else(|| scratch.path().join("target"));
-    let scenarios = wishes.scn_dir.clone().unwrap_or_else(|| scratch.path().join("scn"));
-    copy_sources(&root, &copy)?;
-
+    ensure!(!(wishes.record && wishes.only.is_some()), "only a complete run is recorded: leave out --only");
+    let root = root();
     let began = Instant::now();
+    let mut plan = Plan::new(root, wishes)?;
+    let patches = std::mem::take(&mut plan.patches);
+    let mut bad = 0;
+    if !patches.is_empty() {
+        bad = plant_all(root, wishes, &patches, &mut plan)?;
+    }
+    let (all, skipped) = (patches.len() + plan.skipped, plan.skipped);
+    say(&format!(
+        "{all} mutants: {} planted, {bad} not caught, {skipped} skipped, {} s",
+        patches.len(),
+        began.elapsed().as_secs()
+    ))?;
+    ensure!(bad == 0, "{bad} of {} mutants were not caught", patches.len());
+    if wishes.record {
+        plan.record.write(root)?;
+        say(&format!("wrote {}", record::FILE))?;
+    }
+    Ok(())
+}
+
+/// Plants one after the other; how many were not caught.
+fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan) -> Result<u32> {
+    let scratch = tempfile::tempdir().context("make a temporary directory")?;
+    let target = wishes.target.clone().unwrap_or_else(target_dir);
+    // At one place, so that what was built of it is used again.
+    let copy = target.join("mutants/src");
+    let scenarios = wishes.scn_dir.clone().unwrap_or_else(|| scratch.path().join("scn"));
+    copy_sources(root, &copy)?;
     let sane = scratch.path().join("sane");
+    let began = Instant::now();
     if let Some(why) = build(&copy, &target, &sane)? {
         bail!("the simulation does not build:\n{why}");
     }
     if let Fate::Caught { by, seed, .. } = live(&sane, 20, 0, &scenarios)? {
         bail!("without any mutant {by} does not hold (seed {seed}): mend that first");
     }
+    say(&format!("the simulation is built and holds without any of them, {} s", began.elapsed().as_secs()))?;
     let mut bad = 0;
     let mut living: Option<(&PathBuf, JoinHandle<Result<Fate>>)> = None;
-    for patch in &patches {
+    let mut ended = |patch: &Path, fate: Fate| -> Result<()> {
+        plan.caught(patch, &fate)?;
+        bad += report(patch, fate, wishes.seeds)?;
+        Ok(())
+    };
+    for patch in patches {
         let binary = scratch.path().join(name(patch));
         let built = plant(&copy, patch, || Ok(build(&copy, &target, &binary)?.map(Fate::DoesNotBuild)))?;
         if let Some((before, handle)) = living.take() {
-            bad += report(before, lived(handle)?, wishes.seeds)?;
+            ended(before, lived(handle)?)?;
         }
         if let Some(fate) = built {
-            bad += report(patch, fate, wishes.seeds)?;
+            ended(patch, fate)?;
         } else {
             let (seeds, shrink, dir) = (wishes.seeds, wishes.shrink, scenarios.join(name(patch)));
             living = Some((patch, std::thread::spawn(move || live(&binary, seeds, shrink, &dir))));
         }
     }
     if let Some((last, handle)) = living {
-        bad += report(last, lived(handle)?, wishes.seeds)?;
+        ended(last, lived(handle)?)?;
     }
-    say(&format!("{} mutants, {} not caught, {} s", patches.len(), bad, began.elapsed().as_secs()))?;
-    if bad == 0 { Ok(()) } else { bail!("{bad} of {} mutants were not caught", patches.len()) }
+    // The last one lies where people expect the simulation.
+    fs::remove_file(target.join("debug/orch-sim")).context("take away the last mutant")?;
+    Ok(bad)
+}
+
+fn commit(root: &Path) -> Result<String> {
+    let said = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).current_dir(root).output();
+    let said = said.context("start git")?;
+    ensure!(said.status.success(), "git rev-parse: {}", String::from_utf8_lossy(&said.stderr).trim());
+    Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
 }
 
 fn lived(handle: JoinHandle<Result<Fate>>) -> Result<Fate> {
@@ -100,11 +192,6 @@ fn report(patch: &Path, fate: Fate, seeds: u64) -> Result<u32> {
     };
     say(&line)?;
     Ok(bad)
-}
-
-fn root() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(here.parent().context("xtask has no parent directory")?.to_owned())
 }
 
 /// Every planted bug there is.
@@ -129,32 +216,53 @@ fn expected(patch: &Path) -> Result<String> {
         .with_context(|| format!("{}: the first line must be `# invariant_<name>: <what is planted>`", patch.display()))
 }
 
-/// Only what the simulation is built from, and a workspace of just that.
+/// The workspace as it is, at a place of its own. Features of dependencies are decided by the whole workspace, so that the
+/// copy uses the dependencies that are built already. A file that is the same stays untouched, and so does what was
+/// built of it.
 fn copy_sources(root: &Path, copy: &Path) -> Result<()> {
-    for dir in ["crates/core", "crates/advisories", "crates/ports", "crates/store", "crates/sim"] {
-        copy_dir(&root.join(dir), &copy.join(dir))?;
+    let mut kept = BTreeSet::new();
+    for dir in ["crates", "xtask"] {
+        copy_dir(&root.join(dir), &copy.join(dir), &mut kept)?;
     }
-    fs::copy(root.join("Cargo.lock"), copy.join("Cargo.lock"))?;
-    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
-    let whole = "members = [\"crates/*\", \"xtask\"]";
-    if !manifest.contains(whole) {
-        bail!("Cargo.toml has other members than xtask knows: teach it here");
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        copy_file(&root.join(file), &copy.join(file), &mut kept)?;
     }
-    let manifest = manifest.replace(whole, "members = [\"crates/*\"]");
-    let manifest: Vec<&str> = manifest.lines().filter(|l| !l.starts_with("default-members")).collect();
-    fs::write(copy.join("Cargo.toml"), manifest.join("\n"))?;
+    for dir in ["crates", "xtask"] {
+        remove_others(&copy.join(dir), &kept)?;
+    }
     Ok(())
 }
 
-fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+fn copy_dir(from: &Path, to: &Path, kept: &mut BTreeSet<PathBuf>) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
         let entry = entry?;
         let to = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
-            copy_dir(&entry.path(), &to)?;
+            copy_dir(&entry.path(), &to, kept)?;
         } else {
-            fs::copy(entry.path(), &to)?;
+            copy_file(&entry.path(), &to, kept)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path, kept: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let text = fs::read(from).with_context(|| format!("read {}", from.display()))?;
+    if fs::read(to).ok().as_ref() != Some(&text) {
+        fs::write(to, text).with_context(|| format!("write {}", to.display()))?;
+    }
+    kept.insert(to.to_owned());
+    Ok(())
+}
+
+fn remove_others(dir: &Path, kept: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_others(&entry.path(), kept)?;
+        } else if !kept.contains(&entry.path()) {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
@@ -193,9 +301,11 @@ fn apply(tree: &Path, patch: &Path, how: &[&str]) -> Result<Option<String>> {
 /// Builds the copy and keeps the program; why it does not build.
 fn build(copy: &Path, target: &Path, keep: &Path) -> Result<Option<String>> {
     let built = Command::new("cargo")
-        .args(["build", "--quiet", "--offline", "-p", "orch-sim"])
+        .args(["build", "--quiet", "--offline", "--locked", "--workspace", "--bin", "orch-sim"])
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", target)
+        // One bug after the other is a few lines after the other.
+        .env("CARGO_INCREMENTAL", "1")
         .output()
         .context("run cargo")?;
     if !built.status.success() {
@@ -231,12 +341,12 @@ mod tests {
 
     #[test]
     fn every_planted_bug_fits_the_sources_as_they_are_and_names_what_catches_it() {
-        let root = root().unwrap();
-        let patches = patches(&root).unwrap();
+        let root = root();
+        let patches = patches(root).unwrap();
         assert!(!patches.is_empty());
         for patch in &patches {
             expected(patch).unwrap();
-            let why = apply(&root, patch, &["--check"]).unwrap();
+            let why = apply(root, patch, &["--check"]).unwrap();
             assert_eq!(why, None, "{} does not apply any more: bring it up to date", patch.display());
         }
     }
@@ -260,5 +370,29 @@ mod tests {
         fs::write(copy.join("a"), "another text\n").unwrap();
         let fate = plant(&copy, &patch, || panic!("it is not built"));
         assert!(matches!(fate.unwrap(), Some(Fate::DoesNotApply(why)) if why.contains("does not apply")));
+    }
+
+    #[test]
+    fn a_copy_follows_the_checkout_and_leaves_alone_what_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, copy) = (dir.path().join("root"), dir.path().join("copy"));
+        let write = |name: &str, text: &str| {
+            let file = root.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        for name in ["Cargo.toml", "Cargo.lock", "xtask/src/main.rs", "crates/a/src/lib.rs", "crates/a/src/b.rs"] {
+            write(name, "one");
+        }
+        copy_sources(&root, &copy).unwrap();
+        let built = |name: &str| fs::metadata(copy.join(name)).unwrap().modified().unwrap();
+        let before = built("crates/a/src/lib.rs");
+        write("crates/a/src/lib.rs", "one");
+        write("Cargo.toml", "two");
+        fs::remove_file(root.join("crates/a/src/b.rs")).unwrap();
+        copy_sources(&root, &copy).unwrap();
+        assert_eq!(built("crates/a/src/lib.rs"), before);
+        assert_eq!(fs::read_to_string(copy.join("Cargo.toml")).unwrap(), "two");
+        assert!(!copy.join("crates/a/src/b.rs").exists());
     }
 }

@@ -353,6 +353,13 @@ pub enum Outcome {
         /// The task that merged it.
         by: WorkItem,
     },
+    /// Nothing was deployed yet: the branch changes what the hook runs, and a person has to approve that first.
+    ApprovalNeeded {
+        /// Digest of exactly these changes.
+        subject: String,
+        /// The changes, a line each.
+        shown: Vec<String>,
+    },
     /// The previous revision is back, or not.
     RolledBack {
         /// Is it?

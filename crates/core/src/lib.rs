@@ -11,6 +11,7 @@ pub mod event;
 pub mod explain;
 pub mod failing;
 pub mod frontmatter;
+pub mod guard;
 pub mod ids;
 pub mod markdown;
 pub mod numbered;

@@ -235,3 +235,24 @@ fn a_protected_change_a_person_refuses_goes_back_with_their_words() {
         assert!(w.task.findings.iter().any(|f| f.text == "leave CI alone"), "{at}: {:?}", w.task.findings);
     }
 }
+
+#[test]
+fn a_hook_that_needs_a_yes_waits_and_runs_after_it() {
+    let needed = || Outcome::ApprovalNeeded { subject: "d1".into(), shown: vec!["deploy.sh: is changed".into()] };
+    let waiting = || {
+        let mut w = World::at(Pipeline::full(), "deploy staging");
+        w.end(needed());
+        assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Approval { .. }, .. }), "{:?}", w.task.phase);
+        assert!(w.told.iter().any(|t| t.contains("deploy.sh")), "{:?}", w.told);
+        w
+    };
+    let mut w = waiting();
+    assert!(w.send(approve(bob(), None, None)).is_err(), "bob may start and not approve");
+    assert!(w.send(approve(anna(), None, Some("d2"))).is_err(), "another change is another question");
+    w.ok(approve(anna(), Some(GateId::SecurityGate), Some("d1")));
+    assert_eq!(w.doing(), "deploy staging");
+    assert!(w.task.approved(ApprovalKind::Protected, "d1").is_some());
+    let mut w = waiting();
+    w.ok(Event::Rejected { by: anna(), comment: "leave the hook alone".into() });
+    assert_eq!(w.doing(), "run developer 1");
+}

@@ -18,15 +18,19 @@ fn approval(what: ApprovalKind, subject: String) -> Verdict {
     Verdict::Wait { why: WaitFor::Approval { what, subject, shown: Vec::new() }, until: None, recheck: None }
 }
 /// Every fourth task changes what a person has to approve. In half of them it is seen late, when the merge is prepared.
-fn protected(task: &Task, gate: GateId) -> Option<Verdict> {
+/// Digest of what changes, where this gate sees it.
+pub(crate) fn changes_protected(task: &Task, gate: GateId) -> Option<String> {
     let asks = match task.number % 8 {
         3 => true,
         7 => gate == GateId::BranchMergeable,
         _ => false,
     };
-    let subject = format!("protected-{}", task.number);
+    asks.then(|| format!("protected-{}", task.number))
+}
+fn protected(task: &Task, gate: GateId) -> Option<Verdict> {
+    let subject = changes_protected(task, gate)?;
     let approved = task.approved(ApprovalKind::Protected, &subject).is_some();
-    (asks && !approved).then(|| approval(ApprovalKind::Protected, subject))
+    (!approved).then(|| approval(ApprovalKind::Protected, subject))
 }
 fn fail(text: impl Into<String>) -> Verdict {
     Verdict::Fail { findings: vec![Finding::must_fix(text)] }

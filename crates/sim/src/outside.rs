@@ -1,6 +1,7 @@
 //! What must hold outside: on the forge, in production, in working directories. These look at the modelled world's own
 //! record, never at the database, so that a wrong database cannot vouch for itself.
 
+use crate::gates::changes_protected;
 use crate::invariants::{Change, ensure};
 use crate::ledger::Ledger;
 use crate::repo::red;
@@ -11,7 +12,7 @@ use orch_core::effect::Outcome;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, Seq, Sha};
 use orch_core::pipeline::Step;
-use orch_core::task::{BlockReason, Phase, Task};
+use orch_core::task::{ApprovalKind, BlockReason, Phase, Task};
 use orch_store::Store;
 
 pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
@@ -187,6 +188,17 @@ pub(crate) fn invariant_production_runs_what_is_merged(
 ) -> Live<()> {
     let fine = environment == Environment::Staging || site.repo.is_ancestor(revision, &site.main);
     ensure(fine, "production_runs_what_is_merged", || format!("{} is not on main", revision.short()))
+}
+
+/// What a branch changes of its staging hook has a person's yes before the hook runs.
+pub(crate) fn invariant_no_hook_runs_before_its_approval(task: &Task, environment: Environment) -> Live<()> {
+    let subject = changes_protected(task, GateId::SecurityGate).filter(|_| environment == Environment::Staging);
+    let by_a_person = |subject: &String| {
+        let mut yes = task.approvals.iter().filter(|a| a.what == ApprovalKind::Protected && a.subject == *subject);
+        yes.any(|a| a.by.as_str() != "orch")
+    };
+    let fine = subject.as_ref().is_none_or(by_a_person);
+    ensure(fine, "no_hook_runs_before_its_approval", || format!("{} runs what it changed itself", task.work_item))
 }
 
 pub(crate) fn invariant_one_pull_request_per_branch(site: &Site, branch: &str) -> Live<()> {

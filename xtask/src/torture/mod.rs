@@ -3,6 +3,7 @@
 
 pub(crate) mod trees;
 
+use crate::cargo::{self, root};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use orch_torture::modes::Binaries;
@@ -84,10 +85,9 @@ pub(crate) fn run(args: &TortureArgs) -> Result<()> {
         let file = args.state.as_ref().context("say which file: --state FILE")?;
         return verdict(report(&mut out, &read(file)?)?);
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let dir = target.join("torture");
+    let dir = cargo::target_dir().join("torture");
     if !args.built {
-        build(&mut out, &target, &dir)?;
+        build(&mut out, &dir)?;
     }
     let binaries = Binaries { plain: dir.join("orch"), faulty: dir.join("orch-fault-points") };
     let built_from = fs::read_to_string(dir.join("commit")).context("nothing was built yet")?;
@@ -155,12 +155,8 @@ fn commit() -> Result<(String, bool)> {
     Ok((git(&["rev-parse", "--short=12", "HEAD"])?, !git(&["status", "--porcelain"])?.is_empty()))
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
-}
-
 /// Builds both daemons, puts them where no later build changes them, and writes down what they were built from.
-fn build(out: &mut dyn Write, target: &Path, dir: &Path) -> Result<()> {
+fn build(out: &mut dyn Write, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let (commit, dirty) = commit()?;
     let place = |name: &str, write: &dyn Fn(&Path) -> Result<()>| -> Result<PathBuf> {
@@ -170,14 +166,12 @@ fn build(out: &mut dyn Write, target: &Path, dir: &Path) -> Result<()> {
         Ok(to)
     };
     let build = |name: &str, features: &[&str]| {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", "orch"]).args(features).current_dir(root());
-        ensure!(cargo.status().context("start cargo")?.success(), "orch does not build");
-        place(name, &|new| Ok(fs::copy(target.join("debug/orch"), new).map(|_| ())?))
+        let exe = cargo::program("orch", features)?;
+        place(name, &|new| Ok(fs::copy(&exe, new).map(|_| ())?))
     };
     writeln!(out, "building orch with fault points and without")?;
     out.flush()?;
-    let faulty = build("orch-fault-points", &["--features", "fault-points"])?;
+    let faulty = build("orch-fault-points", &["orch/fault-points"])?;
     let plain = build("orch", &[])?;
     let has_points = |file: &Path| -> Result<bool> {
         let bytes = fs::read(file)?;

@@ -6,7 +6,7 @@ use crate::conflict;
 use crate::effect::{Effect, NotMerged, Outcome};
 use crate::ids::{Environment, GateId, Seq, Sha, Time};
 use crate::pipeline::{OnInconclusive, Step};
-use crate::task::{BlockReason, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
+use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
 
 impl Cx<'_> {
@@ -105,6 +105,12 @@ impl Cx<'_> {
                     None => self.say(format!("{environment}: the deploy is over")),
                 }
                 self.next();
+            }
+            (
+                Step::Deploy { environment: Environment::Staging } | Step::Restage,
+                Outcome::ApprovalNeeded { subject, shown },
+            ) => {
+                self.approval_before_hook(subject, shown);
             }
             // Not staged again is the good case; the gate behind it says why it was.
             (Step::Restage, Outcome::Deployed { skipped, ended }) => {
@@ -236,6 +242,20 @@ impl Cx<'_> {
             self.say(format!("pushed {}", head.short()));
         }
         self.next();
+    }
+
+    /// The hook waits for a person; the step is entered again once there is a yes to exactly these changes.
+    fn approval_before_hook(&mut self, subject: &str, shown: &[String]) {
+        if self.d.task.hold.is_none() {
+            self.say("staging: the branch changes what the hook runs; a person has to approve that first");
+        }
+        // A lease is never held while a person is awaited: the merge is prepared again afterwards.
+        if self.d.task.pipeline.in_lease_span(self.d.task.at) {
+            self.d.task.hold = None;
+            self.d.task.at = self.start_of_merging();
+        }
+        let (what, subject, shown) = (ApprovalKind::Protected, subject.to_owned(), shown.to_vec());
+        self.wait(WaitReason::Approval { what, subject, shown }, None, None);
     }
 
     fn judged(

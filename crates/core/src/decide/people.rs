@@ -98,6 +98,10 @@ impl Cx<'_> {
         let mergeable = |s: &&Step| matches!(s, Step::Gate { gate: GateId::BranchMergeable, .. });
         match here {
             Step::Update => task.pipeline.stages.get(task.at.stage)?.steps.iter().find(mergeable).and_then(back),
+            // A hook that waits for a person goes back to where the gate behind it does.
+            Step::Deploy { .. } => {
+                task.pipeline.stages.get(task.at.stage)?.steps.get(task.at.step..)?.iter().find_map(back)
+            }
             other => back(other),
         }
     }

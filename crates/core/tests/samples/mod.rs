@@ -186,7 +186,9 @@ pub fn outcomes() -> Vec<Outcome> {
     values.push(Outcome::Deployed { skipped: None, ended: 2 });
     values.push(Outcome::Held { revision: sha(3), by: "DEMO-2".into() });
     values.extend(later_outcomes().map(|outcome| Outcome::Watched { outcome }));
-    complete(values, 19, |v| match v {
+    let shown = vec!["deploy.sh: is changed".to_owned()];
+    values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
+    complete(values, 20, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -206,6 +208,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Cancelled => 16,
         Outcome::NotTaken { .. } => 17,
         Outcome::Held { .. } => 18,
+        Outcome::ApprovalNeeded { .. } => 19,
     })
 }
 

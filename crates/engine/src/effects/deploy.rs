@@ -69,6 +69,13 @@ pub(super) async fn ensure(
     {
         return Ok(skipped(why));
     }
+    // Before the merge the hook is the branch's: what it changes of it waits for a person.
+    if environment == Environment::Staging
+        && !started
+        && let Some((subject, shown)) = gates::unapproved_hooks(cx, stage, revision).await?
+    {
+        return Ok(Outcome::ApprovalNeeded { subject, shown }.into());
+    }
     let previous = previous(cx, environment, revision).await?;
     let mut env = hook_env(environment, revision, previous.as_ref());
     if environment == Environment::Production {

@@ -385,6 +385,40 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
     })
 }
 
+/// What of the branch's changes a person has to approve before a hook may run on it: digest and lines. Nothing if no hook
+/// runs what is changed, if it is approved, or if the gates that ask for such an approval are switched off.
+pub(crate) async fn unapproved_hooks(
+    cx: &Cx,
+    stage: &StageId,
+    head: &Sha,
+) -> Result<Option<(String, Vec<String>)>, Fault> {
+    let asks = |id: GateId| cx.project.mode(id).0 == GateMode::Enforce;
+    if !asks(GateId::SecurityGate) && !asks(GateId::BranchMergeable) {
+        return Ok(None);
+    }
+    let fetched = cx.fetch().await?;
+    let now = cx.now();
+    let subject = Subject {
+        stage: stage.clone(),
+        head: head.clone(),
+        base: cx.task.base.clone().unwrap_or(fetched.tip),
+        artefact_dir: cx.task.artefact_dir(),
+        exact: false,
+        since: now,
+        now,
+        task: Some(cx.task.clone()),
+    };
+    let git = &*cx.engine.ports.git;
+    let bench = TaskBench { cx, run: None, limit: None };
+    let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
+    let (project, base) = (&cx.project.key, &look.subject.base);
+    let brought = git.brought_in(project, base, head).await?;
+    let at_head = git.entries(project, head).await?;
+    let found = crate::security::protection(&look, &cx.project.security, &brought, &at_head).await?;
+    let waits = found.of_hooks && found.approval.is_none() && !found.changes.is_empty();
+    Ok(waits.then(|| (found.subject.clone(), found.shown())))
+}
+
 /// What the security gate has done since this process began.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecurityState {

@@ -4,6 +4,7 @@
 
 mod deletions;
 mod dependencies;
+mod guarded;
 mod manifests;
 mod protection;
 mod secrets;

@@ -4,10 +4,12 @@
 
 use super::Security;
 use super::deletions::deletions;
+use super::guarded::{self, HOOKS};
 use super::secrets::batches;
 use super::tree::Tree;
 use crate::effects::hex;
 use crate::gates::Look;
+use orch_core::guard::{self, Guard, Part};
 use orch_core::tamper::{self, Changed};
 use orch_core::task::{Approval, ApprovalKind};
 use orch_core::verdict::{Finding, Verdict, WaitFor};
@@ -39,6 +41,9 @@ pub(crate) struct Protection {
     pub(crate) deleted: Vec<String>,
     /// The approval of exactly these.
     pub(crate) approval: Option<Approval>,
+    /// Is one of them about what a deploy hook runs?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) of_hooks: bool,
 }
 
 impl Protection {
@@ -50,6 +55,13 @@ impl Protection {
         if by_hand {
             return Some(Verdict::Fail { findings: self.changes.clone() });
         }
+        let why =
+            WaitFor::Approval { what: ApprovalKind::Protected, subject: self.subject.clone(), shown: self.shown() };
+        Some(Verdict::Wait { why, until: None, recheck: None })
+    }
+
+    /// The changes, a line each, as many as people read.
+    pub(crate) fn shown(&self) -> Vec<String> {
         let place = |f: &Finding| match (&f.file, f.line) {
             (Some(file), Some(line)) => format!("{file}:{line}: {}", f.text),
             (Some(file), None) => format!("{file}: {}", f.text),
@@ -64,8 +76,7 @@ impl Protection {
                 shown.push(format!("and {} more", some.len() - most));
             }
         }
-        let why = WaitFor::Approval { what: ApprovalKind::Protected, subject: self.subject.clone(), shown };
-        Some(Verdict::Wait { why, until: None, recheck: None })
+        shown
     }
 }
 
@@ -79,17 +90,29 @@ pub(crate) async fn protection(
     let before: BTreeMap<&str, &BlobAt> = brought.before.iter().map(|b| (b.path.as_str(), b)).collect();
     let after: BTreeMap<&str, &BlobAt> = brought.after.iter().map(|b| (b.path.as_str(), b)).collect();
     let paths: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    let text = Texts::read(look, brought).await?;
+    let patterns: Vec<&str> = security.protected.iter().map(String::as_str).collect();
+    let tree = Tree::read(look, at_head).await?;
+    let guards = if paths.is_empty() { Vec::new() } else { guards(look, &tree).await? };
+    let mut of_hooks = false;
+    let text = Texts::read(look, brought, &guards).await?;
     let side = |blob: Option<&&BlobAt>| blob.and_then(|b| text.whole.get(&b.oid)).map(Vec::as_slice);
     let changed: Vec<Changed<'_>> = paths
         .iter()
         .map(|path| Changed { path, before: side(before.get(path)), after: side(after.get(path)) })
         .collect();
-    let patterns: Vec<&str> = security.protected.iter().map(String::as_str).collect();
     let mut sum = Sha256::new();
     let mut changes = Vec::new();
     for path in &paths {
-        let Some(pattern) = tamper::protected(path, &patterns) else { continue };
+        let mine = if tamper::freed(path, &patterns) { Vec::new() } else { guard::of_path(&guards, path) };
+        let bytes = [side(before.get(path)), side(after.get(path))];
+        let ids = [before.get(path), after.get(path)].map(|blob| blob.map_or("-", |b| b.oid.as_str()));
+        of_hooks |= mine
+            .iter()
+            .any(|g| guard::differs(&g.part, bytes[0], bytes[1]) && g.keys.iter().any(|key| key.starts_with(HOOKS)));
+        let Some(pattern) = tamper::protected(path, &patterns) else {
+            guarded_change(path, &mine, (ids, bytes), &mut sum, &mut changes);
+            continue;
+        };
         let old = before.get(path).map_or("-", |b| b.oid.as_str());
         let new = after.get(path).map_or("-", |b| b.oid.as_str());
         let how = match (old, new) {
@@ -104,8 +127,10 @@ pub(crate) async fn protection(
             ..Finding::must_fix(format!("{how}; `{pattern}` is protected, so a person has to approve it"))
         });
     }
-    // What a link brings in counts as what stands where the link is, for as long as the link is there.
-    let tree = Tree::read(look, at_head).await?;
+    // What a link brings in counts as what stands where the link is, for as long as the link is there. What frees a path
+    // frees it of the commands, too.
+    let whole = guards.iter().filter(|g| g.part == Part::Whole && g.pattern.starts_with('/'));
+    let patterns: Vec<&str> = whole.map(|g| g.pattern.as_str()).chain(patterns).collect();
     for link in at_head.iter().filter(|e| e.kind == EntryKind::Link) {
         let Some(pattern) = tamper::protected_below(&link.path, &patterns) else { continue };
         let (links, place) = tree.trail(&link.path);
@@ -190,7 +215,51 @@ pub(crate) async fn protection(
     let subject = hex(&sum.finalize());
     let task = look.subject.task.as_ref();
     let approval = task.and_then(|t| t.approved(ApprovalKind::Protected, &subject)).cloned();
-    Ok(Protection { subject, changes, deleted, approval })
+    Ok(Protection { subject, changes, deleted, approval, of_hooks })
+}
+
+/// What the project's commands run, before the change and with it.
+async fn guards(look: &Look<'_>, head: &Tree<'_>) -> Result<Vec<Guard>, Fault> {
+    if guarded::commands(look.project).is_empty() {
+        return Ok(Vec::new());
+    }
+    let at_base = look.git.entries(&look.project.key, &look.subject.base).await?;
+    let base = Tree::read(look, &at_base).await?;
+    guarded::guards(look, &[&base, head]).await
+}
+
+/// A change of what a configured command runs. `sides`: object ids, and what could be read.
+fn guarded_change(
+    path: &str,
+    guards: &[&Guard],
+    (ids, bytes): ([&str; 2], [Option<&[u8]>; 2]),
+    sum: &mut Sha256,
+    changes: &mut Vec<Finding>,
+) {
+    let changed: Vec<&&Guard> = guards.iter().filter(|g| guard::differs(&g.part, bytes[0], bytes[1])).collect();
+    let whole = changed.iter().find(|g| g.part == Part::Whole);
+    let Some(first) = whole.or(changed.first()) else { return };
+    // A part is known by what it says, so that another change of the file asks nobody anew.
+    let unread = ids.iter().zip(bytes).any(|(id, bytes)| *id != "-" && bytes.is_none());
+    let said = |at: usize| match bytes[at] {
+        Some(bytes) if whole.is_none() && !unread => {
+            let parts: Vec<String> = changed.iter().map(|g| g.part.of(bytes)).collect();
+            hex(&Sha256::digest(parts.join("\n")))
+        }
+        _ => ids[at].to_owned(),
+    };
+    part(sum, &["guarded", path, &said(0), &said(1)]);
+    let how = match (ids, &first.part) {
+        (["-", _], _) => "is added".to_owned(),
+        ([_, "-"], _) => "is removed".to_owned(),
+        (_, Part::Whole) => "is changed".to_owned(),
+        (_, part) => format!("is changed in what counts ({})", part.name()),
+    };
+    changes.push(Finding {
+        id: Some("guarded-command".into()),
+        file: Some(path.to_owned()),
+        ..Finding::must_fix(format!("{how}; {}, so a person has to approve it", first.because))
+    });
 }
 
 fn part(sum: &mut Sha256, words: &[&str]) {
@@ -224,7 +293,7 @@ struct Texts {
 }
 
 impl Texts {
-    async fn read(look: &Look<'_>, brought: &BroughtIn) -> Result<Self, Fault> {
+    async fn read(look: &Look<'_>, brought: &BroughtIn, guards: &[Guard]) -> Result<Self, Fault> {
         let after: BTreeSet<&str> = brought.after.iter().map(|b| b.path.as_str()).collect();
         let before: BTreeSet<&str> = brought.before.iter().map(|b| b.path.as_str()).collect();
         // A test file that is gone may be there under another name, about as long as it was.
@@ -233,7 +302,9 @@ impl Texts {
         let may_be_one = |size: u64| gone.iter().any(|was| size / 4 <= *was && was / 4 <= size);
         let mut wanted: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
         for blob in brought.before.iter().chain(&brought.after).filter(|b| b.size < MAX_BLOB_BYTES as u64) {
-            let reads = tamper::reads(&blob.path) || (!before.contains(blob.path.as_str()) && may_be_one(blob.size));
+            let guarded = guard::of_path(guards, &blob.path).iter().any(|g| g.part != Part::Whole);
+            let reads =
+                guarded || tamper::reads(&blob.path) || (!before.contains(blob.path.as_str()) && may_be_one(blob.size));
             let whole = reads && blob.size <= LARGEST;
             wanted.entry(&blob.oid).or_insert((blob.size, false)).1 |= whole;
         }

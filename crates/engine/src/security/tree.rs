@@ -32,6 +32,11 @@ impl<'e> Tree<'e> {
         Ok(Self { all, at, targets })
     }
 
+    /// Where a link leads, as it is written.
+    pub(super) fn target(&self, path: &str) -> Option<&str> {
+        self.targets.get(path).map(String::as_str)
+    }
+
     /// The file a path stands for; or what is there instead, and why it is no file.
     pub(super) fn file(&self, path: &str) -> Result<&'e Entry, (String, String)> {
         let oid = || self.at.get(path).map_or_else(String::new, |e| e.oid.clone());

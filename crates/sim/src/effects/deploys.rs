@@ -1,12 +1,13 @@
 //! Hooks that bring revisions to staging and production and back, and the watch over production.
 
 use super::{fault, transient};
+use crate::gates::changes_protected;
 use crate::outside;
 use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Place, Plan, Run};
 use orch_core::effect::Outcome;
-use orch_core::ids::{Environment, JobId, Seq, Sha, StageId, WorkItem};
-use orch_core::task::DoneOutcome;
+use orch_core::ids::{Environment, GateId, JobId, Seq, Sha, StageId, WorkItem};
+use orch_core::task::{ApprovalKind, DoneOutcome};
 use orch_core::verdict::FaultKind;
 use orch_store::{ArtefactRow, Deployment, Store};
 
@@ -27,6 +28,7 @@ impl Sim {
     }
 
     fn bring(&mut self, f: &Flight, environment: Environment, revision: &Sha, ok: bool, rollback: bool) -> Live<bool> {
+        outside::invariant_no_hook_runs_before_its_approval(&f.task, environment)?;
         let site = self.site(&f.task.project)?;
         outside::invariant_production_runs_what_is_merged(site, environment, revision)?;
         if let Some(env) = site.envs.get_mut(&environment) {
@@ -73,6 +75,8 @@ impl Sim {
         if again && !started && self.is_staged(f, revision)? {
             return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()), ended: 0 })));
         }
+        let unapproved = changes_protected(&f.task, GateId::SecurityGate)
+            .filter(|subject| f.task.approved(ApprovalKind::Protected, subject).is_none());
         let setup = &self.site(&f.task.project)?.setup;
         let (hook, name) = match environment {
             Environment::Staging => (setup.staging_hook, "15-staging-log.md"),
@@ -86,6 +90,10 @@ impl Sim {
             && let Some((failed, by)) = self.held(f, revision)?
         {
             return Ok(Some(Ended::Outcome(Outcome::Held { revision: failed, by })));
+        }
+        // What the hook of the branch runs is for a person first.
+        if let (Environment::Staging, false, Some(subject)) = (environment, started, unapproved) {
+            return Ok(Some(Ended::Outcome(Outcome::ApprovalNeeded { subject, shown: Vec::new() })));
         }
         let plan = if self.hit("deploy fails", 400) { Plan::Fails } else { Plan::Well };
         let plan = if self.hit("hook lost", 100) { Plan::Lost } else { plan };

@@ -1,12 +1,12 @@
 //! What is measured, and on what: the commit, the binary, when a process ended and when a record got its name.
 
 use super::LONGEST;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
@@ -24,13 +24,7 @@ pub(super) fn commit() -> String {
 
 /// The supervisor alone, from this checkout.
 pub(super) fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "-p", "orch-supervise", "--bin", "orch-supervise"]).current_dir(root);
-    ensure!(command.status().context("run cargo")?.success(), "the supervisor does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
-    Ok(target.join("debug/orch-supervise"))
+    crate::cargo::program("orch-supervise", &[])
 }
 
 /// When a process ends, on a thread that waits for nothing else.
