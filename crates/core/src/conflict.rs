@@ -417,9 +417,12 @@ pub fn flipped(conflict: &Conflict, shown: &Shown) -> Vec<Finding> {
         let main_has_it_so = now.moved_on.as_ref().is_some_and(|(side, _)| *side == now.entry);
         if said == Some(Take::Base) && !shows.contains(&Take::Base) && shows.contains(&Take::Branch) && !main_has_it_so
         {
-            let text =
-                "the conflict here was resolved by taking the default branch's version, and the branch's is back";
-            findings.push(at(&path.path, None, text.into()));
+            let text = format!(
+                "the conflict here was resolved by taking the default branch's version, and the branch's is back; if that \
+                 is meant, say so in `resolved` ({})",
+                usage(path)
+            );
+            findings.push(at(&path.path, None, text));
         }
     }
     findings

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
+mod samples;
 use common::{World, bob, failed, report, sha, tree};
 use orch_core::LeaseOp;
-use orch_core::conflict::Resolution;
+use orch_core::conflict::{Resolution, Resolved, Take};
 use orch_core::effect::{Effect, NotMerged, Outcome};
 use orch_core::event::Event;
 use orch_core::pipeline::{Pipeline, Step};
@@ -98,6 +99,25 @@ fn what_cannot_be_read_of_resolved_is_said_where_nothing_was_in_conflict() {
     w.end(Outcome::AgentFinished { question: None, resolved });
     assert!(w.task.notes.iter().any(|n| n.contains("it is not a list")), "{:?}", w.task.notes);
     assert!(w.story.iter().any(|s| s.contains("it is not a list")));
+    w.finish();
+}
+
+/// A review may want the other side after all: the word is said again, and it is the one that counts from then on.
+#[test]
+fn a_later_round_says_anew_what_it_takes_of_a_path_that_was_resolved() {
+    let mut w = lite("update");
+    let record = samples::conflict();
+    w.end(Outcome::Conflict { onto: sha(1), files: vec!["a.bin".into()], record: Some(record) });
+    let word = |take| Resolved { path: "a.bin".into(), take, why: String::new() };
+    let says = |take| Resolution { takes: vec![word(take)], ..Resolution::default() };
+    w.end(Outcome::AgentFinished { question: None, resolved: says(Take::Base) });
+    w.until("judge check_reviewer_verdict");
+    assert_eq!(w.task.resolved[0].answer.takes.last(), Some(&word(Take::Base)));
+    w.fail("take the branch's");
+    w.end(Outcome::AgentFinished { question: None, resolved: says(Take::Branch) });
+    let words: Vec<_> = w.task.resolved[0].answer.takes.iter().filter(|t| t.path == "a.bin").cloned().collect();
+    assert_eq!(words, [word(Take::Branch)]);
+    assert!(w.story.iter().any(|s| s.contains("a.bin: the developer now says `branch`")));
     w.finish();
 }
 

@@ -7,6 +7,8 @@ use orch_core::verdict::Finding;
 
 /// Something a branch, main or a developer does to the files.
 type Edit = fn(&Path);
+/// What is said of each path.
+type Words = &'static [(&'static str, Take)];
 
 /// A kind of conflict: how it comes about, and what a right repair of it is.
 struct Kind {
@@ -20,7 +22,7 @@ struct Kind {
     /// What is recorded: path, kind, and whether it holds markers.
     record: &'static [(&'static str, ConflictKind, bool)],
     /// Right repairs: what is done, and what is said of which path.
-    right: &'static [(&'static str, Edit, &'static [(&'static str, Take)])],
+    right: &'static [(&'static str, Edit, Words)],
 }
 
 fn put(dir: &Path, path: &str, text: &str) {
@@ -344,7 +346,7 @@ const WRONG: &[Wrong] = &[
         does: |d, k| {
             for path in marked(k) {
                 let text = fs::read_to_string(d.join(path)).unwrap();
-                fs::write(d.join(path), text.lines().map(|l| format!("\t{l}\n")).collect::<String>()).unwrap();
+                fs::write(d.join(path), format!("\t{}\n", text.replace('\n', "\n\t"))).unwrap();
             }
         },
         says: silence,

@@ -26,8 +26,15 @@ impl Cx<'_> {
             self.say(&text);
             self.d.task.notes.push(text);
         }
-        if !resolved.takes.is_empty() {
-            self.say(format!("the {role}'s result names resolved paths, and nothing was in conflict"));
+        // A later round may decide otherwise about a path that was resolved before; it says so in the same way.
+        for said in &resolved.takes {
+            let of_path = |c: &&mut Conflict| c.paths.iter().any(|p| p.path == said.path);
+            if let Some(record) = self.d.task.resolved.iter_mut().rev().find(of_path) {
+                record.answer.hear(&Resolution { takes: vec![said.clone()], ..Resolution::default() });
+                self.say(format!("{}: the {role} now says `{}`", said.path, said.take.as_str()));
+            } else {
+                self.say(format!("`resolved` names {}, which was not in conflict", said.path));
+            }
         }
     }
 

@@ -223,7 +223,7 @@ fn resolution() -> Resolution {
 }
 
 /// A path of every kind; the first with everything that may be known of one, the others with as little as there may be.
-fn conflict() -> Conflict {
+pub fn conflict() -> Conflict {
     use ConflictKind::{
         AddAdd, Binary, Content, DeleteModify, FileDirectory, Mode, Other, Rename, Submodule, Symlink, Types,
     };
