@@ -173,6 +173,7 @@ impl Cx<'_> {
         task.updates = 0;
         task.question = None;
         task.unsure = None;
+        task.approval_again = None;
         if task.at.stage < stage {
             task.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
@@ -247,6 +248,7 @@ impl Cx<'_> {
         let max = self.policy.max_developer_retries;
         let task = &mut self.d.task;
         task.repatched = 0;
+        task.voided = 0;
         let spent = if own { task.stage_rounds.entry(to.clone()).or_insert(0) } else { &mut task.rounds };
         let exhausted = max <= *spent;
         if !exhausted {
@@ -312,6 +314,9 @@ impl Cx<'_> {
         let from = self.d.task.findings_from.take().unwrap_or_else(|| "production".into());
         let task = &mut self.d.task;
         task.generation += 1;
+        if let Some(head) = task.head.take() {
+            task.old_branches.push((task.branch.clone(), head));
+        }
         task.branch = slug::branch(&task.work_item, &task.title, task.generation);
         task.head = None;
         task.base = None;

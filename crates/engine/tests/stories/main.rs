@@ -10,6 +10,7 @@ mod crashes;
 mod dependencies;
 mod faults;
 mod flaky;
+mod history;
 mod leases;
 mod merging;
 mod people;
