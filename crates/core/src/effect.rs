@@ -379,6 +379,9 @@ pub enum Outcome {
         /// already: what was reviewed and tested is not what would land.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         repatched: bool,
+        /// Does the forge's approval not count for this head? Main has changed files of the change.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        voids: bool,
     },
     /// It conflicts.
     Conflict {

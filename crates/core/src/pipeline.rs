@@ -242,6 +242,18 @@ impl Pipeline {
         (!self.in_lease_span(at)).then_some(at)
     }
 
+    /// Where the forge's approval is asked for, before `update`.
+    pub fn approval_at(&self) -> Option<Cursor> {
+        let asks = |s: &Step| matches!(s, Step::Gate { gate: GateId::ReviewApproved, exact: false, .. });
+        let places = self
+            .stages
+            .iter()
+            .enumerate()
+            .filter_map(|(stage, s)| s.steps.iter().rposition(asks).map(|step| Cursor { stage, step }));
+        let merge = self.merge_at()?;
+        places.filter(|at| *at < merge && !self.in_lease_span(*at)).last()
+    }
+
     /// Is the merge lease held while the task is at this step?
     pub fn in_lease_span(&self, at: Cursor) -> bool {
         self.merge_at().is_some_and(|merge| {

@@ -3,6 +3,7 @@
 
 pub use crate::conflict::Conflict;
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
+use crate::landing::Landing;
 use crate::pipeline::{Cursor, Pipeline, Step};
 use crate::verdict::{FaultNote, Finding};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,22 @@ pub struct Task {
     /// Times a clean update made another patch of its changes since a developer last worked on them.
     #[serde(default, skip_serializing_if = "none")]
     pub repatched: u32,
+    /// How it lands. A task that was stored before this was a choice has none: its branch lands as it is, and the papers of
+    /// staging are committed when its merge is prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing: Option<Landing>,
+    /// Who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Actor>,
+    /// Where it goes on once the forge's approval, which a change of main has voided, is there again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_again: Option<Cursor>,
+    /// Times a change of main has voided the forge's approval since a developer last worked.
+    #[serde(default, skip_serializing_if = "none")]
+    pub voided: u32,
+    /// Branches of earlier generations and where orch last pushed them; they are deleted with the task's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub old_branches: Vec<(String, Sha)>,
     /// The head that has the papers of the merge: prepared again, it needs no others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<Sha>,
@@ -679,6 +696,8 @@ pub struct NewTask {
     pub body: String,
     /// Pipeline of the project as configured now.
     pub pipeline: Pipeline,
+    /// How the project's tasks land as configured now.
+    pub landing: Landing,
 }
 
 impl NewTask {
@@ -716,6 +735,11 @@ impl NewTask {
             role_attempts: 0,
             updates: 0,
             repatched: 0,
+            landing: Some(self.landing),
+            started_by: None,
+            approval_again: None,
+            voided: 0,
+            old_branches: Vec::new(),
             prepared: None,
             findings: Vec::new(),
             findings_from: None,

@@ -148,7 +148,7 @@ fn when_main_moves_the_merge_is_prepared_again_on_the_new_tip() {
     assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates), ("update", true, 1));
     assert_eq!(w.task.intent, None);
     let head = w.fresh();
-    w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: false });
+    w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: false, voids: false });
     assert_eq!(w.doing(), "judge check_ci_green exact", "nothing judged before counts");
     w.until("merge");
     assert_eq!(w.task.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
@@ -166,7 +166,7 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
             w.lease.holder = None;
         }
         let head = w.fresh();
-        w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: true });
+        w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: true, voids: false });
         assert_eq!((w.doing().as_str(), w.holds_lease()), ("run reviewer 0", false));
         assert_eq!((w.task.rounds, w.task.head.clone(), w.task.base.clone()), (0, Some(head), Some(sha(9))));
         assert_eq!((w.task.intent.clone(), w.task.passed.len()), (None, 0));
@@ -180,7 +180,7 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
     let mut w = World::at(Pipeline::full(), "update");
     for times in 1..=4 {
         let head = w.fresh();
-        w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true });
+        w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true, voids: false });
         if times < 4 {
             w.until("update");
         }
@@ -197,9 +197,60 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
     }
     let mut w = World::at(nobody, "update");
     let head = w.fresh();
-    w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true });
+    w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true, voids: false });
     assert_eq!(w.doing(), "judge check_ci_green exact", "nobody judges the patch");
     assert_eq!(w.task.prepared, w.task.head, "it has its papers");
+}
+
+/// Gitea dismisses an approval when main and the change touch the same file: a person has to look again, and nobody else.
+#[test]
+fn an_approval_that_main_has_voided_is_asked_for_on_the_prepared_head_with_no_lease_held() {
+    let voids = |head| Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: false, voids: true };
+    let mut w = World::at(Pipeline::full(), "update");
+    let (run, rounds) = (w.task.run, w.task.rounds);
+    let head = w.fresh();
+    w.end(voids(head.clone()));
+    assert_eq!((w.doing().as_str(), w.holds_lease()), ("judge check_review_approved", false));
+    assert_eq!((w.task.head.clone(), w.task.intent.clone()), (Some(head), None));
+    w.judge(report("an approval of the prepared head on the forge", None));
+    assert!(!w.holds_lease());
+    w.wake();
+    let seen = w.story.len();
+    w.step();
+    assert_eq!(w.doing(), "update", "straight on to the merge: no agent and no gate is asked twice");
+    assert_eq!((w.task.run, w.task.rounds, w.task.approval_again), (run, rounds, None));
+    w.finish();
+    assert!(!w.story[seen..].iter().any(|s| s.contains("the reviewer") || s.contains("the tester")));
+
+    // Each time costs a person a look: after three times they are asked whether it goes on at all.
+    let mut w = World::at(Pipeline::full(), "update");
+    for times in 1..=4 {
+        let head = w.fresh();
+        w.end(voids(head));
+        if times < 4 {
+            w.until("update");
+        }
+    }
+    assert!(matches!(&w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{:?}", w.task.phase);
+    assert_eq!((w.told.iter().filter(|t| t.contains("blocked")).count(), w.holds_lease()), (1, false));
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!((w.doing().as_str(), w.task.voided), ("judge check_review_approved", 0));
+    w.finish();
+
+    // What was asked on the way back to development is asked on the way forward again, not skipped over.
+    let mut w = World::at(Pipeline::full(), "update");
+    let head = w.fresh();
+    w.end(voids(head));
+    w.fail("not like this");
+    assert_eq!((w.doing().as_str(), w.task.approval_again, w.task.voided), ("run developer 1", None, 0));
+    w.finish();
+
+    // A pipeline in which nobody asks the forge goes on.
+    let mut w = lite("update");
+    let head = w.fresh();
+    w.end(voids(head));
+    assert_eq!(w.doing(), "judge check_ci_green exact");
+    w.finish();
 }
 
 #[test]

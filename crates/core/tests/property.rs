@@ -76,9 +76,13 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
             1 => Outcome::Conflict { onto: sha(2), files: vec![], record: None },
             2 => Outcome::LeaseLost,
             3 => Outcome::BranchMoved { now: Some(fresh) },
-            _ => {
-                Outcome::Updated { head: fresh, base: sha(3), tree: tree(w.shas), repatched: w.shas.is_multiple_of(5) }
-            }
+            _ => Outcome::Updated {
+                head: fresh,
+                base: sha(3),
+                tree: tree(w.shas),
+                repatched: w.shas.is_multiple_of(5),
+                voids: w.shas.is_multiple_of(7),
+            },
         },
         Effect::Merge { intent, .. } => match pick {
             0 => Outcome::NotMerged { why: NotMerged::BaseMoved },

@@ -36,6 +36,7 @@ pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -
         title: ticket.title.clone(),
         body: ticket.body.clone(),
         pipeline: project.pipeline.clone(),
+        landing: project.landing,
     };
     let (task, _) = engine.ports.store.create_task(new, engine.ports.clock.now()).await?;
     Ok(task)

@@ -61,6 +61,8 @@ pub struct Options {
     pub reaper: ReaperOptions,
     /// How lost events are made up for.
     pub reconcile: ReconcileOptions,
+    /// How long a closed task's own commits are kept, milliseconds; 0: for good.
+    pub history_ms: i64,
     /// Working directories of tasks may take this much together, bytes; 0: no limit.
     pub worktrees_max_bytes: u64,
     /// `PATH` for commands of projects.

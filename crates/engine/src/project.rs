@@ -2,10 +2,13 @@
 
 use crate::security::Security;
 use orch_core::ids::{GateId, ProjectKey, Role};
+use orch_core::landing::Landing;
+use orch_core::message::Subject;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_ports::agent::AgentProgram;
 use orch_ports::forge::{Forge, MergeMethod};
+use orch_ports::git::Author;
 use orch_ports::tracker::Tracker;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -68,6 +71,30 @@ pub struct WatchPlan {
     pub fails: u32,
 }
 
+/// What the commit that lands says of itself.
+#[derive(Clone, Debug)]
+pub struct Merging {
+    /// Template of its subject.
+    pub subject: Subject,
+    /// Author.
+    pub author: Author,
+    /// Committer.
+    pub committer: Author,
+    /// Sign it as the operator's git would.
+    pub sign: bool,
+    /// Add a `Signed-off-by` of the committer.
+    pub sign_off: bool,
+    /// Publish the branch's own commits beside the branches, once the security gate has passed them.
+    pub history_ref: bool,
+}
+
+impl Default for Merging {
+    fn default() -> Self {
+        let (author, committer) = (Author::orch(), Author::orch());
+        Self { subject: Subject::default(), author, committer, sign: false, sign_off: false, history_ref: false }
+    }
+}
+
 /// A project.
 pub struct Project {
     /// Key.
@@ -106,6 +133,10 @@ pub struct Project {
     pub review_approval: bool,
     /// How merges are made.
     pub merge_method: MergeMethod,
+    /// How new tasks land; each keeps what it began with.
+    pub landing: Landing,
+    /// What the one commit says of itself.
+    pub merging: Merging,
     /// What the security gate works with.
     pub security: Arc<Security>,
 }

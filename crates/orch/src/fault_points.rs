@@ -22,7 +22,8 @@ use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
 use orch_ports::git::{
-    Author, BroughtIn, Changed, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Carry, Changed, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
+    Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -231,6 +232,14 @@ points! { "git", GIT, Git;
         at: Time,
     ) -> Result<Sha, Fault>;
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;
+    async fn one_commit(&self, one: &OneCommit<'_>) -> Result<Updated, Fault>;
+    async fn carry(&self, carry: &Carry<'_>) -> Result<Sha, Fault>;
+    async fn delete_branch(
+        &self, project: &ProjectKey, remote: &str, branch: &str, protected: &str, expect: &Sha
+    ) -> Result<PushAnswer, Fault>;
+    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault>;
+    async fn kept_history(&self, project: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault>;
+    async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault>;
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
     async fn conflict(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault>;
     async fn conflict_shown(&self, project: &ProjectKey, commit: &Sha, record: &Conflict, over: &Sha, artefact_dir: &str) -> Result<Shown, Fault>;

@@ -6,7 +6,7 @@ use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
-use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_cli::{GitCli, Signing};
 use orch_adapters::gitleaks::Gitleaks;
 use orch_adapters::http_probe::HttpProbe;
 use orch_adapters::local_forge::{LocalForge, LocalRepo};
@@ -16,14 +16,17 @@ use orch_adapters::scripted::ScriptedAgent;
 use orch_advisories::Severity;
 use orch_core::effect::Lane;
 use orch_core::ids::{Actor, GateId, ProjectKey, Role};
+use orch_core::landing::{Documents, Landing};
+use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
-use orch_engine::project::WatchPlan;
+use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::security::Security;
 use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge as _;
+use orch_ports::git::Author;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_store::Store;
 use orch_supervise::ProcessSupervisor;
@@ -70,7 +73,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
         let project = faults.project(project);
         projects.insert(project.key.clone(), Arc::new(project));
     }
-    let git = GitCli::new(config.repos_dir(), config.worktrees_dir()).await?;
+    let git = git(config).await?;
     let mut modules = BTreeMap::new();
     for p in config.projects.iter().filter(|p| p.submodules) {
         let key = ProjectKey::new(&p.key);
@@ -94,6 +97,15 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     #[cfg(feature = "fault-points")]
     let (ports, options) = (faults.ports(ports), faults.options(options));
     Ok(Engine::new(ports, options, projects))
+}
+
+/// Git, with a way to sign where that is asked for.
+async fn git(config: &Config) -> Result<GitCli, Fault> {
+    let git = GitCli::new(config.repos_dir(), config.worktrees_dir()).await?;
+    if !config.merge.sign {
+        return Ok(git);
+    }
+    git.signing_with(Signing::read(&crate::config::env::process_env()).await?).await
 }
 
 /// How the engine works.
@@ -127,6 +139,7 @@ fn options(config: &Config, process: &Process) -> Options {
             grace_ms: config.reconcile.graces().unwrap_or_default(),
             notify_unblock: config.reconcile.notify_unblock,
         },
+        history_ms: ms(config.retention.history_days.saturating_mul(86_400)),
         worktrees_max_bytes: config.repos.worktrees_max_mb.saturating_mul(1_000_000),
         path: process.path.clone(),
     }
@@ -197,7 +210,33 @@ pub fn project(
         gate_limits: gate_limits(config, p),
         review_approval: p.review_approval,
         merge_method: config.merge.method,
+        landing: landing(config, p),
+        merging: merging(config)?,
         security: Arc::new(security(config, process, key)?),
+    })
+}
+
+/// How new tasks land.
+fn landing(config: &Config, p: &ConfigProject) -> Landing {
+    let usual = if p.pipeline == "lite" { Documents::Evidence } else { Documents::Repository };
+    Landing { history: config.merge.history, documents: config.artefacts.keep.unwrap_or(usual) }
+}
+
+/// What the commit that lands says of itself; checked at load.
+fn merging(config: &Config) -> Result<Merging, Fault> {
+    let merge = &config.merge;
+    let who = |key: &str, text: &str| {
+        let (name, email) =
+            message::identity(text).map_err(|why| Fault::permanent(format!("[merge] `{key}` {why}")))?;
+        Ok::<_, Fault>(Author { name, email })
+    };
+    Ok(Merging {
+        subject: Subject::parse(&merge.subject).map_err(|why| Fault::permanent(format!("[merge] `subject` {why}")))?,
+        author: who("author", &merge.author)?,
+        committer: who("committer", &merge.committer)?,
+        sign: merge.sign,
+        sign_off: merge.sign_off,
+        history_ref: merge.history_ref,
     })
 }
 

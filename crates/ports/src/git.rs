@@ -116,6 +116,52 @@ pub enum Updated {
     },
 }
 
+/// The one commit a task lands as.
+#[derive(Clone, Debug)]
+pub struct OneCommit<'a> {
+    /// Project.
+    pub project: &'a ProjectKey,
+    /// Head of the branch.
+    pub head: &'a Sha,
+    /// Tip of the default branch, its only parent.
+    pub onto: &'a Sha,
+    /// The whole message.
+    pub message: &'a str,
+    /// Author.
+    pub author: &'a Author,
+    /// Committer.
+    pub committer: &'a Author,
+    /// Sign it as the operator's git would?
+    pub sign: bool,
+    /// Both dates.
+    pub at: Time,
+    /// Commits that may be this one already, made before a crash: a signature differs each time.
+    pub known: &'a [Sha],
+}
+
+/// A commit of which some documents stay behind.
+#[derive(Clone, Debug)]
+pub struct Carry<'a> {
+    /// Project.
+    pub project: &'a ProjectKey,
+    /// The commit whose files are taken.
+    pub commit: &'a Sha,
+    /// Parent of the result, and source of the documents that are not carried.
+    pub parent: &'a Sha,
+    /// Second parent.
+    pub merged: Option<&'a Sha>,
+    /// The task's artefact directory, without a trailing slash.
+    pub artefact_dir: &'a str,
+    /// Known artefacts that are carried.
+    pub documents: &'a [&'a str],
+    /// Commit message.
+    pub message: &'a str,
+    /// Author.
+    pub author: &'a Author,
+    /// Both dates.
+    pub at: Time,
+}
+
 /// Answer to a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushAnswer {
@@ -268,6 +314,28 @@ pub trait Git: Send + Sync + 'static {
     ) -> Result<Sha, Fault>;
     /// Brings `head` to the tip `onto`, inside the private repository.
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault>;
+    /// The files of `head`, merged with `onto`, as one commit on top of `onto`. `UpToDate`: `head` is that commit already.
+    /// Where `onto` holds all of it, `onto` itself is the new head.
+    async fn one_commit(&self, one: &OneCommit<'_>) -> Result<Updated, Fault>;
+    /// The files of a commit without the known artefacts that are not carried, on top of `parent`; `parent` itself if that
+    /// changes nothing and nothing was merged.
+    async fn carry(&self, carry: &Carry<'_>) -> Result<Sha, Fault>;
+    /// Deletes a task's branch on the forge, only where it is at `expect`; gone already is `Done`. The default branch is
+    /// refused as in [`Git::push`].
+    async fn delete_branch(
+        &self,
+        project: &ProjectKey,
+        remote: &str,
+        branch: &str,
+        protected: &str,
+        expect: &Sha,
+    ) -> Result<PushAnswer, Fault>;
+    /// Keeps a commit and all before it in the private repository under a name; `None` lets it go.
+    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault>;
+    /// What is kept, by name; nothing where there is no private repository yet.
+    async fn kept_history(&self, project: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault>;
+    /// Publishes what is kept on the forge as `refs/orch/history/<name>`, beside all branches.
+    async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault>;
     /// Would `head` merge into `onto`? The files that conflict, empty if none.
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
     /// What bringing `head` to the tip `onto` conflicts in, path by path; `None` if it merges. The same two commits give

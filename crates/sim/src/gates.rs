@@ -154,12 +154,15 @@ impl Sim {
                 let (asked, has, closed) = {
                     let site = self.site(&task.project)?;
                     let code = Sha::new(site.repo.code_id(head));
-                    (site.setup.review_on_forge, site.reviewed.contains(&code), code)
+                    let has = site.reviewed.contains(&code) && !site.dismissed.contains(&task.id);
+                    (site.setup.review_on_forge, has, code)
                 };
                 if !asked {
                     skipped("not asked for")
                 } else if has || !self.faults_on || self.choices.chance("reviewed", 300) {
-                    self.site(&task.project)?.reviewed.insert(closed);
+                    let site = self.site(&task.project)?;
+                    site.reviewed.insert(closed);
+                    site.dismissed.remove(&task.id);
                     Verdict::Pass
                 } else {
                     let what = "an approval on the forge".into();

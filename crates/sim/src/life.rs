@@ -11,6 +11,7 @@ use crate::sim::{Live, Sim, pipeline};
 use crate::site::{Setup, Site};
 use crate::{Life, transcript};
 use orch_core::ids::TaskId;
+use orch_core::landing::{History, Landing};
 use orch_core::policy::Policy;
 use orch_core::task::Phase;
 use orch_ports::tracker::{Ticket, TicketState};
@@ -176,6 +177,9 @@ impl Sim {
                 own_ci: self.choices.chance("own CI", 600),
                 ..Policy::default()
             };
+            let as_is = self.choices.chance("history as it is", 250);
+            let history = if as_is { History::AsIs } else { History::OneCommit };
+            let landing = Landing { history, ..Landing::default() };
             let setup = Setup {
                 policy,
                 staging_hook: self.choices.chance("staging", 800),
@@ -183,6 +187,8 @@ impl Sim {
                 local_tests: self.choices.chance("local tests", 700),
                 review_on_forge: self.choices.chance("review on the forge", 300),
                 shadow_security: self.choices.chance("security in shadow", 150),
+                landing,
+                dismisses: self.choices.chance("forge dismisses approvals", 500),
             };
             self.sites.insert((*key).into(), Site::new((*key).into(), setup));
         }

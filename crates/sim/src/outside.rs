@@ -1,6 +1,7 @@
 //! What must hold outside: on the forge, in production, in working directories. These look at the modelled world's own
 //! record, never at the database, so that a wrong database cannot vouch for itself.
 
+use crate::effects::lands_as_one;
 use crate::gates::changes_protected;
 use crate::invariants::{Change, ensure};
 use crate::ledger::Ledger;
@@ -27,6 +28,8 @@ pub(crate) fn after_merge(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -
     let Some(site) = sim.sites.get(&task.project) else { return Ok(()) };
     invariant_merged_at_most_once(site)?;
     invariant_only_tested_trees_land(sim, site, task, landed)?;
+    invariant_the_tested_commit_lands(site, task, landed)?;
+    invariant_a_dismissed_approval_is_asked_for_again(site, task, landed)?;
     invariant_main_stays_green(site, landed)?;
     invariant_what_conflicted_lands_resolved(sim, task, landed)?;
     invariant_what_lands_ran_on_staging(site, task, landed)?;
@@ -64,6 +67,26 @@ fn invariant_only_tested_trees_land(sim: &Sim, site: &Site, task: &Task, landed:
     let right = onto.is_some_and(|(head, tip)| *head == landed.asked && *tip == landed.onto);
     ensure(right || landed.blind, "only_tested_trees_land", || {
         format!("{} landed on {}, prepared was {onto:?}", landed.asked.short(), landed.onto.short())
+    })
+}
+
+/// Label, tested head and what is on main are one commit, and where a task lands as one commit, it is one on the tip.
+fn invariant_the_tested_commit_lands(site: &Site, task: &Task, landed: &Landed) -> Live<()> {
+    if landed.forge_lied {
+        return Ok(());
+    }
+    let alone = !lands_as_one(task) || site.repo.parents(&landed.commit) == [landed.onto.clone()];
+    ensure(landed.commit == landed.asked && alone, "the_tested_commit_lands", || {
+        let parents = site.repo.parents(&landed.commit);
+        format!("{} landed for {}, with parents {parents:?}", landed.commit.short(), landed.asked.short())
+    })
+}
+
+/// What the forge dismissed because main had changed the same files was approved again by a person.
+fn invariant_a_dismissed_approval_is_asked_for_again(site: &Site, task: &Task, landed: &Landed) -> Live<()> {
+    let missing = site.dismissed.contains(&task.id) && !landed.blind;
+    ensure(!missing, "a_dismissed_approval_is_asked_for_again", || {
+        format!("{} landed without its approval", task.work_item)
     })
 }
 

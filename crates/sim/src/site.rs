@@ -4,6 +4,7 @@
 use crate::repo::{Repo, Tree, hash, red};
 use orch_core::conflict::Resolution;
 use orch_core::ids::{Digest, Environment, JobId, ProjectKey, Seq, Sha, TaskId, Time};
+use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_ports::tracker::Ticket;
@@ -142,6 +143,9 @@ pub(crate) struct Setup {
     pub(crate) local_tests: bool,
     pub(crate) review_on_forge: bool,
     pub(crate) shadow_security: bool,
+    pub(crate) landing: Landing,
+    /// Does the forge dismiss an approval when main has changed the same files?
+    pub(crate) dismisses: bool,
 }
 
 #[derive(Debug)]
@@ -154,6 +158,8 @@ pub(crate) struct Site {
     pub(crate) pulls: BTreeMap<u64, Pull>,
     pub(crate) ci: BTreeMap<Sha, Ci>,
     pub(crate) reviewed: BTreeSet<Sha>,
+    /// Tasks whose approval the forge dismissed, because main has changed the same files.
+    pub(crate) dismissed: BTreeSet<TaskId>,
     pub(crate) envs: BTreeMap<Environment, Env>,
     pub(crate) runs: BTreeMap<(JobId, u32), Run>,
     pub(crate) left: BTreeMap<TaskId, Left>,
@@ -190,6 +196,7 @@ impl Site {
             pulls: BTreeMap::new(),
             ci: BTreeMap::new(),
             reviewed: BTreeSet::new(),
+            dismissed: BTreeSet::new(),
             envs,
             runs: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -215,6 +222,12 @@ impl Site {
             return Ok(());
         }
         Err(now.cloned())
+    }
+
+    /// The files of a head as one commit on a tip it contains; the tip itself where there is nothing to add.
+    pub(crate) fn one_commit(&mut self, head: &Sha, tip: &Sha) -> Sha {
+        let tree = self.repo.tree(head);
+        if tree == self.repo.tree(tip) { tip.clone() } else { self.repo.commit(&[tip.clone()], tree, "one commit") }
     }
 
     pub(crate) fn pull_head(&self, pull: &Pull) -> Option<Sha> {

@@ -148,12 +148,14 @@ impl Sim {
     /// Makes a task of a ticket nobody has made one of.
     pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
         let pipeline = self.site(&ticket.project)?.pipelines.get(&ticket.number).cloned();
+        let landing = self.site(&ticket.project)?.setup.landing;
         let new = NewTask {
             project: ticket.project.clone(),
             number: ticket.number,
             title: ticket.title.clone(),
             body: ticket.body.clone(),
             pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
+            landing,
         };
         let now = self.now;
         let again = new.clone();

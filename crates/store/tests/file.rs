@@ -19,7 +19,14 @@ fn open(path: &Path) -> Result<SqliteStore, StoreError> {
 }
 fn ticket(number: u64) -> NewTask {
     let (title, body) = ("t".to_owned(), "b".to_owned());
-    NewTask { project: "DEMO".into(), number, title, body, pipeline: Pipeline::lite() }
+    NewTask {
+        project: "DEMO".into(),
+        number,
+        title,
+        body,
+        pipeline: Pipeline::lite(),
+        landing: orch_core::landing::Landing::default(),
+    }
 }
 fn make(store: &SqliteStore, number: u64) -> TaskId {
     block_on(store.create_task(ticket(number), Time(1))).unwrap().0.id

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Digest, Sha, TaskId, Time};
+use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask};
@@ -55,7 +56,14 @@ pub(super) fn settle(job: &Job) -> StepRequest {
 /// A started task: which one, and the lane its first job is in.
 pub(super) async fn begin(store: &dyn Store, project: &str, number: u64, pipeline: Pipeline) -> Result<(TaskId, Lane)> {
     let title = "Show the version on the status page".to_owned();
-    let new = NewTask { project: project.into(), number, title, body: BODY.to_owned(), pipeline };
+    let new = NewTask {
+        project: project.into(),
+        number,
+        title,
+        body: BODY.to_owned(),
+        pipeline,
+        landing: Landing::default(),
+    };
     let (task, _) = store.create_task(new, now()).await?;
     let stepped = store.step(step(task.id, Cause::Engine, Event::Started { by: anna() })).await?;
     match next_lane(&stepped) {
@@ -105,9 +113,13 @@ fn outcome(job: &Job) -> Outcome {
         }
         Effect::Deploy { .. } => Outcome::Deployed { skipped: None, ended: 0 },
         Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
-        Effect::Update { head, .. } => {
-            Outcome::Updated { head: head.clone(), base, tree: Digest::new(hex(seed, 40)), repatched: false }
-        }
+        Effect::Update { head, .. } => Outcome::Updated {
+            head: head.clone(),
+            base,
+            tree: Digest::new(hex(seed, 40)),
+            repatched: false,
+            voids: false,
+        },
         Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
         Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
         Effect::EnsureCi { .. }

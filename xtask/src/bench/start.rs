@@ -14,6 +14,7 @@ use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Time};
+use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::NewTask;
 use orch_engine::project::WatchPlan;
@@ -102,6 +103,9 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         gate_limits: BTreeMap::new(),
         review_approval: false,
         merge_method: MergeMethod::FastForwardOnly,
+
+        landing: Landing::default(),
+        merging: orch_engine::project::Merging::default(),
         security: Arc::default(),
     };
     let ports = Ports {
@@ -125,6 +129,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         sweep_ms: 10_000,
         reaper: orch_engine::ReaperOptions::default(),
         reconcile: orch_engine::ReconcileOptions::default(),
+        history_ms: 0,
         worktrees_max_bytes: 0,
         path,
     };
@@ -173,7 +178,14 @@ async fn one(
     heard: &mut UnboundedReceiver<(u64, Instant)>,
 ) -> Result<Duration> {
     let (title, body) = ("Show the version".to_owned(), "Please.".to_owned());
-    let new = NewTask { project: PROJECT.into(), number, title, body, pipeline: Pipeline::full() };
+    let new = NewTask {
+        project: PROJECT.into(),
+        number,
+        title,
+        body,
+        pipeline: Pipeline::full(),
+        landing: Landing::default(),
+    };
     let (task, _) = store.create_task(new, life::now()).await?;
     let began = Instant::now();
     engine.step(task.id, Cause::Engine, Event::Started { by: life::anna() }).await?;

@@ -2,6 +2,7 @@
 //! their content and order; everything happens on trees inside the private repository, no working directory is involved
 //! and no branch moves. The same inputs always give the same commit, so that a repeated effect finds its own result.
 
+use super::signing::Signing;
 use super::tree::{Entry, Index, Repo, checked, shown};
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
@@ -32,6 +33,13 @@ impl Merged {
     }
 }
 
+/// A message as git stores it. Git refuses a NUL in one, and an agent's words may hold it.
+pub(super) fn whole(message: &str) -> String {
+    let mut message = message.replace('\0', "").trim_end().to_owned();
+    message.push('\n');
+    message
+}
+
 fn seconds(at: Time) -> i64 {
     at.0.max(0) / 1000
 }
@@ -39,21 +47,36 @@ fn seconds(at: Time) -> i64 {
 impl Repo {
     /// Makes a commit object.
     pub(super) async fn commit(&self, new: &NewCommit<'_>) -> Result<Sha, Fault> {
-        let orch = Author::orch();
+        self.commit_by(new, &Author::orch(), None).await
+    }
+
+    /// The same, committed by somebody else, and signed.
+    pub(super) async fn commit_by(
+        &self,
+        new: &NewCommit<'_>,
+        committer: &Author,
+        signing: Option<&Signing>,
+    ) -> Result<Sha, Fault> {
         let mut call = self.call("commit-tree").arg(new.tree);
         for parent in new.parents {
             call = call.args(["-p", checked(parent)?]);
         }
         call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
-        call = call.env("GIT_COMMITTER_NAME", &orch.name).env("GIT_COMMITTER_EMAIL", &orch.email);
+        call = call.env("GIT_COMMITTER_NAME", &committer.name).env("GIT_COMMITTER_EMAIL", &committer.email);
         if let Some(at) = new.at {
             let date = format!("@{} +0000", seconds(at));
             call = call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date);
         }
-        // Git refuses a NUL in a message, and an agent's words may end up in one.
-        let mut message = new.message.replace('\0', "").trim_end().to_owned();
-        message.push('\n');
-        Ok(Sha::new(call.stdin(message).line().await?))
+        if let Some(signing) = signing {
+            call = call.arg("-S");
+            for (key, value) in &signing.config {
+                call = call.config(key, value);
+            }
+            for (key, value) in &signing.env {
+                call = call.env(key, value);
+            }
+        }
+        Ok(Sha::new(call.stdin(whole(new.message)).line().await?))
     }
 
     /// Applies what `theirs` changes against `base` to the tree of `ours`, whatever their histories say.

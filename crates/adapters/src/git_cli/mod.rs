@@ -10,11 +10,13 @@ mod conflict;
 mod dirs;
 mod hidden;
 mod history;
+mod landing;
 mod lines;
 mod modules;
 mod owner;
 mod remote;
 pub(crate) mod run;
+mod signing;
 mod snapshot;
 mod tree;
 mod worktree;
@@ -26,8 +28,8 @@ use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
-    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
-    Updated,
+    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot,
+    Snapshotted, Updated,
 };
 use remote::Remote;
 use run::{GitRun, io};
@@ -35,6 +37,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tree::{Entry, Repo, artefact_dir, checked, shown};
+
+pub use signing::Signing;
 
 /// Directory of the mirrors of submodules, below that of the repositories.
 const MODULES_DIR: &str = ".modules";
@@ -47,6 +51,8 @@ pub struct GitCli {
     worktrees_dir: PathBuf,
     /// Where submodules may come from; those of other projects stay empty.
     submodules: BTreeMap<ProjectKey, Submodules>,
+    /// How commits are signed that are to be signed.
+    signing: Option<Signing>,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -66,7 +72,7 @@ impl GitCli {
         if !recent(&text) {
             return Err(Fault::permanent(format!("orch needs git 2.39 or later, found '{text}': install a newer git")));
         }
-        Ok(Self { git, repos_dir, worktrees_dir, submodules: BTreeMap::new(), locks: Mutex::default() })
+        Ok(Self { git, repos_dir, worktrees_dir, submodules: BTreeMap::new(), signing: None, locks: Mutex::default() })
     }
 
     fn repo(&self, project: &ProjectKey) -> Result<Repo, Fault> {
@@ -222,6 +228,46 @@ impl Git for GitCli {
 
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {
         self.open(project)?.update(head, onto, at).await
+    }
+
+    async fn one_commit(&self, one: &OneCommit<'_>) -> Result<Updated, Fault> {
+        self.open(one.project)?.one_commit(one, self.signing.as_ref()).await
+    }
+
+    async fn carry(&self, carry: &Carry<'_>) -> Result<Sha, Fault> {
+        self.open(carry.project)?.carry(carry).await
+    }
+
+    async fn delete_branch(
+        &self,
+        project: &ProjectKey,
+        remote: &str,
+        branch: &str,
+        protected: &str,
+        expect: &Sha,
+    ) -> Result<PushAnswer, Fault> {
+        let (repo, remote) = (self.open(project)?, Remote::new(remote)?);
+        let lock = self.lock(project);
+        let _held = lock.lock().await;
+        repo.delete_branch(&remote, branch, protected, expect).await
+    }
+
+    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault> {
+        let repo = self.open(project)?;
+        let lock = self.lock(project);
+        let _held = lock.lock().await;
+        repo.keep_history(name, commit).await
+    }
+
+    async fn kept_history(&self, project: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault> {
+        match self.open(project) {
+            Ok(repo) => repo.kept_history().await,
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault> {
+        self.open(project)?.push_history(&Remote::new(remote)?, name, commit).await
     }
 
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {

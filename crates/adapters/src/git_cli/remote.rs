@@ -37,7 +37,12 @@ impl Remote {
         }
     }
 
-    fn with<'g>(&self, call: Call<'g>) -> Call<'g> {
+    /// Where it is, without credentials.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn with<'g>(&self, call: Call<'g>) -> Call<'g> {
         match &self.authorization {
             Some(header) => call.config(format!("http.{}.extraHeader", self.address), header),
             None => call,
@@ -55,7 +60,7 @@ fn branch_name(name: &str) -> &str {
 }
 
 /// The law: a task's branch may be pushed, the default branch never.
-fn refuse_protected<'b>(branch: &'b str, protected: &str) -> Result<&'b str, Fault> {
+pub(super) fn refuse_protected<'b>(branch: &'b str, protected: &str) -> Result<&'b str, Fault> {
     let name = branch_name(branch);
     let default = branch_name(protected);
     if default.is_empty() {
@@ -148,7 +153,7 @@ impl Repo {
     }
 
     /// Where the remote's branch is now.
-    async fn look(&self, remote: &Remote, reference: &str) -> Result<Option<Sha>, Fault> {
+    pub(super) async fn look(&self, remote: &Remote, reference: &str) -> Result<Option<Sha>, Fault> {
         let call = remote.with(self.call("ls-remote")).args(["-q", "--end-of-options", &remote.address, reference]);
         let out = String::from_utf8_lossy(&call.ok().await?).into_owned();
         Ok(out
@@ -167,7 +172,7 @@ impl Repo {
         Ok(heads.filter(|head| *head != name).find(|head| clashes(head, name)).map(str::to_owned))
     }
 
-    /// Pushes a task's branch. This is the only push there is.
+    /// Pushes a task's branch.
     pub(super) async fn push(
         &self,
         remote: &Remote,

@@ -178,6 +178,7 @@ impl Cx<'_> {
             // A new visit of staging is a new deploy there, also of what was there before.
             task.hooks_from = task.next_seq;
         }
+        task.approval_again = None;
         if task.at.stage < stage {
             task.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
@@ -252,6 +253,7 @@ impl Cx<'_> {
         let max = self.policy.max_developer_retries;
         let task = &mut self.d.task;
         task.repatched = 0;
+        task.voided = 0;
         let spent = if own { task.stage_rounds.entry(to.clone()).or_insert(0) } else { &mut task.rounds };
         let exhausted = max <= *spent;
         if !exhausted {

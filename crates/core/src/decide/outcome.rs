@@ -9,6 +9,9 @@ use crate::pipeline::{OnInconclusive, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, MergeIntent, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
 
+/// How often a change of main may void the forge's approval before a person is asked.
+const MAX_VOIDED: u32 = 3;
+
 impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
         match &self.d.task.phase {
@@ -124,6 +127,11 @@ impl Cx<'_> {
                 if self.d.task.pipeline.patch_judged_at().is_some() =>
             {
                 self.repatched(head, base);
+            }
+            (Step::Update, Outcome::Updated { head, base, voids: true, .. })
+                if self.d.task.pipeline.approval_at().is_some() =>
+            {
+                self.voided(head, base);
             }
             (Step::Update, Outcome::Updated { head, base, .. }) if !self.holds_lease() => {
                 // The branch has moved all the same; it is ours and known.
@@ -275,7 +283,7 @@ impl Cx<'_> {
                 }
                 self.d.task.passed.push(Passed { at: self.d.task.at, head: head.clone() });
                 self.settled();
-                self.next();
+                self.after_gate(gate);
             }
             Verdict::Wait { why, until, recheck } => {
                 let reason = match why {
@@ -349,7 +357,7 @@ impl Cx<'_> {
                 );
                 self.emit(Effect::Notify { key, text });
                 self.settled();
-                self.next();
+                self.after_gate(gate);
             }
             OnInconclusive::Hold => {
                 let since = self.waited_here().map_or(self.now, |h| h.since);
@@ -421,6 +429,47 @@ impl Cx<'_> {
             .notes
             .push(format!("Judged again as a whole, with unchanged lines too: {why} since it was judged."));
         self.enter_stage_at(to);
+    }
+
+    /// Main has changed files of the change, so that the forge's approval does not count for the prepared head: it is asked
+    /// for again on that very head, with no lease held. Nothing else is judged twice for it.
+    fn voided(&mut self, head: &Sha, base: &Sha) {
+        let Some(to) = self.d.task.pipeline.approval_at() else {
+            return self.impossible("nothing asks for the forge's approval");
+        };
+        let back = self.start_of_merging();
+        let task = &mut self.d.task;
+        task.head = Some(head.clone());
+        task.base = Some(base.clone());
+        task.prepared = Some(head.clone());
+        task.passed.retain(|p| p.head == *head);
+        task.intent = None;
+        task.voided += 1;
+        task.approval_again = Some(back);
+        let times = task.voided;
+        let why = "main has changed files of this change";
+        self.say(format!("brought to the tip of main as {}; {why}: its approval is asked for again", head.short()));
+        if self.policy.own_ci {
+            self.emit(Effect::EnsureCi { commit: head.clone() });
+        }
+        if MAX_VOIDED < times {
+            // Each time costs a person a look: a person decides whether it goes on.
+            let text = format!("{why} {times} times after the forge showed its approval");
+            let fault = FaultNote { kind: crate::verdict::FaultKind::Transient, text };
+            return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, to);
+        }
+        self.move_to(to);
+    }
+
+    /// On from a gate that let the task pass: to the next step, or to where the forge's approval was missing.
+    fn after_gate(&mut self, gate: GateId) {
+        match self.d.task.approval_again {
+            Some(at) if gate == GateId::ReviewApproved => {
+                self.d.task.approval_again = None;
+                self.move_to(at);
+            }
+            _ => self.next(),
+        }
     }
 
     pub(super) fn update_again(&mut self) {

@@ -34,6 +34,7 @@ impl Cx<'_> {
         match self.d.task.phase {
             Phase::Idle => {
                 self.say(format!("started by {by}"));
+                self.d.task.started_by = Some(by.clone());
                 self.enter();
                 Ok(())
             }
@@ -187,6 +188,7 @@ impl Cx<'_> {
         if let Some(conflict) = task.conflict.as_mut() {
             conflict.refused = 0;
         }
+        task.voided = 0;
         match why {
             BlockReason::RoundsSpent { .. } => {
                 task.rounds = 0;

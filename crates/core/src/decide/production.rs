@@ -215,8 +215,10 @@ impl Cx<'_> {
     fn new_generation(&mut self) {
         let task = &mut self.d.task;
         task.generation += 1;
+        if let Some(head) = task.head.take() {
+            task.old_branches.push((task.branch.clone(), head));
+        }
         task.branch = slug::branch(&task.work_item, &task.title, task.generation);
-        task.head = None;
         task.base = None;
         task.conflict = None;
         task.resolved.clear();

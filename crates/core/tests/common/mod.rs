@@ -51,6 +51,7 @@ pub fn new_task(pipeline: Pipeline) -> Task {
         title: "Show the version".into(),
         body: "On the front page.".into(),
         pipeline,
+        landing: orch_core::landing::Landing::default(),
     }
     .into_task(TaskId(1), T0)
 }
@@ -343,7 +344,7 @@ impl World {
             Effect::Deploy { .. } => Outcome::Deployed { skipped: None, ended: 0 },
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "production is back on v1".into() },
             Effect::Update { head, .. } => {
-                Outcome::Updated { head, base: sha(1), tree: tree(self.shas), repatched: false }
+                Outcome::Updated { head, base: sha(1), tree: tree(self.shas), repatched: false, voids: false }
             }
             Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head, tree: intent.tree },
             Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },

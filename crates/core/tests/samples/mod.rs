@@ -7,6 +7,7 @@ use orch_core::conflict::{Conflict, ConflictKind, ConflictPath, Marks, Resolutio
 use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
+use orch_core::landing::{Documents, History, Landing};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
     ApprovalKind, BlockReason, DoneOutcome, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task, WaitReason,
@@ -159,7 +160,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Deployed { skipped: None, ended: 0 },
         Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 },
         Outcome::RolledBack { ok: true, text: "back on v1".into() },
-        Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false },
+        Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false, voids: false },
         Outcome::Conflict { onto: sha(1), files: vec!["a.rs".into()], record: None },
         Outcome::LeaseLost,
         Outcome::Merged { commit: sha(3), tree: tree(3) },
@@ -173,7 +174,7 @@ pub fn outcomes() -> Vec<Outcome> {
     values.extend(fault_kinds().map(|kind| Outcome::Failed { fault: fault(kind, "asking the forge: 503") }));
     let warning = Some(Warning { key: "warning-DEMO-1".into(), text: "the feed is down".into() });
     values.push(Outcome::Judged { head: sha(2), verdict: Verdict::Pass, notes: vec![], warning });
-    values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: true });
+    values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: true, voids: false });
     values.push(Outcome::AgentFinished { question: None, resolved: resolution() });
     values.push(Outcome::Published {
         head: sha(2),
@@ -188,6 +189,7 @@ pub fn outcomes() -> Vec<Outcome> {
     values.extend(later_outcomes().map(|outcome| Outcome::Watched { outcome }));
     let shown = vec!["deploy.sh: is changed".to_owned()];
     values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
+    values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false, voids: true });
     complete(values, 20, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
@@ -398,7 +400,8 @@ pub fn phases() -> Vec<Phase> {
 
 /// A new task, one in the middle of preparing a merge for the second time, one that is done, and one prepared.
 pub fn tasks() -> Vec<Task> {
-    let fresh = World::new(Pipeline::full()).task;
+    let newest = World::new(Pipeline::full()).task;
+    let fresh = Task { landing: None, ..newest.clone() };
     let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
     w.judge(Verdict::Fail { findings: vec![finding()] });
     w.ok(Event::TicketEdited { title: "t".into(), body: "b".into() });
@@ -407,7 +410,7 @@ pub fn tasks() -> Vec<Task> {
     let mut done = World::started(Pipeline::lite());
     done.finish();
     // As they were written before there was such a thing as a prepared head; the last one as it is written now.
-    let before = |task: &Task| Task { prepared: None, hooks_from: 0, ..task.clone() };
+    let before = |task: &Task| Task { prepared: None, hooks_from: 0, landing: None, started_by: None, ..task.clone() };
     let now = Task { repatched: 2, prepared: w.task.prepared.clone(), ..fresh.clone() };
     let resolved = Task { conflict: Some(conflict()), resolved: vec![conflict()], conflicts: 2, ..fresh.clone() };
     let failure = ProductionFailure {
@@ -421,5 +424,14 @@ pub fn tasks() -> Vec<Task> {
     let reverting = Reverting { commit: sha(3), base: Some(sha(1)), by_hand: false };
     let failed =
         Task { prepared: None, production: vec![failure], hooks_from: 7, reverting: Some(reverting), ..fresh.clone() };
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed]
+    let landing = Landing { history: History::AsIs, documents: Documents::Evidence };
+    let newest = Task {
+        landing: Some(landing),
+        started_by: w.task.started_by.clone(),
+        approval_again: Some(Cursor { stage: 6, step: 3 }),
+        voided: 1,
+        old_branches: vec![("feature/DEMO-1-show".into(), sha(4))],
+        ..newest
+    };
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest]
 }

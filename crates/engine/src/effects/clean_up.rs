@@ -1,6 +1,7 @@
-//! Removes what a closed task no longer needs. Its branch, its pull request's history and its runs' logs stay.
+//! Removes what a closed task no longer needs: its working directory, and its branch on the forge where nobody else has
+//! pushed to it. Its pull request's history and its runs' logs stay; its commits stay in the private repository for a while.
 
-use super::{Cx, Ended};
+use super::{Cx, Ended, landing};
 use orch_core::effect::Outcome;
 use orch_core::task::Phase;
 use orch_ports::Fault;
@@ -36,6 +37,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             RunState::Absent | RunState::Lost => {}
         }
     }
+    landing::publish_history(cx).await?;
+    landing::delete_branches(cx).await?;
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
     Ok(Outcome::Sent.into())
 }

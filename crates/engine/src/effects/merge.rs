@@ -1,12 +1,12 @@
 //! Lets the forge merge exactly the head that every gate judged. The intent is durable before this runs; whatever the
 //! forge answers, and after a crash, the truth is read again. The outcome is reported only when it is known.
 
-use super::{Cx, Ended};
+use super::{Cx, Ended, landing};
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::Sha;
 use orch_core::task::{MergeIntent, Phase};
 use orch_ports::Fault;
-use orch_ports::forge::{MergeAnswer, PullRequest, PullState};
+use orch_ports::forge::{MergeAnswer, MergeMethod, PullRequest, PullState};
 
 pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Ended, Fault> {
     let (forge, project) = (&cx.project.forge, &cx.project.key);
@@ -34,7 +34,10 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         return Ok(Outcome::LeaseLost.into());
     }
     cx.still_ours().await?;
-    let message = format!("{}: {}", cx.task.work_item, cx.task.title);
+    let message = match (cx.project.merge_method, cx.task.landing) {
+        (MergeMethod::Squash, Some(_)) => landing::message(cx).await?,
+        _ => format!("{}: {}", cx.task.work_item, cx.task.title),
+    };
     let answer = forge.merge(project, number, &intent.head, cx.project.merge_method, &message).await;
     // An error may hide a merge that happened: only what is read back counts.
     if let Some(outcome) = landed(cx, number, intent).await? {

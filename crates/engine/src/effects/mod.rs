@@ -4,6 +4,7 @@
 mod clean_up;
 mod deploy;
 mod ensure_ci;
+mod landing;
 mod merge;
 mod note_findings;
 mod notify;

@@ -1,17 +1,25 @@
-//! Opens a task's branch: `00-business-request.md` on top of the default branch; for what a person wants taken back, on top
-//! of a commit that takes it back.
+//! Opens a task's branch: `00-business-request.md` on top of the default branch, or the default branch itself where the
+//! task's documents are evidence; for what a person wants taken back, on top of a commit that takes it back.
 
-use super::{Cx, Ended, Fetched, push};
+use super::deploy::hex;
+use super::{Cx, Ended, Fetched, landing, push};
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
+use orch_core::landing::Documents;
+use orch_core::message;
 use orch_core::task::Reverting;
 use orch_ports::Fault;
 use orch_ports::git::{Author, FileWrite, PushAnswer, Updated};
+use orch_store::ArtefactRow;
+use sha2::{Digest as _, Sha256};
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let fetched = cx.fetch().await?;
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
+    if is_evidence(cx) {
+        return bare(cx, &fetched).await;
+    }
     let path = format!("{}/00-business-request.md", cx.task.artefact_dir());
     if let Some(head) = git.forge_branch(project, &cx.task.branch).await? {
         // The branch is there: from an earlier attempt of this very job, or from somebody else.
@@ -27,14 +35,17 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         };
         return Ok(outcome.into());
     }
-    let onto = match cx.task.reverting.as_ref().filter(|r| !r.by_hand) {
-        Some(reverting) => match take_back(cx, &fetched.tip, reverting).await? {
-            Ok(commit) => commit,
-            Err(files) => return Ok(Outcome::Conflict { onto: fetched.tip, files, record: None }.into()),
-        },
-        None => fetched.tip.clone(),
-    };
-    Ok(write(cx, &fetched, &onto, path).await?.into())
+    Ok(match beginning(cx, &fetched.tip).await? {
+        Ok(onto) => write(cx, &fetched, &onto, path).await?.into(),
+        Err(conflict) => conflict.into(),
+    })
+}
+
+/// What the branch begins with: the tip, or on top of it a commit that takes back what a person wants taken back.
+async fn beginning(cx: &Cx, tip: &Sha) -> Result<Result<Sha, Outcome>, Fault> {
+    let Some(reverting) = cx.task.reverting.as_ref().filter(|r| !r.by_hand) else { return Ok(Ok(tip.clone())) };
+    let taken = take_back(cx, tip, reverting).await?;
+    Ok(taken.map_err(|files| Outcome::Conflict { onto: tip.clone(), files, record: None }))
 }
 
 /// A commit on the tip that takes a merge back; its documents stay. `Err`: the files that later changes stand in the way in.
@@ -69,10 +80,53 @@ async fn take_back(cx: &Cx, tip: &Sha, reverting: &Reverting) -> Result<Result<S
     })
 }
 
+/// Are the task's documents kept out of its branch?
+fn is_evidence(cx: &Cx) -> bool {
+    cx.task.landing.is_some_and(|l| l.documents == Documents::Evidence)
+}
+
+/// The branch begins as the default branch itself; the request is kept as evidence.
+async fn bare(cx: &Cx, fetched: &Fetched) -> Result<Ended, Fault> {
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let text = request(cx).into_bytes();
+    let row = ArtefactRow {
+        task: cx.task.id,
+        stage: cx.task.stage().clone(),
+        run: cx.job.id.seq,
+        name: "00-business-request.md".into(),
+        sha256: hex(&Sha256::digest(&text)),
+        bytes: text,
+        subject: fetched.tip.to_string(),
+        at: cx.now(),
+    };
+    Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
+    if let Some(head) = git.forge_branch(project, &cx.task.branch).await? {
+        // From an earlier attempt of this very job, from a person who was asked about it, or from somebody else.
+        let ours = push::pushed(cx).await?.contains(&head) || cx.task.head.as_ref() == Some(&head);
+        if !ours {
+            return Ok(Outcome::BranchMoved { now: Some(head) }.into());
+        }
+        let base = merge_base(cx, &head, &fetched.tip).await?;
+        return Ok(Outcome::Opened { head, base }.into());
+    }
+    let head = match beginning(cx, &fetched.tip).await? {
+        Ok(head) => head,
+        Err(conflict) => return Ok(conflict.into()),
+    };
+    Ok(match push::push(cx, fetched, &head).await? {
+        PushAnswer::Done => Outcome::Opened { head, base: fetched.tip.clone() },
+        PushAnswer::Rejected { now } => Outcome::BranchMoved { now },
+    }
+    .into())
+}
+
 /// The request on top of a commit, pushed.
 async fn write(cx: &Cx, fetched: &Fetched, onto: &Sha, path: String) -> Result<Outcome, Fault> {
     let file = FileWrite { path, bytes: request(cx).into_bytes() };
-    let message = format!("{}: open\n\n{}", cx.task.work_item, cx.task.title);
+    let message = match cx.task.landing {
+        None => format!("{}: open\n\n{}", cx.task.work_item, cx.task.title),
+        Some(_) => message::line(&format!("Documents (request): {}", landing::subject(cx))),
+    };
     let (git, project) = (&cx.engine.ports.git, &cx.project.key);
     let head = git.commit_files(project, onto, &[file], &message, cx.job.created_at).await?;
     Ok(match push::push(cx, fetched, &head).await? {

@@ -2,14 +2,14 @@
 //! run always makes the same commit, so doing this twice is doing it once.
 
 use super::deploy::hex;
-use super::{Cx, Ended, push};
+use super::{Cx, Ended, landing, push};
 use orch_core::artefact::{self, Known};
 use orch_core::conflict;
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Role, Seq, Sha, StageId};
 use orch_core::verdict::{FaultKind, Finding};
 use orch_ports::Fault;
-use orch_ports::git::{Author, PushAnswer, Snapshot};
+use orch_ports::git::{Author, Carry, PushAnswer, Snapshot};
 use orch_store::ArtefactRow;
 use sha2::{Digest as _, Sha256};
 
@@ -25,13 +25,14 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let own: Vec<&Known> = artefact::KNOWN.iter().filter(|k| k.stage == stage.as_str() && !k.after_merge).collect();
     let take: Vec<&str> = own.iter().map(|k| k.name).collect();
     let artefact_dir = cx.task.artefact_dir();
-    let message = format!("{}: {role}\n\n{}\n\nOrch-Run: {}-{run}", cx.task.work_item, cx.task.title, cx.task.id.0);
+    let message = landing::work(cx, role.as_str(), run);
+    let desk = landing::desk(cx, &parent).await?;
     cx.still_ours().await?;
     let snapshot = git
         .snapshot(&Snapshot {
             project,
             work_item: &cx.task.work_item,
-            parent: &parent,
+            parent: &desk,
             merged: cx.task.conflict.as_ref().map(|c| &c.onto),
             artefact_dir: &artefact_dir,
             take_code: role.as_str() == "developer",
@@ -58,17 +59,35 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
         tracing::warn!(work_item = %cx.task.work_item, %why, "what a run left is not taken");
         return Ok(Outcome::NotTaken { findings: vec![Finding::must_fix(why)] }.into());
     }
+    // What stays out of the branch is read from the snapshot, and left there.
+    let evidence = landing::is_evidence(cx);
+    let author = Author::role(role.as_str());
+    let carried = if desk == parent && !evidence {
+        snapshot.commit.clone()
+    } else {
+        let carry = Carry {
+            project,
+            commit: &snapshot.commit,
+            parent: &parent,
+            merged: cx.task.conflict.as_ref().map(|c| &c.onto),
+            artefact_dir: &artefact_dir,
+            documents: if evidence { &[][..] } else { &take[..] },
+            message: &message,
+            author: &author,
+            at: cx.job.created_at,
+        };
+        git.carry(&carry).await?
+    };
     let head = if leaked(cx) {
         // The history of the branch holds what must not reach the default branch. The work goes on as one new commit.
-        let author = Author::role(role.as_str());
-        git.squash(project, &snapshot.commit, &base, &message, &author, cx.job.created_at).await?
+        git.squash(project, &carried, &base, &message, &author, cx.job.created_at).await?
     } else {
-        snapshot.commit
+        carried
     };
     if let PushAnswer::Rejected { now } = push::push(cx, &fetched, &head).await? {
         return Ok(Outcome::BranchMoved { now }.into());
     }
-    let rows = artefacts(cx, &own, stage, run, &head, &base).await?;
+    let rows = artefacts(cx, &own, stage, run, (&snapshot.commit, &head), &base).await?;
     Cx::fenced(cx.store().put_artefacts(cx.job.fence(), rows).await?)?;
     let code = git.code_digest(project, &head, &artefact_dir).await?;
     let empty = code == git.code_digest(project, &base, &artefact_dir).await?;
@@ -89,25 +108,25 @@ fn leaked(cx: &Cx) -> bool {
     cx.task.raised.iter().any(|raised| raised.from.starts_with(GateId::SecurityGate.as_str()))
 }
 
-/// The stage's artefacts as they stand at the commit.
+/// The stage's artefacts as the run left them, whether or not they are on the branch.
 async fn artefacts(
     cx: &Cx,
     own: &[&Known],
     stage: &StageId,
     run: Seq,
-    head: &Sha,
+    (files, head): (&Sha, &Sha),
     base: &Sha,
 ) -> Result<Vec<ArtefactRow>, Fault> {
     let git = &cx.engine.ports.git;
     let (project, dir) = (&cx.project.key, cx.task.artefact_dir());
     let subject = git.patch_id(project, base, head, &dir).await?.to_string();
     let mut rows = Vec::new();
-    for path in git.list_files(project, head, &dir).await? {
+    for path in git.list_files(project, files, &dir).await? {
         let Some(name) = path.strip_prefix(&dir).and_then(|n| n.strip_prefix('/')) else { continue };
         if !artefact::known(name).is_some_and(|k| own.contains(&k)) {
             continue;
         }
-        let Some(bytes) = git.read_file(project, head, &path).await? else { continue };
+        let Some(bytes) = git.read_file(project, files, &path).await? else { continue };
         rows.push(ArtefactRow {
             task: cx.task.id,
             stage: stage.clone(),

@@ -1,7 +1,8 @@
 //! Sees to it that the task's branch has an open pull request.
 
-use super::{Cx, Ended};
+use super::{Cx, Ended, landing};
 use orch_core::effect::Outcome;
+use orch_core::landing::Documents;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
 
@@ -14,12 +15,16 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         }
     }
     let base = forge.default_branch(project).await?;
-    let title = format!("{}: {}", cx.task.work_item, cx.task.title);
+    let title = match cx.task.landing {
+        None => format!("{}: {}", cx.task.work_item, cx.task.title),
+        Some(_) => landing::subject(cx),
+    };
+    let on_branch = cx.task.landing.is_none_or(|l| l.documents == Documents::Repository);
+    let papers = if on_branch { format!(" Its papers are in `{}`.", cx.task.artefact_dir()) } else { String::new() };
     let body = format!(
-        "{}\n\n---\nOpened by orch for {}. Its papers are in `{}`. orch merges it when every gate has passed; please do not merge it by hand.",
+        "{}\n\n---\nOpened by orch for {}.{papers} orch merges it when every gate has passed; please do not merge it by hand.",
         cx.task.body.trim(),
         cx.task.work_item,
-        cx.task.artefact_dir()
     );
     cx.still_ours().await?;
     let opened = forge.ensure_pull_request(project, &cx.task.branch, &base, &title, &body).await?;

@@ -3,15 +3,27 @@
 
 use super::{Cx, Fetched};
 use orch_core::ids::Sha;
+use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::git::PushAnswer;
 
 /// How many of our own pushes are remembered: as many as can be in doubt at once, and some.
 const REMEMBERED: usize = 4;
 
+/// Where it is kept what was pushed to a branch of a task.
+pub(super) fn key(task: &Task, branch: &str) -> String {
+    format!("pushed/{}/{branch}", task.id.0)
+}
+
+/// What this task pushed to its branch, the newest last.
+pub(super) async fn pushed(cx: &Cx) -> Result<Vec<Sha>, Fault> {
+    let kept = cx.store().setting(&key(&cx.task, &cx.task.branch)).await?.unwrap_or_default();
+    Ok(kept.split_whitespace().map(Sha::new).collect())
+}
+
 /// Pushes `commit` to the task's branch, which is at the task's head or at something this task tried to push before.
 pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<PushAnswer, Fault> {
-    let key = format!("pushed/{}/{}", cx.task.id.0, cx.task.branch);
+    let key = key(&cx.task, &cx.task.branch);
     let before = cx.store().setting(&key).await?.unwrap_or_default();
     let ours: Vec<&str> = before.split_whitespace().collect();
     // After reading what is ours, not before: a worker that was paused here and lost its claim would otherwise take its

@@ -1,7 +1,7 @@
 //! An agent's turn: a fresh working directory, a brief, the program under its supervisor, and what its end is worth.
 //! After a crash the run is found again and waited for; it is never started twice.
 
-use super::{Cx, Ended};
+use super::{Cx, Ended, landing};
 use crate::conflicts;
 use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext, ReviewNote};
 use crate::review;
@@ -64,6 +64,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
         (None, None) => fetched.tip.clone(),
     };
     let commit = cx.task.head.clone().unwrap_or_else(|| base.clone());
+    let desk = landing::desk(cx, &commit).await?;
     let artefact_dir = cx.task.artefact_dir();
     let remove: Vec<String> = artefact::own_verdicts(stage).map(|k| format!("{artefact_dir}/{}", k.name)).collect();
     let run_name = cx.run_name("");
@@ -73,7 +74,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
             project,
             work_item: &cx.task.work_item,
             branch: &cx.task.branch,
-            commit: &commit,
+            commit: &desk,
             base: &base,
             with_conflicts: cx.task.conflict.is_some(),
             remove: &remove,
@@ -98,7 +99,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
         result_file: dir.join("result.json"),
     };
     let template = template(cx, role, &fetched.tip).await?;
-    let context = context(cx, &brief, &fetched.default_branch, &commit).await?;
+    let context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
     std::fs::write(&brief.prompt_file, text)
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
@@ -135,9 +136,14 @@ async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<Review
     Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings, changed.as_deref())))
 }
 
-async fn context(cx: &Cx, brief: &Brief, default_branch: &str, head: &Sha) -> Result<PromptContext, Fault> {
+async fn context(
+    cx: &Cx,
+    brief: &Brief,
+    default_branch: &str,
+    (head, desk): (&Sha, &Sha),
+) -> Result<PromptContext, Fault> {
     let task = &cx.task;
-    let files = cx.engine.ports.git.list_files(&task.project, head, &brief.artefact_dir).await?;
+    let files = cx.engine.ports.git.list_files(&task.project, desk, &brief.artefact_dir).await?;
     let present = |name: &str| {
         let path = format!("{}/{}", brief.artefact_dir, name.trim_end_matches('/'));
         files.iter().any(|f| *f == path || f.starts_with(&format!("{path}/")))

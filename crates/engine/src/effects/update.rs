@@ -1,17 +1,18 @@
-//! Prepares the merge: the papers of staging are committed, the branch is brought to the tip of the default branch and
-//! pushed, all under the merge lease. Nothing is committed to the branch after this.
+//! Prepares the merge: the branch becomes one commit on the tip of the default branch, or is brought there as it is, and
+//! is pushed, all under the merge lease. Exactly this is tested and lands; nothing is committed after it.
 
-use super::{Cx, Ended, push};
+use super::{Cx, Ended, landing, push};
 use orch_core::artefact;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
+use orch_core::landing::{History, Landing};
 use orch_core::numbered;
 use orch_core::verdict::Finding;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
-use orch_ports::git::{FileWrite, PushAnswer, Updated};
+use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
 
-/// Artefacts that wait in the store for their only commit.
+/// Artefacts that wait in the store for their only commit, of a task that was stored before they were evidence.
 const PAPERS: &[&str] = &["15-staging-log.md", "17-security-report.md"];
 
 pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ended, Fault> {
@@ -26,19 +27,30 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
         let pull = cx.project.forge.pull_request(project, number).await?;
         if pull.state == PullState::Merged && pull.head == *head {
             let tree = git.tree(project, head).await?;
-            return Ok(Outcome::Updated { head: head.clone(), base: fetched.tip, tree, repatched: false }.into());
+            return Ok(Outcome::Updated {
+                head: head.clone(),
+                base: fetched.tip,
+                tree,
+                repatched: false,
+                voids: false,
+            }
+            .into());
         }
     }
-    // Prepared again, the branch has its papers: what is judged now goes to the evidence alone.
-    let papers = if cx.task.prepared.as_ref() == Some(head) { Vec::new() } else { papers(cx).await? };
-    let with_papers = git.commit_files(project, head, &papers, &message(cx), cx.job.created_at).await?;
-    let updated = git.update(project, &with_papers, &fetched.tip, cx.job.created_at).await?;
+    let (before, updated) = match cx.task.landing {
+        None => as_it_was(cx, head, &fetched.tip).await?,
+        Some(Landing { history: History::AsIs, .. }) => {
+            (head.clone(), git.update(project, head, &fetched.tip, cx.job.created_at).await?)
+        }
+        Some(Landing { history: History::OneCommit, .. }) => (head.clone(), one_commit(cx, head, &fetched.tip).await?),
+    };
     let ready = match updated {
-        Updated::UpToDate => with_papers.clone(),
+        Updated::UpToDate => before.clone(),
         Updated::Moved { head } => head,
         Updated::Conflict { files } => {
-            // The record is of what the developer's clone will be made of: the branch as it is, and this tip.
-            let record = git.conflict(project, head, &fetched.tip).await?;
+            // The record is of what the developer's clone will be made of: the branch with its documents, and this tip.
+            let desk = landing::desk(cx, head).await?;
+            let record = git.conflict(project, &desk, &fetched.tip).await?;
             let files = record.as_ref().map_or(files, |r| r.files.clone());
             return Ok(Outcome::Conflict { onto: fetched.tip, files, record }.into());
         }
@@ -51,13 +63,17 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
     if !numbers.is_empty() {
         return Ok(Outcome::NotTaken { findings: numbers }.into());
     }
+    if landing::is_one_commit(&cx.task) && ready != *head && cx.task.prepared.as_ref() != Some(head) {
+        landing::keep_history(cx, head).await?;
+    }
     match push::push(cx, &fetched, &ready).await? {
         PushAnswer::Rejected { now } => Ok(Outcome::BranchMoved { now }.into()),
         PushAnswer::Done => {
             let tree = git.tree(project, &ready).await?;
             let patch = async |head| git.patch_id(project, &fetched.tip, head, &dir).await;
-            let repatched = ready != with_papers && patch(&ready).await? != patch(head).await?;
-            Ok(Outcome::Updated { head: ready, base: fetched.tip, tree, repatched }.into())
+            let repatched = ready != before && patch(&ready).await? != patch(head).await?;
+            let voids = cx.task.landing.is_some() && landing::voids(cx, head, &ready, &fetched.tip).await?;
+            Ok(Outcome::Updated { head: ready, base: fetched.tip, tree, repatched, voids }.into())
         }
     }
 }
@@ -75,6 +91,34 @@ async fn numbers(cx: &Cx, tip: &Sha, ready: &Sha) -> Result<Vec<Finding>, Fault>
     let all = git.entries(project, ready).await?;
     let all: Vec<&str> = all.iter().map(|e| e.path.as_str()).collect();
     Ok(numbered::taken_twice(&added, &all))
+}
+
+/// The branch as one commit on the tip, which is exactly what is tested and lands.
+async fn one_commit(cx: &Cx, head: &Sha, tip: &Sha) -> Result<Updated, Fault> {
+    let merging = &cx.project.merging;
+    let (message, known) = (landing::message(cx).await?, push::pushed(cx).await?);
+    let one = OneCommit {
+        project: &cx.project.key,
+        head,
+        onto: tip,
+        message: &message,
+        author: &merging.author,
+        committer: &merging.committer,
+        sign: merging.sign,
+        at: cx.job.created_at,
+        known: &known,
+    };
+    cx.engine.ports.git.one_commit(&one).await
+}
+
+/// A task that was stored before a landing could be chosen: the papers of staging are committed, once, and its branch is
+/// rebased as it is. What is judged after that goes to the evidence alone.
+async fn as_it_was(cx: &Cx, head: &Sha, tip: &Sha) -> Result<(Sha, Updated), Fault> {
+    let (git, project, at) = (&cx.engine.ports.git, &cx.project.key, cx.job.created_at);
+    let papers = if cx.task.prepared.as_ref() == Some(head) { Vec::new() } else { papers(cx).await? };
+    let with_papers = git.commit_files(project, head, &papers, &message(cx), at).await?;
+    let updated = git.update(project, &with_papers, tip, at).await?;
+    Ok((with_papers, updated))
 }
 
 async fn papers(cx: &Cx) -> Result<Vec<FileWrite>, Fault> {

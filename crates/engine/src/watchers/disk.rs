@@ -1,8 +1,10 @@
 //! Keeps the working directories of tasks within their limit. One is made anew from the branch whenever an agent needs
-//! it, so that of a task nobody works on can go; one that may hold work not committed yet never does.
+//! it, so that of a task nobody works on can go; one that may hold work not committed yet never does. Lets go what is
+//! kept of branches when its time is over.
 
 use super::Report;
 use crate::engine::Engine;
+use orch_core::ids::WorkItem;
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
 use orch_ports::Fault;
@@ -10,6 +12,7 @@ use std::path::Path;
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
+    forget(engine, &mut report).await?;
     let max = engine.options.worktrees_max_bytes;
     if max == 0 {
         return Ok(report);
@@ -39,6 +42,28 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
         report.last = Some(format!("removed the working directory of {} ({} MB)", task.work_item, bytes / 1_000_000));
     }
     Ok(report)
+}
+
+/// Lets the commits of tasks go that were closed long ago, by the time of the task and not of any file.
+async fn forget(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
+    let kept_ms = engine.options.history_ms;
+    if kept_ms == 0 {
+        return Ok(());
+    }
+    let (git, now) = (&engine.ports.git, engine.ports.clock.now());
+    for project in engine.projects.keys() {
+        for (name, _) in git.kept_history(project).await? {
+            let Some((item, _)) = name.split_once('/') else { continue };
+            let Some(task) = engine.ports.store.task_by_item(&WorkItem::new(item)).await? else { continue };
+            if task.is_closed() && kept_ms <= now.since_ms(task.updated_at) {
+                git.keep_history(project, &name, None).await?;
+                report.found += 1;
+                report.acted += 1;
+                report.last = Some(format!("let the commits of {item} go: `[retention] history_days` is over"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Everything of it is on the branch, and nobody is at work in it.

@@ -2,6 +2,7 @@
 //! told, and the service in production.
 
 use crate::faults::Faults;
+use crate::world::git;
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::local_forge::LocalForge;
 use orch_adapters::local_tracker::LocalTracker;
@@ -10,12 +11,13 @@ use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
 use orch_ports::git::{
-    Author, BroughtIn, Changed, ChangedLines, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
-    Updated,
+    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot,
+    Snapshotted, Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +26,8 @@ pub struct FlakyForge {
     pub faults: Arc<Faults>,
     /// The next merge is answered with this, and nothing is done.
     pub lie: Mutex<Option<MergeAnswer>>,
+    /// Dismisses approvals as Gitea does.
+    pub gitea: Option<Gitea>,
 }
 
 #[async_trait::async_trait]
@@ -61,7 +65,12 @@ impl Forge for FlakyForge {
         self.faults.call("forge.set_status", self.real.set_status(p, commit, status)).await
     }
     async fn reviews(&self, p: &ProjectKey, number: u64) -> Result<Vec<Review>, Fault> {
-        self.faults.call("forge.reviews", self.real.reviews(p, number)).await
+        let mut reviews = self.faults.call("forge.reviews", self.real.reviews(p, number)).await?;
+        if let Some(gitea) = &self.gitea {
+            let pull = self.real.pull_request(p, number).await?;
+            gitea.look(&pull, &mut reviews);
+        }
+        Ok(reviews)
     }
     async fn submit_review(&self, p: &ProjectKey, number: u64, review: &Review) -> Result<(), Fault> {
         self.faults.call("forge.submit_review", self.real.submit_review(p, number, review)).await
@@ -80,6 +89,9 @@ impl Forge for FlakyForge {
         let lie = self.lie.lock().unwrap().take();
         if let Some(lie) = lie {
             return Ok(lie);
+        }
+        if self.gitea.is_some() && !self.reviews(p, number).await?.iter().any(|r| r.approved && r.official) {
+            return Ok(MergeAnswer::Refused { why: "Does not have enough approvals".into() });
         }
         self.faults.call("forge.merge", self.real.merge(p, number, head, method, message)).await
     }
@@ -210,6 +222,32 @@ impl Git for FlakyGit {
     ) -> Result<Shown, Fault> {
         self.faults.call("git.conflict_shown", self.real.conflict_shown(p, commit, record, over, dir)).await
     }
+    async fn one_commit(&self, one: &OneCommit<'_>) -> Result<Updated, Fault> {
+        self.faults.call("git.update", self.real.one_commit(one)).await
+    }
+    async fn carry(&self, carry: &Carry<'_>) -> Result<Sha, Fault> {
+        self.real.carry(carry).await
+    }
+    async fn delete_branch(
+        &self,
+        p: &ProjectKey,
+        remote: &str,
+        branch: &str,
+        protected: &str,
+        expect: &Sha,
+    ) -> Result<PushAnswer, Fault> {
+        let deleted = self.real.delete_branch(p, remote, branch, protected, expect);
+        self.faults.call("git.delete_branch", deleted).await
+    }
+    async fn keep_history(&self, p: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault> {
+        self.real.keep_history(p, name, commit).await
+    }
+    async fn kept_history(&self, p: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault> {
+        self.real.kept_history(p).await
+    }
+    async fn push_history(&self, p: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault> {
+        self.real.push_history(p, remote, name, commit).await
+    }
     async fn conflicts(&self, p: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
         self.real.conflicts(p, head, onto).await
     }
@@ -275,5 +313,74 @@ impl Probe for Production {
         }
         let status = self.status.lock().unwrap().unwrap_or(200);
         Ok(ProbeAnswer { status, revision: self.revision.lock().unwrap().clone(), body: String::new() })
+    }
+}
+
+/// Gitea's rule: a push dismisses an approval when a file is neither what was approved nor what the default branch has.
+/// It is asked of every push, whoever made it, so a hook of the repository writes them down.
+pub struct Gitea {
+    bare: PathBuf,
+    state: Mutex<Dismissals>,
+}
+
+#[derive(Default)]
+struct Dismissals {
+    /// Lines of the log that were looked at.
+    seen: usize,
+    /// Pull requests with an approval, and the commit it is for.
+    approved: BTreeMap<String, Sha>,
+    /// Commits whose approval was dismissed, by branch.
+    dismissed: Vec<(String, Sha)>,
+}
+
+impl Gitea {
+    pub fn over(bare: &Path) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let hook = bare.join("hooks/post-receive");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, "#!/bin/sh\ncat >> pushes.log\n").unwrap();
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { bare: bare.to_owned(), state: Mutex::default() }
+    }
+
+    /// How many approvals were dismissed.
+    pub fn dismissed(&self) -> usize {
+        self.state.lock().unwrap().dismissed.len()
+    }
+
+    fn differ(&self, a: &str, b: &str) -> Vec<String> {
+        let names = git(&self.bare, &["diff", "--no-renames", "--name-only", a, b]);
+        names.lines().map(ToOwned::to_owned).collect()
+    }
+
+    /// Every push since the last look, then what is left of the reviews of this pull request.
+    fn look(&self, pull: &PullRequest, reviews: &mut [Review]) {
+        let mut state = self.state.lock().unwrap();
+        let log = std::fs::read_to_string(self.bare.join("pushes.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        for line in &lines[state.seen..] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [old, new, branch] = words[..] else { continue };
+            let branch = branch.trim_start_matches("refs/heads/").to_owned();
+            let gone = |id: &str| id.bytes().all(|b| b == b'0');
+            let Some(approved) = state.approved.get(&branch).cloned() else { continue };
+            if gone(old) || gone(new) {
+                continue;
+            }
+            let base = git(&self.bare, &["merge-base", new, "main"]);
+            let against_base = self.differ(&base, new);
+            if self.differ(old, new).iter().any(|f| against_base.contains(f)) {
+                state.dismissed.push((branch.clone(), approved));
+                state.approved.remove(&branch);
+            }
+        }
+        state.seen = lines.len();
+        for review in reviews {
+            let is_dismissed = state.dismissed.contains(&(pull.head_branch.clone(), review.commit.clone()));
+            review.official &= !is_dismissed;
+            if review.approved && review.official {
+                state.approved.insert(pull.head_branch.clone(), review.commit.clone());
+            }
+        }
     }
 }

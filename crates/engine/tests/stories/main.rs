@@ -11,6 +11,7 @@ mod dependencies;
 mod faults;
 mod flaky;
 mod guarded;
+mod history;
 mod leases;
 mod merging;
 mod people;

@@ -278,6 +278,7 @@ impl AgentProgram for Played {
             grace_ms: 0,
         };
         let resolved = CommandAgent::new(settings).read(run_dir, exit).resolved;
-        AgentReport { end, summary: None, question, resolved, usage, model: None, session: None }
+        let said = |name: &str| std::fs::read_to_string(run_dir.join(name)).ok();
+        AgentReport { end, summary: said("summary"), question, resolved, usage, model: said("model"), session: None }
     }
 }

@@ -1,20 +1,21 @@
 //! A small world to tell stories in: one repository, one tracker, a few people, and an engine that can die.
 
 use crate::faults::Faults;
-use crate::flaky::{FlakyForge, FlakyGit, FlakyTracker, Production, Told};
+use crate::flaky::{FlakyForge, FlakyGit, FlakyTracker, Gitea, Production, Told};
 use crate::runs::{Does, InProcess, Played, Run, Runs};
 use crate::time::FastClock;
-use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_cli::{GitCli, Signing};
 use orch_adapters::local_forge::{LocalForge, LocalRepo};
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId, ProjectKey, Sha, WorkItem};
+use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{Phase, Task};
 use orch_engine::commands::Answer;
-use orch_engine::project::WatchPlan;
+use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::security::Security;
 use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
 use orch_ports::forge::{Forge, MergeMethod};
@@ -61,6 +62,13 @@ pub struct Choice {
     pub reaper: ReaperOptions,
     pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
+    pub history_ms: i64,
+    pub landing: Landing,
+    pub merging: Merging,
+    pub review_approval: bool,
+    pub signing: Option<Signing>,
+    /// A repository to begin with, instead of one with a single commit.
+    pub source: Option<PathBuf>,
     pub security: Arc<Security>,
     /// Keep the store in a file a story can look into behind the engine's back.
     pub file: bool,
@@ -136,14 +144,25 @@ impl World {
             reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
             reconcile: ReconcileOptions::default(),
             watch_ms: 600,
+            history_ms: 0,
+            landing: Landing::default(),
+            merging: Merging::default(),
+            review_approval: false,
+            signing: None,
+            source: None,
             security: Arc::default(),
             file: false,
         };
         choose(&mut choice);
         let dir = tempfile::tempdir().unwrap();
         let src = dir.path().join("src");
-        std::fs::create_dir_all(&src).unwrap();
-        git(&src, &["init", "--quiet", "--initial-branch=main"]);
+        if let Some(source) = &choice.source {
+            git(dir.path(), &["clone", "--quiet", source.to_str().unwrap(), "src"]);
+            git(&src, &["checkout", "--quiet", "-B", "main"]);
+        } else {
+            std::fs::create_dir_all(&src).unwrap();
+            git(&src, &["init", "--quiet", "--initial-branch=main"]);
+        }
         std::fs::write(src.join("shared.txt"), "one\ntwo\nthree\n").unwrap();
         git(&src, &["add", "."]);
         git(&src, &["commit", "--quiet", "-m", "first"]);
@@ -154,10 +173,19 @@ impl World {
         let forge =
             LocalForge::open(&dir.path().join("forge"), vec![repo], vec![anna()], as_clock.clone()).await.unwrap();
         let tracker = Arc::new(LocalTracker::open(&dir.path().join("tracker.db"), as_clock).unwrap());
-        let git = Arc::new(GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap());
+        let mut git = GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap();
+        if let Some(signing) = choice.signing.take() {
+            git = git.signing_with(signing).await.unwrap();
+        }
+        let git = Arc::new(git);
         let runs = Runs::new(clock.clone());
         let faults = Arc::new(Faults::default());
-        let flaky = Arc::new(FlakyForge { real: forge.clone(), faults: faults.clone(), lie: Mutex::default() });
+        let flaky = Arc::new(FlakyForge {
+            real: forge.clone(),
+            faults: faults.clone(),
+            lie: Mutex::default(),
+            gitea: choice.review_approval.then(|| Gitea::over(&dir.path().join("forge").join("DEMO.git"))),
+        });
         let production = Arc::new(Production::default());
         let quick = OpenOptions { durability: Durability::Off, holder: "a story".into() };
         let store =
@@ -233,8 +261,10 @@ impl World {
             watch: WatchPlan { window_ms: c.watch_ms, interval_ms: 200, fails: 3 },
             gates: c.gates.clone(),
             gate_limits: c.gate_limits.clone(),
-            review_approval: false,
+            review_approval: c.review_approval,
             merge_method: MergeMethod::FastForwardOnly,
+            landing: c.landing,
+            merging: c.merging.clone(),
             security: c.security.clone(),
         };
         let ports = Ports {
@@ -260,6 +290,7 @@ impl World {
                 interval_ms: if c.poll { 2_000 } else { 1_000_000_000 },
                 ..c.reconcile.clone()
             },
+            history_ms: c.history_ms,
             worktrees_max_bytes: 0,
             path: "/usr/bin:/bin".into(),
         };

@@ -7,6 +7,8 @@ use super::problem::did_you_mean;
 use super::project::{DeployMode, Project};
 use super::{Tables, agents::ProgramKind};
 use orch_core::ids::GateId;
+use orch_core::landing::History;
+use orch_core::message::{self, Subject};
 use orch_core::pipeline::Pipeline;
 use orch_ports::tracker::TicketState;
 use std::collections::BTreeMap;
@@ -48,6 +50,7 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             }
         }
     }
+    merge(loader, tables);
     gate_names(loader, "gates", tables.gates.keys());
     gate_limits(loader, "gates", "gates", tables.gates.iter().map(|(gate, g)| (gate, g.timeout_s)));
     if tables.agents.programs.contains_key(&tables.agents.default) || tables.projects.is_empty() {
@@ -61,6 +64,23 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             loader.at_path(&format!("{at}.key"), format!("[[project]] `key` {} is used twice", project.key));
         }
         one(loader, tables, &at, project);
+    }
+}
+
+/// What the commit that lands says of itself.
+fn merge(loader: &mut Loader<'_>, tables: &Tables) {
+    let merge = &tables.merge;
+    if let Err(why) = Subject::parse(&merge.subject) {
+        loader.at_path("merge.subject", format!("[merge] `subject` {why}"));
+    }
+    for (key, text) in [("author", &merge.author), ("committer", &merge.committer)] {
+        if let Err(why) = message::identity(text) {
+            loader.at_path(&format!("merge.{key}"), format!("[merge] `{key}` {why}"));
+        }
+    }
+    if merge.sign && merge.history == History::AsIs {
+        let text = "[merge] `sign` signs the one commit a task lands as, and `history = \"as-is\"` makes none: set one of them otherwise";
+        loader.at_path("merge.sign", text);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::section::section;
 use super::value::word_field;
+use orch_core::landing::History;
 use orch_ports::forge::MergeMethod;
+
+word_field!(History, [("one-commit", History::OneCommit), ("as-is", History::AsIs)]);
 
 word_field!(
     MergeMethod,
@@ -22,6 +25,23 @@ section! {
         gate_repos: Option<Vec<String>> = None;
         /// How the forge merges. With `fast-forward-only` the tested head and the merge commit are one.
         method: MergeMethod = MergeMethod::FastForwardOnly;
+        /// What a merge leaves in the history: one commit on the tip of the default branch, which is what is tested, or the
+        /// branch's own commits as they are. A task keeps what it began with.
+        history: History = History::OneCommit;
+        /// Subject of that commit. May use `{{title}}`, `{{work_item}}`, `{{number}}` and `{{project}}`.
+        subject: String = "{{title}}".into();
+        /// Its author: `Name <address>`.
+        author: String = "orch <orch@orch.invalid>".into();
+        /// Its committer: `Name <address>`.
+        committer: String = "orch <orch@orch.invalid>".into();
+        /// Sign it as the git configuration of the user orch runs as says: `user.signingkey`, `gpg.format`, `gpg.program`
+        /// and their like. Tried out at the start. Needs `history = "one-commit"`.
+        sign: bool = false;
+        /// Add a `Signed-off-by` of the committer.
+        sign_off: bool = false;
+        /// After the merge, push the branch's own commits to `refs/orch/history/` of the forge, if the security gate let
+        /// every one of them pass.
+        history_ref: bool = false;
         /// Term of the merge lease in seconds; its holder renews it.
         lock_timeout_s: u64 = 300;
         /// Longest re-test in seconds.

@@ -23,6 +23,7 @@ pub mod reaper;
 pub mod reconcile;
 pub mod reference;
 pub mod repos;
+pub mod retention;
 pub mod secret;
 mod section;
 pub mod security;
@@ -82,6 +83,8 @@ section! {
         staging: staging::Staging = staging::Staging::default();
         /// Documents.
         artefacts: artefacts::Artefacts = artefacts::Artefacts::default();
+        /// How long things are kept.
+        retention: retention::Retention = retention::Retention::default();
         /// Gitea.
         gitea: vendors::Gitea = vendors::Gitea::default();
         /// Plane.

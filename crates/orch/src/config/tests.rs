@@ -325,6 +325,21 @@ fn every_name_of_the_contract_is_accepted() {
 }
 
 #[test]
+fn what_cannot_work_of_a_merge_is_refused_with_its_key() {
+    for (text, wanted) in [
+        ("subject = \"{{titel}}\"", "orch.toml:2: [merge] `subject` `{{titel}}` is not known: it may use `{{title}}`"),
+        ("subject = \"Change\"", "orch.toml:2: [merge] `subject` must hold `{{title}}`"),
+        ("author = \"anna\"", "orch.toml:2: [merge] `author` must read `Name <address>`"),
+        ("committer = \"Anna <anna>\"", "orch.toml:2: [merge] `committer` `anna` is no address"),
+        ("history = \"one\"", "orch.toml:2: [merge] `history` must be one of one-commit, as-is, not `one`"),
+        ("sign = true\nhistory = \"as-is\"", "orch.toml:2: [merge] `sign` signs the one commit"),
+    ] {
+        let said = problems(&format!("[merge]\n{text}\n"));
+        assert!(said.starts_with(wanted), "{text}: {said}");
+    }
+}
+
+#[test]
 fn defaults_are_those_of_the_contract() {
     let (c, _) = parse("", &[]).unwrap();
     assert_eq!(c.server.listen.to_string(), "127.0.0.1:8500");

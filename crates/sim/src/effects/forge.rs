@@ -7,9 +7,15 @@ use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Ci, CiState, MergeAnswer, PullState};
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::Sha;
+use orch_core::landing::History;
 use orch_core::task::{MergeIntent, Phase, Task};
 use orch_core::verdict::{FaultKind, Finding};
 use orch_store::Store;
+
+/// Does a task land as one commit on the tip of main?
+pub(crate) fn lands_as_one(task: &Task) -> bool {
+    task.landing.is_some_and(|l| l.history == History::OneCommit)
+}
 
 impl Sim {
     pub(super) fn open_branch(&mut self, f: &Flight) -> Live<Outcome> {
@@ -113,9 +119,15 @@ impl Sim {
         if pull.is_some_and(|p| p.state == PullState::Merged && site.pull_head(p).as_ref() == Some(head)) {
             let tree = site.repo.tree_id(head);
             self.seen.count("answer", "update: merged already");
-            return Ok(Ended::Outcome(Outcome::Updated { head: head.clone(), base: tip, tree, repatched: false }));
+            return Ok(Ended::Outcome(Outcome::Updated {
+                head: head.clone(),
+                base: tip,
+                tree,
+                repatched: false,
+                voids: false,
+            }));
         }
-        let ready = match site.repo.bring(head, &tip) {
+        let mut ready = match site.repo.bring(head, &tip) {
             Brought::UpToDate => head.clone(),
             Brought::Moved(head) => head,
             Brought::Conflict(files) => {
@@ -129,13 +141,24 @@ impl Sim {
             let findings = vec![Finding::must_fix("the number 0007 is given out twice")];
             return Ok(Ended::Outcome(Outcome::NotTaken { findings }));
         }
+        let site = self.site(&task.project)?;
+        if lands_as_one(task) {
+            ready = site.one_commit(&ready, &tip);
+        }
+        // Whether main has changed files of the branch is a matter of the two alone: whoever prepares it sees the same.
+        let asked = site.setup.dismisses && site.setup.review_on_forge && task.pipeline.approval_at().is_some();
+        let voids = asked && !site.repo.is_ancestor(&tip, head) && hash(head.as_str()).is_multiple_of(2);
         // Main has changed what is around the branch's changes.
         let repatched = ready != *head && self.hit("update: another patch", 150);
         if let Err(now) = self.push(task, &ready)? {
             return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
         }
+        if voids {
+            self.seen.count("answer", "update: approval dismissed");
+            self.site(&task.project)?.dismissed.insert(task.id);
+        }
         let tree = self.site(&task.project)?.repo.tree_id(&ready);
-        Ok(Ended::Outcome(Outcome::Updated { head: ready, base: tip, tree, repatched }))
+        Ok(Ended::Outcome(Outcome::Updated { head: ready, base: tip, tree, repatched, voids }))
     }
 
     pub(super) fn merge(&mut self, f: &Flight, number: u64, intent: &MergeIntent) -> Live<Ended> {

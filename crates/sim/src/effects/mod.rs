@@ -5,6 +5,8 @@ mod agents;
 mod deploys;
 mod forge;
 
+pub(crate) use forge::lands_as_one;
+
 use crate::outside;
 use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::PullState;

@@ -17,7 +17,14 @@ fn file() -> (SqliteStore, tempfile::TempDir) {
 
 fn ticket(number: u64) -> NewTask {
     let (title, body) = ("t".to_owned(), "b".to_owned());
-    NewTask { project: "DEMO".into(), number, title, body, pipeline: Pipeline::lite() }
+    NewTask {
+        project: "DEMO".into(),
+        number,
+        title,
+        body,
+        pipeline: Pipeline::lite(),
+        landing: orch_core::landing::Landing::default(),
+    }
 }
 
 #[test]

@@ -217,6 +217,7 @@ pub(crate) fn a_ticket_makes_one_task(w: &mut World) {
         title: "Add a button".into(),
         body: "now".into(),
         pipeline: Pipeline::full(),
+        landing: orch_core::landing::Landing::default(),
     };
     let (task, made) = block_on(w.store.create_task(new(7), w.now)).unwrap();
     let (same, again) = block_on(w.store.create_task(new(7), w.now.plus_ms(5))).unwrap();

@@ -53,7 +53,14 @@ impl World {
 
     pub(crate) fn create(&mut self, project: &str, number: u64, pipeline: Pipeline) -> TaskId {
         let (title, body) = (format!("ticket {number}"), "please".to_owned());
-        let new = NewTask { project: project.into(), number, title, body, pipeline };
+        let new = NewTask {
+            project: project.into(),
+            number,
+            title,
+            body,
+            pipeline,
+            landing: orch_core::landing::Landing::default(),
+        };
         block_on(self.store.create_task(new, self.now)).unwrap().0.id
     }
 
@@ -172,6 +179,7 @@ pub(crate) fn well(job: &Job) -> Outcome {
             base: "main1".into(),
             tree: format!("tree-{head}").into(),
             repatched: false,
+            voids: false,
         },
         Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
         Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },

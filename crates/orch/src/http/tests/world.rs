@@ -131,6 +131,8 @@ impl World {
             gate_limits: BTreeMap::new(),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
+            landing: orch_core::landing::Landing::default(),
+            merging: orch_engine::project::Merging::default(),
             security: Arc::default(),
         };
         let ports = Ports {
@@ -153,6 +155,7 @@ impl World {
             sweep_ms: 1_000,
             reaper: ReaperOptions { interval_ms: 1_000, ..ReaperOptions::default() },
             reconcile: ReconcileOptions { interval_ms: 1_000, ..ReconcileOptions::default() },
+            history_ms: 0,
             worktrees_max_bytes: 0,
             path: "/usr/bin:/bin".into(),
         };
@@ -365,9 +368,13 @@ impl World {
                 Outcome::Deployed { skipped: None, ended: 0 }
             }
             Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
-            Effect::Update { .. } => {
-                Outcome::Updated { head: sha('d'), base: sha('b'), tree: Digest::new("t".repeat(40)), repatched: false }
-            }
+            Effect::Update { .. } => Outcome::Updated {
+                head: sha('d'),
+                base: sha('b'),
+                tree: Digest::new("t".repeat(40)),
+                repatched: false,
+                voids: false,
+            },
             Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
             Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
             Effect::EnsureCi { .. }

@@ -1,0 +1,187 @@
+//! How a task's work lands: the message of its one commit, the documents that never become commits, what its branch
+//! leaves behind. Decides the words; git makes the commits. It may never put a trailer into a message that orch does not
+//! know to be true.
+
+use super::{Cx, Fetched};
+use orch_core::artefact;
+use orch_core::ids::{Actor, GateId, Seq, Sha};
+use orch_core::landing::{Documents, History};
+use orch_core::message::{self, trailer};
+use orch_core::task::Task;
+use orch_core::verdict::Verdict;
+use orch_ports::Fault;
+use orch_ports::git::{FileWrite, PushAnswer};
+
+/// Does the forge have to show an approval before this task may land?
+pub(super) fn needs_approval(cx: &Cx) -> bool {
+    cx.project.review_approval && cx.task.pipeline.approval_at().is_some()
+}
+
+/// Are documents of the present stage kept out of the branch? A commit behind an approval of the forge would void it.
+pub(super) fn is_evidence(cx: &Cx) -> bool {
+    let Some(landing) = cx.task.landing else { return false };
+    let behind_approval = needs_approval(cx) && cx.task.pipeline.approval_at().is_some_and(|at| at < cx.task.at);
+    landing.documents == Documents::Evidence || behind_approval
+}
+
+/// The head with every document of the task beside its code: what agents get to see. Never pushed.
+pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
+    if cx.task.landing.is_none() {
+        return Ok(head.clone());
+    }
+    let dir = cx.task.artefact_dir();
+    let rows = cx.store().artefacts(cx.task.id).await?;
+    let known = rows.into_iter().filter(|r| artefact::known(&r.name).is_some());
+    let files: Vec<FileWrite> =
+        known.map(|r| FileWrite { path: format!("{dir}/{}", r.name), bytes: r.bytes }).collect();
+    let message = format!("{}: documents", cx.task.work_item);
+    cx.engine.ports.git.commit_files(&cx.project.key, head, &files, &message, cx.task.created_at).await
+}
+
+/// Subject of the task's commits.
+pub(super) fn subject(cx: &Cx) -> String {
+    cx.project.merging.subject.of(&cx.task.work_item, &cx.task.title)
+}
+
+/// Message of a role's commit on the branch. The line at its end tells one run from the other.
+pub(super) fn work(cx: &Cx, role: &str, run: Seq) -> String {
+    let task = &cx.task;
+    let end = format!("Orch-Run: {}-{run}", task.id.0);
+    if task.landing.is_none() {
+        return format!("{}: {role}\n\n{}\n\n{end}", task.work_item, task.title);
+    }
+    let subject = subject(cx);
+    match role {
+        "developer" => {
+            let own = trailer("Work-item", task.work_item.as_str()).into_iter().chain([end]);
+            message::compose(&subject, "", &own.collect::<Vec<_>>())
+        }
+        _ => message::compose(&message::line(&format!("Documents ({role}): {subject}")), "", &[end]),
+    }
+}
+
+/// Message of the one commit: what the developer says of it, and who had a part in it.
+pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
+    let (task, merging) = (&cx.task, &cx.project.merging);
+    let runs = cx.store().runs(task.id).await?;
+    let developer = || runs.iter().filter(|r| r.what == "developer");
+    let mut summaries: Vec<&str> = developer().filter_map(|r| r.summary.as_deref()).map(str::trim).collect();
+    summaries.dedup();
+    summaries.retain(|s| !s.is_empty());
+    let mut trailers = vec![trailer("Work-item", task.work_item.as_str())];
+    trailers.extend(task.started_by.as_ref().map(|by| trailer("Requested-by", by.as_str())));
+    trailers.extend(approvers(cx).await?.iter().map(|by| trailer("Approved-by", by.as_str())));
+    for run in developer() {
+        let program = format!("{} {}", run.program, run.model.as_deref().unwrap_or_default());
+        trailers.push(trailer("Assisted-by", &program));
+    }
+    if merging.sign_off {
+        let by = &merging.committer;
+        trailers.push(trailer("Signed-off-by", &format!("{} <{}>", by.name, by.email)));
+    }
+    let mut said: Vec<String> = Vec::new();
+    for trailer in trailers.into_iter().flatten() {
+        if !said.contains(&trailer) {
+            said.push(trailer);
+        }
+    }
+    Ok(message::compose(&subject(cx), &summaries.join("\n\n"), &said))
+}
+
+/// Everybody who approved something of this task: on orch, and on the forge where it has to show it.
+async fn approvers(cx: &Cx) -> Result<Vec<Actor>, Fault> {
+    let mut by: Vec<Actor> = cx.task.approvals.iter().map(|a| a.by.clone()).collect();
+    if let (true, Some(number)) = (needs_approval(cx), cx.task.pull_request) {
+        let reviews = cx.project.forge.reviews(&cx.project.key, number).await?;
+        let counts = |r: &&orch_ports::forge::Review| r.approved && r.official && cx.project.policy.may_approve(&r.by);
+        by.extend(reviews.iter().filter(counts).map(|r| r.by.clone()));
+    }
+    Ok(by)
+}
+
+/// Would pushing `new` in place of `old` void an approval of the forge? Forges dismiss one where a file is neither what
+/// was approved nor what main has (seen with Gitea 1.25).
+pub(super) async fn voids(cx: &Cx, old: &Sha, new: &Sha, tip: &Sha) -> Result<bool, Fault> {
+    if !needs_approval(cx) || old == new {
+        return Ok(false);
+    }
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let against_main = git.changed_files(project, tip, new).await?;
+    let against_old = git.changed_files(project, old, new).await?;
+    Ok(against_old.iter().any(|c| against_main.iter().any(|m| m.path == c.path)))
+}
+
+/// Keeps the branch's own commits, before one commit takes their place.
+pub(super) async fn keep_history(cx: &Cx, head: &Sha) -> Result<(), Fault> {
+    let name = format!("{}/{}", cx.task.work_item, head.short());
+    cx.engine.ports.git.keep_history(&cx.project.key, &name, Some(head)).await
+}
+
+/// What of the task's branches is left on the forge is deleted: only where it is what orch pushed there.
+pub(super) async fn delete_branches(cx: &Cx) -> Result<(), Fault> {
+    let task = &cx.task;
+    if task.landing.is_none() {
+        return Ok(());
+    }
+    let own = task.head.iter().map(|head| (task.branch.clone(), head.clone()));
+    let mut branches: Vec<(String, Option<Sha>)> =
+        task.old_branches.iter().cloned().chain(own).map(|(branch, head)| (branch, Some(head))).collect();
+    if task.head.is_none() {
+        // It may have been opened and the answer lost.
+        branches.push((task.branch.clone(), None));
+    }
+    for (branch, head) in branches {
+        let Some(now) = cx.project.forge.branch_head(&task.project, &branch).await? else { continue };
+        let pushed = cx.store().setting(&super::push::key(task, &branch)).await?.unwrap_or_default();
+        if head.as_ref() != Some(&now) && !pushed.split_whitespace().any(|ours| ours == now.as_str()) {
+            tracing::info!(work_item = %task.work_item, branch, %now, "the branch stays: somebody else pushed to it");
+            continue;
+        }
+        let fetched = cx.fetch().await?;
+        if task.merged.as_ref().is_none_or(|m| m.commit != now) {
+            keep_history(cx, &now).await?;
+        }
+        cx.still_ours().await?;
+        let (git, Fetched { remote, default_branch, .. }) = (&cx.engine.ports.git, &fetched);
+        match git.delete_branch(&task.project, remote, &branch, default_branch, &now).await? {
+            PushAnswer::Done => {}
+            PushAnswer::Rejected { now } => {
+                tracing::info!(work_item = %task.work_item, branch, ?now, "the branch stays: somebody else pushed to it");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Publishes the branch's own commits, where that is asked for: only those of a head whose whole range the security gate
+/// let pass.
+pub(super) async fn publish_history(cx: &Cx) -> Result<(), Fault> {
+    let task = &cx.task;
+    if !cx.project.merging.history_ref || task.merged.is_none() || !is_one_commit(task) {
+        return Ok(());
+    }
+    let git = &cx.engine.ports.git;
+    let own = format!("{}/", task.work_item);
+    let kept = git.kept_history(&task.project).await?;
+    let judged = cx.store().judgements(task.id).await?;
+    let passed = |head: &Sha| {
+        judged.iter().any(|j| j.gate == GateId::SecurityGate && j.head == *head && j.verdict == Verdict::Pass)
+    };
+    for (name, head) in kept.iter().filter(|(name, _)| name.starts_with(&own)) {
+        if task.merged.as_ref().is_some_and(|m| m.commit == *head) {
+            continue;
+        }
+        if !passed(head) {
+            tracing::info!(work_item = %task.work_item, %head, "history is not published: the security gate has not passed it");
+            continue;
+        }
+        let remote = cx.project.forge.remote(&task.project).await?;
+        git.push_history(&task.project, &remote, name, head).await?;
+    }
+    Ok(())
+}
+
+/// Does the task land as one commit?
+pub(super) fn is_one_commit(task: &Task) -> bool {
+    task.landing.is_some_and(|l| l.history == History::OneCommit)
+}
