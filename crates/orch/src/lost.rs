@@ -164,6 +164,7 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
             title: ticket.title.clone(),
             body: ticket.body.clone(),
             pipeline,
+            landing: crate::wire::landing(config, project),
         };
         store.create_task(new, now).await?;
     }

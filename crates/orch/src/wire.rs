@@ -217,7 +217,7 @@ pub fn project(
 }
 
 /// How new tasks land.
-fn landing(config: &Config, p: &ConfigProject) -> Landing {
+pub(crate) fn landing(config: &Config, p: &ConfigProject) -> Landing {
     let usual = if p.pipeline == "lite" { Documents::Evidence } else { Documents::Repository };
     Landing { history: config.merge.history, documents: config.artefacts.keep.unwrap_or(usual) }
 }
