@@ -192,7 +192,9 @@ impl Ledger {
                 }
                 self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
             }
-            (_, Outcome::RolledBack { ok: true, .. }) => sent_back = true,
+            (Some(Step::Update), Outcome::NotTaken { .. }) | (_, Outcome::RolledBack { ok: true, .. }) => {
+                sent_back = true
+            }
             _ => {}
         }
         if sent_back && goes_on {
