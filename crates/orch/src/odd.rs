@@ -6,17 +6,39 @@ use orch_adapters::git_cli::GitCli;
 use orch_ports::Fault;
 use std::path::Path;
 
-/// What `orch doctor` finds wrong with the repository of a project, which is a directory of this machine.
-pub(crate) async fn look(project: &Project) -> Result<Option<String>, Fault> {
+/// What is said of a repository.
+pub(crate) enum Odd {
+    /// orch cannot work on it.
+    Refused(String),
+    /// It can, and people should know this.
+    Said(String),
+}
+
+/// What is said of a project whose files of git-lfs stay pointers.
+pub(crate) fn pointers(project: &str) -> String {
+    format!(
+        "project {project}: git-lfs keeps files of it, and is not installed: in clones and checkouts they stay pointers; install \
+         it (Debian: apt install git-lfs)"
+    )
+}
+
+/// What `orch doctor` says of the repository of a project, which is a directory of this machine.
+pub(crate) async fn look(project: &Project) -> Result<Option<Odd>, Fault> {
     let scratch = tempfile::tempdir().map_err(|e| Fault::transient(format!("make a temporary directory: {e}")))?;
     let git = GitCli::new(scratch.path().join("repos"), scratch.path().join("worktrees")).await?;
     let path = Path::new(&project.repo);
     if let Err(fault) = git.refuse_parts(path, &project.default_branch).await {
-        return Ok(Some(fault.text));
+        return Ok(Some(Odd::Refused(fault.text)));
     }
-    let Some(dir) = git.git_dir(path).await?.filter(|_| project.submodules) else { return Ok(None) };
-    let from = git.submodules_of(&project.repo, &project.submodule_hosts, &project.default_branch).await?;
-    Ok(submodules(&project.key, &git.unfilled(&dir, &from).await?))
+    let Some(dir) = git.git_dir(path).await? else { return Ok(None) };
+    if project.submodules {
+        let from = git.submodules_of(&project.repo, &project.submodule_hosts, &project.default_branch).await?;
+        if let Some(why) = submodules(&project.key, &git.unfilled(&dir, &from).await?) {
+            return Ok(Some(Odd::Refused(why)));
+        }
+    }
+    let lacks = git.lacks_git_lfs(&dir, &project.default_branch).await?;
+    Ok(lacks.then(|| Odd::Said(pointers(&project.key))))
 }
 
 /// Why a project with submodules that cannot be filled is refused; `None` if all of them can.

@@ -75,10 +75,17 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     }
     let git = git(config).await?;
     let mut modules = BTreeMap::new();
-    for p in config.projects.iter().filter(|p| p.submodules) {
+    for p in &config.projects {
         let key = ProjectKey::new(&p.key);
+        let repository = PathBuf::from(forge.remote(&key).await?);
+        if git.lacks_git_lfs(&repository, &p.default_branch).await? {
+            tracing::warn!("{}", crate::odd::pointers(&p.key));
+        }
+        if !p.submodules {
+            continue;
+        }
         let from = git.submodules_of(&p.repo, &p.submodule_hosts, &p.default_branch).await?;
-        let unfilled = git.unfilled(Path::new(&forge.remote(&key).await?), &from).await?;
+        let unfilled = git.unfilled(&repository, &from).await?;
         if let Some(why) = crate::odd::submodules(&p.key, &unfilled) {
             return Err(Fault::permanent(why));
         }

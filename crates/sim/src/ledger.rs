@@ -226,6 +226,7 @@ impl Ledger {
                 }
                 self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
             }
+            (Some(Step::Update), Outcome::NotTaken { .. }) => sent_back = true,
             _ => {}
         }
         if sent_back && goes_on {

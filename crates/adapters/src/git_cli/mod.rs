@@ -11,6 +11,7 @@ mod dirs;
 mod hidden;
 mod history;
 mod landing;
+mod lfs;
 mod lines;
 mod modules;
 mod owner;
@@ -53,6 +54,10 @@ pub struct GitCli {
     submodules: BTreeMap<ProjectKey, Submodules>,
     /// How commits are signed that are to be signed.
     signing: Option<Signing>,
+    /// Where the forge keeps what git-lfs stores, for forges on this machine.
+    forge_stores: Mutex<HashMap<ProjectKey, PathBuf>>,
+    /// Is git-lfs installed? Without it files that it keeps stay pointers.
+    lfs: bool,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -72,7 +77,18 @@ impl GitCli {
         if !recent(&text) {
             return Err(Fault::permanent(format!("orch needs git 2.39 or later, found '{text}': install a newer git")));
         }
-        Ok(Self { git, repos_dir, worktrees_dir, submodules: BTreeMap::new(), signing: None, locks: Mutex::default() })
+        let path = std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned();
+        let lfs = crate::tool::Tool::new("git-lfs", path).find().is_some();
+        Ok(Self {
+            git,
+            repos_dir,
+            worktrees_dir,
+            submodules: BTreeMap::new(),
+            forge_stores: Mutex::default(),
+            signing: None,
+            lfs,
+            locks: Mutex::default(),
+        })
     }
 
     fn repo(&self, project: &ProjectKey) -> Result<Repo, Fault> {
@@ -97,6 +113,21 @@ impl GitCli {
     }
 }
 
+/// Copies what one store of git-lfs has and another lacks.
+pub(crate) async fn bring_lfs(from: &Path, to: &Path) -> Result<(), Fault> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    dirs::blocking(move || lfs::bring(&from, &to)).await
+}
+
+/// Does the branch of a repository give files to git-lfs?
+pub(crate) async fn has_lfs(git: &GitRun, dir: &Path, branch: &str) -> Result<bool, Fault> {
+    let repo = Repo { git: git.clone(), dir: dir.to_owned(), index_dir: dir.with_extension("index") };
+    match repo.peel(&format!("refs/heads/{branch}"), "tree").await? {
+        Some(tree) => repo.has_lfs(&tree).await,
+        None => Ok(false),
+    }
+}
+
 /// Is `git version 2.47.3` recent enough?
 fn recent(version: &str) -> bool {
     let number = version.split_whitespace().nth(2).unwrap_or_default();
@@ -108,6 +139,7 @@ fn recent(version: &str) -> bool {
 impl Git for GitCli {
     async fn fetch(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault> {
         let repo = self.repo(project)?;
+        self.note_store(project, remote);
         let remote = Remote::new(remote)?;
         let lock = self.lock(project);
         let _held = lock.lock().await;
@@ -299,6 +331,7 @@ impl Git for GitCli {
         expect: Option<&Sha>,
     ) -> Result<PushAnswer, Fault> {
         let repo = self.open(project)?;
+        self.upload(project, remote).await?;
         let remote = Remote::new(remote)?;
         checked(commit)?;
         let lock = self.lock(project);

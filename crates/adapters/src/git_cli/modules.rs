@@ -178,17 +178,17 @@ impl Repo {
     }
 
     async fn modules(&self, treeish: &str, relative_to: &str) -> Result<Vec<Module>, Fault> {
-        let links = self.entries(treeish, b"").await?.into_iter().filter(|e| e.mode == "160000");
-        let links: Vec<_> = links.collect();
-        if links.is_empty() {
+        // Most repositories have none, and their trees are not listed for it.
+        let addresses = self.addresses(treeish).await?;
+        if addresses.is_empty() {
             return Ok(Vec::new());
         }
-        let addresses = self.addresses(treeish).await?;
+        let links = self.entries(treeish, b"").await?.into_iter().filter(|e| e.mode == "160000");
         let module = |e: super::tree::Entry| {
             let url = addresses.get(&e.path).and_then(|url| resolved(url, relative_to));
             Module { path: e.path, oid: e.oid, url }
         };
-        Ok(links.into_iter().map(module).collect())
+        Ok(links.map(module).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use super::GitCli;
 use super::dirs::{blocking, component, inside, is_real_dir, neutralise};
 use super::hidden::{Absent, hidden};
 use super::history::NewCommit;
-use super::tree::{Delta, Index, Repo, artefact_dir, known_at, shown};
+use super::tree::{Delta, Entry, Index, Repo, artefact_dir, known_at, shown};
 use super::worktree::Place;
 use orch_core::artefact::{KNOWN, known};
 use orch_core::ids::Sha;
@@ -40,7 +40,13 @@ impl GitCli {
         let index = Index::of(&repo, component(s.work_item.as_str())?, &parent_tree).await?;
         discarded.extend(repo.add_all(&index, &place.worktree).await?);
         repo.add_artefacts(&index, &place.worktree, dir).await?;
-        let added = index.tree().await?;
+        let mut added = index.tree().await?;
+        if s.take_code {
+            let changed = repo.deltas(&parent_tree, &added).await?.into_iter().map(|d| d.new).filter(Entry::is_regular);
+            if self.clean(s.project, &index, &place.worktree, changed.collect()).await? {
+                added = index.tree().await?;
+            }
+        }
 
         let mut code_changed = false;
         let mut gone = vec![];

@@ -118,6 +118,11 @@ impl<'r> Index<'r> {
         Ok(index)
     }
 
+    /// The repository it is of.
+    pub(super) fn repo(&self) -> &'r Repo {
+        self.repo
+    }
+
     /// How many entries it has, by its own header. Transient if it is not there or no index: something outside took it.
     pub(super) fn count(&self) -> Result<u32, Fault> {
         let lost = |why: &dyn std::fmt::Display| {

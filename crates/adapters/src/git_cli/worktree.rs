@@ -86,6 +86,7 @@ impl GitCli {
         let cut = Cut { commit: p.commit, branch: Some(p.branch), other, files_of: merged.as_ref() };
         repo.cut(&cut, &fresh).await?;
         self.fill(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
+        self.smudge(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
         blocking(move || {
             for path in &remove {
@@ -142,7 +143,8 @@ impl GitCli {
         let fresh = parent.join(format!(".new-{}-{}", name.to_string_lossy(), unique()));
         let made = async {
             repo.cut(&Cut { commit, branch: None, other: None, files_of: None }, &fresh).await?;
-            self.fill(project, &repo, commit, &fresh).await
+            self.fill(project, &repo, commit, &fresh).await?;
+            self.smudge(project, &repo, commit, &fresh).await
         };
         let made = made.await;
         blocking(move || {

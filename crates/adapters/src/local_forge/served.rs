@@ -199,8 +199,32 @@ async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path)
              or name a full clone in `repo` in [[project]]"
         )));
     }
+    lfs(git, source, default_branch, &temp).await?;
     std::fs::rename(&temp, dir).map_err(|e| io(dir, "put the imported repository in place at", &e))?;
     std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| io(parent, "make durable", &e))
+}
+
+/// What git-lfs keeps beside a repository comes along: from the store of one on this machine, else by git-lfs itself.
+/// Without either the files stay pointers, and that is said.
+async fn lfs(git: &GitRun, source: &Source, branch: &str, to: &Path) -> Result<(), Fault> {
+    let on_disk = match source {
+        Source::Path(path) => Some(path.clone()),
+        Source::Url(url) => whole::directory(url),
+    };
+    if let Some(path) = on_disk {
+        let asked = git.call(None, "-C").arg(&path).args(["rev-parse", "--git-common-dir"]).line().await?;
+        return crate::git_cli::bring_lfs(&path.join(asked).join("lfs"), &to.join("lfs")).await;
+    }
+    let Source::Url(url) = source else { return Ok(()) };
+    if !crate::git_cli::has_lfs(git, to, branch).await? {
+        return Ok(());
+    }
+    let fetched = git.call(Some(to), "lfs").args(["fetch", "--all"]).arg(url).arg(branch).run().await?;
+    if fetched.status != Some(0) {
+        let why = crate::git_cli::run::told(&fetched.stderr);
+        tracing::warn!(repository = %mask(url), %why, "files of git-lfs stay pointers: install git-lfs, or name a clone with them");
+    }
+    Ok(())
 }
 
 fn no_default_branch(path: &Path, default_branch: &str, there: &[String]) -> Fault {

@@ -9,7 +9,7 @@ use super::exit::{Exit, Outcome};
 use super::{git_probe, show};
 use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
-use crate::odd;
+use crate::odd::{self, Odd};
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -311,7 +311,8 @@ fn odd(title: &str, project: &crate::config::project::Project) -> Check {
     match looked.and_then(|runtime| runtime.block_on(odd::look(project))) {
         Ok(None) => check(title, Tone::Good, project.repo.clone(), None),
         // The fix is a part of the sentence.
-        Ok(Some(why)) => check(title, Tone::Bad, format!("{}: {why}", project.repo), None),
+        Ok(Some(Odd::Refused(why))) => check(title, Tone::Bad, format!("{}: {why}", project.repo), None),
+        Ok(Some(Odd::Said(what))) => check(title, Tone::Warn, format!("{}: {what}", project.repo), None),
         Err(fault) => check(title, Tone::Warn, format!("{}: cannot be looked at: {fault}", project.repo), None),
     }
 }
