@@ -10,6 +10,7 @@ pub mod gate_cli;
 mod gate_config;
 pub mod http;
 mod odd;
+pub mod reload;
 pub mod serve;
 pub mod sites;
 pub mod token;

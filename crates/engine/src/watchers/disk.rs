@@ -10,6 +10,7 @@ use std::path::Path;
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
+    super::retention::sweep(engine, &mut report).await?;
     let max = engine.options.worktrees_max_bytes;
     if max == 0 {
         return Ok(report);

@@ -261,6 +261,8 @@ impl World {
                 ..c.reconcile.clone()
             },
             worktrees_max_bytes: 0,
+            retention: orch_engine::Retention::default(),
+            written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };
         let engine = Engine::new(ports, options, Projects::from([(demo(), Arc::new(project))]));

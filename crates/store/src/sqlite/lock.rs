@@ -61,6 +61,20 @@ impl Lock {
         }
     }
 
+    /// Who owns a database; `None` if nobody does, or if that cannot be told. Takes nothing.
+    pub(super) fn holder(db: &Path) -> Option<String> {
+        let mut name = db.as_os_str().to_owned();
+        name.push(".lock");
+        let mut file = File::open(PathBuf::from(name)).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) | Err(TryLockError::Error(_)) => return None,
+        }
+        let mut said = String::new();
+        file.read_to_string(&mut said).ok()?;
+        Some(said.trim().to_owned()).filter(|said| !said.is_empty())
+    }
+
     /// Lets go after an opening that failed: what was not there before is not there afterwards.
     pub(super) fn abandon(self) {
         if self.created {

@@ -154,6 +154,8 @@ impl World {
             reaper: ReaperOptions { interval_ms: 1_000, ..ReaperOptions::default() },
             reconcile: ReconcileOptions { interval_ms: 1_000, ..ReconcileOptions::default() },
             worktrees_max_bytes: 0,
+            retention: orch_engine::Retention::default(),
+            written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };
         std::fs::create_dir(at("runs")).unwrap();
@@ -222,6 +224,7 @@ impl World {
                 now: self.clock.now(),
                 boot: self.clock.boot(),
                 lease_ms: 3_600_000,
+                share: orch_store::Share::default(),
             };
             if let Some(job) = self.engine.store().claim(claim).await.unwrap() {
                 return Some(job);
