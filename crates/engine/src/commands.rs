@@ -2,8 +2,8 @@
 //! an event from a tracker or a forge does.
 
 use crate::engine::Engine;
-use crate::project::Project;
-use crate::{driver, runner};
+use crate::project::{Project, Projects};
+use crate::{driver, runner, standing};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
@@ -90,6 +90,14 @@ impl Engine {
         Ok(())
     }
 
+    /// From now on these are the projects. Jobs under way keep what they began with, tasks their pipeline.
+    pub async fn reload(&self, projects: Projects) -> Result<(), Fault> {
+        self.set_projects(projects);
+        standing::take_up(self).await?;
+        self.wake.values().for_each(tokio::sync::Notify::notify_one);
+        Ok(())
+    }
+
     /// Works until `shutdown`: takes over what a dead process left, then claims, watches and settles.
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) -> Result<(), Fault> {
         let store = &self.ports.store;
@@ -112,6 +120,7 @@ impl Engine {
             tracing::warn!("job {id} is of a kind this version does not know (`{kind}`) and is kept: {why}");
         }
         let Some(()) = self.until_answered(&shutdown, || self.load_circuits()).await? else { return Ok(()) };
+        let Some(()) = self.until_answered(&shutdown, || standing::at_start(self)).await? else { return Ok(()) };
         let Some(draining) = self.until_answered(&shutdown, || store.setting("draining")).await? else { return Ok(()) };
         let draining = draining.as_deref() == Some("true");
         self.draining.send_replace(draining);

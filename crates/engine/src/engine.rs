@@ -3,6 +3,7 @@
 use crate::circuit::Circuit;
 use crate::project::{Project, Projects};
 use crate::runner::{AtWork, Refusals};
+use crate::standing;
 use crate::watchers::Sighting;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -15,9 +16,9 @@ use orch_ports::notifier::Notifier;
 use orch_ports::probe::Probe;
 use orch_ports::supervisor::Supervisor;
 use orch_store::{Cause, StepRequest, Stepped, Store};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 
 /// What the engine works with.
@@ -61,12 +62,31 @@ pub struct Options {
     pub reaper: ReaperOptions,
     /// How lost events are made up for.
     pub reconcile: ReconcileOptions,
-    /// How long a closed task's own commits are kept, milliseconds; 0: for good.
-    pub history_ms: i64,
     /// Working directories of tasks may take this much together, bytes; 0: no limit.
     pub worktrees_max_bytes: u64,
+    /// How long what piles up is kept.
+    pub retention: Retention,
+    /// Directories work cannot go on without; `/health` says which of them cannot be written.
+    pub written_dirs: BTreeSet<PathBuf>,
     /// `PATH` for commands of projects.
     pub path: String,
+}
+
+/// How long what piles up is kept, milliseconds after its end; `None`: for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retention {
+    /// Run directories may take this much together, bytes; 0: no limit.
+    pub runs_max_bytes: u64,
+    /// Run directories: brief, output, result.
+    pub transcripts_ms: Option<i64>,
+    /// Events from outside that were dealt with.
+    pub bodies_ms: Option<i64>,
+    /// Verdicts and documents of tasks that are over.
+    pub evidence_ms: Option<i64>,
+    /// Commits that tasks were made of.
+    pub history_ms: Option<i64>,
+    /// What an agent left uncommitted before its directory was made anew.
+    pub attic_ms: Option<i64>,
 }
 
 /// How dead and hung workers are noticed; see the reaper.
@@ -137,7 +157,8 @@ pub struct StoryLine {
 pub struct Engine {
     pub(crate) ports: Ports,
     pub(crate) options: Options,
-    pub(crate) projects: Projects,
+    /// The projects as they are configured now; a job under way keeps the one it began with.
+    projects: RwLock<Arc<Projects>>,
     /// Lanes wake here when they get a job.
     pub(crate) wake: BTreeMap<Lane, Notify>,
     /// Watchers wake here.
@@ -166,7 +187,7 @@ impl Engine {
         Arc::new(Self {
             ports,
             options,
-            projects,
+            projects: RwLock::new(Arc::new(projects)),
             wake,
             wake_driver: Notify::new(),
             running: Mutex::default(),
@@ -189,9 +210,13 @@ impl Engine {
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.ports.clock
     }
-    /// The projects.
-    pub fn projects(&self) -> &Projects {
-        &self.projects
+    /// The projects as they are configured now.
+    pub fn projects(&self) -> Arc<Projects> {
+        Arc::clone(&self.projects.read().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// From now on these are the projects. Jobs under way keep what they began with.
+    pub(crate) fn set_projects(&self, projects: Projects) {
+        *self.projects.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(projects);
     }
     /// How it works.
     pub fn options(&self) -> &Options {
@@ -204,11 +229,7 @@ impl Engine {
 
     /// A project by key.
     pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Fault> {
-        self.projects.get(key).cloned().ok_or_else(|| {
-            Fault::permanent(format!(
-                "project {key} is not in the configuration: add a [[project]] with key = \"{key}\""
-            ))
-        })
+        self.projects().get(key).cloned().ok_or_else(|| Fault::permanent(standing::not_configured(key)))
     }
 
     /// Is it draining?
@@ -239,10 +260,11 @@ impl Engine {
 
     async fn step_one(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
         let row = self.task(task).await?;
-        let policy = match self.projects.get(&row.project) {
+        let policy = match self.projects().get(&row.project) {
             Some(project) => project.policy.clone(),
-            // A project that left the configuration: its tasks still end what they have begun.
-            None => orch_core::policy::Policy::default(),
+            // A project that left the configuration: its tasks still end what they have begun, and its people may still
+            // cancel them.
+            None => standing::last_policy(self, &row.project).await?,
         };
         let request = StepRequest {
             task,

@@ -18,10 +18,11 @@ mod runner;
 pub mod security;
 mod services;
 mod shell;
+pub mod standing;
 pub mod view;
 mod watchers;
 
-pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, StoryLine};
+pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, Retention, StoryLine};
 pub use project::{Deploy, GateMode, Project, Projects};
 pub use runner::at_work;
 pub use watchers::seen_key;

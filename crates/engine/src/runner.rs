@@ -13,10 +13,9 @@ use orch_core::ids::{JobId, Time};
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
-use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Stepped};
+use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -69,8 +68,6 @@ pub(crate) async fn trials(engine: &Arc<Engine>, shutdown: &CancellationToken, j
 /// Claims and runs the jobs of one lane until `shutdown`. Runs under supervisors are left to them; everything else is
 /// short and is waited for.
 pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: CancellationToken) {
-    let width = engine.options.widths.get(&lane).copied().unwrap_or(4).max(1);
-    let slots = Arc::new(Semaphore::new(width));
     let mut jobs = JoinSet::new();
     let mut draining = engine.draining.subscribe();
     loop {
@@ -82,26 +79,24 @@ pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: Cancella
             tokio::select! { _ = draining.changed() => {}, () = shutdown.cancelled() => {} }
             continue;
         }
-        let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot,
-            () = shutdown.cancelled() => break,
-        };
-        let Ok(slot) = slot else { break };
+        if places(&engine, lane) <= jobs.len() {
+            tokio::select! { _ = jobs.join_next() => {}, () = shutdown.cancelled() => {} }
+            continue;
+        }
         match claim(&engine, lane).await {
             Ok(Some(job)) => {
                 let engine = Arc::clone(&engine);
                 let shutdown = shutdown.clone();
-                jobs.spawn(async move {
-                    run_job(&engine, job, &shutdown).await;
-                    drop(slot);
-                });
+                jobs.spawn(async move { run_job(&engine, job, &shutdown).await });
             }
             Ok(None) => {
-                drop(slot);
-                idle(&engine, lane, &shutdown).await;
+                // A job that ends may be what its project's next one waits for.
+                tokio::select! {
+                    () = idle(&engine, lane, &shutdown) => {}
+                    Some(_) = jobs.join_next() => {}
+                }
             }
             Err(fault) => {
-                drop(slot);
                 tracing::error!(lane = lane.as_str(), %fault, "cannot claim work; trying again");
                 tokio::select! { () = engine.ports.clock.sleep_ms(1_000) => {}, () = shutdown.cancelled() => {} }
             }
@@ -121,6 +116,35 @@ fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
         now: engine.ports.clock.now(),
         boot: engine.ports.clock.boot(),
         lease_ms: engine.options.claim_ms,
+        share: share(lane, width(engine, lane), engine.projects().len()),
+    }
+}
+
+fn width(engine: &Engine, lane: Lane) -> usize {
+    engine.options.widths.get(&lane).copied().unwrap_or(4).max(1)
+}
+
+/// What one project may take of a lane. Agents and commands are what a machine has little of: there a place is kept for
+/// every other project that is at work. An agent may take hours, so of their places one project never has the last:
+/// another one's first turn does not wait for it. The rest is short or only waits, and each project has the width for
+/// itself.
+fn share(lane: Lane, width: usize, projects: usize) -> Share {
+    let all = u32::try_from(width).unwrap_or(u32::MAX);
+    match lane {
+        Lane::Agent if 1 < projects && 1 < all => Share { each: all - 1, all },
+        Lane::Agent | Lane::Command => Share { each: all, all },
+        Lane::Deploy | Lane::Forge | Lane::Gate | Lane::Message | Lane::Watch => Share { each: all, all: u32::MAX },
+    }
+}
+
+/// Most jobs of a lane at once. Agents are never more than was configured. Of commands each further project may run one
+/// more, so that an hour of one project's tests does not stand before another's.
+fn places(engine: &Engine, lane: Lane) -> usize {
+    let (width, projects) = (width(engine, lane), engine.projects().len().max(1));
+    match lane {
+        Lane::Agent => width,
+        Lane::Command => width + projects - 1,
+        Lane::Deploy | Lane::Forge | Lane::Gate | Lane::Message | Lane::Watch => width.saturating_mul(projects),
     }
 }
 
@@ -489,6 +513,16 @@ mod tests {
         }
         refusals.forget(other);
         assert!(!refusals.is_final(other, "push feature/x: something else"));
+    }
+
+    #[test]
+    fn no_project_has_the_last_place_for_an_agent_while_there_is_another_project() {
+        assert_eq!(share(Lane::Agent, 4, 1), Share { each: 4, all: 4 });
+        assert_eq!(share(Lane::Agent, 4, 2), Share { each: 3, all: 4 });
+        // With one place they take turns.
+        assert_eq!(share(Lane::Agent, 1, 2), Share { each: 1, all: 1 });
+        assert_eq!(share(Lane::Command, 2, 9), Share { each: 2, all: 2 });
+        assert_eq!(share(Lane::Forge, 4, 9), Share { each: 4, all: u32::MAX });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::circuit::{self, Admit, After, Circuit};
 use crate::effects::Ended;
 use crate::engine::Engine;
 use crate::runner::backoff_ms;
+use crate::standing;
 use crate::view::rfc3339;
 use orch_core::effect::{Effect, Outcome};
 use orch_ports::Fault;
@@ -17,6 +18,9 @@ const CIRCUIT_PAUSES: i64 = 30;
 
 /// Does this job have to wait for its service? It goes back to the queue then, and pays nothing.
 pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
+    if let Some(requeue) = standing::park(engine, job) {
+        return Some(requeue);
+    }
     let service = service(engine, job)?;
     let admit = {
         let running = engine.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,14 +41,12 @@ pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
 }
 
 fn service(engine: &Engine, job: &Job) -> Option<String> {
-    circuit::service(engine.projects.get(&job.project)?, &job.effect)
+    circuit::service(engine.projects().get(&job.project)?, &job.effect)
 }
 
 /// Lets the circuit of the job's outside service know how it went.
 pub(crate) async fn hear(engine: &Engine, job: &Job, ended: &Result<Ended, Fault>) {
-    let Some(service) = engine.projects.get(&job.project).and_then(|p| circuit::service(p, &job.effect)) else {
-        return;
-    };
+    let Some(service) = service(engine, job) else { return };
     let agent = matches!(job.effect, Effect::RunAgent { .. });
     let now = engine.ports.clock.now();
     let back = |fault: &Fault| fault.retry_after.map(|d| now.plus_ms(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)));
@@ -90,9 +92,14 @@ async fn answered(engine: &Engine, job: &Job, service: &str) {
         let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
         circuits.get_mut(service).is_some_and(|c| c.answered(job.id))
     };
-    if !closed {
-        return;
+    if closed {
+        answers_again(engine, service).await;
     }
+}
+
+/// A service is known to answer: whoever waits for it goes on.
+pub(crate) async fn answers_again(engine: &Engine, service: &str) {
+    engine.circuits.lock().unwrap_or_else(PoisonError::into_inner).remove(service);
     tracing::info!("{service} answers again; the jobs that wait for it go on");
     keep(engine, service, &Circuit::default()).await;
     match engine.ports.store.unpark(service, engine.ports.clock.now()).await {
@@ -129,7 +136,7 @@ impl Engine {
     /// Takes up the circuits the process before left open.
     pub(crate) async fn load_circuits(&self) -> Result<(), Fault> {
         let mut services = vec!["notifier".to_owned()];
-        for project in self.projects.values() {
+        for project in self.projects().values() {
             services.extend([format!("forge:{}", project.key), format!("tracker:{}", project.key)]);
             services.extend(project.programs.values().map(|p| format!("agent:{}", p.name())));
             services.push(format!("agent:{}", project.default_program.name()));

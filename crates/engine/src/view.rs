@@ -2,9 +2,10 @@
 //! dashboard. Field names are pinned: people script against them.
 
 use crate::engine::Engine;
+use crate::standing::Trouble;
 use orch_core::explain;
 use orch_core::ids::{TaskId, Time, WorkItem};
-use orch_core::task::Task;
+use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
 use orch_store::{
     Deployment, Job, JournalRow, Judgement, LeaseRow, QueueCounts, RunRow, Standing, TaskFilter, UnknownJob,
@@ -179,6 +180,8 @@ pub struct QueueView {
     pub max_concurrency: usize,
     /// Is claiming stopped?
     pub draining: bool,
+    /// What keeps projects or the whole instance from going on.
+    pub troubles: Vec<Trouble>,
     /// Transient faults.
     pub resilience: serde_json::Value,
     /// Polling of trackers and forges.
@@ -268,7 +271,42 @@ fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
     }
 }
 
+/// When orch looks again by itself at what it waits for.
+fn next_look(task: &Task) -> Option<Time> {
+    match &task.phase {
+        Phase::Waiting { recheck, .. } => *recheck,
+        _ => None,
+    }
+}
+
 impl Engine {
+    /// What holds up more than this task: its project, or the instance.
+    fn explain_standing(&self, task: &Task, standing: &Standing, waiting: &mut explain::Waiting) {
+        if let Some(at) = next_look(task) {
+            waiting.ends_when = format!("{} (the next look is at {})", waiting.ends_when, rfc3339(at));
+        }
+        let running = standing.job.as_ref().is_some_and(|job| job.state == orch_store::JobState::Running);
+        if let Some((why, since)) = self.project_out(&task.project) {
+            waiting.reason = why;
+            waiting.since = since.unwrap_or(waiting.since);
+            waiting.until = None;
+            if self.projects().contains_key(&task.project) {
+                "its repository can be served again; orch looks by itself".clone_into(&mut waiting.ends_when);
+                waiting.command = Some("orch doctor".into());
+            } else {
+                "the project is in the configuration again, or the task is cancelled"
+                    .clone_into(&mut waiting.ends_when);
+                waiting.command = Some(format!("orch task cancel {}", task.work_item));
+            }
+        } else if self.is_draining() && !running && !matches!(task.phase, Phase::Idle) {
+            waiting.reason = format!("orch is drained, nothing new is begun; {}", waiting.reason);
+            waiting.ends_when = format!("claiming is taken up again (`orch resume`); {}", waiting.ends_when);
+            if waiting.command.is_none() {
+                waiting.command = Some("orch resume".into());
+            }
+        }
+    }
+
     /// Shows a task.
     pub async fn show(&self, task: &Task) -> Result<TaskView, Fault> {
         let standing = self.ports.store.standing(task.id, task.job()).await?;
@@ -292,6 +330,9 @@ impl Engine {
                     }
                 }
             }
+        }
+        if let Some(waiting) = &mut waiting {
+            self.explain_standing(task, standing, waiting);
         }
         let outcome = match &task.phase {
             orch_core::task::Phase::Done { outcome, .. } => Some(outcome.as_str().to_owned()),
@@ -395,6 +436,31 @@ impl Engine {
         Ok(self.ports.store.journal(task, after, limit).await?)
     }
 
+    /// Journal rows after an id, with a number in the place of every person's name, in the sentences too.
+    pub async fn nameless_journal(&self, after: i64, limit: u32) -> Result<Vec<JournalRow>, Fault> {
+        let mut rows = self.ports.store.journal(None, after, limit).await?;
+        // Who is named in a sentence has acted, or is on a project's list.
+        let mut names: std::collections::BTreeSet<String> =
+            rows.iter().filter_map(|row| row.actor.as_ref()).map(|actor| actor.as_str().to_owned()).collect();
+        for project in self.projects().values() {
+            let listed = project.policy.approvers.iter().chain(&project.policy.starters);
+            names.extend(listed.map(|actor| actor.as_str().to_owned()));
+        }
+        names.remove("orch");
+        let mut ids = self.ports.store.person_ids(names.into_iter().collect()).await?;
+        // The longest first: one name may be the beginning of another.
+        ids.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let hide = |text: &str| {
+            ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name.as_str(), &format!("person-{id}")))
+        };
+        for row in &mut rows {
+            row.actor = row.actor.as_ref().map(|actor| orch_core::ids::Actor::new(hide(actor.as_str())));
+            row.ignored = row.ignored.as_deref().map(hide);
+            row.story = row.story.iter().map(|sentence| hide(sentence)).collect();
+        }
+        Ok(rows)
+    }
+
     /// State of a watcher.
     pub fn watcher(&self, name: &str) -> WatcherState {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
@@ -448,6 +514,7 @@ impl Engine {
             counts: store.counts(now).await?,
             max_concurrency: self.options.widths.get(&orch_core::effect::Lane::Agent).copied().unwrap_or(1),
             draining: self.is_draining(),
+            troubles: self.troubles().await?,
             resilience: serde_json::json!({
                 "backing_off": retrying, "circuits": self.circuits_view(&open.parked), "suspects": suspects,
             }),

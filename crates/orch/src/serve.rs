@@ -7,6 +7,7 @@ use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
 use crate::config::Config;
 use crate::http::{AppState, router};
 use crate::keep::compare;
+use crate::reload::Reload;
 use crate::wire::{self, Process};
 use crate::{instance, lost, sites, token};
 use orch_adapters::system_clock::SystemClock;
@@ -61,17 +62,24 @@ fn logging(context: &Context<'_>) {
 }
 
 async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Result<(), Failure> {
-    let listener = listen(config.server.listen, "[server] listen").await?;
+    // Whoever has the address may be the one who has the database: then that is what is said.
+    let first = |failure: Failure| match SqliteStore::holder(&config.db.path) {
+        Some(holder) => store_failure(StoreError::Held { path: config.db.path.clone(), holder }),
+        None => failure,
+    };
+    let listener = listen(config.server.listen, "[server] listen").await.map_err(first)?;
     let mut site_listeners = Vec::new();
     for (name, site) in &config.sites {
-        site_listeners.push((listen(site.listen, &format!("[sites.{name}] listen")).await?, site.dir.clone()));
+        let listener = listen(site.listen, &format!("[sites.{name}] listen")).await.map_err(first)?;
+        site_listeners.push((listener, site.dir.clone()));
     }
     let first_start = !config.data_dir().exists();
     let missing: Vec<PathBuf> =
         config.data_dir().ancestors().skip(1).take_while(|dir| !dir.exists()).map(PathBuf::from).collect();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
     let since = orch_engine::view::rfc3339(clock.now());
-    let options = OpenOptions { holder: format!("orch serve, since {since}"), ..OpenOptions::default() };
+    let here = local_url(listener.local_addr().unwrap_or(config.server.listen));
+    let options = OpenOptions { holder: format!("orch serve at {here}, since {since}"), ..OpenOptions::default() };
     let store = Arc::new(open_store(config, options).await.map_err(store_failure)?);
     instance::claim(config)?;
     let token = token::ensure(&config.token_file())
@@ -81,8 +89,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let scratch_dir = empty_scratch_dir(config)
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot empty {}: {e}", config.scratch_dir().display())))?;
     let process = Process { exe, path, scratch_dir, clock: Arc::clone(&clock) };
-    let engine = match wire::engine(config, store, &process).await {
-        Ok(engine) => engine,
+    let (engine, parts) = match wire::engine(config, store, &process).await {
+        Ok(built) => built,
         Err(fault) => {
             if first_start {
                 // Nothing of a first start that came to nothing is left; the store above is closed by now.
@@ -112,8 +120,27 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let shutdown = CancellationToken::new();
     let stop = stop_signal().map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
     let mut servers = JoinSet::new();
-    let app = router(AppState::new(Arc::clone(&engine), token, config.db.path.clone(), address));
-    servers.spawn(http(listener, app, shutdown.clone()));
+    let reload = Reload::new(config, context.env.clone(), Arc::clone(&engine), parts);
+    let state = AppState::new(Arc::clone(&engine), token, config.db.path.clone(), address);
+    servers.spawn(http(listener, router(state.with_reload(Arc::clone(&reload))), shutdown.clone()));
+    servers.spawn(Arc::clone(&reload).watch(shutdown.clone()));
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
+    servers.spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            loop {
+                tokio::select! {
+                    Some(()) = hangup.recv() => {}
+                    () = shutdown.cancelled() => return,
+                }
+                // What came of it is in the log, for whoever sent the signal.
+                if let Err(refused) = reload.apply().await {
+                    tracing::error!("SIGHUP: {refused}");
+                }
+            }
+        }
+    });
     for (listener, dir) in site_listeners {
         servers.spawn(http(listener, sites::router(dir), shutdown.clone()));
     }

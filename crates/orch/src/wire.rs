@@ -6,7 +6,7 @@ use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
-use orch_adapters::git_cli::{GitCli, Signing};
+use orch_adapters::git_cli::{GitCli, Signing, Submodules};
 use orch_adapters::gitleaks::Gitleaks;
 use orch_adapters::http_probe::HttpProbe;
 use orch_adapters::local_forge::{LocalForge, LocalRepo};
@@ -21,7 +21,9 @@ use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
 use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::security::Security;
-use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
+use orch_engine::{
+    Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
+};
 use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 const WATCHES: usize = 64;
 
 /// What the process knows of itself.
+#[derive(Clone)]
 pub struct Process {
     /// Path of this binary: supervisors and scripted agents are started from it.
     pub exe: PathBuf,
@@ -49,8 +52,87 @@ pub struct Process {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What projects are built from, for a daemon that builds them again.
+pub struct Parts {
+    process: Process,
+    forge: Arc<LocalForge>,
+    tracker: Arc<LocalTracker>,
+    key: Vec<u8>,
+    #[cfg(feature = "fault-points")]
+    faults: Arc<crate::fault_points::Faults>,
+}
+
+impl Parts {
+    fn project(&self, config: &Config, p: &ConfigProject) -> Result<Arc<Project>, Fault> {
+        let project = project(config, p, &self.forge, &self.tracker, &self.process, &self.key)?;
+        #[cfg(feature = "fault-points")]
+        let project = self.faults.project(project);
+        Ok(Arc::new(project))
+    }
+
+    /// The projects of a configuration that takes the place of another. All of them can be built, or nothing is touched.
+    /// The second list says which repositories cannot be served, and why.
+    pub async fn projects(&self, old: &Config, new: &Config) -> Result<(Projects, Vec<String>), Fault> {
+        let mut projects = Projects::new();
+        for p in &new.projects {
+            let project = self.project(new, p)?;
+            projects.insert(project.key.clone(), project);
+        }
+        self.forge.set_members(members(new));
+        let before: BTreeMap<ProjectKey, LocalRepo> = repos(old).into_iter().map(|r| (r.key.clone(), r)).collect();
+        let mut out = Vec::new();
+        for repo in repos(new) {
+            if before.get(&repo.key) != Some(&repo) {
+                let key = repo.key.clone();
+                out.extend(self.forge.serve(repo).await.err().map(|fault| format!("{key}: {fault}")));
+            }
+        }
+        for key in before.keys().filter(|key| !projects.contains_key(*key)) {
+            self.forge.forget(key);
+        }
+        Ok((projects, out))
+    }
+}
+
+/// Where the submodules of a project come from; a fault if the project is refused for them. Of one whose repository is out
+/// of service there is nothing to look at yet.
+async fn submodules(git: &GitCli, forge: &LocalForge, p: &ConfigProject) -> Result<Option<Submodules>, Fault> {
+    let key = ProjectKey::new(&p.key);
+    let from = git.submodules_of(&p.repo, &p.submodule_hosts, &p.default_branch).await;
+    if forge.out_of_service(&key).is_some() {
+        let from = from.unwrap_or_else(|_| Submodules::of(&p.repo, &p.submodule_hosts, &p.default_branch));
+        return Ok(p.submodules.then_some(from));
+    }
+    let from = from?;
+    let repository = PathBuf::from(forge.remote(&key).await?);
+    if git.lacks_git_lfs(&repository, &p.default_branch).await? {
+        tracing::warn!("{}", crate::odd::pointers(&p.key));
+    }
+    if !p.submodules {
+        return Ok(None);
+    }
+    let unfilled = git.unfilled(&repository, &from).await?;
+    match crate::odd::submodules(&p.key, &unfilled) {
+        Some(why) => Err(Fault::permanent(why)),
+        None => Ok(Some(from)),
+    }
+}
+
+fn repos(config: &Config) -> Vec<LocalRepo> {
+    let repo = |p: &ConfigProject| LocalRepo {
+        key: ProjectKey::new(&p.key),
+        source: p.repo.clone(),
+        default_branch: p.default_branch.clone(),
+    };
+    config.projects.iter().map(repo).collect()
+}
+
+fn members(config: &Config) -> Vec<Actor> {
+    config.projects.iter().flat_map(|p| p.approvers.iter().map(Actor::new)).collect()
+}
+
 /// Builds the engine.
-pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -> Result<Arc<Engine>, Fault> {
+pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -> Result<(Arc<Engine>, Parts), Fault> {
     #[cfg(feature = "fault-points")]
     let faults = crate::fault_points::Faults::of(&crate::config::env::process_env())?;
     #[cfg(feature = "fault-points")]
@@ -58,44 +140,45 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let data = config.data_dir();
     let clock = &process.clock;
     let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
-    let repos = config.projects.iter().map(|p| LocalRepo {
-        key: ProjectKey::new(&p.key),
-        source: p.repo.clone(),
-        default_branch: p.default_branch.clone(),
-    });
-    let members = config.projects.iter().flat_map(|p| p.approvers.iter().map(Actor::new)).collect();
-    let forge = Arc::new(LocalForge::open(&data.join("forge"), repos.collect(), members, Arc::clone(clock)).await?);
-    let key = fingerprint_key(&*store).await?;
+    let forge = LocalForge::open(&data.join("forge"), repos(config), members(config), Arc::clone(clock)).await?;
+    let parts = Parts {
+        process: process.clone(),
+        forge: Arc::new(forge),
+        tracker,
+        key: fingerprint_key(&*store).await?,
+        #[cfg(feature = "fault-points")]
+        faults: Arc::clone(&faults),
+    };
     let mut projects = Projects::new();
     for p in &config.projects {
-        let project = project(config, p, &forge, &tracker, process, &key)?;
-        #[cfg(feature = "fault-points")]
-        let project = faults.project(project);
-        projects.insert(project.key.clone(), Arc::new(project));
+        let project = parts.project(config, p)?;
+        projects.insert(project.key.clone(), project);
     }
     let git = git(config).await?;
     let mut modules = BTreeMap::new();
     for p in &config.projects {
         let key = ProjectKey::new(&p.key);
-        let repository = PathBuf::from(forge.remote(&key).await?);
-        if git.lacks_git_lfs(&repository, &p.default_branch).await? {
-            tracing::warn!("{}", crate::odd::pointers(&p.key));
+        match submodules(&git, &parts.forge, p).await {
+            Ok(Some(from)) => {
+                modules.insert(key, from);
+            }
+            Ok(None) => {}
+            Err(fault) if config.projects.len() == 1 => return Err(fault),
+            // Of several projects it takes only itself out; a restart looks again.
+            Err(fault) => {
+                tracing::error!("project {key}: {fault}");
+                parts.forge.take_out(&key, &fault.text);
+            }
         }
-        if !p.submodules {
-            continue;
-        }
-        let from = git.submodules_of(&p.repo, &p.submodule_hosts, &p.default_branch).await?;
-        let unfilled = git.unfilled(&repository, &from).await?;
-        if let Some(why) = crate::odd::submodules(&p.key, &unfilled) {
-            return Err(Fault::permanent(why));
-        }
-        modules.insert(key, from);
     }
     let git = git.with_submodules(modules);
     let ports = Ports {
         store,
         git: Arc::new(git),
-        supervisor: Arc::new(ProcessSupervisor::new(process.exe.clone())),
+        supervisor: Arc::new(
+            ProcessSupervisor::new(process.exe.clone())
+                .keeping(config.retention.run_output_mb.saturating_mul(1_000_000)),
+        ),
         probe: Arc::new(HttpProbe::new()?),
         notifier: Arc::new(LogNotifier::new()),
         clock: Arc::clone(clock),
@@ -103,7 +186,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let options = options(config, process);
     #[cfg(feature = "fault-points")]
     let (ports, options) = (faults.ports(ports), faults.options(options));
-    Ok(Engine::new(ports, options, projects))
+    Ok((Engine::new(ports, options, projects), parts))
 }
 
 /// Git, with a way to sign where that is asked for.
@@ -146,9 +229,32 @@ fn options(config: &Config, process: &Process) -> Options {
             grace_ms: config.reconcile.graces().unwrap_or_default(),
             notify_unblock: config.reconcile.notify_unblock,
         },
-        history_ms: ms(config.retention.history_days.saturating_mul(86_400)),
         worktrees_max_bytes: config.repos.worktrees_max_mb.saturating_mul(1_000_000),
+        retention: retention(config),
+        written_dirs: [
+            data.to_owned(),
+            config.runs_dir(),
+            config.repos_dir(),
+            config.worktrees_dir(),
+            data.join("checkouts"),
+            data.join("forge"),
+        ]
+        .into(),
         path: process.path.clone(),
+    }
+}
+
+fn retention(config: &Config) -> Retention {
+    let r = &config.retention;
+    // 0 is for ever.
+    let days = |days: u64| (days != 0).then(|| ms(days.saturating_mul(86_400)));
+    Retention {
+        runs_max_bytes: r.runs_max_mb.saturating_mul(1_000_000),
+        transcripts_ms: days(r.transcripts_days),
+        bodies_ms: days(r.bodies_days),
+        evidence_ms: days(r.evidence_days),
+        history_ms: days(r.history_days),
+        attic_ms: days(r.attic_days),
     }
 }
 

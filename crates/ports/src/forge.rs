@@ -120,9 +120,26 @@ pub enum MergeAnswer {
     },
 }
 
+/// Why a project's repository is out of service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfService {
+    /// What is wrong, with the fix.
+    pub why: String,
+    /// Since when.
+    pub since: Time,
+}
+
 /// A forge.
 #[async_trait::async_trait]
 pub trait Forge: Send + Sync + 'static {
+    /// Is this project's repository out of service? Answers from memory, asks nothing outside.
+    fn out_of_service(&self, _project: &ProjectKey) -> Option<OutOfService> {
+        None
+    }
+    /// Looks at a repository that is out of service, and brings it back if it can be served.
+    async fn look_again(&self, _project: &ProjectKey) -> Result<(), Fault> {
+        Ok(())
+    }
     /// Where `git` fetches and pushes: a path or a URL without credentials.
     async fn remote(&self, project: &ProjectKey) -> Result<String, Fault>;
     /// Name of the protected default branch.

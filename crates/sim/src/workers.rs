@@ -8,7 +8,7 @@ use crate::words;
 use orch_core::effect::{Class, Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::JobId;
-use orch_store::{Cause, Charge, ClaimRequest, Job, Requeue, Store};
+use orch_store::{Cause, Charge, ClaimRequest, Job, Requeue, Share, Store};
 
 /// How a claim is named in a scenario: 2014.03 without the dot is the third claim of job 14 of task 2.
 fn key(job: &Job) -> u64 {
@@ -36,6 +36,7 @@ impl Sim {
                 now: self.now,
                 boot: self.boot.clone(),
                 lease_ms: CLAIM_MS,
+                share: Share::default(),
             };
             let Some(job) = self.db(async |s| s.claim(request).await)? else { continue };
             inv::invariant_what_ended_is_not_claimed(self, &job)?;

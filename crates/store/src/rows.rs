@@ -118,6 +118,24 @@ pub struct ClaimRequest {
     pub boot: BootTime,
     /// How long the claim lives without a heartbeat, milliseconds.
     pub lease_ms: i64,
+    /// How much of the lane one project may take.
+    pub share: Share,
+}
+
+/// How much of a lane one project may take. A project that runs nothing there may always begin; these bound one that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Most jobs of one project at once.
+    pub each: u32,
+    /// Places of the lane. Of these one is kept for every other project that is at work and has none.
+    pub all: u32,
+}
+
+impl Default for Share {
+    /// No bounds.
+    fn default() -> Self {
+        Self { each: u32::MAX, all: u32::MAX }
+    }
 }
 
 /// A job, claimed or looked at.

@@ -41,6 +41,17 @@ pub trait Store: Send + Sync + 'static {
     async fn overviews(&self, filter: TaskFilter) -> Result<Vec<(Task, Standing)>>;
     /// What stands beside a task whose phase waits for this job.
     async fn standing(&self, task: TaskId, job: Option<Seq>) -> Result<Standing>;
+    /// Projects that have open tasks.
+    async fn open_projects(&self) -> Result<Vec<ProjectKey>>;
+    /// Tasks that are over and changed last after `after` and not after `until`, in the order of their end.
+    async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>>;
+    /// Removes the verdicts and documents of a task that is over; how many rows. Of an open task nothing is removed.
+    async fn drop_evidence(&self, task: TaskId) -> Result<u64>;
+    /// Empties events of the inbox behind the row `after` that were dealt with before `until`, at most `limit` of them;
+    /// the last row that was looked at. That they were delivered stays known.
+    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64>;
+    /// The numbers by which people are named in exports; who has none gets one.
+    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>>;
     /// Tasks whose timer has come.
     async fn due(&self, now: Time) -> Result<Vec<TaskId>>;
     /// When the next timer comes, or the next delayed job becomes available.
@@ -48,11 +59,15 @@ pub trait Store: Send + Sync + 'static {
 
     // ---- jobs ----
 
-    /// Takes the oldest available job of a lane whose exclusive key nobody runs; raises its epoch. A job of a kind this
-    /// version does not know is put aside for one that does.
+    /// Takes the next available job of a lane whose exclusive key nobody runs; raises its epoch. Projects take turns;
+    /// within a project the highest priority goes first, then the oldest. How much of the lane one project may have is
+    /// bounded by the request. A job of a kind this version does not know is put aside for one that does.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
     /// Takes one certain job, under the same conditions.
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>>;
+    /// Sets how early the jobs of a task are claimed among those of its project; 0 is what every task begins with, more
+    /// goes first. Jobs that are queued already heed it too.
+    async fn prioritise(&self, task: TaskId, priority: i32) -> Result<()>;
     /// Renews a claim, and the merge lease if the job's task holds one.
     async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
     /// Puts a claimed job back; `false` if the fence is old.

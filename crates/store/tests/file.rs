@@ -148,7 +148,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     rusqlite::Connection::open(&p.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&p.path).unwrap();
     let error = refused(&p.path);
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 4, .. }), "{error}");
     assert_eq!(std::fs::read(&p.path).unwrap(), before);
 }
 
@@ -287,6 +287,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         (1, include_str!("data/version1.sql")),
         (2, include_str!("data/version2.sql")),
         (3, include_str!("data/version3.sql")),
+        (4, include_str!("data/version4.sql")),
     ];
     for (version, sql) in versions {
         let p = place();
@@ -349,7 +350,15 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
     };
     let claim = |store: &SqliteStore, lane| {
         let worker = "w".to_owned();
-        block_on(store.claim(orch_store::ClaimRequest { lane, worker, now, boot: boot.clone(), lease_ms: 1 })).unwrap()
+        block_on(store.claim(orch_store::ClaimRequest {
+            lane,
+            worker,
+            now,
+            boot: boot.clone(),
+            lease_ms: 1,
+            share: orch_store::Share::default(),
+        }))
+        .unwrap()
     };
     let store = open(&p.path).unwrap();
     let (odd, plain) = (started(&store, 1), started(&store, 2));
@@ -361,7 +370,7 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
     );
     edit(
         "INSERT INTO job SELECT 77, task, 77, project, 'warp', effect, kind, NULL, NULL, 'queued', 0, 0, 2, 0, 1, 2, NULL, \
-         NULL, NULL, 0, NULL, 2, NULL, 0, NULL FROM job WHERE task = 1 AND seq = 1",
+         NULL, NULL, 0, NULL, 2, NULL, 0, NULL, 0 FROM job WHERE task = 1 AND seq = 1",
     );
     drop(c);
 

@@ -8,6 +8,7 @@
 
 mod cgroup;
 mod files;
+mod output;
 mod port;
 mod proc;
 mod run;

@@ -5,6 +5,7 @@
 
 use crate::cgroup::CGROUP_SWITCH;
 use crate::files;
+use crate::output::LIMIT;
 use crate::standing::{Standing, standing};
 use crate::sweep::{MARKER, sweep_tree};
 use orch_ports::Fault;
@@ -32,6 +33,8 @@ pub struct ProcessSupervisor {
     exe: PathBuf,
     /// May its supervisors make control groups?
     cgroups: bool,
+    /// Bytes of each output of a run that are kept; 0: all. `None`: what a supervisor takes by itself.
+    keeps: Option<u64>,
     /// Directories whose supervisor this process has started and not yet reaped. Only closes the gap between a spawn
     /// and its lock; correctness rests on the lock.
     starting: Arc<Mutex<HashSet<PathBuf>>>,
@@ -40,7 +43,7 @@ pub struct ProcessSupervisor {
 impl ProcessSupervisor {
     /// `exe` is the binary that understands `supervise <run-dir>`.
     pub fn new(exe: PathBuf) -> Self {
-        Self { exe, cgroups: true, starting: Arc::default() }
+        Self { exe, cgroups: true, keeps: None, starting: Arc::default() }
     }
 
     /// Its supervisors make no control groups, as with [`CGROUP_SWITCH`] in the environment: the rest of the ladder must
@@ -48,6 +51,12 @@ impl ProcessSupervisor {
     #[must_use]
     pub fn without_cgroups(self) -> Self {
         Self { cgroups: false, ..self }
+    }
+
+    /// Of each output of a run this many bytes are kept, its beginning and its end; 0: all.
+    #[must_use]
+    pub fn keeping(self, bytes: u64) -> Self {
+        Self { keeps: Some(bytes), ..self }
     }
 
     /// With this very binary as `exe`.
@@ -121,6 +130,9 @@ impl ProcessSupervisor {
         // Not in a process group of its own: setsid, its first act, is refused to a group's leader. And not in our
         // directory, which may be on something that is to be unmounted.
         command.arg("supervise").arg(dir).env_clear().envs(kept).current_dir("/");
+        if let Some(bytes) = self.keeps {
+            command.env(LIMIT, bytes.to_string());
+        }
         if !self.cgroups {
             command.env(CGROUP_SWITCH, "off");
         }

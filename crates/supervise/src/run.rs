@@ -6,6 +6,7 @@
 
 use crate::cgroup::Cgroup;
 use crate::files::{self, Pids};
+use crate::output::{self, Output};
 use crate::proc::{self, Identity};
 use crate::sweep::{MARKER, sweep_tree};
 use crate::tree::Tree;
@@ -16,7 +17,7 @@ use rustix::process::{
     PidfdFlags, Signal, WaitStatus, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, setsid,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -94,8 +95,7 @@ struct Running<'a> {
     dir: &'a Path,
     spec: RunSpec,
     stop: &'a AtomicBool,
-    stdout: File,
-    stderr: File,
+    outputs: [Output; 2],
     child: OwnedFd,
     tree: Tree,
     started: Time,
@@ -117,8 +117,13 @@ impl<'a> Running<'a> {
         let mut command = command(dir, &spec)?;
         let stdout = files::open_log(dir, names::STDOUT).map_err(|e| format!("open {}: {e}", names::STDOUT))?;
         let stderr = files::open_log(dir, names::STDERR).map_err(|e| format!("open {}: {e}", names::STDERR))?;
-        let clone = |file: &File| file.try_clone().map_err(|e| format!("duplicate a log descriptor: {e}"));
-        command.stdout(clone(&stdout)?).stderr(clone(&stderr)?);
+        let pipe = |log| output::pipe(dir, log).map_err(|e| format!("make a pipe for the output: {e}"));
+        let ((out_read, out_write), (err_read, err_write)) = (pipe(names::STDOUT)?, pipe(names::STDERR)?);
+        let limit = output::limit();
+        let output =
+            |read: OwnedFd, log: File| Output::new(read, log, limit).map_err(|e| format!("set up the output: {e}"));
+        let outputs = [output(out_read, stdout)?, output(err_read, stderr)?];
+        command.stdout(out_write).stderr(err_write);
 
         // The intent is durable before the spawn: whoever finds it knows that the program may have been started, even
         // if this process dies between the spawn and the next line, or the power does.
@@ -135,6 +140,8 @@ impl<'a> Running<'a> {
         let group = group.filter(enter);
         let (started, begun) = (now(), Instant::now());
         let spawned = command.spawn();
+        // Our ends of what the program prints into are in there.
+        drop(command);
         let left = group.as_ref().map_or(Ok(()), Cgroup::leave);
         if let Err(e) = left {
             log(&format!("leave the control group of this run: {e}"));
@@ -157,7 +164,7 @@ impl<'a> Running<'a> {
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         match child {
-            Ok(child) => Ok(Some(Self { dir, spec, stop, stdout, stderr, child, tree, started, begun })),
+            Ok(child) => Ok(Some(Self { dir, spec, stop, outputs, child, tree, started, begun })),
             Err(e) => {
                 // Out of descriptors, if at all. It ran for a moment, so it must be gone before the record says so.
                 tree.kill_all(KILL_LIMIT);
@@ -169,7 +176,7 @@ impl<'a> Running<'a> {
     /// Sees the run to its end and the whole tree out.
     fn finish(mut self) -> ExitRecord {
         let reason = self.watch();
-        let empty = self.tree.status.is_some() && self.tree.wind_down(WIND_DOWN);
+        let empty = self.tree.status.is_some() && self.wind_down();
         // What runs on in a session of its own is the program's to keep, if the spec says so and nothing cut it short.
         let kept = !empty
             && self.spec.detach
@@ -183,6 +190,7 @@ impl<'a> Running<'a> {
             log("some processes of the run could not be killed; SIGKILL is pending for them");
         }
         self.tree.close();
+        self.outputs.into_iter().for_each(Output::close);
         if !empty {
             log(&format!("killed {} by control group, {} by descent", self.tree.by_group, self.tree.by_descent()));
         }
@@ -199,6 +207,9 @@ impl<'a> Running<'a> {
         let (mut said, mut heard) = (self.said(), self.begun);
         let mut asked: Option<(EndReason, Instant)> = None;
         loop {
+            self.outputs.iter_mut().for_each(|output| {
+                output.drain();
+            });
             self.tree.reap();
             if self.tree.status.is_some() {
                 return asked.map_or(EndReason::Exited, |(reason, _)| reason);
@@ -230,20 +241,36 @@ impl<'a> Running<'a> {
                     }
                 }
             }
-            // Woken by the program's end, by a signal to us, or by the tick.
+            // Woken by the program's end, by what it prints, by a signal to us, or by the tick.
             let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
-            if poll(&mut [PollFd::new(&self.child, PollFlags::IN)], Some(&tick))
-                .is_err_and(|e| e != rustix::io::Errno::INTR)
-            {
+            let mut awaited = vec![PollFd::new(&self.child, PollFlags::IN)];
+            let printed = self.outputs.iter().filter_map(Output::waits);
+            awaited.extend(printed.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            if poll(&mut awaited, Some(&tick)).is_err_and(|e| e != rustix::io::Errno::INTR) {
                 std::thread::sleep(TICK);
             }
         }
     }
 
-    /// Sizes of both outputs: any change is a sign of life, also a program truncating its own log.
-    fn said(&self) -> (u64, u64) {
-        let size = |file: &File| file.metadata().as_ref().map_or(0, Metadata::len);
-        (size(&self.stdout), size(&self.stderr))
+    /// Waits for the rest of the tree to end by itself, and takes what it still prints. True: it did.
+    fn wind_down(&mut self) -> bool {
+        let begun = Instant::now();
+        loop {
+            self.outputs.iter_mut().for_each(|output| {
+                output.drain();
+            });
+            if self.tree.wind_down(Duration::from_millis(2)) {
+                return true;
+            }
+            if begun.elapsed() >= WIND_DOWN {
+                return false;
+            }
+        }
+    }
+
+    /// Bytes of both outputs: any more are a sign of life.
+    fn said(&self) -> u64 {
+        self.outputs.iter().map(Output::said).sum()
     }
 }
 

@@ -16,39 +16,9 @@ use std::time::{Duration, Instant};
 const TASKS: usize = 30;
 /// No more are begun after this.
 const LONGEST: Duration = Duration::from_secs(90);
-/// P5.
+/// P5, and what another project of the instance does to it.
 pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
-    let dir = bench.dir()?.join("handover");
-    let _ = fs::remove_dir_all(&dir);
-    let address = free_address()?;
-    let config = instance(&dir, address)?;
-    let text = fs::read_to_string(&config)?;
-    fs::write(&config, format!("{text}\n[gates.check_analysis_approved]\nmode = \"off\"\n"))?;
-    let mut daemon = Daemon::start(&config, address)?;
-    daemon.wait_live()?;
-    let state = dir.join(".orch");
-    let token = fs::read_to_string(state.join("token")).context("read the token")?;
-    let c = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    c.busy_timeout(Duration::from_secs(10))?;
-    let mut handovers = Vec::new();
-    let first = Instant::now();
-    for n in 1..=TASKS {
-        if LONGEST < first.elapsed() {
-            break;
-        }
-        let body = format!(
-            "{{\"project\":\"BENCH\",\"title\":\"Task {n}\",\"body\":\"Acceptance criteria:\\n- The page shows {n}.\",\"start\":true}}"
-        );
-        let (status, answer) = daemon.ask("POST", "/api/v1/tasks", token.trim(), &body)?;
-        ensure!(status == 201, "a task was refused: {answer}");
-        // The scripted developer cannot write software: the task ends up blocked, behind three agents.
-        daemon.wait(|_| {
-            let sql = "SELECT count(*) FROM task WHERE number = ?1 AND phase = 'blocked'";
-            c.query_row(sql, [n as i64], |r| r.get::<_, i64>(0)).is_ok_and(|n| n == 1)
-        })?;
-        handovers.extend(of_task(&c, &state, n as i64)?);
-    }
-    daemon.kill()?;
+    let handovers = handovers(bench, Neighbour::None, TASKS)?;
     let part = |f: fn(&Handover) -> Duration| Times::of(handovers.iter().map(f).collect());
     let all = part(|h| h.whole)?;
     lines.push(Line::time(
@@ -69,7 +39,113 @@ pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         ]
         .join("; "),
     ));
+    for (neighbour, what) in
+        [(Neighbour::Broken, "broken"), (Neighbour::Slow, "slow"), (Neighbour::Flooded, "flooded with 50 tickets")]
+    {
+        // In turns, so that what the machine does meanwhile does not speak for or against either.
+        let (mut alone, mut beside) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            alone.extend(self::handovers(bench, Neighbour::None, TASKS_OF_A_TURN)?.iter().map(|h| h.whole));
+            beside.extend(self::handovers(bench, neighbour, TASKS_OF_A_TURN)?.iter().map(|h| h.whole));
+        }
+        let (alone, beside) = (Times::of(alone)?.at(0.5), Times::of(beside)?.at(0.5));
+        let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+        lines.push(Line::goal(
+            &format!("P5, p50, with another project {what}"),
+            "<= 1.20 of alone",
+            format!("{} beside {}", ms(beside), ms(alone)),
+            format!("{ratio:.2} of it"),
+            ratio <= 1.2,
+        ));
+    }
     Ok(())
+}
+
+/// Turns of each comparison with a neighbour, and tasks of a turn.
+const TURNS: usize = 3;
+const TASKS_OF_A_TURN: usize = 5;
+
+/// What the other project of the instance is like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Neighbour {
+    /// There is none.
+    None,
+    /// Its repository is empty.
+    Broken,
+    /// Each of its agents takes longer than the measurement.
+    Slow,
+    /// It has fifty tickets of short turns.
+    Flooded,
+}
+
+fn handovers(bench: &Bench, neighbour: Neighbour, tasks: usize) -> Result<Vec<Handover>> {
+    let dir = bench.dir()?.join("handover");
+    let _ = fs::remove_dir_all(&dir);
+    let address = free_address()?;
+    let config = instance(&dir, address)?;
+    let text = fs::read_to_string(&config)?.replace("[agents]\n", "[agents]\nmax_concurrency = 4\n");
+    fs::write(&config, format!("{text}\n[gates.check_analysis_approved]\nmode = \"off\"\n{}", beside(neighbour)))?;
+    if neighbour != Neighbour::None {
+        let args: &[&str] = match neighbour {
+            Neighbour::Broken => &["init", "--quiet", "--bare", "other.git"],
+            _ => &["clone", "--quiet", "--bare", "repo", "other.git"],
+        };
+        let made = std::process::Command::new("git").args(args).current_dir(&dir).status()?;
+        ensure!(made.success(), "the other repository cannot be made");
+    }
+    let mut daemon = Daemon::start(&config, address)?;
+    daemon.wait_live()?;
+    let state = dir.join(".orch");
+    let token = fs::read_to_string(state.join("token")).context("read the token")?;
+    let c = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    c.busy_timeout(Duration::from_secs(10))?;
+    let begin = |daemon: &Daemon, project: &str, n: usize| -> Result<()> {
+        let body = format!(
+            "{{\"project\":\"{project}\",\"title\":\"Task {n}\",\"body\":\"Acceptance criteria:\\n- The page shows {n}.\",\"start\":true}}"
+        );
+        let (status, answer) = daemon.ask("POST", "/api/v1/tasks", token.trim(), &body)?;
+        ensure!(status == 201, "a task was refused: {answer}");
+        Ok(())
+    };
+    let others = match neighbour {
+        Neighbour::None => 0,
+        Neighbour::Broken | Neighbour::Slow => 4,
+        Neighbour::Flooded => 50,
+    };
+    for n in 1..=others {
+        begin(&daemon, "OTHER", n)?;
+    }
+    let mut handovers = Vec::new();
+    let first = Instant::now();
+    for n in 1..=tasks {
+        if LONGEST < first.elapsed() {
+            break;
+        }
+        begin(&daemon, "BENCH", n)?;
+        // The scripted developer cannot write software: the task ends up blocked, behind three agents.
+        daemon.wait(|_| {
+            let sql = "SELECT count(*) FROM task WHERE project = 'BENCH' AND number = ?1 AND phase = 'blocked'";
+            c.query_row(sql, [n as i64], |r| r.get::<_, i64>(0)).is_ok_and(|n| n == 1)
+        })?;
+        handovers.extend(of_task(&c, &state, n as i64)?);
+    }
+    daemon.kill()?;
+    Ok(handovers)
+}
+
+/// The other project's part of the configuration.
+fn beside(neighbour: Neighbour) -> String {
+    let nap = match neighbour {
+        Neighbour::None => return String::new(),
+        Neighbour::Broken | Neighbour::Slow => "120",
+        Neighbour::Flooded => "0.5",
+    };
+    format!(
+        "\n[agents.programs.other]\ncommand = [\"sleep\", \"{nap}\"]\n\n[[project]]\nkey = \"OTHER\"\nrepo = \"other.git\"\n\
+         default_branch = \"main\"\npipeline = \"full\"\napprovers = [\"local:anna\"]\nstarters = [\"local:anna\"]\n\
+         allow_untested = true\n\n[project.agents]\nanalyst = \"other\"\narchitect = \"other\"\ndeveloper = \"other\"\n\
+         reviewer = \"other\"\ntester = \"other\"\n"
+    )
 }
 
 /// One hand-over and its parts.
@@ -91,7 +167,8 @@ struct Ended {
 }
 
 fn of_task(c: &Connection, state: &Path, number: i64) -> Result<Vec<Handover>> {
-    let task: i64 = c.query_row("SELECT id FROM task WHERE number = ?1", [number], |r| r.get(0))?;
+    let task: i64 =
+        c.query_row("SELECT id FROM task WHERE project = 'BENCH' AND number = ?1", [number], |r| r.get(0))?;
     let mut sql = c.prepare(
         "SELECT kind, seq, created_at, claimed_at, finished_at FROM job_done WHERE task = ?1 \
          AND kind IN ('run_agent', 'publish', 'judge') ORDER BY seq",

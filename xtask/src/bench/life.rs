@@ -11,7 +11,7 @@ use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask};
 use orch_core::verdict::Verdict;
 use orch_ports::clock::BootTime;
-use orch_store::{Cause, ClaimRequest, Job, StepRequest, Stepped, Store};
+use orch_store::{Cause, ClaimRequest, Job, Share, StepRequest, Stepped, Store};
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
@@ -41,7 +41,14 @@ pub(super) fn policy() -> Policy {
 }
 
 pub(super) fn claim(lane: Lane, worker: &str) -> ClaimRequest {
-    ClaimRequest { lane, worker: worker.to_owned(), now: now(), boot: boot(), lease_ms: 30_000 }
+    ClaimRequest {
+        lane,
+        worker: worker.to_owned(),
+        now: now(),
+        boot: boot(),
+        lease_ms: 30_000,
+        share: Share::default(),
+    }
 }
 
 pub(super) fn step(task: TaskId, cause: Cause, event: Event) -> StepRequest {

@@ -129,8 +129,9 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         sweep_ms: 10_000,
         reaper: orch_engine::ReaperOptions::default(),
         reconcile: orch_engine::ReconcileOptions::default(),
-        history_ms: 0,
         worktrees_max_bytes: 0,
+        retention: orch_engine::Retention::default(),
+        written_dirs: std::collections::BTreeSet::new(),
         path,
     };
     Ok(Engine::new(ports, options, Projects::from([(PROJECT.into(), Arc::new(project))])))

@@ -19,7 +19,7 @@ use crate::local_db::LocalDb;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, PullState, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, PullState, Review};
 use protect::protect;
 use pulls::{Life, PullRow};
 use repo::MergedTree;
@@ -74,14 +74,17 @@ struct State {
     db: LocalDb,
     git: GitRun,
     clock: Arc<dyn Clock>,
-    members: Vec<Actor>,
+    members: RwLock<Vec<Actor>>,
     projects: RwLock<HashMap<ProjectKey, Arc<Served>>>,
+    /// What could not be brought into service, and why.
+    out: RwLock<HashMap<ProjectKey, (Option<LocalRepo>, OutOfService)>>,
 }
 
 impl LocalForge {
     /// Opens or makes a forge in `dir` (one process per directory: opening ends merges that an earlier process left
     /// half done) and brings the repositories into service. `members` are the people whose reviews
-    /// count. A repository that cannot be served is a `Permanent` fault that names the path, the key and the fix.
+    /// count. A repository that cannot be served is a `Permanent` fault that names the path, the key and the fix; of
+    /// several, one that can is enough, and the others are out of service until [`Forge::look_again`] finds them well.
     pub async fn open(
         dir: &Path,
         projects: Vec<LocalRepo>,
@@ -92,12 +95,55 @@ impl LocalForge {
         let dir = dir.canonicalize().map_err(|e| io(dir, "find the forge directory", &e))?;
         let db = LocalDb::open(&dir.join("forge.db"), &schema::SCHEMA)?;
         let git = GitRun::new(&dir.join("git-home"))?;
-        let state = State { dir, db, git, clock, members, projects: RwLock::default() };
+        let members = RwLock::new(members);
+        let state = State { dir, db, git, clock, members, projects: RwLock::default(), out: RwLock::default() };
         let forge = Self { state: Arc::new(state) };
+        let mut faults = Vec::new();
         for project in projects {
-            forge.add_project(project).await?;
+            faults.extend(forge.serve(project).await.err());
         }
-        Ok(forge)
+        let none = forge.state.projects.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        match faults.into_iter().next() {
+            Some(fault) if none => Err(fault),
+            _ => Ok(forge),
+        }
+    }
+
+    /// Brings a repository into service, or notes why it is not.
+    pub async fn serve(&self, project: LocalRepo) -> Result<(), Fault> {
+        let key = project.key.clone();
+        let served = self.add_project(project.clone()).await;
+        let mut out = self.state.out.write().unwrap_or_else(PoisonError::into_inner);
+        match &served {
+            Ok(()) => {
+                out.remove(&key);
+            }
+            Err(fault) => {
+                // What it was served as before, if it was, is not what is configured now.
+                self.state.projects.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                let since = out.get(&key).map_or_else(|| self.state.clock.now(), |(_, out)| out.since);
+                out.insert(key, (Some(project), OutOfService { why: fault.text.clone(), since }));
+            }
+        }
+        served
+    }
+
+    /// Takes a project out of service for a reason that is not its repository's own, until the forge is opened again.
+    pub fn take_out(&self, project: &ProjectKey, why: &str) {
+        let out = OutOfService { why: why.to_owned(), since: self.state.clock.now() };
+        self.state.projects.write().unwrap_or_else(PoisonError::into_inner).remove(project);
+        self.state.out.write().unwrap_or_else(PoisonError::into_inner).insert(project.clone(), (None, out));
+    }
+
+    /// From now on these people's reviews count.
+    pub fn set_members(&self, members: Vec<Actor>) {
+        *self.state.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+    }
+
+    /// Takes a project out that is not configured any more. Its repository is left as it is.
+    pub fn forget(&self, project: &ProjectKey) {
+        self.state.out.write().unwrap_or_else(PoisonError::into_inner).remove(project);
+        self.state.projects.write().unwrap_or_else(PoisonError::into_inner).remove(project);
     }
 
     /// Brings one more repository into service, or takes up a changed default branch.
@@ -185,11 +231,11 @@ impl LocalForge {
     }
 
     fn served(&self, project: &ProjectKey) -> Result<Arc<Served>, Fault> {
-        let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
-        projects
-            .get(project)
-            .cloned()
-            .ok_or_else(|| Fault::gone(format!("the local forge serves no project {project}")))
+        let found = self.state.projects.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
+        found.ok_or_else(|| match self.out_of_service(project) {
+            Some(out) => Fault::transient(format!("project {project} is out of service: {}", out.why)),
+            None => Fault::gone(format!("the local forge serves no project {project}")),
+        })
     }
 }
 
@@ -298,6 +344,22 @@ fn url_of(remote: &str, number: u64) -> String {
 
 #[async_trait::async_trait]
 impl Forge for LocalForge {
+    fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService> {
+        let out = self.state.out.read().unwrap_or_else(PoisonError::into_inner);
+        out.get(project).map(|(_, out)| out.clone())
+    }
+
+    async fn look_again(&self, project: &ProjectKey) -> Result<(), Fault> {
+        let waiting = {
+            let out = self.state.out.read().unwrap_or_else(PoisonError::into_inner);
+            out.get(project).and_then(|(repo, _)| repo.clone())
+        };
+        match waiting {
+            Some(repo) => self.serve(repo).await,
+            None => Ok(()),
+        }
+    }
+
     async fn remote(&self, project: &ProjectKey) -> Result<String, Fault> {
         Ok(self.served(project)?.remote.clone())
     }
@@ -346,7 +408,10 @@ impl Forge for LocalForge {
     }
 
     async fn reviews(&self, project: &ProjectKey, number: u64) -> Result<Vec<Review>, Fault> {
-        let (project, members) = (self.served(project)?.key.clone(), self.state.members.clone());
+        let (project, members) = (
+            self.served(project)?.key.clone(),
+            self.state.members.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        );
         self.state.db.read("read reviews", move |t| talk::reviews(t, &project, number, &members)).await
     }
 

@@ -215,7 +215,9 @@ impl Cx<'_> {
     fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {
         let moved = self.d.task.head.as_ref() != Some(head);
         self.d.task.head = Some(head.clone());
-        if moved && self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {
+        // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
+        // would wait for them. Of one that was judged it costs a look.
+        if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {
             self.emit(Effect::EnsureCi { commit: head.clone() });
         }
         if !discarded.is_empty() {

@@ -12,6 +12,7 @@ use orch_ports::Fault;
 use orch_ports::git::{Author, Carry, PushAnswer, Snapshot};
 use orch_store::ArtefactRow;
 use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
 
 pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> Result<Ended, Fault> {
     let fetched = cx.fetch().await?;
@@ -28,6 +29,10 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let message = landing::work(cx, role.as_str(), run);
     let desk = landing::desk(cx, &parent).await?;
     cx.still_ours().await?;
+    let large = cut_large(git.worktree_path(project, &cx.task.work_item), artefact_dir.clone()).await?;
+    if !large.is_empty() {
+        return Ok(Outcome::NotTaken { findings: large }.into());
+    }
     let snapshot = git
         .snapshot(&Snapshot {
             project,
@@ -101,6 +106,51 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let mut unresolved: Vec<String> = refused.iter().filter_map(|f| f.file.clone()).collect();
     unresolved.dedup();
     Ok(Outcome::Published { head, empty, discarded: snapshot.discarded, unresolved, refused }.into())
+}
+
+/// Largest document that is read, bytes.
+const MAX_DOCUMENT: u64 = 10 * 1024 * 1024;
+
+/// Puts a few words in the place of documents no gate would read, before git spends minutes on their content and pushes
+/// it, and says what was wrong with each.
+async fn cut_large(worktree: PathBuf, dir: String) -> Result<Vec<Finding>, Fault> {
+    let cut = move || -> std::io::Result<Vec<Finding>> {
+        let mut place = worktree;
+        // Through no link: what is behind one is taken care of by the snapshot, which does not follow it either.
+        for part in Path::new(&dir).components() {
+            place.push(part);
+            if !std::fs::symlink_metadata(&place).is_ok_and(|m| m.is_dir()) {
+                return Ok(Vec::new());
+            }
+        }
+        let mut large = Vec::new();
+        let mut open = vec![place.clone()];
+        while let Some(here) = open.pop() {
+            for entry in std::fs::read_dir(&here).into_iter().flatten().flatten() {
+                let (path, meta) = (entry.path(), entry.metadata());
+                match meta {
+                    // One level of directories is all that known documents have.
+                    Ok(m) if m.is_dir() && here == place => open.push(path),
+                    Ok(m) if m.is_file() && MAX_DOCUMENT < m.len() => {
+                        let words = format!(
+                            "This file had {} bytes, more than the {MAX_DOCUMENT} that are read. Write it again, shorter.\n",
+                            m.len()
+                        );
+                        std::fs::remove_file(&path)?;
+                        std::fs::write(&path, words)?;
+                        let name = path.strip_prefix(&place).unwrap_or(&path).display().to_string();
+                        let file = Some(format!("{dir}/{name}"));
+                        let text = format!("{} bytes, more than the {MAX_DOCUMENT} that are read", m.len());
+                        large.push(Finding { file, ..Finding::must_fix(text) });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(large)
+    };
+    let done = tokio::task::spawn_blocking(cut).await.map_err(|e| Fault::bug(format!("look at documents: {e}")))?;
+    done.map_err(|e| Fault::transient(format!("replace a document that is too large: {e}")))
 }
 
 /// Has the security gate found something in this branch that has not been repaired yet?

@@ -133,6 +133,14 @@ fn report(look: &Look<'_>, secrets: &Secrets, dependencies: &Dependencies, prote
         let (file, line) = (Some(secret.path.clone()), secret.line);
         lines.push(ReportLine { section, blocking, rule: secret.rule.clone(), file, line, text });
     }
+    lines.extend(secrets.too_large.iter().map(|(path, text)| ReportLine {
+        section: Section::Secrets,
+        blocking: true,
+        rule: "too-large".into(),
+        file: Some(path.clone()),
+        line: None,
+        text: text.clone(),
+    }));
     let judged = &dependencies.judged;
     let groups = [
         (Section::Dependencies, true, &judged.blocking),

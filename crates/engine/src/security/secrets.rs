@@ -53,6 +53,8 @@ pub(crate) enum Standing {
 pub(crate) struct Secrets {
     pub(crate) found: Vec<Secret>,
     pub(crate) engines: Vec<Engine>,
+    /// Files no scan can look through: path, and what is wrong with it. Whoever brought them in takes them out again.
+    pub(crate) too_large: Vec<(String, String)>,
     /// Why the scan is not whole; then nothing can be said.
     pub(crate) incomplete: Vec<String>,
     /// What people should know of the rules.
@@ -287,8 +289,16 @@ impl Scan<'_, '_> {
     async fn blobs(&self, blobs: &[BlobAt], out: &mut Secrets) -> Result<Hits, Fault> {
         let (whole, large): (Vec<BlobAt>, Vec<BlobAt>) =
             blobs.iter().cloned().partition(|blob| blob.size < MAX_BLOB_BYTES as u64);
-        let too_large = |b: &BlobAt| format!("{} is too large to be scanned ({} bytes)", b.path, b.size);
-        out.incomplete.extend(large.iter().map(too_large));
+        let too_large = |b: &BlobAt| {
+            let text = format!(
+                "{} bytes (commit {}) are more than the {MAX_BLOB_BYTES} that can be scanned for secrets; take the file out \
+                 of the change, or make it smaller",
+                b.size,
+                b.commit.short()
+            );
+            (b.path.clone(), text)
+        };
+        out.too_large.extend(large.iter().map(too_large));
         let (mut hits, mut under_way) = (Vec::new(), Parts::default());
         for some in batches(&whole, |blob| blob.size) {
             let ids: Vec<String> = some.iter().map(|b| b.oid.clone()).collect();

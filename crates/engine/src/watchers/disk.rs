@@ -13,6 +13,7 @@ use std::path::Path;
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
     forget(engine, &mut report).await?;
+    super::retention::sweep(engine, &mut report).await?;
     let max = engine.options.worktrees_max_bytes;
     if max == 0 {
         return Ok(report);
@@ -46,10 +47,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 
 /// Lets the commits of tasks go that were closed long ago, by the time of the task and not of any file.
 async fn forget(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
-    let kept_ms = engine.options.history_ms;
-    if kept_ms == 0 {
-        return Ok(());
-    }
+    let Some(kept_ms) = engine.options.retention.history_ms else { return Ok(()) };
     let (git, now) = (&engine.ports.git, engine.ports.clock.now());
     for project in engine.projects.keys() {
         for (name, _) in git.kept_history(project).await? {

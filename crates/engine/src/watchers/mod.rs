@@ -4,6 +4,7 @@
 mod disk;
 mod inbox;
 mod reaper;
+mod retention;
 mod timers;
 mod tracker;
 

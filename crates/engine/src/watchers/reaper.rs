@@ -129,7 +129,7 @@ async fn newest_run(engine: &Engine, job: &Job) -> Result<Option<String>, Fault>
 
 fn look(engine: &Engine, job: &Job, run: Option<&str>) -> Seen {
     let window_ms = match &job.effect {
-        Effect::Watch { .. } => engine.projects.get(&job.project).map_or(0, |p| p.watch.window_ms),
+        Effect::Watch { .. } => engine.projects().get(&job.project).map_or(0, |p| p.watch.window_ms),
         _ => 0,
     };
     let Some(dir) = run.map(Path::new) else { return Seen::Live { limit_ms: window_ms } };

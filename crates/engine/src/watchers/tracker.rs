@@ -7,6 +7,7 @@ use crate::commands::{self, Answer};
 use crate::effects::sync_ticket;
 use crate::engine::Engine;
 use crate::project::Project;
+use crate::standing;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
 use orch_core::task::{Phase, Task, WaitReason};
@@ -21,11 +22,12 @@ const OVERLAP_MS: i64 = 60_000;
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
+    standing::look_again(engine, &mut report).await;
     if !engine.options.reconcile.enabled {
         return Ok(report);
     }
     let mut fault = None;
-    for project in engine.projects.values() {
+    for project in engine.projects().values() {
         // A fault of one project never stops another.
         if let Err(f) = poll(engine, project, &mut report).await {
             fault = Some(f.context(format!("project {}", project.key)));

@@ -328,3 +328,29 @@ async fn no_name_no_attribute_and_no_binary_flag_hides_a_changed_line() {
     let missing = Sha::new("1".repeat(40));
     assert!(world.git.changed_lines(&demo(), &missing, &after).await.is_err());
 }
+
+#[tokio::test]
+async fn a_paper_of_ten_gigabytes_is_not_read_and_its_reviewer_writes_another() {
+    let world = World::new().await;
+    let briefs = Arc::new(Mutex::new(Vec::new()));
+    let kept = briefs.clone();
+    world.runs.on("reviewer", move |run| {
+        kept.lock().unwrap().push(run.prompt());
+        run.paper("12-review.md", "---\nverdict: APPROVED\n---\n");
+        if run.nth == 1 {
+            // Sparse: it takes no space, and minutes to read.
+            let path = run.cwd.join(run.var("ORCH_ARTEFACT_DIR")).join("12-review.md");
+            std::fs::File::options().write(true).open(path).unwrap().set_len(10 << 30).unwrap();
+        }
+        Does::Exit(0)
+    });
+    world.start();
+    let item = world.begin("Work").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 0, "the developer pays nothing for it");
+    let briefs = briefs.lock().unwrap().clone();
+    assert_eq!(briefs.len(), 2);
+    assert!(briefs[1].contains("10737418240 bytes, more than the 10485760 that are read"), "{}", briefs[1]);
+    let largest = crate::world::git(&world.bare(), &["cat-file", "--batch-all-objects", "--batch-check=%(objectsize)"]);
+    assert!(largest.lines().all(|size| size.parse::<u64>().unwrap() < 1_000_000), "it was pushed: {largest}");
+}

@@ -415,3 +415,26 @@ async fn what_a_protected_link_leads_to_is_protected_for_as_long_as_it_leads_the
         "{shown:?}"
     );
 }
+
+#[tokio::test]
+async fn a_file_too_large_to_be_scanned_goes_back_to_the_developer() {
+    let world = World::new().await;
+    let briefs = develops(&world, |run| {
+        let big = run.cwd.join("big.dat");
+        run.write("small.txt", &format!("run {}\n", run.nth));
+        if run.nth == 1 {
+            std::fs::File::create(&big).unwrap().set_len(orch_secrets::MAX_BLOB_BYTES as u64 + 1).unwrap();
+        } else if big.exists() {
+            std::fs::remove_file(&big).unwrap();
+        }
+    });
+    world.start();
+    let item = world.begin("Add data").await;
+    let task = world.until_done(&item).await;
+    assert_eq!(task.rounds, 1, "a repair, and not a wait");
+    let second = briefs.lock().unwrap()[1].clone();
+    assert!(second.contains("big.dat") && second.contains("take the file out"), "{second}");
+    // It is in no commit that landed either.
+    let landed = crate::world::git(&world.bare(), &["log", "--format=", "--name-only", "main"]);
+    assert!(!landed.contains("big.dat") && landed.contains("small.txt"), "{landed}");
+}

@@ -290,8 +290,12 @@ impl World {
                 interval_ms: if c.poll { 2_000 } else { 1_000_000_000 },
                 ..c.reconcile.clone()
             },
-            history_ms: c.history_ms,
             worktrees_max_bytes: 0,
+            retention: orch_engine::Retention {
+                history_ms: (c.history_ms != 0).then_some(c.history_ms),
+                ..orch_engine::Retention::default()
+            },
+            written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };
         let engine = Engine::new(ports, options, Projects::from([(demo(), Arc::new(project))]));

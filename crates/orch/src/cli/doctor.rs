@@ -80,6 +80,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(data_dir(config.data_dir()));
         checks.push(database(&config.db.path));
         checks.push(port(config));
+        checks.extend(troubles(config));
         checks.extend(programs(config, &path));
         checks.extend(repositories(config));
         checks.extend(scanners::checks(config, &path));
@@ -252,12 +253,38 @@ fn port(config: &Config) -> Check {
 }
 
 fn is_orch(url: &str) -> bool {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+    health(url).is_some()
+}
+
+/// What an orch says of itself there; `None` if there is none.
+fn health(url: &str) -> Option<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build().ok()?;
         let health: Value = client.get(url).send().await.ok()?.json().await.ok()?;
-        Some(health.get("service")?.as_str()? == "orchestrator")
-    }) == Some(true)
+        (health.get("service")?.as_str()? == "orchestrator").then_some(health)
+    })
+}
+
+/// What keeps the running daemon's projects from going on, as it says itself, and whether it runs on this file.
+fn troubles(config: &Config) -> Vec<Check> {
+    let Some(health) = health(&format!("{}/health", local_url(config.server.listen))) else { return Vec::new() };
+    let mut out = Vec::new();
+    for trouble in show::items(&health, "troubles") {
+        let project = show::field(trouble, "project");
+        let title = if project.is_empty() { "instance".to_owned() } else { format!("project {project}") };
+        let fix = match show::field(trouble, "kind").as_str() {
+            "repository" => format!("correct `repo` or `default_branch` of {project}, then `orch reload`"),
+            "configuration" => format!("add [[project]] {project} again and `orch reload`, or cancel its tasks"),
+            _ => "free some space, or make it writable for this user".into(),
+        };
+        out.push(check(&title, Tone::Bad, show::field(trouble, "why"), Some(fix)));
+    }
+    if let Some(pending) = health.get("configuration").filter(|c| !c.is_null()) {
+        let fix = Some("orch reload".to_owned());
+        out.push(check("configuration in force", Tone::Warn, show::field(pending, "text"), fix));
+    }
+    out
 }
 
 /// Every agent program some role would use.

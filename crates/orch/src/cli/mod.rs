@@ -19,6 +19,7 @@ pub mod gate;
 mod git_probe;
 pub mod init;
 pub mod instance;
+pub mod journal;
 pub mod logs;
 pub mod project;
 pub mod queue;
@@ -101,10 +102,15 @@ pub enum Command {
     /// Bring advisories about dependencies to a machine without a network
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Export the journal, or check an exported one
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Stop claiming work; agents keep running
     Drain(drain::DrainArgs),
     /// Start claiming work again
     Resume(drain::ResumeArgs),
+    /// Take up a changed configuration while the daemon runs
+    Reload(drain::ReloadArgs),
     /// Check and explain the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -167,8 +173,10 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Queue(args) => queue::run(args, context),
         Command::Gate(command) => crate::gate_cli::run(command, context),
         Command::Audit(command) => audit::run(command, context),
+        Command::Journal(command) => journal::run(command, context),
         Command::Drain(args) => drain::drain(args, context),
         Command::Resume(args) => drain::resume(args, context),
+        Command::Reload(args) => drain::reload(args, context),
         Command::Config(command) => config::run(command, context),
         // It lives before the context: it must not read a configuration or own a terminal.
         Command::Supervise(_) | Command::ScriptedAgent => Err(Failure::usage("supervise is started by the daemon")),

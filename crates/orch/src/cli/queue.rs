@@ -58,6 +58,9 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
             table::plain(&show::field(circuit, "why"))
         ));
     }
+    for trouble in show::items(queue, "troubles") {
+        context.say(table::plain(&show::field(trouble, "why")));
+    }
     for unknown in show::items(queue, "unknown") {
         context.say(format!(
             "job {} is of a kind this version does not know (`{}`): it is kept for one that does",

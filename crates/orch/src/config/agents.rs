@@ -12,7 +12,8 @@ section! {
     Agents {
         /// Name of the agent program for every role a project does not give to another one.
         default: String = "claude".into();
-        /// Agents at work at the same time.
+        /// Agents at work at the same time, over all projects. With several projects and 2 or more, one project never has the
+        /// last place; with 1 they take turns.
         max_concurrency: u64 = 1;
         /// Repairs a developer gets after the first run, shared by all failing gates; then the task is Blocked.
         max_developer_retries: u64 = 3;

@@ -63,6 +63,8 @@ section! {
         db: db::Db = db::Db::default();
         /// Repositories.
         repos: repos::Repos = repos::Repos::default();
+        /// How long things are kept.
+        retention: retention::Retention = retention::Retention::default();
         /// Agent programs.
         agents: agents::Agents = agents::Agents::default();
         /// What agents may cost.
@@ -218,6 +220,61 @@ impl Config {
         self.tables.values("", &mut out);
         let source = |path: &str| self.sources.get(path).cloned().unwrap_or(Source::Default);
         out.into_iter().map(|(path, shown)| (path.clone(), shown, source(&path))).collect()
+    }
+}
+
+/// Sections that are read once, when the daemon starts.
+macro_rules! at_start {
+    ($old:expr, $new:expr, $kept:expr; $($section:ident $(. $key:ident)?),+ $(,)?) => {
+        $( if $old.tables.$section$(.$key)? != $new.tables.$section$(.$key)? {
+            $kept.push(concat!(stringify!($section) $(, ".", stringify!($key))?));
+            $new.tables.$section$(.$key)? = $old.tables.$section$(.$key)?.clone();
+        } )+
+    };
+}
+
+impl Config {
+    /// This configuration as far as a running daemon can take it up, and the keys in which it keeps what `old` says until
+    /// it is started again.
+    #[must_use]
+    pub fn kept_from(&self, old: &Self) -> (Self, Vec<String>) {
+        let mut new = self.clone();
+        let mut kept = Vec::new();
+        at_start!(old, new, kept; server, instance, db, repos, agents.max_concurrency, reaper, merge.lock_timeout_s, reconcile,
+            retention, gitea, plane, telegram, sites);
+        if kept.is_empty() {
+            return (new, Vec::new());
+        }
+        // The keys of a section that was kept, as a person would look for them.
+        let (wanted, now) = (self.fingerprints(), new.fingerprints());
+        let differs = |key: &&String| wanted.get(*key) != now.get(*key);
+        let mut keys: Vec<String> =
+            wanted.keys().chain(now.keys().filter(|key| !wanted.contains_key(*key))).filter(differs).cloned().collect();
+        keys.sort();
+        (new, keys)
+    }
+
+    /// Every effective value by path, with what stands for it in comparisons: of a secret a digest. Projects are named by
+    /// their key, so that one more in front of them changes nothing.
+    pub fn fingerprints(&self) -> BTreeMap<String, String> {
+        use sha2::{Digest as _, Sha256};
+        let mut out = Vec::new();
+        self.tables.values("", &mut out);
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for (path, shown) in out {
+            let named = path.strip_prefix("project[").and_then(|rest| rest.split_once(']')).and_then(|(i, rest)| {
+                let project = self.tables.projects.get(i.parse::<usize>().ok()?)?;
+                Some(format!("project {}{rest}", project.key))
+            });
+            all.insert(named.unwrap_or(path), shown);
+        }
+        for (name, program) in &self.tables.agents.programs {
+            for (key, secret) in &program.env {
+                let digest = Sha256::digest(secret.expose().as_bytes());
+                all.insert(format!("agents.programs.{name}.env.{key}"), format!("{digest:x?}"));
+            }
+        }
+        all
     }
 }
 

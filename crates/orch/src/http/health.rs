@@ -2,8 +2,10 @@
 //! fails shows there before anybody misses what it should have found.
 
 use super::{AppState, Problem};
+use crate::reload::Pending;
 use axum::Json;
 use axum::extract::State;
+use orch_engine::standing::Trouble;
 use serde::Serialize;
 
 /// Answer of `/health`. Field order is part of what is pinned.
@@ -13,6 +15,11 @@ pub(super) struct Health {
     service: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degraded>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    troubles: Vec<Trouble>,
+    /// What of the configuration file is not in force. That is nothing that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<Pending>,
 }
 
 #[derive(Serialize)]
@@ -24,7 +31,16 @@ struct Degraded {
 pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
     let failing = state.engine.failing_watchers();
     let degraded: Vec<Degraded> = failing.into_iter().map(|(watcher, fault)| Degraded { watcher, fault }).collect();
-    Json(Health { status: if degraded.is_empty() { "ok" } else { "degraded" }, service: "orchestrator", degraded })
+    let troubles = state.engine.troubles().await.unwrap_or_else(|fault| vec![Trouble::of_store(&fault.text)]);
+    let configuration = state.reload.as_ref().and_then(|reload| reload.pending());
+    let well = degraded.is_empty() && troubles.is_empty();
+    Json(Health {
+        status: if well { "ok" } else { "degraded" },
+        service: "orchestrator",
+        degraded,
+        troubles,
+        configuration,
+    })
 }
 
 /// The process answers: nothing else is asked.

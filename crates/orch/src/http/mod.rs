@@ -17,6 +17,7 @@ pub(crate) mod views;
 
 pub use problem::Problem;
 
+use crate::reload::Reload;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -56,6 +57,8 @@ pub struct AppState {
     pub(crate) streams: Arc<Semaphore>,
     /// A journal row that is known to be there: where the search for the newest one begins.
     pub(crate) journal_tail: Arc<AtomicI64>,
+    /// The configuration in force; `None` where there is no file to read again.
+    pub(crate) reload: Option<Arc<Reload>>,
     /// Requests that brought no key of their own.
     keyless: Arc<AtomicU64>,
 }
@@ -72,8 +75,15 @@ impl AppState {
             listen,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             journal_tail: Arc::default(),
+            reload: None,
             keyless: Arc::default(),
         }
+    }
+
+    /// With a configuration that can be read again.
+    #[must_use]
+    pub fn with_reload(self, reload: Arc<Reload>) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// A key no other request has: which process, which request of it.
@@ -98,11 +108,13 @@ pub fn router(state: AppState) -> Router {
         .route("/tasks/{id}/approve", post(acts::approve))
         .route("/tasks/{id}/reject", post(acts::reject))
         .route("/tasks/{id}/answer", post(acts::answer))
+        .route("/journal", get(tasks::whole_journal))
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))
-        .route("/resume", post(queue::resume));
+        .route("/resume", post(queue::resume))
+        .route("/reload", post(queue::reload));
     Router::new()
         .nest("/api/v1", api)
         .route("/health", get(health::health))

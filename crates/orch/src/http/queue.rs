@@ -2,8 +2,10 @@
 
 use super::body::Raw;
 use super::{AppState, Problem};
+use crate::reload::Applied;
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use orch_core::ids::GateId;
 use orch_core::pipeline::Step;
 use orch_engine::view::{QueueView, rfc3339};
@@ -32,6 +34,8 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>,
         "database": state.db_path.display().to_string(),
         "projects": engine.projects().keys().collect::<Vec<_>>(),
         "draining": engine.is_draining(),
+        "troubles": engine.troubles().await?,
+        "configuration": state.reload.as_ref().and_then(|reload| reload.pending()),
         "watchers": watchers,
         "tasks": { "open": open, "by_stage": by_stage },
     })))
@@ -42,12 +46,13 @@ pub(super) async fn queue(State(state): State<AppState>) -> Result<Json<QueueVie
 }
 
 pub(super) async fn projects(State(state): State<AppState>) -> Json<Value> {
-    let projects: Vec<Value> = state
-        .engine
-        .projects()
+    let projects = state.engine.projects();
+    let projects: Vec<Value> = projects
         .values()
         .map(|p| {
+            let out = p.forge.out_of_service(&p.key);
             json!({
+                "out_of_service": out.map(|o| json!({ "why": o.why, "since": rfc3339(o.since) })),
                 "key": p.key, "pipeline": p.pipeline.name,
                 "stages": p.pipeline.stages.iter().map(|s| &s.id).collect::<Vec<_>>(),
                 "approvers": p.policy.approvers, "starters": p.policy.starters,
@@ -93,4 +98,17 @@ pub(super) async fn resume(State(state): State<AppState>, body: Raw) -> Result<J
     body.fields(&[])?;
     state.engine.drain(false).await?;
     Ok(Json(json!({ "draining": false })))
+}
+
+/// Reads the configuration again, and says key by key what holds now and what a restart takes up.
+pub(super) async fn reload(State(state): State<AppState>, body: Raw) -> Result<Json<Applied>, Problem> {
+    body.fields(&[])?;
+    let Some(reload) = &state.reload else {
+        return Err(Problem::refused("there is no configuration file to read again"));
+    };
+    match reload.apply().await {
+        Ok(applied) => Ok(Json(applied)),
+        Err(refused) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_reloaded", refused.to_string())
+            .hint("correct the file; `orch config check` checks it again")),
+    }
 }

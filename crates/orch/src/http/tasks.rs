@@ -45,7 +45,10 @@ pub(super) async fn list(
     State(state): State<AppState>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let project = query.project.map(|key| known_project(&state, &key)).transpose()?;
+    let project = match query.project {
+        Some(key) => Some(listed_project(&state, &key).await?),
+        None => None,
+    };
     let closed = query.all.is_some_and(|all| !matches!(all.as_str(), "false" | "0" | "no"));
     let limit = number(query.limit.as_deref(), "limit")?.unwrap_or(i64::from(LIST_MAX)).clamp(1, i64::from(LIST_MAX));
     let before = number(query.before.as_deref(), "before")?.map(TaskId);
@@ -145,6 +148,17 @@ pub(super) async fn journal(
     Ok(Json(json!({ "journal": rows.iter().map(JournalView::from).collect::<Vec<_>>(), "next": next })))
 }
 
+/// The journal of all tasks, without a name in it: people are `person-<number>`.
+pub(super) async fn whole_journal(
+    State(state): State<AppState>,
+    Query(query): Query<AfterQuery>,
+) -> Result<Json<Value>, Problem> {
+    let after = number(query.after.as_deref(), "after")?.unwrap_or(0);
+    let rows = state.engine.nameless_journal(after, JOURNAL_MAX).await?;
+    let next = rows.last().map_or(after, |r| r.id);
+    Ok(Json(json!({ "journal": rows.iter().map(JournalView::from).collect::<Vec<_>>(), "next": next })))
+}
+
 /// A row id from a query.
 pub(super) fn number(text: Option<&str>, name: &str) -> Result<Option<i64>, Problem> {
     let Some(text) = text else { return Ok(None) };
@@ -166,6 +180,15 @@ pub(crate) async fn find(state: &AppState, id: &str) -> Result<Task, Problem> {
         Some(near) => problem.hint(format!("did you mean {near}?")),
         None => problem.hint("`orch task list --all` shows all there are"),
     })
+}
+
+/// A project by key, also one that left the configuration while it has open tasks.
+async fn listed_project(state: &AppState, key: &str) -> Result<ProjectKey, Problem> {
+    let open = state.engine.store().open_projects().await?;
+    match open.into_iter().find(|k| k.as_str().eq_ignore_ascii_case(key.trim())) {
+        Some(found) => Ok(found),
+        None => known_project(state, key),
+    }
 }
 
 /// A project by key; upper and lower case do not matter.

@@ -31,6 +31,10 @@ struct Board {
     concurrency: usize,
     draining: bool,
     failing: Vec<(String, String)>,
+    /// What keeps projects or the instance from going on.
+    troubles: Vec<String>,
+    /// What of the configuration file is not in force.
+    configuration: Option<String>,
     backing_off: usize,
     nothing_yet: bool,
     project: String,
@@ -132,6 +136,8 @@ async fn board(state: &AppState) -> Result<(Board, String), Problem> {
         concurrency: queue.max_concurrency,
         draining: queue.draining,
         failing: engine.failing_watchers(),
+        troubles: queue.troubles.into_iter().map(|trouble| trouble.why).collect(),
+        configuration: state.reload.as_ref().and_then(|reload| reload.pending()).map(|pending| pending.text),
         backing_off,
     };
     Ok((board, format!("/api/v1/events?after={newest}")))

@@ -32,19 +32,54 @@ macro_rules! done_columns {
     };
 }
 
-/// The oldest available job of a lane whose exclusive key nobody runs. A deploy that was begun holds its environment until
-/// it has ended, also while it waits for another try: its hook is under a supervisor and may be running still.
+/// The next job of a lane. Projects take turns: the one that was served longest ago goes first, so that fifty tickets of
+/// one project cost another no more than one turn. Within a project the highest priority goes first, then the oldest.
+///
+/// Taken is what nobody runs an exclusive key of. A deploy that was begun holds its environment until it has ended, also
+/// while it waits for another try: its hook is under a supervisor and may be running still.
+///
+/// A project that runs nothing in the lane may always begin. One that does may go on while it has less than `?6` there,
+/// and while the lane keeps a place, of `?7`, for every other project that is at work and has none.
+///
+/// Every step is a seek: `here` walks from one group of queued jobs (project and rank) to the next, `active` from one
+/// project to the next, however many jobs are queued.
 pub(super) const CLAIM: &str = concat!(
-    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
-    "parked = NULL ",
-    "WHERE id = (SELECT q.id FROM job q WHERE q.state = 'queued' AND q.lane = ?5 AND q.available_at <= ?4 ",
+    "WITH RECURSIVE here (project, rank) AS (",
+    "SELECT * FROM (SELECT project, rank FROM job WHERE state = 'queued' AND lane = ?5 ORDER BY project, rank LIMIT 1) ",
+    "UNION ALL SELECT n.project, n.rank FROM here JOIN job n ON n.id = coalesce(",
+    "(SELECT m.id FROM job m WHERE m.state = 'queued' AND m.lane = ?5 AND m.project = here.project AND m.rank > here.rank ",
+    "ORDER BY m.rank LIMIT 1), ",
+    "(SELECT m.id FROM job m WHERE m.state = 'queued' AND m.lane = ?5 AND m.project > here.project ",
+    "ORDER BY m.project, m.rank LIMIT 1))), ",
+    "active (project) AS (SELECT min(project) FROM job WHERE lane NOT IN ('watch', 'message') ",
+    "UNION ALL SELECT (SELECT min(m.project) FROM job m WHERE m.lane NOT IN ('watch', 'message') ",
+    "AND m.project > active.project) FROM active WHERE active.project IS NOT NULL), ",
+    "first (project, rank, id) AS MATERIALIZED (SELECT here.project, here.rank, (SELECT q.id FROM job q ",
+    "WHERE q.state = 'queued' AND q.lane = ?5 AND q.project = here.project AND q.rank = here.rank AND q.available_at <= ?4 ",
     "AND (q.exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = q.exclusive)) ",
     "AND (q.lane <> 'deploy' OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'queued' AND r.lane = 'deploy' ",
     "AND r.exclusive = q.exclusive AND r.epoch > 0 AND r.id <> q.id AND (q.epoch = 0 OR r.id < q.id))) ",
-    "ORDER BY q.available_at, q.id LIMIT 1) RETURNING ",
+    "ORDER BY q.available_at, q.id LIMIT 1) FROM here), ",
+    "held (project, n) AS MATERIALIZED (SELECT project, count(*) FROM job WHERE state = 'running' AND lane = ?5 ",
+    "GROUP BY project) ",
+    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
+    "parked = NULL ",
+    "WHERE id = (SELECT first.id FROM first LEFT JOIN held ON held.project = first.project ",
+    "LEFT JOIN turn ON turn.lane = ?5 AND turn.project = first.project ",
+    "WHERE first.id IS NOT NULL AND (held.n IS NULL OR (held.n < ?6 AND (SELECT total(n) FROM held) ",
+    "+ (SELECT count(*) FROM active WHERE project IS NOT NULL AND project NOT IN (SELECT project FROM held) ",
+    "AND EXISTS (SELECT 1 FROM job a WHERE a.lane NOT IN ('watch', 'message') AND a.project = active.project ",
+    "AND a.available_at <= ?4)) < ?7)) ",
+    "ORDER BY coalesce(turn.last, 0), first.project, first.rank LIMIT 1) RETURNING ",
     columns!(),
     ", NULL, id"
 );
+/// A project was served in a lane. Nothing is written while it is the only one there.
+const SERVED: &str = "INSERT INTO turn (lane, project, last) \
+     SELECT ?1, ?2, (SELECT coalesce(max(last), 0) + 1 FROM turn WHERE lane = ?1) \
+     WHERE NOT EXISTS (SELECT 1 FROM turn WHERE lane = ?1 AND project = ?2 \
+     AND last = (SELECT max(last) FROM turn WHERE lane = ?1)) \
+     ON CONFLICT DO UPDATE SET last = excluded.last";
 /// The same of one certain job.
 const CLAIM_ONE: &str = concat!(
     "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
@@ -135,8 +170,9 @@ pub(super) fn insert(c: &Connection, task: TaskId, project: &ProjectKey, new: &N
     run(
         c,
         "INSERT INTO job (task, seq, project, lane, effect, kind, exclusive, coalesce, state, epoch, attempts, \
-         max_attempts, transient_attempts, run_attempt, available_at, stop, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'queued', 0, 0, ?9, 0, 1, ?10, 0, ?10)",
+         max_attempts, transient_attempts, run_attempt, available_at, stop, created_at, rank) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'queued', 0, 0, ?9, 0, 1, ?10, 0, ?10, \
+         coalesce((SELECT rank FROM task WHERE id = ?1), 0))",
         params![
             task.0,
             seq,
@@ -155,12 +191,16 @@ pub(super) fn insert(c: &Connection, task: TaskId, project: &ProjectKey, new: &N
 
 pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
     let until = r.boot.ms.saturating_add(r.lease_ms);
-    let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str()];
+    let [each, all] = [r.share.each, r.share.all].map(i64::from);
+    let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str(), each, all];
     loop {
         let claimed = one(c, CLAIM, request, |row| Ok((read(row), row.get::<_, i64>(19)?)))?;
         match claimed {
             None => return Ok(None),
-            Some((Ok(job), _)) => return Ok(Some(job)),
+            Some((Ok(job), _)) => {
+                run(c, SERVED, params![r.lane.as_str(), job.project.as_str()])?;
+                return Ok(Some(job));
+            }
             Some((Err(why), id)) => put_aside(c, id, &why)?,
         }
     }
@@ -171,6 +211,16 @@ pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest) -> Db<Optio
     let until = r.boot.ms.saturating_add(r.lease_ms);
     let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str(), id.task.0, id.seq];
     one(c, CLAIM_ONE, request, read)
+}
+
+/// Sets the priority of a task, and of what it has queued.
+pub(super) fn prioritise(c: &Connection, task: TaskId, priority: i32) -> Db<()> {
+    let rank = -i64::from(priority);
+    if run(c, "UPDATE task SET rank = ?2 WHERE id = ?1", params![task.0, rank])? == 0 {
+        return Err(DbError::bug(format!("there is no task {task}")));
+    }
+    run(c, "UPDATE job SET rank = ?2 WHERE task = ?1", params![task.0, rank])?;
+    Ok(())
 }
 
 /// Keeps a job this version cannot read until one comes that can; nobody else waits behind it.

@@ -61,20 +61,18 @@ impl Lock {
         }
     }
 
-    /// Who has the lock of a database file, if it is held; asks without taking it from those who wait.
+    /// Who owns a database; `None` if nobody does, or if that cannot be told. Takes nothing.
     pub(super) fn holder(db: &Path) -> Option<String> {
         let mut name = db.as_os_str().to_owned();
         name.push(".lock");
         let mut file = File::open(PathBuf::from(name)).ok()?;
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {
-                let mut said = String::new();
-                let _ = file.read_to_string(&mut said);
-                let said = said.trim();
-                Some(if said.is_empty() { "another process".to_owned() } else { said.to_owned() })
-            }
-            Ok(()) | Err(TryLockError::Error(_)) => None,
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) | Err(TryLockError::Error(_)) => return None,
         }
+        let mut said = String::new();
+        file.read_to_string(&mut said).ok()?;
+        Some(said.trim().to_owned()).filter(|said| !said.is_empty())
     }
 
     /// Lets go after an opening that failed: what was not there before is not there afterwards.

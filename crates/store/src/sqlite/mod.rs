@@ -7,6 +7,7 @@ mod journal;
 mod keeping;
 mod leases;
 mod lock;
+mod retention;
 mod schema;
 mod sql;
 mod step;
@@ -114,6 +115,11 @@ impl SqliteStore {
     /// file yet, or what is wrong with it. Another process may be at work on it.
     pub fn inspect(path: &Path) -> Result<Option<i64>, StoreError> {
         schema::inspect(path)
+    }
+
+    /// Who owns a database, as its lock file says: pid, program, address, since when. `None`: nobody does.
+    pub fn holder(path: &Path) -> Option<String> {
+        lock::Lock::holder(&path.canonicalize().ok()?)
     }
 
     /// The newest schema version this program knows.

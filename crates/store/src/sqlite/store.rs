@@ -1,6 +1,6 @@
 //! The verbs, each handed to the writer or to a reader. Nothing is decided here.
 
-use super::{SqliteStore, evidence, jobs, journal, leases, step, tasks};
+use super::{SqliteStore, evidence, jobs, journal, leases, retention, step, tasks};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
     QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
@@ -69,6 +69,24 @@ impl Store for SqliteStore {
             Ok(reaped)
         })
         .await
+    }
+    async fn prioritise(&self, task: TaskId, priority: i32) -> Result<()> {
+        self.write(move |c| jobs::prioritise(c, task, priority)).await
+    }
+    async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>> {
+        self.read(move |c| retention::closed_between(c, after, until, limit)).await
+    }
+    async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
+        self.write(move |c| retention::drop_evidence(c, task)).await
+    }
+    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64> {
+        self.write(move |c| retention::drop_bodies(c, after, until, limit)).await
+    }
+    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
+        self.write(move |c| retention::person_ids(c, names)).await
+    }
+    async fn open_projects(&self) -> Result<Vec<ProjectKey>> {
+        self.read(tasks::open_projects).await
     }
     async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
         self.write(move |c| jobs::take_from(c, fence)).await

@@ -23,6 +23,15 @@ pub(super) const NEXT_DELAYED: &str = "SELECT available_at FROM job \
 pub(super) const SAVE: &str = "UPDATE task SET stage = ?2, phase = ?3, open = ?4, wake_at = ?5, waits_lease = ?6, \
      body = ?7, updated_at = ?8 WHERE id = ?1";
 
+/// Projects with open tasks: from one to the next, however many tasks each has.
+pub(super) const OPEN_PROJECTS: &str = "WITH RECURSIVE open (project) AS (SELECT min(project) FROM task WHERE open = 1 \
+     UNION ALL SELECT (SELECT min(t.project) FROM task t WHERE t.open = 1 AND t.project > open.project) \
+     FROM open WHERE open.project IS NOT NULL) SELECT project FROM open WHERE project IS NOT NULL";
+
+pub(super) fn open_projects(c: &Connection) -> Db<Vec<ProjectKey>> {
+    all(c, OPEN_PROJECTS, [], |row| Ok(ProjectKey::new(row.get::<_, String>(0)?)))
+}
+
 fn body(row: &Row<'_>) -> Db<Task> {
     parse("task", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
 }

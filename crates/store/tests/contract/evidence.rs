@@ -153,3 +153,46 @@ pub(crate) fn settings_are_replaced(w: &mut World) {
     block_on(w.store.set_setting("draining", anna().as_str())).unwrap();
     assert_eq!(block_on(w.store.setting("draining")).unwrap().as_deref(), Some("local:anna"));
 }
+
+pub(crate) fn what_was_kept_long_enough_goes_of_tasks_that_are_over_only(w: &mut World) {
+    let (over, open) = (w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite()), w.started("DEMO", 2));
+    w.tell(over, orch_core::event::Event::Started { by: crate::world::anna() });
+    for id in [over, open] {
+        let job = w.claim_of(id);
+        assert!(block_on(w.store.put_judgement(job.fence(), judgement(id, "k1", w.now))).unwrap());
+        let row = artefact(id, 2, "12-review.md", "verdict: APPROVED\n");
+        assert!(block_on(w.store.put_artefacts(job.fence(), vec![row])).unwrap());
+        assert!(block_on(w.store.put_run(job.fence(), run(id, 2, 1))).unwrap());
+        w.put_back(
+            &job,
+            orch_store::Requeue {
+                charge: orch_store::Charge::Nothing,
+                new_run: false,
+                not_before: w.now,
+                fault: fault(FaultKind::Transient),
+                parked: None,
+            },
+        );
+    }
+    w.go_to(over, "done");
+    let ended = w.now;
+    let between = |after, until| block_on(w.store.closed_between(after, until, 10)).unwrap();
+    assert_eq!(between((Time(0), TaskId(0)), ended), [(over, ended)]);
+    assert_eq!(between((ended, over), Time(i64::MAX)), [], "what was looked at is not looked at again");
+    assert_eq!(between((Time(0), TaskId(0)), Time(ended.0 - 1)), []);
+    assert!(2 <= block_on(w.store.drop_evidence(over)).unwrap());
+    assert_eq!(block_on(w.store.drop_evidence(open)).unwrap(), 0, "its gates still rest on it");
+    let left = |id| {
+        let (judgements, artefacts) = (block_on(w.store.judgements(id)), block_on(w.store.artefacts(id)));
+        (judgements.unwrap().len(), artefacts.unwrap().len(), block_on(w.store.runs(id)).unwrap().len())
+    };
+    assert_eq!((left(over), left(open)), ((0, 0, 1), (1, 1, 1)), "runs stay: they say what was spent");
+}
+
+pub(crate) fn people_have_a_number_of_their_own_for_ever(w: &mut World) {
+    let ids = |names: &[&str]| block_on(w.store.person_ids(names.iter().map(ToString::to_string).collect())).unwrap();
+    let first = ids(&["local:anna", "local:bob"]);
+    assert_ne!(first[0].1, first[1].1);
+    let again = ids(&["local:bob", "local:eve", "local:anna"]);
+    assert_eq!((&again[0], &again[2]), (&first[1], &first[0]));
+}

@@ -3,7 +3,7 @@
 use crate::world::{World, anna};
 use futures::executor::block_on;
 use orch_core::event::Event;
-use orch_core::ids::Actor;
+use orch_core::ids::{Actor, Time};
 use orch_store::{Cause, Stepped};
 
 fn started() -> Event {
@@ -53,4 +53,20 @@ pub(crate) fn what_people_did_is_kept_and_noise_is_not(w: &mut World) {
         assert!(matches!(w.step(id, Cause::Engine, noise), Stepped::Ignored { .. }));
     }
     assert_eq!(rows(w).len(), 2);
+}
+
+pub(crate) fn what_was_dealt_with_loses_its_text_and_stays_known(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let (done, event) = (w.now, Event::CancelAsked { by: anna() });
+    let first = block_on(w.store.put_inbox("http", "k1", id, event.clone(), w.now)).unwrap().unwrap();
+    w.step(id, Cause::Inbox(first), event.clone());
+    w.pass_ms(1_000);
+    let second = block_on(w.store.put_inbox("http", "k2", id, event.clone(), w.now)).unwrap().unwrap();
+    let last = block_on(w.store.drop_bodies(0, done, 100)).unwrap();
+    assert_eq!(last, first, "the one that waits is not touched");
+    assert_eq!(block_on(w.store.drop_bodies(last, Time(i64::MAX - 1), 100)).unwrap(), last);
+    assert_eq!(block_on(w.store.pending_inbox(10)).unwrap().len(), 1);
+    assert_eq!(block_on(w.store.put_inbox("http", "k1", id, event.clone(), w.now)).unwrap(), None, "delivered before");
+    w.step(id, Cause::Inbox(second), event);
+    assert_eq!(block_on(w.store.drop_bodies(last, w.now, 100)).unwrap(), second);
 }

@@ -34,6 +34,13 @@ macro_rules! suite {
             queue::one_certain_job_can_be_claimed_if_it_is_available,
             queue::nobody_waits_for_a_time_that_was_never_meant,
             queue::parked_jobs_wait_for_their_service_and_cost_nothing,
+            queue::fifty_tickets_of_one_project_cost_another_one_turn,
+            queue::whoever_was_served_last_waits_also_after_a_pause,
+            queue::within_a_project_the_highest_priority_goes_first,
+            queue::a_delayed_job_of_high_priority_holds_nobody_up,
+            queue::a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work,
+            queue::no_place_is_kept_for_a_project_that_cannot_begin,
+            queue::no_project_has_more_than_its_share,
             stops::a_queued_job_is_cancelled_at_once, stops::a_running_job_is_asked_to_stop,
             stops::a_deploy_that_was_begun_is_not_cancelled_behind_its_hook,
             stops::a_merge_under_way_is_not_stopped, stops::a_stop_survives_the_death_of_its_worker,
@@ -48,6 +55,9 @@ macro_rules! suite {
             evidence::runs_are_completed_and_summed, evidence::two_commands_of_one_attempt_are_two_runs,
             evidence::deployments_are_listed_newest_first,
             evidence::settings_are_replaced,
+            evidence::what_was_kept_long_enough_goes_of_tasks_that_are_over_only,
+            evidence::people_have_a_number_of_their_own_for_ever,
+            inbox::what_was_dealt_with_loses_its_text_and_stays_known,
         );
     };
     (@ $backend:ident, $make:expr, $($module:ident :: $story:ident),* $(,)?) => {

@@ -345,7 +345,7 @@ pub(crate) fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     let (first, second) = (w.job_of(a), w.job_of(b));
     let claim = |w: &World, id, lane| {
         let (worker, now, boot) = (w.worker.clone(), w.now, w.boot.clone());
-        let request = orch_store::ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS };
+        let request = orch_store::ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: w.share };
         block_on(w.store.claim_one(id, request)).unwrap()
     };
     assert_eq!(claim(w, second.id, Lane::Agent), None, "it is in another lane");
@@ -392,4 +392,124 @@ pub(crate) fn nobody_waits_for_a_time_that_was_never_meant(w: &mut World) {
     assert!(block_on(w.store.take_back(claimed.fence())).unwrap().is_some());
     assert_eq!(w.claim(Lane::Agent).map(|j| j.id), Some(claimed.id));
     assert!(w.open_jobs().iter().all(|j| j.available_at <= w.now), "{:?}", w.open_jobs());
+}
+
+/// Which projects are served, in order, until nothing of the lane is left or may be claimed.
+fn served(w: &World, lane: Lane) -> Vec<String> {
+    std::iter::from_fn(|| w.claim(lane)).map(|j| j.project.to_string()).collect()
+}
+
+pub(crate) fn fifty_tickets_of_one_project_cost_another_one_turn(w: &mut World) {
+    for n in 1..=50 {
+        w.started("LOUD", n);
+    }
+    // The others come later, and in the order of their names they stand on both sides.
+    for project in ["ACME", "SHOP"] {
+        w.pass_ms(1_000);
+        for n in 1..=2 {
+            w.started(project, n);
+        }
+    }
+    let order = served(w, Lane::Forge);
+    assert_eq!(order[..6], ["ACME", "LOUD", "SHOP", "ACME", "LOUD", "SHOP"]);
+    assert!(order[6..].iter().all(|project| project == "LOUD"), "{order:?}");
+    assert_eq!(order.len(), 54, "nothing is left behind");
+}
+
+pub(crate) fn whoever_was_served_last_waits_also_after_a_pause(w: &mut World) {
+    for n in 1..=3 {
+        w.started("ACME", n);
+    }
+    assert_eq!(w.claim(Lane::Forge).unwrap().project.as_str(), "ACME");
+    w.started("SHOP", 1);
+    w.pass_ms(3_600_000);
+    assert_eq!(served(w, Lane::Forge), ["SHOP", "ACME", "ACME"]);
+    // Turns are counted lane by lane.
+    let (acme, shop) = (w.started("ACME", 9), w.started("SHOP", 9));
+    for id in [acme, shop] {
+        let job = w.claim_of(id);
+        w.end_well(&job);
+    }
+    assert_eq!(served(w, Lane::Agent), ["ACME", "SHOP"]);
+}
+
+pub(crate) fn within_a_project_the_highest_priority_goes_first(w: &mut World) {
+    let ids: Vec<_> = (1..=4).map(|n| w.started("DEMO", n)).collect();
+    block_on(w.store.prioritise(ids[2], 5)).unwrap();
+    block_on(w.store.prioritise(ids[0], -1)).unwrap();
+    let other = w.started("SHOP", 1);
+    let claimed: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Forge)).collect();
+    let order: Vec<_> = claimed.iter().map(|j| j.id.task).collect();
+    // Priority is a matter of one project: another's turn comes all the same.
+    assert_eq!(order, [ids[2], other, ids[1], ids[3], ids[0]]);
+    // It holds for what the task does next, too.
+    for job in &claimed {
+        w.end_well(job);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Agent)).map(|j| j.id.task).collect();
+    assert_eq!(order, [ids[2], other, ids[1], ids[3], ids[0]]);
+    // A higher one that may not run yet holds nobody up.
+    block_on(w.store.prioritise(w.task(ids[3]).id, i32::MAX)).unwrap();
+    assert!(block_on(w.store.prioritise(orch_core::ids::TaskId(999), 1)).is_err());
+}
+
+pub(crate) fn a_delayed_job_of_high_priority_holds_nobody_up(w: &mut World) {
+    let (high, low) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    block_on(w.store.prioritise(high, 9)).unwrap();
+    let job = w.claim(Lane::Forge).unwrap();
+    let (not_before, fault) = (w.now.plus_ms(60_000), fault(FaultKind::Transient));
+    w.put_back(&job, Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None });
+    assert_eq!(w.claim(Lane::Forge).unwrap().id.task, low);
+    assert_eq!(w.claim(Lane::Forge), None);
+    w.pass_ms(60_000);
+    assert_eq!(w.claim(Lane::Forge).unwrap().id.task, high);
+}
+
+pub(crate) fn a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work(w: &mut World) {
+    for n in 1..=10 {
+        let id = w.started("SLOW", n);
+        let job = w.claim_of(id);
+        w.end_well(&job);
+    }
+    // Alone it has the whole lane.
+    w.share = orch_store::Share { each: 3, all: 3 };
+    let running: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Agent)).collect();
+    assert_eq!(running.len(), 3);
+    // Another one is between two agents: nothing of it waits in this lane at the moment.
+    let shop = w.started("SHOP", 1);
+    let gate = w.claim_of(shop);
+    w.end_well(&running[0]);
+    assert_eq!(w.claim(Lane::Agent), None, "the free place is kept for SHOP");
+    w.end_well(&gate);
+    assert_eq!(w.claim(Lane::Agent).unwrap().id.task, shop);
+    assert_eq!(w.claim(Lane::Agent), None);
+}
+
+pub(crate) fn no_place_is_kept_for_a_project_that_cannot_begin(w: &mut World) {
+    for n in 1..=4 {
+        let id = w.started("DEMO", n);
+        let job = w.claim_of(id);
+        w.end_well(&job);
+    }
+    w.share = orch_store::Share { each: 2, all: 2 };
+    // Its repository does not answer: what it has is parked.
+    let broken = w.started("GONE", 1);
+    let job = w.claim_of(broken);
+    let (not_before, parked) = (w.now.plus_ms(60_000), Some("forge:GONE".to_owned()));
+    let fault = fault(FaultKind::Transient);
+    w.put_back(&job, Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked });
+    assert_eq!(served(w, Lane::Agent), ["DEMO", "DEMO"]);
+}
+
+pub(crate) fn no_project_has_more_than_its_share(w: &mut World) {
+    for n in 1..=5 {
+        w.started("ACME", n);
+    }
+    w.started("SHOP", 1);
+    w.share = orch_store::Share { each: 2, all: u32::MAX };
+    assert_eq!(served(w, Lane::Forge), ["ACME", "SHOP", "ACME"]);
+    // A place of its own is enough to go on, whatever the rest of the lane does.
+    w.share = orch_store::Share { each: 2, all: 1 };
+    w.started("LATE", 1);
+    assert_eq!(served(w, Lane::Forge), ["LATE"]);
 }

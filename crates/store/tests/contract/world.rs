@@ -10,7 +10,7 @@ use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask, Task};
 use orch_core::verdict::{FaultKind, FaultNote, Verdict};
 use orch_ports::clock::BootTime;
-use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, StepRequest, Stepped, Store};
+use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, StepRequest, Stepped, Store};
 use std::sync::Arc;
 
 pub(crate) const LEASE_MS: i64 = 10_000;
@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) boot: BootTime,
     pub(crate) worker: String,
+    pub(crate) share: Share,
     keys: u64,
 }
 
@@ -36,7 +37,7 @@ impl World {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
         let boot = BootTime { boot_id: "boot-1".into(), ms: 50_000 };
-        Self { store, policy, now: Time(1_000_000), boot, worker: "w1".into(), keys: 0 }
+        Self { store, policy, now: Time(1_000_000), boot, worker: "w1".into(), share: Share::default(), keys: 0 }
     }
 
     pub(crate) fn pass_ms(&mut self, ms: i64) {
@@ -90,7 +91,8 @@ impl World {
 
     pub(crate) fn claim(&self, lane: Lane) -> Option<Job> {
         let (worker, now, boot) = (self.worker.clone(), self.now, self.boot.clone());
-        block_on(self.store.claim(ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS })).unwrap()
+        block_on(self.store.claim(ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: self.share }))
+            .unwrap()
     }
 
     pub(crate) fn end(&self, job: &Job, outcome: Outcome) -> Stepped {

@@ -83,7 +83,7 @@ async fn the_environment_is_the_specs_and_the_marker_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn of_the_run_directory_a_program_has_its_two_logs_open_and_not_the_lock() {
+async fn of_the_run_directory_a_program_has_its_two_outputs_open_and_not_the_lock() {
     let place = Place::new();
     let input = place.work.join("input");
     fs::write(&input, "a question\n").unwrap();
@@ -94,8 +94,9 @@ async fn of_the_run_directory_a_program_has_its_two_logs_open_and_not_the_lock()
     assert!(out.starts_with("a question\n"), "{out}");
     let mut open: Vec<&str> = out.lines().filter(|line| line.starts_with(place.root())).collect();
     open.sort_unstable();
-    let mut expected =
-        [input, place.dir.join(files::STDOUT), place.dir.join(files::STDERR)].map(|p| p.display().to_string());
+    // Pipes whose names are gone: their other ends are the supervisor's.
+    let pipe = |log| format!("{} (deleted)", place.dir.join(log).with_extension("pipe").display());
+    let mut expected = [input.display().to_string(), pipe(files::STDOUT), pipe(files::STDERR)];
     expected.sort();
     assert_eq!(open, expected);
 }

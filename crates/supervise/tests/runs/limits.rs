@@ -108,3 +108,30 @@ async fn the_programs_end_is_noticed_long_before_the_next_look() {
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "took {:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn a_loud_program_is_cut_in_the_middle_and_its_end_is_kept() {
+    let mut place = Place::new();
+    place.port = place.port.clone().keeping(100_000);
+    // Not a line end in it, and more than any pipe holds.
+    let record = place.run("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end; echo 'and here' >&2").await;
+    assert!(record.ok(), "{record:?}");
+    let log = place.stdout();
+    assert!(log.len() < 101_000, "{} bytes", log.len());
+    assert!(log.starts_with("xxxx") && log.ends_with("x\nthe end\n"), "{}", &log[log.len() - 100..]);
+    assert!(log.contains("of 3000009 bytes are left out here"), "the log does not say so");
+    assert_eq!(fs::read_to_string(place.dir.join(files::STDERR)).unwrap(), "and here\n");
+    place.assert_empty();
+}
+
+#[tokio::test]
+async fn a_program_that_never_stops_talking_still_meets_its_deadline() {
+    let mut place = Place::new();
+    place.port = place.port.clone().keeping(10_000);
+    let mut spec = place.script("exec yes");
+    (spec.deadline_ms, spec.grace_ms, spec.silence_ms) = (300, 200, Some(250));
+    let record = place.ensure(&spec).await.unwrap();
+    assert_eq!(record.reason, EndReason::Deadline, "talking is no silence: {record:?}");
+    assert!(fs::metadata(place.dir.join(files::STDOUT)).unwrap().len() < 11_000);
+    place.assert_empty();
+}

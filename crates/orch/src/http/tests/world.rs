@@ -155,8 +155,9 @@ impl World {
             sweep_ms: 1_000,
             reaper: ReaperOptions { interval_ms: 1_000, ..ReaperOptions::default() },
             reconcile: ReconcileOptions { interval_ms: 1_000, ..ReconcileOptions::default() },
-            history_ms: 0,
             worktrees_max_bytes: 0,
+            retention: orch_engine::Retention::default(),
+            written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };
         std::fs::create_dir(at("runs")).unwrap();
@@ -225,6 +226,7 @@ impl World {
                 now: self.clock.now(),
                 boot: self.clock.boot(),
                 lease_ms: 3_600_000,
+                share: orch_store::Share::default(),
             };
             if let Some(job) = self.engine.store().claim(claim).await.unwrap() {
                 return Some(job);
