@@ -177,8 +177,8 @@ impl Sim {
                 own_ci: self.choices.chance("own CI", 600),
                 ..Policy::default()
             };
-            let as_is = self.choices.chance("history as it is", 250);
-            let history = if as_is { History::AsIs } else { History::OneCommit };
+            let one = self.choices.chance("one commit lands", 700);
+            let history = if one { History::OneCommit } else { History::AsIs };
             let landing = Landing { history, ..Landing::default() };
             let setup = Setup {
                 policy,

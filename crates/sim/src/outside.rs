@@ -12,7 +12,7 @@ use crate::words;
 use orch_core::effect::Outcome;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, Seq, Sha};
-use orch_core::pipeline::Step;
+use orch_core::pipeline::{OnInconclusive, Step};
 use orch_core::task::{ApprovalKind, BlockReason, Phase, Task};
 use orch_store::Store;
 
@@ -84,7 +84,10 @@ fn invariant_the_tested_commit_lands(site: &Site, task: &Task, landed: &Landed) 
 
 /// What the forge dismissed because main had changed the same files was approved again by a person.
 fn invariant_a_dismissed_approval_is_asked_for_again(site: &Site, task: &Task, landed: &Landed) -> Live<()> {
-    let missing = site.dismissed.contains(&task.id) && !landed.blind;
+    let gate = task.pipeline.approval_at().and_then(|at| task.pipeline.step(at));
+    let lenient =
+        matches!(gate, Some(Step::Gate { on_inconclusive, .. }) if *on_inconclusive == OnInconclusive::PassWithWarning);
+    let missing = site.dismissed.contains(&task.id) && !landed.blind && !lenient;
     ensure(!missing, "a_dismissed_approval_is_asked_for_again", || {
         format!("{} landed without its approval", task.work_item)
     })

@@ -148,12 +148,14 @@ impl Sim {
         // Whether main has changed files of the branch is a matter of the two alone: whoever prepares it sees the same.
         let asked = site.setup.dismisses && site.setup.review_on_forge && task.pipeline.approval_at().is_some();
         let voids = asked && !site.repo.is_ancestor(&tip, head) && hash(head.as_str()).is_multiple_of(2);
+        let first = site.branches.get(&task.branch) == Some(head);
         // Main has changed what is around the branch's changes.
         let repatched = ready != *head && self.hit("update: another patch", 150);
         if let Err(now) = self.push(task, &ready)? {
             return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
         }
-        if voids {
+        // A late worker that pushes once more finds nothing to dismiss.
+        if voids && first {
             self.seen.count("answer", "update: approval dismissed");
             self.site(&task.project)?.dismissed.insert(task.id);
         }
