@@ -9,6 +9,8 @@ pub mod fault_points;
 pub mod gate_cli;
 mod gate_config;
 pub mod http;
+mod lost_database;
+mod recorded;
 mod odd;
 pub mod serve;
 pub mod sites;

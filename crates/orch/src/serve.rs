@@ -66,6 +66,9 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let first_start = !config.data_dir().exists();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
     let since = orch_engine::view::rfc3339(clock.now());
+    if let Some(refusal) = crate::lost_database::refusal(config) {
+        return Err(refusal);
+    }
     let options = OpenOptions { holder: format!("orch serve, since {since}"), ..OpenOptions::default() };
     let store = Arc::new(open_store(config, options).await.map_err(store_failure)?);
     let token = token::ensure(&config.token_file())

@@ -93,7 +93,10 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let options = options(config, process);
     #[cfg(feature = "fault-points")]
     let (ports, options) = (faults.ports(ports), faults.options(options));
-    Ok(Engine::new(ports, options, projects))
+    let keys = projects.keys().cloned().collect();
+    let engine = Engine::new(ports, options, projects);
+    tokio::spawn(crate::recorded::look(Arc::clone(&engine), forge, keys));
+    Ok(engine)
 }
 
 /// How the engine works.
