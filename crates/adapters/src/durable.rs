@@ -208,9 +208,7 @@ mod tests {
         kept.keep(repo, &["refs/heads/feature/x"]).unwrap();
         assert_eq!(known(&kept), 0, "so young that it may change again unseen");
         // As if it had been made a while ago.
-        for (path, stamp) in
-            ["objects", "objects/ab"].map(|name| (repo.join(name), stamp(&repo.join(name)).unwrap()))
-        {
+        for (path, stamp) in ["objects", "objects/ab"].map(|name| (repo.join(name), stamp(&repo.join(name)).unwrap())) {
             kept.seen.lock().unwrap().insert(path, stamp);
         }
         fs::remove_dir(repo.join("objects/ab")).unwrap();

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// Removes the locks of references and of the configuration that no git holds any more; true if there were any. The file
 /// is the same before and behind the look at the processes: a git that began meanwhile found it there and has none.
 pub(crate) fn drop_dead(git_dir: &Path) -> bool {
-    let found: Vec<(PathBuf, Identity)> = all(git_dir).into_iter().filter_map(|f| Some((identity(&f)?, f))).map(|(i, f)| (f, i)).collect();
+    let found: Vec<(PathBuf, Identity)> =
+        all(git_dir).into_iter().filter_map(|f| Some((identity(&f)?, f))).map(|(i, f)| (f, i)).collect();
     if found.is_empty() || git_at_work(git_dir) {
         return false;
     }
@@ -57,7 +58,8 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let repo = tmp.path().join("a.git");
         assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(&repo).status().unwrap().success());
-        let left = ["refs/heads/main.lock", "refs/heads/feature/X-1.lock", "packed-refs.lock", "config.lock", "HEAD.lock"];
+        let left =
+            ["refs/heads/main.lock", "refs/heads/feature/X-1.lock", "packed-refs.lock", "config.lock", "HEAD.lock"];
         fs::create_dir_all(repo.join("refs/heads/feature")).unwrap();
         for name in left {
             fs::write(repo.join(name), "").unwrap();

@@ -75,9 +75,11 @@ fn works_in(pid: u32, git_dir: &Path, own: &Path) -> bool {
     cwd.starts_with(own)
         || fs::read(file("environ")).is_ok_and(|env| names(&env))
         || fs::read(file("cmdline")).is_ok_and(|args| names(&args))
-        || fs::read_dir(file("fd")).into_iter().flatten().flatten().any(|fd| {
-            fs::read_link(fd.path()).is_ok_and(|target| target.starts_with(own))
-        })
+        || fs::read_dir(file("fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.starts_with(own)))
 }
 
 /// A zombie holds nothing.
@@ -129,8 +131,7 @@ mod tests {
             set(&mut git);
             git.spawn().unwrap()
         };
-        let ways: [&dyn Fn(&mut Command); 2] =
-            [
+        let ways: [&dyn Fn(&mut Command); 2] = [
             &|git| {
                 git.env("GIT_DIR", &here).current_dir("/");
             },

@@ -16,11 +16,11 @@ pub fn refusal(config: &Config) -> Option<Failure> {
         _ => return None,
     };
     let data = config.data_dir();
-    let (tracker, forge) = (data.join("tracker.db"), data.join("forge/forge.db"));
+    let (tracker, forge, runs) = (data.join("tracker.db"), data.join("forge/forge.db"), config.runs_dir());
     let own: Vec<String> = [
         (local_tracker::has_tickets(&tracker), "tickets", tracker.as_path()),
         (local_forge::has_pull_requests(&forge), "pull requests", forge.as_path()),
-        (has_entries(&config.runs_dir()), "runs", &config.runs_dir()),
+        (has_entries(&runs), "runs", runs.as_path()),
     ]
     .into_iter()
     .filter_map(|(there, what, place)| there.then(|| format!("{what} in {}", place.display())))
@@ -33,7 +33,8 @@ pub fn refusal(config: &Config) -> Option<Failure> {
         database.display(),
         own.join(", ")
     );
-    let ways = "bring it back from a backup: `orch restore DIR`; or begin a new one: `orch db new`, which lists what is lost";
+    let ways =
+        "bring it back from a backup: `orch restore DIR`; or begin a new one: `orch db new`, which lists what is lost";
     Some(Failure::new(Exit::CannotTell, text).hint(ways))
 }
 

@@ -153,9 +153,9 @@ impl World {
     }
     /// Gives the world a new boot: daemons and what they start believe that the machine has started again.
     pub(crate) fn boot(&self) -> Result<()> {
-        let number = crate::rng::Rng::new(std::process::id().into()).number();
-        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-        Ok(fs::write(self.boot_file(), format!("{number:08x}-0000-4000-8000-{:012x}\n", since & 0xFFFF_FFFF_FFFF))?)
+        let nanos = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let (low, high, pid) = (nanos & 0xFFFF_FFFF, nanos >> 32 & 0xFFFF, std::process::id());
+        Ok(fs::write(self.boot_file(), format!("{low:08x}-{high:04x}-4000-8000-{pid:012x}\n"))?)
     }
     fn site(&self, key: &str) -> PathBuf {
         self.dir.join("sites").join(key)

@@ -30,6 +30,8 @@ pub(super) struct Known {
 
 /// In a repository that was set aside: all of it that could be read is in the new one.
 const TAKEN: &str = "orch-taken-over";
+/// Where a repository names another one whose objects it may read.
+const BORROWED: &str = "objects/info/alternates";
 
 /// What git says of a repository that is damaged. Whether it is, a probe decides.
 const DAMAGE: &[&str] = &[
@@ -155,7 +157,15 @@ impl GitCli {
         let new = Repo { git, dir: fresh.clone(), index_dir: repo.index_dir.clone() };
         // Its branches first: what was not pushed builds on them. The forge may be away; that shows at the next fetch.
         let _ = new.fetch(remote).await;
-        let (taken, lost) = new.take_over(&old).await?;
+        let taken = new.take_over(&old).await;
+        let _ = fs::remove_file(old.dir.join(BORROWED));
+        let (taken, lost) = match taken {
+            Ok(done) => done,
+            Err(fault) => {
+                blocking(move || discard(&fresh)).await?;
+                return Err(fault);
+            }
+        };
         remote::place(fresh, repo.dir.clone()).await?;
         if lost.is_empty() {
             tracing::info!(%project, taken, "everything that only the damaged repository had was taken over");
@@ -268,8 +278,12 @@ impl Repo {
     /// read, with git's words.
     async fn take_over(&self, old: &Self) -> Result<(usize, Vec<(String, String)>), Fault> {
         let dir = old.dir.clone();
+        // What is missing below its own work, the forge may have given back by now.
+        let objects = self.dir.join("objects");
         let names = blocking(move || {
             make_readable(&dir)?;
+            durable::make_dir(&dir.join("objects/info"))?;
+            durable::put(&dir.join(BORROWED), format!("{}\n", objects.display()).as_bytes(), 0o644)?;
             Ok(own_references(&dir))
         })
         .await?;
@@ -363,7 +377,13 @@ fn own_references(dir: &Path) -> Vec<String> {
         }
     }
     let packed = fs::read_to_string(dir.join("packed-refs")).unwrap_or_default();
-    found.extend(packed.lines().filter_map(|l| Some(l.split_once(' ')?.1)).filter(|n| n.starts_with("refs/orch/")).map(str::to_owned));
+    found.extend(
+        packed
+            .lines()
+            .filter_map(|l| Some(l.split_once(' ')?.1))
+            .filter(|n| n.starts_with("refs/orch/"))
+            .map(str::to_owned),
+    );
     found.sort();
     found.dedup();
     found

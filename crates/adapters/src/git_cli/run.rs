@@ -105,10 +105,8 @@ impl GitRun {
     pub(crate) async fn keep(&self, git_dir: &Path, references: &[&str]) -> Result<(), Fault> {
         let (kept, git_dir) = (self.kept.clone(), git_dir.to_owned());
         let references: Vec<String> = references.iter().map(|r| (*r).to_owned()).collect();
-        super::dirs::blocking(move || {
-            kept.keep(&git_dir, &references.iter().map(String::as_str).collect::<Vec<_>>())
-        })
-        .await
+        super::dirs::blocking(move || kept.keep(&git_dir, &references.iter().map(String::as_str).collect::<Vec<_>>()))
+            .await
     }
 
     /// The git of one directory, for tests that stand between it and its caller.

@@ -289,7 +289,9 @@ impl Repo {
         let init = self.git.call(None, "init").config("core.fsync", "none").args(["-q", "--template=", format]);
         init.arg(format!("--initial-branch={branch}")).arg("--end-of-options").arg(dir).ok().await?;
         let dot_git = dir.join(".git");
-        let at = |command: &str| -> Call<'_> { self.git.call(Some(&dot_git), command).config("core.fsync", "none").env("GIT_WORK_TREE", os(dir)) };
+        let at = |command: &str| -> Call<'_> {
+            self.git.call(Some(&dot_git), command).config("core.fsync", "none").env("GIT_WORK_TREE", os(dir))
+        };
         at("config").args(["user.name", "orch agent"]).ok().await?;
         at("config").args(["user.email", "agent@orch.invalid"]).ok().await?;
 

@@ -79,7 +79,8 @@ pub(super) fn merged(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<(u
     let mut rows = t.prepare(
         "SELECT number, merge_commit FROM pull_request WHERE project = ?1 AND state = 'merged' ORDER BY number",
     )?;
-    let rows = rows.query_map([project.as_str()], |r| Ok((r.get::<_, i64>(0)? as u64, Sha::new(r.get::<_, String>(1)?))))?;
+    let rows =
+        rows.query_map([project.as_str()], |r| Ok((r.get::<_, i64>(0)? as u64, Sha::new(r.get::<_, String>(1)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

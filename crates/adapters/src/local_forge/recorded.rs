@@ -81,7 +81,8 @@ pub(super) fn repair_head(dir: &Path, default_branch: &str) -> Result<(), Fault>
     }
     let name = format!("refs/heads/{default_branch}");
     let packed = std::fs::read_to_string(dir.join("packed-refs")).unwrap_or_default();
-    let known = !says_nothing(&dir.join(&name)) || packed.lines().any(|l| l.split_once(' ').is_some_and(|(_, n)| n == name));
+    let known =
+        !says_nothing(&dir.join(&name)) || packed.lines().any(|l| l.split_once(' ').is_some_and(|(_, n)| n == name));
     if !known {
         return Ok(());
     }

@@ -57,7 +57,8 @@ impl Served {
             blocking(move || durable::file_system(&dir)).await?;
         } else {
             blocking(move || {
-                let files = objects.iter().filter_map(|id| Some(dir.join("objects").join(id.get(..2)?).join(id.get(2..)?)));
+                let files =
+                    objects.iter().filter_map(|id| Some(dir.join("objects").join(id.get(..2)?).join(id.get(2..)?)));
                 let files: Vec<PathBuf> = files.collect();
                 // What is not a file of its own is in a pack, and packs are synced by every git.
                 durable::all(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())

@@ -6,6 +6,7 @@ mod absent;
 mod brought;
 mod conflicts;
 mod forge;
+mod mirror;
 mod modules;
 mod taking;
 

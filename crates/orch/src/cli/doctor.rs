@@ -78,6 +78,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(data_dir(config.data_dir()));
         checks.push(database(&config.db.path));
         checks.push(port(config));
+        checks.extend(degraded(config));
         checks.extend(programs(config, &path));
         checks.extend(repositories(config));
         checks.extend(scanners::checks(config, &path));
@@ -204,7 +205,7 @@ fn port(config: &Config) -> Check {
     match std::net::TcpListener::bind(listen) {
         Ok(_) => check("port", Tone::Good, format!("{listen} is free"), None),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
-            if is_orch(&format!("{}/health", local_url(listen))) {
+            if health(&format!("{}/health", local_url(listen))).is_some() {
                 return check("port", Tone::Good, format!("orch is running at {listen}"), None);
             }
             let fix = "stop the other program, or set [server] listen to another port";
@@ -217,13 +218,23 @@ fn port(config: &Config) -> Check {
     }
 }
 
-fn is_orch(url: &str) -> bool {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
+/// What a running daemon says is not well: watchers that fail, recorded merges that are missing.
+fn degraded(config: &Config) -> Vec<Check> {
+    let Some(health) = health(&format!("{}/health", local_url(config.server.listen))) else { return Vec::new() };
+    let said = |d: &Value, key: &str| d.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = health.get("degraded").and_then(Value::as_array).cloned().unwrap_or_default();
+    let fix = "look at the daemon's log; a merge that is missing comes back from a clone or a backup";
+    list.iter().map(|d| check(&said(d, "watcher"), Tone::Warn, said(d, "fault"), Some(fix.into()))).collect()
+}
+
+/// The answer of an orch that runs there.
+fn health(url: &str) -> Option<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build().ok()?;
         let health: Value = client.get(url).send().await.ok()?.json().await.ok()?;
-        Some(health.get("service")?.as_str()? == "orchestrator")
-    }) == Some(true)
+        (health.get("service")?.as_str()? == "orchestrator").then_some(health)
+    })
 }
 
 /// Every agent program some role would use.

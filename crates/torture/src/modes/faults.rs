@@ -81,7 +81,7 @@ impl Left {
 /// Every fault point, as the daemon lists them.
 pub fn points(orch: &Path) -> Result<Vec<String>> {
     let temp = tempfile::tempdir()?;
-    let world = World::new(temp.path(), orch)?;
+    let world = World::new(temp.path(), orch, Place::beside)?;
     world.plan(&[])?;
     let mut daemon = world.serve()?;
     world.wait_until_up(&mut daemon)?;
