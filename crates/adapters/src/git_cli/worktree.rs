@@ -2,7 +2,7 @@
 //! an agent damage ours), built beside their place and moved there whole. Never lets a symbolic link, a permission or
 //! the content of an old working directory decide what happens outside it.
 
-use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_indexes};
+use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_indexes, unique};
 use super::history::NewCommit;
 use super::run::{Call, Output, io};
 use super::tree::{Index, Repo, checked, os, shown};
