@@ -29,6 +29,10 @@ pub(crate) fn receive_pack(unreadable: &BTreeSet<String>) -> String {
     for (key, value) in FSYNC {
         line.push_str(&format!(" -c {key}={value}"));
     }
+    if !unreadable.is_empty() {
+        // While it receives, git sees the repository itself as one it borrows from, with all its branches.
+        line.push_str(" -c core.alternateRefsPrefixes=refs/orch-none");
+    }
     for branch in unreadable {
         line.push_str(&format!(" -c {}", quoted(&format!("receive.hideRefs=refs/heads/{branch}"))));
     }
