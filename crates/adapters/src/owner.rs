@@ -62,9 +62,10 @@ fn works_in(pid: u32, git_dir: &Path, own: &Path) -> bool {
     if !is_git {
         return false;
     }
-    let Ok(cwd) = fs::read_link(file("cwd")) else {
-        // Ended meanwhile, or another user's.
-        return Path::new(&file("stat")).exists() && !ended(pid);
+    let cwd = match fs::read_link(file("cwd")) {
+        Ok(cwd) => cwd,
+        // Another user's; what is ending has no directory any more.
+        Err(e) => return e.kind() == std::io::ErrorKind::PermissionDenied && !ended(pid),
     };
     let names = |bytes: &[u8]| {
         [git_dir, own].iter().any(|dir| {

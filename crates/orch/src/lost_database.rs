@@ -7,7 +7,7 @@ use orch_adapters::{local_forge, local_tracker};
 use std::path::Path;
 
 /// Why no daemon may start on this configuration, if its database was lost. The caller has not opened it yet.
-pub fn refusal(config: &Config) -> Option<Failure> {
+pub(crate) fn refusal(config: &Config) -> Option<Failure> {
     let database = &config.db.path;
     let state = match std::fs::metadata(database) {
         Ok(meta) if meta.len() == 0 => "is empty",

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const PAGE: u32 = 500;
 
 /// Looks at every project, one after the other.
-pub async fn look(engine: Arc<Engine>, forge: Arc<LocalForge>, projects: Vec<ProjectKey>) {
+pub(crate) async fn look(engine: Arc<Engine>, forge: Arc<LocalForge>, projects: Vec<ProjectKey>) {
     let mut found = Vec::new();
     for project in projects {
         match missing(&engine, &forge, &project).await {

@@ -129,6 +129,9 @@ impl LocalForge {
             .await
             .map_err(|f| f.context(format!("project {}", served.key)))?;
         self.state.settle_begun_merges(&served).await?;
+        // What people wrote there just before is kept, too, as soon as the disk has time.
+        let there = served.repo.dir().to_owned();
+        tokio::task::spawn_blocking(move || crate::durable::file_system(&there));
         let mut projects = self.state.projects.write().unwrap_or_else(PoisonError::into_inner);
         projects.insert(served.key.clone(), Arc::new(served));
         drop(projects);

@@ -155,6 +155,10 @@ pub fn world(orch: &Path, seed: u64, cuts: u64) -> Result<Outcome> {
 fn live(world: &mut World, disks: &[Disk], rng: &mut Rng, cuts: u64, what: Cut, outcome: &mut Outcome) -> Result<()> {
     let mut person = Person { retries_all: true, ..Person::default() };
     let mut chance = Rng::new(rng.number());
+    // What people had before orch came is theirs to keep: it is on disk.
+    for disk in disks {
+        run(Command::new("sync").arg("--file-system").arg(&disk.at))?;
+    }
     world.boot()?;
     let daemon = world.serve()?;
     let mut life = Life {

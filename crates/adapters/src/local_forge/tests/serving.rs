@@ -243,6 +243,7 @@ async fn a_head_that_a_power_cut_emptied_is_written_again_where_everything_else_
     // A branch that is not there is no reason to name it.
     std::fs::write(theirs.join("HEAD"), "").unwrap();
     std::fs::remove_file(theirs.join("packed-refs")).unwrap();
+    std::fs::remove_dir_all(&own).unwrap();
     assert!(serve(root.path(), &clock, &theirs, "main").await.is_err());
     assert_eq!(std::fs::read(theirs.join("HEAD")).unwrap(), b"");
 }
