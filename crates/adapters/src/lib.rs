@@ -2,13 +2,16 @@
 
 pub mod audit;
 pub mod command;
+mod durable;
 pub mod git_cli;
 pub mod gitleaks;
 pub mod http_probe;
 mod local_db;
 pub mod local_forge;
 pub mod local_tracker;
+mod locks;
 pub mod log_notifier;
+mod owner;
 pub mod scripted;
 pub mod system_clock;
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl LocalDb {
     pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Self, Fault> {
         let doing = format!("open the {} database {}", schema.name, path.display());
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|e| io_fault(&e).context(&doing))?;
+            crate::durable::make_dir(parent).map_err(|f| f.context(&doing))?;
         }
         let connection = prepare(path, schema).map_err(|e| match e {
             DbError::Sqlite(e) => sqlite_fault(&e).context(&doing),
@@ -99,6 +99,24 @@ impl LocalDb {
             DbError::Fault(fault) => fault.context(doing),
         })
     }
+}
+
+/// Does a file have rows in this table? One that cannot be read may have.
+pub(crate) fn has_rows(path: &Path, table: &str) -> bool {
+    if !path.metadata().is_ok_and(|m| m.len() != 0) {
+        return false;
+    }
+    let look = || -> Result<bool, rusqlite::Error> {
+        let c = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        c.busy_timeout(Duration::from_secs(10))?;
+        let made: bool =
+            c.query_row("SELECT EXISTS(SELECT 1 FROM sqlite_schema WHERE name = ?1)", [table], |r| r.get(0))?;
+        if !made {
+            return Ok(false);
+        }
+        c.query_row(&format!("SELECT EXISTS(SELECT 1 FROM {table})"), [], |r| r.get(0))
+    };
+    look().unwrap_or(true)
 }
 
 fn prepare(path: &Path, schema: &Schema) -> Result<Connection, DbError> {
@@ -167,15 +185,6 @@ fn sqlite_fault(error: &rusqlite::Error) -> Fault {
             Fault::denied(error.to_string())
         }
         _ => Fault::bug(error.to_string()),
-    }
-}
-
-fn io_fault(error: &std::io::Error) -> Fault {
-    match error.kind() {
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            Fault::denied(error.to_string())
-        }
-        _ => Fault::permanent(error.to_string()),
     }
 }
 

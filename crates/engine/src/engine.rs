@@ -168,6 +168,8 @@ pub struct Engine {
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) story: broadcast::Sender<StoryLine>,
     pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
+    /// What a look at the start found, until the next start.
+    pub(crate) at_start: Mutex<BTreeMap<&'static str, Vec<String>>>,
     /// Circuits of outside services, by name.
     pub(crate) circuits: Mutex<BTreeMap<String, Circuit>>,
     /// What jobs were refused last.
@@ -194,6 +196,7 @@ impl Engine {
             draining: watch::channel(false).0,
             story: broadcast::channel(1024).0,
             watchers: Mutex::default(),
+            at_start: Mutex::default(),
             circuits: Mutex::default(),
             refusals: Refusals::default(),
             clock_offset_ms: Mutex::default(),

@@ -222,9 +222,20 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
     // The supervisor writes the spec where it is not there yet; writing it here first makes the run findable even if
     // this process dies before the next line.
     let (tmp, file) = (dir.join("spec.json.new"), dir.join(files::SPEC));
-    std::fs::write(&tmp, json)
+    // Whole or not at all, after a power cut too: the row above is on disk.
+    written(&tmp, &json)
         .and_then(|()| std::fs::rename(&tmp, &file))
+        .and_then(|()| std::fs::File::open(dir)?.sync_all())
+        .and_then(|()| std::fs::File::open(dir.parent().unwrap_or(dir))?.sync_all())
         .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
+}
+
+/// Writes a file of a run directory; when this returns, its content is on disk.
+pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(file)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// A directory for this user alone: a run's specification holds the keys its program was given.
@@ -242,8 +253,15 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
 pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
     let file = dir.join(files::SPEC);
     let text = std::fs::read(&file).map_err(|e| Fault::transient(format!("read {}: {e}", file.display())))?;
-    let spec: RunSpec =
-        serde_json::from_slice(&text).map_err(|e| Fault::permanent(format!("read {}: {e}", file.display())))?;
+    let spec: RunSpec = match serde_json::from_slice(&text) {
+        Ok(spec) => spec,
+        Err(e) if cx.engine.ports.supervisor.look(dir)? == RunState::Absent => {
+            // Nothing was started with it: it is what a power cut left of a request, and is written again.
+            let _ = std::fs::remove_file(&file);
+            return Err(Fault::transient(format!("read {}: {e}: the run is asked for again", file.display())));
+        }
+        Err(e) => return Err(Fault::permanent(format!("read {}: {e}", file.display()))),
+    };
     let supervisor = &cx.engine.ports.supervisor;
     let ensure = supervisor.ensure(dir, &spec);
     tokio::pin!(ensure);

@@ -466,10 +466,18 @@ impl Engine {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
     }
 
-    /// Names of watchers whose last sweep failed, with the fault.
+    /// Names of watchers whose last sweep failed, with the fault; and what a look at the start found.
     pub fn failing_watchers(&self) -> Vec<(String, String)> {
         let states = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        states.iter().filter_map(|(name, s)| s.fault.clone().map(|f| ((*name).to_owned(), f))).collect()
+        let failing = states.iter().filter_map(|(name, s)| s.fault.clone().map(|f| ((*name).to_owned(), f)));
+        let at_start = self.at_start.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = at_start.iter().flat_map(|(name, said)| said.iter().map(|line| ((*name).to_owned(), line.clone())));
+        failing.chain(found).collect()
+    }
+
+    /// Notes what a look at the start found, to be shown as long as this process lives.
+    pub fn found_at_start(&self, look: &'static str, found: Vec<String>) {
+        self.at_start.lock().unwrap_or_else(PoisonError::into_inner).insert(look, found);
     }
 
     /// Services that are not asked for the moment: since when, until when, why, and how many jobs wait for each.

@@ -13,6 +13,7 @@ pub mod instance;
 pub mod keep;
 pub mod lost;
 mod odd;
+mod recorded;
 pub mod reload;
 pub mod serve;
 pub mod sites;

@@ -186,7 +186,10 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let options = options(config, process);
     #[cfg(feature = "fault-points")]
     let (ports, options) = (faults.ports(ports), faults.options(options));
-    Ok((Engine::new(ports, options, projects), parts))
+    let keys = projects.keys().cloned().collect();
+    let engine = Engine::new(ports, options, projects);
+    tokio::spawn(crate::recorded::look(Arc::clone(&engine), Arc::clone(&parts.forge), keys));
+    Ok((engine, parts))
 }
 
 /// Git, with a way to sign where that is asked for.

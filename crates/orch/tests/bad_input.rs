@@ -116,6 +116,52 @@ fn a_database_that_is_none_is_left_as_it_is() {
 }
 
 #[test]
+fn a_database_that_is_gone_beside_what_this_instance_made_is_refused_with_the_two_ways_out() {
+    let mut world = World::up(&Setup::default());
+    let file = world.data().join("orch.db");
+    // Nothing of its own is there yet: a first start like any other.
+    world.terminate();
+    for begin in ["", "gone"] {
+        if begin.is_empty() {
+            fs::write(&file, "").unwrap()
+        } else {
+            fs::remove_file(&file).unwrap()
+        }
+        world.start();
+        world.terminate();
+    }
+    world.start();
+    let id = world.task("Версия");
+    world.wait(&id, &["done"]);
+    world.terminate();
+    let whole = fs::read(&file).unwrap();
+    for (state, word) in [(Some(""), "is empty"), (None, "is not there")] {
+        match state {
+            Some(text) => fs::write(&file, text).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let ran = world.serve_refuses(&[]);
+        refused(&ran, CANNOT_TELL, &["orch.db", word, "tracker.db", "runs", "orch restore DIR", "orch db new"]);
+        assert_eq!(fs::read(&file).ok().as_deref(), state.map(str::as_bytes), "it is left as it is");
+    }
+    // Each thing of its own is enough.
+    for (kept, word) in [("tracker.db", "tickets"), ("forge", "pull requests"), ("runs", "runs")] {
+        let aside = world.root.join(format!("aside-{kept}"));
+        fs::create_dir(&aside).unwrap();
+        for other in ["tracker.db", "forge", "runs"].into_iter().filter(|name| *name != kept) {
+            fs::rename(world.data().join(other), aside.join(other)).unwrap();
+        }
+        refused(&world.serve_refuses(&[]), CANNOT_TELL, &[word, "orch restore DIR"]);
+        for entry in fs::read_dir(&aside).unwrap().flatten() {
+            fs::rename(entry.path(), world.data().join(entry.file_name())).unwrap();
+        }
+    }
+    fs::write(&file, whole).unwrap();
+    world.start();
+    assert_eq!(world.show(&id)["phase"], "done");
+}
+
+#[test]
 fn a_database_of_a_newer_orch_is_left_to_it() {
     let mut world = World::up(&Setup::default());
     let (status, _) = world.terminate();

@@ -167,3 +167,25 @@ fn a_cancel_during_a_run_ends_its_tree_and_the_task() {
     assert_eq!(world.orch(&["task", "retry", &id]).code, 1, "what is over is over");
     assert_eq!(world.runs_of("developer").len(), 1);
 }
+
+#[test]
+fn a_merge_that_was_lost_is_said_in_health_and_stops_no_project() {
+    let mut world = World::up(&Setup::default());
+    let first = world.task("Первая");
+    world.wait(&first, &["done"]);
+    world.terminate();
+    // Main is where it was before, as a file system leaves it that lost what it had acknowledged.
+    let tip = world.tip.clone();
+    world.forge_git(&["update-ref", "refs/heads/trunk", &tip]);
+    world.start();
+    let doctor = world.until("doctor names it", || {
+        let checks = world.orch(&["doctor", "--json"]).json()["checks"].clone();
+        let found = checks.as_array()?.iter().find(|c| c["name"] == "recorded merges")?.clone();
+        Some(found)
+    });
+    let detail = doctor["detail"].as_str().unwrap().to_owned();
+    assert!(doctor["status"] == "warn" && detail.contains(&first) && detail.contains("is not in trunk"), "{doctor:#}");
+    assert!(world.log().contains(&first) && world.log().contains("brought back"), "{}", world.log());
+    let second = world.task("Вторая");
+    world.wait(&second, &["done"]);
+}

@@ -20,15 +20,19 @@ pub struct AdminCommit {
 impl World {
     /// Makes a project's bare repository; its first commit.
     pub(crate) fn first_commit(&self, key: &str) -> Result<String> {
-        let (repo, work) = (self.repo(key), self.dir.join(format!("{key}-first")));
+        let (repo, work) = (self.repo(key), self.first(key));
         fs::create_dir_all(work.join("src"))?;
         fs::write(work.join("src/shared.txt"), "mark first\n")?;
         let bare = repo.display().to_string();
-        git_in(&self.dir, &["init", "--quiet", "--bare", "--initial-branch=main", &bare], &[])?;
+        if !self.place.imported {
+            git_in(&self.dir, &["init", "--quiet", "--bare", "--initial-branch=main", &bare], &[])?;
+        }
         git_in(&work, &["init", "--quiet", "--initial-branch=main"], &[])?;
         git_in(&work, &["add", "--all"], &[])?;
         git_in(&work, &["commit", "--quiet", "--message=first"], &[])?;
-        git_in(&work, &["push", "--quiet", &bare, "main"], &[])?;
+        if !self.place.imported {
+            git_in(&work, &["push", "--quiet", &bare, "main"], &[])?;
+        }
         git_in(&work, &["rev-parse", "HEAD"], &[])
     }
 

@@ -2,7 +2,7 @@
 //! off and taken up again, and with a table at the end that adds up.
 
 use crate::modes::outages::{self, Outage};
-use crate::modes::{Binaries, faults, kills, zombies};
+use crate::modes::{Binaries, faults, kills, power, zombies};
 use crate::outcome::{Outcome, table};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,23 @@ impl Session<'_> {
             let outcome = outages::world(outage, orch, seed, times)?;
             self.note(&outcome, &format!("{} of {count} outages", total(&done, "outages") + outcome.of("outages")))?;
             let stands_still = outcome.of("outages") == 0;
+            done.push(outcome);
+            if stands_still {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Power cuts until there were `count`; `from` is the number of the first world.
+    pub fn power(&mut self, count: u64, per_world: u64, from: u64) -> Result<Vec<Outcome>> {
+        let mut done = self.before("power")?;
+        while total(&done, "cuts") < count {
+            let cuts = per_world.max(1).min(count - total(&done, "cuts"));
+            let seed = self.seed + from + done.len() as u64;
+            let outcome = power::world(&self.binaries.plain, seed, cuts)?;
+            self.note(&outcome, &format!("{} of {count} cuts", total(&done, "cuts") + outcome.of("cuts")))?;
+            let stands_still = outcome.of("cuts") == 0;
             done.push(outcome);
             if stands_still {
                 break;

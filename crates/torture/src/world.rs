@@ -3,6 +3,7 @@
 
 use crate::api::Wanted;
 use crate::modes::outages::Mounted;
+use crate::modes::power::Disk;
 use crate::repo::AdminCommit;
 use crate::scripts::{AGENT, PROJECT};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -41,6 +42,24 @@ pub fn may_end(kind: &str, phase: &str) -> bool {
 /// Longest time the daemon may take until it answers.
 const LONGEST_START: Duration = Duration::from_secs(30);
 
+/// Where things of a world are.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The daemon's data directory.
+    pub data: PathBuf,
+    /// The bare repositories that are served.
+    pub repos: PathBuf,
+    /// The daemon makes those itself, from clones.
+    pub imported: bool,
+}
+
+impl Place {
+    /// Everything beside each other.
+    pub fn beside(dir: &Path) -> Self {
+        Self { data: dir.join("data"), repos: dir.to_owned(), imported: false }
+    }
+}
+
 /// A world.
 #[derive(Debug)]
 pub struct World {
@@ -56,8 +75,11 @@ pub struct World {
     pub made: BTreeMap<String, &'static str>,
     /// Run directories in which something was killed.
     pub killed_runs: BTreeSet<PathBuf>,
+    pub(crate) place: Place,
     /// The file system its data directory is on, if it has one of its own.
     pub(crate) mounted: Option<Mounted>,
+    /// Those that lose their power.
+    pub(crate) disks: Vec<Disk>,
     pub(crate) wanted: VecDeque<Wanted>,
     pub(crate) http: reqwest::Client,
     pub(crate) runtime: tokio::runtime::Runtime,
@@ -65,20 +87,23 @@ pub struct World {
 
 impl World {
     /// Makes a world in an empty directory for the daemon `orch`.
-    pub fn new(dir: &Path, orch: &Path) -> Result<Self> {
+    pub fn new(dir: &Path, orch: &Path, place: impl FnOnce(&Path) -> Place) -> Result<Self> {
         let dir = dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
         let [listen, site] = free_addresses()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // A connection that is kept would be one to a daemon that was killed.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
+        let place = place(&dir);
         let mut world = Self {
             dir,
+            place,
             listen,
             initial: BTreeMap::new(),
             admin: Vec::new(),
             made: BTreeMap::new(),
             killed_runs: BTreeSet::new(),
             mounted: None,
+            disks: Vec::new(),
             wanted: VecDeque::new(),
             http,
             runtime,
@@ -112,11 +137,25 @@ impl World {
     }
     /// The daemon's data directory.
     pub fn data(&self) -> PathBuf {
-        self.dir.join("data")
+        self.place.data.clone()
     }
     /// A project's bare repository.
     pub fn repo(&self, key: &str) -> PathBuf {
-        self.dir.join(format!("{key}.git"))
+        self.place.repos.join(format!("{key}.git"))
+    }
+    /// The clone a project's first commit was made in.
+    pub(crate) fn first(&self, key: &str) -> PathBuf {
+        self.dir.join(format!("{key}-first"))
+    }
+    /// The file that stands in for the id of the machine's boot, if the world has boots of its own.
+    fn boot_file(&self) -> PathBuf {
+        self.dir.join("boot-id")
+    }
+    /// Gives the world a new boot: daemons and what they start believe that the machine has started again.
+    pub(crate) fn boot(&self) -> Result<()> {
+        let nanos = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let (low, high, pid) = (nanos & 0xFFFF_FFFF, nanos >> 32 & 0xFFFF, std::process::id());
+        Ok(fs::write(self.boot_file(), format!("{low:08x}-{high:04x}-4000-8000-{pid:012x}\n"))?)
     }
     fn site(&self, key: &str) -> PathBuf {
         self.dir.join("sites").join(key)
@@ -125,12 +164,13 @@ impl World {
     fn toml(&self, site: SocketAddr) -> String {
         let dir = self.dir.display();
         let mut text = format!(
-            "[server]\nlisten = \"{}\"\n[db]\npath = \"data/orch.db\"\n[agents]\ndefault = \"mine\"\nmax_concurrency = 3\n\
+            "[server]\nlisten = \"{}\"\n[db]\npath = \"{}/orch.db\"\n[agents]\ndefault = \"mine\"\nmax_concurrency = 3\n\
              [agents.programs.mine]\nkind = \"command\"\ncommand = [\"{dir}/agent.sh\"]\n\
              env = {{ EFFECTS = \"{dir}/effects.log\" }}\n\
              [merge]\ndefer_delay_s = 1\n[reaper]\ninterval_s = 1\n[post_deploy]\nwindow_s = 1\ninterval_s = 1\n\
              [sites.production]\nlisten = \"{site}\"\ndir = \"{dir}/sites/ALFA/production/current\"\n",
-            self.listen
+            self.listen,
+            self.data().display()
         );
         for (key, pipeline) in PROJECTS {
             let run = |what: &str| {
@@ -139,9 +179,10 @@ impl World {
             };
             let _ = write!(
                 text,
-                "[[project]]\nkey = \"{key}\"\nrepo = \"{key}.git\"\npipeline = \"{pipeline}\"\n\
+                "[[project]]\nkey = \"{key}\"\nrepo = \"{}\"\npipeline = \"{pipeline}\"\n\
                  approvers = [\"{PERSON}\"]\nstarters = [\"{PERSON}\"]\n[project.commands]\ntest = \"{}\"\nci = \"{}\"\n\
                  [project.deploy]\nproduction = \"{}\"\nrollback = \"{}\"\ncheck = \"{}\"\n",
+                if self.place.imported { self.first(key) } else { self.repo(key) }.display(),
                 run("test"),
                 run("ci"),
                 run("deploy"),
@@ -159,9 +200,17 @@ impl World {
     /// Starts the daemon.
     pub fn serve(&self) -> Result<Daemon> {
         let log = OpenOptions::new().create(true).append(true).open(self.serve_log())?;
-        let mut command = Command::new(self.dir.join("orch"));
+        let mut command = if self.boot_file().exists() {
+            let line = "mount --bind \"$1\" /proc/sys/kernel/random/boot_id && exec \"$2\" serve --config orch.toml";
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", line, "sh"]).arg(self.boot_file()).arg(self.dir.join("orch"));
+            command
+        } else {
+            let mut command = Command::new(self.dir.join("orch"));
+            command.args(["serve", "--config", "orch.toml"]);
+            command
+        };
         command
-            .args(["serve", "--config", "orch.toml"])
             .current_dir(&self.dir)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -46,6 +46,14 @@ enum Mode {
     Zombies(Amount),
     /// Fill the disk of the data directory (needs the right to mount)
     Disk(Amount),
+    /// Cut the power of the data directory and of the repositories (needs root and loop devices)
+    Power {
+        #[command(flatten)]
+        amount: Amount,
+        /// Number of the first world: it has the seed `--seed` plus this
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
     /// Let the store and the other ports fail
     Io(Amount),
     /// Take away file descriptors
@@ -109,6 +117,7 @@ pub(crate) fn run(args: &TortureArgs) -> Result<()> {
         Mode::Faults { worlds } => session.faults(*worlds)?,
         Mode::Zombies(a) => session.zombies(a.count, a.per_world.unwrap_or(25))?,
         Mode::Disk(a) => session.outages(Outage::Disk, a.count, a.per_world.unwrap_or(8))?,
+        Mode::Power { amount: a, from } => session.power(a.count, a.per_world.unwrap_or(10), *from)?,
         Mode::Io(a) => session.outages(Outage::Io, a.count, a.per_world.unwrap_or(8))?,
         Mode::Nofile(a) => session.outages(Outage::Nofile, a.count, a.per_world.unwrap_or(8))?,
         Mode::Clock(a) => session.outages(Outage::Clock, a.count, a.per_world.unwrap_or(8))?,
@@ -121,6 +130,7 @@ pub(crate) fn run(args: &TortureArgs) -> Result<()> {
             for outage in Outage::MENDED {
                 all.extend(session.outages(outage, n(2, 40), 8)?);
             }
+            all.extend(session.power(n(3, 60), 10, 0)?);
             all
         }
         Mode::Report | Mode::Trees(_) => Vec::new(),

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 const BIN: &str = ".discard-";
 
 /// Runs file system work where it may block.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(Fault::bug(format!("file work ended early: {e}"))))
@@ -62,7 +62,7 @@ pub(super) fn own_dir(path: &Path) -> Result<(), Fault> {
 
 /// Removes whatever is at `path`: a link itself, never its target; directories whatever their permissions. Nothing
 /// being there is success.
-pub(super) fn discard(path: &Path) -> Result<(), Fault> {
+pub(crate) fn discard(path: &Path) -> Result<(), Fault> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) => Err(io(path, "look at", &e)),

@@ -7,12 +7,13 @@
 
 mod brought;
 mod conflict;
-mod dirs;
+pub(crate) mod dirs;
 mod hidden;
 mod history;
 mod landing;
 mod lfs;
 mod lines;
+mod mirror;
 mod modules;
 mod owner;
 mod remote;
@@ -60,6 +61,8 @@ pub struct GitCli {
     lfs: bool,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
+    /// What is known of each private repository.
+    known: Mutex<HashMap<ProjectKey, mirror::Known>>,
 }
 
 impl GitCli {
@@ -67,7 +70,7 @@ impl GitCli {
     pub async fn new(repos_dir: impl AsRef<Path>, worktrees_dir: impl AsRef<Path>) -> Result<Self, Fault> {
         let whole = |dir: &Path| {
             let dir = std::path::absolute(dir).map_err(|e| io(dir, "make absolute", &e))?;
-            std::fs::create_dir_all(&dir).map_err(|e| io(&dir, "create", &e))?;
+            crate::durable::make_dir(&dir)?;
             Ok::<_, Fault>(dir)
         };
         let (repos_dir, worktrees_dir) = (whole(repos_dir.as_ref())?, whole(worktrees_dir.as_ref())?);
@@ -88,6 +91,7 @@ impl GitCli {
             signing: None,
             lfs,
             locks: Mutex::default(),
+            known: Mutex::default(),
         })
     }
 
@@ -143,14 +147,16 @@ impl Git for GitCli {
         let remote = Remote::new(remote)?;
         let lock = self.lock(project);
         let _held = lock.lock().await;
-        if !repo.dir.is_dir() {
-            remote::create(&self.git, &repo.dir, &remote).await.map_err(|f| f.context(format!("fetch {project}")))?;
-        }
-        repo.fetch(&remote).await.map_err(|f| f.context(format!("fetch {project}")))
+        self.bring(project, &repo, &remote).await.map_err(|f| f.context(format!("fetch {project}")))
     }
 
     async fn forge_branch(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
         let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+        if let Some(why) = self.known(project, |k| k.unreadable.get(branch).cloned()) {
+            return Err(Fault::permanent(format!(
+                "branch {branch} of the forge cannot be read ({why}): repair or delete it there"
+            )));
+        }
         Ok(self.open(project)?.peel(&format!("refs/forge/{branch}"), "commit").await?.map(Sha::new))
     }
 
@@ -159,11 +165,13 @@ impl Git for GitCli {
     }
 
     async fn tree(&self, project: &ProjectKey, commit: &Sha) -> Result<Digest, Fault> {
-        Ok(Digest::new(self.open(project)?.tree_of(commit).await?))
+        let done = async { Ok(Digest::new(self.open(project)?.tree_of(commit).await?)) }.await;
+        self.sound(project, done).await
     }
 
     async fn code_digest(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Digest, Fault> {
-        Ok(Digest::new(self.open(project)?.code_tree(commit, artefact_dir(dir)?).await?))
+        let done = async { Ok(Digest::new(self.open(project)?.code_tree(commit, artefact_dir(dir)?).await?)) }.await;
+        self.sound(project, done).await
     }
 
     async fn is_emptied(&self, project: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<bool, Fault> {
@@ -173,11 +181,13 @@ impl Git for GitCli {
     }
 
     async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<Digest, Fault> {
-        self.open(project)?.patch_id(base, head, artefact_dir(dir)?).await
+        let done = async { self.open(project)?.patch_id(base, head, artefact_dir(dir)?).await }.await;
+        self.sound(project, done).await
     }
 
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault> {
-        self.open(project)?.is_ancestor(old, new).await
+        let done = async { self.open(project)?.is_ancestor(old, new).await }.await;
+        self.sound(project, done).await
     }
 
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -226,11 +236,13 @@ impl Git for GitCli {
     }
 
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
-        self.prepare(prepare).await.map_err(|f| f.context(format!("prepare {}", prepare.work_item)))
+        let done = self.prepare(prepare).await.map_err(|f| f.context(format!("prepare {}", prepare.work_item)));
+        self.sound(prepare.project, done).await
     }
 
     async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault> {
-        self.take(snapshot).await.map_err(|f| f.context(format!("snapshot {}", snapshot.work_item)))
+        let done = self.take(snapshot).await.map_err(|f| f.context(format!("snapshot {}", snapshot.work_item)));
+        self.sound(snapshot.project, done).await
     }
 
     async fn commit_files(
@@ -241,7 +253,13 @@ impl Git for GitCli {
         message: &str,
         at: Time,
     ) -> Result<Sha, Fault> {
-        self.open(project)?.commit_files(parent, files, message, at).await
+        let done = async {
+            let repo = self.open(project)?;
+            let commit = repo.commit_files(parent, files, message, at).await?;
+            repo.keep(&[]).await?;
+            Ok(commit)
+        };
+        self.sound(project, done.await).await
     }
 
     async fn squash(
@@ -255,11 +273,20 @@ impl Git for GitCli {
     ) -> Result<Sha, Fault> {
         let repo = self.open(project)?;
         let tree = repo.tree_of(head).await?;
-        repo.commit(&history::NewCommit { tree: &tree, parents: &[onto], message, author, at: Some(at) }).await
+        let new = history::NewCommit { tree: &tree, parents: &[onto], message, author, at: Some(at) };
+        let commit = repo.commit(&new).await?;
+        repo.keep(&[]).await?;
+        Ok(commit)
     }
 
     async fn update(&self, project: &ProjectKey, head: &Sha, onto: &Sha, at: Time) -> Result<Updated, Fault> {
-        self.open(project)?.update(head, onto, at).await
+        let done = async {
+            let repo = self.open(project)?;
+            let updated = repo.update(head, onto, at).await?;
+            repo.keep(&[]).await?;
+            Ok(updated)
+        };
+        self.sound(project, done.await).await
     }
 
     async fn one_commit(&self, one: &OneCommit<'_>) -> Result<Updated, Fault> {
@@ -335,12 +362,16 @@ impl Git for GitCli {
         let remote = Remote::new(remote)?;
         checked(commit)?;
         let lock = self.lock(project);
-        let _held = lock.lock().await;
-        repo.push(&remote, branch, protected, commit, expect).await
+        let held = lock.lock().await;
+        let unreadable = self.known(project, |k| k.unreadable.keys().cloned().collect());
+        let done = repo.push(&remote, branch, protected, commit, expect, &unreadable).await;
+        drop(held);
+        self.sound(project, done).await
     }
 
     async fn checkout(&self, project: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault> {
-        self.cut_checkout(project, commit, dir).await.map_err(|f| f.context(format!("check out {}", commit.short())))
+        let done = self.cut_checkout(project, commit, dir).await;
+        self.sound(project, done.map_err(|f| f.context(format!("check out {}", commit.short())))).await
     }
 
     fn worktree_path(&self, project: &ProjectKey, work_item: &WorkItem) -> PathBuf {

@@ -1,20 +1,20 @@
 //! Talking to the forge's copy of a repository: fetch, look, push. Decides what may be pushed and what an answer means.
 //! It may never push the protected default branch, whoever asks, and never overwrite what somebody else pushed.
 
-use super::dirs::{discard, unique};
+use super::dirs::{blocking, discard};
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
+use crate::{durable, locks, owner};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::PushAnswer;
-use std::path::Path;
-use std::time::Duration;
-
-/// A lock file this old belongs to no running git: none of ours runs that long.
-const STALE_LOCK: Duration = Duration::from_hours(1);
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// A remote's address; credentials written into it travel in the environment, not in the list of processes.
 pub(super) struct Remote {
+    /// As it was named.
+    named: String,
     address: String,
     authorization: Option<String>,
 }
@@ -25,11 +25,13 @@ impl Remote {
         if remote.is_empty() || remote.starts_with('-') || remote.contains(['\n', '\0']) {
             return Err(Fault::bug("the address of the remote is empty or malformed"));
         }
-        let plain = Self { address: remote.to_owned(), authorization: None };
+        let named = remote.to_owned();
+        let plain = Self { named: named.clone(), address: named.clone(), authorization: None };
         let Some((scheme, rest)) = remote.split_once("://") else { return Ok(plain) };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         match authority.rsplit_once('@') {
             Some((user, host)) if scheme == "http" || scheme == "https" => Ok(Self {
+                named,
                 address: format!("{scheme}://{host}{path}"),
                 authorization: Some(format!("Authorization: Basic {}", base64(&percent_decoded(user)))),
             }),
@@ -37,9 +39,30 @@ impl Remote {
         }
     }
 
+    /// The directory, if the repository is one of this machine.
+    fn local(&self) -> Option<&Path> {
+        let path = Path::new(self.address.strip_prefix("file://").unwrap_or(&self.address));
+        (path.is_absolute() && path.is_dir()).then_some(path)
+    }
+
+    /// The address as it was named, credentials and all.
+    pub(super) fn named(&self) -> &str {
+        &self.named
+    }
+
     /// Where it is, without credentials.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Every branch it has, by name; `None` if it does not say.
+    pub(super) async fn list(&self, git: &GitRun) -> Result<Option<BTreeMap<String, String>>, Fault> {
+        let call = self.with(git.call(None, "ls-remote")).args(["-q", "--heads", "--end-of-options", &self.address]);
+        let output = call.run().await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let heads = text.lines().filter_map(|l| l.split_once("\trefs/heads/"));
+        let heads = heads.map(|(id, name)| (name.to_owned(), id.to_owned())).collect();
+        Ok((output.status == Some(0)).then_some(heads))
     }
 
     pub(super) fn with<'g>(&self, call: Call<'g>) -> Call<'g> {
@@ -75,25 +98,60 @@ pub(super) fn refuse_protected<'b>(branch: &'b str, protected: &str) -> Result<&
     Ok(name)
 }
 
-/// Creates a private repository that speaks the remote's object format. A crash leaves a temporary directory only.
-pub(super) async fn create(git: &GitRun, dir: &Path, remote: &Remote) -> Result<(), Fault> {
+/// Creates a private repository that speaks the remote's object format, beside its place `dir`; returns where. What a crash
+/// leaves there goes with the next one.
+pub(super) async fn create(git: &GitRun, dir: &Path, remote: &Remote) -> Result<PathBuf, Fault> {
     let listed =
         remote.with(git.call(None, "ls-remote")).args(["-q", "--end-of-options", &remote.address]).ok().await?;
     let long = listed.split(|b| *b == b'\t').next().is_some_and(|id| id.len() == 64);
     let format = if long { "--object-format=sha256" } else { "--object-format=sha1" };
-    let fresh = dir.with_extension(format!("new-{}", unique()));
+    let at = dir.to_owned();
+    blocking(move || {
+        sweep_new(&at);
+        Ok(())
+    })
+    .await?;
+    let fresh = dir.with_extension(format!("{NEW}-{}", owner::mark()));
     let init = git.call(None, "init").args(["-q", "--bare", "--template=", "--initial-branch=orch-none", format]);
     init.arg("--end-of-options").arg(&fresh).ok().await?;
     // Working directories are cut from any commit, not only from tips.
     let config = git.call(Some(&fresh), "config").args(["uploadpack.allowAnySHA1InWant", "true"]).ok().await;
-    let moved = config.and_then(|_| std::fs::rename(&fresh, dir).map_err(|e| super::run::io(dir, "create", &e)));
-    if moved.is_err() {
-        discard(&fresh)?;
-        if dir.is_dir() {
-            return Ok(());
+    if let Err(fault) = config {
+        blocking(move || discard(&fresh)).await?;
+        return Err(fault);
+    }
+    Ok(fresh)
+}
+
+/// What a repository is called that is being made.
+const NEW: &str = "new";
+
+/// Removes what dead processes left of repositories they were making.
+fn sweep_new(dir: &Path) {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_stem()) else { return };
+    let begin = format!("{}.{NEW}-", name.to_string_lossy());
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&begin) && owner::is_alive(&name) != Some(true) {
+            // A git of the dead process may still be writing; then it goes the next time.
+            let _ = discard(&entry.path());
         }
     }
-    moved
+}
+
+/// Moves a repository that was built beside its place there; after a power cut it is there whole or not at all.
+pub(super) async fn place(fresh: PathBuf, dir: PathBuf) -> Result<(), Fault> {
+    blocking(move || {
+        let placed = durable::tree(&fresh)
+            .and_then(|()| std::fs::rename(&fresh, &dir).map_err(|e| super::run::io(&dir, "create", &e)))
+            .and_then(|()| durable::dir(dir.parent().unwrap_or(&dir)));
+        if placed.is_err() {
+            discard(&fresh)?;
+        }
+        placed
+    })
+    .await
 }
 
 impl Repo {
@@ -106,10 +164,11 @@ impl Repo {
         };
         let first = fetch().run().await?;
         if first.status == Some(0) {
-            return Ok(());
+            return self.keep(&[]).await;
         }
-        if String::from_utf8_lossy(&first.stderr).contains(".lock': File exists") && self.remove_stale_locks() {
-            return fetch().ok().await.map(drop);
+        if String::from_utf8_lossy(&first.stderr).contains(".lock': File exists") && locks::drop_dead(&self.dir) {
+            fetch().ok().await?;
+            return self.keep(&[]).await;
         }
         Err(first.fault("fetch"))
     }
@@ -128,28 +187,12 @@ impl Repo {
         Ok(())
     }
 
-    /// A git process that was killed while it changed a reference leaves its lock file; nothing else ever removes it.
-    fn remove_stale_locks(&self) -> bool {
-        let mut removed = false;
-        let mut stack = vec![self.dir.join("refs")];
-        let mut files = vec![self.dir.join("packed-refs.lock"), self.dir.join("config.lock")];
-        while let Some(dir) = stack.pop() {
-            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                    stack.push(entry.path());
-                } else {
-                    files.push(entry.path());
-                }
-            }
-        }
-        for file in files.into_iter().filter(|f| f.extension().is_some_and(|e| e == "lock")) {
-            let age = std::fs::metadata(&file).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-            if age.is_some_and(|a| a > STALE_LOCK) && std::fs::remove_file(&file).is_ok() {
-                tracing::warn!(file = %file.display(), "removed a lock file that a killed git left");
-                removed = true;
-            }
-        }
-        removed
+    /// Fetches a single branch.
+    pub(super) async fn fetch_one(&self, remote: &Remote, branch: &str) -> Result<Output, Fault> {
+        let call = remote.with(self.call("fetch"));
+        let call = call.args(["-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
+        let call = call.args(["--no-recurse-submodules", "--end-of-options", &remote.address]);
+        call.arg(format!("+refs/heads/{branch}:refs/forge/{branch}")).run().await
     }
 
     /// Where the remote's branch is now.
@@ -180,22 +223,34 @@ impl Repo {
         protected: &str,
         commit: &Sha,
         expect: Option<&Sha>,
+        unreadable: &BTreeSet<String>,
     ) -> Result<PushAnswer, Fault> {
         let name = refuse_protected(branch, protected)?;
         let reference = format!("refs/heads/{name}");
         self.check_ref(&reference).await?;
         let lease = expect.map(checked).transpose()?.unwrap_or_default();
         let call = remote.with(self.call("push")).args(["--porcelain", "--no-verify", "--no-recurse-submodules"]);
-        let call = call.arg(format!("--force-with-lease={reference}:{lease}"));
+        let mut call = call.arg(format!("--force-with-lease={reference}:{lease}"));
+        let local = remote.local();
+        if local.is_some() {
+            call = call.arg(durable::receive_pack(unreadable));
+        }
         let call = call.args(["--end-of-options", &remote.address, &format!("{}:{reference}", checked(commit)?)]);
         let output = call.run().await?;
+        // Whoever answers "done" has it on disk; elsewhere that is the forge's own business.
+        let keep = async || match local {
+            Some(dir) => self.git.keep(dir, &[&reference]).await,
+            None => Ok(()),
+        };
         if output.status == Some(0) {
+            keep().await?;
             return Ok(PushAnswer::Done);
         }
         let Some(reason) = rejection(&output) else { return Err(output.fault("push")) };
         // Whatever the words: where the branch is decides what it means.
         let now = self.look(remote, &reference).await?;
         if now.as_ref() == Some(commit) {
+            keep().await?;
             Ok(PushAnswer::Done)
         } else if now.as_ref() != expect {
             Ok(PushAnswer::Rejected { now })

@@ -3,6 +3,7 @@
 //! configuration, or a shell: otherwise a hook, a filter or an `fsmonitor` that somebody configured would run as us, and
 //! the same call would mean something else on another machine.
 
+use crate::durable::{self, FSYNC, Kept};
 use crate::tool::Tool;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
@@ -68,6 +69,8 @@ pub(crate) struct GitRun {
     /// Finds git. By its whole path it is started without a copy of this process in between, which costs the more the
     /// larger this process is (std forks if a name has to be looked up in a `PATH` that was set for the child).
     program: Tool,
+    /// What of the repositories' directories is on disk.
+    kept: Kept,
 }
 
 /// What a git process left.
@@ -85,16 +88,25 @@ impl GitRun {
     /// Prepares `home`, a directory of orch's own in which every git process believes to be at home.
     pub(crate) fn new(home: &Path) -> Result<Self, Fault> {
         let home = std::path::absolute(home).map_err(|e| io(home, "make absolute", &e))?;
-        std::fs::create_dir_all(&home).map_err(|e| io(&home, "create", &e))?;
+        durable::make_dir(&home)?;
         // A file, because git does not hand configuration in the environment on to the server side of a local remote,
         // which may belong to another user when we run as root.
         let config = home.join("gitconfig");
         let text = "[safe]\n\tdirectory = *\n";
         if std::fs::read_to_string(&config).ok().as_deref() != Some(text) {
-            std::fs::write(&config, text).map_err(|e| io(&config, "write", &e))?;
+            durable::put(&config, text.as_bytes(), 0o644)?;
         }
         let path = std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { home, program: Tool::new("git", path) })
+        Ok(Self { home, program: Tool::new("git", path), kept: Kept::default() })
+    }
+
+    /// Returns when the objects of a repository and these references are found after a power cut, too. Git has synced the
+    /// files themselves.
+    pub(crate) async fn keep(&self, git_dir: &Path, references: &[&str]) -> Result<(), Fault> {
+        let (kept, git_dir) = (self.kept.clone(), git_dir.to_owned());
+        let references: Vec<String> = references.iter().map(|r| (*r).to_owned()).collect();
+        super::dirs::blocking(move || kept.keep(&git_dir, &references.iter().map(String::as_str).collect::<Vec<_>>()))
+            .await
     }
 
     /// The git of one directory, for tests that stand between it and its caller.
@@ -205,7 +217,7 @@ impl Call<'_> {
             .env("TZ", "UTC");
         let own = self.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let mut count = 0_usize;
-        for (key, value) in CONFIG.iter().copied().chain(own) {
+        for (key, value) in CONFIG.iter().copied().chain(FSYNC).chain(own) {
             command.env(format!("GIT_CONFIG_KEY_{count}"), key).env(format!("GIT_CONFIG_VALUE_{count}"), value);
             count += 1;
         }

@@ -110,6 +110,7 @@ impl GitCli {
         let lock = self.lock(s.project);
         let _held = lock.lock().await;
         repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await?;
+        repo.keep(&[&reference]).await?;
         Ok(commit)
     }
 }

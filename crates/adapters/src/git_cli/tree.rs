@@ -183,6 +183,11 @@ impl<'r> Index<'r> {
 }
 
 impl Repo {
+    /// Returns when its objects and these references are on disk.
+    pub(super) async fn keep(&self, references: &[&str]) -> Result<(), Fault> {
+        self.git.keep(&self.dir, references).await
+    }
+
     /// A call on this repository.
     pub(super) fn call(&self, command: &str) -> super::run::Call<'_> {
         self.git.call(Some(&self.dir), command)

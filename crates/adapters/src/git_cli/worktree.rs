@@ -7,10 +7,29 @@ use super::history::NewCommit;
 use super::run::{Call, Output, io};
 use super::tree::{Index, Repo, checked, os, shown};
 use super::{GitCli, dirs};
+use crate::owner;
 use orch_core::ids::{ProjectKey, Sha, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{Author, PrepareWorktree};
 use std::path::{Path, PathBuf};
+
+/// What a checkout is called that is being made; behind it stands whose it is.
+const NEW: &str = ".new-";
+
+/// Removes checkouts that dead processes had begun.
+pub(super) fn sweep_new(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(NEW)
+            && owner::is_alive(&name) != Some(true)
+            && let Err(fault) = discard(&entry.path())
+        {
+            // A git of the dead process may still be writing there.
+            tracing::warn!(%fault, "an unfinished checkout stays until the next one is made");
+        }
+    }
+}
 
 /// Where things of a task are.
 pub(super) struct Place {
@@ -129,7 +148,8 @@ impl GitCli {
         let commit = repo.commit(&new).await?;
         let lock = self.lock(p.project);
         let _held = lock.lock().await;
-        repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await.map(drop)
+        repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await?;
+        repo.keep(&[&reference]).await
     }
 
     /// See [`orch_ports::git::Git::checkout`].
@@ -140,7 +160,13 @@ impl GitCli {
             return Err(Fault::bug(format!("{} cannot be a checkout", dir.display())));
         };
         std::fs::create_dir_all(parent).map_err(|e| io(parent, "create", &e))?;
-        let fresh = parent.join(format!(".new-{}-{}", name.to_string_lossy(), unique()));
+        let fresh = parent.join(format!("{NEW}{}-{}", name.to_string_lossy(), owner::mark()));
+        let around = parent.to_owned();
+        blocking(move || {
+            sweep_new(&around);
+            Ok(())
+        })
+        .await?;
         let made = async {
             repo.cut(&Cut { commit, branch: None, other: None, files_of: None }, &fresh).await?;
             self.fill(project, &repo, commit, &fresh).await?;
@@ -261,10 +287,13 @@ impl Repo {
         let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         let branch = cut.branch.unwrap_or("orch-none");
         self.check_ref(&format!("refs/heads/{branch}")).await?;
-        let init = self.git.call(None, "init").args(["-q", "--template=", format]);
+        // Made anew from the private repository whenever it is wanted: nothing of it needs to survive the machine.
+        let init = self.git.call(None, "init").config("core.fsync", "none").args(["-q", "--template=", format]);
         init.arg(format!("--initial-branch={branch}")).arg("--end-of-options").arg(dir).ok().await?;
         let dot_git = dir.join(".git");
-        let at = |command: &str| -> Call<'_> { self.git.call(Some(&dot_git), command).env("GIT_WORK_TREE", os(dir)) };
+        let at = |command: &str| -> Call<'_> {
+            self.git.call(Some(&dot_git), command).config("core.fsync", "none").env("GIT_WORK_TREE", os(dir))
+        };
         at("config").args(["user.name", "orch agent"]).ok().await?;
         at("config").args(["user.email", "agent@orch.invalid"]).ok().await?;
 

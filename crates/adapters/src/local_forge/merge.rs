@@ -20,7 +20,7 @@ impl State {
         if !landed(served, &row.base_branch, &intent.intended).await? {
             return Ok(row);
         }
-        self.finish(served, number, intent, "found by a later look").await?;
+        self.finish(served, (number, &row.base_branch), intent, "found by a later look").await?;
         let project = served.key.clone();
         self.db.read("read a pull request", move |t| pulls::read(t, &project, number)).await
     }
@@ -82,18 +82,26 @@ impl State {
             // Whatever git said, the branch tells what happened.
             if !landed(served, &row.base_branch, &intent.intended).await? {
                 if served.repo.branch(&row.base_branch).await?.as_ref() == Some(&intent.old_base) {
-                    served.drop_stale_lock(&row.base_branch);
+                    served.drop_dead_locks();
                     return Err(fault.context(format!("move branch {}", row.base_branch)));
                 }
                 self.abandon(served, number, intent, "the base branch moved").await?;
                 return Ok(MergeAnswer::BaseMoved);
             }
         }
-        self.finish(served, number, &intent, name).await?;
+        self.finish(served, (number, &row.base_branch), &intent, name).await?;
         Ok(MergeAnswer::Merged { commit: intent.intended })
     }
 
-    async fn finish(&self, served: &Served, number: u64, intent: &Intent, how: &'static str) -> Result<(), Fault> {
+    /// Records that a merge landed. What it says is on disk is on disk.
+    async fn finish(
+        &self,
+        served: &Served,
+        (number, base): (u64, &str),
+        intent: &Intent,
+        how: &'static str,
+    ) -> Result<(), Fault> {
+        served.keep(base, intent).await?;
         let (project, at, intent) = (served.key.clone(), self.clock.now(), intent.clone());
         self.db.write("record a merge", move |t| pulls::finish(t, &project, number, &intent, how, at)).await
     }

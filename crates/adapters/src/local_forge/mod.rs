@@ -6,6 +6,7 @@
 mod merge;
 mod protect;
 mod pulls;
+mod recorded;
 mod repo;
 mod schema;
 mod served;
@@ -28,6 +29,11 @@ use served::Served;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// Does this forge's database know of any pull request?
+pub fn has_pull_requests(forge_db: &Path) -> bool {
+    crate::local_db::has_rows(forge_db, "pull_request")
+}
 
 /// A repository to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +97,7 @@ impl LocalForge {
         members: Vec<Actor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Fault> {
-        std::fs::create_dir_all(dir).map_err(|e| io(dir, "create the forge directory", &e))?;
+        crate::durable::make_dir(dir).map_err(|f| f.context("create the forge directory"))?;
         let dir = dir.canonicalize().map_err(|e| io(dir, "find the forge directory", &e))?;
         let db = LocalDb::open(&dir.join("forge.db"), &schema::SCHEMA)?;
         let git = GitRun::new(&dir.join("git-home"))?;
@@ -164,11 +170,14 @@ impl LocalForge {
             }
         }
         let turn = Arc::clone(&served.merging).lock_owned().await;
+        served.drop_dead_locks();
         protect(&served.repo, &served.default_branch)
             .await
             .map_err(|f| f.context(format!("project {}", served.key)))?;
-        served.drop_stale_lock(&served.default_branch);
         self.state.settle_begun_merges(&served).await?;
+        // What people wrote there just before is kept, too, as soon as the disk has time.
+        let there = served.repo.dir().to_owned();
+        tokio::task::spawn_blocking(move || crate::durable::file_system(&there));
         let mut projects = self.state.projects.write().unwrap_or_else(PoisonError::into_inner);
         projects.insert(served.key.clone(), Arc::new(served));
         drop(projects);

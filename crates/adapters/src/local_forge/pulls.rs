@@ -74,6 +74,16 @@ pub(super) fn merging(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<P
     rows.map(|row| row.map_err(DbError::from)?).collect()
 }
 
+/// Number and commit of every merge.
+pub(super) fn merged(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<(u64, Sha)>, DbError> {
+    let mut rows = t.prepare(
+        "SELECT number, merge_commit FROM pull_request WHERE project = ?1 AND state = 'merged' ORDER BY number",
+    )?;
+    let rows =
+        rows.query_map([project.as_str()], |r| Ok((r.get::<_, i64>(0)? as u64, Sha::new(r.get::<_, String>(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 fn pull(row: &Row<'_>) -> Result<PullRow, DbError> {
     let sha = |column| -> Result<Sha, rusqlite::Error> { Ok(Sha::new(row.get::<_, String>(column)?)) };
     let state: String = row.get(4)?;

@@ -122,13 +122,22 @@ impl Repo {
         Ok(Sha::new(call.arg(tree).stdin(message.as_bytes()).line().await?))
     }
 
+    /// Every object that `new` has and `old` has not, by id.
+    pub(super) async fn objects_between(&self, old: &Sha, new: &Sha) -> Result<Vec<String>, Fault> {
+        let args = ["--objects", "--no-object-names", new.as_str(), "--not", old.as_str()];
+        let out = self.call("rev-list").args(args).ok().await?;
+        Ok(String::from_utf8_lossy(&out).lines().map(str::to_owned).collect())
+    }
+
+    /// Returns when the objects and this branch are on disk.
+    pub(super) async fn keep(&self, branch: &str) -> Result<(), Fault> {
+        self.git.keep(&self.dir, &[&format!("refs/heads/{branch}")]).await
+    }
+
     /// Moves a branch from `old` to `new`, or fails and leaves it where it is.
     pub(super) async fn compare_and_move(&self, branch: &str, old: &Sha, new: &Sha, why: &str) -> Result<(), Fault> {
         let name = format!("refs/heads/{branch}");
         self.call("update-ref")
-            // Objects and the branch must be on disk before the merge is called done; git alone leaves loose objects
-            // to the system's mood.
-            .config("core.fsync", "committed")
             .config("core.logAllRefUpdates", "true")
             .args(["-m", why, &name, new.as_str(), old.as_str()])
             .ok()

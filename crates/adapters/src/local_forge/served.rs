@@ -3,15 +3,21 @@
 //! either nothing or all of it. Whatever is wrong with a repository is said once, with the path, the key and the fix.
 
 use super::LocalRepo;
+use super::pulls::Intent;
+use super::recorded::repair_head;
 use super::repo::{Repo, is_branch_name};
 use super::whole;
+use crate::git_cli::dirs::{blocking, discard};
 use crate::git_cli::run::{GitRun, io, mask};
-use orch_core::ids::ProjectKey;
+use crate::{durable, locks, owner};
+use orch_core::ids::{ProjectKey, Sha};
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A merge of more objects than this is kept by syncing the whole file system.
+const MANY_OBJECTS: usize = 2_000;
 
 /// A repository in service.
 pub(super) struct Served {
@@ -23,6 +29,8 @@ pub(super) struct Served {
     /// One merge at a time. The branch moves by compare-and-swap anyway; this keeps two callers from overwriting each
     /// other's intent. Outlives a second registration of the project.
     pub(super) merging: Arc<tokio::sync::Mutex<()>>,
+    /// Where the last merge left its branch, all of it on disk.
+    kept: Mutex<Option<Sha>>,
 }
 
 impl Served {
@@ -35,18 +43,37 @@ impl Served {
         let remote = repo.dir().to_str().map(str::to_owned).ok_or_else(|| {
             Fault::permanent(format!("{about}: the path {} is not UTF-8; move it", repo.dir().display()))
         })?;
-        Ok(Self { key, repo, default_branch, remote, merging: Arc::default() })
+        Ok(Self { key, repo, default_branch, remote, merging: Arc::default(), kept: Mutex::default() })
     }
 
-    /// A process or a machine that died inside a merge may leave git's lock on the branch behind, and every later merge
-    /// would fail. Nothing but a merge ever locks a base branch, that takes milliseconds, and the caller holds
-    /// `merging`, so an old lock belongs to nobody.
-    pub(super) fn drop_stale_lock(&self, branch: &str) {
-        let lock = self.repo.dir().join(format!("refs/heads/{branch}.lock"));
-        let age = lock.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-        if age.is_some_and(|age| age > Duration::from_mins(1)) && std::fs::remove_file(&lock).is_ok() {
-            tracing::warn!(lock = %lock.display(), "removed a lock that a merge cut off by a crash left behind");
+    /// Returns when a merge is on disk, whoever wrote its objects: people push with a git of their own, which does not
+    /// sync them. Where the branch was not where the last merge left it, nothing is known of what lies below.
+    pub(super) async fn keep(&self, branch: &str, intent: &Intent) -> Result<(), Fault> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().as_ref() == Some(&intent.old_base);
+        let objects = if known { self.repo.objects_between(&intent.old_base, &intent.intended).await? } else { vec![] };
+        let dir = self.repo.dir().to_owned();
+        if !known || MANY_OBJECTS < objects.len() {
+            blocking(move || durable::file_system(&dir)).await?;
+        } else {
+            blocking(move || {
+                let files =
+                    objects.iter().filter_map(|id| Some(dir.join("objects").join(id.get(..2)?).join(id.get(2..)?)));
+                let files: Vec<PathBuf> = files.collect();
+                // What is not a file of its own is in a pack, and packs are synced by every git.
+                durable::all(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+            })
+            .await?;
+            self.repo.keep(branch).await?;
         }
+        *kept() = Some(intent.intended.clone());
+        Ok(())
+    }
+
+    /// A git that died while it changed a reference or the configuration leaves its lock, and every later change of the
+    /// same thing would fail. A lock is dead if no git is at work in the repository.
+    pub(super) fn drop_dead_locks(&self) {
+        locks::drop_dead(self.repo.dir());
     }
 
     async fn bring(
@@ -69,6 +96,9 @@ impl Served {
             )));
         }
         let source = Source::of(source)?;
+        if let Source::Path(path) = &source {
+            repair_head(path, default_branch)?;
+        }
         let repo = match &source {
             Source::Path(path) if is_bare(git, path).await? => {
                 whole::refuse_parts(git, path, default_branch).await?;
@@ -86,6 +116,7 @@ impl Served {
                     }
                     import(git, &source, default_branch, &dir).await?;
                 }
+                repair_head(&dir, default_branch)?;
                 Repo::new(git.clone(), dir)
             }
         };
@@ -158,16 +189,45 @@ async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path)
         return Err(no_default_branch(from, default_branch, &names));
     }
 
-    let parent = dir.parent().unwrap_or(dir);
-    let temp = dir.with_extension("git-importing");
-    // What is there is what a crashed import left: nothing else ever has this name.
-    match std::fs::remove_dir_all(&temp) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io(&temp, "remove the unfinished import", &e));
-        }
-        _ => {}
-    }
+    sweep_imports(dir);
+    let temp = dir.with_extension(format!("{IMPORTING}-{}", owner::mark()));
     let sha256 = text.split('\t').next().is_some_and(|id| id.len() == 64);
+    let imported = fill(git, source, default_branch, &temp, sha256).await;
+    let (place, to) = (temp.clone(), dir.to_owned());
+    blocking(move || {
+        if imported.is_err() {
+            discard(&place)?;
+            return imported;
+        }
+        durable::tree(&place)?;
+        std::fs::rename(&place, &to).map_err(|e| io(&to, "put the imported repository in place at", &e))?;
+        durable::dir(to.parent().unwrap_or(&to))
+    })
+    .await
+}
+
+/// What a repository that is being imported is called until it is whole.
+const IMPORTING: &str = "git-importing";
+
+/// Removes what imports of dead processes left. A git of such a process may still be writing there for a moment; what
+/// cannot be removed now goes at the next start, and stands in nobody's way meanwhile.
+fn sweep_imports(dir: &Path) {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_stem()) else { return };
+    let begin = format!("{}.{IMPORTING}", name.to_string_lossy());
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        if file.starts_with(&begin)
+            && owner::is_alive(&file) != Some(true)
+            && let Err(fault) = discard(&entry.path())
+        {
+            tracing::warn!(%fault, "an unfinished import stays until the next start");
+        }
+    }
+}
+
+/// Fills a new repository.
+async fn fill(git: &GitRun, source: &Source, default_branch: &str, temp: &Path, sha256: bool) -> Result<(), Fault> {
     git.call(None, "init")
         .args([
             "--quiet",
@@ -176,17 +236,16 @@ async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path)
             if sha256 { "--object-format=sha256" } else { "--object-format=sha1" },
         ])
         .arg(format!("--initial-branch={default_branch}"))
-        .arg(&temp)
+        .arg(temp)
         .ok()
         .await?;
-    let repo = Repo::new(git.clone(), temp.clone());
-    for (name, value) in
-        [("core.fsync", "committed"), ("core.logAllRefUpdates", "true"), ("receive.denyDeleteCurrent", "true")]
-    {
+    let repo = Repo::new(git.clone(), temp.to_owned());
+    let own = [("core.logAllRefUpdates", "true"), ("receive.denyDeleteCurrent", "true")];
+    // For those who push here with a git of their own.
+    for (name, value) in durable::FSYNC.into_iter().chain(own) {
         repo.call("config").args(["--local", name, value]).ok().await?;
     }
     repo.call("fetch")
-        .config("core.fsync", "committed")
         .args(["--quiet", "--no-write-fetch-head", "--no-tags", "--"])
         .arg(source.as_os_str())
         .arg(format!("+refs/heads/{default_branch}:refs/heads/{default_branch}"))
@@ -199,9 +258,7 @@ async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path)
              or name a full clone in `repo` in [[project]]"
         )));
     }
-    lfs(git, source, default_branch, &temp).await?;
-    std::fs::rename(&temp, dir).map_err(|e| io(dir, "put the imported repository in place at", &e))?;
-    std::fs::File::open(parent).and_then(|d| d.sync_all()).map_err(|e| io(parent, "make durable", &e))
+    lfs(git, source, default_branch, temp).await
 }
 
 /// What git-lfs keeps beside a repository comes along: from the store of one on this machine, else by git-lfs itself.

@@ -7,6 +7,7 @@ mod brought;
 mod conflicts;
 mod forge;
 mod lfs;
+mod mirror;
 mod modules;
 mod taking;
 

@@ -101,7 +101,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let template = template(cx, role, &fetched.tip).await?;
     let context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
-    std::fs::write(&brief.prompt_file, text)
+    shell::written(&brief.prompt_file, text.as_bytes())
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
     let program = cx.project.program(role);
     let spec = program.launch(&brief)?;

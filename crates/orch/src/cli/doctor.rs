@@ -81,6 +81,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.push(database(&config.db.path));
         checks.push(port(config));
         checks.extend(troubles(config));
+        checks.extend(degraded(config));
         checks.extend(programs(config, &path));
         checks.extend(repositories(config));
         checks.extend(scanners::checks(config, &path));
@@ -239,7 +240,7 @@ fn port(config: &Config) -> Check {
     match std::net::TcpListener::bind(listen) {
         Ok(_) => check("port", Tone::Good, format!("{listen} is free"), None),
         Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
-            if is_orch(&format!("{}/health", local_url(listen))) {
+            if health(&format!("{}/health", local_url(listen))).is_some() {
                 return check("port", Tone::Good, format!("orch is running at {listen}"), None);
             }
             let fix = "stop the other program, or set [server] listen to another port";
@@ -256,7 +257,16 @@ fn is_orch(url: &str) -> bool {
     health(url).is_some()
 }
 
-/// What an orch says of itself there; `None` if there is none.
+/// What a running daemon says is not well: watchers that fail, recorded merges that are missing.
+fn degraded(config: &Config) -> Vec<Check> {
+    let Some(health) = health(&format!("{}/health", local_url(config.server.listen))) else { return Vec::new() };
+    let said = |d: &Value, key: &str| d.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = health.get("degraded").and_then(Value::as_array).cloned().unwrap_or_default();
+    let fix = "look at the daemon's log; a merge that is missing comes back from a clone or a backup";
+    list.iter().map(|d| check(&said(d, "watcher"), Tone::Warn, said(d, "fault"), Some(fix.into()))).collect()
+}
+
+/// The answer of an orch that runs there.
 fn health(url: &str) -> Option<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {

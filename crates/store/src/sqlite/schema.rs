@@ -140,6 +140,10 @@ impl Made {
             }
             made.0.push(dir);
         }
+        // Their names, as the file's own, are there after a power cut.
+        for dir in &made.0 {
+            let _ = dir.parent().map(|above| std::fs::File::open(above).and_then(|d| d.sync_all()));
+        }
         Ok(made)
     }
 
@@ -158,6 +162,9 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
             detail: format!("{e}; make the file writable for this user, or choose another [db] path"),
         }
         .into());
+    }
+    if durability == Durability::Full {
+        let _ = path.parent().map(|dir| std::fs::File::open(dir).and_then(|d| d.sync_all()));
     }
     let mut c = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     keep_prepared(&c)?;

@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 use crate::people::Person;
 use crate::plan::Said;
 use crate::rng::Rng;
-use crate::world::World;
+use crate::world::{Place, World};
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Left {
 /// Every fault point, as the daemon lists them.
 pub fn points(orch: &Path) -> Result<Vec<String>> {
     let temp = tempfile::tempdir()?;
-    let world = World::new(temp.path(), orch)?;
+    let world = World::new(temp.path(), orch, Place::beside)?;
     world.plan(&[])?;
     let mut daemon = world.serve()?;
     world.wait_until_up(&mut daemon)?;
@@ -98,7 +98,7 @@ pub fn points(orch: &Path) -> Result<Vec<String>> {
 pub fn world(orch: &Path, seed: u64, left: &mut Left, only: Option<&str>) -> Result<Outcome> {
     let only = only.map(|o| format!(" --only '{o}'")).unwrap_or_default();
     let again = format!("cargo xtask torture faults --seed {seed}{only}");
-    in_world("faults", seed, again, orch, Allowed::default(), |world, outcome| {
+    in_world("faults", seed, again, orch, Allowed::default(), Place::beside, |world, outcome| {
         let mut rng = Rng::new(seed);
         let mut person = Person::default();
         let mut planned: Vec<Item> = Vec::new();

@@ -4,6 +4,7 @@
 pub mod faults;
 pub mod kills;
 pub mod outages;
+pub mod power;
 pub mod zombies;
 
 use crate::api::field;
@@ -11,7 +12,7 @@ use crate::oracle::{Allowed, problems};
 use crate::outcome::Outcome;
 use crate::people::Person;
 use crate::rng::Rng;
-use crate::world::{Daemon, PROJECTS, World};
+use crate::world::{Daemon, PROJECTS, Place, World};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -41,11 +42,12 @@ fn in_world(
     again: String,
     orch: &Path,
     allowed: Allowed,
+    place: impl FnOnce(&Path) -> Place,
     live: impl FnOnce(&mut World, &mut Outcome) -> Result<()>,
 ) -> Result<Outcome> {
     let began = Instant::now();
     let temp = tempfile::Builder::new().prefix(&format!("orch-torture-{mode}-")).tempdir()?;
-    let mut world = World::new(temp.path(), orch)?;
+    let mut world = World::new(temp.path(), orch, place)?;
     let mut outcome = Outcome { mode: mode.to_owned(), seed, again, ..Outcome::default() };
     let lived = live(&mut world, &mut outcome);
     if let Err(why) = &lived {
@@ -53,7 +55,10 @@ fn in_world(
     }
     if outcome.skipped.is_none() {
         let ended = lived.is_ok().then_some(outcome.ended.as_slice());
-        outcome.problems.extend(problems(&world, ended, allowed)?);
+        match problems(&world, ended, allowed) {
+            Ok(found) => outcome.problems.extend(found),
+            Err(why) => outcome.problems.push(format!("the oracle cannot look: {why:#}")),
+        }
         outcome.add("tasks", world.made.len() as u64);
     }
     outcome.count("worlds");

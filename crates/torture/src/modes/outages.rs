@@ -7,7 +7,7 @@ use crate::oracle::Allowed;
 use crate::outcome::Outcome;
 use crate::people::Person;
 use crate::rng::Rng;
-use crate::world::{Daemon, World};
+use crate::world::{Daemon, Place, World};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Resource, Rlimit, prlimit};
 use std::fs::{self, File};
@@ -98,7 +98,7 @@ pub fn world(outage: Outage, orch: &Path, seed: u64, times: u64) -> Result<Outco
     let again = format!("cargo xtask torture {name} --seed {seed} --count {times} --per-world {times}");
     // A program of a run may break down on a full disk; on a failing port or under a wrong clock it has no reason to.
     let allowed = Allowed { broken_runs: matches!(outage, Outage::Disk | Outage::Nofile) };
-    in_world(name, seed, again, orch, allowed, |world, outcome| {
+    in_world(name, seed, again, orch, allowed, Place::beside, |world, outcome| {
         if outage == Outage::Disk {
             match Mounted::on(&world.data()) {
                 Ok(mounted) => world.mounted = Some(mounted),

@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::people::Person;
 use crate::plan::Said;
 use crate::rng::Rng;
+use crate::world::Place;
 use anyhow::{Result, bail};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub fn world(
         .iter()
         .filter(|p| only.is_none_or(|o| p.contains(o)) && !OUTSIDE.iter().any(|o| p.starts_with(o)))
         .collect();
-    in_world("zombies", seed, again, orch, Allowed::default(), |world, outcome| {
+    in_world("zombies", seed, again, orch, Allowed::default(), Place::beside, |world, outcome| {
         let mut rng = Rng::new(seed);
         let mut person = Person::default();
         world.plan(&[format!("claim_ms={CLAIM_MS}")])?;

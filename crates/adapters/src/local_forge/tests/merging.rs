@@ -169,17 +169,24 @@ async fn registering_a_project_again_during_its_merges_loses_none() {
 }
 
 #[tokio::test]
-async fn an_old_lock_on_the_branch_stops_one_merge_and_not_the_next() {
+async fn a_lock_on_the_branch_stays_while_a_git_is_at_work_and_goes_with_the_last_one_however_young_it_is() {
     let bench = Bench::new().await;
     let pull = bench.proposal("feature/x", "x.txt").await;
     let lock = bench.bare().join("refs/heads/main.lock");
     let file = std::fs::File::create(&lock).unwrap();
-    let fresh = bench.forge.merge(&demo(), 1, &pull.head, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
-    assert_eq!(fresh.kind, FaultKind::Transient, "{fresh}");
-    assert!(lock.exists(), "somebody may be at work behind a fresh lock");
-    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_mins(5)).unwrap();
-    let old = bench.forge.merge(&demo(), 1, &pull.head, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
-    assert_eq!(old.kind, FaultKind::Transient, "{old}");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(5)).unwrap();
+    let mut at_work = Command::new("git");
+    at_work.args(["cat-file", "--batch"]).current_dir(bench.bare()).stdin(std::process::Stdio::piped());
+    let mut at_work = at_work.spawn().unwrap();
+    let held = bench.forge.merge(&demo(), 1, &pull.head, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
+    assert_eq!(held.kind, FaultKind::Transient, "{held}");
+    assert!(lock.exists(), "it may be that git's");
+    at_work.kill().unwrap();
+    at_work.wait().unwrap();
+    file.set_modified(std::time::SystemTime::now()).unwrap();
+    let dead = bench.forge.merge(&demo(), 1, &pull.head, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
+    assert_eq!(dead.kind, FaultKind::Transient, "{dead}");
+    assert!(!lock.exists());
     assert_eq!(bench.forge.pull_request(&demo(), 1).await.unwrap().state, PullState::Open);
     assert!(matches!(bench.merge(&pull, MergeMethod::FastForwardOnly).await, MergeAnswer::Merged { .. }));
     assert_eq!(bench.count("merge-done").await, 1);

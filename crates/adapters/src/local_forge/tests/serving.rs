@@ -220,3 +220,81 @@ async fn an_unknown_project_is_gone_and_a_project_can_be_added_later() {
     let pull = bench.forge.ensure_pull_request(&"LATE".into(), "a", "main", "t", "").await.unwrap();
     assert_eq!(pull.number, 1, "numbers are per project");
 }
+
+#[tokio::test]
+async fn a_head_that_a_power_cut_emptied_is_written_again_where_everything_else_is_whole() {
+    let root = tempfile::tempdir().unwrap();
+    let clock = TestClock::at(0);
+    a_clone(&root.path().join("src"), "main");
+    git(root.path(), &["clone", "--quiet", "--bare", "src", "their.git"]).unwrap();
+    let (own, theirs) = (root.path().join("forge/DEMO.git"), root.path().join("their.git"));
+    for (source, bare) in [(root.path().join("src"), &own), (theirs.clone(), &theirs)] {
+        for (packed, left) in [(false, &b""[..]), (true, b"\0\0\0\0")] {
+            drop(serve(root.path(), &clock, &source, "main").await.unwrap());
+            if packed {
+                git(bare, &["pack-refs", "--all"]).unwrap();
+            }
+            std::fs::write(bare.join("HEAD"), left).unwrap();
+            let forge = serve(root.path(), &clock, &source, "main").await.unwrap();
+            assert!(forge.branch_head(&demo(), "main").await.unwrap().is_some());
+            assert_eq!(git(bare, &["symbolic-ref", "HEAD"]).unwrap(), "refs/heads/main");
+        }
+    }
+    // A branch that is not there is no reason to name it.
+    std::fs::write(theirs.join("HEAD"), "").unwrap();
+    std::fs::remove_file(theirs.join("packed-refs")).unwrap();
+    std::fs::remove_dir_all(&own).unwrap();
+    assert!(serve(root.path(), &clock, &theirs, "main").await.is_err());
+    assert_eq!(std::fs::read(theirs.join("HEAD")).unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_merge_that_was_recorded_and_is_not_there_is_said_with_its_name() {
+    let bench = Bench::new().await;
+    let first = bench.tip().await;
+    for name in ["one", "two", "three"] {
+        let pull = bench.proposal(&format!("feature/{name}"), &format!("{name}.txt")).await;
+        assert!(matches!(bench.merge(&pull, MergeMethod::Squash).await, MergeAnswer::Merged { .. }));
+    }
+    let none: Vec<String> = vec![];
+    let said = async |others: Vec<(String, Sha)>| bench.forge.missing_merges(&demo(), others).await.unwrap();
+    assert_eq!(said(vec![]).await, none);
+    let gone = Sha::new("1".repeat(40));
+    let other = said(vec![("DEMO-9".into(), gone)]).await;
+    assert!(other.len() == 1 && other[0].contains("DEMO-9") && other[0].contains("is not in main"), "{other:?}");
+    // A file that the second one brought is empty.
+    let id = git(&bench.bare(), &["rev-parse", "main~1:two.txt"]).unwrap();
+    let file = bench.bare().join("objects").join(&id[..2]).join(&id[2..]);
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let lost = said(vec![]).await;
+    assert_eq!(
+        lost.iter().filter(|l| l.contains("cannot be read")).count(),
+        2,
+        "the second and what builds on it: {lost:?}"
+    );
+    std::fs::write(&file, kept).unwrap();
+    // Main is back where it was before the first.
+    git(&bench.bare(), &["update-ref", "refs/heads/main", first.as_str()]).unwrap();
+    let back = said(vec![]).await;
+    assert!(back.len() == 3 && back.iter().all(|l| l.contains("is not in main")), "{back:?}");
+    assert!(back[0].contains("pull request #"), "{back:?}");
+    std::fs::write(bench.bare().join("refs/heads/main"), format!("{}\n", "2".repeat(40))).unwrap();
+    assert!(said(vec![]).await[0].contains("cannot be read"));
+}
+
+#[tokio::test]
+async fn an_import_that_a_dead_process_began_goes_and_one_that_lives_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    a_clone(&root.path().join("src"), "main");
+    let forge = root.path().join("forge");
+    let dead = forge.join("DEMO.git-importing-4194304.7.000000000000-0");
+    let alive = forge.join(format!("DEMO.git-importing-{}", crate::owner::mark()));
+    let other = forge.join("DEMO2.git-importing-4194304.7.000000000000-0");
+    for dir in [&dead, &alive, &other] {
+        std::fs::create_dir_all(dir.join("objects/ab")).unwrap();
+    }
+    serve(root.path(), &TestClock::at(0), &root.path().join("src"), "main").await.unwrap();
+    assert!(!dead.exists() && alive.exists() && other.exists());
+    assert!(forge.join("DEMO.git/HEAD").exists());
+}
