@@ -195,6 +195,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
 /// Git, with a way to sign where that is asked for.
 async fn git(config: &Config) -> Result<GitCli, Fault> {
     let git = GitCli::new(config.repos_dir(), config.worktrees_dir()).await?;
+    let git = git.with_whole_clones(!config.repos.share_objects);
     if !config.merge.sign {
         return Ok(git);
     }

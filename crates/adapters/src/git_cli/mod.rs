@@ -6,6 +6,7 @@
 //! with what agents get and leave, `dirs` with the file system under them.
 
 mod brought;
+mod clone;
 mod conflict;
 pub(crate) mod dirs;
 mod hidden;
@@ -59,6 +60,8 @@ pub struct GitCli {
     forge_stores: Mutex<HashMap<ProjectKey, PathBuf>>,
     /// Is git-lfs installed? Without it files that it keeps stay pointers.
     lfs: bool,
+    /// Do clones of a project read main's objects from one cache?
+    share_objects: bool,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// What is known of each private repository.
@@ -90,9 +93,16 @@ impl GitCli {
             forge_stores: Mutex::default(),
             signing: None,
             lfs,
+            share_objects: true,
             locks: Mutex::default(),
             known: Mutex::default(),
         })
+    }
+
+    /// Gives every clone all of its objects, for agents that see nothing but their working directory (a container).
+    #[must_use]
+    pub fn with_whole_clones(self, whole: bool) -> Self {
+        Self { share_objects: !whole, ..self }
     }
 
     fn repo(&self, project: &ProjectKey) -> Result<Repo, Fault> {

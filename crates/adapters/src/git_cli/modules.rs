@@ -4,11 +4,11 @@
 //! configuration allows; a directory of this machine must be named by the default branch as well, so that no branch
 //! reads another repository of this machine.
 
+use super::clone::Cut;
 use super::dirs::{inside, is_real_dir};
 use super::remote::{self, Remote};
 use super::run::mask;
 use super::tree::{Repo, shown};
-use super::worktree::Cut;
 use super::{GitCli, MODULES_DIR};
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
@@ -314,8 +314,8 @@ impl GitCli {
         if !is_free {
             return Ok(());
         }
-        let cut = Cut { commit: &commit, branch: None, other: None, files_of: None };
-        repo.cut(&cut, &place).await.map_err(|f| f.context(&about))?;
+        let cut = Cut { commit: &commit, branch: None, base: None, files_of: None };
+        repo.cut_whole(&cut, &place).await.map_err(|f| f.context(&about))?;
         if depth == DEEPEST {
             return Ok(());
         }

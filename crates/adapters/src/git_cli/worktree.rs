@@ -1,7 +1,7 @@
-//! Working directories: clones of their own, cut from the private repository by copying objects (a hard link would let
-//! an agent damage ours), built beside their place and moved there whole. Never lets a symbolic link, a permission or
+//! Working directories: clones of their own, built beside their place and moved there whole. Never lets a symbolic link, a permission or
 //! the content of an old working directory decide what happens outside it.
 
+use super::clone::Cut;
 use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_indexes, unique};
 use super::history::NewCommit;
 use super::run::{Call, Output, io};
@@ -49,18 +49,6 @@ impl Place {
     }
 }
 
-/// What a fresh clone holds.
-pub(super) struct Cut<'a> {
-    /// Checked out.
-    pub(super) commit: &'a Sha,
-    /// On this branch; detached if `None`.
-    pub(super) branch: Option<&'a str>,
-    /// A second local branch.
-    pub(super) other: Option<(&'a str, &'a Sha)>,
-    /// Files of this commit instead of `commit`'s.
-    pub(super) files_of: Option<&'a Sha>,
-}
-
 /// Tasks that have a working directory, by project and name.
 pub(super) fn there(worktrees_dir: &Path) -> Result<Vec<(ProjectKey, WorkItem)>, Fault> {
     let mut found = Vec::new();
@@ -101,9 +89,9 @@ impl GitCli {
             discard(&old)
         })
         .await?;
-        let other = Some(("orch-base", p.base));
-        let cut = Cut { commit: p.commit, branch: Some(p.branch), other, files_of: merged.as_ref() };
-        repo.cut(&cut, &fresh).await?;
+        let base = Some(("orch-base", p.base));
+        let cut = Cut { commit: p.commit, branch: Some(p.branch), base, files_of: merged.as_ref() };
+        self.cut(p.project, &repo, &cut, &fresh).await?;
         self.fill(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         self.smudge(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
@@ -168,7 +156,7 @@ impl GitCli {
         })
         .await?;
         let made = async {
-            repo.cut(&Cut { commit, branch: None, other: None, files_of: None }, &fresh).await?;
+            self.cut(project, &repo, &Cut { commit, branch: None, base: None, files_of: None }, &fresh).await?;
             self.fill(project, &repo, commit, &fresh).await?;
             self.smudge(project, &repo, commit, &fresh).await
         };
@@ -279,64 +267,4 @@ impl Repo {
         }
         Plain::new(self).await?.call(add()).run().await
     }
-
-    /// Builds a clone at `dir`, which must not exist.
-    pub(super) async fn cut(&self, cut: &Cut<'_>, dir: &Path) -> Result<(), Fault> {
-        let commit = checked(cut.commit)?;
-        self.tree_of(cut.commit).await?;
-        let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
-        let branch = cut.branch.unwrap_or("orch-none");
-        self.check_ref(&format!("refs/heads/{branch}")).await?;
-        // Made anew from the private repository whenever it is wanted: nothing of it needs to survive the machine.
-        let init = self.git.call(None, "init").config("core.fsync", "none").args(["-q", "--template=", format]);
-        init.arg(format!("--initial-branch={branch}")).arg("--end-of-options").arg(dir).ok().await?;
-        let dot_git = dir.join(".git");
-        let at = |command: &str| -> Call<'_> {
-            self.git.call(Some(&dot_git), command).config("core.fsync", "none").env("GIT_WORK_TREE", os(dir))
-        };
-        at("config").args(["user.name", "orch agent"]).ok().await?;
-        at("config").args(["user.email", "agent@orch.invalid"]).ok().await?;
-
-        let mut refs = vec![];
-        match cut.branch {
-            Some(name) => refs.push(format!("+{commit}:refs/heads/{name}")),
-            None => refs.push(commit.to_owned()),
-        }
-        if let Some((name, sha)) = cut.other.filter(|(name, _)| cut.branch != Some(*name)) {
-            refs.push(format!("+{}:refs/heads/{name}", checked(sha)?));
-        }
-        if let Some(sha) = cut.files_of {
-            refs.push(format!("+{}:refs/orch/files", checked(sha)?));
-        }
-        let fetch = at("fetch").args(["-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
-        let fetch = fetch.args(["--update-head-ok", "--no-recurse-submodules", "--end-of-options"]);
-        fetch.arg(file_url(&self.dir)).args(&refs).ok().await?;
-
-        if cut.branch.is_none() {
-            at("update-ref").args(["--no-deref", "HEAD", commit]).ok().await?;
-        }
-        let files = cut.files_of.map_or("HEAD", |_| "refs/orch/files");
-        at("read-tree").args(["--reset", "-u", files]).ok().await?;
-        if cut.files_of.is_some() {
-            at("read-tree").arg("HEAD").ok().await?;
-            at("update-ref").args(["-d", "refs/orch/files"]).ok().await?;
-            // Says by its exit code that files differ from HEAD, which they are meant to.
-            at("update-index").args(["-q", "--refresh"]).run().await?;
-        }
-        Ok(())
-    }
-}
-
-/// The address of a directory; as a plain path, one with a colon would read as `host:path`.
-fn file_url(dir: &Path) -> String {
-    use std::fmt::Write as _;
-    use std::os::unix::ffi::OsStrExt;
-    dir.as_os_str().as_bytes().iter().fold(String::from("file://"), |mut url, byte| {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
-            url.push(char::from(*byte));
-        } else {
-            let _ = write!(url, "%{byte:02X}");
-        }
-        url
-    })
 }

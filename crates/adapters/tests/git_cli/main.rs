@@ -9,6 +9,7 @@ mod forge;
 mod lfs;
 mod mirror;
 mod modules;
+mod sharing;
 mod taking;
 
 use orch_adapters::git_cli::GitCli;
