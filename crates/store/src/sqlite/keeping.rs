@@ -22,11 +22,6 @@ impl SqliteStore {
         Lock::take(path, holder).map(Hold)
     }
 
-    /// Who owns a database now.
-    pub fn holder(path: &Path) -> Option<String> {
-        Lock::holder(path)
-    }
-
     /// Writes a copy of a database file, as it is at this moment, to a file that must not exist yet. Its owner may be at
     /// work on it.
     ///
