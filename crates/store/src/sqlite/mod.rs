@@ -4,6 +4,7 @@
 mod evidence;
 mod jobs;
 mod journal;
+mod keeping;
 mod leases;
 mod lock;
 mod retention;
@@ -15,6 +16,8 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod writer;
+
+pub use keeping::Hold;
 
 use crate::error::StoreError;
 use rusqlite::Connection;
@@ -117,6 +120,11 @@ impl SqliteStore {
     /// Who owns a database, as its lock file says: pid, program, address, since when. `None`: nobody does.
     pub fn holder(path: &Path) -> Option<String> {
         lock::Lock::holder(&path.canonicalize().ok()?)
+    }
+
+    /// The newest schema version this program knows.
+    pub fn newest_version() -> i64 {
+        schema::MIGRATIONS.len() as i64
     }
 
     /// The file, as the system knows it.
