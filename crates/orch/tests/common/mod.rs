@@ -5,6 +5,7 @@
 
 pub mod agents;
 mod daemon;
+pub mod fixture;
 pub mod processes;
 mod repository;
 
@@ -155,6 +156,7 @@ impl World {
 
     /// Writes the agent: the well-behaved one with these functions over it. Works on a running system as well.
     pub fn agent(&self, changes: &str) {
+        let changes = changes.replace("$state", &self.data().display().to_string());
         let text = format!("{}\nNAP={}\n{changes}\n\"$ORCH_ROLE\"\n", agents::GOOD, self.nap);
         let (file, fresh) = (self.repo.join("agent.sh"), self.repo.join("agent.sh.new"));
         fs::write(&fresh, text).unwrap();
@@ -182,8 +184,9 @@ impl World {
     pub fn config_file(&self) -> PathBuf {
         self.repo.join("orch.toml")
     }
+    /// Where the state lies: where `init` said, else in the clone, as earlier versions had it.
     pub fn data(&self) -> PathBuf {
-        self.repo.join(".orch-state")
+        self.init["state"].as_str().map_or_else(|| self.repo.join(".orch-state"), PathBuf::from)
     }
     pub fn forge(&self) -> PathBuf {
         self.data().join("forge").join(format!("{}.git", self.key))
@@ -204,6 +207,7 @@ impl World {
         let path = std::env::var_os("PATH").unwrap();
         let path = std::env::join_paths(std::iter::once(self.bin()).chain(std::env::split_paths(&path))).unwrap();
         command.current_dir(dir).env_clear().env("PATH", path);
+        command.env("XDG_STATE_HOME", self.root.join("state"));
         command.env("HOME", &self.root).env("TMPDIR", self.tmp()).env("LANG", "C.UTF-8").stdin(Stdio::null());
         command
     }
