@@ -6,9 +6,10 @@ use crate::cli::client::local_url;
 use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
 use crate::config::Config;
 use crate::http::{AppState, router};
+use crate::keep::compare;
 use crate::reload::Reload;
 use crate::wire::{self, Process};
-use crate::{sites, token};
+use crate::{instance, lost, sites, token};
 use orch_adapters::system_clock::SystemClock;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
@@ -33,6 +34,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs, context: &mut Context<'_>) -> Outcome {
     let config = context.config(args.config.as_deref())?;
+    instance::allow(&config)?;
+    lost::refuse(&config)?;
     logging(context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -71,11 +74,14 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
         site_listeners.push((listener, site.dir.clone()));
     }
     let first_start = !config.data_dir().exists();
+    let missing: Vec<PathBuf> =
+        config.data_dir().ancestors().skip(1).take_while(|dir| !dir.exists()).map(PathBuf::from).collect();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
     let since = orch_engine::view::rfc3339(clock.now());
     let here = local_url(listener.local_addr().unwrap_or(config.server.listen));
     let options = OpenOptions { holder: format!("orch serve at {here}, since {since}"), ..OpenOptions::default() };
     let store = Arc::new(open_store(config, options).await.map_err(store_failure)?);
+    instance::claim(config)?;
     let token = token::ensure(&config.token_file())
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot write {}: {e}", config.token_file().display())))?;
     let exe = std::env::current_exe()
@@ -89,16 +95,26 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
             if first_start {
                 // Nothing of a first start that came to nothing is left; the store above is closed by now.
                 let _ = std::fs::remove_dir_all(config.data_dir());
+                for dir in &missing {
+                    let _ = std::fs::remove_dir(dir);
+                }
             }
             return Err(failure(fault));
         }
     };
+    compare::compare(&engine, config).await.map_err(failure)?;
 
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();
     context.say(format!("orch {} serves {}", env!("CARGO_PKG_VERSION"), keys.join(", ")));
     context.say(format!("dashboard {}", local_url(address)));
     context.say(format!("database  {}", config.db.path.display()));
+    if let Some(top) = instance::place::working_tree_above(config.data_dir()) {
+        tracing::warn!(
+            "the state lies in the working tree {}: `git clean` there removes it; drain, stop, and run `orch instance move`",
+            top.display()
+        );
+    }
     let _ = context.out.flush();
 
     let shutdown = CancellationToken::new();

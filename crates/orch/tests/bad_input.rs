@@ -101,14 +101,14 @@ fn a_port_in_use_is_said_with_the_key_that_changes_it() {
 fn a_data_directory_that_cannot_be_made_is_said_with_the_key() {
     let world = World::new(&Setup::default());
     // Below a file: not even the superuser can make a directory there.
-    world.edit_config(".orch-state/orch.db", "README.md/state/orch.db");
+    world.edit_config("[instance]", "[db]\npath = \"README.md/state/orch.db\"\n\n[instance]");
     refused_without_a_trace(&world, &[], CANNOT_TELL, &["README.md/state", "cannot", "[db] path"]);
 }
 
 #[test]
 fn a_database_that_is_none_is_left_as_it_is() {
     let world = World::new(&Setup::default());
-    fs::create_dir(world.data()).unwrap();
+    fs::create_dir_all(world.data()).unwrap();
     fs::write(world.data().join("orch.db"), "this was a shopping list\n".repeat(500)).unwrap();
     refused_without_a_trace(&world, &[], CANNOT_TELL, &["orch.db", "damaged", "restore a backup"]);
     fs::remove_file(world.data().join("orch.db")).unwrap();

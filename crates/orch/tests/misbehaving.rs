@@ -238,7 +238,7 @@ fn one_that_pushes_by_itself_moves_nothing_that_counts() {
         r#"developer() {
             echo x >> "$code"
             git -c user.name=m -c user.email=m@example.invalid commit -qam mine
-            forge="$here/.orch-state/forge/$ORCH_PROJECT.git"
+            forge="$state/forge/$ORCH_PROJECT.git"
             git push "$forge" HEAD:refs/heads/trunk 2>&1 && echo PUSHED-TRUNK
             git push --force "$forge" HEAD:refs/heads/trunk 2>&1 && echo PUSHED-TRUNK
             git push "$forge" :refs/heads/trunk 2>&1 && echo PUSHED-TRUNK
@@ -268,7 +268,7 @@ fn one_that_pushes_to_its_own_branch_stops_the_task_until_a_person_has_looked() 
             touch "$here/pushed"
             echo behind-your-back >> "$code"
             git -c user.name=m -c user.email=m@example.invalid commit -qam mine
-            git push -q --force "$here/.orch-state/forge/$ORCH_PROJECT.git" "HEAD:refs/heads/$ORCH_BRANCH"
+            git push -q --force "$state/forge/$ORCH_PROJECT.git" "HEAD:refs/heads/$ORCH_BRANCH"
         }"#,
     );
     let id = world.task("Версия");

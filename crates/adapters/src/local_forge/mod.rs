@@ -210,6 +210,26 @@ impl LocalForge {
         self.state.db.read("read comments", move |t| talk::comments(t, &project, number)).await
     }
 
+    /// Mends places that are stored in the forge's file after its directory has moved; no process may have it open.
+    ///
+    /// # Errors
+    /// What SQLite says; nothing is changed then.
+    pub fn relocate(dir: &Path, moved: &[(String, String)]) -> Result<(), Fault> {
+        let file = dir.join("forge.db");
+        if !file.exists() {
+            return Ok(());
+        }
+        let look = |e: rusqlite::Error| Fault::permanent(format!("mend {}: {e}", file.display()));
+        let mut c = rusqlite::Connection::open(&file).map_err(look)?;
+        let change = c.transaction().map_err(look)?;
+        for (from, to) in moved {
+            change
+                .execute("UPDATE status SET url = replace(url, ?1, ?2) WHERE instr(url, ?1)", params![from, to])
+                .map_err(look)?;
+        }
+        change.commit().map_err(look)
+    }
+
     fn served(&self, project: &ProjectKey) -> Result<Arc<Served>, Fault> {
         let found = self.state.projects.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
         found.ok_or_else(|| match self.out_of_service(project) {

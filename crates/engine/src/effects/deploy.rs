@@ -3,6 +3,7 @@
 
 use super::{Cx, Ended};
 use crate::gates;
+use crate::restored::{self, Doubt};
 use crate::shell::{self, Command, Ran};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, GateId, Sha, StageId};
@@ -43,6 +44,13 @@ pub(super) async fn ensure(
         && let Some(later) = later(cx, revision).await?
     {
         return covered(cx, revision, &later, stage).await;
+    }
+    if environment == Environment::Production && !started {
+        match restored::doubt(cx, revision).await? {
+            Doubt::None => {}
+            Doubt::Live(running) => return covered(cx, revision, &running, stage).await,
+            Doubt::Ask(outcome) => return Ok(outcome.into()),
+        }
     }
     if again
         && !started

@@ -9,7 +9,8 @@ mod timers;
 mod tracker;
 
 pub(crate) use reaper::Sighting;
-pub(crate) use tracker::{look, seen_key};
+pub(crate) use tracker::look;
+pub use tracker::seen_key;
 
 use crate::engine::{Engine, Options};
 use orch_ports::Fault;

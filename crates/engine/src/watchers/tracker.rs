@@ -93,7 +93,7 @@ async fn tell(engine: &Engine, ticket: &Ticket, what: &str) {
 }
 
 /// Key under which the state last seen (or last set by orch) of a ticket is kept.
-pub(crate) fn seen_key(project: &str, number: u64) -> String {
+pub fn seen_key(project: &str, number: u64) -> String {
     format!("ticket/{project}/{number}")
 }
 

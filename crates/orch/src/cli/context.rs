@@ -21,6 +21,13 @@ pub struct Context<'a> {
     pub color: bool,
 }
 
+/// Is a file this user's, or root's?
+fn is_ours(file: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let uid = rustix::process::geteuid().as_raw();
+    std::fs::metadata(file).is_ok_and(|m| m.uid() == uid || m.uid() == 0)
+}
+
 /// A colour with a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -53,12 +60,45 @@ impl Context<'_> {
         if self.color { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() }
     }
 
-    /// The configuration file: the one named, else the nearest `orch.toml` from here upwards.
+    /// The configuration file: the one named, else the nearest `orch.toml` from here upwards, else the one in the user's
+    /// own directory that belongs to the clone this is.
+    ///
+    /// A file in a directory above is believed only if it is this user's or root's: otherwise whoever can write to `/tmp`
+    /// would decide what commands run.
     pub fn find_config(&self, named: Option<&Path>) -> Option<PathBuf> {
-        match named {
-            Some(path) => Some(self.cwd.join(path)),
-            None => self.cwd.ancestors().map(|dir| dir.join(FILE_NAME)).find(|file| file.is_file()),
+        if let Some(path) = named {
+            return Some(self.cwd.join(path));
         }
+        let near = self.cwd.ancestors().map(|dir| dir.join(FILE_NAME)).find(|file| file.is_file());
+        near.filter(|file| file.parent() == Some(&*self.cwd) || is_ours(file)).or_else(|| self.global_config())
+    }
+
+    /// The configuration a clone has already, wherever it lies.
+    pub fn find_config_in(&self, clone: &Path) -> Option<PathBuf> {
+        Some(clone.join(FILE_NAME)).filter(|file| file.is_file()).or_else(|| self.global_config_of(clone))
+    }
+
+    fn global_config(&self) -> Option<PathBuf> {
+        self.global_config_of(&self.cwd)
+    }
+
+    /// The configuration in `$XDG_CONFIG_HOME/orch` whose `[instance] clone` is here or nearest above.
+    fn global_config_of(&self, dir: &Path) -> Option<PathBuf> {
+        let cwd = crate::instance::place::real(dir);
+        let dir = crate::instance::place::config_home(&self.env)?;
+        let mut found: Vec<(usize, PathBuf)> = std::fs::read_dir(dir)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|file| file.extension().is_some_and(|end| end == "toml"))
+            .filter_map(|file| {
+                let table: toml::Table = toml::from_str(&std::fs::read_to_string(&file).ok()?).ok()?;
+                let clone = Path::new(table.get("instance")?.get("clone")?.as_str()?).canonicalize().ok()?;
+                cwd.starts_with(&clone).then(|| (clone.components().count(), file))
+            })
+            .collect();
+        found.sort();
+        found.pop().map(|(_, file)| file)
     }
 
     /// Loads the configuration and prints its warnings.

@@ -8,6 +8,7 @@ use super::context::{Context, Tone};
 use super::exit::{Exit, Outcome};
 use super::{git_probe, show};
 use crate::config::{Config, FILE_NAME};
+use crate::instance::place;
 use crate::odd;
 use clap::Args;
 use serde_json::{Value, json};
@@ -75,6 +76,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     let (config, finding) = configuration(args, context);
     checks.push(finding);
     if let Some(config) = &config {
+        checks.extend(state(config));
         checks.extend(data_dir(config.data_dir()));
         checks.push(database(&config.db.path));
         checks.push(port(config));
@@ -169,6 +171,38 @@ fn configuration(args: &DoctorArgs, context: &Context<'_>) -> (Option<Config>, C
             (Some(config), finding)
         }
     }
+}
+
+/// Does the state lie where nothing but orch touches it?
+fn state(config: &Config) -> Vec<Check> {
+    const MOVE: &str = "`orch drain`, stop the daemon, `orch instance move`, start it";
+    let data = config.data_dir();
+    let mut out = Vec::new();
+    if let Err(failure) = crate::instance::allow(config) {
+        out.push(check("instance", Tone::Bad, failure.message, failure.hint));
+    } else if let Some(tree) = place::working_tree_above(data) {
+        let detail = format!(
+            "the state lies in the working tree {}: `git clean` there removes it, and agents read that tree's files",
+            tree.display()
+        );
+        out.push(check("instance", Tone::Warn, detail, Some(MOVE.into())));
+    } else if config.instance.name.is_none() && data.exists() {
+        let detail = format!("the state in {} belongs to no named instance", data.display());
+        out.push(check("instance", Tone::Warn, detail, Some(MOVE.into())));
+    } else {
+        let name = config.instance.name.as_deref().unwrap_or("without a name");
+        out.push(check("instance", Tone::Good, format!("{name}, {}", data.display()), None));
+    }
+    for (key, dir) in [("[repos] dir", config.repos_dir()), ("[repos] worktrees_dir", config.worktrees_dir())] {
+        if let Some(tree) = place::working_tree_above(&dir).filter(|_| !crate::instance::lies_in(&dir, data)) {
+            let detail = format!("{key} lies in the working tree {}: agents read that tree's files", tree.display());
+            out.push(check("instance", Tone::Warn, detail, Some(format!("set {key} to a place outside of it"))));
+        }
+    }
+    if let Err(failure) = crate::lost::refuse(config) {
+        out.push(check("database", Tone::Bad, failure.message, failure.hint));
+    }
+    out
 }
 
 /// The directory of the database, or its nearest ancestor that exists: can it be written, is there room?

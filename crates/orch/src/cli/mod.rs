@@ -5,9 +5,11 @@
 pub mod answer;
 pub mod approve;
 pub mod audit;
+pub mod backup;
 pub mod client;
 pub mod config;
 pub mod context;
+pub mod db;
 pub mod demo;
 pub mod doctor;
 pub mod drain;
@@ -16,6 +18,7 @@ pub mod exit;
 pub mod gate;
 mod git_probe;
 pub mod init;
+pub mod instance;
 pub mod journal;
 pub mod logs;
 pub mod project;
@@ -29,6 +32,8 @@ pub mod why;
 
 #[cfg(test)]
 mod audit_tests;
+#[cfg(test)]
+mod instance_tests;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +62,16 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Write a commented orch.toml for a repository
     Init(init::InitArgs),
+    /// List instances; move the state of one out of a clone
+    #[command(subcommand)]
+    Instance(instance::InstanceCommand),
+    /// Copy the whole instance to a directory while it works
+    Backup(backup::BackupArgs),
+    /// Bring a copy of the whole instance back
+    Restore(backup::RestoreArgs),
+    /// Check, copy, bring up to date or begin anew the database
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Run the daemon: engine, HTTP API, dashboard
     Serve(serve::ServeArgs),
     /// Say what is missing or wrong on this machine, with the fix
@@ -141,6 +156,10 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
     let outcome = match &cli.command {
         Command::Demo(args) => crate::demo::run(args, context),
         Command::Init(args) => init::run(args, context),
+        Command::Instance(command) => instance::run(command, context),
+        Command::Backup(args) => backup::backup(args, context),
+        Command::Restore(args) => backup::restore(args, context),
+        Command::Db(command) => db::run(command, context),
         Command::Serve(args) => crate::serve::run(args, context),
         Command::Doctor(args) => doctor::run(args, context),
         Command::Project(command) => project::run(command, context),

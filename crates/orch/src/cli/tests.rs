@@ -22,7 +22,7 @@ pub(super) struct Said {
 pub(super) fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
     let cli = Cli::try_parse_from(std::iter::once("orch").chain(args.iter().copied())).unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
-    let base = [("PATH", path.as_str()), ("HOME", "/nowhere")];
+    let base = [("PATH", path.as_str()), ("HOME", "/nowhere"), ("XDG_STATE_HOME", "/nowhere/state")];
     let env: BTreeMap<String, String> =
         base.iter().chain(env).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -87,6 +87,15 @@ fn the_pinned_lines_are_understood() {
         "gate run check_ci_green --repo . --base main --head HEAD",
         "audit import npm.zip pypi.zip",
         "audit import dir --to mirror --json --config orch.toml",
+        "init --global --json",
+        "instance list --json",
+        "instance move --config orch.toml",
+        "db check --json",
+        "db backup copy.db",
+        "db migrate",
+        "db new --yes",
+        "backup /srv/backup/monday",
+        "restore /srv/backup/monday --json",
         "drain",
         "resume",
         "config check",
@@ -131,13 +140,11 @@ fn init_writes_a_file_that_passes_the_check_in_any_directory_and_on_any_branch()
         assert_eq!(project["repo"], json!(whole));
         assert!(project["approvers"][0].as_str().unwrap().starts_with("local:"));
         assert_eq!(project["starters"], project["approvers"]);
-        // The state directory is nobody's business but this clone's.
-        std::fs::create_dir(dir.join(".orch-state")).unwrap();
-        std::fs::write(dir.join(".orch-state/orch.db"), "x").unwrap();
-        let status =
-            std::process::Command::new("git").arg("-C").arg(&dir).args(["status", "--porcelain"]).output().unwrap();
-        let status = String::from_utf8(status.stdout).unwrap();
-        assert!(status.contains("orch.toml") && !status.contains(".orch-state"), "{status}");
+        // The state is no business of the clone's.
+        let values = orch_in(&dir, &[], &["config", "explain", "db.path"]).out;
+        let name = made.out.lines().find_map(|l| l.trim().strip_prefix("instance: ")?.split(',').next()).unwrap();
+        assert!(values.contains(&format!("/nowhere/state/orch/{name}/orch.db")), "{values}");
+        assert!(!std::fs::read_to_string(dir.join("orch.toml")).unwrap().contains(".orch-state"));
         assert!(!dir.join(".gitignore").exists());
     }
 }
@@ -283,14 +290,16 @@ fn doctor_finds_what_is_wrong_and_ends_with_one() {
         assert_eq!(checks[name], "ok", "{name}");
     }
     assert_eq!(code, u8::from(checks.values().any(|s| s == "fail")));
-    assert!(!dir.join(".orch-state").exists(), "the doctor changed something");
+    assert!(!Path::new("/nowhere").exists(), "the doctor changed something");
 
     // A file that is no database is said with the fix, and left as it is.
-    std::fs::create_dir(dir.join(".orch-state")).unwrap();
-    std::fs::write(dir.join(".orch-state/orch.db"), "notes of mine, no database at all").unwrap();
-    let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
-    assert_eq!((code, checks["database"].as_str()), (1, "fail"));
-    std::fs::remove_dir_all(dir.join(".orch-state")).unwrap();
+    let state = home.path().join("state").display().to_string();
+    let name = text.lines().find_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"')).unwrap();
+    let place = home.path().join("state/orch").join(name);
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("orch.db"), "notes of mine, no database at all").unwrap();
+    let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen), ("XDG_STATE_HOME", &state)]);
+    assert_eq!((code, checks["database"].as_str(), checks["instance"].as_str()), (1, "fail", "ok"));
 
     // Another program holds the port, the agent is gone, the branch is not there.
     let holder = std::net::TcpListener::bind(&listen).unwrap();

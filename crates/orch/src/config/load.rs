@@ -141,9 +141,14 @@ impl<'a> Loader<'a> {
         if let Some(home) = &self.home {
             return normal(&home.join(rest));
         }
-        self.at_path(at, format!("{} begins with `~`, but HOME is not set: write the whole path", full_key(at)));
+        self.at_path(at, homeless(at));
         written.to_owned()
     }
+}
+
+/// What is said of a path in a home that is not known.
+pub(crate) fn homeless(at: &str) -> String {
+    format!("{} begins with `~`, but HOME is not set: write the whole path", full_key(at))
 }
 
 /// Removes `.` and folds `..` by name, so that paths compare and read well.

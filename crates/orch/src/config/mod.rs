@@ -11,6 +11,7 @@ pub mod db;
 pub mod env;
 pub mod gates;
 pub mod image;
+pub mod instance;
 pub mod later;
 mod load;
 pub mod merge;
@@ -56,6 +57,8 @@ section! {
     Tables {
         /// The HTTP server.
         server: server::Server = server::Server::default();
+        /// The instance.
+        instance: instance::Instance = instance::Instance::default();
         /// The database.
         db: db::Db = db::Db::default();
         /// Repositories.
@@ -154,6 +157,7 @@ impl Config {
         }
         let mut tables = Tables::read_table(&mut loader, "", Some(document.get_ref()));
         places(&mut loader, &mut tables);
+        state(&mut loader, &mut tables, env);
         check::all(&mut loader, &tables);
         check::environment(&mut loader, file, env);
         if loader.problems.is_empty() {
@@ -163,6 +167,18 @@ impl Config {
         Err(finish(loader.problems))
     }
 
+    /// Does the state lie where the instance's name says, and not where `[db] path` says?
+    pub fn state_is_derived(&self) -> bool {
+        self.instance.name.is_some() && !self.sources.contains_key("db.path")
+    }
+    /// Where a key was set; `None`: it has its default.
+    pub fn source(&self, path: &str) -> Option<&Source> {
+        self.sources.get(path)
+    }
+    /// The clone this configuration belongs to: what the file says, else the working tree it lies in.
+    pub fn clone_dir(&self) -> Option<PathBuf> {
+        self.instance.clone.clone().or_else(|| crate::instance::place::working_tree_above(&self.file))
+    }
     /// Directory of everything the daemon keeps for itself.
     pub fn data_dir(&self) -> &Path {
         self.db.path.parent().unwrap_or(Path::new("/"))
@@ -222,7 +238,7 @@ impl Config {
     pub fn kept_from(&self, old: &Self) -> (Self, Vec<String>) {
         let mut new = self.clone();
         let mut kept = Vec::new();
-        at_start!(old, new, kept; server, db, repos, agents.max_concurrency, reaper, merge.lock_timeout_s, reconcile,
+        at_start!(old, new, kept; server, instance, db, repos, agents.max_concurrency, reaper, merge.lock_timeout_s, reconcile,
             retention, gitea, plane, telegram, sites);
         if kept.is_empty() {
             return (new, Vec::new());
@@ -257,6 +273,31 @@ impl Config {
             }
         }
         all
+    }
+}
+
+/// The place of the state where only the instance's name is given.
+fn state(loader: &mut Loader<'_>, tables: &mut Tables, env: &BTreeMap<String, String>) {
+    use crate::instance::place;
+    let Some(name) = tables.instance.name.as_deref() else { return };
+    if !place::is_name(name) {
+        let text = format!(
+            "[instance] `name` must be at most 64 small letters, digits and `-`, not `{name}`: it names a directory"
+        );
+        loader.at_path("instance.name", text);
+    } else if !loader.sources.contains_key("db.path") {
+        match place::state_dir(env, place::is_root(), name) {
+            Some(dir) => {
+                tables.db.path = dir.join("orch.db");
+                // The default that is not used may lie in a home that is not there.
+                loader.problems.retain(|problem| problem.text != load::homeless("db.path"));
+            }
+            None => loader.at_path(
+                "instance.name",
+                "[instance] `name` names a directory in the home of its user, but HOME is not set: set XDG_STATE_HOME, or \
+                 [db] `path`",
+            ),
+        }
     }
 }
 

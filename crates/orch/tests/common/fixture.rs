@@ -27,7 +27,7 @@ impl World {
         assert!(unpacked.success(), "tar cannot unpack {}", tar.display());
         fs::create_dir_all(root.join("tmp")).unwrap();
         let (port, site) = (daemon::free_port(), daemon::free_port());
-        settle(&root, &root, &[port, site]);
+        settle(&root, &root, [port, site]);
         let expected = serde_json::from_slice(&fs::read(root.join("expected.json")).unwrap()).unwrap();
         let world = Self {
             repo: root.join("shop"),
@@ -100,7 +100,9 @@ fn named(value: &Value, item: &mut String) {
             if let Some(Value::String(text)) = map.get("ORCH_WORK_ITEM") {
                 text.clone_into(item);
             }
-            map.values().for_each(|v| named(v, item));
+            for value in map.values() {
+                named(value, item);
+            }
         }
         Value::Array(list) => {
             if let [Value::String(name), Value::String(text)] = &list[..]
@@ -108,14 +110,16 @@ fn named(value: &Value, item: &mut String) {
             {
                 text.clone_into(item);
             }
-            list.iter().for_each(|v| named(v, item));
+            for value in list {
+                named(value, item);
+            }
         }
         _ => {}
     }
 }
 
 /// Puts places and ports where the fixture has words for them, and makes databases of their text.
-fn settle(dir: &Path, root: &Path, ports: &[u16; 2]) {
+fn settle(dir: &Path, root: &Path, ports: [u16; 2]) {
     for entry in fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
         let kind = entry.file_type().unwrap();
@@ -129,8 +133,9 @@ fn settle(dir: &Path, root: &Path, ports: &[u16; 2]) {
             .replace("@ROOT@", &root.display().to_string())
             .replace("@PORT@", &ports[0].to_string())
             .replace("@SITE@", &ports[1].to_string());
-        if let Some(db) = path.to_string_lossy().strip_suffix(".sql").filter(|name| name.ends_with(".db")) {
-            let c = rusqlite::Connection::open(db).unwrap();
+        if let Some(db) = path.to_str().and_then(|name| name.strip_suffix(".db.sql")) {
+            let db = format!("{db}.db");
+            let c = rusqlite::Connection::open(&db).unwrap();
             // The text has the tables in the order of their names.
             c.pragma_update(None, "foreign_keys", "OFF").unwrap();
             c.execute_batch(&fixed).unwrap();

@@ -1,0 +1,175 @@
+//! A database that is gone. Decides whether an empty database may be begun: not beside the tracker, the forge or the runs
+//! of this very instance, whose tasks nobody would know any more. Beside anything else it is a first start.
+
+use crate::cli::{Exit, Failure};
+use crate::config::Config;
+use crate::keep::{RESTORED, Restored};
+use orch_adapters::local_forge::{LocalForge, LocalRepo};
+use orch_adapters::local_tracker::LocalTracker;
+use orch_adapters::system_clock::SystemClock;
+use orch_core::ids::{ProjectKey, Time};
+use orch_core::task::NewTask;
+use orch_ports::Fault;
+use orch_ports::clock::Clock;
+use orch_ports::forge::Forge;
+use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_store::sqlite::OpenOptions;
+use orch_store::{SqliteStore, Store};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What of this instance lies beside a database: names for people.
+pub fn remains(data: &Path) -> Vec<&'static str> {
+    let filled = |name: &str| std::fs::read_dir(data.join(name)).is_ok_and(|mut all| all.next().is_some());
+    let mut found = Vec::new();
+    if !SqliteStore::is_blank(&data.join("tracker.db")) {
+        found.push("tickets (tracker.db)");
+    }
+    if !SqliteStore::is_blank(&data.join("forge/forge.db")) {
+        found.push("pull requests (forge/forge.db)");
+    }
+    if filled("runs") {
+        found.push("runs (runs/)");
+    }
+    found
+}
+
+/// Refuses to begin a new database beside what another one left.
+///
+/// # Errors
+/// Exit 3, with both ways out.
+pub fn refuse(config: &Config) -> Result<(), Failure> {
+    let path = &config.db.path;
+    if !SqliteStore::is_blank(path) {
+        return Ok(());
+    }
+    let found = remains(config.data_dir());
+    if found.is_empty() {
+        return Ok(());
+    }
+    let what = if path.exists() { "is empty" } else { "is not there" };
+    let text = format!(
+        "the database {} {what}, but beside it are this instance's own {}: a new one would know none of their tasks",
+        path.display(),
+        found.join(", ")
+    );
+    Err(Failure::new(Exit::CannotTell, text).hint(
+        "bring a backup back with `orch restore DIR`, or see what is lost with `orch db new` and begin anew with \
+         `orch db new --yes`",
+    ))
+}
+
+/// What no ticket and no branch can tell.
+pub const LOST: &[&str] = &[
+    "approvals, answers and verdicts of tasks that are not over",
+    "the journal and the evidence of every task",
+    "which revision was deployed where",
+    "what agents have cost",
+];
+
+/// A ticket whose task is not known any more.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LostTask {
+    /// `SHOP-12`
+    pub item: String,
+    /// Its title.
+    pub title: String,
+    /// The ticket's state.
+    pub state: &'static str,
+    /// The task's branch, if the forge has one.
+    pub branch: Option<String>,
+    /// The commit by which it landed, if a pull request of that branch did.
+    pub merged: Option<String>,
+    #[serde(skip)]
+    project: usize,
+    #[serde(skip)]
+    ticket: Option<Ticket>,
+}
+
+impl LostTask {
+    /// What becomes of it.
+    pub fn says(&self) -> String {
+        match (&self.merged, &self.branch) {
+            (Some(commit), _) => {
+                let short = commit.get(..10).unwrap_or(commit);
+                format!("is on the default branch as {short}: no task is opened, close the ticket")
+            }
+            (None, Some(branch)) => format!("is opened again and goes on from {branch} when it is started"),
+            (None, None) => "is opened again and begins from the start".into(),
+        }
+    }
+}
+
+/// Every open ticket of the configured projects, and what the forge has of it.
+///
+/// # Errors
+/// A tracker or forge that cannot be read.
+pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
+    let data = config.data_dir();
+    let tracker = LocalTracker::open(&data.join("tracker.db"), Arc::clone(&clock))?;
+    let repos = config.projects.iter().map(|p| LocalRepo {
+        key: ProjectKey::new(&p.key),
+        source: p.repo.clone(),
+        default_branch: p.default_branch.clone(),
+    });
+    let forge = LocalForge::open(&data.join("forge"), repos.collect(), Vec::new(), clock).await?;
+    let mut lost = Vec::new();
+    for (index, project) in config.projects.iter().enumerate() {
+        let key = ProjectKey::new(&project.key);
+        for ticket in tracker.changed_since(&key, Time(0)).await? {
+            if matches!(ticket.state, TicketState::Done | TicketState::Cancelled) {
+                continue;
+            }
+            let item = format!("{}-{}", project.key, ticket.number);
+            let branch = orch_core::slug::branch(&item.clone().into(), &ticket.title, 1);
+            let there = forge.branch_head(&key, &branch).await?.is_some();
+            let log = forge.log(&key).await?;
+            let opened = log.iter().find(|line| line.effect == "pull-opened" && line.detail == branch);
+            let number = opened.and_then(|line| line.number);
+            let merged =
+                log.iter().find(|line| line.effect == "merge-done" && number.is_some() && line.number == number);
+            lost.push(LostTask {
+                item,
+                title: ticket.title.clone(),
+                state: ticket.state.as_str(),
+                branch: there.then_some(branch),
+                merged: merged.and_then(|line| line.new_base.as_ref()).map(ToString::to_string),
+                project: index,
+                ticket: Some(ticket),
+            });
+        }
+    }
+    lost.sort_by_key(|one| (one.project, one.ticket.as_ref().map(|t| t.number)));
+    Ok(lost)
+}
+
+/// Begins a new database, with a task that waits for its start for each ticket that has not landed.
+///
+/// # Errors
+/// A database that cannot be made; nothing is begun then.
+pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
+    let options = OpenOptions { holder: "orch db new".into(), ..OpenOptions::default() };
+    let store = SqliteStore::open(&config.db.path, options)?;
+    let now = SystemClock::new()?.now();
+    for one in lost {
+        let (Some(ticket), project) = (&one.ticket, &config.projects[one.project]) else { continue };
+        // Otherwise a ticket that stands at In Progress would seem to have been moved there just now.
+        let seen = orch_engine::seen_key(&project.key, ticket.number);
+        store.set_setting(&seen, ticket.state.as_str()).await?;
+        let Some(pipeline) = config.pipeline(project).filter(|_| one.merged.is_none()) else { continue };
+        let new = NewTask {
+            project: ProjectKey::new(&project.key),
+            number: ticket.number,
+            title: ticket.title.clone(),
+            body: ticket.body.clone(),
+            pipeline,
+        };
+        store.create_task(new, now).await?;
+    }
+    // What production runs is not known: nothing that is on a default branch already is deployed without a person.
+    let restored = Restored { made_at: orch_engine::view::rfc3339(Time(0)), from: "nothing (`orch db new`)".into() };
+    let body = serde_json::to_vec_pretty(&restored).map_err(|e| Fault::bug(e.to_string()))?;
+    crate::instance::record::write_whole(&config.data_dir().join(RESTORED), &body)
+        .map_err(|e| Fault::transient(format!("write {RESTORED}: {e}")))
+}
