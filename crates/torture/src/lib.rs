@@ -19,4 +19,4 @@ pub mod world;
 
 pub use killer::PHASES;
 pub use outcome::Outcome;
-pub use world::World;
+pub use world::{Place, World};

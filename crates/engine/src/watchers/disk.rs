@@ -49,7 +49,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 async fn forget(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
     let Some(kept_ms) = engine.options.retention.history_ms else { return Ok(()) };
     let (git, now) = (&engine.ports.git, engine.ports.clock.now());
-    for project in engine.projects.keys() {
+    for project in engine.projects().keys() {
         for (name, _) in git.kept_history(project).await? {
             let Some((item, _)) = name.split_once('/') else { continue };
             let Some(task) = engine.ports.store.task_by_item(&WorkItem::new(item)).await? else { continue };

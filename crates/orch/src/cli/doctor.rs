@@ -253,10 +253,6 @@ fn port(config: &Config) -> Check {
     }
 }
 
-fn is_orch(url: &str) -> bool {
-    health(url).is_some()
-}
-
 /// What a running daemon says is not well: watchers that fail, recorded merges that are missing.
 fn degraded(config: &Config) -> Vec<Check> {
     let Some(health) = health(&format!("{}/health", local_url(config.server.listen))) else { return Vec::new() };

@@ -85,8 +85,6 @@ section! {
         staging: staging::Staging = staging::Staging::default();
         /// Documents.
         artefacts: artefacts::Artefacts = artefacts::Artefacts::default();
-        /// How long things are kept.
-        retention: retention::Retention = retention::Retention::default();
         /// Gitea.
         gitea: vendors::Gitea = vendors::Gitea::default();
         /// Plane.

@@ -9,7 +9,7 @@
 
 use orch_torture::killer::{PHASES, kill};
 use orch_torture::oracle::{Allowed, problems};
-use orch_torture::{World, outcome};
+use orch_torture::{Place, World, outcome};
 use std::path::Path;
 
 /// Kills in an ordinary run.
@@ -30,7 +30,7 @@ fn every_task_ends_well_with_one_merge_whenever_the_daemon_is_killed() {
     let kills = number("ORCH_KILLS").unwrap_or(KILLS);
     let seed = number("ORCH_KILL_SEED").unwrap_or(20_261_123);
     let temp = tempfile::Builder::new().prefix("orch-kill-").tempdir().unwrap();
-    let mut world = World::new(temp.path(), Path::new(env!("CARGO_BIN_EXE_orch"))).unwrap();
+    let mut world = World::new(temp.path(), Path::new(env!("CARGO_BIN_EXE_orch")), Place::beside).unwrap();
     let (result, ended) = kill(&mut world, seed, kills);
     let mut found: Vec<String> = ended.as_ref().err().map(|e| format!("{e:#}")).into_iter().collect();
     found.extend(problems(&world, ended.is_ok().then_some(&result.ended), Allowed::default()).unwrap());
