@@ -31,6 +31,8 @@ pub(crate) struct Output {
     newest: VecDeque<u8>,
     /// The log says already that something is left out.
     told: bool,
+    /// The program prints into its log itself.
+    direct: bool,
 }
 
 /// What the environment of this supervisor says.
@@ -62,7 +64,21 @@ impl Output {
                 (limit - tail, tail)
             }
         };
-        Ok(Self { pipe: Some(File::from(pipe)), log, head, tail, total: 0, newest: VecDeque::new(), told: false })
+        Ok(Self {
+            pipe: Some(File::from(pipe)),
+            log,
+            head,
+            tail,
+            total: 0,
+            newest: VecDeque::new(),
+            told: false,
+            direct: false,
+        })
+    }
+
+    /// Of a program that prints into its log itself: nothing is left out, its size is all that is known.
+    pub(crate) fn direct(log: File) -> Self {
+        Self { pipe: None, log, head: u64::MAX, tail: 0, total: 0, newest: VecDeque::new(), told: false, direct: true }
     }
 
     /// Where to wait for more; `None` once nobody can print any more.
@@ -72,7 +88,7 @@ impl Output {
 
     /// Bytes the program has printed so far.
     pub(crate) fn said(&self) -> u64 {
-        self.total
+        if self.direct { self.log.metadata().map_or(0, |m| m.len()) } else { self.total }
     }
 
     /// Takes what is there. True: there may be more.

@@ -117,13 +117,18 @@ impl<'a> Running<'a> {
         let mut command = command(dir, &spec)?;
         let stdout = files::open_log(dir, names::STDOUT).map_err(|e| format!("open {}: {e}", names::STDOUT))?;
         let stderr = files::open_log(dir, names::STDERR).map_err(|e| format!("open {}: {e}", names::STDERR))?;
-        let pipe = |log| output::pipe(dir, log).map_err(|e| format!("make a pipe for the output: {e}"));
-        let ((out_read, out_write), (err_read, err_write)) = (pipe(names::STDOUT)?, pipe(names::STDERR)?);
-        let limit = output::limit();
-        let output =
-            |read: OwnedFd, log: File| Output::new(read, log, limit).map_err(|e| format!("set up the output: {e}"));
-        let outputs = [output(out_read, stdout)?, output(err_read, stderr)?];
-        command.stdout(out_write).stderr(err_write);
+        let output = |name: &str, log: File| {
+            // What may run on after the run prints into the log itself: a pipe would break with this process.
+            let whole = if spec.detach {
+                log.try_clone().map(|own| (Output::direct(own), OwnedFd::from(log)))
+            } else {
+                output::pipe(dir, name).and_then(|(read, write)| Ok((Output::new(read, log, output::limit())?, write)))
+            };
+            whole.map_err(|e| format!("set up the output {name}: {e}"))
+        };
+        let ((out, out_end), (err, err_end)) = (output(names::STDOUT, stdout)?, output(names::STDERR, stderr)?);
+        let outputs = [out, err];
+        command.stdout(out_end).stderr(err_end);
 
         // The intent is durable before the spawn: whoever finds it knows that the program may have been started, even
         // if this process dies between the spawn and the next line, or the power does.

@@ -36,6 +36,21 @@ async fn a_service_in_a_session_of_its_own_is_left_alone_where_that_is_asked_for
 }
 
 #[tokio::test]
+async fn a_service_that_is_left_alone_can_go_on_printing() {
+    let place = Place::new();
+    let script = "setsid sh -c 'echo $$ >daemon; while :; do echo tick; sleep 0.02; done' & \
+                  while [ ! -s daemon ]; do sleep 0.01; done; exit 0";
+    assert!(place.ensure(&RunSpec { detach: true, ..place.script(script) }).await.unwrap().ok());
+    // Its supervisor is gone: what it prints into must not have gone with it.
+    let ticks = || place.stdout().lines().count();
+    let before = ticks();
+    place.until("it prints on", || ticks() > before + 3).await;
+    let pid = place.worked("daemon").trim().to_owned();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    place.until("it is gone", || !std::path::Path::new("/proc").join(&pid).exists()).await;
+}
+
+#[tokio::test]
 async fn a_program_that_is_cut_short_leaves_nothing_even_where_it_may_leave_a_service() {
     for place in Place::both() {
         let spec = RunSpec {
