@@ -83,7 +83,12 @@ fn supervise(run_dir: &Path) -> io::Result<u8> {
         return Ok(exit_codes::LOST);
     }
     let record = match Running::start(&dir, leads_session, &stop) {
-        Ok(Some(running)) => running.finish(),
+        Ok(Some(running)) => {
+            let place = running.spec.cwd.clone();
+            let record = running.finish();
+            keep(&[&place, &dir]);
+            record
+        }
         Ok(None) => unstarted(EndReason::Cancelled, None),
         Err(why) => unstarted(EndReason::SpawnFailed, Some(why)),
     };
@@ -288,6 +293,17 @@ fn enter(group: &Cgroup) -> bool {
         group.remove();
     }
     entered.is_ok()
+}
+
+/// What the program wrote is on disk before its end is: whoever reads the record after a power cut reads its work, too,
+/// and not the empty files that a machine leaves which lost its power before it wrote them.
+fn keep(places: &[&Path]) {
+    for place in places {
+        if let Err(e) = File::open(place).and_then(|opened| Ok(rustix::fs::syncfs(opened)?)) {
+            // Gone with the program, or a disk that fails: the record says how the program ended all the same.
+            log(&format!("sync {}: {e}", place.display()));
+        }
+    }
 }
 
 /// The program with nothing inherited but what the spec names and the marker.
