@@ -4,7 +4,7 @@ use crate::faults::How;
 use crate::runs::Does;
 use crate::world::{World, anna, demo};
 use orch_core::event::Event;
-use orch_core::task::{BlockReason, Phase, WaitReason};
+use orch_core::task::{BlockReason, Phase, WaitReason, WayOut};
 use orch_ports::forge::MergeAnswer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -174,7 +174,8 @@ async fn of_two_tasks_in_conflict_the_later_developer_resolves_it() {
     let first = world.begin("First").await;
     let second = world.begin("Second").await;
     let (a, b) = (world.until_done(&first).await, world.until_done(&second).await);
-    assert_eq!(a.rounds + b.rounds, 1, "one of them had to resolve");
+    let conflicts = world.says(&first, "1 path conflicts").await + world.says(&second, "1 path conflicts").await;
+    assert_eq!((conflicts, a.rounds + b.rounds), (1, 0), "one of them had to resolve, and it cost nobody a round");
     assert_eq!(world.show("main", "shared.txt"), "one\nboth\nthree");
     assert_eq!(world.forge_did("merge-done").await, 2);
     assert!(a.conflict.is_none() && b.conflict.is_none());
@@ -249,6 +250,10 @@ async fn a_second_branch_that_was_there_before_blocks_and_a_retry_goes_on_from_i
     let second = format!("{}-r2", world.task(&item).await.branch);
     world.outsider_pushes(&second, "main", "theirs.txt", "theirs\n");
     world.ask(&item, Event::Started { by: anna() }).await;
+    let chooses =
+        |t: &orch_core::task::Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+    world.until(&item, "a person chooses", chooses).await;
+    world.ask(&item, Event::WayChosen { by: anna(), way: WayOut::Repair }).await;
     let task = world.until_blocked(&item).await;
     assert!(matches!(&task.phase, Phase::Blocked { why: BlockReason::BranchMoved { .. }, .. }), "{:?}", task.phase);
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
