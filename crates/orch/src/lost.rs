@@ -78,6 +78,8 @@ pub struct LostTask {
     pub state: &'static str,
     /// The task's branch, if the forge has one.
     pub branch: Option<String>,
+    /// Where that is.
+    pub head: Option<String>,
     /// The commit by which it landed, if a pull request of that branch did.
     pub merged: Option<String>,
     #[serde(skip)]
@@ -123,7 +125,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
             }
             let item = format!("{}-{}", project.key, ticket.number);
             let branch = orch_core::slug::branch(&item.clone().into(), &ticket.title, 1);
-            let there = forge.branch_head(&key, &branch).await?.is_some();
+            let head = forge.branch_head(&key, &branch).await?.map(|head| head.to_string());
             let log = forge.log(&key).await?;
             let opened = log.iter().find(|line| line.effect == "pull-opened" && line.detail == branch);
             let number = opened.and_then(|line| line.number);
@@ -133,7 +135,8 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
                 item,
                 title: ticket.title.clone(),
                 state: ticket.state.as_str(),
-                branch: there.then_some(branch),
+                branch: head.is_some().then_some(branch),
+                head,
                 merged: merged.and_then(|line| line.new_base.as_ref()).map(ToString::to_string),
                 project: index,
                 ticket: Some(ticket),
@@ -166,7 +169,11 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
             pipeline,
             landing: crate::wire::landing(config, project),
         };
-        store.create_task(new, now).await?;
+        let (task, _) = store.create_task(new, now).await?;
+        // What stands on its branch is its own work, which a person has just agreed to go on from.
+        if let Some(head) = &one.head {
+            store.set_setting(&orch_engine::effects::pushed_key(&task, &task.branch), head).await?;
+        }
     }
     // What production runs is not known: nothing that is on a default branch already is deployed without a person.
     let restored = Restored { made_at: orch_engine::view::rfc3339(Time(0)), from: "nothing (`orch db new`)".into() };

@@ -19,6 +19,7 @@ mod update;
 mod watch;
 
 pub(crate) use deploy::hex;
+pub use push::key as pushed_key;
 
 use crate::engine::Engine;
 use crate::gates;

@@ -11,7 +11,7 @@ use orch_ports::git::PushAnswer;
 const REMEMBERED: usize = 4;
 
 /// Where it is kept what was pushed to a branch of a task.
-pub(super) fn key(task: &Task, branch: &str) -> String {
+pub fn key(task: &Task, branch: &str) -> String {
     format!("pushed/{}/{branch}", task.id.0)
 }
 
