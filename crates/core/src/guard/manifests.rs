@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 
 use Part::{NoDependencies, Tables, Tags, Whole};
 
-/// Settings: of these programs, files of this name (here, above and below), and which part.
-const SETTINGS: &[(&[&str], &[(&str, Part)])] = &[
+/// Of these programs, files of these names (here, above and below), and which part.
+type Settings = (&'static [&'static str], &'static [(&'static str, Part)]);
+
+const SETTINGS: &[Settings] = &[
     (
         &["pytest", "py.test"],
         &[
@@ -121,6 +123,11 @@ const SETTINGS: &[(&[&str], &[(&str, Part)])] = &[
     (&["direnv"], &[(".envrc", Whole)]),
     (&["nix", "nix-shell", "nix-build"], &[("flake.nix", Whole), ("shell.nix", Whole), ("default.nix", Whole)]),
 ];
+
+/// Has a name this ending?
+fn ends_in(name: &str, ending: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case(ending))
+}
 
 /// Guards the settings of a program that has some.
 pub(super) fn settings(walk: &mut Walk<'_>, base: &str, args: &[String], at: &At) -> bool {
@@ -330,7 +337,7 @@ pub(super) fn cargo(walk: &mut Walk<'_>, args: &[String], at: &At) {
             let line = text.lines().map(str::trim).find(|l| l.split('=').next().map(str::trim) == Some(key))?;
             Some(line.split_once('=')?.1.trim().trim_matches('"').to_owned())
         };
-        if let Some(script) = value("build").filter(|b| b.ends_with(".rs")) {
+        if let Some(script) = value("build").filter(|b| ends_in(b, "rs")) {
             walk.guard_path(&join(dir, &script), Whole, at);
         }
         // A package of the repository that a command runs is a script of it.
@@ -338,10 +345,9 @@ pub(super) fn cargo(walk: &mut Walk<'_>, args: &[String], at: &At) {
             walk.guard(&format!("/{dir}/**"), Whole, at);
         }
     }
-    if let Some(path) = Walk::option(args, &["--manifest-path"]).filter(|_| ["run", "r"].contains(&first)) {
-        if let Some((dir, _)) = path.rsplit_once('/') {
-            walk.below(dir, &inner);
-        }
+    let manifest = Walk::option(args, &["--manifest-path"]).filter(|_| ["run", "r"].contains(&first));
+    if let Some((dir, _)) = manifest.and_then(|path| path.rsplit_once('/')) {
+        walk.below(dir, &inner);
     }
 }
 
@@ -381,10 +387,10 @@ pub(super) fn go(walk: &mut Walk<'_>, args: &[String], at: &At) {
         return;
     }
     let package =
-        args.iter().skip_while(|a| *a != "run").skip(1).find(|a| a.starts_with('.') || a.ends_with(".go")).cloned();
+        args.iter().skip_while(|a| *a != "run").skip(1).find(|a| a.starts_with('.') || ends_in(a, "go")).cloned();
     for place in package.map(|p| walk.places(&p, &inner)).unwrap_or_default() {
         match place {
-            Place::Path(path) if path.ends_with(".go") => walk.guard_path(&path, Whole, &inner),
+            Place::Path(path) if ends_in(&path, "go") => walk.guard_path(&path, Whole, &inner),
             // The program itself is no script, and stands at the top or below `cmd`.
             Place::Path(path) if path.is_empty() || path.starts_with("cmd/") => {}
             Place::Path(path) => walk.guard(&format!("/{path}/**"), Whole, &inner),
@@ -597,7 +603,7 @@ impl Walk<'_> {
 
     /// Scripts that code starts: shell scripts of the repository that it names.
     fn started(&mut self, text: &str, at: &At) {
-        let named = text.split(['"', '\'', '`', ' ', '\n', '(', ')']).filter(|w| w.ends_with(".sh") && w.len() < 200);
+        let named = text.split(['"', '\'', '`', ' ', '\n', '(', ')']).filter(|w| ends_in(w, "sh") && w.len() < 200);
         let named: BTreeSet<&str> = named.collect();
         for word in named {
             self.mentioned(word, at);

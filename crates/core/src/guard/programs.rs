@@ -412,7 +412,7 @@ impl Walk<'_> {
             let as_python = rest.first().is_some_and(|a| a.contains('.') || a.contains('/'));
             let module = args.iter().position(|a| a == "-m").and_then(|n| Some((args.get(n + 1)?, args.get(n + 2..)?)));
             match (module, rest.first()) {
-                (Some((module, others)), _) => self.module(&module.clone(), &others.to_vec(), at),
+                (Some((module, others)), _) => self.module(module, others, at),
                 (None, Some(script)) if as_python => self.run(script, Language::Python, at),
                 _ => {}
             }

@@ -601,7 +601,7 @@ fn is_script(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let manifest = ["package.json", "Cargo.toml", "pyproject.toml", "pom.xml", "pnpm-lock.yaml", "uv.lock"];
     let Some((stem, ending)) = name.rsplit_once('.') else { return false };
-    let literal = stem.chars().any(|c| c.is_alphanumeric()) || path.matches('/').count() > 1;
+    let literal = stem.chars().any(char::is_alphanumeric) || path.matches('/').count() > 1;
     literal && RUN.contains(&ending.to_ascii_lowercase().as_str()) && !manifest.contains(&name)
 }
 
