@@ -6,6 +6,7 @@
 use crate::git_cli::run::io;
 use orch_ports::Fault;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self as std_io, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -27,14 +28,14 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) fn receive_pack(unreadable: &BTreeSet<String>) -> String {
     let mut line = String::from("--receive-pack=git");
     for (key, value) in FSYNC {
-        line.push_str(&format!(" -c {key}={value}"));
+        let _ = write!(line, " -c {key}={value}");
     }
     if !unreadable.is_empty() {
         // While it receives, git sees the repository itself as one it borrows from, with all its branches.
         line.push_str(" -c core.alternateRefsPrefixes=refs/orch-none");
     }
     for branch in unreadable {
-        line.push_str(&format!(" -c {}", quoted(&format!("receive.hideRefs=refs/heads/{branch}"))));
+        let _ = write!(line, " -c {}", quoted(&format!("receive.hideRefs=refs/heads/{branch}")));
     }
     line.push_str(" receive-pack");
     line

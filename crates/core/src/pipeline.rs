@@ -245,13 +245,14 @@ impl Pipeline {
     /// Where the forge's approval is asked for, before `update`.
     pub fn approval_at(&self) -> Option<Cursor> {
         let asks = |s: &Step| matches!(s, Step::Gate { gate: GateId::ReviewApproved, exact: false, .. });
-        let places = self
+        let mut places = self
             .stages
             .iter()
             .enumerate()
+            .rev()
             .filter_map(|(stage, s)| s.steps.iter().rposition(asks).map(|step| Cursor { stage, step }));
         let merge = self.merge_at()?;
-        places.filter(|at| *at < merge && !self.in_lease_span(*at)).last()
+        places.find(|at| *at < merge && !self.in_lease_span(*at))
     }
 
     /// Is the merge lease held while the task is at this step?

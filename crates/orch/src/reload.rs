@@ -112,9 +112,10 @@ impl Reload {
             }),
         };
         if pending != in_force.pending {
-            match &pending {
-                Some(pending) => tracing::warn!("{}", pending.text),
-                None => tracing::info!("{} says again what is in force", self.file.display()),
+            if let Some(pending) = &pending {
+                tracing::warn!("{}", pending.text);
+            } else {
+                tracing::info!("{} says again what is in force", self.file.display());
             }
         }
         in_force.pending = pending;

@@ -119,18 +119,6 @@ fn a_database_that_is_none_is_left_as_it_is() {
 fn a_database_that_is_gone_beside_what_this_instance_made_is_refused_with_the_two_ways_out() {
     let mut world = World::up(&Setup::default());
     let file = world.data().join("orch.db");
-    // Nothing of its own is there yet: a first start like any other.
-    world.terminate();
-    for begin in ["", "gone"] {
-        if begin.is_empty() {
-            fs::write(&file, "").unwrap()
-        } else {
-            fs::remove_file(&file).unwrap()
-        }
-        world.start();
-        world.terminate();
-    }
-    world.start();
     let id = world.task("Версия");
     world.wait(&id, &["done"]);
     world.terminate();

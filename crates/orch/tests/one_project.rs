@@ -42,7 +42,7 @@ fn bare(world: &World, name: &str, filled: bool) -> String {
 fn a_broken_and_an_empty_repository_stop_only_themselves_and_come_back_by_themselves() {
     let mut world = World::new(&Setup::default());
     let (empty, broken) = (bare(&world, "empty.git", false), bare(&world, "broken.git", true));
-    fs::write(world.root.join("broken.git/HEAD"), "").unwrap();
+    fs::remove_dir_all(world.root.join("broken.git/objects")).unwrap();
     add(&world, &second(&world, "EMPTY", &empty));
     add(&world, &second(&world, "BROKEN", &broken));
     add(&world, "\n[reconcile]\ninterval_s = 1\n");

@@ -163,7 +163,9 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
                 format!("{} left {} without {s:?}", after.work_item, before.stage())
             })?;
         }
-        let one = before.at.stage + 1 == after.at.stage || after.generation != before.generation;
+        // The approval of what an update made of the branch is asked for again from the update, which goes on from there.
+        let returns = before.approval_again == Some(after.at);
+        let one = before.at.stage + 1 == after.at.stage || after.generation != before.generation || returns;
         ensure(one, "gates_stand_before_the_next_stage", || format!("{} skipped a stage", after.work_item))?;
     }
     let new = main_jobs(change.open).find(|j| before.next_seq <= j.id.seq);

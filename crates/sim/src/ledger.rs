@@ -123,9 +123,11 @@ impl Ledger {
             }
             self.note_outcome(change, outcome);
         }
-        // Going back voids what was said from there on.
+        // Going back voids what was said from there on; going back for an approval alone voids nothing but that.
         if after.at < before.at {
-            self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
+            let alone = after.approval_again.is_some();
+            let stands = |at: &Cursor| *at < after.at || alone && *at != after.at;
+            self.passes.entry(id).or_default().retain(|at, _| stands(at));
         }
         // What a person does ends the wait; the next one may begin in the same millisecond.
         if change.event.actor().is_some() {

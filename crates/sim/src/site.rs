@@ -227,7 +227,11 @@ impl Site {
     /// The files of a head as one commit on a tip it contains; the tip itself where there is nothing to add.
     pub(crate) fn one_commit(&mut self, head: &Sha, tip: &Sha) -> Sha {
         let tree = self.repo.tree(head);
-        if tree == self.repo.tree(tip) { tip.clone() } else { self.repo.commit(&[tip.clone()], tree, "one commit") }
+        if tree == self.repo.tree(tip) {
+            tip.clone()
+        } else {
+            self.repo.commit(std::slice::from_ref(tip), tree, "one commit")
+        }
     }
 
     pub(crate) fn pull_head(&self, pull: &Pull) -> Option<Sha> {

@@ -93,7 +93,7 @@ impl Output {
 
     /// Takes what is there. True: there may be more.
     pub(crate) fn drain(&mut self) -> bool {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = [0; 16 * 1024];
         let mut taken = 0;
         while taken < AT_ONCE {
             let Some(pipe) = &mut self.pipe else { return false };

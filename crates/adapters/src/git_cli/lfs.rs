@@ -190,16 +190,15 @@ impl GitCli {
                 let Some(pointer) = short.then(|| fs::read(&file).ok()).flatten().and_then(|b| Pointer::parse(&b)) else {
                     continue;
                 };
-                match stores.iter().map(|store| pointer.place(store)).find(|place| place.is_file()) {
-                    // Into the file that is there, so that its mode stays.
-                    Some(place) => {
+                if let Some(place) = stores.iter().map(|store| pointer.place(store)).find(|place| place.is_file()) {
+                        // Into the file that is there, so that its mode stays.
                         let written = fs::File::open(&place).and_then(|mut from| {
                             let mut to = fs::OpenOptions::new().write(true).truncate(true).open(&file)?;
                             std::io::copy(&mut from, &mut to)
                         });
                         written.map_err(|e| io(&file, "write", &e))?;
-                    }
-                    None => tracing::warn!(file = %shown(&path), oid = %pointer.oid, "git-lfs content is not here: a pointer stays"),
+                } else {
+                    tracing::warn!(file = %shown(&path), oid = %pointer.oid, "git-lfs content is not here: a pointer stays");
                 }
             }
             Ok(())

@@ -224,7 +224,7 @@ impl Repo {
         let refs = self.call("for-each-ref").args(["--format=%(objecttype)"]).run().await?;
         let said = told(&refs.stderr);
         if refs.status != Some(0) || said.contains("broken ref") {
-            return verdict("for-each-ref", &refs).map(|_| Some(said));
+            return verdict("for-each-ref", &refs).map(|()| Some(said));
         }
         if !thorough {
             return Ok(None);
@@ -370,7 +370,8 @@ fn own_references(dir: &Path) -> Vec<String> {
             if entry.file_type().is_ok_and(|t| t.is_dir()) {
                 stack.push(entry.path());
             } else if let Ok(name) = entry.path().strip_prefix(dir)
-                && let Some(name) = name.to_str().filter(|n| !n.ends_with(".lock"))
+                && name.extension().is_none_or(|e| e != "lock")
+                && let Some(name) = name.to_str()
             {
                 found.push(name.to_owned());
             }

@@ -353,7 +353,8 @@ impl GitCli {
         if !repo.dir.is_dir() {
             let parent = self.repos_dir.join(MODULES_DIR);
             std::fs::create_dir_all(&parent).map_err(|e| super::run::io(&parent, "create", &e))?;
-            remote::create(&self.git, &repo.dir, &remote).await?;
+            let fresh = remote::create(&self.git, &repo.dir, &remote).await?;
+            remote::place(fresh, repo.dir.clone()).await?;
         }
         let there = async || Ok::<_, Fault>(repo.peel(super::tree::checked(commit)?, "commit").await?.is_some());
         if there().await? {

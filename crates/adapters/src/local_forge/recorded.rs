@@ -49,7 +49,11 @@ impl Repo {
             .map(|(commit, who)| format!("{who} is recorded as merged and {} is not in {branch}", commit.short()))
             .collect();
         let readable = async |commits: &[&Sha]| {
-            let list: String = commits.iter().map(|c| format!("{c}\n")).collect();
+            let mut list = String::new();
+            for commit in commits {
+                list.push_str(commit.as_str());
+                list.push('\n');
+            }
             let call = self.call("rev-list").args(["--objects", "--no-walk=unsorted", "--quiet", "--stdin"]);
             call.stdin(list).run().await
         };

@@ -98,9 +98,9 @@ async fn a_private_repository_that_breaks_under_work_is_made_anew_at_the_first_r
     for damage in ["HEAD", ""] {
         let path = w.private().join(damage);
         if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
+            fs::remove_dir_all(path).unwrap();
         } else {
-            empty(&path)
+            empty(&path);
         }
         let fault = w.git.tree(&w.project, &base).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Transient, "{fault}");
@@ -113,7 +113,7 @@ async fn a_branch_that_cannot_be_read_stops_its_own_task_and_no_other() {
     type Damage = fn(&Path);
     let damages: [(&str, Damage); 6] = [
         ("names what is not there", |repo| {
-            fs::write(repo.join("refs/heads/feature/bad"), format!("{:040}\n", 1)).unwrap()
+            fs::write(repo.join("refs/heads/feature/bad"), format!("{:040}\n", 1)).unwrap();
         }),
         ("names nothing", |repo| empty(&repo.join("refs/heads/feature/bad"))),
         ("its commit is empty", |repo| empty(&object(repo, "feature/bad"))),

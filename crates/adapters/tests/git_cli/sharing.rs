@@ -1,6 +1,7 @@
 //! The cache of objects that clones read: what it spares, and that no damage to it reaches what is tested.
 
 use super::*;
+use std::fmt::Write as _;
 
 /// Bytes below a directory.
 fn size(dir: &Path) -> u64 {
@@ -23,7 +24,7 @@ fn noise(lines: u64) -> String {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        text.push_str(&format!("{seed:016x}{:016x}\n", seed.wrapping_mul(0x2545_f491_4f6c_dd1d)));
+        let _ = writeln!(text, "{seed:016x}{:016x}", seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
     }
     text
 }
@@ -32,8 +33,10 @@ fn cache(w: &World) -> PathBuf {
     w.worktree().with_file_name(".objects.git")
 }
 
+type Damage = fn(&Path);
+
 /// Every way in which the cache can be other than it was left.
-fn damages() -> Vec<(&'static str, fn(&Path))> {
+fn damages() -> Vec<(&'static str, Damage)> {
     fn packs(cache: &Path) -> Vec<PathBuf> {
         fs::read_dir(cache.join("objects/pack")).unwrap().map(|e| e.unwrap().path()).collect()
     }

@@ -5,12 +5,11 @@ use crate::tamper::protected;
 fn files(of: &[(&str, &str)]) -> Files {
     let mut files = Files::default();
     for (path, text) in of {
-        match path.split_once(" -> ") {
-            Some((path, target)) => files.add(path, Some(target)),
-            None => {
-                files.add(path, None);
-                files.set_text(path, text.as_bytes().to_vec());
-            }
+        if let Some((path, target)) = path.split_once(" -> ") {
+            files.add(path, Some(target));
+        } else {
+            files.add(path, None);
+            files.set_text(path, text.as_bytes().to_vec());
         }
     }
     files
