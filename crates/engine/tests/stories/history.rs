@@ -264,7 +264,8 @@ async fn one_commit_each(documents: Documents, sign: bool) {
         // For whoever tries it on a repository of their own.
         let graph = git(&bare, &["log", "--graph", "--format=%h %an: %s", "-16", "main"]);
         let last = git(&bare, &["log", "-2", "--format=fuller", "main"]);
-        writeln!(std::io::stderr(), "{graph}\n{last}").unwrap();
+        let mut out = std::io::stderr();
+        writeln!(out, "{graph}\n{last}").unwrap();
     }
 }
 
