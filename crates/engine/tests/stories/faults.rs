@@ -72,7 +72,7 @@ impl Faults {
                 next.await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), wait)
+        tokio::time::timeout(std::time::Duration::from_mins(1), wait)
             .await
             .unwrap_or_else(|_| panic!("{call} was never reached"));
     }

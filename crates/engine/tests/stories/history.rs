@@ -413,7 +413,7 @@ async fn a_person_approves(world: &World, items: &[WorkItem]) -> BTreeMap<String
         if open == 0 {
             return times;
         }
-        assert!(began.elapsed() < Duration::from_secs(400), "{open} tasks never ended");
+        assert!(began.elapsed() < Duration::from_mins(15), "{open} tasks never ended");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -476,7 +476,7 @@ async fn where_main_touched_a_file_of_the_change_a_person_is_asked_once_more() {
             seen.clone_from(&task.head);
             approves(&world, &task).await;
         }
-        assert!(began.elapsed() < Duration::from_mins(1), "{:?}", task.phase);
+        assert!(began.elapsed() < Duration::from_mins(5), "{:?}", task.phase);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     world.outsider_merges("by-hand", "sum.txt", &text("2", "ten")).await;

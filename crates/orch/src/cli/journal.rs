@@ -16,6 +16,7 @@ const FORMAT: &str = "orch-journal";
 
 /// `orch journal`
 #[derive(Clone, Debug, Subcommand)]
+#[command(after_help = "Example:\n  orch journal export --out journal.jsonl")]
 pub enum JournalCommand {
     /// Write the journal as JSON lines, people named by a number each
     Export(ExportArgs),

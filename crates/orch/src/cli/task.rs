@@ -90,7 +90,7 @@ act_args!(ShowArgs, "show");
     repair  back to development, with the log in the brief\n  \
     revert  the change is taken back, through the same gates\n  \
     accept  production stays as it is\n\n\
-    Examples:\n  orch task retry DEMO-1\n  orch task retry DEMO-1 --as revert")]
+    Example:\n  orch task retry DEMO-1\n  orch task retry DEMO-1 --as revert")]
 pub struct RetryArgs {
     /// The task
     pub id: String,

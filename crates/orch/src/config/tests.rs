@@ -243,6 +243,8 @@ fn every_key_of_a_plain_section_can_be_set_in_the_environment() {
                 "path" => "/srv/x",
                 "list of text" => "a, b",
                 "text" if key.path.ends_with("_json") => "{\"review\": 5}",
+                "text" if key.path == "merge.subject" => "{{title}} ({{number}})",
+                "text" if ["merge.author", "merge.committer"].contains(&key.path.as_str()) => "Anna <anna@example.org>",
                 "text" | "secret text" => "changed",
                 words => words.rsplit(" | ").next().unwrap(),
             };

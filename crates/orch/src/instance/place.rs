@@ -88,7 +88,9 @@ pub fn new_name(clone: &Path, random: u16) -> String {
 pub fn real(path: &Path) -> PathBuf {
     for above in path.ancestors() {
         if let Ok(real) = above.canonicalize() {
-            return path.strip_prefix(above).map_or_else(|_| real.clone(), |rest| real.join(rest));
+            // Joined with nothing, a path would end in a slash, and a file of that name cannot be read.
+            let rest = path.strip_prefix(above).ok().filter(|rest| *rest != Path::new(""));
+            return rest.map_or_else(|| real.clone(), |rest| real.join(rest));
         }
     }
     path.to_owned()

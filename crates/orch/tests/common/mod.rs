@@ -23,7 +23,7 @@ use tempfile::TempDir;
 /// The real binary.
 const ORCH: &str = env!("CARGO_BIN_EXE_orch");
 /// Longest wait for anything: generous, because two cores are shared with a compiler.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(60);
 /// The file every well-behaved developer of these tests changes.

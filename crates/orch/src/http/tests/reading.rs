@@ -77,6 +77,7 @@ async fn the_queue_keeps_its_blocks() {
             "reconcile",
             "resilience",
             "security",
+            "troubles",
             "unknown"
         ]
     );
