@@ -99,7 +99,7 @@ async fn what_is_past_every_limit_is_taken_back() {
     world.clock.advance(20 * MINUTE_MS);
     world.until_done(&item).await;
     world.eventually("the sweep that did it is over", async || world.engine().watcher("reaper").acted_total == 1).await;
-    assert_eq!(world.commits("main").iter().filter(|s| s.contains("developer")).count(), 1);
+    assert_eq!(world.commits("main").iter().filter(|s| s.contains("Add a file")).count(), 1);
 }
 
 #[tokio::test]
