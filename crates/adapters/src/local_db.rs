@@ -101,24 +101,6 @@ impl LocalDb {
     }
 }
 
-/// Does a file have rows in this table? One that cannot be read may have.
-pub(crate) fn has_rows(path: &Path, table: &str) -> bool {
-    if !path.metadata().is_ok_and(|m| m.len() != 0) {
-        return false;
-    }
-    let look = || -> Result<bool, rusqlite::Error> {
-        let c = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        c.busy_timeout(Duration::from_secs(10))?;
-        let made: bool =
-            c.query_row("SELECT EXISTS(SELECT 1 FROM sqlite_schema WHERE name = ?1)", [table], |r| r.get(0))?;
-        if !made {
-            return Ok(false);
-        }
-        c.query_row(&format!("SELECT EXISTS(SELECT 1 FROM {table})"), [], |r| r.get(0))
-    };
-    look().unwrap_or(true)
-}
-
 fn prepare(path: &Path, schema: &Schema) -> Result<Connection, DbError> {
     let mut connection = Connection::open_with_flags(
         path,

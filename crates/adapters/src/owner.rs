@@ -22,6 +22,12 @@ pub(crate) fn mark() -> String {
     format!("{own}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Is what carries this name left of a process that is gone? A name without a mark is of an orch before this one, which is
+/// gone: a data directory has one owner at a time.
+pub(crate) fn is_leftover(name: &str) -> bool {
+    is_alive(name.strip_suffix(".lock").unwrap_or(name)) != Some(true)
+}
+
 /// Does the process live that made this mark? `name` may hold anything in front of the mark. `None`: there is none in it.
 pub(crate) fn is_alive(name: &str) -> Option<bool> {
     let (rest, number) = name.rsplit_once('-')?;
@@ -41,11 +47,14 @@ pub(crate) fn boot() -> &'static str {
     })
 }
 
-/// Start time of a process in clock ticks since boot: field 22 of its `stat`, counted behind the last parenthesis.
+/// Start time of a process in clock ticks since boot: field 22 of its `stat`, counted behind the last parenthesis, since
+/// the name before it may hold anything. A process that has ended and was not waited for yet has none.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let behind = stat.iter().rposition(|b| *b == b')')? + 1;
-    std::str::from_utf8(stat.get(behind..)?).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = std::str::from_utf8(stat.get(behind..)?).ok()?.split_ascii_whitespace();
+    let ended = matches!(fields.next()?, "Z" | "X" | "x");
+    fields.nth(18)?.parse().ok().filter(|_| !ended)
 }
 
 /// Is a git at work in this repository, ours or somebody else's? One that we are not allowed to look at counts.
@@ -115,6 +124,35 @@ mod tests {
         ] {
             assert_eq!(is_alive(&name), alive, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_is_a_leftover_when_its_very_process_is_gone_and_never_before() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let (other, began, boot) = (child.id(), started(child.id()).unwrap(), boot());
+        let names =
+            |owner: String| [format!("DEMO-1-{owner}-7"), format!("code-{owner}-7.lock"), format!(".x-{owner}-0")];
+        for (owner, left) in [
+            (format!("{other}.{began}.{boot}"), false),
+            (format!("{other}.{}.{boot}", began + 1), true),
+            (format!("4194999.12.{boot}"), true),
+            // As an orch before this one wrote them.
+            (std::process::id().to_string(), true),
+            ("x.y".to_owned(), true),
+        ] {
+            for name in names(owner) {
+                assert_eq!(is_leftover(&name), left, "{name}");
+            }
+        }
+        assert!(is_leftover("") && is_leftover("README") && !is_leftover(&mark()));
+        child.kill().unwrap();
+        let name = format!("DEMO-1-{other}.{began}.{boot}-7");
+        // Dead, and nothing has waited for it yet.
+        while !is_leftover(&name) {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(is_leftover(&name));
     }
 
     #[test]

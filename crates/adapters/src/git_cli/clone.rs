@@ -6,11 +6,10 @@
 //! The cache holds nothing that is not in the private repository. It lies on the side of the working directories, only
 //! grows, and is made anew where it does not answer.
 
-use super::dirs::{blocking, discard, own_dir, unique};
+use super::dirs::{blocking, discard, own_dir, sweep_leftovers, unique};
 use super::run::io;
 use super::tree::{Repo, checked, os};
 use super::{GitCli, component};
-use crate::owner;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
 use std::ffi::OsString;
@@ -95,11 +94,11 @@ impl GitCli {
             Some(tip) if repo.is_ancestor(wanted, &tip).await.unwrap_or(false) => return Ok(Cache { dir, tip }),
             Some(tip) => repo.pack(&[wanted], Some(&tip), &dir.join("objects")).await?,
             None => {
-                let fresh = dir.with_file_name(format!("{NEW}{}", owner::mark()));
+                let fresh = dir.with_file_name(format!("{NEW}{}", unique()));
                 let (at, parent) = (fresh.clone(), dir.parent().unwrap_or(&dir).to_owned());
                 blocking(move || {
                     own_dir(&parent)?;
-                    sweep(&parent)?;
+                    sweep_leftovers(&parent, NEW);
                     bare(&at)
                 })
                 .await?;
@@ -213,18 +212,6 @@ const TIP: &str = "refs/heads/tip";
 
 /// What a cache is called that is being made; behind it stands whose it is.
 const NEW: &str = ".new-objects-";
-
-/// Removes caches that dead processes had begun.
-fn sweep(dir: &Path) -> Result<(), Fault> {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(NEW) && owner::is_alive(&name) != Some(true) {
-            discard(&entry.path())?;
-        }
-    }
-    Ok(())
-}
 
 fn read_tip(cache: &Path) -> Option<Sha> {
     let text = std::fs::read_to_string(cache.join(TIP)).ok()?;

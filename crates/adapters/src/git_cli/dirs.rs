@@ -2,9 +2,9 @@
 //! and never recurses: a directory turned into a link must not lead us outside, and a path deeper than the system's
 //! limit must not stop us.
 
-use super::owner::is_leftover;
-pub(super) use super::owner::unique;
 use super::run::io;
+use crate::owner::is_leftover;
+pub(super) use crate::owner::mark as unique;
 use orch_ports::Fault;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -91,13 +91,17 @@ pub(super) fn sweep(dir: &Path) {
     }
 }
 
-/// Removes the indexes, and what else lies beside them, of processes that are gone. One of a process that runs is in use, however old it looks.
-pub(super) fn sweep_indexes(dir: &Path) {
+/// Removes what begins with `prefix` and belongs to a process that is gone. What a process that runs has made is in use,
+/// however old it looks. A git of a dead process may still be writing: what cannot be removed now goes at the next look.
+pub(crate) fn sweep_leftovers(dir: &Path, prefix: &str) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if is_leftover(&entry.file_name().to_string_lossy())
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(prefix)
+            && is_leftover(&name)
             && let Err(fault) = discard(&entry.path())
         {
-            tracing::warn!(%fault, "leftover of a process that is gone stays");
+            tracing::warn!(%fault, "leftover of a process that is gone stays until the next look");
         }
     }
 }

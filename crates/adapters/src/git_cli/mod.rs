@@ -16,7 +16,6 @@ mod lfs;
 mod lines;
 mod mirror;
 mod modules;
-mod owner;
 mod remote;
 pub(crate) mod run;
 mod signing;

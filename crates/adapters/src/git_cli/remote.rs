@@ -1,7 +1,7 @@
 //! Talking to the forge's copy of a repository: fetch, look, push. Decides what may be pushed and what an answer means.
 //! It may never push the protected default branch, whoever asks, and never overwrite what somebody else pushed.
 
-use super::dirs::{blocking, discard};
+use super::dirs::{blocking, discard, sweep_leftovers};
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
 use crate::{durable, locks, owner};
@@ -107,7 +107,10 @@ pub(super) async fn create(git: &GitRun, dir: &Path, remote: &Remote) -> Result<
     let format = if long { "--object-format=sha256" } else { "--object-format=sha1" };
     let at = dir.to_owned();
     blocking(move || {
-        sweep_new(&at);
+        // What dead processes left of repositories they were making.
+        if let (Some(parent), Some(name)) = (at.parent(), at.file_stem()) {
+            sweep_leftovers(parent, &format!("{}.{NEW}-", name.to_string_lossy()));
+        }
         Ok(())
     })
     .await?;
@@ -125,20 +128,6 @@ pub(super) async fn create(git: &GitRun, dir: &Path, remote: &Remote) -> Result<
 
 /// What a repository is called that is being made.
 const NEW: &str = "new";
-
-/// Removes what dead processes left of repositories they were making.
-fn sweep_new(dir: &Path) {
-    let (Some(parent), Some(name)) = (dir.parent(), dir.file_stem()) else { return };
-    let begin = format!("{}.{NEW}-", name.to_string_lossy());
-    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(&begin) && owner::is_alive(&name) != Some(true) {
-            // A git of the dead process may still be writing; then it goes the next time.
-            let _ = discard(&entry.path());
-        }
-    }
-}
 
 /// Moves a repository that was built beside its place there; after a power cut it is there whole or not at all.
 pub(super) async fn place(fresh: PathBuf, dir: PathBuf) -> Result<(), Fault> {

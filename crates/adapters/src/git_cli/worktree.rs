@@ -2,7 +2,7 @@
 //! the content of an old working directory decide what happens outside it.
 
 use super::clone::Cut;
-use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_indexes, unique};
+use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_leftovers, unique};
 use super::history::NewCommit;
 use super::run::{Call, Output, io};
 use super::tree::{Index, Repo, checked, os, shown};
@@ -15,21 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// What a checkout is called that is being made; behind it stands whose it is.
 const NEW: &str = ".new-";
-
-/// Removes checkouts that dead processes had begun.
-pub(super) fn sweep_new(dir: &Path) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(NEW)
-            && owner::is_alive(&name) != Some(true)
-            && let Err(fault) = discard(&entry.path())
-        {
-            // A git of the dead process may still be writing there.
-            tracing::warn!(%fault, "an unfinished checkout stays until the next one is made");
-        }
-    }
-}
 
 /// Where things of a task are.
 pub(super) struct Place {
@@ -85,7 +70,7 @@ impl GitCli {
         let (old, project, indexes) = (fresh.clone(), place.project.clone(), repo.index_dir.clone());
         blocking(move || {
             sweep(&project);
-            sweep_indexes(&indexes);
+            sweep_leftovers(&indexes, "");
             discard(&old)
         })
         .await?;
@@ -151,7 +136,7 @@ impl GitCli {
         let fresh = parent.join(format!("{NEW}{}-{}", name.to_string_lossy(), owner::mark()));
         let around = parent.to_owned();
         blocking(move || {
-            sweep_new(&around);
+            sweep_leftovers(&around, NEW);
             Ok(())
         })
         .await?;

@@ -30,11 +30,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Does this forge's database know of any pull request?
-pub fn has_pull_requests(forge_db: &Path) -> bool {
-    crate::local_db::has_rows(forge_db, "pull_request")
-}
-
 /// A repository to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalRepo {

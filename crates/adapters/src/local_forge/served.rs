@@ -7,7 +7,7 @@ use super::pulls::Intent;
 use super::recorded::repair_head;
 use super::repo::{Repo, is_branch_name};
 use super::whole;
-use crate::git_cli::dirs::{blocking, discard};
+use crate::git_cli::dirs::{blocking, discard, sweep_leftovers};
 use crate::git_cli::run::{GitRun, io, mask};
 use crate::{durable, locks, owner};
 use orch_core::ids::{ProjectKey, Sha};
@@ -209,20 +209,10 @@ async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path)
 /// What a repository that is being imported is called until it is whole.
 const IMPORTING: &str = "git-importing";
 
-/// Removes what imports of dead processes left. A git of such a process may still be writing there for a moment; what
-/// cannot be removed now goes at the next start, and stands in nobody's way meanwhile.
+/// Removes what imports of dead processes left.
 fn sweep_imports(dir: &Path) {
-    let (Some(parent), Some(name)) = (dir.parent(), dir.file_stem()) else { return };
-    let begin = format!("{}.{IMPORTING}", name.to_string_lossy());
-    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let file = entry.file_name();
-        let file = file.to_string_lossy();
-        if file.starts_with(&begin)
-            && owner::is_alive(&file) != Some(true)
-            && let Err(fault) = discard(&entry.path())
-        {
-            tracing::warn!(%fault, "an unfinished import stays until the next start");
-        }
+    if let (Some(parent), Some(name)) = (dir.parent(), dir.file_stem()) {
+        sweep_leftovers(parent, &format!("{}.{IMPORTING}", name.to_string_lossy()));
     }
 }
 

@@ -15,11 +15,6 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Does this tracker's database have any ticket?
-pub fn has_tickets(tracker_db: &std::path::Path) -> bool {
-    crate::local_db::has_rows(tracker_db, "ticket")
-}
-
 /// Longest text of a ticket or a comment, in bytes.
 const TEXT_CAP: usize = 1024 * 1024;
 
