@@ -4,11 +4,13 @@
 //! runs nothing. What only running would tell (a name that is put together, a program of the machine) it cannot see; it
 //! may never leave out what stands there plainly because it is quoted, linked or written in another way.
 
+mod containers;
 mod manifests;
 mod parts;
 mod programs;
 mod shell;
 mod walk;
+mod words;
 
 pub use parts::Part;
 

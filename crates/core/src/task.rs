@@ -4,7 +4,9 @@
 pub use crate::conflict::Conflict;
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
 use crate::landing::Landing;
+pub use crate::new_task::NewTask;
 use crate::pipeline::{Cursor, Pipeline, Step};
+pub use crate::production::{ProductionFailure, Reverting, WayOut, WayTaken};
 use crate::verdict::{FaultNote, Finding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -254,95 +256,6 @@ pub enum WaitReason {
         /// The task that merged it.
         by: WorkItem,
     },
-}
-
-/// The ways out for what production did not take. The same words everywhere: command line, API, pages, tickets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WayOut {
-    /// Deploy the same revision again.
-    Deploy,
-    /// Back to development, with the log in the brief.
-    Repair,
-    /// Take the change back, through the same gates.
-    Revert,
-    /// Leave production as it is.
-    Accept,
-}
-
-impl WayOut {
-    /// All of them, in the order in which they are offered.
-    pub const ALL: &'static [Self] = &[Self::Deploy, Self::Repair, Self::Revert, Self::Accept];
-    /// The words as a choice.
-    pub const CHOICE: &'static str = "deploy|repair|revert|accept";
-    /// Its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deploy => "deploy",
-            Self::Repair => "repair",
-            Self::Revert => "revert",
-            Self::Accept => "accept",
-        }
-    }
-    /// The way with this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|way| way.as_str() == word.trim())
-    }
-    /// What it does, in a few words.
-    pub fn means(self) -> &'static str {
-        match self {
-            Self::Deploy => "the same revision is deployed again",
-            Self::Repair => "back to development, with the log in the brief",
-            Self::Revert => "the change is taken back, through the same gates",
-            Self::Accept => "production stays as it is",
-        }
-    }
-    /// The four ways in a line: `deploy (...), repair (...)`.
-    pub fn offer() -> String {
-        let each: Vec<String> = Self::ALL.iter().map(|way| format!("{} ({})", way.as_str(), way.means())).collect();
-        each.join(", ")
-    }
-}
-
-/// A merged revision that production did not take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProductionFailure {
-    /// What was merged.
-    pub merged: Merged,
-    /// The tip of the default branch before that merge, if it is known: what `revert` goes back to.
-    pub base: Option<Sha>,
-    /// Why: the last lines of what was printed.
-    pub cause: String,
-    /// What production ran afterwards.
-    pub now: String,
-    /// When it was known.
-    pub at: Time,
-    /// What a person said to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<WayTaken>,
-}
-
-/// A way out, taken by a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WayTaken {
-    /// Which.
-    pub way: WayOut,
-    /// By whom.
-    pub by: Actor,
-    /// When.
-    pub at: Time,
-}
-
-/// A generation that takes a merged change back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reverting {
-    /// The merge that is taken back.
-    pub commit: Sha,
-    /// The tip of the default branch before it, if it is known.
-    pub base: Option<Sha>,
-    /// It conflicts with what came later: the developer takes it back by hand.
-    #[serde(default)]
-    pub by_hand: bool,
 }
 
 /// What can be approved.
@@ -679,90 +592,6 @@ impl Task {
             Phase::Blocked { .. } => "blocked",
             Phase::Cancelled { .. } => "cancelled",
             Phase::Done { .. } => "done",
-        }
-    }
-}
-
-/// What is known of a ticket when a task is made of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NewTask {
-    /// Project.
-    pub project: ProjectKey,
-    /// Ticket number.
-    pub number: u64,
-    /// Title.
-    pub title: String,
-    /// Text.
-    pub body: String,
-    /// Pipeline of the project as configured now.
-    pub pipeline: Pipeline,
-    /// How the project's tasks land as configured now.
-    pub landing: Landing,
-}
-
-impl NewTask {
-    /// The name people use.
-    pub fn work_item(&self) -> WorkItem {
-        WorkItem::new(format!("{}-{}", self.project, self.number))
-    }
-
-    /// The task at its beginning.
-    pub fn into_task(self, id: TaskId, now: Time) -> Task {
-        let work_item = self.work_item();
-        let branch = crate::slug::branch(&work_item, &self.title, 1);
-        Task {
-            id,
-            project: self.project,
-            work_item,
-            number: self.number,
-            title: self.title,
-            body: self.body,
-            pipeline: self.pipeline,
-            at: Cursor { stage: 0, step: 0 },
-            phase: Phase::Idle,
-            next_seq: 1,
-            branch,
-            generation: 1,
-            head: None,
-            base: None,
-            conflict: None,
-            resolved: Vec::new(),
-            conflicts: 0,
-            pull_request: None,
-            run: None,
-            rounds: 0,
-            stage_rounds: BTreeMap::new(),
-            role_attempts: 0,
-            updates: 0,
-            repatched: 0,
-            landing: Some(self.landing),
-            started_by: None,
-            approval_again: None,
-            voided: 0,
-            old_branches: Vec::new(),
-            prepared: None,
-            findings: Vec::new(),
-            findings_from: None,
-            findings_at: None,
-            raised: Vec::new(),
-            hold: None,
-            unsure: None,
-            rolling_back: false,
-            question: None,
-            budget_from_micro_usd: 0,
-            answers: Vec::new(),
-            approvals: Vec::new(),
-            intent: None,
-            merged: None,
-            passed: Vec::new(),
-            not_deployed: Vec::new(),
-            production: Vec::new(),
-            hooks_from: 0,
-            reverting: None,
-            notes: Vec::new(),
-            created_at: now,
-            updated_at: now,
-            done_at: None,
         }
     }
 }

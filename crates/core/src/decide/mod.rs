@@ -11,6 +11,7 @@ mod flow;
 mod outcome;
 mod people;
 mod production;
+mod updating;
 
 use crate::effect::Effect;
 use crate::event::Event;

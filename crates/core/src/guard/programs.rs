@@ -3,7 +3,8 @@
 
 use super::manifests;
 use super::parts::Part;
-use super::walk::{At, Language, Place, Walk, join};
+use super::walk::{At, Language, Place, Walk};
+use super::words::join;
 
 /// Programs that run the command behind them, with those of their options that take a value.
 const WRAPPERS: [(&str, &[&str]); 58] = [
