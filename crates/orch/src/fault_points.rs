@@ -20,7 +20,7 @@ use orch_core::task::{NewTask, Task};
 use orch_engine::{Options, Ports, Project, ReaperOptions};
 use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
     Updated,
@@ -155,6 +155,7 @@ pub fn registry() -> impl Iterator<Item = &'static str> {
 }
 
 points! { "forge", FORGE, Forge;
+    async fn look_again(&self, project: &ProjectKey) -> Result<(), Fault>;
     async fn remote(&self, project: &ProjectKey) -> Result<String, Fault>;
     async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault>;
     async fn branch_head(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault>;
@@ -181,6 +182,10 @@ points! { "forge", FORGE, Forge;
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;
+    no point:
+    fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService> {
+        self.inner.out_of_service(project)
+    }
 }
 
 points! { "tracker", TRACKER, Tracker;

@@ -133,13 +133,9 @@ pub struct OutOfService {
 #[async_trait::async_trait]
 pub trait Forge: Send + Sync + 'static {
     /// Is this project's repository out of service? Answers from memory, asks nothing outside.
-    fn out_of_service(&self, _project: &ProjectKey) -> Option<OutOfService> {
-        None
-    }
+    fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService>;
     /// Looks at a repository that is out of service, and brings it back if it can be served.
-    async fn look_again(&self, _project: &ProjectKey) -> Result<(), Fault> {
-        Ok(())
-    }
+    async fn look_again(&self, project: &ProjectKey) -> Result<(), Fault>;
     /// Where `git` fetches and pushes: a path or a URL without credentials.
     async fn remote(&self, project: &ProjectKey) -> Result<String, Fault>;
     /// Name of the protected default branch.

@@ -9,7 +9,7 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot,
     Snapshotted, Updated,
@@ -32,6 +32,12 @@ pub struct FlakyForge {
 
 #[async_trait::async_trait]
 impl Forge for FlakyForge {
+    fn out_of_service(&self, p: &ProjectKey) -> Option<OutOfService> {
+        self.real.out_of_service(p)
+    }
+    async fn look_again(&self, p: &ProjectKey) -> Result<(), Fault> {
+        self.faults.call("forge.look_again", self.real.look_again(p)).await
+    }
     async fn remote(&self, p: &ProjectKey) -> Result<String, Fault> {
         self.faults.call("forge.remote", self.real.remote(p)).await
     }
