@@ -79,6 +79,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             grace_ms: 5_000,
             polite: PoliteSignal::Term,
             detach: command.detach,
+            keep: false,
         };
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }

@@ -282,6 +282,7 @@ impl Bench for HandBench<'_> {
             grace_ms: GRACE_MS,
             polite: PoliteSignal::Term,
             detach: false,
+            keep: false,
         };
         let exit = self.supervisor.ensure(&run, &spec).await?;
         let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();

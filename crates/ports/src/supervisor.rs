@@ -36,6 +36,10 @@ pub struct RunSpec {
     /// Once the program has ended by itself: leave alone what it has put into a session of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
+    /// What it writes below `cwd` and into its run directory is its result: it is on disk before the record is. Costs a
+    /// sync of those file systems.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }
 
 fn default_grace() -> u64 {

@@ -84,9 +84,11 @@ fn supervise(run_dir: &Path) -> io::Result<u8> {
     }
     let record = match Running::start(&dir, leads_session, &stop) {
         Ok(Some(running)) => {
-            let place = running.spec.cwd.clone();
+            let result = running.spec.keep.then(|| running.spec.cwd.clone());
             let record = running.finish();
-            keep(&[&place, &dir]);
+            if let Some(place) = result {
+                keep(&[&place, &dir]);
+            }
             record
         }
         Ok(None) => unstarted(EndReason::Cancelled, None),

@@ -188,6 +188,7 @@ impl Tree {
             grace_ms: 100,
             polite: PoliteSignal::Term,
             detach: false,
+            keep: false,
         })
     }
 

@@ -116,6 +116,7 @@ impl AgentProgram for CommandAgent {
             grace_ms: self.settings.grace_ms,
             polite: PoliteSignal::Term,
             detach: false,
+            keep: true,
         })
     }
 

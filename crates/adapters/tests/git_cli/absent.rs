@@ -229,16 +229,19 @@ async fn an_index_in_use_is_never_taken_for_a_leftover() {
     let me = std::process::id();
     let stat = fs::read_to_string(format!("/proc/{me}/stat")).unwrap();
     let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().to_owned();
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let boot: String = id.chars().filter(char::is_ascii_hexdigit).take(12).collect();
     let old = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * 400);
-    let (used, gone, former) =
-        (format!("BBB-1-{me}.{start}-900"), format!("BBB-1-{me}.1-900"), format!("code-{me}-900"));
-    for name in [&used, &gone, &former] {
+    let used = format!("BBB-1-{me}.{start}.{boot}-900");
+    let gone = [format!("BBB-1-{me}.1.{boot}-900"), format!("BBB-1-{me}.{start}.000000000000-900")];
+    let former = format!("code-{me}-900");
+    for name in gone.iter().chain([&used, &former]) {
         fs::write(indexes.join(name), "x").unwrap();
         fs::File::options().write(true).open(indexes.join(name)).unwrap().set_modified(old).unwrap();
     }
     w.prepare(&base).await;
     let left: Vec<_> = fs::read_dir(&indexes).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(left, [used], "a year old and in use, of a process that is gone, of an orch before this one");
+    assert_eq!(left, [used], "a year old and in use, of a process or a boot that is gone, of an orch before this one");
 }
 
 #[tokio::test]

@@ -251,6 +251,7 @@ impl AgentProgram for Played {
             grace_ms: 1_000,
             polite: PoliteSignal::Term,
             detach: false,
+            keep: true,
         })
     }
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {

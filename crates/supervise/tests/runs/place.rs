@@ -59,6 +59,7 @@ impl Place {
             grace_ms: 100,
             polite: PoliteSignal::Term,
             detach: false,
+            keep: false,
         }
     }
 
