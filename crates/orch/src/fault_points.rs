@@ -22,8 +22,8 @@ use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
-    Author, BroughtIn, Carry, Changed, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot, Snapshotted,
-    Updated,
+    Author, BroughtIn, Carry, Changed, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf, Snapshot,
+    Snapshotted, Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -242,8 +242,9 @@ points! { "git", GIT, Git;
     async fn delete_branch(
         &self, project: &ProjectKey, remote: &str, branch: &str, protected: &str, expect: &Sha
     ) -> Result<PushAnswer, Fault>;
-    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault>;
-    async fn kept_history(&self, project: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault>;
+    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: &Sha) -> Result<(), Fault>;
+    async fn kept(&self, project: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault>;
+    async fn let_go(&self, project: &ProjectKey, shelf: Shelf, name: &str) -> Result<(), Fault>;
     async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault>;
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
     async fn conflict(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault>;

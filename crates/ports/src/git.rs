@@ -45,8 +45,17 @@ pub struct PrepareWorktree<'a> {
     pub with_conflicts: bool,
     /// Paths removed before the run: verdicts of earlier rounds.
     pub remove: &'a [String],
-    /// What is there and not committed is kept under `refs/orch/attic/<this>` of the private repository first.
+    /// What is there and not committed is kept on the shelf `Attic` under this name first.
     pub attic: &'a str,
+}
+
+/// Where commits are kept by name in the private repository, beside all branches: `refs/orch/history`, `refs/orch/attic`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// A branch's own commits that one commit took the place of: `<work item>/<short id>`.
+    History,
+    /// What an agent left uncommitted before its working directory was made anew, by the name of the run that followed.
+    Attic,
 }
 
 /// What is taken from an agent's working directory after a run.
@@ -330,10 +339,12 @@ pub trait Git: Send + Sync + 'static {
         protected: &str,
         expect: &Sha,
     ) -> Result<PushAnswer, Fault>;
-    /// Keeps a commit and all before it in the private repository under a name; `None` lets it go.
-    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault>;
-    /// What is kept, by name; nothing where there is no private repository yet.
-    async fn kept_history(&self, project: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault>;
+    /// Keeps a commit and all before it on the shelf `History` under a name.
+    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: &Sha) -> Result<(), Fault>;
+    /// What is kept on a shelf, by name; nothing where there is no private repository yet.
+    async fn kept(&self, project: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault>;
+    /// Lets one of these go; gone already is done.
+    async fn let_go(&self, project: &ProjectKey, shelf: Shelf, name: &str) -> Result<(), Fault>;
     /// Publishes what is kept on the forge as `refs/orch/history/<name>`, beside all branches.
     async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault>;
     /// Would `head` merge into `onto`? The files that conflict, empty if none.

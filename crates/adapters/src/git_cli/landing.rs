@@ -8,10 +8,19 @@ use super::signing::Signing;
 use super::tree::{Entry, Index, Repo, artefact_dir, checked, shown};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
-use orch_ports::git::{Author, Carry, OneCommit, PushAnswer, Updated};
+use orch_ports::git::{Author, Carry, OneCommit, PushAnswer, Shelf, Updated};
 
 /// Where the commits of branches are kept.
 const HISTORY: &str = "refs/orch/history";
+/// Where what agents left is kept.
+pub(super) const ATTIC: &str = "refs/orch/attic";
+
+fn place(shelf: Shelf) -> &'static str {
+    match shelf {
+        Shelf::History => HISTORY,
+        Shelf::Attic => ATTIC,
+    }
+}
 
 impl Repo {
     /// See [`orch_ports::git::Git::one_commit`].
@@ -123,25 +132,30 @@ impl Repo {
         }
     }
 
-    /// Names a commit, so that no housekeeping takes it; or lets it go.
-    pub(super) async fn keep_history(&self, name: &str, commit: Option<&Sha>) -> Result<(), Fault> {
+    /// Names a commit, so that no housekeeping takes it.
+    pub(super) async fn keep_history(&self, name: &str, commit: &Sha) -> Result<(), Fault> {
         let reference = format!("{HISTORY}/{name}");
         self.check_ref(&reference).await?;
-        let call = self.call("update-ref");
-        match commit {
-            Some(commit) => call.args(["--end-of-options", &reference, checked(commit)?]).ok().await.map(drop),
-            None => call.args(["-d", "--end-of-options", &reference]).ok().await.map(drop),
-        }
+        let call = self.call("update-ref").args(["--end-of-options", &reference, checked(commit)?]);
+        call.ok().await.map(drop)
     }
 
-    /// Everything that is kept, by name.
-    pub(super) async fn kept_history(&self) -> Result<Vec<(String, Sha)>, Fault> {
+    /// Lets one go.
+    pub(super) async fn let_go(&self, shelf: Shelf, name: &str) -> Result<(), Fault> {
+        let reference = format!("{}/{name}", place(shelf));
+        self.check_ref(&reference).await?;
+        self.call("update-ref").args(["-d", "--end-of-options", &reference]).ok().await.map(drop)
+    }
+
+    /// Everything that is kept on a shelf, by name.
+    pub(super) async fn kept(&self, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault> {
+        let place = place(shelf);
         let call = self.call("for-each-ref").arg("--format=%(objectname) %(refname)");
-        let out = call.arg(format!("{HISTORY}/")).ok().await?;
+        let out = call.arg(format!("{place}/")).ok().await?;
         let mut kept = Vec::new();
         for line in shown(&out).lines() {
             let Some((id, name)) = line.split_once(' ') else { continue };
-            let name = name.strip_prefix(HISTORY).and_then(|n| n.strip_prefix('/')).unwrap_or(name);
+            let name = name.strip_prefix(place).and_then(|n| n.strip_prefix('/')).unwrap_or(name);
             kept.push((name.to_owned(), Sha::new(id)));
         }
         Ok(kept)

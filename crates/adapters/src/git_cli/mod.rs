@@ -30,8 +30,8 @@ use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
-    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot,
-    Snapshotted, Updated,
+    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
+    Snapshot, Snapshotted, Updated,
 };
 use remote::Remote;
 use run::{GitRun, io};
@@ -320,18 +320,25 @@ impl Git for GitCli {
         repo.delete_branch(&remote, branch, protected, expect).await
     }
 
-    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault> {
+    async fn keep_history(&self, project: &ProjectKey, name: &str, commit: &Sha) -> Result<(), Fault> {
         let repo = self.open(project)?;
         let lock = self.lock(project);
         let _held = lock.lock().await;
         repo.keep_history(name, commit).await
     }
 
-    async fn kept_history(&self, project: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault> {
+    async fn kept(&self, project: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault> {
         match self.open(project) {
-            Ok(repo) => repo.kept_history().await,
+            Ok(repo) => repo.kept(shelf).await,
             Err(_) => Ok(Vec::new()),
         }
+    }
+
+    async fn let_go(&self, project: &ProjectKey, shelf: Shelf, name: &str) -> Result<(), Fault> {
+        let repo = self.open(project)?;
+        let lock = self.lock(project);
+        let _held = lock.lock().await;
+        repo.let_go(shelf, name).await
     }
 
     async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault> {

@@ -97,7 +97,7 @@ impl GitCli {
     /// Saves what an old working directory holds under `refs/orch/attic/`. A second call under the same name keeps the
     /// first one's commit as a parent, so that a prepare that is repeated after a crash cannot overwrite it.
     async fn keep(&self, repo: &Repo, place: &Place, p: &PrepareWorktree<'_>) -> Result<(), Fault> {
-        let reference = format!("refs/orch/attic/{}", p.attic);
+        let reference = format!("{}/{}", super::landing::ATTIC, p.attic);
         repo.check_ref(&reference).await?;
         let parent_tree = repo.tree_of(p.commit).await?;
         let (worktree, aside) = (place.worktree.clone(), place.aside.clone());

@@ -10,7 +10,7 @@ use orch_core::message::{self, trailer};
 use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
-use orch_ports::git::{FileWrite, PushAnswer};
+use orch_ports::git::{FileWrite, PushAnswer, Shelf};
 
 /// Does the forge have to show an approval before this task may land?
 pub(super) fn needs_approval(cx: &Cx) -> bool {
@@ -114,7 +114,7 @@ pub(super) async fn voids(cx: &Cx, old: &Sha, new: &Sha, tip: &Sha) -> Result<bo
 /// Keeps the branch's own commits, before one commit takes their place.
 pub(super) async fn keep_history(cx: &Cx, head: &Sha) -> Result<(), Fault> {
     let name = format!("{}/{}", cx.task.work_item, head.short());
-    cx.engine.ports.git.keep_history(&cx.project.key, &name, Some(head)).await
+    cx.engine.ports.git.keep_history(&cx.project.key, &name, head).await
 }
 
 /// What of the task's branches is left on the forge is deleted: only where it is what orch pushed there.
@@ -162,7 +162,7 @@ pub(super) async fn publish_history(cx: &Cx) -> Result<(), Fault> {
     }
     let git = &cx.engine.ports.git;
     let own = format!("{}/", task.work_item);
-    let kept = git.kept_history(&task.project).await?;
+    let kept = git.kept(&task.project, Shelf::History).await?;
     let judged = cx.store().judgements(task.id).await?;
     let passed = |head: &Sha| {
         judged.iter().any(|j| j.gate == GateId::SecurityGate && j.head == *head && j.verdict == Verdict::Pass)

@@ -8,6 +8,7 @@ use orch_core::ids::WorkItem;
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
 use orch_ports::Fault;
+use orch_ports::git::Shelf;
 use std::path::Path;
 
 pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
@@ -45,19 +46,34 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     Ok(report)
 }
 
-/// Lets the commits of tasks go that were closed long ago, by the time of the task and not of any file.
+/// Lets kept commits of tasks go that were closed long ago, by the time of the task and not of any file.
 async fn forget(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
-    let Some(kept_ms) = engine.options.retention.history_ms else { return Ok(()) };
-    let (git, now) = (&engine.ports.git, engine.ports.clock.now());
-    for project in engine.projects().keys() {
-        for (name, _) in git.kept_history(project).await? {
-            let Some((item, _)) = name.split_once('/') else { continue };
-            let Some(task) = engine.ports.store.task_by_item(&WorkItem::new(item)).await? else { continue };
-            if task.is_closed() && kept_ms <= now.since_ms(task.updated_at) {
-                git.keep_history(project, &name, None).await?;
-                report.found += 1;
-                report.acted += 1;
-                report.last = Some(format!("let the commits of {item} go: `[retention] history_days` is over"));
+    let kept = &engine.options.retention;
+    let shelves = [(Shelf::History, kept.history_ms, "history_days"), (Shelf::Attic, kept.attic_ms, "attic_days")];
+    let (git, store, now) = (&engine.ports.git, &engine.ports.store, engine.ports.clock.now());
+    for (shelf, kept_ms, key) in shelves {
+        let Some(kept_ms) = kept_ms else { continue };
+        for project in engine.projects().keys() {
+            for (name, _) in git.kept(project, shelf).await? {
+                let task = match shelf {
+                    Shelf::History => match name.split_once('/') {
+                        Some((item, _)) => store.task_by_item(&WorkItem::new(item)).await?,
+                        None => None,
+                    },
+                    Shelf::Attic => match super::retention::job_of(&name) {
+                        Some(job) => store.task(job.task).await?,
+                        None => None,
+                    },
+                };
+                // What belongs to no task that is known is somebody else's.
+                let Some(task) = task.filter(|t| t.project == *project) else { continue };
+                if task.is_closed() && kept_ms <= now.since_ms(task.updated_at) {
+                    git.let_go(project, shelf, &name).await?;
+                    report.found += 1;
+                    report.acted += 1;
+                    let item = &task.work_item;
+                    report.last = Some(format!("let commits of {item} go ({name}): `[retention] {key}` is over"));
+                }
             }
         }
     }

@@ -71,7 +71,7 @@ struct Run {
 }
 
 /// The job of a run directory, by its name: `<task>-<seq>-<attempt>`, and what ran.
-fn job_of(name: &str) -> Option<JobId> {
+pub(super) fn job_of(name: &str) -> Option<JobId> {
     let mut parts = name.splitn(4, '-');
     let (task, seq, attempt) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
     attempt.parse::<u32>().ok()?;

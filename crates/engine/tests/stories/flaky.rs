@@ -11,8 +11,8 @@ use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
-    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Snapshot,
-    Snapshotted, Updated,
+    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
+    Snapshot, Snapshotted, Updated,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -245,11 +245,14 @@ impl Git for FlakyGit {
         let deleted = self.real.delete_branch(p, remote, branch, protected, expect);
         self.faults.call("git.delete_branch", deleted).await
     }
-    async fn keep_history(&self, p: &ProjectKey, name: &str, commit: Option<&Sha>) -> Result<(), Fault> {
+    async fn keep_history(&self, p: &ProjectKey, name: &str, commit: &Sha) -> Result<(), Fault> {
         self.real.keep_history(p, name, commit).await
     }
-    async fn kept_history(&self, p: &ProjectKey) -> Result<Vec<(String, Sha)>, Fault> {
-        self.real.kept_history(p).await
+    async fn let_go(&self, p: &ProjectKey, shelf: Shelf, name: &str) -> Result<(), Fault> {
+        self.real.let_go(p, shelf, name).await
+    }
+    async fn kept(&self, p: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault> {
+        self.real.kept(p, shelf).await
     }
     async fn push_history(&self, p: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault> {
         self.real.push_history(p, remote, name, commit).await

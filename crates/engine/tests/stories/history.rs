@@ -13,7 +13,7 @@ use orch_core::task::{Phase, Task};
 use orch_core::verdict::Verdict;
 use orch_engine::project::Merging;
 use orch_ports::forge::{Forge, Review};
-use orch_ports::git::{Author, Git};
+use orch_ports::git::{Author, Git, Shelf};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -256,7 +256,7 @@ async fn one_commit_each(documents: Documents, sign: bool) {
     let papers = git(&bare, &["ls-tree", "-r", "--name-only", "main", "docs/work-items/"]);
     assert_eq!(papers.is_empty(), documents == Documents::Evidence, "{papers}");
     // The branches' own commits are kept, where nobody but orch sees them; those of cancelled tasks too.
-    let kept = world.git.kept_history(&demo()).await.unwrap();
+    let kept = world.git.kept(&demo(), Shelf::History).await.unwrap();
     for n in 1..=TITLES.len() + 2 {
         assert!(kept.iter().any(|(name, _)| name.starts_with(&format!("DEMO-{n}/"))), "{n}: {kept:?}");
     }
@@ -291,7 +291,7 @@ async fn as_it_is_the_branchs_own_commits_land_and_nothing_is_left_either() {
         assert!(trailers.len() == 2 && trailers[0].starts_with("Work-item: DEMO-"), "{message}");
     }
     assert!(builds(&bare, "main"));
-    assert_eq!(world.git.kept_history(&demo()).await.unwrap().len(), 2, "of the cancelled ones");
+    assert_eq!(world.git.kept(&demo(), Shelf::History).await.unwrap().len(), 2, "of the cancelled ones");
 }
 
 /// Whatever tickets and agents say, git finds the trailers orch wrote and no others.
@@ -550,7 +550,7 @@ async fn own_commits_are_kept_for_their_days_and_published_only_where_asked_and_
     for (published, passes) in [(false, true), (true, true), (true, false)] {
         let world = World::with(|c| {
             c.merging.history_ref = published;
-            c.history_ms = 86_400_000;
+            c.retention.history_ms = Some(86_400_000);
             if !passes {
                 c.gates.insert(GateId::SecurityGate, (orch_engine::GateMode::Off, "a test".into()));
             }
@@ -560,7 +560,7 @@ async fn own_commits_are_kept_for_their_days_and_published_only_where_asked_and_
         let item = world.begin("Add a file").await;
         let task = world.until_done(&item).await;
         world.until_quiet().await;
-        let kept = world.git.kept_history(&demo()).await.unwrap();
+        let kept = world.git.kept(&demo(), Shelf::History).await.unwrap();
         let [(name, own)] = &kept[..] else { panic!("{kept:?}") };
         assert!(name.starts_with("DEMO-1/"), "{name}");
         let judged = world.store.judgements(task.id).await.unwrap();
@@ -570,7 +570,9 @@ async fn own_commits_are_kept_for_their_days_and_published_only_where_asked_and_
         let want = if published && passes { own.as_str() } else { "" };
         assert_eq!(refs, want, "published {published}, passes {passes}");
         world.clock.advance(86_400_000 + 600_000);
-        world.eventually("its days are over", async || world.git.kept_history(&demo()).await.unwrap().is_empty()).await;
+        world
+            .eventually("its days are over", async || world.git.kept(&demo(), Shelf::History).await.unwrap().is_empty())
+            .await;
     }
 }
 

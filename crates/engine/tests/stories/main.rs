@@ -17,6 +17,7 @@ mod merging;
 mod people;
 mod production;
 mod reaping;
+mod retention;
 mod reviews;
 mod runs;
 mod security;

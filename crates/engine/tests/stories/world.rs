@@ -17,7 +17,9 @@ use orch_core::task::{Phase, Task};
 use orch_engine::commands::Answer;
 use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::security::Security;
-use orch_engine::{Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions};
+use orch_engine::{
+    Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
+};
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
 use orch_store::sqlite::{Durability, OpenOptions};
@@ -62,7 +64,7 @@ pub struct Choice {
     pub reaper: ReaperOptions,
     pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
-    pub history_ms: i64,
+    pub retention: Retention,
     pub landing: Landing,
     pub merging: Merging,
     pub review_approval: bool,
@@ -144,7 +146,7 @@ impl World {
             reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
             reconcile: ReconcileOptions::default(),
             watch_ms: 600,
-            history_ms: 0,
+            retention: Retention::default(),
             landing: Landing::default(),
             merging: Merging::default(),
             review_approval: false,
@@ -291,10 +293,7 @@ impl World {
                 ..c.reconcile.clone()
             },
             worktrees_max_bytes: 0,
-            retention: orch_engine::Retention {
-                history_ms: (c.history_ms != 0).then_some(c.history_ms),
-                ..orch_engine::Retention::default()
-            },
+            retention: c.retention,
             written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };

@@ -14,7 +14,6 @@ pub const NOT_USED_YET: &[&str] = &[
     "project.states",
     // Nothing that polls ever touches a blocked task: only a person's own move of its ticket does.
     "reconcile.skip_blocked_enabled",
-    "retention.attic_days",
     "staging.instance",
     "telegram",
 ];
