@@ -43,7 +43,7 @@ enum Chore {
         /// Seconds to make a life that caught a mutant smaller
         #[arg(long, default_value_t = 4)]
         shrink: u64,
-        /// Where to build, kept and used again; a temporary directory if it is not given
+        /// Where to build, kept and used again; beside what cargo builds if it is not given
         #[arg(long)]
         target: Option<PathBuf>,
         /// Keep the small lives here

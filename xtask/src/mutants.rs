@@ -125,9 +125,10 @@ pub(crate) fn run(wishes: &Wishes) -> Result<()> {
 /// Plants one after the other; how many were not caught.
 fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan) -> Result<u32> {
     let scratch = tempfile::tempdir().context("make a temporary directory")?;
-    let target = wishes.target.clone().unwrap_or_else(target_dir);
-    // At one place, so that what was built of it is used again.
-    let copy = target.join("mutants/src");
+    // At one place, so that what was built of it is used again; and never where the checkout is built.
+    let place = target_dir().join("mutants");
+    let (copy, target) = (place.join("src"), wishes.target.clone().unwrap_or_else(|| place.join("target")));
+    take_over(&target_dir().join("debug"), &target.join("debug"))?;
     let scenarios = wishes.scn_dir.clone().unwrap_or_else(|| scratch.path().join("scn"));
     copy_sources(root, &copy)?;
     let sane = scratch.path().join("sane");
@@ -162,8 +163,6 @@ fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan)
     if let Some((last, handle)) = living {
         ended(last, lived(handle)?)?;
     }
-    // The last one lies where people expect the simulation.
-    fs::remove_file(target.join("debug/orch-sim")).context("take away the last mutant")?;
     Ok(bad)
 }
 
@@ -214,6 +213,48 @@ fn expected(patch: &Path) -> Result<String> {
     let name = first.strip_prefix("# ").and_then(|l| l.split(':').next()).filter(|n| n.starts_with("invariant_"));
     name.map(ToOwned::to_owned)
         .with_context(|| format!("{}: the first line must be `# invariant_<name>: <what is planted>`", patch.display()))
+}
+
+/// What cargo has built of other people's crates is used again: it is copied where nothing is yet. The directory itself is
+/// not shared: a crate of the workspace has the same name in both checkouts, and cargo would take what was built last, a
+/// planted bug included, for what is built next.
+fn take_over(from: &Path, to: &Path) -> Result<()> {
+    if !from.join(".fingerprint").is_dir() || to.join(".fingerprint").is_dir() {
+        return Ok(());
+    }
+    for part in ["deps", "build", ".fingerprint"] {
+        for entry in fs::read_dir(from.join(part)).with_context(|| format!("read {part} of {}", from.display()))? {
+            let (path, name) = {
+                let e = entry?;
+                (e.path(), e.file_name().to_string_lossy().into_owned())
+            };
+            let krate = name.strip_prefix("lib").unwrap_or(&name);
+            let ours = krate.starts_with("orch") || krate.starts_with("xtask");
+            // What has no ending is a program: a test of ours, or a build script that `build` has.
+            if ours || part == "deps" && path.extension().is_none() {
+                continue;
+            }
+            copy_as_old(&path, &to.join(part).join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// A copy that is as old as what it was made of: cargo goes by that.
+fn copy_as_old(from: &Path, to: &Path) -> Result<()> {
+    let meta = fs::symlink_metadata(from).with_context(|| format!("look at {}", from.display()))?;
+    if meta.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy_as_old(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else {
+        fs::create_dir_all(to.parent().context("a file has a directory")?)?;
+        fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
+        fs::File::options().append(true).open(to)?.set_modified(meta.modified()?)?;
+    }
+    Ok(())
 }
 
 /// The workspace as it is, at a place of its own. Features of dependencies are decided by the whole workspace, so that the

@@ -7,6 +7,8 @@ mod common;
 use common::{Setup, World};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A second `[[project]]` like the first, over this repository.
 fn second(world: &World, key: &str, repo: &str) -> String {
@@ -160,5 +162,70 @@ fn drained_is_said_by_why_and_a_second_daemon_is_told_of_the_first() {
         "{second:?}"
     );
     world.orch(&["resume"]).ok();
+    world.wait(&id, &["done"]);
+}
+
+#[test]
+fn a_hangup_takes_up_the_changed_configuration_and_a_fault_in_it_changes_nothing() {
+    let world = World::up(&Setup::default());
+    let hang_up = || {
+        let pid = world.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    };
+    let good = fs::read_to_string(world.config_file()).unwrap();
+    add(&world, "\n[budgit]\n");
+    hang_up();
+    world.until("the fault is in the log", || {
+        let log = world.log();
+        log.lines().any(|l| l.contains("SIGHUP") && l.contains("budgit")).then_some(())
+    });
+    fs::write(world.config_file(), &good).unwrap();
+    add(&world, "\n[budget]\ntask_usd = 7\n");
+    hang_up();
+    let taken = "configuration read again: budget.task_usd taken up";
+    world.until("it is taken up", || world.log().contains(taken).then_some(()));
+    let told = world.orch(&["reload", "--json"]).ok().json();
+    assert_eq!(told["applied"], json!([]), "nothing is left to take up: {told}");
+    let id = world.task("Версия");
+    world.wait(&id, &["done"]);
+}
+
+/// Nothing can be written below a directory as long as this lives.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    /// `None`, and says so, where nothing may be mounted.
+    fn over(dir: &Path) -> Option<Self> {
+        fs::create_dir_all(dir).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "ro", "tmpfs"]).arg(dir).output();
+        if mounted.is_ok_and(|done| done.status.success()) {
+            return Some(Self(dir.to_owned()));
+        }
+        println!("skipped: needs the right to mount (run as root)");
+        None
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_in_health_and_goes_from_there_by_itself() {
+    let world = World::up(&Setup::default());
+    assert_eq!(health(&world)["status"], json!("ok"));
+    let dir = world.data().join("checkouts");
+    let Some(read_only) = ReadOnly::over(&dir) else { return };
+    let found = health(&world);
+    assert_eq!(found["status"], json!("degraded"), "{found:#}");
+    let trouble = &found["troubles"][0];
+    let why = trouble["why"].as_str().unwrap();
+    assert_eq!(trouble["kind"], json!("directory"), "{found:#}");
+    assert!(why.contains(dir.to_str().unwrap()) && why.contains("Read-only"), "{why}");
+    drop(read_only);
+    assert_eq!(health(&world)["status"], json!("ok"));
+    let id = world.task("Версия");
     world.wait(&id, &["done"]);
 }
