@@ -7,6 +7,7 @@ use common::{World, must, report};
 use orch_core::effect::{Effect, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::pipeline::Pipeline;
+use orch_core::policy::Policy;
 use orch_core::task::{BlockReason, Phase, WaitReason};
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict};
 
@@ -35,6 +36,23 @@ fn a_refused_review_costs_a_round_and_carries_its_findings_word_for_word() {
     w.until("update");
     w.until("deploy production");
     assert_eq!(w.task.findings, vec![], "settled");
+}
+
+#[test]
+fn a_head_that_did_not_change_is_judged_by_ci_without_a_push() {
+    let mut w = World::with(Pipeline::lite(), Policy { own_ci: true, ..common::policy() });
+    w.ok(Event::Started { by: common::anna() });
+    w.until("publish developer");
+    let head = w.task.head.clone().unwrap();
+    w.end(Outcome::Published {
+        head: head.clone(),
+        empty: false,
+        discarded: vec![],
+        unresolved: vec![],
+        refused: vec![],
+    });
+    assert!(w.jobs.iter().any(|j| j.effect == Effect::EnsureCi { commit: head.clone() }), "{:?}", w.jobs);
+    w.until("judge check_ci_green");
 }
 
 #[test]
