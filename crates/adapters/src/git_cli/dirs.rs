@@ -155,9 +155,9 @@ fn open_up(dir: &Path) {
 
 /// Makes a working directory safe and readable for `git add`: moves every nested `.git` to `aside`, so that nested
 /// repositories are plain files to git and git never starts in one (their configuration names programs), and lifts
-/// permissions that lock us out. The top `.git` is left alone: git skips it. Returns what stays unreadable.
-pub(super) fn neutralise(root: &Path, aside: &Path) -> Result<Vec<PathBuf>, Fault> {
-    let mut unreadable = vec![];
+/// permissions that lock us out. The top `.git` is left alone: git skips it.
+pub(super) fn neutralise(root: &Path, aside: &Path) -> Result<Walked, Fault> {
+    let (mut unreadable, mut large) = (vec![], vec![]);
     let mut stack = vec![root.to_owned()];
     while let Some(dir) = stack.pop() {
         open_up(&dir);
@@ -177,14 +177,30 @@ pub(super) fn neutralise(root: &Path, aside: &Path) -> Result<Vec<PathBuf>, Faul
             } else if kind.is_dir() {
                 stack.push(path);
             } else if kind.is_file()
-                && let Ok(mode) = entry.metadata().map(|m| m.permissions().mode())
-                && mode & 0o400 == 0
+                && let Ok(meta) = entry.metadata()
             {
-                let _ = fs::set_permissions(&path, Permissions::from_mode(mode | 0o400));
+                let mode = meta.permissions().mode();
+                if mode & 0o400 == 0 {
+                    let _ = fs::set_permissions(&path, Permissions::from_mode(mode | 0o400));
+                }
+                if LARGEST < meta.len() {
+                    large.push((path.strip_prefix(root).unwrap_or(&path).to_owned(), meta.len()));
+                }
             }
         }
     }
-    Ok(unreadable)
+    Ok(Walked { unreadable, large })
+}
+
+/// Largest file that git is given, bytes; it reads, packs and pushes what it is given, minutes for each of these.
+pub(super) const LARGEST: u64 = 256 * 1024 * 1024;
+
+/// What was seen of a working directory that was made readable. Paths are relative to it.
+pub(super) struct Walked {
+    /// What stays unreadable.
+    pub(super) unreadable: Vec<PathBuf>,
+    /// Files above [`LARGEST`], with their bytes.
+    pub(super) large: Vec<(PathBuf, u64)>,
 }
 
 /// `root` joined with a path of the repository, if every directory on the way is a real one and so below `root`.

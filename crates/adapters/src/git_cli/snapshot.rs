@@ -5,7 +5,7 @@
 //! inside a nested repository, never stores a reference to one (its content would escape the gates).
 
 use super::GitCli;
-use super::dirs::{blocking, component, inside, is_real_dir, neutralise};
+use super::dirs::{LARGEST, Walked, blocking, component, inside, is_real_dir, neutralise};
 use super::hidden::{Absent, hidden};
 use super::history::NewCommit;
 use super::tree::{Delta, Entry, Index, Repo, artefact_dir, known_at, shown};
@@ -34,11 +34,17 @@ impl GitCli {
         }
         let parent_tree = repo.tree_of(s.parent).await?;
         let (worktree, aside) = (place.worktree.clone(), place.aside.clone());
-        let closed = blocking(move || neutralise(&worktree, &aside)).await?;
+        let Walked { unreadable: closed, large } = blocking(move || neutralise(&worktree, &aside)).await?;
         let mut discarded: Vec<String> = closed.iter().map(|p| p.to_string_lossy().into_owned()).collect();
 
         let index = Index::of(&repo, component(s.work_item.as_str())?, &parent_tree).await?;
-        discarded.extend(repo.add_all(&index, &place.worktree).await?);
+        let large = repo.too_large(&index, &place.worktree, large).await?;
+        if s.take_code && !large.is_empty() {
+            let (commit, refused) = (s.parent.clone(), Some(too_large(&large)));
+            return Ok(Snapshotted { commit, changed: false, code_changed: false, discarded, refused });
+        }
+        discarded.extend(large.iter().map(|(path, _)| path.display().to_string()));
+        discarded.extend(repo.add_all(&index, &place.worktree, &large).await?);
         repo.add_artefacts(&index, &place.worktree, dir).await?;
         let mut added = index.tree().await?;
         if s.take_code {
@@ -113,6 +119,18 @@ impl GitCli {
         repo.keep(&[&reference]).await?;
         Ok(commit)
     }
+}
+
+fn too_large(files: &[(PathBuf, u64)]) -> String {
+    let named: Vec<String> =
+        files.iter().take(NAMED).map(|(path, bytes)| format!("{} has {bytes} bytes", path.display())).collect();
+    let more = files.len() - named.len();
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    format!(
+        "nothing is taken of this run, because no file above {LARGEST} bytes is: {}{more}. Remove it, or name it in \
+         `.gitignore` if it is made by a build; what belongs into the repository in this size belongs to git-lfs",
+        named.join(", ")
+    )
 }
 
 impl Repo {

@@ -11,6 +11,7 @@ use crate::owner;
 use orch_core::ids::{ProjectKey, Sha, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{Author, PrepareWorktree};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What a checkout is called that is being made; behind it stands whose it is.
@@ -101,9 +102,10 @@ impl GitCli {
         repo.check_ref(&reference).await?;
         let parent_tree = repo.tree_of(p.commit).await?;
         let (worktree, aside) = (place.worktree.clone(), place.aside.clone());
-        blocking(move || dirs::neutralise(&worktree, &aside)).await?;
+        let walked = blocking(move || dirs::neutralise(&worktree, &aside)).await?;
         let index = Index::of(repo, component(p.work_item.as_str())?, &parent_tree).await?;
-        repo.add_all(&index, &place.worktree).await?;
+        let large = repo.too_large(&index, &place.worktree, walked.large).await?;
+        repo.add_all(&index, &place.worktree, &large).await?;
         let tree = index.tree().await?;
         let before = repo.peel(&reference, "commit").await?.map(Sha::new);
         let before_tree = match &before {
@@ -206,16 +208,36 @@ impl Drop for Plain<'_> {
     }
 }
 
+/// Are paths that git is given nothing but paths? So it is everywhere, if nothing else is said.
+const LITERAL: &str = "GIT_LITERAL_PATHSPECS";
+
 impl Repo {
     /// `sha1` or `sha256`.
     async fn object_format(&self) -> Result<String, Fault> {
         self.call("rev-parse").arg("--show-object-format").line().await
     }
 
-    /// Takes every file of a working directory into an index, as `.gitignore` has it. Returns the paths git could not
-    /// take. The directory must have been neutralised.
-    pub(super) async fn add_all(&self, index: &Index<'_>, worktree: &Path) -> Result<Vec<String>, Fault> {
-        let output = self.add(index, worktree, |add| add.args(["-A", "--ignore-errors"])).await?;
+    /// Takes every file of a working directory into an index, as `.gitignore` has it, but those that are too large.
+    /// Returns the paths git could not take. The directory must have been neutralised.
+    pub(super) async fn add_all(
+        &self,
+        index: &Index<'_>,
+        worktree: &Path,
+        large: &[(PathBuf, u64)],
+    ) -> Result<Vec<String>, Fault> {
+        let mut paths: Vec<OsString> = Vec::new();
+        if !large.is_empty() {
+            paths.extend(["--", ":(top)"].map(OsString::from));
+            paths.extend(large.iter().map(|(path, _)| {
+                let mut pattern = OsString::from(":(top,exclude,literal)");
+                pattern.push(path);
+                pattern
+            }));
+        }
+        let magic = if paths.is_empty() { "1" } else { "0" };
+        let output = self
+            .add(index, worktree, |add| add.env(LITERAL, magic).args(["-A", "--ignore-errors"]).args(&paths))
+            .await?;
         match output.status {
             Some(0) => Ok(vec![]),
             Some(1) => {
@@ -230,6 +252,34 @@ impl Repo {
             }
             _ => Err(output.fault("add")),
         }
+    }
+
+    /// Of files that are too large, those that git would take: not ignored, not as large in the index already, and no
+    /// content of git-lfs, of which git is given a pointer.
+    pub(super) async fn too_large(
+        &self,
+        index: &Index<'_>,
+        worktree: &Path,
+        large: Vec<(PathBuf, u64)>,
+    ) -> Result<Vec<(PathBuf, u64)>, Fault> {
+        let mut wanted = vec![];
+        for (path, bytes) in large {
+            // Nothing but a path here, whatever it begins with; this call knows no other way to say so.
+            let plain = Path::new(".").join(&path);
+            let ignored = self.in_worktree("check-ignore", index, worktree).env(LITERAL, "0").args(["-q", "--"]);
+            let ignored = ignored.arg(&plain).run().await?;
+            let mut staged = OsString::from(":");
+            staged.push(&path);
+            let before = self.in_worktree("cat-file", index, worktree).arg("-s").arg(&staged).run().await?;
+            let before = shown(&before.stdout).trim().parse::<u64>().unwrap_or(0);
+            let filter = self.in_worktree("check-attr", index, worktree).args(["-z", "filter", "--"]).arg(&path);
+            let filter = filter.ok().await?;
+            let of_lfs = filter.split(|b| *b == 0).nth(2) == Some(b"lfs");
+            if ignored.status != Some(0) && before <= dirs::LARGEST && !of_lfs {
+                wanted.push((path, bytes));
+            }
+        }
+        Ok(wanted)
     }
 
     /// A call that looks at a working directory through an index of orch's own.

@@ -409,3 +409,37 @@ async fn uncommitted_work_is_kept_in_the_attic_and_a_second_prepare_does_not_los
     left.sort();
     assert_eq!(left, [".objects.git", "DEMO-1"], "nothing temporary stays");
 }
+
+#[tokio::test]
+async fn a_file_that_is_too_large_is_looked_at_before_git_reads_it() {
+    const HUGE: u64 = 10_000_000_000_000;
+    let w = World::new().await;
+    let base = w.commit(&w.trunk().await, &[("keep.txt", "x")]).await;
+    let huge = |dir: &Path, path: &str| {
+        let file = dir.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        // Holes: it takes no room, and reading it would take hours.
+        fs::File::create(file).unwrap().set_len(HUGE).unwrap();
+    };
+    for path in ["dump.bin", "src/deep/dump bin", "keep.txt", ":(top)x"] {
+        let dir = w.prepare(&base).await;
+        huge(&dir, path);
+        let refused = w.develop(&base).await.refused.unwrap();
+        assert!(refused.contains(&format!("{path} has {HUGE} bytes")), "{refused}");
+        fs::remove_file(dir.join(path)).unwrap();
+    }
+    // What a build makes and git ignores is nobody's business.
+    let dir = w.prepare(&base).await;
+    write(&dir, ".gitignore", "out/\n");
+    huge(&dir, "out/image");
+    write(&dir, "new.txt", "x");
+    let taken = w.develop(&base).await;
+    assert_eq!((taken.refused, taken.changed), (None, true));
+    // Left behind by a run that died, it keeps nobody from going on, and the rest is kept.
+    huge(&dir, "dump.bin");
+    write(&dir, "left.txt", "left");
+    w.prepare(&base).await;
+    let attic = w.git.resolve(&w.project, "refs/orch/attic/DEMO-1/run-1").await.unwrap().unwrap();
+    assert_eq!(w.read(&attic, "left.txt").await.as_deref(), Some("left"));
+    assert_eq!(w.read(&attic, "dump.bin").await, None);
+}

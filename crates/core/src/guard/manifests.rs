@@ -7,7 +7,7 @@ use super::walk::{At, Language, Place, ROOT, Walk};
 use super::words::join;
 use std::collections::BTreeSet;
 
-use Part::{NoDependencies, Tables, Tags, Whole};
+use Part::{Json, Lines, NoDependencies, Pom, Tables, Whole};
 
 /// Of these programs, files of these names (here, above and below), and which part.
 type Settings = (&'static [&'static str], &'static [(&'static str, Part)]);
@@ -81,7 +81,7 @@ const SETTINGS: &[Settings] = &[
     (&["rails"], &[("Rakefile", Whole), ("test_helper.rb", Whole)]),
     (&["cap"], &[("Capfile", Whole), ("config/deploy.rb", Whole), ("config/deploy/**", Whole)]),
     (&["phpunit"], &[("phpunit.xml", Whole), ("phpunit.xml.dist", Whole)]),
-    (&["composer"], &[("composer.json", Tables(&["scripts"]))]),
+    (&["composer"], &[("composer.json", Json(&["scripts", "config", "extra"]))]),
     (
         &["gradle", "gradlew"],
         &[
@@ -94,7 +94,29 @@ const SETTINGS: &[Settings] = &[
             ("buildSrc/**", Whole),
         ],
     ),
-    (&["mvn", "mvnw"], &[("pom.xml", Tags(&["build", "profiles", "modules"])), (".mvn/**", Whole)]),
+    (&["mvn", "mvnw"], &[("pom.xml", Pom), (".mvn/**", Whole)]),
+    (&["ant"], &[("build.xml", Whole)]),
+    (&["mill"], &[("build.sc", Whole), ("build.mill", Whole)]),
+    (&["lein"], &[("project.clj", Whole), ("profiles.clj", Whole)]),
+    (&["clojure", "clj"], &[("deps.edn", Whole), ("tests.edn", Whole)]),
+    (&["bb"], &[("bb.edn", Whole)]),
+    (
+        &["stack", "cabal"],
+        &[("*.cabal", Whole), ("cabal.project*", Whole), ("stack.yaml", Whole), ("package.yaml", Whole)],
+    ),
+    (&["dune", "opam"], &[("dune", Whole), ("dune-project", Whole), ("*.opam", Whole)]),
+    (&["dart", "flutter"], &[("dart_test.yaml", Whole), ("build.yaml", Whole)]),
+    (&["prove"], &[(".proverc", Whole)]),
+    (&["scons"], &[("SConstruct", Whole), ("SConscript", Whole)]),
+    (&["waf"], &[("wscript", Whole)]),
+    (&["rebar3"], &[("rebar.config*", Whole)]),
+    (&["nimble", "testament"], &[("*.nimble", Whole), ("config.nims", Whole)]),
+    (&["busted"], &[(".busted", Whole)]),
+    (&["behave"], &[("behave.ini", Whole), ("environment.py", Whole)]),
+    (&["doit"], &[("dodo.py", Whole)]),
+    (&["fastlane"], &[("fastlane/**", Whole)]),
+    (&["pants", "buck2", "buck"], &[("pants.toml", Whole), (".buckconfig", Whole), ("BUILD", Whole), ("BUCK", Whole)]),
+    (&["zig"], &[("build.zig", Whole), ("build.zig.zon", Lines(&[".path", ".paths"]))]),
     (&["sbt"], &[("build.sbt", Whole), ("project/**", Whole)]),
     (&["dotnet"], &[("*.runsettings", Whole), ("Directory.Build.*", Whole), ("global.json", Whole)]),
     (&["swift"], &[("Package.swift", Whole)]),
@@ -103,16 +125,13 @@ const SETTINGS: &[Settings] = &[
     (
         &["cmake", "ctest", "ninja"],
         &[
-            (
-                "CMakeLists.txt",
-                Part::Lines(&["add_test", "add_custom", "execute_process", "enable_testing", "include("]),
-            ),
+            ("CMakeLists.txt", Lines(&["add_test", "add_custom", "execute_process", "enable_testing", "include("])),
             ("CMakePresets.json", Whole),
             ("CTestTestfile.cmake", Whole),
             ("CTestConfig.cmake", Whole),
         ],
     ),
-    (&["meson"], &[("meson.build", Part::Lines(&["test(", "run_command", "custom_target", "run_target"]))]),
+    (&["meson"], &[("meson.build", Lines(&["test(", "run_command", "custom_target", "run_target"]))]),
     (&["ansible-playbook", "ansible"], &[("ansible.cfg", Whole), ("roles/**", Whole)]),
     (&["fly", "flyctl"], &[("fly.toml", Whole)]),
     (&["vercel"], &[("vercel.json", Whole)]),
@@ -377,7 +396,7 @@ fn members(walk: &Walk<'_>, dir: &str) -> Vec<String> {
 
 pub(super) fn go(walk: &mut Walk<'_>, args: &[String], at: &At) {
     let inner = walk.directories(Walk::option(args, &["-C"]), at);
-    walk.around("go.mod", &Part::Lines(&["toolchain "]), &inner);
+    walk.around("go.mod", &Lines(&["toolchain "]), &inner);
     walk.around("go.work", &Whole, &inner);
     for option in ["-exec", "-toolexec", "-vettool", "-overlay"] {
         if let Some(value) = Walk::option(args, &[option]).map(str::to_owned) {

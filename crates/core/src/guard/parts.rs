@@ -23,8 +23,10 @@ pub enum Part {
     NoDependencies,
     /// Lines with one of these words.
     Lines(&'static [&'static str]),
-    /// What is inside of these tags.
-    Tags(&'static [&'static str]),
+    /// A `pom.xml`: the build, what switches it, and properties that plugins of tests read.
+    Pom,
+    /// These keys of a JSON file.
+    Json(&'static [&'static str]),
 }
 
 impl Part {
@@ -36,7 +38,7 @@ impl Part {
             Self::Just(_) => "what `just` runs",
             Self::Scripts(_) => "the scripts",
             Self::Cargo => "targets, build script or members",
-            Self::Tables(_) | Self::Tags(_) => "the settings of what runs",
+            Self::Tables(_) | Self::Pom | Self::Json(_) => "the settings of what runs",
             Self::NoDependencies => "more than dependencies",
             Self::Lines(_) => "what is run",
         }
@@ -63,7 +65,8 @@ impl Part {
                 let said = text.lines().map(str::trim).filter(|line| words.iter().any(|word| line.contains(word)));
                 said.collect::<Vec<_>>().join("\n")
             }
-            Self::Tags(tags) => tags.iter().map(|tag| inside(&text, tag)).collect::<Vec<_>>().join("\n"),
+            Self::Pom => of_pom(&text),
+            Self::Json(keys) => json(&text, keys).unwrap_or_else(|| text.into_owned()),
         }
     }
 }
@@ -149,6 +152,27 @@ fn inside(text: &str, tag: &str) -> String {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let parts = text.split(&open).skip(1).filter_map(|rest| rest.split(&close).next());
     parts.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+}
+
+/// Maven reads what runs from the build, its profiles and modules; and plugins of tests read properties by name
+/// (`skipTests`, `maven.test.skip`, `surefire.*`, `argLine`). Properties that are versions change every day and run nothing.
+fn of_pom(text: &str) -> String {
+    const READ: [&str; 8] = ["skip", "test", "argline", "surefire", "failsafe", "groups", "exec.", "jacoco"];
+    let mut found: Vec<String> = ["build", "profiles", "modules"].iter().map(|tag| inside(text, tag)).collect();
+    let properties = text.split("<properties>").skip(1).filter_map(|rest| rest.split("</properties>").next());
+    for property in properties.flat_map(|all| all.split('<').skip(1)).filter(|p| !p.starts_with(['/', '!'])) {
+        let Some((name, value)) = property.split_once('>') else { continue };
+        let lower = name.to_ascii_lowercase();
+        if READ.iter().any(|word| lower.contains(word)) && !lower.ends_with("version") {
+            found.push(format!("{}: {}", name.trim(), value.trim()));
+        }
+    }
+    found.join("\n")
+}
+
+fn json(text: &str, keys: &[&str]) -> Option<String> {
+    let whole: serde_json::Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    Some(keys.iter().filter_map(|key| Some(format!("{key}: {}", whole.get(key)?))).collect::<Vec<_>>().join("\n"))
 }
 
 /// Settings of test runners that people write into a `package.json`.
@@ -477,8 +501,21 @@ mod tests {
         assert!(same(&Part::NoDependencies, gradle, &gradle.replace("a:1", "a:2")));
         assert!(!same(&Part::NoDependencies, gradle, &gradle.replace("useJUnit()", "enabled = false")));
         let pom = "<project><dependencies>a</dependencies><build><plugins>b</plugins></build></project>";
-        assert!(same(&Part::Tags(&["build"]), pom, &pom.replace(">a<", ">c<")));
-        assert!(!same(&Part::Tags(&["build"]), pom, &pom.replace(">b<", ">c<")));
+        assert!(same(&Part::Pom, pom, &pom.replace(">a<", ">c<")));
+        assert!(!same(&Part::Pom, pom, &pom.replace(">b<", ">c<")));
+        let with = |line: &str| format!("<project>\n  <properties>\n    {line}\n  </properties>\n</project>");
+        let plain = with("<java.version>17</java.version>");
+        for free in ["<java.version>21</java.version>", "<surefire.version>3</surefire.version>", "<!-- skip -->"] {
+            assert!(same(&Part::Pom, &plain, &with(free)), "{free}");
+        }
+        for read in ["<skipTests>true</skipTests>", "<maven.test.skip>true</maven.test.skip>", "<argLine>-x</argLine>"]
+        {
+            assert!(!same(&Part::Pom, &plain, &with(read)), "{read}");
+        }
+        let composer = r#"{"require": {"a": "1"}, "scripts": {"test": "phpunit"}}"#;
+        assert!(same(&Part::Json(&["scripts"]), composer, &composer.replace("\"1\"", "\"2\"")));
+        assert!(!same(&Part::Json(&["scripts"]), composer, &composer.replace("phpunit", "true")));
+        assert!(!same(&Part::Json(&["scripts"]), composer, "{"), "what cannot be read counts whole");
         let cmake = "project(x)\nadd_test(NAME a COMMAND b)\n";
         assert!(same(&Part::Lines(&["add_test"]), cmake, &cmake.replace("(x)", "(y)")));
         assert!(!same(&Part::Lines(&["add_test"]), cmake, &cmake.replace("COMMAND b", "COMMAND true")));

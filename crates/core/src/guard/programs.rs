@@ -376,6 +376,8 @@ impl Walk<'_> {
         if managers.contains(&base) {
             manifests::tasks(self, args, at);
         }
+        // Some of them read settings of their own before they run anything.
+        manifests::settings(self, base, args, at);
         let mut rest = args;
         while let Some((first, behind)) = rest.split_first() {
             if ["-c", "--command", "--run", "-S", "--split-string"].contains(&first.as_str()) && base != "timeout" {

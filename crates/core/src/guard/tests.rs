@@ -203,6 +203,15 @@ fn settings_of_runners_are_guarded_where_the_runner_looks_for_them() {
         ("./gradlew test", &["gradlew", "gradle/wrapper/gradle-wrapper.jar"], &["build.gradle"]),
         ("go test ./...", &["go.work"], &["go.mod"]),
         ("go run ./ci/tool", &["ci/tool/main.go"], &[]),
+        ("mvn -q verify", &[".mvn/maven.config"], &["pom.xml"]),
+        ("composer test", &[], &["composer.json"]),
+        ("nix flake check", &["flake.nix"], &[]),
+        ("nix develop -c sh ci/t.sh", &["flake.nix"], &[]),
+        ("nix-shell --run 'sh ci/t.sh'", &["shell.nix"], &[]),
+        ("lein test", &["project.clj"], &[]),
+        ("zig build test", &["build.zig"], &[]),
+        ("stack test", &["stack.yaml", "x.cabal"], &[]),
+        ("ant test", &["build.xml"], &[]),
         ("kubectl apply -f k8s.yaml", &[], &[]),
         ("tox && golangci-lint run", &[".golangci.yml"], &[]),
     ] {
@@ -213,6 +222,13 @@ fn settings_of_runners_are_guarded_where_the_runner_looks_for_them() {
         for path in parts {
             assert!(partly(&guards, path), "{line}: {path} in part");
         }
+    }
+}
+
+#[test]
+fn what_is_run_in_an_environment_is_guarded_like_anything_else() {
+    for line in ["nix develop -c sh ci/t.sh", "nix develop .#ci --command ./ci/t.sh", "nix-shell --run 'sh ci/t.sh'"] {
+        assert!(whole(&guards(line, &[("ci/t.sh", "")]), "ci/t.sh"), "{line}");
     }
 }
 
