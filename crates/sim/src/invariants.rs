@@ -39,6 +39,7 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_no_job_is_lost(change)?;
     invariant_rounds_are_bounded(sim, change)?;
     invariant_what_is_not_taken_moves_nothing(change)?;
+    invariant_a_refused_repair_goes_no_further(change)?;
     invariant_gates_stand_before_the_next_stage(sim, change)?;
     invariant_passed_is_of_the_prepared_head(sim, change)?;
     invariant_the_intent_is_what_was_prepared(sim, change)?;
@@ -144,6 +145,24 @@ fn invariant_what_is_not_taken_moves_nothing(change: &Change<'_>) -> Live<()> {
     let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
     ensure(after.head == before.head && (again || waits || over), "what_is_not_taken_moves_nothing", || {
         format!("{} went on to step {} of {} with what was not taken", after.work_item, after.at.step, after.stage())
+    })
+}
+
+/// A repair of a conflict that does not count leaves the conflict as it is, and no step behind the developer's is entered.
+fn invariant_a_refused_repair_goes_no_further(change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let Event::JobEnded { job, outcome: Outcome::Published { unresolved, refused, .. } } = change.event else {
+        return Ok(());
+    };
+    if before.job() != Some(*job) || before.conflict.is_none() || unresolved.is_empty() && refused.is_empty() {
+        return Ok(());
+    }
+    let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
+    let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
+    let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
+    let stays = after.is_closed() || after.conflict.is_some();
+    ensure(stays && (again || waits || over), "a_refused_repair_goes_no_further", || {
+        format!("{} went on to step {} of {} unresolved", after.work_item, after.at.step, after.stage())
     })
 }
 
