@@ -196,7 +196,9 @@ pub fn block(why: &BlockReason) -> String {
         BlockReason::BranchMoved { now: Some(now) } => {
             format!("somebody else pushed {} to its branch; a retry goes on from there", now.short())
         }
-        BlockReason::BranchMoved { now: None } => "somebody else removed its branch".into(),
+        BlockReason::BranchMoved { now: None } => "its branch on the forge was removed by somebody else, or names what cannot be read (then remove it); a retry makes \
+             it again as orch pushed it"
+                .into(),
         BlockReason::Rejected { by, comment } if comment.is_empty() => format!("{by} rejected the production deploy"),
         BlockReason::Rejected { by, comment } => format!("{by} rejected the production deploy: {comment}"),
         BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),

@@ -82,6 +82,9 @@ pub struct Task {
     /// Branches of earlier generations and where orch last pushed them; they are deleted with the task's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub old_branches: Vec<(String, Sha)>,
+    /// A person lets it go on although its branch is gone from the forge: the next push makes the branch again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub branch_again: bool,
     /// The head that has the papers of the merge: prepared again, it needs no others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<Sha>,

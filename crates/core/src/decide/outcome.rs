@@ -66,7 +66,7 @@ impl Cx<'_> {
             (Step::Publish, Outcome::NotTaken { findings }) => self.not_taken(findings),
             // An agent's step opens the branch of a second generation.
             (Step::Publish | Step::Update | Step::Open | Step::Agent { .. }, Outcome::BranchMoved { now }) => {
-                self.say("somebody else pushed to the branch");
+                self.say(if now.is_some() { "somebody else pushed to the branch" } else { "the branch is gone" });
                 let retry = self.d.task.at;
                 self.block(BlockReason::BranchMoved { now: now.clone() }, retry);
             }
@@ -212,6 +212,7 @@ impl Cx<'_> {
     fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {
         let moved = self.d.task.head.as_ref() != Some(head);
         self.d.task.head = Some(head.clone());
+        self.d.task.branch_again = false;
         // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
         // would wait for them. Of one that was judged it costs a look.
         if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {

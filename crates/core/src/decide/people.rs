@@ -211,13 +211,13 @@ impl Cx<'_> {
                 return Ok(());
             }
             BlockReason::BudgetSpent { .. } => task.budget_from_micro_usd = self.spent_micro_usd,
+            BlockReason::BranchMoved { now: None } => task.branch_again = true,
             BlockReason::RoleFailed { .. }
             | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }
             | BlockReason::MergeRefused { .. }
             | BlockReason::Rejected { .. }
-            | BlockReason::RollbackFailed { .. }
-            | BlockReason::BranchMoved { now: None } => {}
+            | BlockReason::RollbackFailed { .. } => {}
         }
         self.move_to(retry);
         Ok(())

@@ -17,6 +17,7 @@ impl Cx<'_> {
         self.d.task.head = Some(head.clone());
         self.d.task.base = Some(base.clone());
         self.d.task.prepared = Some(head.clone());
+        self.d.task.branch_again = false;
         self.d.task.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
         let lease_epoch = self.lease.epoch;
         self.d.task.intent =

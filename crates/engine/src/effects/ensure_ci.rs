@@ -23,7 +23,14 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     }
     let (forge, project) = (&cx.project.forge, &cx.project.key);
     let known = forge.statuses(project, commit).await?;
-    if known.iter().any(|s| s.context == CONTEXT && s.state != StatusState::Pending) {
+    // What was red before this was asked for is asked again: the commit came back as it was, and what made it red may have
+    // passed.
+    let answers = |s: &CommitStatus| match s.state {
+        StatusState::Success | StatusState::Skipped => true,
+        StatusState::Failure | StatusState::Error => cx.job.created_at <= s.at,
+        StatusState::Pending => false,
+    };
+    if known.iter().any(|s| s.context == CONTEXT && answers(s)) {
         return Ok(Outcome::Sent.into());
     }
     let git = &cx.engine.ports.git;

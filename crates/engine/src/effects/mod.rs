@@ -19,6 +19,7 @@ mod update;
 mod watch;
 
 pub(crate) use deploy::hex;
+pub(crate) use ensure_ci::CONTEXT;
 pub use push::key as pushed_key;
 
 use crate::engine::Engine;

@@ -43,6 +43,15 @@ pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<Pus
         PushAnswer::Rejected { now: Some(now) } if ours.contains(&now.as_str()) => {
             git.push(project, remote, branch, protected, commit, Some(&now)).await
         }
+        // A commit nobody can read is none: a task that went on from there could do nothing any more.
+        PushAnswer::Rejected { now: Some(now) } if git.resolve(project, now.as_str()).await?.is_none() => {
+            git.fetch(project, remote).await?;
+            let now = git.resolve(project, now.as_str()).await?;
+            Ok(PushAnswer::Rejected { now })
+        }
+        PushAnswer::Rejected { now: None } if cx.task.branch_again => {
+            git.push(project, remote, branch, protected, commit, None).await
+        }
         answer => Ok(answer),
     }
 }

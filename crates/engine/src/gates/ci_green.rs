@@ -2,6 +2,7 @@
 //! after it a question for a person; it never costs the developer a round.
 
 use super::{Gate, Look, Meta, Subject};
+use crate::effects::CONTEXT;
 use crate::project::Project;
 use orch_core::failing;
 use orch_core::ids::GateId;
@@ -30,7 +31,15 @@ impl Gate for CiGreen {
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
-        Ok(Evidence { statuses: look.project.forge.statuses(&look.project.key, &look.subject.head).await? })
+        let under_way = look.project.policy.own_ci && look.bench.ci_under_way(&look.subject.head).await?;
+        let mut statuses = look.project.forge.statuses(&look.project.key, &look.subject.head).await?;
+        // A commit that came back as it was is run again: its old red is no answer any more.
+        for status in statuses.iter_mut().filter(|_| under_way) {
+            if status.context == CONTEXT && matches!(status.state, StatusState::Failure | StatusState::Error) {
+                status.state = StatusState::Pending;
+            }
+        }
+        Ok(Evidence { statuses })
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, project: &Project) -> Verdict {

@@ -113,6 +113,10 @@ pub trait Bench: Send + Sync {
     async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {
         Ok(None)
     }
+    /// Is orch about to run CI on this commit, whatever is reported of it already? By hand nobody is.
+    async fn ci_under_way(&self, _commit: &Sha) -> Result<bool, Fault> {
+        Ok(false)
+    }
     /// The review before the run that is judged; by hand there is none, and every review is a first one.
     async fn last_review(&self) -> Result<Option<LastReview>, Fault> {
         Ok(None)
@@ -511,6 +515,13 @@ impl Bench for TaskBench<'_> {
         Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
         let kept = cx.store().artefact(cx.task.id, run, name).await?;
         kept.map(|row| row.bytes).ok_or_else(|| Fault::bug(format!("{name} was kept and is not there")))
+    }
+
+    async fn ci_under_way(&self, commit: &Sha) -> Result<bool, Fault> {
+        let open = self.cx.store().open_jobs(Some(self.cx.task.id)).await?;
+        Ok(open
+            .iter()
+            .any(|job| matches!(&job.effect, orch_core::effect::Effect::EnsureCi { commit: of } if of == commit)))
     }
 
     async fn last_review(&self) -> Result<Option<LastReview>, Fault> {

@@ -44,6 +44,21 @@ async fn red_code_is_judged_again_when_it_comes_back() {
 }
 
 #[tokio::test]
+async fn a_red_ci_of_a_commit_that_came_back_as_it_was_is_run_again() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| {
+        run.write("work.txt", "always the same\n");
+        Does::Exit(0)
+    });
+    // What made it red is no business of the code, and passes.
+    world.runs.on("ci", |run| Does::Exit(i32::from(run.nth < 2)));
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, world.runs.count("ci")), (1, 2));
+}
+
+#[tokio::test]
 async fn a_ci_run_that_vanished_is_done_again_and_costs_nothing() {
     let world = World::new().await;
     world.runs.on("ci", |run| if run.nth == 1 { Does::Vanish } else { Does::Exit(0) });

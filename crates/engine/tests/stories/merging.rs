@@ -2,9 +2,9 @@
 
 use crate::faults::How;
 use crate::runs::Does;
-use crate::world::{World, anna, demo};
+use crate::world::{World, anna, approve, demo, git};
 use orch_core::event::Event;
-use orch_core::task::{BlockReason, Phase, WaitReason, WayOut};
+use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_ports::forge::MergeAnswer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -282,4 +282,53 @@ async fn a_number_that_two_tasks_give_out_goes_back_to_the_one_that_comes_second
     let files = crate::world::git(&world.bare(), &["ls-tree", "-r", "--name-only", "main", "db/"]);
     let numbers: Vec<&str> = files.lines().map(|f| &f[3..7]).collect();
     assert_eq!(numbers, ["0001", "0002", "0003"]);
+}
+
+#[tokio::test]
+async fn a_branch_that_was_removed_is_made_again_when_a_person_lets_it_go_on() {
+    let world = World::new().await;
+    world.runs.on("reviewer", |run| if run.nth == 1 { Does::Hang } else { approve(run) });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("it is reviewed", async || world.runs.live("reviewer")).await;
+    let branch = world.task(&item).await.branch;
+    git(&world.bare(), &["update-ref", "-d", &format!("refs/heads/{branch}")]);
+    world.runs.finish("reviewer", |run| {
+        approve(run);
+    });
+    let task = world.until_blocked(&item).await;
+    assert!(
+        matches!(task.phase, Phase::Blocked { why: BlockReason::BranchMoved { now: None }, .. }),
+        "{:?}",
+        task.phase
+    );
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    let task = world.until_done(&item).await;
+    assert_eq!((task.rounds, task.branch_again), (0, false));
+    assert_eq!(world.runs.count("developer"), 1, "nobody works for it twice");
+}
+
+#[tokio::test]
+async fn a_branch_that_names_what_nobody_can_read_is_made_again_once_it_is_removed() {
+    let world = World::new().await;
+    world.runs.on("reviewer", |run| if run.nth == 1 { Does::Hang } else { approve(run) });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("it is reviewed", async || world.runs.live("reviewer")).await;
+    let branch = world.bare().join("refs/heads").join(world.task(&item).await.branch);
+    std::fs::write(&branch, format!("{}\n", "1234567890".repeat(4))).unwrap();
+    world.runs.finish("reviewer", |run| {
+        approve(run);
+    });
+    let is_gone =
+        |task: &Task| matches!(task.phase, Phase::Blocked { why: BlockReason::BranchMoved { now: None }, .. });
+    let task = world.until_blocked(&item).await;
+    assert!(is_gone(&task), "{:?}", task.phase);
+    // A retry before it is removed changes nothing, and neither does it lead anywhere from where there is no way back.
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    let again = |task: &Task| is_gone(task) && task.branch_again;
+    world.until(&item, "blocked again", again).await;
+    std::fs::remove_file(&branch).unwrap();
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    world.until_done(&item).await;
 }
