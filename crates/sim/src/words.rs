@@ -51,6 +51,8 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
             orch_core::task::ApprovalKind::Analysis => "approval of analysis",
             orch_core::task::ApprovalKind::Production => "approval of production",
             orch_core::task::ApprovalKind::Protected => "approval of protected changes",
+            orch_core::task::ApprovalKind::Main => "approval of main",
+            orch_core::task::ApprovalKind::Landed => "approval of a merge",
         },
         WaitReason::Answer { .. } => "answer",
         WaitReason::Lease { .. } => "lease",

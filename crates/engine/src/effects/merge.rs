@@ -2,8 +2,9 @@
 //! forge answers, and after a crash, the truth is read again. The outcome is reported only when it is known.
 
 use super::{Cx, Ended, landing};
+use crate::main_moved;
 use orch_core::effect::{NotMerged, Outcome};
-use orch_core::ids::Sha;
+use orch_core::ids::{Actor, Sha};
 use orch_core::task::{MergeIntent, Phase};
 use orch_ports::Fault;
 use orch_ports::forge::{MergeAnswer, MergeMethod, PullRequest, PullState};
@@ -83,6 +84,10 @@ async fn landed(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Option<Out
     if !git.is_ancestor(&cx.project.key, &commit, &fetched.tip).await? {
         return Err(Fault::transient(format!("merge commit {} is not on the default branch yet", commit.short())));
     }
+    main_moved::merged(&cx.engine, &cx.project, intent, &commit).await?;
     let tree = git.tree(&cx.project.key, &commit).await?;
-    Ok(Some(Outcome::Merged { commit, tree }))
+    Ok(Some(match pull.merged_by {
+        Some(by) if tree != intent.tree && by != Actor::orch() => Outcome::LandedOtherwise { commit, tree, by },
+        _ => Outcome::Merged { commit, tree },
+    }))
 }

@@ -184,6 +184,7 @@ impl World {
             real: forge.clone(),
             faults: faults.clone(),
             lie: Mutex::default(),
+            merged_by: Mutex::default(),
             gitea: choice.review_approval.then(|| Gitea::over(&dir.path().join("forge").join("DEMO.git"))),
         });
         let production = Arc::new(Production::default());
