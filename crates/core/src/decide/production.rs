@@ -81,6 +81,9 @@ impl Cx<'_> {
         let item = self.d.task.work_item.clone();
         match self.d.task.phase.clone() {
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => {}
+            // Deployed again by a person's word, it waits for another failure, and that may wait for this one.
+            Phase::Waiting { why: WaitReason::Held { .. }, .. }
+                if self.d.task.production.last().is_some_and(|f| Some(&f.merged) == self.d.task.merged.as_ref()) => {}
             Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => {
                 return Err(format!(
                     "what landed is not what was tested; look at it first, then `orch task retry {item}` accepts it"
