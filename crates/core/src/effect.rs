@@ -414,8 +414,9 @@ pub enum Outcome {
         commit: Sha,
         /// Its tree.
         tree: Digest,
-        /// Who.
-        by: Actor,
+        /// Who; nothing: nobody says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
     /// The watch is over.
     Watched {

@@ -187,7 +187,7 @@ fn a_cancel_that_came_too_late_is_none_and_one_beside_an_open_question_is_one() 
 fn at_the_merge_its_executor_reads_back_who_merged_and_only_another_tree_is_a_question() {
     let mut w = World::at(Pipeline::lite(), "merge");
     assert!(w.send(landed(Some(mallory()), false)).is_err(), "it reads that back itself");
-    w.end(Outcome::LandedOtherwise { commit: sha(7_000), tree: tree(7), by: anna() });
+    w.end(Outcome::LandedOtherwise { commit: sha(7_000), tree: tree(7), by: Some(anna()) });
     assert!(asks(&w), "{:?}", w.task.phase);
     w.step();
     assert!(deploys(&w));
@@ -203,7 +203,7 @@ fn at_the_merge_its_executor_reads_back_who_merged_and_only_another_tree_is_a_qu
     // Cancelled while it merges: it is not tried again and again, and what landed is said.
     let mut w = World::at(Pipeline::lite(), "merge");
     w.ok(Event::CancelAsked { by: bob() });
-    w.end(Outcome::LandedOtherwise { commit: sha(7_000), tree: tree(7), by: anna() });
+    w.end(Outcome::LandedOtherwise { commit: sha(7_000), tree: tree(7), by: Some(anna()) });
     assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
     assert!(w.story.iter().any(|s| s.contains("stays on main as")));
 }

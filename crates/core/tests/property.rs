@@ -90,7 +90,9 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
             1 => Outcome::NotMerged { why: NotMerged::HeadMoved },
             2 => Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } },
             3 => Outcome::LeaseLost,
-            4 if dice > 200 => Outcome::LandedOtherwise { commit: fresh, tree: tree(9), by: who(dice / 8) },
+            4 if dice > 200 => {
+                Outcome::LandedOtherwise { commit: fresh, tree: tree(9), by: (dice != 202).then(|| who(dice / 8)) }
+            }
             4 => failed("nobody knows"),
             _ => Outcome::Merged { commit: intent.head, tree: tree(0) },
         },

@@ -67,10 +67,11 @@ impl Cx<'_> {
     }
 
     /// The merge's own executor has found that somebody else merged something that was not tested.
-    pub(super) fn landed_otherwise(&mut self, commit: &Sha, tree: &Digest, by: &Actor) {
-        self.say(format!("its pull request was merged as {}, by {by} and not by orch", commit.short()));
+    pub(super) fn landed_otherwise(&mut self, commit: &Sha, tree: &Digest, by: Option<&Actor>) {
+        let who = by.map_or_else(|| "somebody".to_owned(), ToString::to_string);
+        self.say(format!("its pull request was merged as {}, by {who} and not by orch", commit.short()));
         let head = self.d.task.head.clone().unwrap_or_else(|| commit.clone());
-        let (commit, tree, by) = (commit.clone(), tree.clone(), Some(by.clone()));
+        let (commit, tree, by) = (commit.clone(), tree.clone(), by.cloned());
         self.d.task.landed = Some(Landed { commit, tree, head, by, tested: false });
     }
 

@@ -152,7 +152,7 @@ impl Cx<'_> {
             }
             (Step::Merge, Outcome::Merged { commit, tree }) => self.merged(commit, tree),
             (Step::Merge, Outcome::LandedOtherwise { commit, tree, by }) => {
-                self.landed_otherwise(commit, tree, by);
+                self.landed_otherwise(commit, tree, by.as_ref());
                 self.take_landed();
             }
             (Step::Merge, Outcome::NotMerged { why }) => match why {
@@ -471,7 +471,7 @@ impl Cx<'_> {
                 self.merged(commit, tree);
             }
             Outcome::LandedOtherwise { commit, tree, by: who } => {
-                self.landed_otherwise(commit, tree, who);
+                self.landed_otherwise(commit, tree, who.as_ref());
                 self.cancelled(by);
             }
             _ if self.d.task.landed.as_ref().is_some_and(|l| l.counts(self.policy)) => {

@@ -195,7 +195,7 @@ pub fn outcomes() -> Vec<Outcome> {
     let shown = vec!["deploy.sh: is changed".to_owned()];
     values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
     values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false, voids: true });
-    values.push(Outcome::LandedOtherwise { commit: sha(9), tree: tree(9), by: anna() });
+    values.push(Outcome::LandedOtherwise { commit: sha(9), tree: tree(9), by: Some(anna()) });
     complete(values, 21, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,

@@ -86,8 +86,12 @@ async fn landed(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Option<Out
     }
     main_moved::merged(&cx.engine, &cx.project, intent, &commit).await?;
     let tree = git.tree(&cx.project.key, &commit).await?;
-    Ok(Some(match pull.merged_by {
-        Some(by) if tree != intent.tree && by != Actor::orch() => Outcome::LandedOtherwise { commit, tree, by },
-        _ => Outcome::Merged { commit, tree },
+    // orch asks for no other head than the one it names.
+    let known = pull.merged_by.as_ref().is_some_and(|by| *by != Actor::orch());
+    let stranger = known || pull.state == PullState::Merged && pull.head != intent.head;
+    Ok(Some(if stranger && tree != intent.tree {
+        Outcome::LandedOtherwise { commit, tree, by: pull.merged_by }
+    } else {
+        Outcome::Merged { commit, tree }
     }))
 }

@@ -132,16 +132,12 @@ async fn tested(engine: &Engine, project: &Project, task: &Task, commit: &Sha) -
         let mut last = None;
         for judgement in judgements.iter().rev().filter(|j| j.gate == id) {
             let head = &judgement.head;
-            let is = match same.get(head) {
-                Some(known) => *known,
-                None => {
-                    let there = git.resolve(at, &format!("{head}^{{commit}}")).await?.is_some();
-                    let is = there && git.code_digest(at, head, &dir).await? == code;
-                    same.insert(head.clone(), is);
-                    is
-                }
-            };
-            if is {
+            if !same.contains_key(head) {
+                let there = git.resolve(at, &format!("{head}^{{commit}}")).await?.is_some();
+                let is = there && git.code_digest(at, head, &dir).await? == code;
+                same.insert(head.clone(), is);
+            }
+            if same.get(head) == Some(&true) {
                 last = Some(&judgement.verdict);
                 break;
             }
