@@ -68,6 +68,7 @@ pub(crate) const WAITS: &[&str] = &[
     "approval of analysis",
     "approval of production",
     "approval of protected changes",
+    "approval of a merge",
     "answer",
     "lease",
     "production",
