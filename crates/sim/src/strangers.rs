@@ -33,7 +33,7 @@ impl Sim {
                 pull.state = PullState::Closed;
             }
             self.say(|| format!("   the pull request of {} is closed by a stranger", task.branch));
-        } else if unmerged && self.hit("person merges by hand", 500) {
+        } else if unmerged && self.hit("person merges by hand", 250) {
             self.merges_by_hand(&task)?;
         }
         Ok(())
