@@ -2,7 +2,7 @@
 //! the truth. Effects and outcomes are stored, so their wire form is pinned by tests and only ever grows.
 
 use crate::conflict::{Conflict, Resolution};
-use crate::ids::{Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time, WorkItem};
+use crate::ids::{Actor, Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time, WorkItem};
 use crate::task::{DoneOutcome, MergeIntent};
 use crate::verdict::{FaultNote, Finding, Verdict};
 use serde::{Deserialize, Serialize};
@@ -353,9 +353,10 @@ pub enum Outcome {
         /// The task that merged it.
         by: WorkItem,
     },
-    /// Nothing was deployed yet: the branch changes what the hook runs, and a person has to approve that first.
+    /// Nothing was done yet, and a person has to approve something first: before a hook, that the branch changes what it
+    /// runs; before the merge is prepared, that somebody else has moved the default branch.
     ApprovalNeeded {
-        /// Digest of exactly these changes.
+        /// Digest of exactly these changes; the tip.
         subject: String,
         /// The changes, a line each.
         shown: Vec<String>,
@@ -406,6 +407,16 @@ pub enum Outcome {
     NotMerged {
         /// Why.
         why: NotMerged,
+    },
+    /// Somebody else has merged the pull request, and what landed is not what was tested.
+    LandedOtherwise {
+        /// The commit on the default branch.
+        commit: Sha,
+        /// Its tree.
+        tree: Digest,
+        /// Who; nothing: nobody says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
     /// The watch is over.
     Watched {

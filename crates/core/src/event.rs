@@ -1,7 +1,7 @@
 //! What can happen to a task. Webhook, poller, timer, button and command line all end here.
 
 use crate::effect::Outcome;
-use crate::ids::{Actor, GateId, Seq};
+use crate::ids::{Actor, Digest, GateId, Seq, Sha};
 use crate::task::WayOut;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,27 @@ pub enum Event {
         /// Text now.
         body: String,
     },
+    /// Somebody else has moved the default branch, and this task's merge is prepared on top of it.
+    MainMoved {
+        /// Where it is now.
+        tip: Sha,
+        /// What came in, a line each.
+        shown: Vec<String>,
+    },
+    /// Somebody else has merged the task's pull request.
+    Landed {
+        /// Commit on the default branch.
+        commit: Sha,
+        /// Its tree.
+        tree: Digest,
+        /// Head of the branch that was merged.
+        head: Sha,
+        /// Who; nothing: nobody says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        /// Has exactly this code passed the tests and CI of the task?
+        tested: bool,
+    },
 }
 
 impl Event {
@@ -90,11 +111,13 @@ impl Event {
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::WayChosen { by, .. } => Some(by),
+            Self::Landed { by, .. } => by.as_ref(),
             Self::JobEnded { .. }
             | Self::TimerFired
             | Self::Nudged { .. }
             | Self::LeaseFreed
-            | Self::TicketEdited { .. } => None,
+            | Self::TicketEdited { .. }
+            | Self::MainMoved { .. } => None,
         }
     }
 
@@ -113,6 +136,8 @@ impl Event {
             Self::RetryAsked { .. } => "retry_asked",
             Self::WayChosen { .. } => "way_chosen",
             Self::TicketEdited { .. } => "ticket_edited",
+            Self::MainMoved { .. } => "main_moved",
+            Self::Landed { .. } => "landed",
         }
     }
 }

@@ -45,6 +45,12 @@ pub fn explain(task: &Task) -> Option<Waiting> {
             "somebody moves its ticket to In Progress or starts it".into(),
             Some(format!("orch task start {item}")),
         )),
+        Phase::Working { since, .. } if task.landed.is_some() => Some(waiting(
+            "somebody else has merged its pull request, and the job under way is being stopped".into(),
+            *since,
+            "the job under way has ended".into(),
+            None,
+        )),
         Phase::Working { since, .. } => {
             let (reason, ends) = working(task);
             Some(waiting(reason, task.hold.map_or(*since, |h| h.since), ends.into(), None))
@@ -61,6 +67,19 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                         ("it can be told; orch looks again by itself".into(), None)
                     }
                 },
+                WaitReason::Approval { what: ApprovalKind::Landed, .. } => (
+                    format!(
+                        "an approver takes it as the task's merge (`orch approve {item}`) or does not (`orch reject \
+                         {item}`), somebody takes it back (`orch task retry {item} --as revert`), or cancels the task \
+                         and leaves the change on main"
+                    ),
+                    Some(format!("orch approve {item}")),
+                ),
+                WaitReason::Approval { what: ApprovalKind::Main, .. } => (
+                    "an approver approves what came in, which counts for every task of the project, or rejects it"
+                        .into(),
+                    Some(format!("orch approve {item}")),
+                ),
                 WaitReason::Approval { what, .. } => (
                     format!("an approver approves or rejects the {}", approval(*what)),
                     Some(format!("orch approve {item}")),
@@ -85,7 +104,12 @@ pub fn explain(task: &Task) -> Option<Waiting> {
         Phase::Blocked { why, since, .. } => Some(waiting(
             block(why),
             *since,
-            if task.merged.is_some() {
+            if task.landed.is_some() {
+                format!(
+                    "somebody lets it be asked again, takes the change back with `orch task retry {item} --as revert`, \
+                     or cancels the task and leaves the change on main"
+                )
+            } else if task.merged.is_some() {
                 format!("somebody repairs the cause and lets it go on, or chooses with --as {}", WayOut::CHOICE)
             } else if task.merge_unknown() {
                 "somebody repairs the cause and lets it go on".into()
@@ -142,6 +166,9 @@ pub fn reason(why: &WaitReason) -> String {
             let more = if more == 0 { String::new() } else { format!("; and {more} more") };
             let some = shown.iter().take(IN_A_SENTENCE).map(String::as_str).collect::<Vec<_>>().join("; ");
             let shown = if shown.is_empty() { String::new() } else { format!(": {some}{more}") };
+            if *what == ApprovalKind::Landed {
+                return format!("its pull request was merged as {short}, and not by orch{shown}");
+            }
             format!("waiting for a person to approve the {} ({short}){shown}", approval(*what))
         }
         WaitReason::Answer { role, question } => format!("the {role} asks: {question}"),
@@ -161,6 +188,8 @@ fn approval(what: ApprovalKind) -> &'static str {
         ApprovalKind::Analysis => "analysis",
         ApprovalKind::Production => "production deploy",
         ApprovalKind::Protected => "protected changes",
+        ApprovalKind::Main => "default branch as somebody else moved it",
+        ApprovalKind::Landed => "merge by somebody else",
     }
 }
 
@@ -196,11 +225,15 @@ pub fn block(why: &BlockReason) -> String {
         BlockReason::BranchMoved { now: Some(now) } => {
             format!("somebody else pushed {} to its branch; a retry goes on from there", now.short())
         }
-        BlockReason::BranchMoved { now: None } => "its branch on the forge was removed by somebody else, or names what cannot be read (then remove it); a retry makes \
-             it again as orch pushed it"
-                .into(),
-        BlockReason::Rejected { by, comment } if comment.is_empty() => format!("{by} rejected the production deploy"),
-        BlockReason::Rejected { by, comment } => format!("{by} rejected the production deploy: {comment}"),
+        BlockReason::BranchMoved { now: None } => {
+            "its branch on the forge was removed by somebody else, or names what \
+             cannot be read (then remove it); a retry makes it again as orch pushed it"
+                .into()
+        }
+        BlockReason::Rejected { by, comment, what } => {
+            let comment = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+            format!("{by} rejected the {}{comment}", approval(what.unwrap_or(ApprovalKind::Production)))
+        }
         BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),
         BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd } => format!(
             "its agents have cost {} USD, and {} USD is what they may; a retry grants as much again",

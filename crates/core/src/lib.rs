@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod approval;
 pub mod artefact;
 pub mod conflict;
 pub mod decide;
@@ -13,6 +14,7 @@ pub mod failing;
 pub mod frontmatter;
 pub mod guard;
 pub mod ids;
+pub mod landed;
 pub mod landing;
 pub mod markdown;
 pub mod message;

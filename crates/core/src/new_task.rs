@@ -79,6 +79,7 @@ impl NewTask {
             approvals: Vec::new(),
             intent: None,
             merged: None,
+            landed: None,
             passed: Vec::new(),
             not_deployed: Vec::new(),
             production: Vec::new(),

@@ -1,8 +1,10 @@
 //! A task: one ticket on its way to production. Everything that is decided about it is in this value; what a person is
 //! shown is derived from it by `explain`, never stored beside it.
 
+pub use crate::approval::{Approval, ApprovalKind};
 pub use crate::conflict::Conflict;
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
+pub use crate::landed::Landed;
 use crate::landing::Landing;
 pub use crate::new_task::NewTask;
 use crate::pipeline::{Cursor, Pipeline, Step};
@@ -120,6 +122,9 @@ pub struct Task {
     pub intent: Option<MergeIntent>,
     /// The merge, once it is known.
     pub merged: Option<Merged>,
+    /// That somebody else has merged its pull request, until that is taken as its merge or the task ends without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landed: Option<Landed>,
     /// Verdicts that let the task pass, by gate and by the head they were given for; emptied by `Update`.
     pub passed: Vec<Passed>,
     /// Why the last deploy did nothing, if it did nothing.
@@ -261,29 +266,6 @@ pub enum WaitReason {
     },
 }
 
-/// What can be approved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ApprovalKind {
-    /// The analysis artefacts, by their digest.
-    Analysis,
-    /// A production deploy, by revision.
-    Production,
-    /// Changes of protected paths and tests that were taken away, by their digest.
-    Protected,
-}
-
-impl ApprovalKind {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Analysis => "analysis",
-            Self::Production => "production",
-            Self::Protected => "protected changes",
-        }
-    }
-}
-
 /// Why a task is blocked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
@@ -331,12 +313,15 @@ pub enum BlockReason {
         /// Where it is.
         now: Option<Sha>,
     },
-    /// A person said no to production.
+    /// A person said no where nothing goes back to development for it.
     Rejected {
         /// Who.
         by: Actor,
         /// In their words.
         comment: String,
+        /// To what; nothing: to production.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        what: Option<ApprovalKind>,
     },
     /// Production failed and could not be brought back.
     RollbackFailed {
@@ -432,19 +417,6 @@ pub struct Answer {
     pub answer: String,
     /// By whom.
     pub by: Actor,
-}
-
-/// An approval and what it is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// Which decision.
-    pub what: ApprovalKind,
-    /// Exactly what was shown.
-    pub subject: String,
-    /// By whom.
-    pub by: Actor,
-    /// When.
-    pub at: Time,
 }
 
 /// What is about to be merged.

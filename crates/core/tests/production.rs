@@ -299,3 +299,21 @@ fn tasks_of_earlier_versions_go_on_from_where_they_stand() {
     assert_eq!(w.doing(), "judge check_deploy_status");
     w.finish();
 }
+
+/// Two revisions that failed, each waiting for the other to be settled, would wait for ever.
+#[test]
+fn what_failed_and_is_held_back_by_another_failure_still_has_its_ways_out() {
+    let held = || Outcome::Held { revision: sha(9), by: "DEMO-2".into() };
+    let mut w = World::at(Pipeline::lite(), "deploy production");
+    w.end(held());
+    let choose = |way| Event::WayChosen { by: bob(), way };
+    assert!(w.send(choose(WayOut::Accept)).is_err(), "it has not failed: it waits for its turn");
+    w.wake();
+    w.until("judge check_deploy_status");
+    w.fail("port 80 is taken");
+    w.step();
+    w.ok(choose(WayOut::Deploy));
+    w.end(held());
+    w.ok(choose(WayOut::Accept));
+    assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Accepted, .. }), "{:?}", w.task.phase);
+}

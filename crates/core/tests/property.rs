@@ -73,6 +73,7 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         Effect::Rollback { .. } => Outcome::RolledBack { ok: pick < 3, text: "tried".into() },
         Effect::Update { .. } => match pick {
             0 => Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None },
+            1 if dice > 200 => Outcome::ApprovalNeeded { subject: sha(4).to_string(), shown: vec!["Eve".into()] },
             1 => Outcome::Conflict { onto: sha(2), files: vec![], record: None },
             2 => Outcome::LeaseLost,
             3 => Outcome::BranchMoved { now: Some(fresh) },
@@ -89,6 +90,9 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
             1 => Outcome::NotMerged { why: NotMerged::HeadMoved },
             2 => Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } },
             3 => Outcome::LeaseLost,
+            4 if dice > 200 => {
+                Outcome::LandedOtherwise { commit: fresh, tree: tree(9), by: (dice != 202).then(|| who(dice / 8)) }
+            }
             4 => failed("nobody knows"),
             _ => Outcome::Merged { commit: intent.head, tree: tree(0) },
         },
@@ -137,8 +141,9 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
                     }
                     _ => Event::Approved { by: anna(), gate: None, subject: None },
                 };
+                let closed = w.task.is_closed();
                 let taken = w.send(event.clone());
-                assert_eq!(taken.is_err(), w.task.is_closed(), "{event:?}: {taken:?}");
+                assert_eq!(taken.is_err(), closed, "{event:?}: {taken:?}");
             }
         }
         150..=164 => {
@@ -155,8 +160,14 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         165..=174 => w.pass(i64::from(dice) * 1_000),
         175..=184 => drop(w.send(Event::TimerFired)),
         185..=189 => drop(w.send(Event::Nudged { what: "a webhook".into() })),
-        190..=194 => drop(w.send(Event::LeaseFreed)),
-        195..=199 => {
+        190..=192 => drop(w.send(Event::LeaseFreed)),
+        193..=194 => {
+            let (commit, tree, head) = (sha(5_000 + u64::from(dice)), tree(9), w.task.head.clone().unwrap_or(sha(4)));
+            let by = (!dice.is_multiple_of(7)).then(|| who(dice));
+            drop(w.send(Event::Landed { commit, tree, head, by, tested: dice.is_multiple_of(2) }));
+        }
+        195 => drop(w.send(Event::MainMoved { tip: sha(6), shown: vec!["somebody: hello".into()] })),
+        196..=199 => {
             let gate = GateId::ALL.get(usize::from(dice) % 20).copied();
             let subject = dice.is_multiple_of(3).then(|| "shown".to_owned());
             drop(w.send(Event::Approved { by: who(dice), gate, subject }));

@@ -178,6 +178,8 @@ pub struct Engine {
     pub(crate) clock_offset_ms: Mutex<Option<i64>>,
     /// What the reaper remembers of claims.
     pub(crate) sightings: Mutex<BTreeMap<JobId, Sighting>>,
+    /// One at a time looks at the default branch of a project.
+    pub(crate) looking: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// What the security gate has done.
     pub(crate) security: Mutex<crate::gates::SecurityState>,
 }
@@ -201,6 +203,7 @@ impl Engine {
             refusals: Refusals::default(),
             clock_offset_ms: Mutex::default(),
             sightings: Mutex::default(),
+            looking: Mutex::default(),
             security: Mutex::default(),
         })
     }

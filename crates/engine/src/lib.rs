@@ -10,6 +10,7 @@ mod driver;
 pub mod effects;
 mod engine;
 pub mod gates;
+mod main_moved;
 pub mod project;
 pub mod prompt;
 pub mod restored;
@@ -23,6 +24,7 @@ pub mod view;
 mod watchers;
 
 pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, Retention, StoryLine};
+pub use main_moved::{MainMove, MainRecord};
 pub use project::{Deploy, GateMode, Project, Projects};
 pub use runner::at_work;
 pub use watchers::seen_key;

@@ -86,12 +86,22 @@ pub struct Merging {
     pub sign_off: bool,
     /// Publish the branch's own commits beside the branches, once the security gate has passed them.
     pub history_ref: bool,
+    /// Nobody but orch may move the default branch: nothing is prepared on what came in otherwise before a person says yes.
+    pub only_orch: bool,
 }
 
 impl Default for Merging {
     fn default() -> Self {
         let (author, committer) = (Author::orch(), Author::orch());
-        Self { subject: Subject::default(), author, committer, sign: false, sign_off: false, history_ref: false }
+        Self {
+            subject: Subject::default(),
+            author,
+            committer,
+            sign: false,
+            sign_off: false,
+            history_ref: false,
+            only_orch: false,
+        }
     }
 }
 

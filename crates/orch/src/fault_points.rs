@@ -209,6 +209,8 @@ points! { "git", GIT, Git;
     async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
         -> Result<Digest, Fault>;
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;
+    async fn commits(&self, project: &ProjectKey, to: &Sha, without: &[Sha], limit: usize)
+        -> Result<Vec<orch_ports::git::CommitLine>, Fault>;
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     async fn list_files(&self, project: &ProjectKey, commit: &Sha, dir: &str) -> Result<Vec<String>, Fault>;
     async fn changed_files(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<Changed>, Fault>;

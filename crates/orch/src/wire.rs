@@ -354,6 +354,7 @@ fn merging(config: &Config) -> Result<Merging, Fault> {
         sign: merge.sign,
         sign_off: merge.sign_off,
         history_ref: merge.history_ref,
+        only_orch: merge.only_orch,
     })
 }
 

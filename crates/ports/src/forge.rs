@@ -23,6 +23,9 @@ pub struct PullRequest {
     pub state: PullState,
     /// The commit the merge made on the base branch.
     pub merge_commit: Option<Sha>,
+    /// Who merged it, as the forge knows people; `orch` for what orch asked for. Nothing where it is not merged, or where the
+    /// forge does not say.
+    pub merged_by: Option<Actor>,
     /// `Some(false)` may mean a conflict *or* "still computing": never decide on it.
     pub mergeable: Option<bool>,
     /// Where people look at it.

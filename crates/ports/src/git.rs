@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_core::review::ChangedRange;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// A commit's author, attributed to the role that did the work: `orch developer <developer@orch.invalid>`.
@@ -216,6 +217,17 @@ pub struct BlobAt {
     pub commit: Sha,
 }
 
+/// A commit, as people tell it from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitLine {
+    /// Its id.
+    pub id: Sha,
+    /// Name of its author, on one line; anybody may write anything there.
+    pub author: String,
+    /// First line of its message.
+    pub subject: String,
+}
+
 /// What a path stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -279,6 +291,15 @@ pub trait Git: Send + Sync + 'static {
     -> Result<Digest, Fault>;
     /// Is `old` an ancestor of (or the same as) `new`?
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;
+    /// The commits of `to` that none of `without` contains, newest first, at most `limit`. What people wrote in them is on
+    /// one line each, without characters that control a terminal or turn text, and cut where it is long.
+    async fn commits(
+        &self,
+        project: &ProjectKey,
+        to: &Sha,
+        without: &[Sha],
+        limit: usize,
+    ) -> Result<Vec<CommitLine>, Fault>;
     /// A file at a commit, `None` if it is not there or no regular file.
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     /// Regular files below a directory at a commit, full paths.

@@ -31,7 +31,7 @@ pub(crate) enum Action {
     Reaper,
     /// The watcher of the inbox looks.
     Inbox,
-    /// The watcher of tickets looks.
+    /// The watchers of tickets and of main look.
     Poll,
     /// The watcher of the disk looks.
     Disk,
@@ -118,7 +118,10 @@ impl Sim {
             Timers => self.sweep_timers(),
             Reaper => self.sweep_claims(),
             Inbox => self.sweep_inbox(),
-            Poll => self.sweep_tickets(),
+            Poll => {
+                self.sweep_tickets()?;
+                self.sweep_main()
+            }
             Disk => self.sweep_disk(),
             Nudge => self.nudge(),
             Crash => {

@@ -5,7 +5,7 @@ use crate::sim::{Flight, Live, Sim};
 use crate::site::{Ci, CiState, PullState};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Role, Sha, TaskId};
-use orch_core::task::{BlockReason, Phase, Task, WaitReason};
+use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_ports::tracker::TicketState;
 
 /// Times a helpful person lets a task go on before giving it up.
@@ -38,6 +38,15 @@ impl Sim {
             }
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => self.a_way_out(by()),
+            // Two failures that wait for each other: a person settles one of them.
+            Phase::Waiting { why: WaitReason::Held { by: other, .. }, .. } => {
+                let waits = |t: &&Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::Held { by, .. }, .. } if *by == task.work_item);
+                let each_other = self.tasks.values().filter(|t| t.work_item == *other).any(|t| waits(&t));
+                if !each_other {
+                    return Ok(());
+                }
+                Event::WayChosen { by: by(), way: WayOut::Accept }
+            }
             Phase::Blocked { why, .. } => {
                 self.repair(&task, why)?;
                 let spent = patience.entry(task.id).or_default();

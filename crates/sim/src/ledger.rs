@@ -130,7 +130,7 @@ impl Ledger {
             self.passes.entry(id).or_default().retain(|at, _| stands(at));
         }
         // What a person does ends the wait; the next one may begin in the same millisecond.
-        if change.event.actor().is_some() {
+        if change.event.actor().is_some() || matches!(change.event, Event::Landed { .. }) {
             self.told.retain(|(task, ..)| *task != id);
         }
         if let Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. } = &before.phase
@@ -183,7 +183,7 @@ impl Ledger {
         let (before, after) = (change.before, change.after);
         let id = after.id;
         let judged = before.merged.as_ref().map(|m| m.commit.clone()).or_else(|| before.head.clone());
-        let goes_on = matches!(after.phase, Phase::Working { .. });
+        let goes_on = matches!(after.phase, Phase::Working { .. }) && before.landed.is_none();
         let mut sent_back = false;
         match (before.step(), outcome) {
             (_, Outcome::Updated { head, base, repatched, .. }) => {

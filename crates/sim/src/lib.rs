@@ -13,6 +13,7 @@ mod helpers;
 mod invariants;
 mod ledger;
 mod life;
+mod main_moved;
 mod outside;
 mod people;
 mod promises;

@@ -20,6 +20,7 @@ pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let Some(site) = sim.sites.get(&change.after.project) else { return Ok(()) };
     invariant_merged_means_merged(site, change.after)?;
     invariant_what_is_cancelled_is_not_merged(site, change.after)?;
+    invariant_what_somebody_else_merged_is_taken_by_right(sim, site, change)?;
     invariant_a_wrong_tree_freezes(site, change)
 }
 
@@ -144,9 +145,35 @@ fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
 fn invariant_what_is_cancelled_is_not_merged(site: &Site, task: &Task) -> Live<()> {
     // Of any branch of it: what is merged is never cancelled, its repair neither.
     let cancelled = matches!(task.phase, Phase::Cancelled { .. });
-    let landed = site.landed.iter().any(|l| l.task == task.id && !l.blind);
+    let landed = site.landed.iter().any(|l| l.task == task.id && !l.blind && !l.by_hand);
     ensure(!cancelled || !landed, "what_is_cancelled_is_not_merged", || {
         format!("{} is cancelled, and a change of it has landed", task.work_item)
+    })
+}
+
+/// What somebody else merged is the task's merge by itself only where a person who may approve has merged a code that CI has
+/// passed; or it is exactly what was prepared, or a person has said so.
+fn invariant_what_somebody_else_merged_is_taken_by_right(sim: &Sim, site: &Site, change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let (None, Some(merged)) = (&before.merged, &after.merged) else { return Ok(()) };
+    // A repair that is given up goes back to what was merged before it.
+    let known = before.production.iter().any(|f| f.merged.commit == merged.commit);
+    let Some(landed) = site.landed.iter().find(|l| l.by_hand && l.commit == merged.commit).filter(|_| !known) else {
+        return Ok(());
+    };
+    let by =
+        site.pulls.values().find(|p| p.merge_commit.as_ref() == Some(&merged.commit)).and_then(|p| p.merged_by.clone());
+    let code = site.repo.code_id(&merged.commit);
+    let is_of_the_code =
+        |gate: Option<&Step>| matches!(gate, Some(Step::Gate { gate: GateId::CiGreen | GateId::TestsLocal, .. }));
+    let tested = sim.ledger.ever.iter().any(|(task, at, head)| {
+        *task == after.id && is_of_the_code(after.pipeline.step(*at)) && site.repo.code_id(head) == code
+    });
+    let mapped = by.as_ref().is_some_and(|by| by.as_str() == "local:anna");
+    let said = after.approved(ApprovalKind::Landed, merged.commit.as_str()).is_some();
+    let read_back = matches!(change.event, Event::JobEnded { outcome: Outcome::Merged { .. }, .. });
+    ensure(mapped && tested || said || read_back, "what_somebody_else_merged_is_taken_by_right", || {
+        format!("{} takes {} by {by:?}, tested: {tested}", after.work_item, landed.commit.short())
     })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::repo::{Repo, Tree, hash, red};
 use orch_core::conflict::Resolution;
-use orch_core::ids::{Digest, Environment, JobId, ProjectKey, Seq, Sha, TaskId, Time};
+use orch_core::ids::{Actor, Digest, Environment, JobId, ProjectKey, Seq, Sha, TaskId, Time};
 use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
@@ -24,6 +24,8 @@ pub(crate) struct Pull {
     pub(crate) merge_commit: Option<Sha>,
     /// Head when it was merged; an open one shows its branch.
     pub(crate) head: Option<Sha>,
+    /// Who merged it, as the forge says it.
+    pub(crate) merged_by: Option<Actor>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(crate) struct Landed {
     pub(crate) forge_lied: bool,
     /// By a worker that did not look at its lease again.
     pub(crate) blind: bool,
+    /// By somebody on the forge, whether or not it says who.
+    pub(crate) by_hand: bool,
 }
 
 /// What the forge answers to a merge.
@@ -244,7 +248,8 @@ impl Site {
             return *number;
         }
         let number = self.pulls.len() as u64 + 1;
-        let pull = Pull { branch: branch.to_owned(), state: PullState::Open, merge_commit: None, head: None };
+        let pull =
+            Pull { branch: branch.to_owned(), state: PullState::Open, merge_commit: None, head: None, merged_by: None };
         self.pulls.insert(number, pull);
         number
     }
@@ -278,6 +283,7 @@ impl Site {
             pull.state = PullState::Merged;
             pull.merge_commit = Some(commit.clone());
             pull.head = Some(expect.clone());
+            pull.merged_by = Some(Actor::orch());
         }
         let tree = self.repo.tree_id(&commit);
         self.landed.push(Landed {
@@ -289,8 +295,59 @@ impl Site {
             onto,
             forge_lied: lies,
             blind,
+            by_hand: false,
         });
         MergeAnswer::Merged
+    }
+
+    /// Somebody merges an open pull request on the forge: as it is where that can be, else by a commit of the forge's own.
+    /// What conflicts or breaks main is not merged.
+    pub(crate) fn merge_by_hand(
+        &mut self,
+        number: u64,
+        task: TaskId,
+        by: Option<Actor>,
+        as_it_is: bool,
+    ) -> Option<Sha> {
+        let pull = self.pulls.get(&number).filter(|p| p.state == PullState::Open).cloned()?;
+        let head = self.pull_head(&pull)?;
+        let onto = self.main.clone();
+        if self.repo.is_ancestor(&head, &onto) {
+            return None;
+        }
+        let commit = if as_it_is && self.repo.is_ancestor(&onto, &head) {
+            head.clone()
+        } else {
+            let (tree, conflicts) = self.repo.merged(&head, &onto);
+            if !conflicts.is_empty() {
+                return None;
+            }
+            self.repo.commit(&[onto.clone(), head.clone()], tree, "merged by hand")
+        };
+        let tree = self.repo.tree(&commit);
+        if red(&tree).is_some() || tree.values().any(|content| *content == crate::repo::MARKERS) {
+            return None;
+        }
+        self.main = commit.clone();
+        if let Some(pull) = self.pulls.get_mut(&number) {
+            pull.state = PullState::Merged;
+            pull.merge_commit = Some(commit.clone());
+            pull.head = Some(head.clone());
+            pull.merged_by = by;
+        }
+        let tree = self.repo.tree_id(&commit);
+        self.landed.push(Landed {
+            task,
+            branch: pull.branch,
+            asked: head,
+            commit: commit.clone(),
+            tree,
+            onto,
+            forge_lied: false,
+            blind: false,
+            by_hand: true,
+        });
+        Some(commit)
     }
 
     /// What CI would truthfully say.

@@ -2,7 +2,8 @@
 
 use crate::sim::{Live, Sim};
 use crate::site::PullState;
-use orch_core::ids::ProjectKey;
+use orch_core::ids::{Actor, ProjectKey};
+use orch_core::task::Task;
 
 impl Sim {
     /// Strangers on the forge.
@@ -32,6 +33,25 @@ impl Sim {
                 pull.state = PullState::Closed;
             }
             self.say(|| format!("   the pull request of {} is closed by a stranger", task.branch));
+        } else if unmerged && self.hit("person merges by hand", 250) {
+            self.merges_by_hand(&task)?;
+        }
+        Ok(())
+    }
+
+    /// Somebody merges the pull request of a task on the forge: a person who may approve, one who may not, or one of whom
+    /// the forge says nothing.
+    fn merges_by_hand(&mut self, task: &Task) -> Live<()> {
+        let by = match self.choices.below("by whom", 4) {
+            0 | 1 => Some(Actor::new("local:anna")),
+            2 => Some(Actor::new("local:sam")),
+            _ => None,
+        };
+        let as_it_is = self.choices.chance("as it is", 400);
+        let Some(number) = task.pull_request else { return Ok(()) };
+        if let Some(commit) = self.site(&task.project)?.merge_by_hand(number, task.id, by.clone(), as_it_is) {
+            self.site(&task.project)?.strangers.insert(commit.clone());
+            self.say(|| format!("   {by:?} merges the pull request of {} as {}", task.work_item, commit.short()));
         }
         Ok(())
     }

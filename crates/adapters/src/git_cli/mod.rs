@@ -7,6 +7,7 @@
 
 mod brought;
 mod clone;
+mod commits;
 mod conflict;
 pub(crate) mod dirs;
 mod hidden;
@@ -30,8 +31,8 @@ use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::{
-    Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
-    Snapshot, Snapshotted, Updated,
+    Author, BroughtIn, Carry, Changed, ChangedLines, CommitLine, FileWrite, Git, OneCommit, PrepareWorktree,
+    PushAnswer, Shelf, Snapshot, Snapshotted, Updated,
 };
 use remote::Remote;
 use run::{GitRun, io};
@@ -196,6 +197,17 @@ impl Git for GitCli {
 
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault> {
         let done = async { self.open(project)?.is_ancestor(old, new).await }.await;
+        self.sound(project, done).await
+    }
+
+    async fn commits(
+        &self,
+        project: &ProjectKey,
+        to: &Sha,
+        without: &[Sha],
+        limit: usize,
+    ) -> Result<Vec<CommitLine>, Fault> {
+        let done = async { self.open(project)?.commits(to, without, limit).await }.await;
         self.sound(project, done).await
     }
 

@@ -272,6 +272,8 @@ impl State {
             head: tip.unwrap_or(row.last_head),
             base_branch: row.base_branch,
             state,
+            // Nobody else can merge here: who pushes to the default branch has merged no pull request.
+            merged_by: merge_commit.is_some().then(Actor::orch),
             merge_commit,
             mergeable,
             url: url_of(&served.remote, row.number),

@@ -266,3 +266,26 @@ async fn a_branch_whose_name_clashes_is_refused_with_the_clash_named() {
     let fault = w.git.push(&w.project, &w.remote(), BRANCH, TRUNK, &base, None).await.unwrap_err();
     assert!(fault.unsure && fault.text.contains("the forge refused"), "{fault}");
 }
+
+#[tokio::test]
+async fn commits_are_listed_without_what_is_known_and_with_nothing_that_controls_a_terminal() {
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let one = w.person(&[("a.txt", "one")]).await;
+    let two = w.person(&[("a.txt", "two")]).await;
+    let ids = |all: Vec<orch_ports::git::CommitLine>| all.into_iter().map(|c| c.id).collect::<Vec<_>>();
+    let known = std::slice::from_ref(&base);
+    assert_eq!(ids(w.git.commits(&w.project, &two, known, 10).await.unwrap()), [two.clone(), one.clone()]);
+    assert_eq!(ids(w.git.commits(&w.project, &two, known, 1).await.unwrap()), std::slice::from_ref(&two));
+    assert!(w.git.commits(&w.project, &one, std::slice::from_ref(&two), 10).await.unwrap().is_empty());
+    let all = w.git.commits(&w.project, &two, &[], 10).await.unwrap();
+    assert!(all.iter().all(|c| !c.author.is_empty() && !c.subject.is_empty()) && 3 <= all.len(), "{all:?}");
+    // A commit of a hostile author, as git stores it.
+    let odd = w.private();
+    let tree = git(&odd, &["rev-parse", &format!("{two}^{{tree}}")]);
+    let name = "user.name=E\u{1b}[2Jve\u{202e}";
+    let hostile =
+        git(&odd, &["-c", name, "-c", "user.email=e@x", "commit-tree", &tree, "-m", "a\u{1b}]52;c;x\u{7}b\n\nbody"]);
+    let seen = w.git.commits(&w.project, &Sha::new(hostile), &[], 1).await.unwrap();
+    assert_eq!((seen[0].author.as_str(), seen[0].subject.as_str()), ("E [2Jve", "a ]52;c;x b"));
+}

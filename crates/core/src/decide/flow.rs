@@ -11,6 +11,9 @@ use crate::verdict::{FaultKind, FaultNote, Finding};
 impl Cx<'_> {
     /// Starts the step the cursor is at.
     pub(super) fn enter(&mut self) {
+        if self.d.task.landed.is_some() {
+            return self.take_landed();
+        }
         let task = &self.d.task;
         let stage = task.stage().clone();
         let Some(step) = task.step().cloned() else {
@@ -196,6 +199,10 @@ impl Cx<'_> {
 
     /// Waits; how long it has waited is kept while the step stays the same.
     pub(super) fn wait(&mut self, why: WaitReason, until: Option<crate::ids::Time>, recheck: Option<crate::ids::Time>) {
+        let asks = matches!(why, WaitReason::Approval { what: ApprovalKind::Landed, .. });
+        if self.d.task.landed.is_some() && !asks {
+            return self.take_landed();
+        }
         let now = self.now;
         let fresh = self.waited_here().unwrap_or(Hold { since: now, told: false, asked: false });
         let hold = *self.d.task.hold.get_or_insert(fresh);
@@ -314,6 +321,10 @@ impl Cx<'_> {
     }
 
     pub(super) fn block(&mut self, why: BlockReason, retry: Cursor) {
+        let answered = matches!(why, BlockReason::Rejected { what: Some(ApprovalKind::Landed), .. });
+        if self.d.task.landed.is_some() && !answered {
+            return self.take_landed();
+        }
         self.d.task.hold = None;
         self.d.task.unsure = None;
         self.d.task.phase = Phase::Blocked { why, since: self.now, retry };

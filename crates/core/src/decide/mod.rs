@@ -8,6 +8,7 @@
 mod conflict;
 mod ending;
 mod flow;
+mod landed;
 mod outcome;
 mod people;
 mod production;
@@ -17,7 +18,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::ids::{Seq, TaskId, Time, WorkItem};
 use crate::policy::Policy;
-use crate::task::{Phase, Task};
+use crate::task::{Landed, Phase, Task};
 use serde::{Deserialize, Serialize};
 
 /// What `decide` sees.
@@ -124,6 +125,11 @@ impl Cx<'_> {
             Event::RetryAsked { by } => self.retry_asked(by),
             Event::WayChosen { by, way } => self.way_chosen(by, *way),
             Event::TicketEdited { title, body } => self.ticket_edited(title, body),
+            Event::MainMoved { tip, shown } => self.main_moved(tip, shown),
+            Event::Landed { commit, tree, head, by, tested } => {
+                let (commit, tree, head) = (commit.clone(), tree.clone(), head.clone());
+                self.landed(Landed { commit, tree, head, by: by.clone(), tested: *tested })
+            }
         }
     }
 

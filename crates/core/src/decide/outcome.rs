@@ -139,6 +139,7 @@ impl Cx<'_> {
                 self.update_again();
             }
             (Step::Update, Outcome::Updated { head, base, tree, .. }) => self.updated(head, base, tree),
+            (Step::Update, Outcome::ApprovalNeeded { subject, shown }) => self.approval_of_main(subject, shown),
             (Step::Update, Outcome::Conflict { onto, files, record }) => self.conflict(onto, files, record.as_ref()),
             (Step::Update, Outcome::NotTaken { findings }) => {
                 let stage = self.developers_stage().and_then(|at| self.d.task.pipeline.stages.get(at));
@@ -150,6 +151,10 @@ impl Cx<'_> {
                 self.update_again();
             }
             (Step::Merge, Outcome::Merged { commit, tree }) => self.merged(commit, tree),
+            (Step::Merge, Outcome::LandedOtherwise { commit, tree, by }) => {
+                self.landed_otherwise(commit, tree, by.as_ref());
+                self.take_landed();
+            }
             (Step::Merge, Outcome::NotMerged { why }) => match why {
                 NotMerged::BaseMoved | NotMerged::HeadMoved => {
                     self.say("main or the branch moved before the merge; it is prepared again");
@@ -167,6 +172,8 @@ impl Cx<'_> {
                 self.done(DoneOutcome::Inconclusive);
             }
             (_, Outcome::Failed { fault }) => self.job_failed(fault),
+            // It was stopped for what the task takes now.
+            (_, Outcome::Cancelled) if self.d.task.landed.is_some() => self.take_landed(),
             (_, Outcome::Cancelled) => {
                 // Nobody cancelled this task: the run was stopped under us. It is done again, not counted.
                 self.say("the run was stopped from outside; it starts again");
@@ -463,6 +470,14 @@ impl Cx<'_> {
             Outcome::Merged { commit, tree } => {
                 self.say("the cancel came too late: the change is merged");
                 self.merged(commit, tree);
+            }
+            Outcome::LandedOtherwise { commit, tree, by: who } => {
+                self.landed_otherwise(commit, tree, who.as_ref());
+                self.cancelled(by);
+            }
+            _ if self.d.task.landed.as_ref().is_some_and(|l| l.counts(self.policy)) => {
+                self.say("the cancel came too late: the change is merged");
+                self.take_landed();
             }
             Outcome::Failed { fault } if merging => {
                 self.say("it cannot be cancelled before it is known whether the change is merged");

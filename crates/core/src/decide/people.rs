@@ -63,7 +63,11 @@ impl Cx<'_> {
         self.say(format!("{} approved by {by}", what.as_str()));
         self.d.task.approvals.push(Approval { what, subject, by: by.clone(), at: self.now });
         self.d.task.hold = None;
-        self.enter();
+        if what == ApprovalKind::Landed {
+            self.take_as_merge();
+        } else {
+            self.enter();
+        }
         Ok(())
     }
 
@@ -76,14 +80,15 @@ impl Cx<'_> {
         self.say(format!("{} rejected by {by}", what.as_str()));
         let back_to = match what {
             ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
-            ApprovalKind::Production => None,
+            ApprovalKind::Production | ApprovalKind::Main | ApprovalKind::Landed => None,
         };
         if let Some(on_fail) = back_to {
             let text = if comment.is_empty() { "rejected without a comment" } else { comment };
             self.back(&on_fail, vec![Finding::must_fix(text)], by.to_string());
         } else {
             let retry = self.d.task.at;
-            self.block(BlockReason::Rejected { by: by.clone(), comment: comment.to_owned() }, retry);
+            let what = (what != ApprovalKind::Production).then_some(what);
+            self.block(BlockReason::Rejected { by: by.clone(), comment: comment.to_owned(), what }, retry);
         }
         Ok(())
     }
@@ -161,6 +166,9 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancelled(&mut self, by: Actor) {
+        if let Some(landed) = self.d.task.landed.take() {
+            self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
+        }
         if self.d.task.under_repair().is_some() {
             return self.repair_given_up(&by);
         }
@@ -302,6 +310,12 @@ impl Cx<'_> {
 
     pub(super) fn nudged(&mut self, what: &str) -> Answer {
         match &self.d.task.phase {
+            // Another task's approval may count for it, or main has moved on and something else is shown.
+            Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Main, .. }, .. } => {
+                self.d.task.hold = None;
+                self.enter();
+                Ok(())
+            }
             Phase::Waiting {
                 why:
                     WaitReason::Report { .. }

@@ -6,7 +6,9 @@ use super::{Cx, Step as Answer};
 use crate::ids::{Actor, GateId, Sha, StageId, WorkItem};
 use crate::pipeline::{Cursor, Step};
 use crate::slug;
-use crate::task::{BlockReason, DoneOutcome, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken};
+use crate::task::{
+    ApprovalKind, BlockReason, DoneOutcome, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
+};
 use crate::verdict::Finding;
 
 /// Lines of what was printed that a cause keeps, from its end.
@@ -55,8 +57,12 @@ impl Cx<'_> {
     /// The tip of the default branch before a merge of this task.
     fn base_of(&self, revision: &Sha) -> Option<Sha> {
         let task = &self.d.task;
-        let known = task.production.iter().rev().find(|f| f.merged.commit == *revision);
-        known.map_or_else(|| task.intent.as_ref().map(|i| i.base.clone()), |f| f.base.clone())
+        if let Some(known) = task.production.iter().rev().find(|f| f.merged.commit == *revision) {
+            return known.base.clone();
+        }
+        let intended = task.intent.as_ref().map(|i| i.base.clone());
+        // What somebody else put on main as it was, several commits perhaps, has no intent.
+        intended.or_else(|| task.base.clone().filter(|_| task.head.as_ref() == Some(revision)))
     }
 
     /// The deploy waits, at nobody's cost, for a repair of what another task merged.
@@ -75,6 +81,9 @@ impl Cx<'_> {
         let item = self.d.task.work_item.clone();
         match self.d.task.phase.clone() {
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => {}
+            // Deployed again by a person's word, it waits for another failure, and that may wait for this one.
+            Phase::Waiting { why: WaitReason::Held { .. }, .. }
+                if self.d.task.production.last().is_some_and(|f| Some(&f.merged) == self.d.task.merged.as_ref()) => {}
             Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => {
                 return Err(format!(
                     "what landed is not what was tested; look at it first, then `orch task retry {item}` accepts it"
@@ -85,6 +94,12 @@ impl Cx<'_> {
                 self.d.task.findings = vec![Finding::must_fix(crate::explain::block(&why))];
                 self.d.task.findings_from = Some("production".into());
                 self.production_failed("what it ran before, as far as is known");
+            }
+            Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Landed, .. }, .. }
+            | Phase::Blocked { .. }
+                if self.d.task.landed.is_some() =>
+            {
+                return self.take_landed_back(by, way);
             }
             Phase::Waiting { .. } | Phase::Blocked { .. } | Phase::Working { .. } | Phase::Stopping { .. }
                 if self.d.task.under_repair().is_some() =>
@@ -116,15 +131,19 @@ impl Cx<'_> {
 
     /// The first step behind the merge, with hooks that run again.
     pub(super) fn deploy_again(&mut self) {
-        let pipeline = &self.d.task.pipeline;
-        let Some(merge) = pipeline.merge_at() else { return self.impossible("the pipeline merges nothing") };
-        let same = Cursor { stage: merge.stage, step: merge.step + 1 };
-        let next = Cursor { stage: merge.stage + 1, step: 0 };
-        let to = if pipeline.step(same).is_some() { same } else { next };
+        let Some(to) = self.behind_merge() else { return self.impossible("the pipeline merges nothing") };
         self.d.task.findings.clear();
         self.d.task.findings_from = None;
         self.d.task.hooks_from = self.d.task.next_seq;
         self.enter_stage_at(to);
+    }
+
+    /// The first step behind the merge.
+    pub(super) fn behind_merge(&self) -> Option<Cursor> {
+        let pipeline = &self.d.task.pipeline;
+        let merge = pipeline.merge_at()?;
+        let same = Cursor { stage: merge.stage, step: merge.step + 1 };
+        Some(if pipeline.step(same).is_some() { same } else { Cursor { stage: merge.stage + 1, step: 0 } })
     }
 
     /// A new branch from main, with the log in the brief. A person asked for it: the repairs are given back.
@@ -140,18 +159,20 @@ impl Cx<'_> {
     }
 
     /// A new branch from main that begins with the change taken back. Nobody has to develop anything: it goes to the gates.
-    fn revert(&mut self) {
+    pub(super) fn revert(&mut self) {
         let Some(merged) = self.d.task.merged.clone() else { return self.impossible("there is nothing to take back") };
         let Some(stage) = self.developed_in() else { return self.impossible("no stage of the pipeline develops") };
         let base = self.base_of(&merged.commit);
+        let failed = self.d.task.production.iter().any(|f| f.merged.commit == merged.commit);
+        let why = if failed { ", which failed in production" } else { "" };
         self.d.task.findings.clear();
         self.d.task.findings_from = None;
         self.new_generation();
         self.d.task.reverting = Some(Reverting { commit: merged.commit.clone(), base, by_hand: false });
-        self.d.task.notes.push(format!(
-            "This branch takes back {}, which failed in production: what it removes is meant to go.",
-            merged.commit.short()
-        ));
+        self.d
+            .task
+            .notes
+            .push(format!("This branch takes back {}{why}: what it removes is meant to go.", merged.commit.short()));
         let steps = &self.d.task.pipeline.stages[stage].steps;
         let agent = steps.iter().position(|s| matches!(s, Step::Agent { .. })).unwrap_or(0);
         // Its branch is opened at the agent's step; what is on it then is published already.
@@ -226,6 +247,7 @@ impl Cx<'_> {
         task.pull_request = None;
         task.intent = None;
         task.merged = None;
+        task.landed = None;
         task.prepared = None;
         task.reverting = None;
         task.rounds = 0;

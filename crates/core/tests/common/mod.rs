@@ -148,6 +148,7 @@ impl World {
         }
         self.apply_lease(d.lease);
         self.check_jobs(&before, &d);
+        self.check_landed(&before, &event, &d);
         self.task = d.task.clone();
         self.jobs.clone_from(&d.jobs);
         self.story.extend(d.story.iter().cloned());
@@ -227,6 +228,35 @@ impl World {
         if let Some(NewJob { effect: Effect::Update { lease_epoch, .. }, .. }) = main.first() {
             assert!(self.holds_lease(), "the merge is prepared without the lease");
             assert_eq!(*lease_epoch, self.lease.epoch);
+        }
+    }
+
+    /// What somebody else merged is taken as the merge only where a person who may approve has merged what was tested, or
+    /// has said yes to exactly that; and nothing new begins before.
+    fn check_landed(&self, before: &Task, event: &Event, d: &Decision) {
+        use orch_core::task::{ApprovalKind, BlockReason, Landed};
+        let landed = match event {
+            Event::Landed { commit, tree, head, by, tested } => {
+                let (commit, tree, head) = (commit.clone(), tree.clone(), head.clone());
+                Some(Landed { commit, tree, head, by: by.clone(), tested: *tested })
+            }
+            _ => before.landed.clone(),
+        };
+        if let (None, Some(landed), Some(merged)) = (&before.merged, &landed, &d.task.merged)
+            && merged.commit == landed.commit
+        {
+            let said = d.task.approved(ApprovalKind::Landed, landed.commit.as_str()).is_some();
+            assert!(landed.counts(&self.policy) || said, "{landed:?} was taken without a word");
+        }
+        if d.task.landed.is_some() {
+            assert!(d.jobs.iter().all(|j| j.effect.is_side()), "{:?} begins beside what landed", d.jobs);
+            let stands = match &d.task.phase {
+                Phase::Working { .. } | Phase::Stopping { .. } => true,
+                Phase::Waiting { why: WaitReason::Approval { what, .. }, .. } => *what == ApprovalKind::Landed,
+                Phase::Blocked { why: BlockReason::Rejected { what, .. }, .. } => *what == Some(ApprovalKind::Landed),
+                _ => false,
+            };
+            assert!(stands, "{:?} with what landed", d.task.phase);
         }
     }
 

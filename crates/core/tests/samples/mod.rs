@@ -10,8 +10,8 @@ use orch_core::ids::{Environment, GateId, Time};
 use orch_core::landing::{Documents, History, Landing};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
-    ApprovalKind, BlockReason, DoneOutcome, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task, WaitReason,
-    WayOut, WayTaken,
+    ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task,
+    WaitReason, WayOut, WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 
@@ -57,8 +57,11 @@ pub fn events() -> Vec<Event> {
         Event::WayChosen { by: bob(), way: WayOut::Repair },
         Event::WayChosen { by: bob(), way: WayOut::Revert },
         Event::WayChosen { by: bob(), way: WayOut::Accept },
+        Event::MainMoved { tip: sha(9), shown: vec!["1a2b3c Eve: hello".into()] },
+        Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
+        Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
     ];
-    complete(values, 12, |v| match v {
+    complete(values, 14, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -71,6 +74,8 @@ pub fn events() -> Vec<Event> {
         Event::RetryAsked { .. } => 9,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
+        Event::MainMoved { .. } => 12,
+        Event::Landed { .. } => 13,
     })
 }
 
@@ -190,7 +195,8 @@ pub fn outcomes() -> Vec<Outcome> {
     let shown = vec!["deploy.sh: is changed".to_owned()];
     values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
     values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false, voids: true });
-    complete(values, 20, |v| match v {
+    values.push(Outcome::LandedOtherwise { commit: sha(9), tree: tree(9), by: Some(anna()) });
+    complete(values, 21, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -211,6 +217,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::NotTaken { .. } => 17,
         Outcome::Held { .. } => 18,
         Outcome::ApprovalNeeded { .. } => 19,
+        Outcome::LandedOtherwise { .. } => 20,
     })
 }
 
@@ -330,6 +337,9 @@ pub fn wait_reasons() -> Vec<WaitReason> {
         now: "production is back on 1a2b3c".into(),
     });
     values.push(WaitReason::Held { revision: sha(3), by: "DEMO-2".into() });
+    for what in [ApprovalKind::Main, ApprovalKind::Landed] {
+        values.push(WaitReason::Approval { what, subject: sha(9).to_string(), shown: vec!["anna merged it".into()] });
+    }
     complete(values, 7, |v| match v {
         WaitReason::Report { .. } => 0,
         WaitReason::CannotTell { .. } => 1,
@@ -350,11 +360,13 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::WrongTree { tested: tree(3), landed: tree(4) },
         BlockReason::BranchMoved { now: Some(sha(9)) },
         BlockReason::BranchMoved { now: None },
-        BlockReason::Rejected { by: anna(), comment: "not on a Friday".into() },
-        BlockReason::Rejected { by: anna(), comment: String::new() },
+        BlockReason::Rejected { by: anna(), comment: "not on a Friday".into(), what: None },
+        BlockReason::Rejected { by: anna(), comment: String::new(), what: None },
         BlockReason::RollbackFailed { why: "no previous revision".into() },
         BlockReason::BudgetSpent { spent_micro_usd: 5_250_000, limit_micro_usd: 5_000_000 },
         BlockReason::ConflictLeft { findings: vec![finding()] },
+        BlockReason::Rejected { by: anna(), comment: String::new(), what: Some(ApprovalKind::Main) },
+        BlockReason::Rejected { by: anna(), comment: "no".into(), what: Some(ApprovalKind::Landed) },
     ];
     complete(values, 10, |v| match v {
         BlockReason::RoundsSpent { .. } => 0,
@@ -433,5 +445,8 @@ pub fn tasks() -> Vec<Task> {
         old_branches: vec![("feature/DEMO-1-show".into(), sha(4))],
         ..newest
     };
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest]
+    let by = Some(anna());
+    let landed = Landed { commit: sha(9), tree: tree(9), head: sha(3), by, tested: true };
+    let landed = Task { landed: Some(landed), ..newest.clone() };
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed]
 }

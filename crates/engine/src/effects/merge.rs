@@ -2,8 +2,9 @@
 //! forge answers, and after a crash, the truth is read again. The outcome is reported only when it is known.
 
 use super::{Cx, Ended, landing};
+use crate::main_moved;
 use orch_core::effect::{NotMerged, Outcome};
-use orch_core::ids::Sha;
+use orch_core::ids::{Actor, Sha};
 use orch_core::task::{MergeIntent, Phase};
 use orch_ports::Fault;
 use orch_ports::forge::{MergeAnswer, MergeMethod, PullRequest, PullState};
@@ -83,6 +84,14 @@ async fn landed(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Option<Out
     if !git.is_ancestor(&cx.project.key, &commit, &fetched.tip).await? {
         return Err(Fault::transient(format!("merge commit {} is not on the default branch yet", commit.short())));
     }
+    main_moved::merged(&cx.engine, &cx.project, intent, &commit).await?;
     let tree = git.tree(&cx.project.key, &commit).await?;
-    Ok(Some(Outcome::Merged { commit, tree }))
+    // orch asks for no other head than the one it names.
+    let known = pull.merged_by.as_ref().is_some_and(|by| *by != Actor::orch());
+    let stranger = known || pull.state == PullState::Merged && pull.head != intent.head;
+    Ok(Some(if stranger && tree != intent.tree {
+        Outcome::LandedOtherwise { commit, tree, by: pull.merged_by }
+    } else {
+        Outcome::Merged { commit, tree }
+    }))
 }

@@ -1,6 +1,7 @@
 //! Sees to it that the task's branch has an open pull request.
 
 use super::{Cx, Ended, landing};
+use crate::main_moved;
 use orch_core::effect::Outcome;
 use orch_core::landing::Documents;
 use orch_ports::Fault;
@@ -12,6 +13,13 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         let known = forge.pull_request(project, number).await?;
         if known.state == PullState::Open {
             return Ok(Outcome::PullRequestOpen { number }.into());
+        }
+        // Another one would make two merges of one task, and the first would be forgotten.
+        if known.state == PullState::Merged {
+            cx.fetch().await?;
+            if main_moved::own_landed(&cx.engine, &cx.project, &cx.task, &format!("-{}", cx.job.id)).await? {
+                return Ok(Outcome::Cancelled.into());
+            }
         }
     }
     let base = forge.default_branch(project).await?;

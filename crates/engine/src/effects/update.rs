@@ -2,6 +2,7 @@
 //! is pushed, all under the merge lease. Exactly this is tested and lands; nothing is committed after it.
 
 use super::{Cx, Ended, landing, push};
+use crate::main_moved;
 use orch_core::artefact;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
@@ -22,7 +23,17 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
     let fetched = cx.fetch().await?;
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
-    // Somebody has merged exactly this meanwhile: there is nothing left to prepare, and the merge itself finds it done.
+    main_moved::look(&cx.engine, &cx.project, &fetched.tip).await?;
+    // Each job looks for itself: what was said while the merge was under way has not been heard.
+    if main_moved::own_landed(&cx.engine, &cx.project, &cx.task, &format!("-{}", cx.job.id)).await? {
+        return Ok(Outcome::Cancelled.into());
+    }
+    if let Some(shown) = main_moved::unapproved(&cx.engine, &cx.project, &cx.task).await? {
+        return Ok(Outcome::ApprovalNeeded { subject: fetched.tip.to_string(), shown }.into());
+    }
+    main_moved::tell_task(&cx.engine, &cx.project, &cx.task, &fetched.tip).await?;
+    // A late request of orch's own has merged exactly this meanwhile: there is nothing left to prepare, and the merge itself
+    // finds it done and says whether it is what was tested.
     if let Some(number) = cx.task.pull_request {
         let pull = cx.project.forge.pull_request(project, number).await?;
         if pull.state == PullState::Merged && pull.head == *head {

@@ -3,6 +3,7 @@
 
 mod disk;
 mod inbox;
+mod main;
 mod reaper;
 mod retention;
 mod timers;
@@ -56,6 +57,7 @@ pub(crate) static WATCHERS: &[Watcher] = &[
         wakes: false,
         sweep: |e| Box::pin(tracker::sweep(e)),
     },
+    Watcher { name: "main", period: |o| o.reconcile.interval_ms, wakes: false, sweep: |e| Box::pin(main::sweep(e)) },
 ];
 
 /// As configured, but often enough that the merge leases it renews do not run out in between.

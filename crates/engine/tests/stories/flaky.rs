@@ -26,6 +26,8 @@ pub struct FlakyForge {
     pub faults: Arc<Faults>,
     /// The next merge is answered with this, and nothing is done.
     pub lie: Mutex<Option<MergeAnswer>>,
+    /// Who merged which pull request, as this forge says it, where it is not as the real one says.
+    pub merged_by: Mutex<BTreeMap<u64, Option<Actor>>>,
     /// Dismisses approvals as Gitea does.
     pub gitea: Option<Gitea>,
 }
@@ -59,7 +61,13 @@ impl Forge for FlakyForge {
         self.faults.call("forge.ensure_pull_request", act).await
     }
     async fn pull_request(&self, p: &ProjectKey, number: u64) -> Result<PullRequest, Fault> {
-        self.faults.call("forge.pull_request", self.real.pull_request(p, number)).await
+        let mut pull = self.faults.call("forge.pull_request", self.real.pull_request(p, number)).await?;
+        if let Some(by) = self.merged_by.lock().unwrap().get(&number)
+            && pull.merge_commit.is_some()
+        {
+            pull.merged_by.clone_from(by);
+        }
+        Ok(pull)
     }
     async fn close_pull_request(&self, p: &ProjectKey, number: u64) -> Result<(), Fault> {
         self.faults.call("forge.close_pull_request", self.real.close_pull_request(p, number)).await
@@ -160,6 +168,15 @@ impl Git for FlakyGit {
     }
     async fn is_ancestor(&self, p: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault> {
         self.real.is_ancestor(p, old, new).await
+    }
+    async fn commits(
+        &self,
+        p: &ProjectKey,
+        to: &Sha,
+        without: &[Sha],
+        limit: usize,
+    ) -> Result<Vec<orch_ports::git::CommitLine>, Fault> {
+        self.faults.call("git.commits", self.real.commits(p, to, without, limit)).await
     }
     async fn read_file(&self, p: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.real.read_file(p, commit, path).await

@@ -13,6 +13,7 @@ mod flaky;
 mod guarded;
 mod history;
 mod leases;
+mod main_moved;
 mod merging;
 mod people;
 mod production;

@@ -67,6 +67,7 @@ pub struct Choice {
     pub retention: Retention,
     pub landing: Landing,
     pub merging: Merging,
+    pub merge_method: MergeMethod,
     pub review_approval: bool,
     pub signing: Option<Signing>,
     /// A repository to begin with, instead of one with a single commit.
@@ -149,6 +150,7 @@ impl World {
             retention: Retention::default(),
             landing: Landing::default(),
             merging: Merging::default(),
+            merge_method: MergeMethod::FastForwardOnly,
             review_approval: false,
             signing: None,
             source: None,
@@ -186,6 +188,7 @@ impl World {
             real: forge.clone(),
             faults: faults.clone(),
             lie: Mutex::default(),
+            merged_by: Mutex::default(),
             gitea: choice.review_approval.then(|| Gitea::over(&dir.path().join("forge").join("DEMO.git"))),
         });
         let production = Arc::new(Production::default());
@@ -264,7 +267,7 @@ impl World {
             gates: c.gates.clone(),
             gate_limits: c.gate_limits.clone(),
             review_approval: c.review_approval,
-            merge_method: MergeMethod::FastForwardOnly,
+            merge_method: c.merge_method,
             landing: c.landing,
             merging: c.merging.clone(),
             security: c.security.clone(),
@@ -449,6 +452,23 @@ impl World {
         git(&src, &["commit", "--quiet", "-m", branch]);
         git(&src, &["push", "--quiet", "--force", bare, &format!("HEAD:refs/heads/{branch}")]);
         Sha::new(git(&src, &["rev-parse", "HEAD"]))
+    }
+
+    /// Somebody else puts a commit on main past the forge.
+    pub fn outsider_on_main(&self, path: &str, text: &str) -> Sha {
+        let commit = self.outsider_pushes("outsider", "main", path, text);
+        git(&self.bare(), &["update-ref", "refs/heads/main", commit.as_str()]);
+        git(&self.bare(), &["update-ref", "-d", "refs/heads/outsider"]);
+        commit
+    }
+
+    /// A person merges the task's pull request on the forge, who then says it was them.
+    pub async fn person_merges(&self, item: &WorkItem, by: Option<&Actor>, method: MergeMethod) {
+        let task = self.task(item).await;
+        let (number, head) = (task.pull_request.unwrap(), task.head.unwrap());
+        self.flaky.merged_by.lock().unwrap().insert(number, by.cloned());
+        let answer = self.forge.merge(&demo(), number, &head, method, "merged by hand").await.unwrap();
+        assert!(matches!(answer, orch_ports::forge::MergeAnswer::Merged { .. }), "{answer:?}");
     }
 
     /// A person moves a ticket.

@@ -1,5 +1,7 @@
-//! `orch project`: the configured projects, from the configuration file. Needs no server.
+//! `orch project`: the configured projects, from the configuration file, and what the server has seen of their default
+//! branches. Only the latter needs one.
 
+use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::show;
@@ -19,6 +21,22 @@ pub enum ProjectCommand {
     List(ListArgs),
     /// Show one project: its stages, gates with their switches, people and commands
     Show(ShowArgs),
+    /// Show what came into a default branch otherwise than by orch's merges
+    Main(MainArgs),
+}
+
+/// `orch project main`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  orch project main DEMO")]
+pub struct MainArgs {
+    /// Key of the project
+    pub key: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
 }
 
 /// `orch project list`
@@ -70,6 +88,15 @@ pub fn run(command: &ProjectCommand, context: &mut Context<'_>) -> Outcome {
                 }
             }
         }
+        ProjectCommand::Main(args) => {
+            let client = Client::find(context, &args.server)?;
+            let main = client.get(&["api", "v1", "projects", &args.key, "main"], &[])?;
+            if args.json {
+                context.say(show::json(&main));
+            } else {
+                tell_main(&main, context);
+            }
+        }
         ProjectCommand::Show(args) => {
             let config = context.config(args.config.as_deref())?;
             let found = config.projects.iter().find(|p| p.key.eq_ignore_ascii_case(&args.key));
@@ -88,6 +115,40 @@ pub fn run(command: &ProjectCommand, context: &mut Context<'_>) -> Outcome {
         }
     }
     Ok(Exit::Done)
+}
+
+/// For people: where the default branch is, and what came in otherwise, newest first.
+fn tell_main(main: &Value, context: &mut Context<'_>) {
+    if main.get("tip").is_none_or(Value::is_null) {
+        context.say("orch has not looked at this default branch yet");
+        return;
+    }
+    let short = |value: &Value, name: &str| show::field(value, name).chars().take(12).collect::<String>();
+    context.say(format!(
+        "{} at {}, seen {}",
+        show::field(main, "project"),
+        short(main, "tip"),
+        show::time(main, "seen_at")
+    ));
+    let moves = show::items(main, "moves");
+    if moves.is_empty() {
+        context.say("nothing came in but orch's own merges");
+    }
+    for moved in moves {
+        let how = if moved.get("rewound").and_then(Value::as_bool) == Some(true) { "rewound" } else { "moved" };
+        context.say(format!(
+            "{how} by somebody else from {} to {}, seen {}",
+            short(moved, "from"),
+            short(moved, "to"),
+            show::time(moved, "seen_at")
+        ));
+        for line in show::items(moved, "lines").iter().filter_map(Value::as_str) {
+            context.say(format!("  {}", table::plain(line)));
+        }
+    }
+    if main.get("waits_for_approval").and_then(Value::as_bool) == Some(true) {
+        context.say("a person has to approve this before the next merge is prepared: `orch why` of a waiting task");
+    }
 }
 
 /// One project with its effective switches.

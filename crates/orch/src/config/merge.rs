@@ -42,6 +42,10 @@ section! {
         /// After the merge, push the branch's own commits to `refs/orch/history/` of the forge, if the security gate let
         /// every one of them pass.
         history_ref: bool = false;
+        /// Nobody but orch may move the default branch: before a merge is prepared on top of what somebody else put there, a
+        /// person sees it and approves, once for all tasks of the project. Without it that is written down, and told where
+        /// the branch was rewound or protected paths came in.
+        only_orch: bool = false;
         /// Term of the merge lease in seconds; its holder renews it.
         lock_timeout_s: u64 = 300;
         /// Longest re-test in seconds.

@@ -111,6 +111,7 @@ pub(super) async fn reject(
             ApprovalKind::Analysis => &[GateId::AnalysisApproved],
             ApprovalKind::Production => &[GateId::DeployStatus],
             ApprovalKind::Protected => &[GateId::SecurityGate, GateId::BranchMergeable],
+            ApprovalKind::Main | ApprovalKind::Landed => &[],
         };
         if !waits_at.contains(&gate) {
             return Err(Problem::refused(format!("it waits for an approval of {}, not at {gate}", what.as_str())));

@@ -111,6 +111,7 @@ pub fn router(state: AppState) -> Router {
         .route("/journal", get(tasks::whole_journal))
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))
+        .route("/projects/{key}/main", get(queue::main_of))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))
         .route("/resume", post(queue::resume))

@@ -4,7 +4,7 @@ use super::body::Raw;
 use super::{AppState, Problem};
 use crate::reload::Applied;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use orch_core::ids::GateId;
 use orch_core::pipeline::Step;
@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Watchers as `/status` lists them.
-const WATCHERS: [&str; 5] = ["inbox", "timers", "reaper", "disk", "reconcile"];
+const WATCHERS: [&str; 6] = ["inbox", "timers", "reaper", "disk", "reconcile", "main"];
+/// Moves of a default branch that are shown.
+const MOVES: usize = 100;
 
 pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
     let engine = &state.engine;
@@ -63,6 +65,34 @@ pub(super) async fn projects(State(state): State<AppState>) -> Json<Value> {
         })
         .collect();
     Json(json!({ "projects": projects }))
+}
+
+/// Where the default branch of a project is, as far as orch has seen, and what came in otherwise than by orch's merges.
+pub(super) async fn main_of(State(state): State<AppState>, Path(key): Path<String>) -> Result<Json<Value>, Problem> {
+    let projects = state.engine.projects();
+    let Some(key) = projects.keys().find(|k| k.as_str().eq_ignore_ascii_case(&key)) else {
+        return Err(Problem::missing(format!("there is no project {}", key.escape_debug())));
+    };
+    let (record, moves) = state.engine.main_of(key, MOVES).await?.unzip();
+    let moves: Vec<Value> = moves
+        .unwrap_or_default()
+        .iter()
+        .map(|m| {
+            json!({
+                "n": m.n, "from": m.from, "to": m.to, "seen_at": rfc3339(m.seen_at), "rewound": m.rewound,
+                "commits": m.commits, "gone": m.gone, "more": m.more, "protected": m.protected, "tasks": m.tasks,
+                "lines": m.lines(),
+            })
+        })
+        .collect();
+    Ok(Json(json!({
+        "project": key,
+        "tip": record.as_ref().map(|r| &r.tip),
+        "seen_at": record.as_ref().map(|r| rfc3339(r.seen_at)),
+        "moved_by_others": record.as_ref().map_or(0, |r| r.moves),
+        "waits_for_approval": record.as_ref().is_some_and(|r| r.pending.is_some()),
+        "moves": moves,
+    })))
 }
 
 pub(super) async fn gates(State(state): State<AppState>) -> Json<Value> {

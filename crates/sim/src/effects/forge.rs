@@ -6,7 +6,7 @@ use crate::repo::{Brought, hash};
 use crate::sim::{Ended, Flight, Live, Sim};
 use crate::site::{Ci, CiState, MergeAnswer, PullState};
 use orch_core::effect::{NotMerged, Outcome};
-use orch_core::ids::Sha;
+use orch_core::ids::{Actor, Sha};
 use orch_core::landing::History;
 use orch_core::task::{MergeIntent, Phase, Task};
 use orch_core::verdict::{FaultKind, Finding};
@@ -112,6 +112,10 @@ impl Sim {
         if !self.db(async |s| s.holds_lease(task.id, lease_epoch).await)? {
             self.seen.count("answer", "update: lease lost");
             return Ok(Ended::Outcome(Outcome::LeaseLost));
+        }
+        if self.landed_meanwhile(task, &format!("-{}", f.job.id))? {
+            self.seen.count("answer", "update: merged by somebody else");
+            return Ok(Ended::Outcome(Outcome::Cancelled));
         }
         let site = self.site(&task.project)?;
         let tip = site.main.clone();
@@ -231,10 +235,20 @@ impl Sim {
 
     fn landed(&mut self, task: &Task, number: u64, intent: &MergeIntent) -> Live<Option<Outcome>> {
         let site = self.site(&task.project)?;
-        let commit = match site.pulls.get(&number) {
-            Some(pull) if pull.state == PullState::Merged => pull.merge_commit.clone(),
-            _ => site.repo.is_ancestor(&intent.head, &site.main).then(|| intent.head.clone()),
+        let pull = site.pulls.get(&number).filter(|p| p.state == PullState::Merged).cloned();
+        let commit = match &pull {
+            Some(pull) => pull.merge_commit.clone(),
+            None => site.repo.is_ancestor(&intent.head, &site.main).then(|| intent.head.clone()),
         };
-        Ok(commit.map(|commit| Outcome::Merged { tree: site.repo.tree_id(&commit), commit }))
+        let Some(commit) = commit else { return Ok(None) };
+        let tree = site.repo.tree_id(&commit);
+        let by = pull.as_ref().and_then(|p| p.merged_by.clone());
+        let stranger = by.as_ref().is_some_and(|by| *by != Actor::orch())
+            || pull.as_ref().is_some_and(|p| p.head.as_ref() != Some(&intent.head));
+        if stranger && tree != intent.tree {
+            self.seen.count("answer", "merge: landed otherwise");
+            return Ok(Some(Outcome::LandedOtherwise { commit, tree, by }));
+        }
+        Ok(Some(Outcome::Merged { commit, tree }))
     }
 }

@@ -46,6 +46,10 @@ impl Sim {
             Effect::RunAgent { role, stage, .. } => self.run_agent(f, role, stage),
             Effect::Publish { role, stage, run } => self.publish(f, role, stage, *run).map(Some),
             Effect::EnsurePullRequest => {
+                let known = self.tell_landed(&f.task, &format!("-{}", f.job.id)).map(|()| self.tasks.get(&f.task.id));
+                if known?.is_some_and(|t| t.landed.is_some()) {
+                    return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
+                }
                 let site = self.site(&f.task.project)?;
                 let known =
                     f.task.pull_request.filter(|n| site.pulls.get(n).is_some_and(|p| p.state == PullState::Open));

@@ -180,6 +180,28 @@ async fn the_instance_shows_itself() {
 }
 
 #[tokio::test]
+async fn what_came_into_main_past_orch_can_be_read() {
+    let world = World::new().await;
+    let main = world.get("/api/v1/projects/demo/main").await.json();
+    assert_eq!((main["tip"].clone(), main["moves"].clone()), (Value::Null, json!([])), "nobody has looked yet");
+    let (old, new) = ("1".repeat(40), "2".repeat(40));
+    let commit = json!({ "id": new, "author": "Eve", "subject": "evil" });
+    let moved = json!({
+        "n": 1, "from": old, "to": new, "seen_at": 0, "rewound": false, "commits": [commit],
+        "protected": ["ci.yml: is changed"],
+    });
+    let record = json!({ "tip": new, "seen_at": 0, "moves": 1, "told": 1, "pending": 1 });
+    world.engine.store().set_setting("main/DEMO/1", &moved.to_string()).await.unwrap();
+    world.engine.store().set_setting("main/DEMO", &record.to_string()).await.unwrap();
+    let main = world.get("/api/v1/projects/DEMO/main").await.json();
+    let lines = json!(["2222222222 Eve: evil", "ci.yml: is changed"]);
+    assert_eq!((main["tip"].clone(), main["moves"][0]["lines"].clone()), (json!(new), lines));
+    assert_eq!((main["moved_by_others"].clone(), main["waits_for_approval"].clone()), (json!(1), json!(true)));
+    assert_eq!(main["moves"][0]["seen_at"], "1970-01-01T00:00:00.000Z");
+    assert_eq!(world.get("/api/v1/projects/NONE/main").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn the_journal_is_read_from_any_row_on() {
     let world = World::new().await;
     world.started("A").await;

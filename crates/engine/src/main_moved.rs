@@ -1,0 +1,419 @@
+//! The record of a project's default branch: where orch saw it last, and everything that came in otherwise than by orch's own
+//! merges, kept for good. It decides what is news and who hears of it. It may never take orch's own merge for somebody
+//! else's, and never move the record on before whoever must hear of it can: a crash in between repeats and loses nothing.
+
+mod guarded;
+mod landed;
+
+use crate::engine::Engine;
+use crate::project::Project;
+use landed::Landing;
+use orch_core::event::Event;
+use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
+use orch_core::task::{ApprovalKind, MergeIntent, Phase, Task, WaitReason};
+use orch_ports::Fault;
+use orch_ports::git::CommitLine;
+use orch_ports::notifier::Notice;
+use orch_store::{Cause, TaskFilter};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, PoisonError};
+
+/// Most commits of one move that are kept with author and subject.
+const KEPT: usize = 20;
+/// Most moves that are looked through for what a task's merge is prepared on.
+const BACK: u64 = 20;
+/// Source of what is sent to tasks.
+const SOURCE: &str = "main";
+
+/// Where the default branch is, as far as orch has seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainRecord {
+    /// Its tip.
+    pub tip: Sha,
+    /// When that was seen.
+    pub seen_at: Time,
+    /// How often somebody else has moved it; each is kept under its number.
+    pub moves: u64,
+    /// Up to which of them everybody who must hear of it has been told.
+    pub told: u64,
+    /// The first of them that nobody has approved, where only orch may move it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u64>,
+}
+
+/// That somebody else has moved the default branch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainMove {
+    /// Which one, from 1.
+    pub n: u64,
+    /// Where orch had seen it.
+    pub from: Sha,
+    /// Where it was then.
+    pub to: Sha,
+    /// When orch saw it.
+    pub seen_at: Time,
+    /// Was it taken back, or put elsewhere, instead of moved on?
+    pub rewound: bool,
+    /// What came in, newest first.
+    pub commits: Vec<CommitLine>,
+    /// What is gone, where it was rewound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<CommitLine>,
+    /// Is there more of either?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+    /// What of it a person would have had to approve, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<String>,
+    /// Tasks whose own pull requests came in with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<WorkItem>,
+}
+
+impl MainMove {
+    /// Must a person hear of it?
+    fn is_news(&self) -> bool {
+        self.rewound || !self.protected.is_empty()
+    }
+
+    /// In lines, for people.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.rewound {
+            lines.push(format!("it was rewound: it was {}", self.from.short()));
+        }
+        let line = |c: &CommitLine| format!("{} {}: {}", c.id.short(), c.author, c.subject);
+        lines.extend(self.commits.iter().map(line));
+        lines.extend(self.gone.iter().map(|c| format!("gone: {}", line(c))));
+        if self.more {
+            lines.push("and more".into());
+        }
+        lines.extend(self.tasks.iter().map(|item| format!("the pull request of {item} came in with it")));
+        lines.extend(self.protected.iter().cloned());
+        lines
+    }
+}
+
+fn key(project: &ProjectKey) -> String {
+    format!("main/{project}")
+}
+
+fn move_key(project: &ProjectKey, n: u64) -> String {
+    format!("main/{project}/{n}")
+}
+
+async fn read(engine: &Engine, project: &ProjectKey) -> Result<Option<MainRecord>, Fault> {
+    let text = engine.ports.store.setting(&key(project)).await?;
+    let read = text.map(|text| serde_json::from_str(&text)).transpose();
+    read.map_err(|e| Fault::bug(format!("the record of main of {project} cannot be read: {e}")))
+}
+
+async fn read_move(engine: &Engine, project: &ProjectKey, n: u64) -> Result<Option<MainMove>, Fault> {
+    let text = engine.ports.store.setting(&move_key(project, n)).await?;
+    let read = text.map(|text| serde_json::from_str(&text)).transpose();
+    read.map_err(|e| Fault::bug(format!("move {n} of main of {project} cannot be read: {e}")))
+}
+
+async fn write<T: Serialize>(engine: &Engine, key: &str, value: &T) -> Result<(), Fault> {
+    let text = serde_json::to_string(value).map_err(|e| Fault::bug(e.to_string()))?;
+    Ok(engine.ports.store.set_setting(key, &text).await?)
+}
+
+fn turn(engine: &Engine, project: &ProjectKey) -> Arc<tokio::sync::Mutex<()>> {
+    let mut all = engine.looking.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(all.entry(project.clone()).or_default())
+}
+
+/// The watcher's look. What it did, if it did anything.
+pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<String>, Fault> {
+    let before = read(engine, &project.key).await?;
+    let branch = project.forge.default_branch(&project.key).await?;
+    let Some(tip) = project.forge.branch_head(&project.key, &branch).await? else { return Ok(None) };
+    let turn = turn(engine, &project.key);
+    let mut moved = None;
+    if before.as_ref().is_none_or(|record| record.tip != tip) {
+        // Whoever holds the lease may be merging, and looks for itself. Who had merged before this was read has moved the
+        // record on before it gave the lease back, which the second reading shows.
+        let leases = engine.ports.store.leases().await?;
+        if leases.iter().any(|lease| lease.project == project.key && lease.holder.is_some()) {
+            return Ok(None);
+        }
+        let _held = turn.lock().await;
+        if read(engine, &project.key).await? != before {
+            return Ok(None);
+        }
+        let remote = project.forge.remote(&project.key).await?;
+        engine.ports.git.fetch(&project.key, &remote).await?;
+        moved = look_at(engine, project, &tip).await?.1;
+    }
+    let held = turn.lock().await;
+    let Some(mut record) = read(engine, &project.key).await? else { return Ok(None) };
+    tell(engine, project, &mut record).await?;
+    drop(held);
+    release(engine, project, &record).await?;
+    Ok(moved.map(|m| format!("project {}: somebody else has moved main to {}", project.key, m.to.short())))
+}
+
+/// A look at a tip that was just fetched, under the merge lease.
+pub(crate) async fn look(engine: &Engine, project: &Project, tip: &Sha) -> Result<MainRecord, Fault> {
+    let turn = turn(engine, &project.key);
+    let _held = turn.lock().await;
+    let (mut record, _) = look_at(engine, project, tip).await?;
+    tell(engine, project, &mut record).await?;
+    Ok(record)
+}
+
+async fn look_at(engine: &Engine, project: &Project, tip: &Sha) -> Result<(MainRecord, Option<MainMove>), Fault> {
+    let now = engine.ports.clock.now();
+    let Some(mut record) = read(engine, &project.key).await? else {
+        let record = MainRecord { tip: tip.clone(), seen_at: now, moves: 0, told: 0, pending: None };
+        write(engine, &key(&project.key), &record).await?;
+        return Ok((record, None));
+    };
+    if record.tip == *tip {
+        return Ok((record, None));
+    }
+    // A worker that was away may bring an old tip, which would look like a main that was taken back.
+    let branch = project.forge.default_branch(&project.key).await?;
+    if project.forge.branch_head(&project.key, &branch).await?.as_ref() != Some(tip) {
+        return Err(Fault::transient("the default branch moved while it was looked at"));
+    }
+    let moved = moved_to(engine, project, &mut record, tip).await?;
+    Ok((record, moved))
+}
+
+/// Main is at `tip`: what is news of it is kept, and the record moves on.
+async fn moved_to(
+    engine: &Engine,
+    project: &Project,
+    record: &mut MainRecord,
+    tip: &Sha,
+) -> Result<Option<MainMove>, Fault> {
+    let (git, at) = (&engine.ports.git, &project.key);
+    let known = git.resolve(at, &format!("{}^{{commit}}", record.tip)).await?.is_some();
+    let rewound = !known || !git.is_ancestor(at, &record.tip, tip).await?;
+    let landings = landed::landings(engine, project, record, known, tip).await?;
+    let own = landings.iter().filter(|l| l.by_orch());
+    let others = beside(engine, at, tip, record, known, own).await?;
+    if !rewound && others.is_empty() {
+        // A merge of orch's own that was read back late.
+        record.tip = tip.clone();
+        write(engine, &key(at), record).await?;
+        return Ok(None);
+    }
+    for landing in landings.iter().filter(|l| !l.by_orch()) {
+        landing.send(engine, at, SOURCE, "").await?;
+    }
+    let strangers = beside(engine, at, tip, record, known, landings.iter()).await?;
+    let protected = if !known {
+        vec!["what it was before is not in the repository any more, so nobody can say what came in".into()]
+    } else if strangers.is_empty() && !rewound {
+        // Pull requests of tasks: a person who may approve has merged them, or one is asked.
+        Vec::new()
+    } else {
+        guarded::came_in(engine, project, &record.tip, tip, rewound).await?
+    };
+    let mut commits = if known { others } else { Vec::new() };
+    let mut gone = if known && rewound {
+        git.commits(at, &record.tip, std::slice::from_ref(tip), KEPT + 1).await?
+    } else {
+        Vec::new()
+    };
+    let more = KEPT < commits.len() || KEPT < gone.len();
+    commits.truncate(KEPT);
+    gone.truncate(KEPT);
+    let n = record.moves + 1;
+    let tasks = landings.iter().filter(|l| !l.by_orch()).map(|l| l.task.work_item.clone()).collect();
+    let (from, seen_at) = (record.tip.clone(), engine.ports.clock.now());
+    let moved = MainMove { n, from, to: tip.clone(), seen_at, rewound, commits, gone, more, protected, tasks };
+    write(engine, &move_key(at, n), &moved).await?;
+    record.moves = n;
+    record.tip = tip.clone();
+    record.seen_at = seen_at;
+    if project.merging.only_orch && record.pending.is_none() {
+        record.pending = Some(n);
+    }
+    write(engine, &key(at), record).await?;
+    for line in moved.lines() {
+        tracing::info!(project = %at, tip = tip.short(), "somebody else has moved main: {line}");
+    }
+    Ok(Some(moved))
+}
+
+/// What came in beside these pull requests, and one more than is kept.
+async fn beside<'a>(
+    engine: &Engine,
+    project: &ProjectKey,
+    tip: &Sha,
+    record: &MainRecord,
+    known: bool,
+    landings: impl Iterator<Item = &'a Landing>,
+) -> Result<Vec<CommitLine>, Fault> {
+    let (mut without, mut merges) = (Vec::new(), Vec::new());
+    if known {
+        without.push(record.tip.clone());
+    }
+    for landing in landings {
+        without.push(landing.landed.head.clone());
+        merges.push(&landing.landed.commit);
+    }
+    let all = engine.ports.git.commits(project, tip, &without, KEPT + 1 + merges.len()).await?;
+    Ok(all.into_iter().filter(|c| !merges.contains(&&c.id)).collect())
+}
+
+/// orch's own merge has landed as `commit`. The record knows before anybody else does, so that nobody takes it for
+/// somebody else's; what the forge merged it on top of, and nobody had seen, is news all the same.
+pub(crate) async fn merged(
+    engine: &Engine,
+    project: &Project,
+    intent: &MergeIntent,
+    commit: &Sha,
+) -> Result<(), Fault> {
+    let (git, at) = (&engine.ports.git, &project.key);
+    let turn = turn(engine, at);
+    let _held = turn.lock().await;
+    let seen_at = engine.ports.clock.now();
+    let Some(mut record) = read(engine, at).await? else {
+        let record = MainRecord { tip: commit.clone(), seen_at, moves: 0, told: 0, pending: None };
+        return write(engine, &key(at), &record).await;
+    };
+    if record.tip == *commit || git.resolve(at, &format!("{}^{{commit}}", record.tip)).await?.is_none() {
+        return Ok(());
+    }
+    // Seen already, or a main that was taken back: the next look says it.
+    if git.is_ancestor(at, commit, &record.tip).await? || !git.is_ancestor(at, &record.tip, commit).await? {
+        return Ok(());
+    }
+    let without = [record.tip.clone(), intent.head.clone()];
+    let others = git.commits(at, commit, &without, 2).await?;
+    if let Some(other) = others.into_iter().find(|c| c.id != *commit) {
+        moved_to(engine, project, &mut record, &other.id).await?;
+    }
+    record.tip = commit.clone();
+    record.seen_at = seen_at;
+    write(engine, &key(at), &record).await
+}
+
+/// Tells people what they must hear, each move once, until they have been told.
+async fn tell(engine: &Engine, project: &Project, record: &mut MainRecord) -> Result<(), Fault> {
+    let at = &project.key;
+    while record.told < record.moves {
+        let n = record.told + 1;
+        if let Some(moved) = read_move(engine, at, n).await?.filter(MainMove::is_news) {
+            let how = if moved.rewound { "rewound" } else { "moved, and what is protected changed with it," };
+            let text = format!(
+                "{at}: main was {how} by somebody else, to {}: {} (`orch project main {at}`)",
+                moved.to.short(),
+                moved.lines().join("; ")
+            );
+            let notice = Notice { work_item: None, text, key: format!("main-{at}-{}-{n}", moved.to) };
+            if let Err(fault) = engine.ports.notifier.tell(&notice).await {
+                // The watcher tries again: nothing of the record waits for it.
+                tracing::warn!(%fault, "could not tell a person");
+                return Ok(());
+            }
+        }
+        record.told = n;
+        write(engine, &key(at), record).await?;
+    }
+    Ok(())
+}
+
+/// Tasks that wait for an approval of main go on where there is one, and ask again where main has moved on.
+async fn release(engine: &Engine, project: &Project, record: &MainRecord) -> Result<(), Fault> {
+    let waits = project.merging.only_orch && record.pending.is_some();
+    let filter =
+        TaskFilter { project: Some(project.key.clone()), phases: &["awaiting_approval"], ..TaskFilter::default() };
+    for task in engine.ports.store.tasks(filter).await? {
+        let Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Main, subject, .. }, .. } = &task.phase
+        else {
+            continue;
+        };
+        if !waits || *subject != record.tip.as_str() {
+            let what = format!("main is at {}", record.tip.short());
+            engine.step(task.id, Cause::Engine, Event::Nudged { what }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a person has to approve before a merge is prepared on this tip: the lines that are shown. A task that has the
+/// approval accepts the tip for all of its project.
+pub(crate) async fn unapproved(engine: &Engine, project: &Project, task: &Task) -> Result<Option<Vec<String>>, Fault> {
+    if !project.merging.only_orch {
+        return Ok(None);
+    }
+    let turn = turn(engine, &project.key);
+    let held = turn.lock().await;
+    let Some(mut record) = read(engine, &project.key).await? else { return Ok(None) };
+    let Some(first) = record.pending else { return Ok(None) };
+    if task.approved(ApprovalKind::Main, record.tip.as_str()).is_some() {
+        record.pending = None;
+        write(engine, &key(&project.key), &record).await?;
+        drop(held);
+        release(engine, project, &record).await?;
+        return Ok(None);
+    }
+    let mut shown = Vec::new();
+    for n in (first..=record.moves).rev().take(KEPT) {
+        if let Some(moved) = read_move(engine, &project.key, n).await? {
+            shown.extend(moved.lines());
+        }
+    }
+    Ok(Some(shown))
+}
+
+/// The task's journal says what came in otherwise and its merge is prepared on, each move once.
+pub(crate) async fn tell_task(engine: &Engine, project: &Project, task: &Task, tip: &Sha) -> Result<(), Fault> {
+    let (git, at) = (&engine.ports.git, &project.key);
+    let (Some(base), Some(record)) = (&task.base, read(engine, at).await?) else { return Ok(()) };
+    if base == tip {
+        return Ok(());
+    }
+    let mut new = Vec::new();
+    for n in (1..=record.moves).rev().take(usize::try_from(BACK).unwrap_or(usize::MAX)) {
+        let Some(moved) = read_move(engine, at, n).await? else { continue };
+        if git.resolve(at, &format!("{}^{{commit}}", moved.to)).await?.is_none() {
+            continue;
+        }
+        if git.is_ancestor(at, &moved.to, base).await? {
+            break;
+        }
+        if git.is_ancestor(at, &moved.to, tip).await? {
+            new.push(moved);
+        }
+    }
+    for moved in new.into_iter().rev() {
+        let shown = moved.lines();
+        let event = Event::MainMoved { tip: moved.to, shown };
+        crate::commands::send(engine, SOURCE, &format!("moved-{}-{}", task.id.0, moved.n), task, event).await?;
+    }
+    Ok(())
+}
+
+/// Has somebody else merged the pull request of this very task? Then the task knows it.
+pub(crate) async fn own_landed(engine: &Engine, project: &Project, task: &Task, at: &str) -> Result<bool, Fault> {
+    if let Some(landing) = landed::merged_by_others(engine, project, task).await? {
+        landing.send(engine, &project.key, SOURCE, at).await?;
+    }
+    Ok(engine.task(task.id).await?.landed.is_some())
+}
+
+impl Engine {
+    /// Where the default branch of a project is, as far as orch has seen, and what came in otherwise, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn main_of(
+        &self,
+        project: &ProjectKey,
+        limit: usize,
+    ) -> Result<Option<(MainRecord, Vec<MainMove>)>, Fault> {
+        let Some(record) = read(self, project).await? else { return Ok(None) };
+        let mut moves = Vec::new();
+        for n in (1..=record.moves).rev().take(limit) {
+            moves.extend(read_move(self, project, n).await?);
+        }
+        Ok(Some((record, moves)))
+    }
+}
