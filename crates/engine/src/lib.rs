@@ -19,10 +19,11 @@ pub mod security;
 mod services;
 mod shell;
 pub mod standing;
+pub mod tickets;
 pub mod view;
 mod watchers;
 
 pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, Retention, StoryLine};
 pub use project::{Deploy, GateMode, Project, Projects};
 pub use runner::at_work;
-pub use watchers::seen_key;
+pub use watchers::{cursor_key, seen_key};

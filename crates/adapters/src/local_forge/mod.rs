@@ -3,6 +3,7 @@
 //! nothing of orch's; it shares no row and no transaction with orch's store, so that the two can disagree and be
 //! compared. The head of a pull request is read from git every time, never remembered.
 
+mod again;
 mod merge;
 mod protect;
 mod pulls;
@@ -29,6 +30,8 @@ use served::Served;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+
+pub use again::PullAgain;
 
 /// A repository to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
