@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// The ways out of a damaged file.
+const AWAY: &str = "bring a backup back with `orch restore DIR`, or move it away and see with `orch db new` what is made \
+                    again from the tasks";
+
 /// What a file must be.
 pub(crate) struct Schema {
     /// What people call it: `local tracker`.
@@ -101,6 +105,24 @@ impl LocalDb {
     }
 }
 
+/// Is nothing in this table of a file: no file, no such table, or no row? Changes nothing. A file that cannot be read is
+/// not empty: whoever opens it says what is wrong with it.
+pub(crate) fn is_empty(path: &Path, table: &str) -> bool {
+    let look = || -> Result<bool, rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        let there = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+        if !connection.query_row(there, [table], |r| r.get::<_, bool>(0))? {
+            return Ok(true);
+        }
+        connection.query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM {table})"), [], |r| r.get(0))
+    };
+    match std::fs::metadata(path) {
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+        Ok(meta) => meta.is_file() && look().unwrap_or(false),
+    }
+}
+
 fn prepare(path: &Path, schema: &Schema) -> Result<Connection, DbError> {
     let mut connection = Connection::open_with_flags(
         path,
@@ -122,7 +144,7 @@ fn prepare(path: &Path, schema: &Schema) -> Result<Connection, DbError> {
     }
     let check: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
     if check != "ok" {
-        return Err(Fault::permanent(format!("the file is damaged ({check}); restore it from a backup")).into());
+        return Err(Fault::permanent(format!("the file is damaged ({check}); {AWAY}")).into());
     }
     for (name, set, want) in [
         ("journal_mode", "WAL", "wal"),
@@ -161,7 +183,7 @@ fn sqlite_fault(error: &rusqlite::Error) -> Fault {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::SystemIoFailure,
         ) => Fault::transient(error.to_string()),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            Fault::permanent(format!("the file is damaged or no database ({error}); restore it from a backup"))
+            Fault::permanent(format!("the file is damaged or no database ({error}); {AWAY}"))
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             Fault::denied(error.to_string())
@@ -219,6 +241,24 @@ mod tests {
         let fault = LocalDb::open(&holed, &SCHEMA).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Permanent, "{fault}");
         assert!(fault.text.contains("holed.db") && fault.text.contains("damaged"), "{fault}");
+    }
+
+    #[test]
+    fn a_table_is_empty_without_a_file_a_table_or_a_row_and_never_because_it_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        assert!(is_empty(&path, "a"));
+        assert!(!path.exists(), "looking makes nothing");
+        std::fs::write(&path, "").unwrap();
+        assert!(is_empty(&path, "a"));
+        drop(LocalDb::open(&path, &SCHEMA).unwrap());
+        assert!(is_empty(&path, "a"));
+        Connection::open(&path).unwrap().execute("INSERT INTO a VALUES (1)", []).unwrap();
+        assert!(!is_empty(&path, "a"));
+        assert!(is_empty(&path, "b"));
+        std::fs::write(&path, "this is no database ".repeat(100)).unwrap();
+        assert!(!is_empty(&path, "a"));
+        assert!(!is_empty(dir.path(), "a"), "a directory is said by whoever opens it");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::project::{Project, Projects};
-use crate::{driver, runner, standing};
+use crate::{driver, runner, standing, tickets};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
@@ -28,7 +28,7 @@ pub enum Answer {
     Refused(String),
 }
 
-/// Makes a task of a ticket, if there is none yet.
+/// Makes a task of a ticket, if there is none yet. A number that another ticket's task has is not given out again.
 pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Task, Fault> {
     let new = NewTask {
         project: project.key.clone(),
@@ -38,7 +38,13 @@ pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -
         pipeline: project.pipeline.clone(),
         landing: project.landing,
     };
-    let (task, _) = engine.ports.store.create_task(new, engine.ports.clock.now()).await?;
+    let store = &engine.ports.store;
+    let (task, made) = store.create_task(new, engine.ports.clock.now()).await?;
+    if made {
+        store.set_setting(&tickets::own_key(project.key.as_str(), ticket.number), &ticket.id).await?;
+    } else if !tickets::is_own(&**store, &task, ticket).await? {
+        return Err(Fault::permanent(tickets::not_own(&task)));
+    }
     Ok(task)
 }
 
@@ -66,7 +72,8 @@ impl Engine {
         key: &str,
     ) -> Result<Task, Fault> {
         let project = self.project(project)?;
-        let ticket = project.tracker.create(&project.key, title, body, by, key).await?;
+        let above = tickets::given_out(&*self.ports.store, &project.key).await?;
+        let ticket = project.tracker.create(&project.key, title, body, by, key, above).await?;
         let task = adopt(self, &project, &ticket).await?;
         // Where a ticket begins is nothing anybody moved it to.
         let seen = crate::watchers::seen_key(project.key.as_str(), ticket.number);

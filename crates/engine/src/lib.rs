@@ -20,6 +20,7 @@ pub mod security;
 mod services;
 mod shell;
 pub mod standing;
+pub mod tickets;
 pub mod view;
 mod watchers;
 
@@ -27,4 +28,4 @@ pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, Retent
 pub use main_moved::{MainMove, MainRecord};
 pub use project::{Deploy, GateMode, Project, Projects};
 pub use runner::at_work;
-pub use watchers::seen_key;
+pub use watchers::{cursor_key, seen_key};

@@ -189,7 +189,7 @@ points! { "forge", FORGE, Forge;
 }
 
 points! { "tracker", TRACKER, Tracker;
-    async fn create(&self, project: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str)
+    async fn create(&self, project: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str, above: u64)
         -> Result<Ticket, Fault>;
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault>;
@@ -305,6 +305,7 @@ points! { "store", STORE, Store;
     async fn take_back(&self, fence: Fence) -> Verb<Option<Reaped>>;
     async fn prioritise(&self, task: TaskId, priority: i32) -> Verb<()>;
     async fn open_projects(&self) -> Verb<Vec<ProjectKey>>;
+    async fn highest_number(&self, project: &ProjectKey) -> Verb<u64>;
     async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Verb<Vec<(TaskId, Time)>>;
     async fn drop_evidence(&self, task: TaskId) -> Verb<u64>;
     async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Verb<i64>;

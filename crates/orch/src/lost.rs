@@ -1,5 +1,8 @@
-//! A database that is gone. Decides whether an empty database may be begun: not beside the tracker, the forge or the runs
-//! of this very instance, whose tasks nobody would know any more. Beside anything else it is a first start.
+//! A database of this instance that is gone. Decides whether an empty one may be begun: not where the others say that it
+//! held something. Of tasks nobody would know any more, or numbers would be given out again. Beside anything else it is a
+//! first start.
+
+pub mod others;
 
 use crate::cli::{Exit, Failure};
 use crate::config::Config;
@@ -9,6 +12,7 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{ProjectKey, Time};
 use orch_core::task::NewTask;
+use orch_engine::tickets;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
@@ -22,10 +26,10 @@ use std::sync::Arc;
 pub fn remains(data: &Path) -> Vec<&'static str> {
     let filled = |name: &str| std::fs::read_dir(data.join(name)).is_ok_and(|mut all| all.next().is_some());
     let mut found = Vec::new();
-    if !SqliteStore::is_blank(&data.join("tracker.db")) {
+    if !LocalTracker::is_empty(&data.join("tracker.db")) {
         found.push("tickets (tracker.db)");
     }
-    if !SqliteStore::is_blank(&data.join("forge/forge.db")) {
+    if !LocalForge::is_empty(&data.join("forge")) {
         found.push("pull requests (forge/forge.db)");
     }
     if filled("runs") {
@@ -34,14 +38,49 @@ pub fn remains(data: &Path) -> Vec<&'static str> {
     found
 }
 
-/// Refuses to begin a new database beside what another one left.
+/// A file beside the database that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The tracker's.
+    Tracker,
+    /// The forge's.
+    Forge,
+}
+
+impl Gone {
+    /// Its file below the state directory.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Tracker => "tracker.db",
+            Self::Forge => "forge/forge.db",
+        }
+    }
+    /// What it held.
+    fn held(self) -> &'static str {
+        match self {
+            Self::Tracker => "tickets",
+            Self::Forge => "pull requests",
+        }
+    }
+}
+
+/// What is gone beside a database that knows better.
+pub fn gone(config: &Config) -> Vec<Gone> {
+    let Some((tasks, pulls)) = SqliteStore::knows(&config.db.path) else { return Vec::new() };
+    let data = config.data_dir();
+    let tracker = (tasks && LocalTracker::is_empty(&data.join("tracker.db"))).then_some(Gone::Tracker);
+    let forge = (pulls && LocalForge::is_empty(&data.join("forge"))).then_some(Gone::Forge);
+    tracker.into_iter().chain(forge).collect()
+}
+
+/// Refuses to begin a new database, or a new file of the tracker or the forge, beside what the others know.
 ///
 /// # Errors
 /// Exit 3, with both ways out.
 pub fn refuse(config: &Config) -> Result<(), Failure> {
     let path = &config.db.path;
     if !SqliteStore::is_blank(path) {
-        return Ok(());
+        return refuse_others(config);
     }
     let found = remains(config.data_dir());
     if found.is_empty() {
@@ -57,6 +96,32 @@ pub fn refuse(config: &Config) -> Result<(), Failure> {
         "bring a backup back with `orch restore DIR`, or see what is lost with `orch db new` and begin anew with \
          `orch db new --yes`",
     ))
+}
+
+fn refuse_others(config: &Config) -> Result<(), Failure> {
+    let gone = gone(config);
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let shown = |one: &Gone| {
+        let file = config.data_dir().join(one.file());
+        let what = if file.exists() { "is empty" } else { "is not there" };
+        format!("{} {what}, and the tasks of {} have {} in it", file.display(), config.db.path.display(), one.held())
+    };
+    let text = gone.iter().map(shown).collect::<Vec<_>>().join("; ");
+    Err(Failure::new(Exit::CannotTell, format!("{text}: a new one would give their numbers out again")).hint(
+        "bring a backup back with `orch restore DIR`, or see with `orch db new` what is lost and what is made again from the \
+         tasks, and do it with `orch db new --yes`",
+    ))
+}
+
+fn repos(config: &Config) -> Vec<LocalRepo> {
+    let repo = |p: &crate::config::project::Project| LocalRepo {
+        key: ProjectKey::new(&p.key),
+        source: p.repo.clone(),
+        default_branch: p.default_branch.clone(),
+    };
+    config.projects.iter().map(repo).collect()
 }
 
 /// What no ticket and no branch can tell.
@@ -110,12 +175,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
     let data = config.data_dir();
     let tracker = LocalTracker::open(&data.join("tracker.db"), Arc::clone(&clock))?;
-    let repos = config.projects.iter().map(|p| LocalRepo {
-        key: ProjectKey::new(&p.key),
-        source: p.repo.clone(),
-        default_branch: p.default_branch.clone(),
-    });
-    let forge = LocalForge::open(&data.join("forge"), repos.collect(), Vec::new(), clock).await?;
+    let forge = LocalForge::open(&data.join("forge"), repos(config), Vec::new(), clock).await?;
     let mut lost = Vec::new();
     for (index, project) in config.projects.iter().enumerate() {
         let key = ProjectKey::new(&project.key);
@@ -147,6 +207,22 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
     Ok(lost)
 }
 
+/// The highest number that the branches of the forge's pull requests name: a tracker that is gone too, or older, must not
+/// give it out again.
+async fn given_out(config: &Config, key: &ProjectKey) -> Result<u64, Fault> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
+    let forge = LocalForge::open(&config.data_dir().join("forge"), repos(config), Vec::new(), clock).await?;
+    let log = forge.log(key).await?;
+    let opened = log.iter().filter(|line| line.effect == "pull-opened");
+    Ok(opened.filter_map(|line| number_in(&line.detail, key.as_str())).max().unwrap_or(0))
+}
+
+/// The number in the name of a task's branch.
+fn number_in(branch: &str, key: &str) -> Option<u64> {
+    let rest = branch.strip_prefix("feature/")?.strip_prefix(key)?.strip_prefix('-')?;
+    rest.split('-').next()?.parse().ok()
+}
+
 /// Begins a new database, with a task that waits for its start for each ticket that has not landed.
 ///
 /// # Errors
@@ -155,11 +231,16 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
     let options = OpenOptions { holder: "orch db new".into(), ..OpenOptions::default() };
     let store = SqliteStore::open(&config.db.path, options)?;
     let now = SystemClock::new()?.now();
+    for project in &config.projects {
+        let given = given_out(config, &ProjectKey::new(&project.key)).await?;
+        store.set_setting(&tickets::given_key(&project.key), &given.to_string()).await?;
+    }
     for one in lost {
         let (Some(ticket), project) = (&one.ticket, &config.projects[one.project]) else { continue };
         // Otherwise a ticket that stands at In Progress would seem to have been moved there just now.
         let seen = orch_engine::seen_key(&project.key, ticket.number);
         store.set_setting(&seen, ticket.state.as_str()).await?;
+        store.set_setting(&tickets::own_key(&project.key, ticket.number), &ticket.id).await?;
         let Some(pipeline) = config.pipeline(project).filter(|_| one.merged.is_none()) else { continue };
         let new = NewTask {
             project: ProjectKey::new(&project.key),
@@ -180,4 +261,25 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
     let body = serde_json::to_vec_pretty(&restored).map_err(|e| Fault::bug(e.to_string()))?;
     crate::instance::record::write_whole(&config.data_dir().join(RESTORED), &body)
         .map_err(|e| Fault::transient(format!("write {RESTORED}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_in;
+
+    #[test]
+    fn a_branch_of_a_task_names_its_number() {
+        for (branch, key, number) in [
+            ("feature/SHOP-12-show-the-version", "SHOP", Some(12)),
+            ("feature/SHOP-12", "SHOP", Some(12)),
+            ("feature/SHOP-12-show-r2", "SHOP", Some(12)),
+            ("feature/SHOP-X-12", "SHOP", None),
+            ("feature/SHOP-X-12", "SHOP-X", Some(12)),
+            ("feature/SHOPS-12", "SHOP", None),
+            ("SHOP-12", "SHOP", None),
+            ("feature/SHOP-", "SHOP", None),
+        ] {
+            assert_eq!(number_in(branch, key), number, "{branch}");
+        }
+    }
 }

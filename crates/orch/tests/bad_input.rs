@@ -110,7 +110,7 @@ fn a_database_that_is_none_is_left_as_it_is() {
     let world = World::new(&Setup::default());
     fs::create_dir_all(world.data()).unwrap();
     fs::write(world.data().join("orch.db"), "this was a shopping list\n".repeat(500)).unwrap();
-    refused_without_a_trace(&world, &[], CANNOT_TELL, &["orch.db", "damaged", "restore a backup"]);
+    refused_without_a_trace(&world, &[], CANNOT_TELL, &["orch.db", "damaged", "orch restore DIR", "orch db new"]);
     fs::remove_file(world.data().join("orch.db")).unwrap();
     serves_once_repaired(world);
 }

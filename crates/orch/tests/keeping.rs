@@ -162,3 +162,112 @@ fn a_database_that_is_gone_is_begun_anew_only_by_a_person_and_open_tickets_go_on
     world.wait(&third, &["done"]);
     assert_eq!(deployed(&world), 2);
 }
+
+/// What the tracker shows of every ticket: number, title, state.
+fn tickets(world: &World) -> Vec<(i64, String, String)> {
+    let db = rusqlite::Connection::open(world.data().join("tracker.db")).unwrap();
+    let mut rows = db.prepare("SELECT number, title, state FROM ticket ORDER BY number").unwrap();
+    rows.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).unwrap().map(Result::unwrap).collect()
+}
+
+/// Number, branch, state and merge commit of every pull request.
+fn pulls(world: &World) -> Vec<(i64, String, String, Option<String>)> {
+    let db = rusqlite::Connection::open(world.data().join("forge/forge.db")).unwrap();
+    let mut rows =
+        db.prepare("SELECT number, head_branch, state, merge_commit FROM pull_request ORDER BY number").unwrap();
+    let shown = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));
+    rows.query_map([], shown).unwrap().map(Result::unwrap).collect()
+}
+
+fn gone(world: &World, name: &str) {
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(world.data().join(format!("{name}{end}")));
+    }
+}
+
+fn empty(world: &World, name: &str) {
+    gone(world, name);
+    fs::write(world.data().join(name), "").unwrap();
+}
+
+#[test]
+fn a_tracker_or_a_forge_that_is_gone_is_refused_and_made_again_from_the_tasks_with_the_same_numbers() {
+    let mut world = World::up(&Setup::default());
+    let first = world.task("Первая");
+    world.wait(&first, &["done"]);
+    world.agent("developer() { wait_for go; echo готово >> \"$code\"; }");
+    let second = world.task("Вторая");
+    world.run_said("developer", 2, "start developer");
+    // Known, and never started.
+    let third = world.orch(&["task", "new", "--project", &world.key, "--title", "Третья", "--json"]).ok().json();
+    let third = third["id"].as_str().unwrap().to_owned();
+    assert!(world.terminate().0.success());
+    let (had_tickets, had_pulls) = (tickets(&world), pulls(&world));
+    assert_eq!(had_tickets.len(), 3, "{had_tickets:?}");
+    assert_eq!(had_pulls[0].2, "merged", "{had_pulls:?}");
+
+    for (files, lose) in [
+        (&["tracker.db"][..], gone as fn(&World, &str)),
+        (&["tracker.db"][..], empty),
+        (&["forge/forge.db"][..], gone),
+        (&["forge/forge.db"][..], empty),
+        (&["tracker.db", "forge/forge.db"][..], gone),
+    ] {
+        files.iter().for_each(|name| lose(&world, name));
+        let refused = world.serve_refuses(&[]);
+        assert_eq!(refused.code, 3);
+        let doctor = world.orch(&["doctor"]);
+        assert_eq!(doctor.code, 1, "{doctor:#?}");
+        let checked = world.orch(&["db", "check"]);
+        assert_eq!(checked.code, 1, "{checked:#?}");
+        for said in [&refused.err, &doctor.out, &checked.out] {
+            for word in files.iter().copied().chain(["orch restore DIR", "orch db new --yes", "give their numbers out"])
+            {
+                assert!(said.contains(word), "{word} in {said}");
+            }
+        }
+        let listed = world.orch(&["db", "new", "--json"]).ok().json();
+        assert_eq!(listed["begun"], false, "{listed:#}");
+        assert!(!listed["lost"].as_array().unwrap().is_empty(), "{listed:#}");
+        assert_eq!(world.serve_refuses(&[]).code, 3, "asking changes nothing");
+        world.orch(&["db", "new", "--yes"]).ok();
+        assert_eq!(world.orch(&["db", "new", "--yes"]).code, 1, "there is nothing lost any more");
+        assert_eq!(tickets(&world), had_tickets);
+        assert_eq!(pulls(&world), had_pulls);
+    }
+
+    world.start();
+    // The next one has the next number, its own text and a task of its own.
+    world.allow("go");
+    let fourth = world.task("Четвёртая");
+    assert_eq!(fourth, format!("{}-4", world.key));
+    assert_eq!(world.show(&fourth)["title"], "Четвёртая");
+    for id in [&second, &fourth] {
+        world.wait(id, &["done"]);
+        assert!(!world.story(id).contains("cancel"), "{}", world.story(id));
+    }
+    assert_eq!(world.show(&third)["phase"], "idle");
+    assert_eq!(world.show(&first)["phase"], "done");
+    world.until("the tickets say so", || {
+        let states: Vec<String> = tickets(&world).into_iter().map(|(_, _, state)| state).collect();
+        (states == ["Done", "Done", "Backlog", "Done"]).then_some(())
+    });
+    assert!(!world.log().contains("recorded as merged"), "{}", world.log());
+    // What is moved in the tracker that was made again moves its task.
+    assert_eq!(pulls(&world).len(), 3, "{:?}", pulls(&world));
+}
+
+#[test]
+fn a_number_that_only_the_forge_knows_is_not_given_out_by_a_database_and_a_tracker_that_begin_anew() {
+    let mut world = World::up(&Setup::default());
+    let first = world.task("Первая");
+    world.wait(&first, &["done"]);
+    assert!(world.terminate().0.success());
+    gone(&world, "orch.db");
+    gone(&world, "tracker.db");
+    assert_eq!(world.serve_refuses(&[]).code, 3);
+    world.orch(&["db", "new", "--yes"]).ok();
+    world.start();
+    world.orch(&["resume"]).ok();
+    assert_eq!(world.task("Вторая"), format!("{}-2", world.key));
+}

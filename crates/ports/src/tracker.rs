@@ -60,6 +60,8 @@ pub struct Ticket {
     pub project: ProjectKey,
     /// Number in the project: the 7 of `DEMO-7`.
     pub number: u64,
+    /// What tells it from any other ticket, also from one that was given the same number in another tracker.
+    pub id: String,
     /// One line, any script.
     pub title: String,
     /// Text; untrusted.
@@ -68,6 +70,8 @@ pub struct Ticket {
     pub state: TicketState,
     /// Who set the state last.
     pub state_by: Actor,
+    /// When it was made.
+    pub created_at: Time,
     /// When anything of it changed last.
     pub updated_at: Time,
 }
@@ -88,7 +92,8 @@ pub struct Comment {
 /// A tracker.
 #[async_trait::async_trait]
 pub trait Tracker: Send + Sync + 'static {
-    /// Makes a ticket; the same `key` makes it once and returns the same ticket afterwards.
+    /// Makes a ticket; the same `key` makes it once and returns the same ticket afterwards. Numbers up to `above` are given
+    /// out already, whatever the tracker knows of them: a new ticket gets a higher one, where orch has a say in it.
     async fn create(
         &self,
         project: &ProjectKey,
@@ -96,6 +101,7 @@ pub trait Tracker: Send + Sync + 'static {
         body: &str,
         by: &Actor,
         key: &str,
+        above: u64,
     ) -> Result<Ticket, Fault>;
     /// Reads a ticket; a missing one is `Fault::gone`.
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;

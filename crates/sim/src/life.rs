@@ -203,6 +203,8 @@ impl Sim {
                 state: TicketState::Backlog,
                 state_by: "local:sam".into(),
                 updated_at: self.now,
+                id: number.to_string(),
+                created_at: self.now,
             };
             // Some are made in the tracker, and orch has not heard of them.
             let foreign = self.choices.chance("made in the tracker", 150);

@@ -15,7 +15,8 @@ pub enum StoreError {
         holder: String,
     },
     /// The file is damaged or not a database.
-    #[error("the database {} is damaged ({detail}); restore a backup, or move it away to start empty", path.display())]
+    #[error("the database {} is damaged ({detail}); bring a backup back with `orch restore DIR`, or move \
+         it away and see with `orch db new` what a new one can know", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,

@@ -43,6 +43,8 @@ pub trait Store: Send + Sync + 'static {
     async fn standing(&self, task: TaskId, job: Option<Seq>) -> Result<Standing>;
     /// Projects that have open tasks.
     async fn open_projects(&self) -> Result<Vec<ProjectKey>>;
+    /// The highest number a task of a project has; 0 if it has none.
+    async fn highest_number(&self, project: &ProjectKey) -> Result<u64>;
     /// Tasks that are over and changed last after `after` and not after `until`, in the order of their end.
     async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>>;
     /// Removes the verdicts and documents of a task that is over; how many rows. Of an open task nothing is removed.

@@ -47,7 +47,7 @@ fn none() -> Fault {
 
 #[async_trait]
 impl Tracker for Ear {
-    async fn create(&self, _: &ProjectKey, _: &str, _: &str, _: &Actor, _: &str) -> Result<Ticket, Fault> {
+    async fn create(&self, _: &ProjectKey, _: &str, _: &str, _: &Actor, _: &str, _: u64) -> Result<Ticket, Fault> {
         Err(none())
     }
     async fn ticket(&self, _: &ProjectKey, number: u64) -> Result<Ticket, Fault> {

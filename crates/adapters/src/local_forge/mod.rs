@@ -3,6 +3,8 @@
 //! nothing of orch's; it shares no row and no transaction with orch's store, so that the two can disagree and be
 //! compared. The head of a pull request is read from git every time, never remembered.
 
+mod again;
+mod branch;
 mod merge;
 mod protect;
 mod pulls;
@@ -29,6 +31,8 @@ use served::Served;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+
+pub use again::PullAgain;
 
 /// A repository to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +153,9 @@ impl LocalForge {
 
     /// Brings one more repository into service, or takes up a changed default branch.
     pub async fn add_project(&self, project: LocalRepo) -> Result<(), Fault> {
-        let mut served = Served::new(&self.state.git, &self.state.dir, project).await?;
+        let (key, branch) = (project.key.clone(), project.default_branch.clone());
+        let last = self.state.db.read("read the last merge", move |t| pulls::last_merge(t, &key, &branch)).await?;
+        let mut served = Served::new(&self.state.git, &self.state.dir, project, last.as_ref()).await?;
         {
             let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
             for other in projects.values().filter(|o| o.remote == served.remote) {

@@ -4,7 +4,8 @@
 use crate::local_db::DbError;
 use orch_core::ids::{ProjectKey, Sha, Time};
 use orch_ports::Fault;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, params};
+use std::path::Path;
 
 /// Where a pull request is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,24 @@ pub(super) fn merged(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<(u
     let rows =
         rows.query_map([project.as_str()], |r| Ok((r.get::<_, i64>(0)? as u64, Sha::new(r.get::<_, String>(1)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const LAST_MERGE: &str = "SELECT log.new_base FROM log JOIN pull_request p USING (project, number)
+     WHERE log.project = ?1 AND p.base_branch = ?2 AND log.effect = 'merge-done' AND log.new_base IS NOT NULL
+     ORDER BY log.seq DESC LIMIT 1";
+
+/// The newest merge into a branch.
+pub(super) fn last_merge(t: &Transaction<'_>, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, DbError> {
+    let last = t.query_row(LAST_MERGE, params![project.as_str(), branch], |r| r.get::<_, String>(0)).optional()?;
+    Ok(last.map(Sha::new))
+}
+
+/// The same out of a file that is only looked at; nothing if it cannot be.
+pub(super) fn last_merge_in(file: &Path, project: &ProjectKey, branch: &str) -> Option<Sha> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).ok()?;
+    let last = connection.query_row(LAST_MERGE, params![project.as_str(), branch], |r| r.get::<_, String>(0));
+    last.ok().map(Sha::new)
 }
 
 fn pull(row: &Row<'_>) -> Result<PullRow, DbError> {

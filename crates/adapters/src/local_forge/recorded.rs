@@ -1,6 +1,6 @@
 //! Are the merges that were acknowledged still there? Looks whether each recorded merge commit is in its branch and can be
-//! read, and repairs the one thing a power cut may have emptied in a repository that is whole otherwise: `HEAD`. Of what
-//! is missing it decides nothing; it says it.
+//! read, with all that the newest of them brought in, and repairs what a power cut may have emptied in a repository that is
+//! whole otherwise: `HEAD` (its default branch: `branch`). Of what is missing it decides nothing; it says it.
 
 use super::LocalForge;
 use super::repo::{Repo, is_object_id};
@@ -10,6 +10,9 @@ use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+/// Recorded merges whose content is read at a start, the newest ones.
+const MERGES: usize = 200;
 
 impl LocalForge {
     /// Merges that were recorded, by this forge or as `others` has them (who merged it, as what), and are not in the
@@ -35,15 +38,18 @@ impl Repo {
         if recorded.is_empty() {
             return Ok(vec![]);
         }
-        let listed = self.call("rev-list").args([&format!("refs/heads/{branch}"), "--"]).run().await?;
+        let listed = self.call("rev-list").args(["--parents", &format!("refs/heads/{branch}"), "--"]).run().await?;
         if listed.status != Some(0) {
             let why = told(&listed.stderr);
             return Ok(vec![format!("branch {branch} of {} cannot be read: {why}", self.dir().display())]);
         }
         let there = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let there: BTreeSet<&str> = there.lines().collect();
+        // Each with its first parent, newest first.
+        let there: Vec<(&str, Option<&str>)> =
+            there.lines().filter_map(|l| l.split(' ').next().map(|id| (id, l.split(' ').nth(1)))).collect();
+        let known: BTreeSet<&str> = there.iter().map(|(id, _)| *id).collect();
         let (inside, outside): (Vec<_>, Vec<_>) =
-            recorded.iter().partition(|(commit, _)| there.contains(commit.as_str()));
+            recorded.iter().partition(|(commit, _)| known.contains(commit.as_str()));
         let mut said: Vec<String> = outside
             .iter()
             .map(|(commit, who)| format!("{who} is recorded as merged and {} is not in {branch}", commit.short()))
@@ -58,29 +64,89 @@ impl Repo {
             call.stdin(list).run().await
         };
         let commits: Vec<&Sha> = inside.iter().map(|(commit, _)| *commit).collect();
+        let mut bad: BTreeSet<&Sha> = BTreeSet::new();
         if readable(&commits).await?.status != Some(0) {
             for (commit, who) in inside {
                 let looked = readable(&[commit]).await?;
                 if looked.status != Some(0) {
                     let why = told(&looked.stderr);
                     said.push(format!("{who} is recorded as merged and {} cannot be read: {why}", commit.short()));
+                    bad.insert(commit);
                 }
             }
         }
+        said.extend(self.unreadable(branch, recorded, &there, &bad).await?);
         Ok(said)
     }
+
+    /// Reads every object that the newest recorded merges brought in, and what came between them, all of its bytes: a
+    /// file that a power cut emptied is there, and only reading it shows what it is.
+    async fn unreadable(
+        &self,
+        branch: &str,
+        recorded: &BTreeMap<Sha, String>,
+        there: &[(&str, Option<&str>)],
+        bad: &BTreeSet<&Sha>,
+    ) -> Result<Vec<String>, Fault> {
+        let merges = there.iter().filter_map(|(id, parent)| {
+            let (commit, who) = recorded.get_key_value(&Sha::new(*id))?;
+            Some((commit, who, *parent))
+        });
+        let merges: Vec<_> = merges.take(MERGES).collect();
+        let Some((_, _, before)) = merges.last() else { return Ok(vec![]) };
+        let Some(why) = self.verify(&format!("refs/heads/{branch}"), *before).await? else { return Ok(vec![]) };
+        let mut said = Vec::new();
+        for (commit, who, parent) in merges.iter().filter(|(commit, _, _)| !bad.contains(commit)) {
+            if let Some(why) = self.verify(commit.as_str(), *parent).await? {
+                let short = commit.short();
+                said.push(format!("{who} is recorded as merged and what {short} brought in cannot be read: {why}"));
+            }
+        }
+        if said.is_empty() && bad.is_empty() {
+            let since = before.map_or_else(|| "its beginning".to_owned(), |id| Sha::new(id).short().to_owned());
+            said.push(format!("what {branch} holds since {since} cannot be read: {why}"));
+        }
+        Ok(said)
+    }
+
+    /// What cannot be read of the objects that `new` has and `old` has not.
+    async fn verify(&self, new: &str, old: Option<&str>) -> Result<Option<String>, Fault> {
+        let mut call = self.call("rev-list").args(["--verify-objects", "--quiet", "--end-of-options", new]);
+        if let Some(old) = old {
+            call = call.arg(format!("^{old}"));
+        }
+        let out = call.run().await?;
+        // Of a damaged content git only says so and goes on (seen with 2.39).
+        let complains = String::from_utf8_lossy(&out.stderr).lines().any(|line| line.starts_with("error: "));
+        Ok((out.status != Some(0) || complains).then(|| told(&out.stderr)))
+    }
+
+    /// Are a commit and its tree there and readable?
+    pub(super) async fn is_readable(&self, commit: &Sha) -> Result<bool, Fault> {
+        let call =
+            self.call("rev-list").args(["--objects", "--no-walk", "--quiet", "--end-of-options", commit.as_str()]);
+        Ok(call.run().await?.status == Some(0))
+    }
+}
+
+/// Does a file say nothing, or is it not there?
+pub(super) fn says_nothing(path: &Path) -> bool {
+    match std::fs::read(path) {
+        Ok(bytes) => bytes.iter().all(|b| *b == 0),
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Is everything but `HEAD` and references there that makes a directory a bare repository?
+pub(super) fn is_bare(dir: &Path) -> bool {
+    ["objects", "refs"].iter().all(|name| dir.join(name).is_dir()) && dir.join("config").is_file()
 }
 
 /// Writes the `HEAD` of a bare repository that a power cut left without one, if everything else that makes it a repository
 /// is there.
 pub(super) fn repair_head(dir: &Path, default_branch: &str) -> Result<(), Fault> {
     let head = dir.join("HEAD");
-    let says_nothing = |path: &Path| match std::fs::read(path) {
-        Ok(bytes) => bytes.iter().all(|b| *b == 0),
-        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
-    };
-    let is_bare = ["objects", "refs"].iter().all(|name| dir.join(name).is_dir()) && dir.join("config").is_file();
-    if !is_bare || !says_nothing(&head) {
+    if !is_bare(dir) || !says_nothing(&head) {
         return Ok(());
     }
     let name = format!("refs/heads/{default_branch}");

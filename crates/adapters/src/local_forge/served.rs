@@ -2,11 +2,11 @@
 //! into a bare repository of the forge's own, by way of a temporary directory and a rename, so that a crash leaves
 //! either nothing or all of it. Whatever is wrong with a repository is said once, with the path, the key and the fix.
 
-use super::LocalRepo;
 use super::pulls::Intent;
 use super::recorded::repair_head;
 use super::repo::{Repo, is_branch_name};
 use super::whole;
+use super::{LocalRepo, branch};
 use crate::git_cli::dirs::{blocking, discard, sweep_leftovers};
 use crate::git_cli::run::{GitRun, io, mask};
 use crate::{durable, locks, owner};
@@ -35,11 +35,26 @@ pub(super) struct Served {
 
 impl Served {
     /// Finds or imports the repository. Its default branch is not protected yet.
-    pub(super) async fn new(git: &GitRun, forge_dir: &Path, project: LocalRepo) -> Result<Self, Fault> {
+    /// `last` is the last merge into it that was recorded.
+    pub(super) async fn new(
+        git: &GitRun,
+        forge_dir: &Path,
+        project: LocalRepo,
+        last: Option<&Sha>,
+    ) -> Result<Self, Fault> {
         let LocalRepo { key, source, default_branch } = project;
         let about = format!("project {key}: repository {}", mask(&source));
-        let served = Self::bring(git, forge_dir, &key, &source, &default_branch).await;
-        let repo = served.map_err(|f| f.context(&about))?;
+        let served = async {
+            let repo = Self::bring(git, forge_dir, &key, &source, &default_branch).await?;
+            branch::mend(&repo, &default_branch, last).await?;
+            let branches = repo.branches().await?;
+            if !branches.iter().any(|(name, _)| *name == default_branch) {
+                let names = branches.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+                return Err(no_default_branch(repo.dir(), &default_branch, &names));
+            }
+            Ok(repo)
+        };
+        let repo = served.await.map_err(|f| f.context(&about))?;
         let remote = repo.dir().to_str().map(str::to_owned).ok_or_else(|| {
             Fault::permanent(format!("{about}: the path {} is not UTF-8; move it", repo.dir().display()))
         })?;
@@ -120,11 +135,6 @@ impl Served {
                 Repo::new(git.clone(), dir)
             }
         };
-        let branches = repo.branches().await?;
-        if !branches.iter().any(|(name, _)| name == default_branch) {
-            let names = branches.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-            return Err(no_default_branch(repo.dir(), default_branch, &names));
-        }
         Ok(repo)
     }
 }

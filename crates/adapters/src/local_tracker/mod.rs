@@ -2,6 +2,7 @@
 //! nothing with orch's store, so that what orch believes and what happened can differ and be compared. Numbers have no
 //! gaps, a change is never hidden by a clock that went back, and nothing happens without a line in the log.
 
+mod again;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -15,10 +16,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::path::Path;
 use std::sync::Arc;
 
+pub use again::TicketAgain;
+
 /// Longest text of a ticket or a comment, in bytes.
 const TEXT_CAP: usize = 1024 * 1024;
 
-const TICKET: &str = "SELECT number, title, body, state, state_by, updated_at FROM ticket WHERE project = ?1";
+const TICKET: &str =
+    "SELECT number, title, body, state, state_by, updated_at, created_at, key FROM ticket WHERE project = ?1";
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub struct LogEntry {
     pub seq: i64,
     /// The ticket it is about.
     pub number: u64,
-    /// `ticket-created`, `text-edited`, `state-set`, `comment-written` or `comment-replaced`.
+    /// `ticket-created`, `ticket-made-again`, `text-edited`, `state-set`, `comment-written` or `comment-replaced`.
     pub effect: String,
     /// The title, the state or the comment's key.
     pub detail: String,
@@ -107,8 +111,10 @@ impl Tracker for LocalTracker {
         body: &str,
         by: &Actor,
         key: &str,
+        above: u64,
     ) -> Result<Ticket, Fault> {
         let (title, body) = (title_of(title)?, text_of("body", body)?);
+        let above = i64::try_from(above).map_err(|_| Fault::bug(format!("no ticket has a number above {above}")))?;
         let (project, by, key, now) = (project.clone(), by.clone(), key.to_owned(), self.clock.now());
         self.db
             .write("create a ticket", move |t| {
@@ -122,10 +128,11 @@ impl Tracker for LocalTracker {
                 if let Some(number) = there {
                     return read(t, &project, number as u64);
                 }
-                // Tickets are never deleted, so the highest number plus one leaves no gap.
+                // Tickets are never deleted, so the highest number plus one leaves no gap. Where orch knows higher ones this
+                // file is older than what it knows of, or new.
                 let number: i64 = t.query_row(
-                    "SELECT coalesce(max(number), 0) + 1 FROM ticket WHERE project = ?1",
-                    [project.as_str()],
+                    "SELECT max(coalesce(max(number), 0), ?2) + 1 FROM ticket WHERE project = ?1",
+                    params![project.as_str(), above],
                     |r| r.get(0),
                 )?;
                 t.execute(
@@ -250,6 +257,7 @@ fn ticket(row: &Row<'_>, project: &ProjectKey) -> Result<Ticket, DbError> {
     let state: String = row.get(3)?;
     let state = TicketState::parse(&state)
         .ok_or_else(|| Fault::bug(format!("ticket {project}-{number} is in the unknown state {state:?}")))?;
+    let created_at = Time(row.get(6)?);
     Ok(Ticket {
         project: project.clone(),
         number,
@@ -258,7 +266,14 @@ fn ticket(row: &Row<'_>, project: &ProjectKey) -> Result<Ticket, DbError> {
         state,
         state_by: Actor::new(row.get::<_, String>(4)?),
         updated_at: Time(row.get(5)?),
+        id: id_of(&row.get::<_, String>(7)?, created_at),
+        created_at,
     })
+}
+
+/// What no other ticket has: numbers begin again with a new file, times and keys do not.
+fn id_of(key: &str, created_at: Time) -> String {
+    format!("{}/{key}", created_at.0)
 }
 
 /// A time later than every change of the project so far. A poller that asks "since the last one I saw" then misses

@@ -21,6 +21,7 @@ mod watch;
 pub(crate) use deploy::hex;
 pub(crate) use ensure_ci::CONTEXT;
 pub use push::key as pushed_key;
+pub use sync_ticket::state as ticket_state;
 
 use crate::engine::Engine;
 use crate::gates;

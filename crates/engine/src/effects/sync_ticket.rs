@@ -3,6 +3,7 @@
 //! up first: it must never be overwritten unseen.
 
 use super::{Cx, Ended};
+use crate::tickets;
 use orch_core::effect::Outcome;
 use orch_core::explain;
 use orch_core::ids::Actor;
@@ -17,6 +18,9 @@ const COMMENT: &str = "orch-status";
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let (tracker, project, number) = (&cx.project.tracker, &cx.project.key, cx.task.number);
     let ticket = tracker.ticket(project, number).await?;
+    if !tickets::is_own(cx.store(), &cx.task, &ticket).await? {
+        return Err(Fault::permanent(tickets::not_own(&cx.task)));
+    }
     crate::watchers::look(&cx.engine, &cx.project, &ticket).await?;
     let task = cx.engine.task(cx.task.id).await?;
     cx.still_ours().await?;
@@ -31,7 +35,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 }
 
 /// The ticket's state; `None` leaves it to the person who moves it.
-pub(crate) fn state(task: &Task) -> Option<TicketState> {
+pub fn state(task: &Task) -> Option<TicketState> {
     Some(match &task.phase {
         Phase::Idle => return None,
         Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,

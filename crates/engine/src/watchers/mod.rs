@@ -11,7 +11,7 @@ mod tracker;
 
 pub(crate) use reaper::Sighting;
 pub(crate) use tracker::look;
-pub use tracker::seen_key;
+pub use tracker::{cursor_key, seen_key};
 
 use crate::engine::{Engine, Options};
 use orch_ports::Fault;

@@ -7,7 +7,7 @@ use crate::commands::{self, Answer};
 use crate::effects::sync_ticket;
 use crate::engine::Engine;
 use crate::project::Project;
-use crate::standing;
+use crate::{standing, tickets};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
 use orch_core::task::{Phase, Task, WaitReason};
@@ -38,7 +38,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 
 async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result<(), Fault> {
     let store = &engine.ports.store;
-    let cursor_key = format!("tracker-cursor/{}", project.key);
+    let cursor_key = cursor_key(project.key.as_str());
     let since = store.setting(&cursor_key).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
     let mut newest = since;
     let mut fault = None;
@@ -95,6 +95,11 @@ async fn tell(engine: &Engine, ticket: &Ticket, what: &str) {
     }
 }
 
+/// Key under which is kept up to when the changes of a project's tickets have been seen.
+pub fn cursor_key(project: &str) -> String {
+    format!("tracker-cursor/{project}")
+}
+
 /// Key under which the state last seen (or last set by orch) of a ticket is kept.
 pub fn seen_key(project: &str, number: u64) -> String {
     format!("ticket/{project}/{number}")
@@ -114,6 +119,12 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
     let state = ticket.state.as_str();
     let item = format!("{}-{}", project.key, ticket.number).into();
     let task = store.task_by_item(&item).await?;
+    if let Some(task) = &task
+        && !tickets::is_own(&**store, task, ticket).await?
+    {
+        tickets::tell_not_own(engine, task, ticket).await;
+        return Ok(None);
+    }
     let (mut done, mut refused) = (None, None);
     if moved && let Some(event) = wish(ticket, task.as_ref(), seen.is_some()) {
         let task = match task.clone() {

@@ -118,8 +118,16 @@ pub struct FlakyTracker {
 
 #[async_trait::async_trait]
 impl Tracker for FlakyTracker {
-    async fn create(&self, p: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str) -> Result<Ticket, Fault> {
-        self.faults.call("tracker.create", self.real.create(p, title, body, by, key)).await
+    async fn create(
+        &self,
+        p: &ProjectKey,
+        title: &str,
+        body: &str,
+        by: &Actor,
+        key: &str,
+        above: u64,
+    ) -> Result<Ticket, Fault> {
+        self.faults.call("tracker.create", self.real.create(p, title, body, by, key, above)).await
     }
     async fn ticket(&self, p: &ProjectKey, number: u64) -> Result<Ticket, Fault> {
         self.faults.call("tracker.ticket", self.real.ticket(p, number)).await

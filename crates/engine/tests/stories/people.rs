@@ -2,7 +2,8 @@
 
 use crate::faults::How;
 use crate::runs::Does;
-use crate::world::{World, anna, demo, orch};
+use crate::world::{DB, World, anna, demo, orch};
+use orch_adapters::local_tracker::LocalTracker;
 use orch_core::event::Event;
 use orch_core::ids::WorkItem;
 use orch_core::task::Phase;
@@ -109,7 +110,7 @@ async fn drained_it_claims_nothing_even_after_a_restart_and_resumed_it_goes_on()
 async fn a_ticket_moved_by_its_people_starts_approves_and_shows_the_way() {
     let world = World::with(|c| c.policy.production_approval = true).await;
     world.start();
-    world.tracker.create(&demo(), "Add a file", "Please.", &anna(), "k").await.unwrap();
+    world.tracker.create(&demo(), "Add a file", "Please.", &anna(), "k", 0).await.unwrap();
     world.move_ticket(1, TicketState::InProgress, &anna()).await;
     let item = first();
     world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
@@ -183,7 +184,7 @@ async fn a_ticket_moved_to_cancelled_ends_the_task_even_if_orch_writes_first() {
 async fn a_stranger_moves_a_ticket_and_nothing_happens_but_a_line_in_the_journal() {
     let world = World::new().await;
     world.start();
-    world.tracker.create(&demo(), "Add a file", "Please.", &anna(), "k").await.unwrap();
+    world.tracker.create(&demo(), "Add a file", "Please.", &anna(), "k", 0).await.unwrap();
     world.move_ticket(1, TicketState::InProgress, &"local:mallory".into()).await;
     let item = first();
     world.until(&item, "known", |_| true).await;
@@ -213,4 +214,87 @@ async fn a_blocked_ticket_moved_to_in_progress_is_retried() {
     assert_eq!(world.ticket_now(1).await.state_by, orch());
     world.move_ticket(1, TicketState::InProgress, &anna()).await;
     world.until_done(&item).await;
+}
+
+/// The tracker of the world is lost, and one that knows nothing takes its place.
+async fn lose_the_tracker(world: &mut World, dir: &std::path::Path) {
+    world.kill().await;
+    let clock: std::sync::Arc<dyn orch_ports::clock::Clock> = world.clock.clone();
+    world.tracker = std::sync::Arc::new(LocalTracker::open(&dir.join("tracker.db"), clock).unwrap());
+    world.start();
+}
+
+#[tokio::test]
+async fn a_number_is_never_given_out_twice_though_the_tracker_begins_anew() {
+    let mut world = World::new().await;
+    world.start();
+    assert_eq!(world.ticket("one").await.as_str(), "DEMO-1");
+    assert_eq!(world.ticket("two").await.as_str(), "DEMO-2");
+    let dir = tempfile::tempdir().unwrap();
+    lose_the_tracker(&mut world, dir.path()).await;
+    let third = world.ticket("three").await;
+    assert_eq!(third.as_str(), "DEMO-3");
+    assert_eq!(world.task(&third).await.title, "three");
+    assert_eq!(world.ticket("three").await, third, "and a repeated request is the same ticket");
+    world.store.set_setting(&orch_engine::tickets::given_key("DEMO"), "40").await.unwrap();
+    assert_eq!(world.ticket("four").await.as_str(), "DEMO-41", "no task has them, and they are given out");
+}
+
+#[tokio::test]
+async fn a_ticket_that_only_has_the_number_of_a_task_moves_nothing_and_is_left_alone() {
+    let mut world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world
+        .eventually("the ticket is in progress", async || world.ticket_now(1).await.state == TicketState::InProgress)
+        .await;
+    let dir = tempfile::tempdir().unwrap();
+    lose_the_tracker(&mut world, dir.path()).await;
+    // Made by whoever writes to the tracker, which knows of no other: it has the number of the task.
+    world.clock.advance(1_000);
+    let other = world.tracker.create(&demo(), "Another matter", "b", &anna(), "k", 0).await.unwrap();
+    assert_eq!(other.number, 1);
+    let polls = world.faults.calls("tracker.changed_since");
+    world.eventually("polled", async || polls + 3 < world.faults.calls("tracker.changed_since")).await;
+    for state in [TicketState::Todo, TicketState::Cancelled, TicketState::Backlog] {
+        world.move_ticket(1, state, &anna()).await;
+        let polls = world.faults.calls("tracker.changed_since");
+        world.eventually("polled", async || polls + 3 < world.faults.calls("tracker.changed_since")).await;
+    }
+    let task = world.task(&item).await;
+    assert_eq!((task.phase_word(), task.title.as_str()), ("running", "Add a file"));
+    assert_eq!(world.says(&item, "cancel").await, 0);
+    let told = world.told_people();
+    assert_eq!(
+        told.iter().filter(|t| t.contains("is not the one that task DEMO-1 was made for")).count(),
+        1,
+        "{told:#?}"
+    );
+    world.runs.finish("developer", |run| run.write("work.txt", "x\n"));
+    world.until_done(&item).await;
+    world.until_quiet().await;
+    assert_eq!(world.ticket_now(1).await.state, TicketState::Backlog, "nor is it shown as done");
+    assert!(world.tracker.comments(&demo(), 1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_ticket_of_a_task_without_a_record_of_it_is_its_own_unless_it_is_younger() {
+    let world = World::with(|c| c.file = true).await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world
+        .eventually("the ticket is in progress", async || world.ticket_now(1).await.state == TicketState::InProgress)
+        .await;
+    let db = rusqlite::Connection::open(world.path(DB)).unwrap();
+    assert_eq!(
+        db.execute("DELETE FROM setting WHERE key LIKE 'ticket-id/%'", []).unwrap(),
+        1,
+        "as an older orch left it"
+    );
+    world.move_ticket(1, TicketState::Cancelled, &anna()).await;
+    world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
 }

@@ -5,7 +5,7 @@ use super::context::{Context, Tone};
 use super::exit::{Exit, Failure, Outcome};
 use super::show;
 use crate::config::Config;
-use crate::lost;
+use crate::lost::{self, Gone};
 use clap::{Args, Subcommand};
 use orch_store::SqliteStore;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub enum DbCommand {
     Backup(BackupArgs),
     /// Bring the schema up to date, with a copy of the database as it was
     Migrate(MigrateArgs),
-    /// Say what is lost with a database that is gone, and begin a new one
+    /// Say what is lost with a database, a tracker or a forge that is gone, and begin a new one
     New(NewArgs),
 }
 
@@ -71,7 +71,8 @@ pub struct MigrateArgs {
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Example:\n  orch db new          # says what is lost\n  orch db new --yes    # begins anew\n\nOnly \
-                        where the database is gone or empty. A backup is the better way: `orch restore DIR`."
+                        where orch.db, tracker.db or forge/forge.db is gone or empty; the one is made from what the \
+                        others know. A backup is the better way: `orch restore DIR`."
 )]
 pub struct NewArgs {
     /// Do it
@@ -192,6 +193,10 @@ fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
     let config = context.config(args.config.as_deref())?;
     let path = &config.db.path;
     if !SqliteStore::is_blank(path) {
+        let gone = lost::gone(&config);
+        if !gone.is_empty() {
+            return others(args, context, &config, &gone);
+        }
         return Err(Failure::new(
             Exit::Failed,
             format!("the database {} is there and holds something", path.display()),
@@ -202,10 +207,7 @@ fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
         return Err(Failure::new(Exit::Failed, format!("nothing of this instance lies beside {}", path.display()))
             .hint("`orch serve` begins it"));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot start: {e}")))?;
+    let runtime = runtime()?;
     let lost = runtime.block_on(lost::look(&config)).map_err(|f| Failure::new(Exit::CannotTell, f.text))?;
     if args.yes {
         runtime.block_on(lost::begin(&config, &lost)).map_err(|f| Failure::new(Exit::CannotTell, f.text))?;
@@ -232,6 +234,44 @@ fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
         ));
     } else {
         context.note("nothing was changed: `orch db new --yes` begins anew, `orch restore DIR` brings a backup back");
+    }
+    Ok(Exit::Done)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Failure::new(Exit::CannotTell, format!("cannot start: {e}")))
+}
+
+/// The tracker's or the forge's file is gone and the database is there: they are made from its tasks.
+fn others(args: &NewArgs, context: &mut Context<'_>, config: &Config, gone: &[Gone]) -> Outcome {
+    let cannot = |text: String| Failure::new(Exit::CannotTell, text);
+    let options = orch_store::sqlite::OpenOptions { holder: "orch db new".into(), ..Default::default() };
+    let store = SqliteStore::open(&config.db.path, options).map_err(|e| cannot(e.to_string()))?;
+    let runtime = runtime()?;
+    let again = runtime.block_on(lost::others::look(config, &store, gone)).map_err(|f| cannot(f.text))?;
+    if args.yes {
+        let made = lost::others::begin(config, &store, gone, again.clone());
+        runtime.block_on(made).map_err(|f| cannot(f.text))?;
+    }
+    let files: Vec<&str> = gone.iter().map(|one| one.file()).collect();
+    let lost = lost::others::lost(gone);
+    if args.json {
+        context.say(show::json(&json!({ "begun": args.yes, "files": files, "lost": lost, "tasks": again })));
+        return Ok(Exit::Done);
+    }
+    context.say(format!("lost with {}:", files.join(" and ")));
+    for line in lost {
+        context.say(format!("  - {line}"));
+    }
+    for one in &again {
+        context.say(format!("{}  {}  {}", one.item, super::table::plain(&one.title), one.says()));
+    }
+    if args.yes {
+        context.say(format!("{} {}; start `orch serve`", context.paint(Tone::Good, "begun"), files.join(" and ")));
+    } else {
+        context
+            .note("nothing was changed: `orch db new --yes` makes this again, `orch restore DIR` brings a backup back");
     }
     Ok(Exit::Done)
 }

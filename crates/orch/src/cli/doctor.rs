@@ -9,6 +9,7 @@ use super::exit::{Exit, Outcome};
 use super::{git_probe, show};
 use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
+use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
 use serde_json::{Value, json};
@@ -78,7 +79,10 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     if let Some(config) = &config {
         checks.extend(state(config));
         checks.extend(data_dir(config.data_dir()));
-        checks.push(database(&config.db.path));
+        checks.push(match lost::refuse(config) {
+            Ok(()) => database(&config.db.path),
+            Err(lost) => check("database", Tone::Bad, lost.message, lost.hint),
+        });
         checks.push(port(config));
         checks.extend(troubles(config));
         checks.extend(degraded(config));

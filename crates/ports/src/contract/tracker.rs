@@ -35,13 +35,13 @@ pub async fn all(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
 pub async fn a_ticket_is_made_once_per_key(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
     let (project, unique, actor) = (fixture.project(), fixture.unique(), fixture.actor());
     let key = format!("create-{unique}");
-    let first = must("create", tracker.create(&project, &unique, "the body", &actor, &key).await);
+    let first = must("create", tracker.create(&project, &unique, "the body", &actor, &key, 0).await);
     assert_eq!((&first.project, first.title.as_str()), (&project, unique.as_str()));
     assert!(first.body.contains("the body"), "body read back: {:?}", first.body);
-    let again = must("create again", tracker.create(&project, "other words", "", &actor, &key).await);
+    let again = must("create again", tracker.create(&project, "other words", "", &actor, &key, 0).await);
     assert_eq!(again.number, first.number, "the same key makes one ticket");
     assert_eq!(again.title, first.title, "and leaves it as it is");
-    let other = must("create another", tracker.create(&project, &unique, "", &actor, &format!("{key}-b")).await);
+    let other = must("create another", tracker.create(&project, &unique, "", &actor, &format!("{key}-b"), 0).await);
     assert_ne!(other.number, first.number, "another key makes another ticket, whatever its title");
 }
 
@@ -49,14 +49,14 @@ pub async fn a_ticket_is_made_once_per_key(tracker: &dyn Tracker, fixture: &dyn 
 pub async fn a_title_keeps_its_script(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
     let (project, unique) = (fixture.project(), fixture.unique());
     let title = format!("Отчёт 中文 عربى \"quotes\" & <b> 🚀 {unique}");
-    let made = must("create", tracker.create(&project, &title, "", &fixture.actor(), &unique).await);
+    let made = must("create", tracker.create(&project, &title, "", &fixture.actor(), &unique, 0).await);
     assert_eq!(must("read", tracker.ticket(&project, made.number).await).title, title);
 }
 
 /// An empty title is a mistake of the caller, and asking again will not help.
 pub async fn a_title_that_says_nothing_is_refused(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
     for title in ["", "  \t "] {
-        let made = tracker.create(&fixture.project(), title, "b", &fixture.actor(), &fixture.unique()).await;
+        let made = tracker.create(&fixture.project(), title, "b", &fixture.actor(), &fixture.unique(), 0).await;
         let fault = must_fail("create without a title", FaultKind::Permanent, made);
         assert!(fault.text.contains("title"), "the fault names what is wrong: {fault}");
     }
@@ -75,7 +75,7 @@ pub async fn a_ticket_that_is_not_there_is_gone(tracker: &dyn Tracker, fixture: 
 /// The mapping of states is complete in both directions.
 pub async fn every_state_can_be_set_and_is_read_back(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
     let (project, unique, actor) = (fixture.project(), fixture.unique(), fixture.actor());
-    let number = must("create", tracker.create(&project, &unique, "", &actor, &unique).await).number;
+    let number = must("create", tracker.create(&project, &unique, "", &actor, &unique, 0).await).number;
     for state in TicketState::ALL.iter().rev() {
         must(state.as_str(), tracker.set_state(&project, number, *state, &actor).await);
         let read = must("read", tracker.ticket(&project, number).await);
@@ -86,7 +86,7 @@ pub async fn every_state_can_be_set_and_is_read_back(tracker: &dyn Tracker, fixt
 /// Otherwise every poll would wake the next one.
 pub async fn setting_the_same_state_changes_nothing(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
     let (project, unique, actor) = (fixture.project(), fixture.unique(), fixture.actor());
-    let number = must("create", tracker.create(&project, &unique, "", &actor, &unique).await).number;
+    let number = must("create", tracker.create(&project, &unique, "", &actor, &unique, 0).await).number;
     must("set", tracker.set_state(&project, number, TicketState::InProgress, &actor).await);
     let before = must("read", tracker.ticket(&project, number).await);
     must("set again", tracker.set_state(&project, number, TicketState::InProgress, &actor).await);
@@ -99,7 +99,7 @@ pub async fn polling_sees_every_change_in_order(tracker: &dyn Tracker, fixture: 
     let mut made = Vec::new();
     for n in 0..3 {
         let key = format!("{unique}-{n}");
-        made.push(must("create", tracker.create(&project, &key, "", &actor, &key).await));
+        made.push(must("create", tracker.create(&project, &key, "", &actor, &key, 0).await));
     }
     let since = made[0].updated_at;
     let seen = ours(tracker, fixture, since, &made.iter().map(|t| t.number).collect::<Vec<_>>()).await;
@@ -126,7 +126,7 @@ async fn ours(tracker: &dyn Tracker, fixture: &dyn TrackerFixture, since: Time, 
 /// One living comment per key instead of a stream.
 pub async fn a_comment_is_written_once_per_key(tracker: &dyn Tracker, fixture: &dyn TrackerFixture) {
     let (project, unique, actor) = (fixture.project(), fixture.unique(), fixture.actor());
-    let number = must("create", tracker.create(&project, &unique, "", &actor, &unique).await).number;
+    let number = must("create", tracker.create(&project, &unique, "", &actor, &unique, 0).await).number;
     for (key, body) in
         [("status", "stage one"), ("question", "which colour?"), ("status", "stage two"), ("status", "stage two")]
     {

@@ -75,6 +75,19 @@ impl SqliteStore {
         }
     }
 
+    /// Has a database tasks, and has one of them a pull request? `None`: it cannot be read, and whoever opens it says why.
+    pub fn knows(path: &Path) -> Option<(bool, bool)> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let c = Connection::open_with_flags(path, flags).ok()?;
+        c.query_row(
+            "SELECT EXISTS (SELECT 1 FROM task),
+             EXISTS (SELECT 1 FROM task WHERE json_extract(body, '$.pull_request') IS NOT NULL)",
+            [],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )
+        .ok()
+    }
+
     /// Mends places that are stored in a database after its directory has moved. `moved` are pairs of text, each with the
     /// separator behind it; asking again changes nothing.
     ///

@@ -88,6 +88,10 @@ impl Store for SqliteStore {
     async fn open_projects(&self) -> Result<Vec<ProjectKey>> {
         self.read(tasks::open_projects).await
     }
+    async fn highest_number(&self, project: &ProjectKey) -> Result<u64> {
+        let project = project.clone();
+        self.read(move |c| tasks::highest_number(c, &project)).await
+    }
     async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
         self.write(move |c| jobs::take_from(c, fence)).await
     }

@@ -32,6 +32,11 @@ pub(super) fn open_projects(c: &Connection) -> Db<Vec<ProjectKey>> {
     all(c, OPEN_PROJECTS, [], |row| Ok(ProjectKey::new(row.get::<_, String>(0)?)))
 }
 
+pub(super) fn highest_number(c: &Connection, project: &ProjectKey) -> Db<u64> {
+    let highest = "SELECT coalesce(max(number), 0) FROM task WHERE project = ?1";
+    Ok(one(c, highest, [project.as_str()], |row| Ok(row.get::<_, i64>(0)? as u64))?.unwrap_or(0))
+}
+
 fn body(row: &Row<'_>) -> Db<Task> {
     parse("task", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
 }

@@ -284,6 +284,181 @@ async fn a_merge_that_was_recorded_and_is_not_there_is_said_with_its_name() {
 }
 
 #[tokio::test]
+async fn a_default_branch_that_a_power_cut_emptied_is_written_again_from_what_the_repository_shows() {
+    for (how, left) in
+        [("reflog", Some(&b""[..])), ("reflog", Some(b"\0\0\0\0")), ("reflog", Some(b"1234")), ("reflog", None)]
+            .into_iter()
+            .chain([("recorded", Some(&b""[..])), ("both", Some(b"")), ("cut", Some(b"")), ("packed", Some(b""))])
+    {
+        let bench = Bench::new().await;
+        let (bare, dir) = (bench.bare(), bench.root.path().join("forge"));
+        let pull = bench.proposal("feature/one", "one.txt").await;
+        assert!(matches!(bench.merge(&pull, MergeMethod::Squash).await, MergeAnswer::Merged { .. }));
+        let mut tip = bench.tip().await;
+        if how == "both" {
+            // Somebody else pushed after the last merge: only the reflog knows of it.
+            tip = bench.push("other", tip.as_str(), "theirs.txt", "theirs").unwrap();
+            git(&bare, &["update-ref", "refs/heads/main", tip.as_str()]).unwrap();
+        }
+        let (log, file) = (bare.join("logs/refs/heads/main"), bare.join("refs/heads/main"));
+        assert!(log.exists(), "{how}");
+        match how {
+            "recorded" => std::fs::remove_file(&log).unwrap(),
+            "cut" => {
+                let bytes = std::fs::read(&log).unwrap();
+                std::fs::write(&log, [&bytes[..bytes.len() / 2], &[0; 200]].concat()).unwrap();
+            }
+            "packed" => {
+                git(&bare, &["pack-refs", "--all"]).unwrap();
+                std::fs::remove_file(&log).unwrap();
+                // Another instance merged it: this one has no record.
+                bench.db().execute("UPDATE pull_request SET base_branch = 'other'", []).unwrap();
+            }
+            _ => {}
+        }
+        match left {
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let looked = LocalForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
+        assert!(looked.is_some_and(|(mends, text)| mends && text.contains(tip.short())), "{how}");
+        assert_eq!(std::fs::read(&file).ok().as_deref(), left, "looking changes nothing");
+        let bench = bench.reopen().await;
+        assert_eq!(bench.tip().await, tip, "{how}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{tip}\n"));
+        let looked = LocalForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
+        assert_eq!(looked, None);
+        let next = bench.proposal("feature/two", "two.txt").await;
+        assert!(matches!(bench.merge(&next, MergeMethod::Squash).await, MergeAnswer::Merged { .. }), "{how}");
+        assert_eq!(bench.forge.missing_merges(&demo(), vec![]).await.unwrap(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_default_branch_that_is_empty_and_named_nowhere_is_refused_with_its_file_and_left_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let clock = TestClock::at(0);
+    a_clone(&root.path().join("src"), "main");
+    git(root.path(), &["clone", "--quiet", "--bare", "src", "their.git"]).unwrap();
+    let theirs = root.path().join("their.git");
+    let commit = git(&theirs, &["rev-parse", "main"]).unwrap();
+    git(&theirs, &["update-ref", "refs/heads/side", &commit]).unwrap();
+    std::fs::remove_file(theirs.join("packed-refs")).unwrap();
+    std::fs::write(theirs.join("refs/heads/main"), "").unwrap();
+    let fault = serve(root.path(), &clock, &theirs, "main").await.err().unwrap();
+    assert_eq!(fault.kind, FaultKind::Permanent);
+    for word in ["refs/heads/main is empty", "power cut", "write its id into that file", "DEMO"] {
+        assert!(fault.text.contains(word), "{word}: {fault}");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let forge = root.path().join("forge");
+    let looked = LocalForge::examine_branch(&forge, &theirs, &demo(), "main", scratch.path()).await;
+    let (mends, text) = looked.unwrap().unwrap();
+    assert!(!mends && text.contains("refs/heads/main is empty"), "{text}");
+    assert_eq!(std::fs::read(theirs.join("refs/heads/main")).unwrap(), b"");
+    // What it says to do is enough.
+    std::fs::write(theirs.join("refs/heads/main"), format!("{commit}\n")).unwrap();
+    serve(root.path(), &clock, &theirs, "main").await.unwrap();
+    // Two histories that both could be it: neither is taken.
+    let other = git(&theirs, &["commit-tree", "-m", "other", &format!("{commit}^{{tree}}")]).unwrap();
+    std::fs::write(
+        theirs.join("packed-refs"),
+        format!("# pack-refs with: peeled fully-peeled sorted \n{other} refs/heads/main\n"),
+    )
+    .unwrap();
+    std::fs::create_dir_all(theirs.join("logs/refs/heads")).unwrap();
+    let line = format!("{} {commit} A <a@b> 1 +0000\tx\n", "0".repeat(40));
+    std::fs::write(theirs.join("logs/refs/heads/main"), line).unwrap();
+    std::fs::write(theirs.join("refs/heads/main"), "").unwrap();
+    let fault = serve(root.path(), &clock, &theirs, "main").await.err().unwrap();
+    assert!(fault.text.contains("none of them contains the others"), "{fault}");
+    // A branch that was never there is said as before.
+    let fault = serve(root.path(), &clock, &theirs, "trunk").await.err().unwrap();
+    assert!(fault.text.contains("has no branch trunk"), "{fault}");
+}
+
+#[tokio::test]
+async fn what_a_recorded_merge_brought_in_and_cannot_be_read_is_said() {
+    let bench = Bench::new().await;
+    for name in ["one", "two", "three"] {
+        let pull = bench.proposal(&format!("feature/{name}"), &format!("{name}.txt")).await;
+        assert!(matches!(bench.merge(&pull, MergeMethod::Squash).await, MergeAnswer::Merged { .. }));
+    }
+    // Somebody else's commit between the merges.
+    let tip = bench.push("other", bench.tip().await.as_str(), "theirs.txt", "theirs").unwrap();
+    git(&bench.bare(), &["update-ref", "refs/heads/main", tip.as_str()]).unwrap();
+    let said = async || bench.forge.missing_merges(&demo(), vec![]).await.unwrap();
+    assert_eq!(said().await, Vec::<String>::new());
+    for (object, word) in [
+        ("main:two.txt", "pull request #2"),
+        ("main~1:three.txt", "pull request #3"),
+        ("main:theirs.txt", "what main holds since"),
+    ] {
+        let id = git(&bench.bare(), &["rev-parse", object]).unwrap();
+        let file = bench.bare().join("objects").join(&id[..2]).join(&id[2..]);
+        let kept = std::fs::read(&file).unwrap();
+        for left in [Vec::new(), vec![0; kept.len()], kept[..kept.len() - 6].to_vec()] {
+            std::fs::remove_file(&file).unwrap();
+            std::fs::write(&file, &left).unwrap();
+            let lost = said().await;
+            assert_eq!(lost.len(), 1, "{object} {}: {lost:?}", left.len());
+            assert!(
+                lost[0].contains(word) && lost[0].contains("cannot be read") && lost[0].contains(&id[2..]),
+                "{lost:?}"
+            );
+        }
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, kept).unwrap();
+        assert_eq!(said().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_pull_request_made_again_shows_a_merge_that_landed_while_nobody_knew() {
+    for landed in [true, false] {
+        let bench = Bench::new().await;
+        let base = bench.tip().await;
+        let done = bench.proposal("feature/one", "one.txt").await;
+        let open = bench.proposal("feature/two", "two.txt").await;
+        let tree = git(&bench.bare(), &["rev-parse", &format!("{}^{{tree}}", done.head)]).unwrap();
+        if landed {
+            assert!(matches!(bench.merge(&done, MergeMethod::Squash).await, MergeAnswer::Merged { .. }));
+        }
+        let tip = bench.tip().await;
+        let Bench { root, clock, forge } = bench;
+        drop(forge);
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(root.path().join(format!("forge/forge.db{end}")));
+        }
+        assert!(LocalForge::is_empty(&root.path().join("forge")));
+        let forge = super::open(root.path(), &clock).await.unwrap();
+        let again = |pull: &PullRequest, begun: Option<(Sha, String)>| PullAgain {
+            number: pull.number,
+            title: pull.title.clone(),
+            branch: pull.head_branch.clone(),
+            base: "main".into(),
+            head: Some(pull.head.clone()),
+            merged: None,
+            begun,
+            closed: false,
+            statuses: vec![],
+        };
+        let pulls = vec![again(&done, Some((base, tree))), again(&open, None)];
+        for _ in 0..2 {
+            forge.make_again(&demo(), pulls.clone()).await.unwrap();
+        }
+        assert!(!LocalForge::is_empty(&root.path().join("forge")));
+        let first = forge.pull_request(&demo(), done.number).await.unwrap();
+        assert_eq!(first.state == PullState::Merged, landed);
+        assert_eq!(first.merge_commit, landed.then(|| tip.clone()));
+        let second = forge.pull_request(&demo(), open.number).await.unwrap();
+        assert_eq!((second.state, second.head), (PullState::Open, open.head));
+        assert_eq!(forge.missing_merges(&demo(), vec![]).await.unwrap(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
 async fn an_import_that_a_dead_process_began_goes_and_one_that_lives_is_left_alone() {
     let root = tempfile::tempdir().unwrap();
     a_clone(&root.path().join("src"), "main");

@@ -1,0 +1,52 @@
+//! Which ticket a task was made for, and which numbers are given out. A tracker that was lost begins its numbers again: a
+//! ticket with a task's number may be another one. Such a ticket never moves the task, is never written to for it, and its
+//! number is never given to a second task.
+
+use crate::engine::Engine;
+use orch_core::ids::ProjectKey;
+use orch_core::task::Task;
+use orch_ports::Fault;
+use orch_ports::notifier::Notice;
+use orch_ports::tracker::Ticket;
+use orch_store::Store;
+
+/// Key under which the identity of the ticket of a number is kept.
+pub fn own_key(project: &str, number: u64) -> String {
+    format!("ticket-id/{project}/{number}")
+}
+
+/// Key under which a number is kept up to which all are given out, though no task has them.
+pub fn given_key(project: &str) -> String {
+    format!("numbers/{project}")
+}
+
+/// The number up to which all are given out.
+pub(crate) async fn given_out(store: &dyn Store, project: &ProjectKey) -> Result<u64, Fault> {
+    let kept = store.setting(&given_key(project.as_str())).await?.and_then(|text| text.parse().ok());
+    Ok(store.highest_number(project).await?.max(kept.unwrap_or(0)))
+}
+
+/// Is it the ticket that the task was made for? One that a task of an earlier version has is told by its age.
+pub(crate) async fn is_own(store: &dyn Store, task: &Task, ticket: &Ticket) -> Result<bool, Fault> {
+    let own = store.setting(&own_key(task.project.as_str(), task.number)).await?;
+    Ok(own.map_or(ticket.created_at <= task.created_at, |own| own == ticket.id))
+}
+
+/// What is said of a ticket that is not the task's own.
+pub(crate) fn not_own(task: &Task) -> String {
+    format!(
+        "the tracker's ticket {item} is not the one that task {item} was made for: it was made later, as by a tracker that \
+         was lost and begun anew; it moves nothing, and nothing is written to it. Bring the tracker back (`orch restore DIR`), \
+         or make the wish known with `orch task` commands",
+        item = task.work_item
+    )
+}
+
+/// Tells a person, once for each such ticket.
+pub(crate) async fn tell_not_own(engine: &Engine, task: &Task, ticket: &Ticket) {
+    let key = format!("not-own-{}-{}", task.work_item, ticket.id);
+    let notice = Notice { work_item: Some(task.work_item.to_string()), text: not_own(task), key };
+    if let Err(fault) = engine.ports.notifier.tell(&notice).await {
+        tracing::warn!(%fault, "could not tell a person");
+    }
+}
