@@ -96,6 +96,47 @@ fn a_supervisor_that_is_killed_costs_a_new_run_and_its_old_tree_is_swept() {
     assert_eq!(text.matches("готово").count(), 1);
 }
 
+/// What a power cut leaves of the file that says what a run is.
+const CUT: [&str; 3] = ["", "{\"argv\": [\"s", "\0\0\0\0"];
+
+#[test]
+fn a_run_whose_request_a_power_cut_emptied_is_a_lost_run_and_no_persons_matter() {
+    for left in CUT {
+        let (mut world, id, run) = begun();
+        let (old, supervisor) = (agent_pid(&run), run.pids()["supervisor"]["pid"].as_u64().unwrap());
+        world.kill();
+        processes::kill(u32::try_from(supervisor).unwrap());
+        std::fs::write(run.dir.join("spec.json"), left).unwrap();
+        world.start();
+        let second = world.run_said("developer", 2, "start developer");
+        assert_ne!(second.name, run.name);
+        assert!(!processes::alive(old), "the first agent is gone before the second starts");
+        world.allow("go");
+        let task = world.wait(&id, &["done"]);
+        assert_eq!(task["round"], 0, "{left:?}");
+        assert!(!world.story(&id).contains("blocked"), "{}", world.story(&id));
+        assert!(!world.runs().iter().any(|r| r.dir == run.dir && r.dir.join("exit.json").exists()));
+    }
+}
+
+#[test]
+fn a_run_that_lives_or_has_ended_goes_on_though_its_request_is_empty() {
+    let (mut world, id, run) = begun();
+    world.kill();
+    std::fs::write(run.dir.join("spec.json"), "").unwrap();
+    world.start();
+    world.until("it is adopted", || world.log().contains("goes by what else its directory says").then_some(()));
+    // And once more, with its record there.
+    world.kill();
+    world.allow("go");
+    world.until("its exit is on record", || run.dir.join("exit.json").exists().then_some(()));
+    world.start();
+    world.wait(&id, &["done"]);
+    let runs = world.runs();
+    assert_eq!(runs.iter().filter(|r| r.dir == run.dir).count(), 1);
+    assert_eq!(world.forge_git(&["show", &format!("trunk:{CODE}")]).matches("готово").count(), 1);
+}
+
 /// A scanner of secrets that does not come to an end the first time.
 const SLOW_SCANNER: &str = r#"
 [ "$1" = version ] && { echo 8.30.1; exit 0; }
