@@ -230,3 +230,82 @@ fn a_merge_that_was_lost_is_said_in_health_and_stops_no_project() {
     let second = world.task("Вторая");
     world.wait(&second, &["done"]);
 }
+
+#[test]
+fn an_emptied_default_branch_is_said_by_doctor_and_written_again_by_the_start_and_an_emptied_file_of_a_merge_is_said() {
+    let mut world = World::up(&Setup::default());
+    let id = world.task("Версия");
+    world.wait(&id, &["done"]);
+    let trunk = world.trunk();
+    assert!(world.terminate().0.success());
+    let file = world.forge().join("refs/heads/trunk");
+    std::fs::write(&file, "").unwrap();
+    let doctor = world.orch(&["doctor"]);
+    assert!(doctor.out.contains("refs/heads/trunk is empty; the next start lets it name"), "{doctor:#?}");
+    world.start();
+    assert_eq!(world.trunk(), trunk);
+    assert!(world.log().contains("as a power cut leaves it"), "{}", world.log());
+    assert!(!world.orch(&["doctor"]).out.contains("is empty"));
+
+    let blob = world.forge_git(&["rev-parse", &format!("trunk:{CODE}")]);
+    let object = world.forge().join("objects").join(&blob[..2]).join(&blob[2..]);
+    let kept = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, "").unwrap();
+    assert!(world.terminate().0.success());
+    world.start();
+    world.until("health says it", || {
+        let (_, body) = world.http("GET", "/health", None, "")?;
+        (body.contains("recorded merges") && body.contains("brought in cannot be read") && body.contains(&blob[2..]))
+            .then_some(())
+    });
+    assert!(world.orch(&["doctor"]).out.contains("brought in cannot be read"));
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, kept).unwrap();
+
+    // Nothing of the repository says any more what the branch named.
+    assert!(world.terminate().0.success());
+    std::fs::write(&file, "").unwrap();
+    std::fs::remove_file(world.forge().join("logs/refs/heads/trunk")).unwrap();
+    let db = rusqlite::Connection::open(world.data().join("forge/forge.db")).unwrap();
+    db.execute("UPDATE pull_request SET base_branch = 'other'", []).unwrap();
+    let _ = std::fs::remove_file(world.forge().join("packed-refs"));
+    let refused = world.serve_refuses(&[]);
+    let doctor = world.orch(&["doctor"]);
+    assert_eq!((refused.code, doctor.code), (3, 1), "{refused:#?} {doctor:#?}");
+    for said in [&refused.err, &doctor.out] {
+        assert!(said.contains("refs/heads/trunk is empty") && said.contains("write its id into that file"), "{said}");
+    }
+    std::fs::write(&file, format!("{trunk}\n")).unwrap();
+    world.start();
+    assert_eq!(world.show(&id)["phase"], "done");
+}
+
+#[test]
+fn a_submodule_whose_directory_is_gone_is_said_by_doctor_and_refused_at_the_start() {
+    let mut world = World::new(&Setup::default());
+    let lib = world.root.join("lib");
+    std::fs::create_dir(&lib).unwrap();
+    world.git(&lib, &["init", "-q"]);
+    std::fs::write(lib.join("lib.txt"), "x\n").unwrap();
+    world.git(&lib, &["add", "-A"]);
+    world.git(&lib, &["commit", "-q", "-m", "lib"]);
+    let tip = world.git(&lib, &["rev-parse", "HEAD"]);
+    let modules = format!("[submodule \"sub\"]\n\tpath = sub\n\turl = {}\n", lib.display());
+    std::fs::write(world.repo.join(".gitmodules"), modules).unwrap();
+    world.git(&world.repo, &["add", ".gitmodules"]);
+    world.git(&world.repo, &["update-index", "--add", "--cacheinfo", &format!("160000,{tip},sub")]);
+    world.git(&world.repo, &["commit", "-q", "-m", "a submodule"]);
+    world.orch(&["doctor"]).ok();
+    std::fs::rename(&lib, world.root.join("away")).unwrap();
+    let refused = world.serve_refuses(&[]);
+    let doctor = world.orch(&["doctor"]);
+    assert_eq!((refused.code, doctor.code), (3, 1), "{refused:#?} {doctor:#?}");
+    for said in [&refused.err, &doctor.out] {
+        for word in ["the submodule sub", "there is no repository at", "lib", ".gitmodules", "submodules = false"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+    std::fs::rename(world.root.join("away"), &lib).unwrap();
+    world.start();
+}
