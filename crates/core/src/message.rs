@@ -17,7 +17,7 @@ const VALUE: usize = 200;
 const SKIPS: &[&str] =
     &["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "[ci-skip]", "[skip-ci]", "***no_ci***"];
 /// Tokens besides `...-by` that a program might take for a trailer.
-const TOKENS: &[&str] = &["work-item", "change-id", "skip-checks", "cc", "reviewed-on", "git-dch"];
+const TOKENS: &[&str] = &["reverts", "work-item", "change-id", "skip-checks", "cc", "reviewed-on", "git-dch"];
 
 /// A part of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,18 @@ impl Subject {
         let line = without_skips(&cut(line, SUBJECT));
         if line.is_empty() { name.to_owned() } else { line }
     }
+}
+
+/// The subject of a commit that takes another one back, as git words it.
+pub fn revert(subject: &str) -> String {
+    const FRAME: usize = "Revert \"\"".len();
+    format!("Revert \"{}\"", cut(&without_skips(&one_line(subject)), SUBJECT - FRAME))
+}
+
+/// What such a commit says first: which one it takes back, and why.
+pub fn takes_back(commit: &str) -> String {
+    // A line of its own: programs look for exactly this one.
+    format!("This reverts commit {commit}.\n\nIt failed in production.")
 }
 
 /// Words of orch's own as a subject.
@@ -301,6 +313,29 @@ mod tests {
         let long = of("{{title}}", &"word ".repeat(50));
         assert!(long.chars().count() <= SUBJECT && long.ends_with("word…"), "{long}");
         assert_eq!(of("{{title}}", &"x".repeat(500)).chars().count(), SUBJECT);
+    }
+
+    #[test]
+    fn a_revert_names_what_it_takes_back_as_git_does() {
+        assert_eq!(revert("Show the version"), "Revert \"Show the version\"");
+        assert_eq!(revert(&revert("Show")), "Revert \"Revert \"Show\"\"");
+        assert_eq!(revert("a\nb [skip ci]"), "Revert \"a b (skip ci)\"");
+        for long in ["word ".repeat(50), "x".repeat(500)] {
+            let subject = revert(&long);
+            assert!(subject.chars().count() <= SUBJECT, "{subject}");
+            assert!(subject.ends_with("…\""), "{subject}");
+        }
+        let commit = "0123456789012345678901234567890123456789";
+        let trailers = [trailer("Work-item", "DEMO-7"), trailer("Reverts", commit)].map(Option::unwrap);
+        let message = compose(&revert("Fix it"), &takes_back(commit), &trailers);
+        let want = format!(
+            "Revert \"Fix it\"\n\nThis reverts commit {commit}.\n\nIt failed in production.\n\nWork-item: DEMO-7\n\
+             Reverts: {commit}\n"
+        );
+        assert_eq!(message, want);
+        let sha256 = "0123".repeat(16);
+        assert!(compose("s", &takes_back(&sha256), &[]).contains(&sha256), "an id is never broken");
+        assert_eq!(body("Reverts: 1234\n", "s"), "> Reverts: 1234", "an agent's word is no trailer");
     }
 
     #[test]

@@ -5,6 +5,9 @@ use crate::ids::{Actor, Sha, Time};
 use crate::task::Merged;
 use serde::{Deserialize, Serialize};
 
+/// Begins the heading, in a log of a deploy, over what its hook or its check printed.
+pub const LAST_LINES: &str = "## Last lines of the ";
+
 /// The ways out for what production did not take. The same words everywhere: command line, API, pages, tickets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

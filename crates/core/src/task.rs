@@ -8,7 +8,7 @@ pub use crate::landed::Landed;
 use crate::landing::Landing;
 pub use crate::new_task::NewTask;
 use crate::pipeline::{Cursor, Pipeline, Step};
-pub use crate::production::{ProductionFailure, Reverting, WayOut, WayTaken};
+pub use crate::production::{LAST_LINES, ProductionFailure, Reverting, WayOut, WayTaken};
 use crate::verdict::{FaultNote, Finding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -261,7 +261,12 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
             let _ = std::fs::remove_file(&file);
             return Err(Fault::transient(format!("read {}: {e}: the run is asked for again", file.display())));
         }
-        Err(e) => return Err(Fault::permanent(format!("read {}: {e}", file.display()))),
+        // It was started: a power cut has taken what it was asked for. How it ended, that it lives, or that it is lost is
+        // told by the rest of its directory, and what it was asked for is needed for none of that.
+        Err(e) => {
+            tracing::warn!("read {}: {e}: the run goes by what else its directory says", file.display());
+            unread()
+        }
     };
     let supervisor = &cx.engine.ports.supervisor;
     let ensure = supervisor.ensure(dir, &spec);
@@ -282,6 +287,22 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
             // Again and again: a run that was only about to start when it was asked for the first time heard nothing.
             () = cx.engine.ports.clock.sleep_ms(STOP_AGAIN_MS), if asked => supervisor.cancel(dir)?,
         }
+    }
+}
+
+/// Stands for a specification that cannot be read, of a run that was started with it: nothing is started with this one.
+fn unread() -> RunSpec {
+    RunSpec {
+        argv: Vec::new(),
+        cwd: PathBuf::from("/"),
+        env: BTreeMap::new(),
+        stdin: None,
+        deadline_ms: 0,
+        silence_ms: None,
+        grace_ms: 0,
+        polite: PoliteSignal::Term,
+        detach: false,
+        keep: false,
     }
 }
 

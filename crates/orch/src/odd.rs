@@ -2,7 +2,7 @@
 //! submodules that may not be followed. The same words in both places, with the key and the fix.
 
 use crate::config::project::Project;
-use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_cli::{GitCli, Unfilled};
 use orch_ports::Fault;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(crate) fn pointers(project: &str) -> String {
 }
 
 /// What `orch doctor` says of the repository of a project, which is a directory of this machine.
-pub(crate) async fn look(project: &Project) -> Result<Option<Odd>, Fault> {
+pub(crate) async fn look(project: &Project, repos_dir: &Path) -> Result<Option<Odd>, Fault> {
     let scratch = tempfile::tempdir().map_err(|e| Fault::transient(format!("make a temporary directory: {e}")))?;
     let git = GitCli::new(scratch.path().join("repos"), scratch.path().join("worktrees")).await?;
     let path = Path::new(&project.repo);
@@ -33,7 +33,7 @@ pub(crate) async fn look(project: &Project) -> Result<Option<Odd>, Fault> {
     let Some(dir) = git.git_dir(path).await? else { return Ok(None) };
     if project.submodules {
         let from = git.submodules_of(&project.repo, &project.submodule_hosts, &project.default_branch).await?;
-        if let Some(why) = submodules(&project.key, &git.unfilled(&dir, &from).await?) {
+        if let Some(why) = submodules(&project.key, &git.unfilled(&dir, &from, repos_dir).await?) {
             return Ok(Some(Odd::Refused(why)));
         }
     }
@@ -42,26 +42,30 @@ pub(crate) async fn look(project: &Project) -> Result<Option<Odd>, Fault> {
 }
 
 /// Why a project with submodules that cannot be filled is refused; `None` if all of them can.
-pub(crate) fn submodules(project: &str, unfilled: &[(String, String)]) -> Option<String> {
-    let (path, why) = unfilled.first()?;
+pub(crate) fn submodules(project: &str, unfilled: &[Unfilled]) -> Option<String> {
+    let Unfilled { path, why, fix } = unfilled.first()?;
     let more = match unfilled.len() - 1 {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
     Some(format!(
-        "project {project}: the submodule {path} cannot be filled{more}: {why}; name its host in `submodule_hosts` of the \
-         project's [[project]], or set `submodules = false` there to leave it empty"
+        "project {project}: the submodule {path} cannot be filled{more}: {why}; {fix}, or set `submodules = false` in the \
+         project's [[project]] to leave it empty"
     ))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::submodules;
+    use super::{Unfilled, submodules};
 
     #[test]
     fn a_submodule_that_cannot_be_filled_is_named_with_the_key_and_the_fix() {
         assert_eq!(submodules("SHOP", &[]), None);
-        let one = ("sub".to_owned(), "it comes from the host evil, which `submodule_hosts` does not name".to_owned());
+        let one = Unfilled {
+            path: "sub".into(),
+            why: "it comes from the host evil, which `submodule_hosts` does not name".into(),
+            fix: "name its host in `submodule_hosts`",
+        };
         let said = submodules("SHOP", &[one.clone(), one]).unwrap();
         assert!(said.starts_with("project SHOP: the submodule sub cannot be filled (and 1 more)"), "{said}");
         assert!(said.contains("submodule_hosts") && said.contains("submodules = false"), "{said}");

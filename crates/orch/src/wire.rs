@@ -96,7 +96,12 @@ impl Parts {
 
 /// Where the submodules of a project come from; a fault if the project is refused for them. Of one whose repository is out
 /// of service there is nothing to look at yet.
-async fn submodules(git: &GitCli, forge: &LocalForge, p: &ConfigProject) -> Result<Option<Submodules>, Fault> {
+async fn submodules(
+    git: &GitCli,
+    forge: &LocalForge,
+    p: &ConfigProject,
+    repos_dir: &Path,
+) -> Result<Option<Submodules>, Fault> {
     let key = ProjectKey::new(&p.key);
     let from = git.submodules_of(&p.repo, &p.submodule_hosts, &p.default_branch).await;
     if forge.out_of_service(&key).is_some() {
@@ -111,7 +116,7 @@ async fn submodules(git: &GitCli, forge: &LocalForge, p: &ConfigProject) -> Resu
     if !p.submodules {
         return Ok(None);
     }
-    let unfilled = git.unfilled(&repository, &from).await?;
+    let unfilled = git.unfilled(&repository, &from, repos_dir).await?;
     match crate::odd::submodules(&p.key, &unfilled) {
         Some(why) => Err(Fault::permanent(why)),
         None => Ok(Some(from)),
@@ -158,7 +163,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let mut modules = BTreeMap::new();
     for p in &config.projects {
         let key = ProjectKey::new(&p.key);
-        match submodules(&git, &parts.forge, p).await {
+        match submodules(&git, &parts.forge, p, &config.repos_dir()).await {
             Ok(Some(from)) => {
                 modules.insert(key, from);
             }

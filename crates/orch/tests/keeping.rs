@@ -213,7 +213,9 @@ fn a_tracker_or_a_forge_that_is_gone_is_refused_and_made_again_from_the_tasks_wi
         (&["forge/forge.db"][..], empty),
         (&["tracker.db", "forge/forge.db"][..], gone),
     ] {
-        files.iter().for_each(|name| lose(&world, name));
+        for name in files {
+            lose(&world, name);
+        }
         let refused = world.serve_refuses(&[]);
         assert_eq!(refused.code, 3);
         let doctor = world.orch(&["doctor"]);

@@ -7,6 +7,7 @@ mod common;
 use common::{Setup, World};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -201,7 +202,7 @@ impl ReadOnly {
         if mounted.is_ok_and(|done| done.status.success()) {
             return Some(Self(dir.to_owned()));
         }
-        println!("skipped: needs the right to mount (run as root)");
+        let _ = std::io::stdout().write_all(b"skipped: needs the right to mount (run as root)\n");
         None
     }
 }

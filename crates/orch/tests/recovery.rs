@@ -96,6 +96,47 @@ fn a_supervisor_that_is_killed_costs_a_new_run_and_its_old_tree_is_swept() {
     assert_eq!(text.matches("готово").count(), 1);
 }
 
+/// What a power cut leaves of the file that says what a run is.
+const CUT: [&str; 3] = ["", "{\"argv\": [\"s", "\0\0\0\0"];
+
+#[test]
+fn a_run_whose_request_a_power_cut_emptied_is_a_lost_run_and_no_persons_matter() {
+    for left in CUT {
+        let (mut world, id, run) = begun();
+        let (old, supervisor) = (agent_pid(&run), run.pids()["supervisor"]["pid"].as_u64().unwrap());
+        world.kill();
+        processes::kill(u32::try_from(supervisor).unwrap());
+        std::fs::write(run.dir.join("spec.json"), left).unwrap();
+        world.start();
+        let second = world.run_said("developer", 2, "start developer");
+        assert_ne!(second.name, run.name);
+        assert!(!processes::alive(old), "the first agent is gone before the second starts");
+        world.allow("go");
+        let task = world.wait(&id, &["done"]);
+        assert_eq!(task["round"], 0, "{left:?}");
+        assert!(!world.story(&id).contains("blocked"), "{}", world.story(&id));
+        assert!(!world.runs().iter().any(|r| r.dir == run.dir && r.dir.join("exit.json").exists()));
+    }
+}
+
+#[test]
+fn a_run_that_lives_or_has_ended_goes_on_though_its_request_is_empty() {
+    let (mut world, id, run) = begun();
+    world.kill();
+    std::fs::write(run.dir.join("spec.json"), "").unwrap();
+    world.start();
+    world.until("it is adopted", || world.log().contains("goes by what else its directory says").then_some(()));
+    // And once more, with its record there.
+    world.kill();
+    world.allow("go");
+    world.until("its exit is on record", || run.dir.join("exit.json").exists().then_some(()));
+    world.start();
+    world.wait(&id, &["done"]);
+    let runs = world.runs();
+    assert_eq!(runs.iter().filter(|r| r.dir == run.dir).count(), 1);
+    assert_eq!(world.forge_git(&["show", &format!("trunk:{CODE}")]).matches("готово").count(), 1);
+}
+
 /// A scanner of secrets that does not come to an end the first time.
 const SLOW_SCANNER: &str = r#"
 [ "$1" = version ] && { echo 8.30.1; exit 0; }
@@ -188,4 +229,83 @@ fn a_merge_that_was_lost_is_said_in_health_and_stops_no_project() {
     assert!(world.log().contains(&first) && world.log().contains("brought back"), "{}", world.log());
     let second = world.task("Вторая");
     world.wait(&second, &["done"]);
+}
+
+#[test]
+fn an_emptied_default_branch_is_said_by_doctor_and_written_again_by_the_start_and_an_emptied_file_of_a_merge_is_said() {
+    let mut world = World::up(&Setup::default());
+    let id = world.task("Версия");
+    world.wait(&id, &["done"]);
+    let trunk = world.trunk();
+    assert!(world.terminate().0.success());
+    let file = world.forge().join("refs/heads/trunk");
+    std::fs::write(&file, "").unwrap();
+    let doctor = world.orch(&["doctor"]);
+    assert!(doctor.out.contains("refs/heads/trunk is empty; the next start lets it name"), "{doctor:#?}");
+    world.start();
+    assert_eq!(world.trunk(), trunk);
+    assert!(world.log().contains("as a power cut leaves it"), "{}", world.log());
+    assert!(!world.orch(&["doctor"]).out.contains("is empty"));
+
+    let blob = world.forge_git(&["rev-parse", &format!("trunk:{CODE}")]);
+    let object = world.forge().join("objects").join(&blob[..2]).join(&blob[2..]);
+    let kept = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, "").unwrap();
+    assert!(world.terminate().0.success());
+    world.start();
+    world.until("health says it", || {
+        let (_, body) = world.http("GET", "/health", None, "")?;
+        (body.contains("recorded merges") && body.contains("brought in cannot be read") && body.contains(&blob[2..]))
+            .then_some(())
+    });
+    assert!(world.orch(&["doctor"]).out.contains("brought in cannot be read"));
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, kept).unwrap();
+
+    // Nothing of the repository says any more what the branch named.
+    assert!(world.terminate().0.success());
+    std::fs::write(&file, "").unwrap();
+    std::fs::remove_file(world.forge().join("logs/refs/heads/trunk")).unwrap();
+    let db = rusqlite::Connection::open(world.data().join("forge/forge.db")).unwrap();
+    db.execute("UPDATE pull_request SET base_branch = 'other'", []).unwrap();
+    let _ = std::fs::remove_file(world.forge().join("packed-refs"));
+    let refused = world.serve_refuses(&[]);
+    let doctor = world.orch(&["doctor"]);
+    assert_eq!((refused.code, doctor.code), (3, 1), "{refused:#?} {doctor:#?}");
+    for said in [&refused.err, &doctor.out] {
+        assert!(said.contains("refs/heads/trunk is empty") && said.contains("write its id into that file"), "{said}");
+    }
+    std::fs::write(&file, format!("{trunk}\n")).unwrap();
+    world.start();
+    assert_eq!(world.show(&id)["phase"], "done");
+}
+
+#[test]
+fn a_submodule_whose_directory_is_gone_is_said_by_doctor_and_refused_at_the_start() {
+    let mut world = World::new(&Setup::default());
+    let lib = world.root.join("lib");
+    std::fs::create_dir(&lib).unwrap();
+    world.git(&lib, &["init", "-q"]);
+    std::fs::write(lib.join("lib.txt"), "x\n").unwrap();
+    world.git(&lib, &["add", "-A"]);
+    world.git(&lib, &["commit", "-q", "-m", "lib"]);
+    let tip = world.git(&lib, &["rev-parse", "HEAD"]);
+    let modules = format!("[submodule \"sub\"]\n\tpath = sub\n\turl = {}\n", lib.display());
+    std::fs::write(world.repo.join(".gitmodules"), modules).unwrap();
+    world.git(&world.repo, &["add", ".gitmodules"]);
+    world.git(&world.repo, &["update-index", "--add", "--cacheinfo", &format!("160000,{tip},sub")]);
+    world.git(&world.repo, &["commit", "-q", "-m", "a submodule"]);
+    world.orch(&["doctor"]).ok();
+    std::fs::rename(&lib, world.root.join("away")).unwrap();
+    let refused = world.serve_refuses(&[]);
+    let doctor = world.orch(&["doctor"]);
+    assert_eq!((refused.code, doctor.code), (3, 1), "{refused:#?} {doctor:#?}");
+    for said in [&refused.err, &doctor.out] {
+        for word in ["the submodule sub", "there is no repository at", "lib", ".gitmodules", "submodules = false"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+    std::fs::rename(world.root.join("away"), &lib).unwrap();
+    world.start();
 }

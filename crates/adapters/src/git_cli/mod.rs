@@ -24,7 +24,7 @@ mod snapshot;
 mod tree;
 mod worktree;
 
-pub use modules::Submodules;
+pub use modules::{Submodules, Unfilled};
 
 use dirs::component;
 use orch_core::conflict::{Conflict, Shown};

@@ -34,6 +34,22 @@ pub struct Submodules {
     pub default_branch: String,
 }
 
+/// A submodule of the default branch that cannot be filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfilled {
+    /// Where it lies; in a submodule, behind that one's path.
+    pub path: String,
+    /// Why not.
+    pub why: String,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+/// What to do about an address that is not allowed.
+const NAME_IT: &str = "name its host in `submodule_hosts` of the project's [[project]]";
+/// What to do about one where nothing is.
+const BRING_IT: &str = "bring it back, or correct its address in .gitmodules of the default branch";
+
 /// Where an address leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
@@ -72,6 +88,15 @@ impl Submodules {
             Place::Never => Some("its address is of a kind that is never followed".into()),
         }
     }
+}
+
+/// What the mirror of an address is called.
+fn mirror_name(url: &str) -> String {
+    let mut name = String::new();
+    for byte in &Sha256::digest(url.as_bytes())[..16] {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 /// Where an address leads, without asking anything.
@@ -234,20 +259,68 @@ impl GitCli {
         crate::local_forge::whole::refuse_parts(&self.git, path, branch).await
     }
 
-    /// The submodules of the default branch of a repository on this machine that cannot be filled, with the reason.
-    pub async fn unfilled(&self, repository: &Path, from: &Submodules) -> Result<Vec<(String, String)>, Fault> {
-        let repo = Repo { git: self.git.clone(), dir: repository.to_owned(), index_dir: self.repos_dir.join(".none") };
+    /// The submodules of the default branch of a repository on this machine that cannot be filled, with the reason: their
+    /// address may not be followed, or leads to a directory of this machine where they are not. Hosts are not asked: what a
+    /// network does not answer at a start says nothing about the first task. `mirrors` is where fetched ones are kept; what
+    /// is there needs its repository no more.
+    pub async fn unfilled(&self, repository: &Path, from: &Submodules, mirrors: &Path) -> Result<Vec<Unfilled>, Fault> {
+        let repo = self.at(repository);
         let tip = format!("refs/heads/{}", from.default_branch);
         let Some(tree) = repo.peel(&tip, "tree").await? else { return Ok(Vec::new()) };
-        let modules = repo.modules(&tree, &from.relative_to).await?;
-        let why = |m: Module| {
-            let why = match &m.url {
-                Some(url) => from.refusal(url, true)?,
-                None => ".gitmodules has no address for it, or one that leads nowhere".into(),
-            };
-            Some((shown(&m.path), why))
+        let mut found = Vec::new();
+        let mut open = vec![(String::new(), repo.modules(&tree, &from.relative_to).await?, 1)];
+        while let Some((above, modules, depth)) = open.pop() {
+            for module in modules {
+                let path = format!("{above}{}", shown(&module.path));
+                match self.source(&module, from, mirrors).await? {
+                    Err((why, fix)) => found.push(Unfilled { path, why, fix }),
+                    Ok(Some(source)) if depth < DEEPEST => {
+                        let tree = source.tree_of(&Sha::new(&module.oid)).await?;
+                        let url = module.url.as_deref().unwrap_or_default();
+                        open.push((format!("{path}/"), source.modules(&tree, url).await?, depth + 1));
+                    }
+                    Ok(_) => {}
+                }
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// A repository on this machine that has the commit of a submodule; none if only its host can tell. `Err`: it cannot be
+    /// filled.
+    async fn source(
+        &self,
+        module: &Module,
+        from: &Submodules,
+        mirrors: &Path,
+    ) -> Result<Result<Option<Repo>, (String, &'static str)>, Fault> {
+        let Some(url) = &module.url else {
+            let why = ".gitmodules has no address for it, or one that leads nowhere".to_owned();
+            return Ok(Err((why, BRING_IT)));
         };
-        Ok(modules.into_iter().filter_map(why).collect())
+        if let Some(why) = from.refusal(url, true) {
+            return Ok(Err((why, NAME_IT)));
+        }
+        let mirror = self.at(&mirrors.join(MODULES_DIR).join(format!("{}.git", mirror_name(url))));
+        if mirror.dir.is_dir() && mirror.peel(&module.oid, "commit").await?.is_some() {
+            return Ok(Ok(Some(mirror)));
+        }
+        let Place::Here(path) = place(url) else { return Ok(Ok(None)) };
+        let Some(dir) = self.git_dir(&path).await? else {
+            return Ok(Err((format!("there is no repository at {}", path.display()), BRING_IT)));
+        };
+        let there = self.at(&dir);
+        if there.peel(&module.oid, "commit").await?.is_some() {
+            return Ok(Ok(Some(there)));
+        }
+        let commit = Sha::new(&module.oid);
+        Ok(Err((format!("the repository at {} has no commit {}", path.display(), commit.short()), BRING_IT)))
+    }
+
+    /// A repository that is only read.
+    fn at(&self, dir: &Path) -> Repo {
+        Repo { git: self.git.clone(), dir: dir.to_owned(), index_dir: self.repos_dir.join(".none") }
     }
 
     /// Fills the submodules of a commit that was checked out at `dir`.
@@ -340,10 +413,7 @@ impl GitCli {
 
     /// A mirror of a submodule's repository that has this commit; `None`: the repository has it not.
     async fn module(&self, url: &str, commit: &Sha) -> Result<Option<Repo>, Fault> {
-        let mut name = String::new();
-        for byte in &Sha256::digest(url.as_bytes())[..16] {
-            let _ = write!(name, "{byte:02x}");
-        }
+        let name = mirror_name(url);
         let dir = self.repos_dir.join(MODULES_DIR).join(format!("{name}.git"));
         let index_dir = self.repos_dir.join(MODULES_DIR).join(format!("{name}.index"));
         let repo = Repo { git: self.git.clone(), dir, index_dir };

@@ -146,11 +146,12 @@ async fn what_may_not_be_followed_is_said_before_the_first_task() {
     let said = async |others: &[&str]| {
         let others: Vec<String> = others.iter().map(|h| (*h).to_owned()).collect();
         let from = w.git.submodules_of(&w.remote(), &others, TRUNK).await.unwrap();
-        w.git.unfilled(&forge, &from).await.unwrap()
+        w.git.unfilled(&forge, &from, &w.path("mirrors")).await.unwrap()
     };
     let unfilled = said(&[]).await;
     assert_eq!(unfilled.len(), 1);
-    assert!(unfilled[0].0 == "sub" && unfilled[0].1.contains("github.com"), "{unfilled:?}");
+    assert!(unfilled[0].path == "sub" && unfilled[0].why.contains("github.com"), "{unfilled:?}");
+    assert!(unfilled[0].fix.contains("submodule_hosts"), "{unfilled:?}");
     assert_eq!(said(&["GitHub.com"]).await, []);
     // A clone has the host of its origin, and addresses are relative to that.
     git(&person, &["remote", "add", "origin", "git@github.com:o/own.git"]);
@@ -159,4 +160,46 @@ async fn what_may_not_be_followed_is_said_before_the_first_task() {
         (from.relative_to.as_str(), from.hosts),
         ("git@github.com:o/own.git", vec!["file".into(), "github.com".into()])
     );
+}
+
+#[tokio::test]
+async fn a_submodule_whose_directory_or_commit_is_gone_is_said_before_the_first_task() {
+    let w = filled(World::new().await, &[]);
+    let deep = library(&w, "deep", "deep.txt", "deep\n");
+    library(&w, "lib", "lib.txt", "one\n");
+    add(&w.path("lib"), "inner", w.path("deep").to_str().unwrap(), &deep);
+    git(&w.path("lib"), &["commit", "-q", "-m", "inner"]);
+    let tip = git(&w.path("lib"), &["rev-parse", "HEAD"]);
+    add(&w.path("person"), "sub", &format!("file://{}", w.path("lib").display()), &tip);
+    let base = land(&w).await;
+    let repos = w.path("repos dir");
+    let said = async |mirrors: &std::path::Path| {
+        let from = w.git.submodules_of(&w.remote(), &[], TRUNK).await.unwrap();
+        let found = w.git.unfilled(&w.path("forge.git"), &from, mirrors).await.unwrap();
+        found.into_iter().map(|u| (u.path, u.why, u.fix)).collect::<Vec<_>>()
+    };
+    let none = w.path("mirrors");
+    assert_eq!(said(&none).await, []);
+    // One in a submodule, one of the project, and one that is there without its commit.
+    for (gone, path) in [("deep", "sub/inner"), ("lib", "sub")] {
+        fs::rename(w.path(gone), w.path("away")).unwrap();
+        let found = said(&none).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].0 == path && found[0].1.contains("there is no repository at"), "{found:?}");
+        assert!(found[0].1.contains(gone) && found[0].2.contains(".gitmodules"), "{found:?}");
+        fs::create_dir(w.path(gone)).unwrap();
+        git(&w.path(gone), &["init", "-q"]);
+        let found = said(&none).await;
+        assert!(found.len() == 1 && found[0].1.contains("has no commit"), "{found:?}");
+        fs::remove_dir_all(w.path(gone)).unwrap();
+        fs::rename(w.path("away"), w.path(gone)).unwrap();
+        assert_eq!(said(&none).await, []);
+    }
+    // Once fetched it is there whatever becomes of its repository.
+    w.git.checkout(&w.project, &base, &w.path("out")).await.unwrap();
+    for gone in ["deep", "lib"] {
+        fs::remove_dir_all(w.path(gone)).unwrap();
+    }
+    assert_eq!(said(&repos).await, [], "{:?}", fs::read_dir(&repos).unwrap().flatten().collect::<Vec<_>>());
+    assert_eq!(said(&none).await.len(), 1);
 }

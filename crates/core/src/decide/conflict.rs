@@ -71,7 +71,8 @@ impl Cx<'_> {
         task.repatched = 0;
         let (times, max) = (task.conflicts, self.policy.max_developer_retries);
         if max < times {
-            let text = format!("main conflicted with the branch {times} times");
+            let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+            let text = format!("main conflicted with the branch {times}");
             let fault = FaultNote { kind: FaultKind::Transient, text };
             let retry = Cursor { stage: self.developers_stage().unwrap_or(self.d.task.at.stage), step: 0 };
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);

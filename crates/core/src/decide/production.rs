@@ -5,6 +5,7 @@
 use super::{Cx, Step as Answer};
 use crate::ids::{Actor, GateId, Sha, StageId, WorkItem};
 use crate::pipeline::{Cursor, Step};
+use crate::production::LAST_LINES;
 use crate::slug;
 use crate::task::{
     ApprovalKind, BlockReason, DoneOutcome, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
@@ -16,10 +17,14 @@ const CAUSE_LINES: usize = 5;
 /// Characters of each.
 const CAUSE_CHARS: usize = 200;
 
-/// Why production did not take it, as people read it: the last lines, for that is where programs say it.
+/// Why production did not take it, as people read it: the last lines, for that is where programs say it. Of a log only
+/// those that were printed, by whatever ran last.
 pub(super) fn cause(findings: &[Finding]) -> String {
     let lines = findings.iter().flat_map(|f| f.text.lines()).map(str::trim).filter(|line| !line.is_empty());
-    let lines: Vec<&str> = lines.collect();
+    let mut lines: Vec<&str> = lines.collect();
+    if let Some(heading) = lines.iter().rposition(|line| line.starts_with(LAST_LINES)) {
+        lines.drain(..=heading);
+    }
     let last = &lines[lines.len().saturating_sub(CAUSE_LINES)..];
     let short: Vec<String> = last.iter().map(|line| line.chars().take(CAUSE_CHARS).collect()).collect();
     if short.is_empty() { "nothing was printed".into() } else { short.join("\n") }
@@ -294,6 +299,9 @@ mod tests {
         let log =
             Finding::must_fix("# X-1 on production\n\n- hook: exit 1\n\n    one\n    two\n    three\n    port taken\n");
         assert_eq!(cause(&[log]), "- hook: exit 1\none\ntwo\nthree\nport taken");
+        let parts =
+            format!("# X-1\n\n- check: exit 1\n\n{LAST_LINES}hook\n\n    up\n\n{LAST_LINES}check\n\n    no answer\n");
+        assert_eq!(cause(&[Finding::must_fix(parts)]), "no answer", "neither the log's own lines nor the hook's");
         assert_eq!(cause(&[Finding::must_fix("\n \n")]), "nothing was printed");
         assert_eq!(cause(&[Finding::must_fix("x".repeat(5_000))]).chars().count(), CAUSE_CHARS);
     }

@@ -7,9 +7,10 @@ use crate::restored::{self, Doubt};
 use crate::shell::{self, Command, Ran};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, GateId, Seq, Sha, StageId};
+use orch_core::task::LAST_LINES;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
-use orch_ports::supervisor::RunState;
+use orch_ports::supervisor::{EndReason, ExitRecord, RunState};
 use orch_store::{ArtefactRow, Deployment, TaskFilter};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -344,14 +345,32 @@ fn log(
         let _ = writeln!(text, "- failed, and only sandbox infrastructure: {name} ({what})");
     }
     for (name, ran) in [("hook", Some(hooked)), ("check", checked.map(|c| &c.ran))] {
-        if let Some(ran) = ran.filter(|r| !r.tail.is_empty()) {
-            let _ = writeln!(text, "\n## Last lines of the {name}\n");
-            for line in ran.tail.lines() {
-                let _ = writeln!(text, "    {line}");
-            }
+        let Some(ran) = ran else { continue };
+        let silent = ran.tail.trim().is_empty();
+        if silent && ran.exit.ok() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{LAST_LINES}{name}\n");
+        for line in ran.tail.lines().filter(|_| !silent) {
+            let _ = writeln!(text, "    {line}");
+        }
+        // Where nothing, or not all, is said by what it printed: how it ended.
+        if silent {
+            let _ = writeln!(text, "    {} and printed nothing", in_words(name, &ran.exit));
+        } else if ran.exit.reason != EndReason::Exited || ran.exit.signal.is_some() {
+            let _ = writeln!(text, "    {}", in_words(name, &ran.exit));
         }
     }
     text
+}
+
+/// How a hook or a check ended, as a sentence.
+fn in_words(name: &str, exit: &ExitRecord) -> String {
+    match (exit.reason, exit.code, exit.signal) {
+        (EndReason::Exited, Some(_), _) => format!("the {name} ended with {}", exit.describe()),
+        (EndReason::Exited, None, None) | (EndReason::SpawnFailed, ..) => format!("the {name} {}", exit.describe()),
+        _ => format!("the {name} was {}", exit.describe()),
+    }
 }
 
 /// Names after `INFRA:` in a check's output; only the first few of very many, each cut short.

@@ -38,9 +38,17 @@ pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
     cx.engine.ports.git.commit_files(&cx.project.key, head, &files, &message, cx.task.created_at).await
 }
 
-/// Subject of the task's commits.
+/// Subject of the task's commits; of a generation that takes back what an earlier one landed, that it does.
 pub(super) fn subject(cx: &Cx) -> String {
-    cx.project.merging.subject.of(&cx.task.work_item, &cx.task.title)
+    let subject = cx.project.merging.subject.of(&cx.task.work_item, &cx.task.title);
+    if cx.task.reverting.is_some() { message::revert(&subject) } else { subject }
+}
+
+/// Message of a commit that takes a merge back, as it is made.
+pub(super) fn taking_back(cx: &Cx, merged: &Sha) -> String {
+    let trailers = [trailer("Work-item", cx.task.work_item.as_str()), trailer("Reverts", merged.as_str())];
+    let trailers: Vec<String> = trailers.into_iter().flatten().collect();
+    message::compose(&subject(cx), &message::takes_back(merged.as_str()), &trailers)
 }
 
 /// Message of a role's commit on the branch. The line at its end tells one run from the other.
@@ -69,9 +77,17 @@ pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());
     let mut trailers = vec![trailer("Work-item", task.work_item.as_str())];
+    let taken = task.reverting.as_ref().map(|r| message::takes_back(r.commit.as_str()));
+    if let (Some(reverting), Some(taken)) = (&task.reverting, &taken) {
+        trailers.push(trailer("Reverts", reverting.commit.as_str()));
+        // What was said of the change says nothing of taking it back; only the last one may have done that, by hand.
+        let last = summaries.pop().filter(|_| reverting.by_hand);
+        summaries = std::iter::once(taken.as_str()).chain(last).collect();
+    }
+    let by_itself = task.reverting.as_ref().is_some_and(|r| !r.by_hand);
     trailers.extend(task.started_by.as_ref().map(|by| trailer("Requested-by", by.as_str())));
     trailers.extend(approvers(cx).await?.iter().map(|by| trailer("Approved-by", by.as_str())));
-    for run in developer() {
+    for run in developer().filter(|_| !by_itself) {
         let program = format!("{} {}", run.program, run.model.as_deref().unwrap_or_default());
         trailers.push(trailer("Assisted-by", &program));
     }

@@ -37,6 +37,7 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
     cx.still_ours().await?;
     let message = match (cx.project.merge_method, cx.task.landing) {
         (MergeMethod::Squash, Some(_)) => landing::message(cx).await?,
+        (_, Some(_)) if cx.task.reverting.is_some() => format!("{}: {}", cx.task.work_item, landing::subject(cx)),
         _ => format!("{}: {}", cx.task.work_item, cx.task.title),
     };
     let answer = forge.merge(project, number, &intent.head, cx.project.merge_method, &message).await;

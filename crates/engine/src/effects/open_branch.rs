@@ -59,12 +59,7 @@ async fn take_back(cx: &Cx, tip: &Sha, reverting: &Reverting) -> Result<Result<S
             .await?
             .ok_or_else(|| Fault::permanent(format!("{merged} has nothing before it that could be gone back to")))?,
     };
-    let message = format!(
-        "{}: revert {}\n\n{}\n\nThis takes back {merged}, which failed in production.",
-        cx.task.work_item,
-        merged.short(),
-        cx.task.title
-    );
+    let message = landing::taking_back(cx, merged);
     let undone = git.squash(project, &before, merged, &message, &Author::orch(), at).await?;
     let mut documents = Vec::new();
     for path in git.list_files(project, merged, &dir).await? {

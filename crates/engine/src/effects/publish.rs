@@ -139,8 +139,8 @@ async fn cut_large(worktree: PathBuf, dir: String) -> Result<Vec<Finding>, Fault
                         std::fs::remove_file(&path)?;
                         std::fs::write(&path, words)?;
                         let name = path.strip_prefix(&place).unwrap_or(&path).display().to_string();
+                        let text = format!("{name} has {} bytes, more than the {MAX_DOCUMENT} that are read", m.len());
                         let file = Some(format!("{dir}/{name}"));
-                        let text = format!("{} bytes, more than the {MAX_DOCUMENT} that are read", m.len());
                         large.push(Finding { file, ..Finding::must_fix(text) });
                     }
                     _ => {}

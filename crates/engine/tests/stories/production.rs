@@ -144,6 +144,26 @@ async fn reverted_through_the_same_gates_it_is_gone_from_main_and_its_documents_
     let tip = world.main_tip().await;
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
     assert_eq!(world.ticket_now(2).await.state, TicketState::Cancelled);
+    let subjects = git(&world.bare(), &["log", "--format=%s", "-2", "main"]);
+    let (of_revert, of_change) = subjects.split_once('\n').unwrap();
+    assert_eq!(of_revert, format!("Revert \"{of_change}\""));
+    let message = git(&world.bare(), &["log", "--format=%B", "-1", "main"]);
+    assert!(message.contains(&format!("\nThis reverts commit {commit}.\n")), "{message}");
+    let trailer = git(&world.bare(), &["log", "--format=%(trailers:key=Reverts,valueonly)", "-1", "main"]);
+    assert_eq!(trailer.trim(), commit.as_str());
+    assert!(!message.contains("Assisted-by"), "no agent wrote it: {message}");
+}
+
+#[tokio::test]
+async fn a_check_that_prints_nothing_is_told_by_how_it_ended() {
+    let world = World::with(|c| c.deploy.check = Some("check".into())).await;
+    world.runs.on("check", |_| Does::Exit(3));
+    world.start();
+    let item = world.begin("First").await;
+    let task = until_production_failed(&world, &item).await;
+    assert_eq!(task.production[0].cause, "the check ended with exit 3 and printed nothing");
+    let told = world.told_people();
+    assert!(told.iter().any(|t| t.contains("the check ended with exit 3 and printed nothing")), "{told:?}");
 }
 
 #[tokio::test]

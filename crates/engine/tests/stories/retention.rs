@@ -24,12 +24,12 @@ fn printed(world: &World, run: &str) -> u64 {
 /// The run directory of a task's developer.
 async fn developer(world: &World, item: &WorkItem) -> String {
     let task = world.task(item).await.id.0;
-    let all = std::fs::read_dir(world.path("runs")).unwrap();
+    let mut all = std::fs::read_dir(world.path("runs")).unwrap();
     let of_task = |dir: &Path| {
         let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
         (name.starts_with(&format!("{task}-")) && dir.join("stdout.log").exists()).then_some(name)
     };
-    all.filter_map(|e| of_task(&e.unwrap().path())).next().unwrap()
+    all.find_map(|e| of_task(&e.unwrap().path())).unwrap()
 }
 
 #[tokio::test]

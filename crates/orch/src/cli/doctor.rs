@@ -12,6 +12,8 @@ use crate::instance::place;
 use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
+use orch_adapters::local_forge::LocalForge;
+use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -87,7 +89,10 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(troubles(config));
         checks.extend(degraded(config));
         checks.extend(programs(config, &path));
-        checks.extend(repositories(config));
+        let emptied = emptied(config);
+        // What is said of an emptied branch is what there is to say of its project.
+        checks.extend(repositories(config).into_iter().filter(|c| emptied.iter().all(|e| e.name != c.name)));
+        checks.extend(emptied);
         checks.extend(scanners::checks(config, &path));
     }
     let failed = checks.iter().any(|c| c.tone == Tone::Bad);
@@ -203,9 +208,6 @@ fn state(config: &Config) -> Vec<Check> {
             let detail = format!("{key} lies in the working tree {}: agents read that tree's files", tree.display());
             out.push(check("instance", Tone::Warn, detail, Some(format!("set {key} to a place outside of it"))));
         }
-    }
-    if let Err(failure) = crate::lost::refuse(config) {
-        out.push(check("database", Tone::Bad, failure.message, failure.hint));
     }
     out
 }
@@ -335,17 +337,47 @@ fn repositories(config: &Config) -> Vec<Check> {
                 let detail = format!("{} has no branch `{}`", dir.display(), p.default_branch);
                 check(&title, Tone::Bad, detail, Some("make a first commit on it, or correct `default_branch`".into()))
             } else {
-                odd(&title, p)
+                odd(&title, p, &config.repos_dir())
             }
         })
         .collect()
 }
 
+/// Default branches whose file a power cut emptied, where they are served: in place, or in the forge's directory.
+fn emptied(config: &Config) -> Vec<Check> {
+    let forge = config.data_dir().join("forge");
+    let look = |p: &crate::config::project::Project| -> Option<Check> {
+        let (title, key) = (format!("project {}", p.key), ProjectKey::new(&p.key));
+        let served = [PathBuf::from(&p.repo), forge.join(format!("{}.git", p.key))];
+        let scratch = tempfile::tempdir().ok()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        for dir in served.iter().filter(|dir| dir.is_absolute() && dir.is_dir()) {
+            let looked = LocalForge::examine_branch(&forge, dir, &key, &p.default_branch, scratch.path());
+            match runtime.block_on(looked) {
+                Ok(None) => {}
+                Ok(Some((true, text))) => return Some(check(&title, Tone::Warn, text, None)),
+                // The fix is a part of the sentence.
+                Ok(Some((false, text))) => return Some(check(&title, Tone::Bad, text, None)),
+                Err(fault) => {
+                    return Some(check(
+                        &title,
+                        Tone::Warn,
+                        format!("{} cannot be looked at: {fault}", dir.display()),
+                        None,
+                    ));
+                }
+            }
+        }
+        None
+    };
+    config.projects.iter().filter_map(look).collect()
+}
+
 /// A repository that is there: can orch work on it?
-fn odd(title: &str, project: &crate::config::project::Project) -> Check {
+fn odd(title: &str, project: &crate::config::project::Project, repos_dir: &Path) -> Check {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let looked = runtime.map_err(|e| orch_ports::Fault::transient(e.to_string()));
-    match looked.and_then(|runtime| runtime.block_on(odd::look(project))) {
+    match looked.and_then(|runtime| runtime.block_on(odd::look(project, repos_dir))) {
         Ok(None) => check(title, Tone::Good, project.repo.clone(), None),
         // The fix is a part of the sentence.
         Ok(Some(Odd::Refused(why))) => check(title, Tone::Bad, format!("{}: {why}", project.repo), None),

@@ -34,9 +34,9 @@ pub struct Again {
     #[serde(skip)]
     project: ProjectKey,
     #[serde(skip)]
-    ticket_again: Option<TicketAgain>,
+    lost_ticket: Option<TicketAgain>,
     #[serde(skip)]
-    pull_again: Option<PullAgain>,
+    lost_pull: Option<PullAgain>,
 }
 
 impl Again {
@@ -78,20 +78,20 @@ pub async fn look(config: &Config, store: &SqliteStore, gone: &[Gone]) -> Result
     tasks.sort_by(|a, b| (&a.project, a.number).cmp(&(&b.project, b.number)));
     let mut again = Vec::new();
     for task in &tasks {
-        let ticket_again = if gone.contains(&Gone::Tracker) { Some(ticket(store, task).await?) } else { None };
-        let pull_again = if gone.contains(&Gone::Forge) { pull(config, store, task).await? } else { None };
-        if ticket_again.is_none() && pull_again.is_none() {
+        let lost_ticket = if gone.contains(&Gone::Tracker) { Some(ticket(store, task).await?) } else { None };
+        let lost_pull = if gone.contains(&Gone::Forge) { pull(config, store, task).await? } else { None };
+        if lost_ticket.is_none() && lost_pull.is_none() {
             continue;
         }
         again.push(Again {
             item: task.work_item.to_string(),
             title: task.title.clone(),
-            ticket: ticket_again.as_ref().map(|t| t.state.as_str()),
-            pull_request: pull_again.as_ref().map(|p| p.number),
-            merged: pull_again.as_ref().and_then(|p| p.merged.as_ref()).map(ToString::to_string),
+            ticket: lost_ticket.as_ref().map(|t| t.state.as_str()),
+            pull_request: lost_pull.as_ref().map(|p| p.number),
+            merged: lost_pull.as_ref().and_then(|p| p.merged.as_ref()).map(ToString::to_string),
             project: task.project.clone(),
-            ticket_again,
-            pull_again,
+            lost_ticket,
+            lost_pull,
         });
     }
     Ok(again)
@@ -160,13 +160,13 @@ pub async fn begin(config: &Config, store: &SqliteStore, gone: &[Gone], again: V
     let mut tickets_of: BTreeMap<ProjectKey, Vec<TicketAgain>> = BTreeMap::new();
     let mut pulls_of: BTreeMap<ProjectKey, Vec<PullAgain>> = BTreeMap::new();
     for one in again {
-        if let Some(ticket) = one.ticket_again {
+        if let Some(ticket) = one.lost_ticket {
             let (project, number) = (one.project.as_str(), ticket.number);
             store.set_setting(&tickets::own_key(project, number), &ticket.id()).await?;
             store.set_setting(&seen_key(project, number), ticket.state.as_str()).await?;
             tickets_of.entry(one.project.clone()).or_default().push(ticket);
         }
-        if let Some(pull) = one.pull_again {
+        if let Some(pull) = one.lost_pull {
             pulls_of.entry(one.project).or_default().push(pull);
         }
     }
