@@ -38,7 +38,7 @@ enum Chore {
         #[arg(long)]
         only: Option<String>,
         /// Lives a mutant gets before it has survived
-        #[arg(long, default_value_t = 400)]
+        #[arg(long, default_value_t = 2_000)]
         seeds: u64,
         /// Seconds to make a life that caught a mutant smaller
         #[arg(long, default_value_t = 4)]

@@ -49,7 +49,7 @@ const STEPS: [Step; 8] = [
     Step {
         name: "mutants",
         program: "xtask",
-        arguments: &["mutants", "--all", "--seeds", "2000"],
+        arguments: &["mutants", "--all", "--seeds", "10000"],
         shows: "every planted bug, with five times as many lives before it has survived",
     },
     Step {

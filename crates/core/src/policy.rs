@@ -10,7 +10,7 @@ pub struct Policy {
     pub max_developer_retries: u32,
     /// Times a role may be asked for readable evidence in one visit.
     pub max_role_attempts: u32,
-    /// Times a merge is prepared anew because main moved.
+    /// Times a merge is prepared anew because main moved, and times main may conflict with the branch, each repaired.
     pub max_updates: u32,
     /// Who may start, cancel, retry and answer.
     pub starters: Vec<Actor>,

@@ -80,12 +80,13 @@ fn two_finished_repairs_that_do_not_count_block_and_a_fault_between_them_is_none
 #[test]
 fn a_branch_that_conflicts_again_and_again_ends_with_a_person_and_spends_no_round() {
     let mut w = lite("update");
-    for n in 1..=w.policy.max_developer_retries {
+    assert!(w.policy.max_developer_retries < w.policy.max_updates, "repairs that count are no rounds");
+    for n in 1..=w.policy.max_updates {
         w.end(Outcome::Conflict { onto: sha(7 + u64::from(n)), files: vec!["a.rs".into()], record: None });
         assert_eq!((w.doing(), w.task.rounds), (format!("run developer {n}"), 0));
         w.until("update");
     }
-    w.end(Outcome::Conflict { onto: sha(20), files: vec!["a.rs".into()], record: None });
+    w.end(Outcome::Conflict { onto: sha(200), files: vec!["a.rs".into()], record: None });
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{:?}", w.task.phase);
     w.ok(Event::RetryAsked { by: bob() });
     assert_eq!(w.doing(), "run developer 0");

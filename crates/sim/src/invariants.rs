@@ -124,6 +124,7 @@ fn invariant_no_job_is_lost(change: &Change<'_>) -> Live<()> {
 fn invariant_rounds_are_bounded(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let max = change.policy.max_developer_retries;
     for ((task, stage), n) in &sim.ledger.bounces {
+        let max = if stage == "a conflict" { change.policy.max_updates } else { max };
         ensure(*task != change.after.id || *n <= max, "rounds_are_bounded", || {
             format!("{} was sent back to {stage} {n} times, {max} are allowed", change.after.work_item)
         })?;

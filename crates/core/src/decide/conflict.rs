@@ -1,6 +1,6 @@
 //! What a conflict with the default branch means for the task: the developer resolves it, path by path, against the record
 //! that was made of it. Neither the conflict nor a repair that does not count spends a repair round; two repairs that the
-//! record refuses end with a person, and so does a branch that conflicts again and again.
+//! record refuses end with a person, and so does a branch whose main does not stand still.
 
 use super::Cx;
 use crate::conflict::{Conflict, Resolution};
@@ -69,7 +69,7 @@ impl Cx<'_> {
         task.conflict = Some(record);
         task.conflicts += 1;
         task.repatched = 0;
-        let (times, max) = (task.conflicts, self.policy.max_developer_retries);
+        let (times, max) = (task.conflicts, self.policy.max_updates);
         if max < times {
             let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
             let text = format!("main conflicted with the branch {times}");
