@@ -94,6 +94,26 @@ fn a_branch_that_conflicts_again_and_again_ends_with_a_person_and_spends_no_roun
 }
 
 #[test]
+fn one_conflict_too_many_is_said_as_one() {
+    let mut w = lite("update");
+    w.policy.max_updates = 0;
+    w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into()], record: None });
+    let Phase::Blocked { why: BlockReason::JobFailed { fault, .. }, .. } = &w.task.phase else {
+        panic!("{:?}", w.task.phase)
+    };
+    assert_eq!(fault.text, "main conflicted with the branch once");
+}
+
+#[test]
+fn a_conflict_is_resolved_also_where_no_repair_is_allowed() {
+    let mut w = lite("update");
+    w.policy.max_developer_retries = 0;
+    w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into()], record: None });
+    assert_eq!(w.doing(), "run developer 1");
+    w.finish();
+}
+
+#[test]
 fn what_cannot_be_read_of_resolved_is_said_where_nothing_was_in_conflict() {
     let mut w = lite("run developer 0");
     let resolved = Resolution { takes: vec![], unreadable: vec!["it is not a list".into()], broken: None };

@@ -350,7 +350,11 @@ async fn a_paper_of_ten_gigabytes_is_not_read_and_its_reviewer_writes_another() 
     assert_eq!(task.rounds, 0, "the developer pays nothing for it");
     let briefs = briefs.lock().unwrap().clone();
     assert_eq!(briefs.len(), 2);
-    assert!(briefs[1].contains("10737418240 bytes, more than the 10485760 that are read"), "{}", briefs[1]);
+    assert!(
+        briefs[1].contains("12-review.md has 10737418240 bytes, more than the 10485760 that are read"),
+        "{}",
+        briefs[1]
+    );
     let largest = crate::world::git(&world.bare(), &["cat-file", "--batch-all-objects", "--batch-check=%(objectsize)"]);
     assert!(largest.lines().all(|size| size.parse::<u64>().unwrap() < 1_000_000), "it was pushed: {largest}");
 }
