@@ -69,6 +69,10 @@ mod tests {
         let mut git = Command::new("git");
         git.args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::null()).env("GIT_DIR", &repo);
         let mut git = git.spawn().unwrap();
+        // Until it has become git, it is a copy of this process.
+        while fs::read_to_string(format!("/proc/{}/comm", git.id())).is_ok_and(|name| !name.starts_with("git")) {
+            std::thread::yield_now();
+        }
         assert!(!drop_dead(&repo));
         assert!(left.iter().all(|name| repo.join(name).exists()));
         git.kill().unwrap();

@@ -213,13 +213,13 @@ impl Cx<'_> {
                 self.enter_stage_at(at);
                 return Ok(());
             }
+            BlockReason::BranchMoved { now: None } => task.branch_again = true,
             BlockReason::WrongTree { .. } => {
                 // The person has looked and accepts what landed.
                 self.next();
                 return Ok(());
             }
             BlockReason::BudgetSpent { .. } => task.budget_from_micro_usd = self.spent_micro_usd,
-            BlockReason::BranchMoved { now: None } => task.branch_again = true,
             BlockReason::RoleFailed { .. }
             | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }

@@ -12,12 +12,12 @@ const MAX_VOIDED: u32 = 3;
 
 impl Cx<'_> {
     pub(super) fn updated(&mut self, head: &Sha, base: &Sha, tree: &crate::ids::Digest) {
+        self.d.task.branch_again = false;
         let moved = self.d.task.head.as_ref() != Some(head);
         let main_moved = self.d.task.base.as_ref() != Some(base);
         self.d.task.head = Some(head.clone());
         self.d.task.base = Some(base.clone());
         self.d.task.prepared = Some(head.clone());
-        self.d.task.branch_again = false;
         self.d.task.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
         let lease_epoch = self.lease.epoch;
         self.d.task.intent =
