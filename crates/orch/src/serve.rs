@@ -119,13 +119,14 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
 
     let shutdown = CancellationToken::new();
     let stop = stop_signal().map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
+    // Before anybody is answered: who sees that the daemon is there may send it a signal.
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
     let mut servers = JoinSet::new();
     let reload = Reload::new(config, context.env.clone(), Arc::clone(&engine), parts);
     let state = AppState::new(Arc::clone(&engine), token, config.db.path.clone(), address);
     servers.spawn(http(listener, router(state.with_reload(Arc::clone(&reload))), shutdown.clone()));
     servers.spawn(Arc::clone(&reload).watch(shutdown.clone()));
-    let mut hangup = signal(SignalKind::hangup())
-        .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
     servers.spawn({
         let shutdown = shutdown.clone();
         async move {
