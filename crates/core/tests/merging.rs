@@ -549,3 +549,21 @@ fn whatever_says_no_after_the_merge_production_goes_back_first_and_nothing_is_me
     assert_eq!(w.task.phase_word(), "production_failed");
     assert_eq!((w.task.generation, w.task.merged.is_some(), w.task.rounds), (1, true, 0));
 }
+
+/// Whoever removes a branch twice is asked twice.
+#[test]
+fn a_branch_is_made_again_once_for_each_word_of_a_person() {
+    for other in [false, true] {
+        let mut w = lite("update");
+        w.end(Outcome::BranchMoved { now: None });
+        w.ok(Event::RetryAsked { by: bob() });
+        assert!(w.task.branch_again && w.doing() == "update");
+        let updated = |w: &mut World, repatched| {
+            let head = w.fresh();
+            w.end(Outcome::Updated { head, base: sha(1), tree: tree(9), repatched, voids: false });
+        };
+        updated(&mut w, other);
+        assert!(!w.task.branch_again, "another patch of it: {other}");
+        w.finish();
+    }
+}

@@ -4,18 +4,21 @@
 
 mod guarded;
 mod landed;
+mod record;
+
+pub use record::{MainMove, MainRecord};
 
 use crate::engine::Engine;
 use crate::project::Project;
 use landed::Landing;
 use orch_core::event::Event;
-use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
+use orch_core::ids::{ProjectKey, Sha};
 use orch_core::task::{ApprovalKind, MergeIntent, Phase, Task, WaitReason};
 use orch_ports::Fault;
 use orch_ports::git::CommitLine;
 use orch_ports::notifier::Notice;
 use orch_store::{Cause, TaskFilter};
-use serde::{Deserialize, Serialize};
+use record::{key, move_key, read, read_move, write};
 use std::sync::{Arc, PoisonError};
 
 /// Most commits of one move that are kept with author and subject.
@@ -24,100 +27,6 @@ const KEPT: usize = 20;
 const BACK: u64 = 20;
 /// Source of what is sent to tasks.
 const SOURCE: &str = "main";
-
-/// Where the default branch is, as far as orch has seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MainRecord {
-    /// Its tip.
-    pub tip: Sha,
-    /// When that was seen.
-    pub seen_at: Time,
-    /// How often somebody else has moved it; each is kept under its number.
-    pub moves: u64,
-    /// Up to which of them everybody who must hear of it has been told.
-    pub told: u64,
-    /// The first of them that nobody has approved, where only orch may move it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<u64>,
-}
-
-/// That somebody else has moved the default branch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MainMove {
-    /// Which one, from 1.
-    pub n: u64,
-    /// Where orch had seen it.
-    pub from: Sha,
-    /// Where it was then.
-    pub to: Sha,
-    /// When orch saw it.
-    pub seen_at: Time,
-    /// Was it taken back, or put elsewhere, instead of moved on?
-    pub rewound: bool,
-    /// What came in, newest first.
-    pub commits: Vec<CommitLine>,
-    /// What is gone, where it was rewound.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gone: Vec<CommitLine>,
-    /// Is there more of either?
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub more: bool,
-    /// What of it a person would have had to approve, a line each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub protected: Vec<String>,
-    /// Tasks whose own pull requests came in with it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tasks: Vec<WorkItem>,
-}
-
-impl MainMove {
-    /// Must a person hear of it?
-    fn is_news(&self) -> bool {
-        self.rewound || !self.protected.is_empty()
-    }
-
-    /// In lines, for people.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.rewound {
-            lines.push(format!("it was rewound: it was {}", self.from.short()));
-        }
-        let line = |c: &CommitLine| format!("{} {}: {}", c.id.short(), c.author, c.subject);
-        lines.extend(self.commits.iter().map(line));
-        lines.extend(self.gone.iter().map(|c| format!("gone: {}", line(c))));
-        if self.more {
-            lines.push("and more".into());
-        }
-        lines.extend(self.tasks.iter().map(|item| format!("the pull request of {item} came in with it")));
-        lines.extend(self.protected.iter().cloned());
-        lines
-    }
-}
-
-fn key(project: &ProjectKey) -> String {
-    format!("main/{project}")
-}
-
-fn move_key(project: &ProjectKey, n: u64) -> String {
-    format!("main/{project}/{n}")
-}
-
-async fn read(engine: &Engine, project: &ProjectKey) -> Result<Option<MainRecord>, Fault> {
-    let text = engine.ports.store.setting(&key(project)).await?;
-    let read = text.map(|text| serde_json::from_str(&text)).transpose();
-    read.map_err(|e| Fault::bug(format!("the record of main of {project} cannot be read: {e}")))
-}
-
-async fn read_move(engine: &Engine, project: &ProjectKey, n: u64) -> Result<Option<MainMove>, Fault> {
-    let text = engine.ports.store.setting(&move_key(project, n)).await?;
-    let read = text.map(|text| serde_json::from_str(&text)).transpose();
-    read.map_err(|e| Fault::bug(format!("move {n} of main of {project} cannot be read: {e}")))
-}
-
-async fn write<T: Serialize>(engine: &Engine, key: &str, value: &T) -> Result<(), Fault> {
-    let text = serde_json::to_string(value).map_err(|e| Fault::bug(e.to_string()))?;
-    Ok(engine.ports.store.set_setting(key, &text).await?)
-}
 
 fn turn(engine: &Engine, project: &ProjectKey) -> Arc<tokio::sync::Mutex<()>> {
     let mut all = engine.looking.lock().unwrap_or_else(PoisonError::into_inner);
@@ -397,23 +306,4 @@ pub(crate) async fn own_landed(engine: &Engine, project: &Project, task: &Task, 
         landing.send(engine, &project.key, SOURCE, at).await?;
     }
     Ok(engine.task(task.id).await?.landed.is_some())
-}
-
-impl Engine {
-    /// Where the default branch of a project is, as far as orch has seen, and what came in otherwise, newest first.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn main_of(
-        &self,
-        project: &ProjectKey,
-        limit: usize,
-    ) -> Result<Option<(MainRecord, Vec<MainMove>)>, Fault> {
-        let Some(record) = read(self, project).await? else { return Ok(None) };
-        let mut moves = Vec::new();
-        for n in (1..=record.moves).rev().take(limit) {
-            moves.extend(read_move(self, project, n).await?);
-        }
-        Ok(Some((record, moves)))
-    }
 }

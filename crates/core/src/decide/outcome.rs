@@ -34,6 +34,10 @@ impl Cx<'_> {
             self.rollback_ended(&step, outcome);
             return Ok(());
         }
+        if matches!(outcome, Outcome::Opened { .. } | Outcome::Published { .. } | Outcome::Updated { .. }) {
+            // The branch is there again, and is made again for nobody who removes it once more.
+            self.d.task.branch_again = false;
+        }
         match (step, outcome) {
             (Step::Open, Outcome::Opened { head, base }) => {
                 self.d.task.head = Some(head.clone());
@@ -219,7 +223,6 @@ impl Cx<'_> {
     fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {
         let moved = self.d.task.head.as_ref() != Some(head);
         self.d.task.head = Some(head.clone());
-        self.d.task.branch_again = false;
         // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
         // would wait for them. Of one that was judged it costs a look.
         if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {

@@ -12,7 +12,6 @@ const MAX_VOIDED: u32 = 3;
 
 impl Cx<'_> {
     pub(super) fn updated(&mut self, head: &Sha, base: &Sha, tree: &crate::ids::Digest) {
-        self.d.task.branch_again = false;
         let moved = self.d.task.head.as_ref() != Some(head);
         let main_moved = self.d.task.base.as_ref() != Some(base);
         self.d.task.head = Some(head.clone());

@@ -6,7 +6,7 @@ use super::{Cx, Ended, hex};
 use crate::shell::{self, Command};
 use orch_core::effect::Outcome;
 use orch_core::failing;
-use orch_core::ids::Sha;
+use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,17 @@ use std::collections::BTreeMap;
 
 /// Name of the check.
 pub(crate) const CONTEXT: &str = "ci";
+
+/// Does a status answer what was asked at this time? What was red before is asked again: the commit came back as it was,
+/// and what made it red may have passed. Checks of others are no answer of orch's, and nothing to ask again.
+pub(crate) fn answers(status: &CommitStatus, asked: Time) -> bool {
+    match status.state {
+        _ if status.context != CONTEXT => true,
+        StatusState::Success | StatusState::Skipped => true,
+        StatusState::Failure | StatusState::Error => asked <= status.at,
+        StatusState::Pending => false,
+    }
+}
 
 pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let Some(line) = cx.project.ci.as_deref() else { return Ok(Outcome::Sent.into()) };
@@ -23,14 +34,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     }
     let (forge, project) = (&cx.project.forge, &cx.project.key);
     let known = forge.statuses(project, commit).await?;
-    // What was red before this was asked for is asked again: the commit came back as it was, and what made it red may have
-    // passed.
-    let answers = |s: &CommitStatus| match s.state {
-        StatusState::Success | StatusState::Skipped => true,
-        StatusState::Failure | StatusState::Error => cx.job.created_at <= s.at,
-        StatusState::Pending => false,
-    };
-    if known.iter().any(|s| s.context == CONTEXT && answers(s)) {
+    if known.iter().any(|s| s.context == CONTEXT && answers(s, cx.job.created_at)) {
         return Ok(Outcome::Sent.into());
     }
     let git = &cx.engine.ports.git;

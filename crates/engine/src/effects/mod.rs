@@ -3,7 +3,7 @@
 
 mod clean_up;
 mod deploy;
-mod ensure_ci;
+pub(crate) mod ensure_ci;
 mod landing;
 mod merge;
 mod note_findings;
@@ -19,7 +19,6 @@ mod update;
 mod watch;
 
 pub(crate) use deploy::hex;
-pub(crate) use ensure_ci::CONTEXT;
 pub use push::key as pushed_key;
 pub use sync_ticket::state as ticket_state;
 

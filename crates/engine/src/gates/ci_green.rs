@@ -2,7 +2,7 @@
 //! after it a question for a person; it never costs the developer a round.
 
 use super::{Gate, Look, Meta, Subject};
-use crate::effects::CONTEXT;
+use crate::effects::ensure_ci;
 use crate::project::Project;
 use orch_core::failing;
 use orch_core::ids::GateId;
@@ -31,13 +31,11 @@ impl Gate for CiGreen {
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
-        let under_way = look.project.policy.own_ci && look.bench.ci_under_way(&look.subject.head).await?;
+        let asked = look.bench.ci_asked_at(&look.subject.head).await?;
         let mut statuses = look.project.forge.statuses(&look.project.key, &look.subject.head).await?;
         // A commit that came back as it was is run again: its old red is no answer any more.
-        for status in statuses.iter_mut().filter(|_| under_way) {
-            if status.context == CONTEXT && matches!(status.state, StatusState::Failure | StatusState::Error) {
-                status.state = StatusState::Pending;
-            }
+        for status in statuses.iter_mut().filter(|s| asked.is_some_and(|at| !ensure_ci::answers(s, at))) {
+            status.state = StatusState::Pending;
         }
         Ok(Evidence { statuses })
     }

@@ -23,14 +23,14 @@ use crate::effects::{Cx, Ended};
 use crate::project::{GateMode, Project};
 use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
-use orch_core::effect::{Outcome, Warning};
+use orch_core::effect::{Effect, Outcome, Warning};
 use orch_core::ids::{Environment, GateId, Seq, Sha, StageId, Time};
 use orch_core::task::Task;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::Git;
 use orch_ports::probe::Probe;
-use orch_store::{ArtefactRow, Judgement};
+use orch_store::{ArtefactRow, Job, Judgement};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -113,9 +113,9 @@ pub trait Bench: Send + Sync {
     async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {
         Ok(None)
     }
-    /// Is orch about to run CI on this commit, whatever is reported of it already? By hand nobody is.
-    async fn ci_under_way(&self, _commit: &Sha) -> Result<bool, Fault> {
-        Ok(false)
+    /// When orch was last asked to run CI on this commit and has not answered yet. By hand nobody is asked.
+    async fn ci_asked_at(&self, _commit: &Sha) -> Result<Option<Time>, Fault> {
+        Ok(None)
     }
     /// The review before the run that is judged; by hand there is none, and every review is a first one.
     async fn last_review(&self) -> Result<Option<LastReview>, Fault> {
@@ -517,11 +517,10 @@ impl Bench for TaskBench<'_> {
         kept.map(|row| row.bytes).ok_or_else(|| Fault::bug(format!("{name} was kept and is not there")))
     }
 
-    async fn ci_under_way(&self, commit: &Sha) -> Result<bool, Fault> {
+    async fn ci_asked_at(&self, commit: &Sha) -> Result<Option<Time>, Fault> {
+        let asks = |job: &Job| matches!(&job.effect, Effect::EnsureCi { commit: of } if of == commit);
         let open = self.cx.store().open_jobs(Some(self.cx.task.id)).await?;
-        Ok(open
-            .iter()
-            .any(|job| matches!(&job.effect, orch_core::effect::Effect::EnsureCi { commit: of } if of == commit)))
+        Ok(open.into_iter().filter(asks).map(|job| job.created_at).max())
     }
 
     async fn last_review(&self) -> Result<Option<LastReview>, Fault> {

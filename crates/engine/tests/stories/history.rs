@@ -10,7 +10,6 @@ use orch_core::landing::{Documents, History, Landing};
 use orch_core::message::{Subject, compose, trailer};
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{Phase, Task};
-use orch_core::verdict::Verdict;
 use orch_engine::project::Merging;
 use orch_ports::forge::{Forge, Review};
 use orch_ports::git::{Author, Git, Shelf};
@@ -543,37 +542,6 @@ async fn a_branch_somebody_else_pushed_to_is_not_deleted() {
     world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
     world.until_quiet().await;
     assert_eq!(world.forge.branch_head(&demo(), &task.branch).await.unwrap(), Some(theirs));
-}
-
-#[tokio::test]
-async fn own_commits_are_kept_for_their_days_and_published_only_where_asked_and_passed() {
-    for (published, passes) in [(false, true), (true, true), (true, false)] {
-        let world = World::with(|c| {
-            c.merging.history_ref = published;
-            c.retention.history_ms = Some(86_400_000);
-            if !passes {
-                c.gates.insert(GateId::SecurityGate, (orch_engine::GateMode::Off, "a test".into()));
-            }
-        })
-        .await;
-        world.start();
-        let item = world.begin("Add a file").await;
-        let task = world.until_done(&item).await;
-        world.until_quiet().await;
-        let kept = world.git.kept(&demo(), Shelf::History).await.unwrap();
-        let [(name, own)] = &kept[..] else { panic!("{kept:?}") };
-        assert!(name.starts_with("DEMO-1/"), "{name}");
-        let judged = world.store.judgements(task.id).await.unwrap();
-        let security = judged.iter().find(|j| j.gate == GateId::SecurityGate).unwrap();
-        assert_eq!((&security.head, security.verdict == Verdict::Pass), (own, passes));
-        let refs = git(&world.bare(), &["for-each-ref", "--format=%(objectname)", "refs/orch/history"]);
-        let want = if published && passes { own.as_str() } else { "" };
-        assert_eq!(refs, want, "published {published}, passes {passes}");
-        world.clock.advance(86_400_000 + 600_000);
-        world
-            .eventually("its days are over", async || world.git.kept(&demo(), Shelf::History).await.unwrap().is_empty())
-            .await;
-    }
 }
 
 /// What an older version stored finishes as it began.

@@ -2,8 +2,9 @@
 //! anew.
 
 use crate::runs::{Does, Run};
-use crate::world::{World, demo};
-use orch_core::ids::WorkItem;
+use crate::world::{World, demo, git};
+use orch_core::ids::{GateId, WorkItem};
+use orch_core::verdict::Verdict;
 use orch_engine::Retention;
 use orch_ports::git::{Git, Shelf};
 use std::path::Path;
@@ -109,4 +110,35 @@ async fn what_an_agent_left_goes_with_its_days_of_tasks_that_are_over_only() {
     world.clock.advance(2 * DAY_MS);
     world.eventually("its days are over", async || of(&kept().await, of_over) == 0).await;
     assert_eq!(of(&kept().await, of_open), of(&before, of_open), "somebody may still want it");
+}
+
+#[tokio::test]
+async fn own_commits_are_kept_for_their_days_and_published_only_where_asked_and_passed() {
+    for (published, passes) in [(false, true), (true, true), (true, false)] {
+        let world = World::with(|c| {
+            c.merging.history_ref = published;
+            c.retention.history_ms = Some(86_400_000);
+            if !passes {
+                c.gates.insert(GateId::SecurityGate, (orch_engine::GateMode::Off, "a test".into()));
+            }
+        })
+        .await;
+        world.start();
+        let item = world.begin("Add a file").await;
+        let task = world.until_done(&item).await;
+        world.until_quiet().await;
+        let kept = world.git.kept(&demo(), Shelf::History).await.unwrap();
+        let [(name, own)] = &kept[..] else { panic!("{kept:?}") };
+        assert!(name.starts_with("DEMO-1/"), "{name}");
+        let judged = world.store.judgements(task.id).await.unwrap();
+        let security = judged.iter().find(|j| j.gate == GateId::SecurityGate).unwrap();
+        assert_eq!((&security.head, security.verdict == Verdict::Pass), (own, passes));
+        let refs = git(&world.bare(), &["for-each-ref", "--format=%(objectname)", "refs/orch/history"]);
+        let want = if published && passes { own.as_str() } else { "" };
+        assert_eq!(refs, want, "published {published}, passes {passes}");
+        world.clock.advance(86_400_000 + 600_000);
+        world
+            .eventually("its days are over", async || world.git.kept(&demo(), Shelf::History).await.unwrap().is_empty())
+            .await;
+    }
 }
