@@ -55,6 +55,11 @@ pub fn known(name: &str) -> Option<&'static Known> {
     })
 }
 
+/// The documents of staging and of what follows: a branch that carried them would not be what was approved and tested.
+pub fn closing() -> impl Iterator<Item = &'static Known> {
+    KNOWN.iter().filter(|k| matches!(k.stage, "deploy-staging" | "deploy" | "done"))
+}
+
 /// Files with a machine verdict that a stage itself writes: removed before its run, so that what is there afterwards
 /// was written by this attempt.
 pub fn own_verdicts(stage: &StageId) -> impl Iterator<Item = &'static Known> + use<'_> {
@@ -64,6 +69,12 @@ pub fn own_verdicts(stage: &StageId) -> impl Iterator<Item = &'static Known> + u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_too_late_for_a_branch_are_the_logs_of_staging_deploy_and_production() {
+        let names: Vec<&str> = closing().map(|k| k.name).collect();
+        assert_eq!(names, ["14-deploy-log.md", "15-staging-log.md", "16-post-deploy-log.md", "17-security-report.md"]);
+    }
 
     #[test]
     fn only_listed_names_are_artefacts() {

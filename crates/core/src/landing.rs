@@ -26,6 +26,24 @@ pub enum Documents {
     Evidence,
 }
 
+/// What becomes of the documents that a branch cannot carry any more: made after the merge, or after an approval of the
+/// forge that a commit would void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterMerge {
+    /// They stay in orch's own store.
+    #[default]
+    Evidence,
+    /// One pull request of documents alone brings them to the default branch when the task is done.
+    PullRequest,
+}
+
+impl AfterMerge {
+    fn is_evidence(&self) -> bool {
+        *self == Self::Evidence
+    }
+}
+
 /// How a task lands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Landing {
@@ -35,4 +53,7 @@ pub struct Landing {
     /// Where its documents are kept.
     #[serde(default)]
     pub documents: Documents,
+    /// What becomes of those that come too late for its branch.
+    #[serde(default, skip_serializing_if = "AfterMerge::is_evidence")]
+    pub after_merge: AfterMerge,
 }

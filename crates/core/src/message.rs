@@ -119,6 +119,13 @@ pub fn line(text: &str) -> String {
     without_skips(&cut(&one_line(text), SUBJECT))
 }
 
+/// Subject of a commit of documents alone. Forges start no CI of their own for it.
+pub fn documents(subject: &str) -> String {
+    const SKIP: &str = " [skip ci]";
+    let text = without_skips(&one_line(&format!("Documents (deploy): {subject}")));
+    format!("{}{SKIP}", cut(&text, SUBJECT - SKIP.len()))
+}
+
 /// A name and an address, as git writes them.
 ///
 /// # Errors

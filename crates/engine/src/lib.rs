@@ -25,7 +25,7 @@ pub mod view;
 mod watchers;
 
 pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, Retention, StoryLine};
-pub use main_moved::{MainMove, MainRecord};
+pub use main_moved::{DocumentsAsked, MainMove, MainRecord};
 pub use project::{Deploy, GateMode, Project, Projects};
 pub use runner::at_work;
 pub use watchers::{cursor_key, seen_key};

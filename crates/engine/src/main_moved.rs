@@ -2,11 +2,14 @@
 //! merges, kept for good. It decides what is news and who hears of it. It may never take orch's own merge for somebody
 //! else's, and never move the record on before whoever must hear of it can: a crash in between repeats and loses nothing.
 
+mod documents;
 mod guarded;
 mod landed;
 mod record;
 
-pub use record::{MainMove, MainRecord};
+pub(crate) use documents::{asked as documents_asked, read_back as documents_read_back};
+pub(crate) use guarded::secrets;
+pub use record::{DocumentsAsked, MainMove, MainRecord};
 
 use crate::engine::Engine;
 use crate::project::Project;
@@ -75,7 +78,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, tip: &Sha) -> Resul
 async fn look_at(engine: &Engine, project: &Project, tip: &Sha) -> Result<(MainRecord, Option<MainMove>), Fault> {
     let now = engine.ports.clock.now();
     let Some(mut record) = read(engine, &project.key).await? else {
-        let record = MainRecord { tip: tip.clone(), seen_at: now, moves: 0, told: 0, pending: None };
+        let record = MainRecord::first(tip, now);
         write(engine, &key(&project.key), &record).await?;
         return Ok((record, None));
     };
@@ -102,8 +105,9 @@ async fn moved_to(
     let known = git.resolve(at, &format!("{}^{{commit}}", record.tip)).await?.is_some();
     let rewound = !known || !git.is_ancestor(at, &record.tip, tip).await?;
     let landings = landed::landings(engine, project, record, known, tip).await?;
-    let own = landings.iter().filter(|l| l.by_orch());
-    let others = beside(engine, at, tip, record, known, own).await?;
+    let own = landings.iter().filter(|l| l.by_orch()).map(Landing::merge);
+    let own: Vec<Merge> = own.chain(documents::merged(project, record).await?).collect();
+    let others = beside(engine, at, tip, record, known, own.iter()).await?;
     if !rewound && others.is_empty() {
         // A merge of orch's own that was read back late.
         record.tip = tip.clone();
@@ -113,7 +117,8 @@ async fn moved_to(
     for landing in landings.iter().filter(|l| !l.by_orch()) {
         landing.send(engine, at, SOURCE, "").await?;
     }
-    let strangers = beside(engine, at, tip, record, known, landings.iter()).await?;
+    let of_people: Vec<Merge> = landings.iter().filter(|l| !l.by_orch()).map(Landing::merge).collect();
+    let strangers = beside(engine, at, tip, record, known, own.iter().chain(&of_people)).await?;
     let protected = if !known {
         vec!["what it was before is not in the repository any more, so nobody can say what came in".into()]
     } else if strangers.is_empty() && !rewound {
@@ -149,6 +154,14 @@ async fn moved_to(
     Ok(Some(moved))
 }
 
+/// A merge of a pull request.
+struct Merge {
+    /// What was merged.
+    head: Sha,
+    /// As what.
+    commit: Sha,
+}
+
 /// What came in beside these pull requests, and one more than is kept.
 async fn beside<'a>(
     engine: &Engine,
@@ -156,18 +169,18 @@ async fn beside<'a>(
     tip: &Sha,
     record: &MainRecord,
     known: bool,
-    landings: impl Iterator<Item = &'a Landing>,
+    merges: impl Iterator<Item = &'a Merge>,
 ) -> Result<Vec<CommitLine>, Fault> {
-    let (mut without, mut merges) = (Vec::new(), Vec::new());
+    let (mut without, mut commits) = (Vec::new(), Vec::new());
     if known {
         without.push(record.tip.clone());
     }
-    for landing in landings {
-        without.push(landing.landed.head.clone());
-        merges.push(&landing.landed.commit);
+    for merge in merges {
+        without.push(merge.head.clone());
+        commits.push(&merge.commit);
     }
-    let all = engine.ports.git.commits(project, tip, &without, KEPT + 1 + merges.len()).await?;
-    Ok(all.into_iter().filter(|c| !merges.contains(&&c.id)).collect())
+    let all = engine.ports.git.commits(project, tip, &without, KEPT + 1 + commits.len()).await?;
+    Ok(all.into_iter().filter(|c| !commits.contains(&&c.id)).collect())
 }
 
 /// orch's own merge has landed as `commit`. The record knows before anybody else does, so that nobody takes it for
@@ -178,12 +191,18 @@ pub(crate) async fn merged(
     intent: &MergeIntent,
     commit: &Sha,
 ) -> Result<(), Fault> {
-    let (git, at) = (&engine.ports.git, &project.key);
-    let turn = turn(engine, at);
+    let turn = turn(engine, &project.key);
     let _held = turn.lock().await;
+    let merge = Merge { head: intent.head.clone(), commit: commit.clone() };
+    moved_on(engine, project, &merge).await
+}
+
+/// The record follows a merge of orch's own.
+async fn moved_on(engine: &Engine, project: &Project, merge: &Merge) -> Result<(), Fault> {
+    let (git, at, commit) = (&engine.ports.git, &project.key, &merge.commit);
     let seen_at = engine.ports.clock.now();
     let Some(mut record) = read(engine, at).await? else {
-        let record = MainRecord { tip: commit.clone(), seen_at, moves: 0, told: 0, pending: None };
+        let record = MainRecord::first(commit, seen_at);
         return write(engine, &key(at), &record).await;
     };
     if record.tip == *commit || git.resolve(at, &format!("{}^{{commit}}", record.tip)).await?.is_none() {
@@ -193,7 +212,7 @@ pub(crate) async fn merged(
     if git.is_ancestor(at, commit, &record.tip).await? || !git.is_ancestor(at, &record.tip, commit).await? {
         return Ok(());
     }
-    let without = [record.tip.clone(), intent.head.clone()];
+    let without = [record.tip.clone(), merge.head.clone()];
     let others = git.commits(at, commit, &without, 2).await?;
     if let Some(other) = others.into_iter().find(|c| c.id != *commit) {
         moved_to(engine, project, &mut record, &other.id).await?;

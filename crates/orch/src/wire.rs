@@ -341,7 +341,11 @@ pub fn project(
 /// How new tasks land.
 pub(crate) fn landing(config: &Config, p: &ConfigProject) -> Landing {
     let usual = if p.pipeline == "lite" { Documents::Evidence } else { Documents::Repository };
-    Landing { history: config.merge.history, documents: config.artefacts.keep.unwrap_or(usual) }
+    Landing {
+        history: config.merge.history,
+        documents: config.artefacts.keep.unwrap_or(usual),
+        after_merge: config.artefacts.after_merge,
+    }
 }
 
 /// What the commit that lands says of itself; checked at load.

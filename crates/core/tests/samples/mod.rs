@@ -7,7 +7,7 @@ use orch_core::conflict::{Conflict, ConflictKind, ConflictPath, Marks, Resolutio
 use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
-use orch_core::landing::{Documents, History, Landing};
+use orch_core::landing::{AfterMerge, Documents, History, Landing};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
     ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task,
@@ -436,7 +436,7 @@ pub fn tasks() -> Vec<Task> {
     let reverting = Reverting { commit: sha(3), base: Some(sha(1)), by_hand: false };
     let failed =
         Task { prepared: None, production: vec![failure], hooks_from: 7, reverting: Some(reverting), ..fresh.clone() };
-    let landing = Landing { history: History::AsIs, documents: Documents::Evidence };
+    let landing = Landing { history: History::AsIs, documents: Documents::Evidence, ..Landing::default() };
     let newest = Task {
         landing: Some(landing),
         started_by: w.task.started_by.clone(),
@@ -448,5 +448,7 @@ pub fn tasks() -> Vec<Task> {
     let by = Some(anna());
     let landed = Landed { commit: sha(9), tree: tree(9), head: sha(3), by, tested: true };
     let landed = Task { landed: Some(landed), ..newest.clone() };
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed]
+    let landing = Landing { after_merge: AfterMerge::PullRequest, ..Landing::default() };
+    let late = Task { landing: Some(landing), ..landed.clone() };
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late]
 }

@@ -1,6 +1,7 @@
 //! Removes what a closed task no longer needs: its working directory, and its branch on the forge where nobody else has
-//! pushed to it. Its pull request's history and its runs' logs stay; its commits stay in the private repository for a while.
+//! pushed to it. Late documents are brought to the default branch before, where that is asked for. Its pull request's history and its runs' logs stay; its commits stay in the private repository for a while.
 
+use super::documents::{self, Documents};
 use super::{Cx, Ended, landing};
 use orch_core::effect::Outcome;
 use orch_core::task::Phase;
@@ -37,8 +38,12 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             RunState::Absent | RunState::Lost => {}
         }
     }
-    landing::publish_history(cx).await?;
-    landing::delete_branches(cx).await?;
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
+    landing::publish_history(cx).await?;
+    let late = documents::ensure(cx).await?;
+    if let Documents::Later(again) = late {
+        return Ok(again);
+    }
+    landing::delete_branches(cx, matches!(late, Documents::Left)).await?;
     Ok(Outcome::Sent.into())
 }

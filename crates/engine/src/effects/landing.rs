@@ -2,7 +2,7 @@
 //! leaves behind. Decides the words; git makes the commits. It may never put a trailer into a message that orch does not
 //! know to be true.
 
-use super::{Cx, Fetched};
+use super::{Cx, Fetched, documents};
 use orch_core::artefact;
 use orch_core::ids::{Actor, GateId, Seq, Sha};
 use orch_core::landing::{Documents, History};
@@ -133,8 +133,9 @@ pub(super) async fn keep_history(cx: &Cx, head: &Sha) -> Result<(), Fault> {
     cx.engine.ports.git.keep_history(&cx.project.key, &name, head).await
 }
 
-/// What of the task's branches is left on the forge is deleted: only where it is what orch pushed there.
-pub(super) async fn delete_branches(cx: &Cx) -> Result<(), Fault> {
+/// What of the task's branches is left on the forge is deleted: only where it is what orch pushed there, and not the one of
+/// its late documents where a person has to look at it.
+pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), Fault> {
     let task = &cx.task;
     if task.landing.is_none() {
         return Ok(());
@@ -145,6 +146,9 @@ pub(super) async fn delete_branches(cx: &Cx) -> Result<(), Fault> {
     if task.head.is_none() {
         // It may have been opened and the answer lost.
         branches.push((task.branch.clone(), None));
+    }
+    if documents::wanted(task) && !but_documents {
+        branches.push((documents::branch(task), None));
     }
     for (branch, head) in branches {
         let Some(now) = cx.project.forge.branch_head(&task.project, &branch).await? else { continue };

@@ -3,6 +3,7 @@
 
 mod clean_up;
 mod deploy;
+mod documents;
 pub(crate) mod ensure_ci;
 mod landing;
 mod merge;

@@ -17,13 +17,42 @@ pub fn key(task: &Task, branch: &str) -> String {
 
 /// What this task pushed to its branch, the newest last.
 pub(super) async fn pushed(cx: &Cx) -> Result<Vec<Sha>, Fault> {
-    let kept = cx.store().setting(&key(&cx.task, &cx.task.branch)).await?.unwrap_or_default();
+    pushed_to(cx, &cx.task.branch).await
+}
+
+/// What this task pushed to one of its branches, the newest last.
+pub(super) async fn pushed_to(cx: &Cx, branch: &str) -> Result<Vec<Sha>, Fault> {
+    let kept = cx.store().setting(&key(&cx.task, branch)).await?.unwrap_or_default();
     Ok(kept.split_whitespace().map(Sha::new).collect())
 }
 
 /// Pushes `commit` to the task's branch, which is at the task's head or at something this task tried to push before.
 pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<PushAnswer, Fault> {
-    let key = key(&cx.task, &cx.task.branch);
+    let (git, project, branch) = (&cx.engine.ports.git, &cx.project.key, &cx.task.branch);
+    let (remote, protected) = (&fetched.remote, &fetched.default_branch);
+    match push_to(cx, fetched, branch, commit, cx.task.head.as_ref()).await? {
+        // A commit nobody can read is none: a task that went on from there could do nothing any more.
+        PushAnswer::Rejected { now: Some(now) } if git.resolve(project, now.as_str()).await?.is_none() => {
+            git.fetch(project, remote).await?;
+            let now = git.resolve(project, now.as_str()).await?;
+            Ok(PushAnswer::Rejected { now })
+        }
+        PushAnswer::Rejected { now: None } if cx.task.branch_again => {
+            git.push(project, remote, branch, protected, commit, None).await
+        }
+        answer => Ok(answer),
+    }
+}
+
+/// Pushes `commit` to a branch of the task, which is at `expect` or at something this task tried to push there before.
+pub(super) async fn push_to(
+    cx: &Cx,
+    fetched: &Fetched,
+    branch: &str,
+    commit: &Sha,
+    expect: Option<&Sha>,
+) -> Result<PushAnswer, Fault> {
+    let key = key(&cx.task, branch);
     let before = cx.store().setting(&key).await?.unwrap_or_default();
     let ours: Vec<&str> = before.split_whitespace().collect();
     // After reading what is ours, not before: a worker that was paused here and lost its claim would otherwise take its
@@ -35,22 +64,11 @@ pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<Pus
         next.push(commit.as_str());
         cx.store().set_setting(&key, &next.join(" ")).await?;
     }
-    let git = &cx.engine.ports.git;
-    let (project, branch) = (&cx.project.key, &cx.task.branch);
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
     let (remote, protected) = (&fetched.remote, &fetched.default_branch);
-    let answer = git.push(project, remote, branch, protected, commit, cx.task.head.as_ref()).await?;
-    match answer {
+    match git.push(project, remote, branch, protected, commit, expect).await? {
         PushAnswer::Rejected { now: Some(now) } if ours.contains(&now.as_str()) => {
             git.push(project, remote, branch, protected, commit, Some(&now)).await
-        }
-        // A commit nobody can read is none: a task that went on from there could do nothing any more.
-        PushAnswer::Rejected { now: Some(now) } if git.resolve(project, now.as_str()).await?.is_none() => {
-            git.fetch(project, remote).await?;
-            let now = git.resolve(project, now.as_str()).await?;
-            Ok(PushAnswer::Rejected { now })
-        }
-        PushAnswer::Rejected { now: None } if cx.task.branch_again => {
-            git.push(project, remote, branch, protected, commit, None).await
         }
         answer => Ok(answer),
     }

@@ -4,7 +4,7 @@
 use crate::engine::Engine;
 use crate::gates::{Bench, CommandRun, Look, ProjectCommand, Subject};
 use crate::project::Project;
-use crate::security;
+use crate::security::{self, Standing};
 use orch_core::ids::Sha;
 use orch_core::tamper;
 use orch_ports::Fault;
@@ -42,7 +42,29 @@ pub(super) async fn came_in(
 
 /// As the security gate looks at a branch.
 async fn whole(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Result<Vec<String>, Fault> {
-    let (git, now) = (&*engine.ports.git, engine.ports.clock.now());
+    let (git, look) = (&*engine.ports.git, look(engine, project, from, to));
+    let brought = git.brought_in(&project.key, from, to).await?;
+    let at_head = git.entries(&project.key, to).await?;
+    let found = security::protection(&look, &project.security, &brought, &at_head).await?;
+    let lines = found.shown().into_iter().map(|line| line.replace(", so a person has to approve it", ""));
+    let lines = lines.map(|line| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
+    Ok(lines.take(LINES).collect())
+}
+
+/// Why what these commits bring in may hold a secret, a line each.
+pub(crate) async fn secrets(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Result<Vec<String>, Fault> {
+    let look = look(engine, project, from, to);
+    let brought = engine.ports.git.brought_in(&project.key, from, to).await?;
+    let secrets = security::secrets(&look, &brought).await?;
+    let new = secrets.found.into_iter().filter(|s| s.standing == Standing::New);
+    let mut why: Vec<String> = new.map(|s| format!("{}: {}", s.path, s.text)).collect();
+    why.extend(secrets.too_large.into_iter().map(|(path, what)| format!("{path}: {what}")));
+    why.extend(secrets.incomplete);
+    Ok(why)
+}
+
+fn look<'a>(engine: &'a Engine, project: &'a Project, from: &Sha, to: &Sha) -> Look<'a> {
+    let now = engine.ports.clock.now();
     let subject = Subject {
         stage: "main".into(),
         head: to.clone(),
@@ -54,13 +76,7 @@ async fn whole(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Resu
         now,
         task: None,
     };
-    let look = Look { subject, project, git, probe: &*engine.ports.probe, bench: &Nobody };
-    let brought = git.brought_in(&project.key, from, to).await?;
-    let at_head = git.entries(&project.key, to).await?;
-    let found = security::protection(&look, &project.security, &brought, &at_head).await?;
-    let lines = found.shown().into_iter().map(|line| line.replace(", so a person has to approve it", ""));
-    let lines = lines.map(|line| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
-    Ok(lines.take(LINES).collect())
+    Look { subject, project, git: &*engine.ports.git, probe: &*engine.ports.probe, bench: &Nobody }
 }
 
 /// There are no papers, and nothing is run.

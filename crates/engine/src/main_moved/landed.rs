@@ -1,7 +1,7 @@
 //! Pull requests of tasks that came in with a main that somebody else moved: which, by whom, and whether what landed is what
 //! was tested. It only looks and tells; what it means for a task is decided where everything is.
 
-use super::MainRecord;
+use super::{MainRecord, Merge};
 use crate::engine::Engine;
 use crate::project::Project;
 use orch_core::event::Event;
@@ -24,6 +24,10 @@ impl Landing {
     /// A merge orch asked for, perhaps long ago: the `merge` step reads it back.
     pub(super) fn by_orch(&self) -> bool {
         self.landed.by == Some(Actor::orch())
+    }
+
+    pub(super) fn merge(&self) -> Merge {
+        Merge { head: self.landed.head.clone(), commit: self.landed.commit.clone() }
     }
 
     /// Tells its task. `at` tells looks apart that must each be heard.

@@ -20,6 +20,27 @@ pub struct MainRecord {
     /// The first of them that nobody has approved, where only orch may move it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<u64>,
+    /// Pull requests of documents that orch has asked the forge to merge, and has not read back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentsAsked>,
+}
+
+impl MainRecord {
+    /// What is kept at the first look.
+    pub(super) fn first(tip: &Sha, seen_at: Time) -> Self {
+        Self { tip: tip.clone(), seen_at, moves: 0, told: 0, pending: None, documents: Vec::new() }
+    }
+}
+
+/// A pull request of a task's documents that orch has asked the forge to merge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentsAsked {
+    /// Whose documents.
+    pub work_item: WorkItem,
+    /// Its number.
+    pub pull_request: u64,
+    /// What was asked for.
+    pub head: Sha,
 }
 
 /// That somebody else has moved the default branch.

@@ -226,7 +226,7 @@ fn hash_of(world: &World, base: &str) -> Vec<String> {
 }
 
 async fn one_commit_each(documents: Documents, sign: bool) {
-    let (world, base) = twelve(Landing { history: History::OneCommit, documents }, sign).await;
+    let (world, base) = twelve(Landing { documents, ..Landing::default() }, sign).await;
     let bare = world.bare();
     let commits = hash_of(&world, &base);
     assert_eq!(commits.len(), TITLES.len(), "one commit each");
@@ -280,7 +280,8 @@ async fn twelve_tasks_with_their_documents_are_twelve_signed_commits() {
 
 #[tokio::test]
 async fn as_it_is_the_branchs_own_commits_land_and_nothing_is_left_either() {
-    let (world, base) = twelve(Landing { history: History::AsIs, documents: Documents::Evidence }, false).await;
+    let (world, base) =
+        twelve(Landing { history: History::AsIs, documents: Documents::Evidence, ..Landing::default() }, false).await;
     let bare = world.bare();
     let commits = hash_of(&world, &base);
     assert_eq!(commits.len(), TITLES.len() + TITLES.len() / 3, "every round is a commit");

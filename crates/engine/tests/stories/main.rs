@@ -8,6 +8,7 @@ mod ci;
 mod conflicts;
 mod crashes;
 mod dependencies;
+mod documents;
 mod faults;
 mod flaky;
 mod guarded;

@@ -7,7 +7,7 @@ use super::problem::did_you_mean;
 use super::project::{DeployMode, Project};
 use super::{Tables, agents::ProgramKind};
 use orch_core::ids::GateId;
-use orch_core::landing::History;
+use orch_core::landing::{AfterMerge, Documents, History};
 use orch_core::message::{self, Subject};
 use orch_core::pipeline::Pipeline;
 use orch_ports::tracker::TicketState;
@@ -51,6 +51,7 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
     }
     merge(loader, tables);
+    artefacts(loader, tables);
     gate_names(loader, "gates", tables.gates.keys());
     gate_limits(loader, "gates", "gates", tables.gates.iter().map(|(gate, g)| (gate, g.timeout_s)));
     if tables.agents.programs.contains_key(&tables.agents.default) || tables.projects.is_empty() {
@@ -81,6 +82,15 @@ fn merge(loader: &mut Loader<'_>, tables: &Tables) {
     if merge.sign && merge.history == History::AsIs {
         let text = "[merge] `sign` signs the one commit a task lands as, and `history = \"as-is\"` makes none: set one of them otherwise";
         loader.at_path("merge.sign", text);
+    }
+}
+
+/// Nothing of the documents is committed, and some are: only one of them can be meant.
+fn artefacts(loader: &mut Loader<'_>, tables: &Tables) {
+    let artefacts = &tables.artefacts;
+    if artefacts.keep == Some(Documents::Evidence) && artefacts.after_merge == AfterMerge::PullRequest {
+        let text = "[artefacts] `keep = \"evidence\"` commits no document, and `after_merge = \"pull-request\"` commits some: remove one of them";
+        loader.at_path("artefacts.after_merge", text);
     }
 }
 

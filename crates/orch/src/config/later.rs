@@ -4,7 +4,6 @@
 
 /// Sections (`telegram`) or single keys (`merge.method`) that nothing reads yet.
 pub const NOT_USED_YET: &[&str] = &[
-    "artefacts.after_merge",
     "gitea",
     "merge.defer_max_attempts",
     "plane",

@@ -1,0 +1,64 @@
+//! Pull requests of documents alone, which orch merges for tasks that are done: what was asked for is written down before,
+//! so that the merge is never taken for somebody else's.
+
+use super::record::{DocumentsAsked, MainRecord};
+use super::{Merge, key, moved_on, read, turn, write};
+use crate::engine::Engine;
+use crate::project::Project;
+use orch_core::ids::{Actor, WorkItem};
+use orch_core::verdict::FaultKind;
+use orch_ports::Fault;
+use orch_ports::forge::PullState;
+
+/// orch is about to ask for this merge.
+pub(crate) async fn asked(engine: &Engine, project: &Project, asked: DocumentsAsked) -> Result<(), Fault> {
+    let turn = turn(engine, &project.key);
+    let _held = turn.lock().await;
+    // Whatever is there at the first look is what there is.
+    let Some(mut record) = read(engine, &project.key).await? else { return Ok(()) };
+    record.documents.retain(|d| d.work_item != asked.work_item);
+    record.documents.push(asked);
+    write(engine, &key(&project.key), &record).await
+}
+
+/// What came of a merge that was asked for, if one was: the record follows it, and forgets that it was asked for.
+pub(crate) async fn read_back(engine: &Engine, project: &Project, item: &WorkItem) -> Result<(), Fault> {
+    let turn = turn(engine, &project.key);
+    let _held = turn.lock().await;
+    let Some(record) = read(engine, &project.key).await? else { return Ok(()) };
+    let Some(asked) = record.documents.iter().find(|d| d.work_item == *item) else { return Ok(()) };
+    if let Some(merge) = merge(project, asked).await? {
+        moved_on(engine, project, &merge).await?;
+    }
+    let Some(mut record) = read(engine, &project.key).await? else { return Ok(()) };
+    record.documents.retain(|d| d.work_item != *item);
+    write(engine, &key(&project.key), &record).await
+}
+
+/// Those that have been merged and not been read back.
+pub(super) async fn merged(project: &Project, record: &MainRecord) -> Result<Vec<Merge>, Fault> {
+    let mut merged = Vec::new();
+    for asked in &record.documents {
+        merged.extend(merge(project, asked).await?);
+    }
+    Ok(merged)
+}
+
+/// The merge of exactly what was asked for, by whoever was asked.
+async fn merge(project: &Project, asked: &DocumentsAsked) -> Result<Option<Merge>, Fault> {
+    let pull = match project.forge.pull_request(&project.key, asked.pull_request).await {
+        Ok(pull) => pull,
+        Err(fault) if fault.kind == FaultKind::Gone => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let stranger = pull.head != asked.head || pull.merged_by.is_some_and(|by| by != Actor::orch());
+    match (pull.state, pull.merge_commit) {
+        (PullState::Merged, _) if stranger => Ok(None),
+        (PullState::Merged, Some(commit)) => Ok(Some(Merge { head: pull.head, commit })),
+        (PullState::Merged, None) => Err(Fault::transient(format!(
+            "pull request {} is merged, but its commit is not known yet",
+            asked.pull_request
+        ))),
+        (PullState::Open | PullState::Closed, _) => Ok(None),
+    }
+}
