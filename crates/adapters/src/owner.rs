@@ -57,7 +57,8 @@ fn started(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok().filter(|_| !ended)
 }
 
-/// Is a git at work in this repository, ours or somebody else's? One that we are not allowed to look at counts.
+/// Is a git at work in this repository, ours or somebody else's? One that we are not allowed to look at counts; one that
+/// waits to be asked what objects are holds nothing and does not.
 pub(crate) fn git_at_work(git_dir: &Path) -> bool {
     let own = git_dir.canonicalize().unwrap_or_else(|_| git_dir.to_owned());
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -76,6 +77,10 @@ fn works_in(pid: u32, git_dir: &Path, own: &Path) -> bool {
         // Another user's; what is ending has no directory any more.
         Err(e) => return e.kind() == std::io::ErrorKind::PermissionDenied && !ended(pid),
     };
+    let args = fs::read(file("cmdline")).unwrap_or_default();
+    if args.split(|b| *b == 0).skip(1).take(2).eq([&b"cat-file"[..], b"--batch-command"]) {
+        return false;
+    }
     let names = |bytes: &[u8]| {
         [git_dir, own].iter().any(|dir| {
             let dir = dir.as_os_str().as_bytes();
@@ -84,7 +89,7 @@ fn works_in(pid: u32, git_dir: &Path, own: &Path) -> bool {
     };
     cwd.starts_with(own)
         || fs::read(file("environ")).is_ok_and(|env| names(&env))
-        || fs::read(file("cmdline")).is_ok_and(|args| names(&args))
+        || names(&args)
         || fs::read_dir(file("fd"))
             .into_iter()
             .flatten()
@@ -189,5 +194,12 @@ mod tests {
             git.wait().unwrap();
             assert!(!git_at_work(&here));
         }
+        let mut reads = waiting(&|git| {
+            *git = Command::new("git");
+            git.args(["cat-file", "--batch-command"]).stdin(Stdio::piped()).stdout(Stdio::null()).current_dir(&here);
+        });
+        assert!(!git_at_work(&here), "whoever only reads holds no lock");
+        reads.kill().unwrap();
+        reads.wait().unwrap();
     }
 }

@@ -55,13 +55,18 @@ impl Daemon {
 
     /// Waits for something, looking every millisecond.
     pub(super) fn wait(&mut self, until: impl Fn(&Self) -> bool) -> Result<()> {
+        self.wait_for(PATIENCE, until)
+    }
+
+    /// The same, for what may take longer.
+    pub(super) fn wait_for(&mut self, patience: Duration, until: impl Fn(&Self) -> bool) -> Result<()> {
         let began = Instant::now();
         while !until(self) {
             if let Some(status) = self.child.try_wait()? {
                 bail!("orch serve ended ({status}): see serve.log beside its configuration");
             }
-            if PATIENCE < began.elapsed() {
-                bail!("orch serve does not answer");
+            if patience < began.elapsed() {
+                bail!("what was waited for did not come in {} s: see serve.log", patience.as_secs());
             }
             std::thread::sleep(Duration::from_millis(1));
         }

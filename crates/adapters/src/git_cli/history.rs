@@ -3,7 +3,7 @@
 //! and no branch moves. The same inputs always give the same commit, so that a repeated effect finds its own result.
 
 use super::signing::Signing;
-use super::tree::{Entry, Index, Repo, checked, shown};
+use super::tree::{Entry, Index, MAX_FILE_BYTES, Repo, checked, shown};
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::git::{Author, FileWrite, Updated};
@@ -205,12 +205,21 @@ impl Repo {
         at: Time,
     ) -> Result<Sha, Fault> {
         let tree = self.tree_of(parent).await?;
-        let mut entries = vec![];
+        let (mut entries, mut same) = (vec![], true);
         for file in files {
             let there = self.entry(&tree, file.path.as_bytes()).await?;
+            if let Some(entry) = there.as_ref().filter(|e| e.is_regular() && file.bytes.len() as u64 <= MAX_FILE_BYTES)
+                && self.blob(&entry.oid, &file.path).await.is_ok_and(|bytes| bytes == file.bytes)
+            {
+                continue;
+            }
+            same = false;
             let mode = there.filter(Entry::is_regular).map_or_else(|| "100644".into(), |e| e.mode);
             let oid = self.store_blob(&file.bytes).await?;
             entries.push(Entry { mode, oid, path: file.path.clone().into_bytes() });
+        }
+        if same {
+            return Ok(parent.clone());
         }
         let index = Index::of(self, "files", &tree).await?;
         let before = index.count()?;

@@ -137,6 +137,8 @@ impl GitCli {
             Ok(())
         })
         .await?;
+        self.git.readers.forget(&repo.dir);
+        self.git.facts.forget(&repo.dir);
         self.make(project, repo, remote, Some(&aside)).await
     }
 

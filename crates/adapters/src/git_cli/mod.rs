@@ -2,7 +2,7 @@
 //! `<repos>/<PROJECT>.git` (bare, private), `<repos>/<PROJECT>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
 //! It may never run git on a repository an agent wrote to, nor let two changes of one repository's references overlap.
 //!
-//! `run` starts git, `remote` speaks to the forge, `tree` reads, `history` makes commits, `worktree` and `snapshot` deal
+//! `run` starts git, `reader` keeps some that answer what objects are, `facts` what never changes, `remote` speaks to the forge, `tree` reads, `history` makes commits, `worktree` and `snapshot` deal
 //! with what agents get and leave, `dirs` with the file system under them.
 
 mod brought;
@@ -10,6 +10,7 @@ mod clone;
 mod commits;
 mod conflict;
 pub(crate) mod dirs;
+pub(crate) mod facts;
 mod hidden;
 mod history;
 mod landing;
@@ -17,6 +18,7 @@ mod lfs;
 mod lines;
 mod mirror;
 mod modules;
+pub(crate) mod reader;
 mod remote;
 pub(crate) mod run;
 mod signing;

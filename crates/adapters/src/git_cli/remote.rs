@@ -4,6 +4,7 @@
 use super::dirs::{blocking, discard, sweep_leftovers};
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
+use crate::local_forge::is_branch_name;
 use crate::{durable, locks, owner};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
@@ -258,6 +259,10 @@ impl Repo {
 
     /// Refuses a name that git would not take as a reference.
     pub(super) async fn check_ref(&self, reference: &str) -> Result<(), Fault> {
+        // Nearly all are of a kind that git takes.
+        if is_branch_name(reference) {
+            return Ok(());
+        }
         let output = self.call("check-ref-format").arg(reference).run().await?;
         if output.status == Some(0) { Ok(()) } else { Err(Fault::bug(format!("'{reference}' cannot name a branch"))) }
     }

@@ -3,6 +3,8 @@
 //! configuration, or a shell: otherwise a hook, a filter or an `fsmonitor` that somebody configured would run as us, and
 //! the same call would mean something else on another machine.
 
+use super::facts::Facts;
+use super::reader::Readers;
 use crate::durable::{self, FSYNC, Kept};
 use crate::tool::Tool;
 use orch_core::verdict::FaultKind;
@@ -71,6 +73,10 @@ pub(crate) struct GitRun {
     program: Tool,
     /// What of the repositories' directories is on disk.
     kept: Kept,
+    /// Those that stay.
+    pub(super) readers: Readers,
+    /// What has been found out and never changes, by repository and question.
+    pub(super) facts: Facts,
 }
 
 /// What a git process left.
@@ -97,7 +103,13 @@ impl GitRun {
             durable::put(&config, text.as_bytes(), 0o644)?;
         }
         let path = std::env::var_os("PATH").unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { home, program: Tool::new("git", path), kept: Kept::default() })
+        Ok(Self {
+            home,
+            program: Tool::new("git", path),
+            kept: Kept::default(),
+            readers: Readers::default(),
+            facts: Facts::default(),
+        })
     }
 
     /// Returns when the objects of a repository and these references are found after a power cut, too. Git has synced the
@@ -191,9 +203,8 @@ impl Call<'_> {
         self
     }
 
-    /// Runs it; any exit code is an answer.
-    pub(crate) async fn run(self) -> Result<Output, Fault> {
-        let what = format!("git {}", self.args[0].to_string_lossy());
+    /// The process, with everything but its streams.
+    fn command(&self) -> Command {
         // Each time anew: it may be replaced while we run.
         let mut command = Command::new(self.git.program.find().unwrap_or_else(|| "git".into()));
         command.args(&self.args).current_dir(&self.git.home).env_clear();
@@ -227,9 +238,20 @@ impl Call<'_> {
         }
         command.envs(self.envs.iter().map(|(k, v)| (k, v)));
         // A process group of its own: a Ctrl-C in our terminal is ours to handle, a half-done push is not.
+        command.process_group(0).kill_on_drop(true);
         command
-            .process_group(0)
-            .kill_on_drop(true)
+    }
+
+    /// Starts it, to be asked again and again; what it complains of nobody hears.
+    pub(super) fn stays(self) -> std::io::Result<tokio::process::Child> {
+        self.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    }
+
+    /// Runs it; any exit code is an answer.
+    pub(crate) async fn run(self) -> Result<Output, Fault> {
+        let what = format!("git {}", self.args[0].to_string_lossy());
+        let mut command = self.command();
+        command
             .stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -2,7 +2,9 @@
 //! can be tied to. Never touches a working directory. Paths are bytes here; text is made of them for people only.
 
 use super::dirs::unique;
+use super::reader::{Ask, Object};
 use super::run::{GitRun, io};
+use crate::local_forge::{is_branch_name, is_object_id};
 use orch_core::artefact::{self, Known};
 use orch_core::ids::{Digest, Sha};
 use orch_ports::Fault;
@@ -15,6 +17,11 @@ use std::path::{Path, PathBuf};
 
 /// The largest file that is read into memory.
 pub(super) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Mode of a tree in a tree.
+const TREE: &str = "040000";
+/// Of more trees one git lists the files faster.
+const MOST_TREES: usize = 64;
 
 /// A private repository, opened.
 #[derive(Clone, Debug)]
@@ -195,6 +202,12 @@ impl Repo {
 
     /// The id a revision expression names, peeled to `kind` (`commit`, `tree`).
     pub(super) async fn peel(&self, rev: &str, kind: &str) -> Result<Option<String>, Fault> {
+        if let Some(id) = self.id_of(rev) {
+            let object = self.ask(Ask::Info, &format!("{id}^{{{kind}}}")).await;
+            if let Some(object) = object.filter(|o| o.kind == kind) {
+                return Ok(Some(object.id));
+            }
+        }
         let call = self.call("rev-parse").args(["--verify", "--quiet", "--end-of-options"]);
         let output = call.arg(format!("{rev}^{{{kind}}}")).run().await?;
         match output.status {
@@ -202,6 +215,80 @@ impl Repo {
             Some(_) if !String::from_utf8_lossy(&output.stderr).contains("not a git repository") => Ok(None),
             _ => Err(output.fault("rev-parse")),
         }
+    }
+
+    /// What this names, if a git that stays knows it.
+    async fn ask(&self, ask: Ask, name: &str) -> Option<Object> {
+        self.git.readers.ask(&self.git, &self.dir, ask, name).await
+    }
+
+    /// The id that this is, or that a reference with a file of its own holds.
+    fn id_of(&self, rev: &str) -> Option<String> {
+        if is_object_id(rev) {
+            return Some(rev.to_owned());
+        }
+        let name = rev.strip_prefix("refs/").filter(|name| is_branch_name(name))?;
+        let text = std::fs::read_to_string(self.dir.join("refs").join(name)).ok()?;
+        Some(text.trim_end().to_owned()).filter(|id| is_object_id(id))
+    }
+
+    /// The same as [`Repo::entries`] below a path, if a git that stays knows every tree on the way.
+    async fn walk(&self, treeish: &str, path: &[u8]) -> Option<Vec<Entry>> {
+        let (path, below_only) = match path.strip_suffix(b"/") {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
+        let names: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
+        if !is_object_id(treeish) || names.iter().any(|name| matches!(*name, b"" | b"." | b"..")) {
+            return None;
+        }
+        let mut here = self.children(&format!("{treeish}^{{tree}}"), b"").await?;
+        for (nth, name) in names.iter().enumerate() {
+            let last = nth + 1 == names.len();
+            let prefix = if nth == 0 { Vec::new() } else { names[..nth].join(&b'/') };
+            let full = if prefix.is_empty() { name.to_vec() } else { [&prefix[..], name].join(&b'/') };
+            let Some(found) = here.into_iter().find(|e| e.path == full) else { return Some(Vec::new()) };
+            match found.mode.as_str() {
+                TREE => here = self.children(&found.oid, &full).await?,
+                // What git makes of a path into a submodule, or a directory that is none, it says itself.
+                _ if last && !below_only => return Some(vec![found]),
+                _ => return None,
+            }
+        }
+        let (mut all, mut open, mut trees) = (Vec::new(), here, 0);
+        open.reverse();
+        while let Some(entry) = open.pop() {
+            if entry.mode != TREE {
+                all.push(entry);
+                continue;
+            }
+            trees += 1;
+            if MOST_TREES < trees {
+                return None;
+            }
+            let mut children = self.children(&entry.oid, &entry.path).await?;
+            children.reverse();
+            open.append(&mut children);
+        }
+        Some(all)
+    }
+
+    /// Entries of one tree, with the paths they have below `dir`.
+    async fn children(&self, tree: &str, dir: &[u8]) -> Option<Vec<Entry>> {
+        let object = self.ask(Ask::Contents, tree).await.filter(|o| o.kind == "tree")?;
+        let id_bytes = object.id.len() / 2;
+        let (mut rest, mut entries) = (object.bytes.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            let blank = rest.iter().position(|b| *b == b' ')?;
+            let end = rest.iter().position(|b| *b == 0).filter(|end| blank < *end)?;
+            let id = rest.get(end + 1..end + 1 + id_bytes)?;
+            let mode = format!("{:0>6}", std::str::from_utf8(&rest[..blank]).ok()?);
+            let name = &rest[blank + 1..end];
+            let path = if dir.is_empty() { name.to_vec() } else { [dir, name].join(&b'/') };
+            entries.push(Entry { mode, oid: hex(id), path });
+            rest = &rest[end + 1 + id_bytes..];
+        }
+        Some(entries)
     }
 
     /// The tree of a commit that must be there.
@@ -212,6 +299,11 @@ impl Repo {
 
     /// Entries below `path` (or the file there), everything if it is empty.
     pub(super) async fn entries(&self, treeish: &str, path: &[u8]) -> Result<Vec<Entry>, Fault> {
+        if !path.is_empty()
+            && let Some(entries) = self.walk(treeish, path).await
+        {
+            return Ok(entries);
+        }
         let mut call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "--end-of-options", treeish]);
         if !path.is_empty() {
             call = call.arg("--").arg(std::ffi::OsStr::from_bytes(path));
@@ -237,6 +329,12 @@ impl Repo {
 
     /// Content of a blob that is not too large to be held.
     pub(super) async fn blob(&self, oid: &str, what: &str) -> Result<Vec<u8>, Fault> {
+        let known = self.ask(Ask::Info, oid).await.filter(|o| o.kind == "blob" && o.size <= MAX_FILE_BYTES);
+        if known.is_some()
+            && let Some(object) = self.ask(Ask::Contents, oid).await.filter(|o| o.kind == "blob")
+        {
+            return Ok(object.bytes);
+        }
         let size = self.call("cat-file").args(["-s", oid]).line().await?;
         if size.parse::<u64>().is_ok_and(|n| n <= MAX_FILE_BYTES) {
             self.call("cat-file").args(["blob", oid]).ok().await
@@ -288,12 +386,20 @@ impl Repo {
         if known.is_empty() {
             return Ok(tree);
         }
+        let question = format!("code {tree} {artefact_dir}");
+        if let Some(code) = self.git.facts.get(&self.dir, &question)
+            && self.ask(Ask::Info, &code).await.is_some()
+        {
+            return Ok(code);
+        }
         for entry in &mut known {
             entry.mode = "0".into();
         }
         let index = Index::of(self, "code", &tree).await?;
         index.set(&known).await?;
-        index.tree().await
+        let code = index.tree().await?;
+        self.git.facts.put(&self.dir, question, &code);
+        Ok(code)
     }
 
     /// A name for what `head` changes against its merge base with `base`, artefacts aside.
@@ -306,6 +412,9 @@ impl Repo {
             Some(fork) => self.code_tree(&fork, artefact_dir).await?,
             None => self.empty_tree().await?,
         };
+        if from == head_tree {
+            return Ok(Digest::new(normalised(b"")));
+        }
         let call = self.call("diff-tree").args(["-r", "-p", "-U3", "--full-index", "--no-renames", "--no-color"]);
         let call = call.args(["--no-ext-diff", "--no-textconv", "--diff-algorithm=myers", "--no-indent-heuristic"]);
         let call = call.args(["--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/"]);
@@ -320,9 +429,17 @@ impl Repo {
 
     /// The best common ancestor.
     pub(super) async fn merge_base(&self, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault> {
+        let question = format!("merge-base {one} {other}");
+        if let Some(known) = self.git.facts.get(&self.dir, &question) {
+            return Ok(Some(Sha::new(known)));
+        }
         let output = self.call("merge-base").args([checked(one)?, checked(other)?]).run().await?;
         match output.status {
-            Some(0) => Ok(Some(Sha::new(String::from_utf8_lossy(&output.stdout).trim_end()))),
+            Some(0) => {
+                let base = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+                self.git.facts.put(&self.dir, question, &base);
+                Ok(Some(Sha::new(base)))
+            }
             Some(1) => Ok(None),
             _ => Err(output.fault("merge-base")),
         }
@@ -330,6 +447,16 @@ impl Repo {
 
     /// Is `old` an ancestor of, or the same as, `new`?
     pub(super) async fn is_ancestor(&self, old: &Sha, new: &Sha) -> Result<bool, Fault> {
+        let question = format!("ancestor {old} {new}");
+        if let Some(known) = self.git.facts.get(&self.dir, &question) {
+            return Ok(known == "yes");
+        }
+        let answer = self.asked_is_ancestor(old, new).await?;
+        self.git.facts.put(&self.dir, question, if answer { "yes" } else { "no" });
+        Ok(answer)
+    }
+
+    async fn asked_is_ancestor(&self, old: &Sha, new: &Sha) -> Result<bool, Fault> {
         let output = self.call("merge-base").args(["--is-ancestor", checked(old)?, checked(new)?]).run().await?;
         match output.status {
             Some(0) => Ok(true),
@@ -355,7 +482,11 @@ fn normalised(diff: &[u8]) -> String {
             hash.update(line);
         }
     }
-    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

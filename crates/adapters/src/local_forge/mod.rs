@@ -17,6 +17,8 @@ mod talk;
 mod tests;
 pub(crate) mod whole;
 
+pub(crate) use repo::{is_branch_name, is_object_id};
+
 use crate::git_cli::run::{GitRun, io};
 use crate::local_db::LocalDb;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};

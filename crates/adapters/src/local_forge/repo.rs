@@ -148,7 +148,7 @@ impl Repo {
 
 /// Would git take this as a branch, and can it not be mistaken for anything else? A part of what `git check-ref-format`
 /// refuses, plus all that has a meaning in patterns and revision expressions.
-pub(super) fn is_branch_name(name: &str) -> bool {
+pub(crate) fn is_branch_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     !name.is_empty()
         && !name.starts_with('-')
@@ -162,7 +162,7 @@ pub(super) fn is_branch_name(name: &str) -> bool {
 }
 
 /// A full object id.
-pub(super) fn is_object_id(text: &str) -> bool {
+pub(crate) fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 

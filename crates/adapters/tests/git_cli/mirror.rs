@@ -102,7 +102,7 @@ async fn a_private_repository_that_breaks_under_work_is_made_anew_at_the_first_r
         } else {
             empty(&path);
         }
-        let fault = w.git.tree(&w.project, &base).await.unwrap_err();
+        let fault = w.git.commits(&w.project, &base, &[], 5).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Transient, "{fault}");
         w.git.tree(&w.project, &base).await.unwrap();
     }

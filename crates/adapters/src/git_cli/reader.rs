@@ -1,0 +1,142 @@
+//! Gits that stay and answer what objects are: to start one for each question takes ten times as long as its answer. One is
+//! believed only where it shows an object that is there. Whatever else it says, and if it says nothing, the question is
+//! asked again of a git of its own, whose words are then the answer; so nothing that was young, damaged or gone is judged
+//! by what an old process remembers.
+
+use super::run::GitRun;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+
+/// Most that stay, of all repositories together; the one that was asked longest ago goes.
+const MOST: usize = 8;
+/// One that has not answered by then is not asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most bytes of an object that are taken.
+const LARGEST: usize = 32 * 1024 * 1024;
+
+/// An object that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) id: String,
+    /// `blob`, `tree`, `commit`, `tag`.
+    pub(super) kind: String,
+    pub(super) size: u64,
+    /// Empty where only its name was asked for.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What is asked of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ask {
+    /// Its id, kind and size.
+    Info,
+    /// Its content, too.
+    Contents,
+}
+
+/// Those that wait for a question, the one that was asked last at the end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readers(Arc<Mutex<Idle>>);
+
+#[derive(Debug, Default)]
+struct Idle {
+    all: Vec<Reader>,
+    /// Grows when a repository is made anew: none that was at work then comes back.
+    made_anew: u64,
+}
+
+#[derive(Debug)]
+struct Reader {
+    repo: PathBuf,
+    made_anew: u64,
+    /// Ends with this.
+    _process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Readers {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The repository is another one from now on.
+    pub(super) fn forget(&self, repo: &Path) {
+        let mut idle = self.idle();
+        idle.made_anew += 1;
+        idle.all.retain(|reader| reader.repo != repo);
+    }
+
+    /// What this names, if it is there; `name` is an id, perhaps with `^{kind}` or `:path` behind it.
+    pub(super) async fn ask(&self, git: &GitRun, repo: &Path, ask: Ask, name: &str) -> Option<Object> {
+        if name.contains(['\n', '\0']) {
+            return None;
+        }
+        let waiting = {
+            let mut idle = self.idle();
+            idle.all.iter().rposition(|reader| reader.repo == repo).map(|at| idle.all.remove(at))
+        };
+        // Whoever stops waiting for the answer takes the process along: it is not put back in the middle of one.
+        let mut reader = match waiting {
+            Some(reader) => reader,
+            None => self.begin(git, repo)?,
+        };
+        let answer = tokio::time::timeout(PATIENCE, reader.answer(ask, name)).await.ok()?.ok()?;
+        let mut idle = self.idle();
+        if reader.made_anew == idle.made_anew {
+            idle.all.push(reader);
+            if MOST < idle.all.len() {
+                idle.all.remove(0);
+            }
+        }
+        drop(idle);
+        answer
+    }
+
+    fn begin(&self, git: &GitRun, repo: &Path) -> Option<Reader> {
+        let made_anew = self.idle().made_anew;
+        let mut process = git.call(Some(repo), "cat-file").arg("--batch-command").stays().ok()?;
+        let (input, output) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
+        Some(Reader { repo: repo.to_owned(), made_anew, _process: process, input, output })
+    }
+}
+
+impl Reader {
+    /// An error ends it.
+    async fn answer(&mut self, ask: Ask, name: &str) -> std::io::Result<Option<Object>> {
+        let broken = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+        let command = match ask {
+            Ask::Info => "info",
+            Ask::Contents => "contents",
+        };
+        self.input.write_all(format!("{command} {name}\n").as_bytes()).await?;
+        self.input.flush().await?;
+        let mut line = String::new();
+        if self.output.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.strip_suffix('\n').ok_or_else(broken)?;
+        // Whatever is not there is answered with the question and a word behind it.
+        if line.starts_with(name) && (line.ends_with(" missing") || line.ends_with(" ambiguous")) {
+            return Ok(None);
+        }
+        let mut words = line.split(' ');
+        let (Some(id), Some(kind), Some(size), None) = (words.next(), words.next(), words.next(), words.next()) else {
+            return Err(broken());
+        };
+        let size: u64 = size.parse().map_err(|_| broken())?;
+        let mut bytes = Vec::new();
+        if matches!(ask, Ask::Contents) {
+            let length = usize::try_from(size).ok().filter(|n| *n <= LARGEST).ok_or_else(broken)?;
+            bytes.resize(length, 0);
+            self.output.read_exact(&mut bytes).await?;
+            if self.output.read_u8().await? != b'\n' {
+                return Err(broken());
+            }
+        }
+        Ok(Some(Object { id: id.to_owned(), kind: kind.to_owned(), size, bytes }))
+    }
+}

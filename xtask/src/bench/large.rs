@@ -1,0 +1,199 @@
+//! P5 and P9 on a repository of 60,000 commits and 1 GB: what a long history costs a hand-over, and what tasks leave on the
+//! disk. The repository is made once and used again.
+
+use super::Bench;
+use super::daemon::{Daemon, free_address};
+use super::handover::{self, IMPORT, Neighbour};
+use super::scale::instance;
+use super::stats::{Line, Times, ms};
+use anyhow::{Context, Result, ensure};
+use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Commits of the large repository.
+const COMMITS: u64 = 60_000;
+/// Bytes each of them brings in, of which nothing can be compressed: 1 GB in all.
+const BYTES: usize = 16_700;
+/// Files a checkout has: what is large is the history.
+const FILES: u64 = 200;
+/// Tasks that are brought to their end for P9.
+const TASKS: usize = 100;
+/// Tasks P9 speaks of.
+const MANY: u64 = 1_000;
+/// Turns of the comparison, and tasks of a turn.
+const TURNS: usize = 3;
+const TASKS_OF_A_TURN: usize = 10;
+
+/// P5 beside the small repository, in turns.
+pub(super) fn handovers(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
+    let repo = repository(bench)?;
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        for (repo, times) in [(None, &mut small), (Some(repo.as_path()), &mut large)] {
+            let all = handover::handovers(bench, Neighbour::None, repo, TASKS_OF_A_TURN)?;
+            times.extend(all.iter().map(|h| h.whole));
+        }
+    }
+    let (small, large) = (Times::of(small)?, Times::of(large)?);
+    let (alone, with) = (small.at(0.5), large.at(0.5));
+    let ratio = with.as_secs_f64() / alone.as_secs_f64();
+    lines.push(Line::goal(
+        &format!("P5, p50 of {}, on 60,000 commits and 1 GB", large.count()),
+        "<= 1.20 of the small repository",
+        format!("{} (p99 {}) beside {} (p99 {})", ms(with), ms(large.at(0.99)), ms(alone), ms(small.at(0.99))),
+        format!("{ratio:.2} of it"),
+        ratio <= 1.2,
+    ));
+    Ok(())
+}
+
+/// P9: what is on the disk before and after.
+pub(super) fn disk(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
+    let dir = bench.dir()?.join("disk");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir)?;
+    symlink(repository(bench)?, dir.join("repo"))?;
+    let address = free_address()?;
+    let config = instance(&dir, address)?;
+    let text = fs::read_to_string(&config)?.replace("pipeline = \"full\"", "pipeline = \"lite\"");
+    let text = text.replace("default = \"scripted\"", "default = \"worker\"");
+    fs::write(&config, format!("{text}\n[agents.programs.worker]\ncommand = [\"sh\", \"-c\", '''{WORKER}''']\n"))?;
+    let mut daemon = Daemon::start(&config, address)?;
+    daemon.wait_live()?;
+    let state = dir.join(".orch");
+    let token = fs::read_to_string(state.join("token")).context("read the token")?;
+    let c = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    c.busy_timeout(Duration::from_secs(10))?;
+    let done = |daemon: &mut Daemon, n: usize| -> Result<()> {
+        handover::begin(daemon, token.trim(), "BENCH", n)?;
+        let sql = "SELECT (SELECT count(*) FROM task WHERE phase = 'done') = ?1 AND NOT EXISTS (SELECT 1 FROM job)";
+        daemon.wait_for(IMPORT, |_| c.query_row(sql, [n as i64], |r| r.get(0)).unwrap_or(false))
+    };
+    // The first one brings in the repository, and every cache is there behind it.
+    done(&mut daemon, 1)?;
+    let before = Used::of(&state)?;
+    for n in 2..=TASKS {
+        done(&mut daemon, n)?;
+    }
+    let after = Used::of(&state)?;
+    daemon.kill()?;
+    let tasks = TASKS as u64 - 1;
+    let each = after.rest.saturating_sub(before.rest) / tasks;
+    let logs = after.runs.saturating_sub(before.runs) / tasks;
+    lines.push(Line::goal(
+        &format!("P9: what a finished task leaves beside its logs, mean of {tasks}"),
+        "<= 200 kB",
+        format!("{} kB (and {} kB of runs)", each / 1_000, logs / 1_000),
+        format!("{:.2} of it", each as f64 / 200e3),
+        each <= 200_000,
+    ));
+    let all = before.rest + before.runs + (each + logs) * (MANY - 1);
+    lines.push(Line::goal(
+        &format!("P9: {MANY} tasks on a repository of 1 GB, from {tasks}"),
+        "<= 3 GB",
+        format!(
+            "{:.2} GB, {:.2} GB of it behind the first task",
+            all as f64 / 1e9,
+            (before.rest + before.runs) as f64 / 1e9
+        ),
+        format!("{:.2} of it", all as f64 / 3e9),
+        all <= 3_000_000_000,
+    ));
+    Ok(())
+}
+
+/// Does what its role must.
+const WORKER: &str = r#"
+case "$ORCH_ROLE" in
+developer) echo "$ORCH_WORK_ITEM" >"$ORCH_WORK_ITEM.txt" ;;
+reviewer) mkdir -p "$ORCH_ARTEFACT_DIR"; printf -- '---\nverdict: APPROVED\nfindings: []\n---\n\nFine.\n' >"$ORCH_ARTEFACT_DIR/12-review.md" ;;
+esac
+"#;
+
+/// Bytes on the disk below a state directory.
+struct Used {
+    runs: u64,
+    rest: u64,
+}
+
+impl Used {
+    fn of(state: &Path) -> Result<Self> {
+        let mut seen = BTreeSet::new();
+        let runs = used(&state.join("runs"), &mut seen)?;
+        Ok(Self { runs, rest: used(state, &mut seen)? })
+    }
+}
+
+/// What has two names counts once.
+fn used(dir: &Path, seen: &mut BTreeSet<(u64, u64)>) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
+        let entry = entry?;
+        // What goes while it is counted is not there.
+        let Ok(meta) = entry.path().symlink_metadata() else { continue };
+        if seen.insert((meta.dev(), meta.ino())) {
+            sum += meta.blocks() * 512;
+            if meta.is_dir() {
+                sum += used(&entry.path(), seen)?;
+            }
+        }
+    }
+    Ok(sum)
+}
+
+/// Made once.
+fn repository(bench: &Bench) -> Result<PathBuf> {
+    let dir = bench.dir()?.join(format!("large-{COMMITS}"));
+    if dir.join("complete").exists() {
+        return Ok(dir.join("repo"));
+    }
+    super::say("making a repository of 60,000 commits and 1 GB, once")?;
+    let _ = fs::remove_dir_all(&dir);
+    let repo = dir.join("repo");
+    fs::create_dir_all(&repo)?;
+    let git = |args: &[&str]| -> Result<()> {
+        let done = Command::new("git").args(args).current_dir(&repo).status()?;
+        ensure!(done.success(), "git {args:?} failed");
+        Ok(())
+    };
+    git(&["init", "--quiet", "--initial-branch=main"])?;
+    let mut import = Command::new("git")
+        .args(["-c", "core.compression=0", "fast-import", "--quiet"])
+        .current_dir(&repo)
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut out = BufWriter::new(import.stdin.take().context("no stdin")?);
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut bytes = vec![0; BYTES];
+    for n in 1..=COMMITS {
+        for chunk in bytes.chunks_mut(8) {
+            // Xorshift: nothing of it is worth packing.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            chunk.copy_from_slice(&random.to_le_bytes()[..chunk.len()]);
+        }
+        let message = format!("Change {n}");
+        write!(
+            out,
+            "commit refs/heads/main\ncommitter Anna <anna@example.org> {} +0000\ndata {}\n{message}\n",
+            1_000_000_000 + n * 600,
+            message.len()
+        )?;
+        write!(out, "M 100644 inline data/{:03}.bin\ndata {BYTES}\n", n % FILES)?;
+        out.write_all(&bytes)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    drop(out);
+    ensure!(import.wait()?.success(), "git fast-import failed");
+    git(&["reset", "--quiet", "--hard", "main"])?;
+    fs::write(dir.join("complete"), "")?;
+    Ok(repo)
+}
