@@ -39,6 +39,7 @@ pub enum AfterMerge {
 }
 
 impl AfterMerge {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
     fn is_evidence(&self) -> bool {
         *self == Self::Evidence
     }

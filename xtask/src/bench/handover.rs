@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(90);
 /// Bringing in a repository of 1 GB takes its time.
 pub(super) const IMPORT: Duration = Duration::from_mins(10);
 
-/// P5, and what another project of the instance does to it.
+/// P5.
 pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let handovers = handovers(bench, Neighbour::None, None, TASKS)?;
     let part = |f: fn(&Handover) -> Duration| Times::of(handovers.iter().map(f).collect());
@@ -41,6 +41,11 @@ pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         ]
         .join("; "),
     ));
+    Ok(())
+}
+
+/// The same while another project of the instance is broken, slow or flooded.
+pub(super) fn beside_others(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     for (neighbour, what) in
         [(Neighbour::Broken, "broken"), (Neighbour::Slow, "slow"), (Neighbour::Flooded, "flooded with 50 tickets")]
     {

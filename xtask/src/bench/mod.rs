@@ -25,7 +25,7 @@ use std::time::Duration;
 /// What to measure, and how long.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Only these, by name: p1, p3, p4, p5, p5-large, p6, p9; all if none is given
+    /// Only these, by name: p1, p3, p4, p5, p5-beside, p5-large, p6, p9; all if none is given
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the databases are made; beside the build if it is not given
@@ -47,6 +47,7 @@ const CHORES: &[(&str, Chore)] = &[
     ("p3", |bench, lines| Box::pin(start::measure(bench, lines))),
     ("p4", |bench, lines| Box::pin(jobs::contention(bench, lines))),
     ("p5", |bench, lines| Box::pin(std::future::ready(handover::measure(bench, lines)))),
+    ("p5-beside", |bench, lines| Box::pin(std::future::ready(handover::beside_others(bench, lines)))),
     ("p5-large", |bench, lines| Box::pin(std::future::ready(large::handovers(bench, lines)))),
     ("p6", |bench, lines| Box::pin(scale::measure(bench, lines))),
     ("p9", |bench, lines| Box::pin(std::future::ready(large::disk(bench, lines)))),

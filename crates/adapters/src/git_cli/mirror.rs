@@ -5,6 +5,7 @@
 
 use super::GitCli;
 use super::dirs::{blocking, discard};
+use super::references;
 use super::remote::{self, Remote};
 use super::run::{Output, told};
 use super::tree::Repo;
@@ -78,7 +79,7 @@ impl GitCli {
             k.probed = true;
             k.remote = Some(remote.named().to_owned());
         });
-        let unreadable = match repo.fetch(remote).await {
+        let unreadable = match self.fetched(repo, remote).await {
             Ok(()) => BTreeMap::new(),
             Err(fault) if fault.kind == FaultKind::Denied => return Err(fault),
             Err(fault) => {
@@ -98,6 +99,21 @@ impl GitCli {
             );
         }
         Ok(())
+    }
+
+    /// A fetch, but where every branch is here already: of a repository of this machine its files say so.
+    async fn fetched(&self, repo: &Repo, remote: &Remote) -> Result<(), Fault> {
+        if let Some(there) = remote.local().map(Path::to_owned) {
+            let here = repo.dir.clone();
+            let same = blocking(move || {
+                let (there, here) = (references::below(&there, "heads"), references::below(&here, "forge"));
+                Ok(there.is_some() && there == here)
+            });
+            if same.await? {
+                return Ok(());
+            }
+        }
+        repo.fetch(remote).await
     }
 
     /// What a read came to. If it failed because the private repository is damaged, that is made anew, and the read is to

@@ -19,6 +19,7 @@ mod lines;
 mod mirror;
 mod modules;
 pub(crate) mod reader;
+mod references;
 mod remote;
 pub(crate) mod run;
 mod signing;

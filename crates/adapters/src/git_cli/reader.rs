@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStdout};
 
 /// Most that stay, of all repositories together; the one that was asked longest ago goes.
 const MOST: usize = 8;
@@ -53,8 +53,7 @@ struct Reader {
     repo: PathBuf,
     made_anew: u64,
     /// Ends with this.
-    _process: Child,
-    input: ChildStdin,
+    process: Child,
     output: BufReader<ChildStdout>,
 }
 
@@ -99,8 +98,8 @@ impl Readers {
     fn begin(&self, git: &GitRun, repo: &Path) -> Option<Reader> {
         let made_anew = self.idle().made_anew;
         let mut process = git.call(Some(repo), "cat-file").arg("--batch-command").stays().ok()?;
-        let (input, output) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
-        Some(Reader { repo: repo.to_owned(), made_anew, _process: process, input, output })
+        let output = BufReader::new(process.stdout.take()?);
+        Some(Reader { repo: repo.to_owned(), made_anew, process, output })
     }
 }
 
@@ -112,8 +111,9 @@ impl Reader {
             Ask::Info => "info",
             Ask::Contents => "contents",
         };
-        self.input.write_all(format!("{command} {name}\n").as_bytes()).await?;
-        self.input.flush().await?;
+        let input = self.process.stdin.as_mut().ok_or_else(broken)?;
+        input.write_all(format!("{command} {name}\n").as_bytes()).await?;
+        input.flush().await?;
         let mut line = String::new();
         if self.output.read_line(&mut line).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -138,5 +138,82 @@ impl Reader {
             }
         }
         Ok(Some(Object { id: id.to_owned(), kind: kind.to_owned(), size, bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn repo(git: &GitRun, dir: &Path, text: &[u8]) -> String {
+        git.call(None, "init").args(["-q", "--bare"]).arg(dir).ok().await.unwrap();
+        git.call(Some(dir), "hash-object").args(["-w", "--stdin"]).stdin(text).line().await.unwrap()
+    }
+
+    async fn contents(git: &GitRun, dir: &Path, name: &str) -> Option<Vec<u8>> {
+        git.readers.ask(git, dir, Ask::Contents, name).await.map(|o| o.bytes)
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_shown_whole_and_what_is_not_leaves_the_next_answer_right() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (git, dir) = (GitRun::new(tmp.path()).unwrap(), tmp.path().join("a.git"));
+        let text = [b"line\n".repeat(50_000), b"\n0123 blob 7\n".to_vec()].concat();
+        let id = repo(&git, &dir, &text).await;
+        for _ in 0..3 {
+            assert_eq!(contents(&git, &dir, &id).await.as_deref(), Some(text.as_slice()));
+            let info = git.readers.ask(&git, &dir, Ask::Info, &id).await.unwrap();
+            assert_eq!((info.id.as_str(), info.kind.as_str(), info.size), (id.as_str(), "blob", text.len() as u64));
+            for odd in
+                ["0000", &id[..8], "refs/heads/gone", "a b c", "", "-x", &format!("{id}^{{tree}}"), "a\nb", "a\0b"]
+            {
+                // A short name is one git may know.
+                let answer = contents(&git, &dir, odd).await;
+                assert!(answer.is_none() || odd == &id[..8], "{odd:?}");
+            }
+        }
+        // What is made later is seen.
+        let later = git.call(Some(&dir), "hash-object").args(["-w", "--stdin"]).stdin(b"later".to_vec());
+        let later = later.line().await.unwrap();
+        assert_eq!(contents(&git, &dir, &later).await.as_deref(), Some(&b"later"[..]));
+    }
+
+    #[tokio::test]
+    async fn one_that_was_killed_or_was_left_in_an_answer_is_asked_no_more() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (git, dir) = (GitRun::new(tmp.path()).unwrap(), tmp.path().join("a.git"));
+        let text = b"x".repeat(4 << 20);
+        let id = repo(&git, &dir, &text).await;
+        assert!(contents(&git, &dir, &id).await.is_some());
+        let killed = {
+            let mut idle = git.readers.idle();
+            let process = &mut idle.all[0].process;
+            process.start_kill().unwrap();
+            process.id()
+        };
+        assert_eq!(contents(&git, &dir, &id).await, None);
+        assert_eq!(contents(&git, &dir, &id).await.map(|b| b.len()), Some(text.len()), "another one answers");
+        assert_ne!(git.readers.idle().all[0].process.id(), killed);
+        // Whoever asked goes away in the middle of a long answer.
+        let asked = contents(&git, &dir, &id);
+        let left = tokio::time::timeout(Duration::ZERO, asked).await;
+        assert!(left.is_err());
+        assert_eq!(git.readers.idle().all.len(), 0);
+        assert_eq!(contents(&git, &dir, &id).await.map(|b| b.len()), Some(text.len()));
+    }
+
+    #[tokio::test]
+    async fn few_stay_and_none_of_a_repository_that_was_made_anew() {
+        let tmp = tempfile::tempdir().unwrap();
+        let git = GitRun::new(tmp.path()).unwrap();
+        let mut last = PathBuf::new();
+        for n in 0..MOST + 3 {
+            last = tmp.path().join(format!("{n}.git"));
+            let id = repo(&git, &last, b"x").await;
+            assert!(contents(&git, &last, &id).await.is_some());
+        }
+        assert_eq!(git.readers.idle().all.len(), MOST);
+        git.readers.forget(&last);
+        assert!(git.readers.idle().all.iter().all(|r| r.repo != last));
     }
 }

@@ -41,7 +41,7 @@ impl Remote {
     }
 
     /// The directory, if the repository is one of this machine.
-    fn local(&self) -> Option<&Path> {
+    pub(super) fn local(&self) -> Option<&Path> {
         let path = Path::new(self.address.strip_prefix("file://").unwrap_or(&self.address));
         (path.is_absolute() && path.is_dir()).then_some(path)
     }
@@ -234,6 +234,10 @@ impl Repo {
         };
         if output.status == Some(0) {
             keep().await?;
+            // As the next fetch would find it; whoever moves it until then is found by that.
+            let note =
+                self.call("update-ref").args(["--end-of-options", &format!("refs/forge/{name}"), commit.as_str()]);
+            note.run().await?;
             return Ok(PushAnswer::Done);
         }
         let Some(reason) = rejection(&output) else { return Err(output.fault("push")) };

@@ -304,6 +304,11 @@ impl Repo {
         {
             return Ok(entries);
         }
+        self.listed(treeish, path).await
+    }
+
+    /// The same by a git of its own.
+    async fn listed(&self, treeish: &str, path: &[u8]) -> Result<Vec<Entry>, Fault> {
         let mut call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "--end-of-options", treeish]);
         if !path.is_empty() {
             call = call.arg("--").arg(std::ffi::OsStr::from_bytes(path));
@@ -556,6 +561,57 @@ mod tests {
         let result = index.tree().await;
         assert_eq!(took.exists(), step != "nothing");
         result
+    }
+
+    #[tokio::test]
+    async fn a_git_that_stays_lists_what_a_git_of_its_own_lists() {
+        let tmp = tempfile::tempdir().unwrap();
+        for format in ["sha1", "sha256"] {
+            let git = GitRun::new(tmp.path()).unwrap();
+            let dir = tmp.path().join(format);
+            let init = git.call(None, "init").args(["-q", "--bare", &format!("--object-format={format}")]);
+            init.arg(&dir).ok().await.unwrap();
+            let repo = Repo { git, dir, index_dir: tmp.path().join("index") };
+            let blob = repo.store_blob(b"text").await.unwrap();
+            let mut list = format!("160000 commit {blob}\tdocs/module\0120000 blob {blob}\tdocs/link\0");
+            for path in ["docs/a.md", "docs/a/deep/er.md", "docs-b/x", "docs/with blank", "docs/größe\n.md", "z"] {
+                let _ = write!(list, "100644 blob {blob}\t{path}\0");
+            }
+            let _ = write!(list, "100755 blob {blob}\tdocs/a0\0");
+            let index = repo.dir.join("list");
+            let call = repo.call("update-index").env("GIT_INDEX_FILE", &index);
+            call.args(["--add", "-z", "--index-info"]).stdin(list).ok().await.unwrap();
+            let tree = repo.call("write-tree").env("GIT_INDEX_FILE", &index).arg("--missing-ok").line().await.unwrap();
+            let mut by_itself = 0;
+            for path in [
+                "docs",
+                "docs/",
+                "docs/a",
+                "docs/a/",
+                "docs/a.md",
+                "docs/a.md/",
+                "docs/a.md/x",
+                "docs/link",
+                "docs/link/x",
+                "docs/module",
+                "docs/module/",
+                "docs/module/x",
+                "docs/with blank",
+                "doc",
+                "docs/gone/x",
+                "docs//a",
+                "./z",
+                "z",
+            ] {
+                let path = path.as_bytes();
+                let listed = repo.listed(&tree, path).await;
+                if let Some(walked) = repo.walk(&tree, path).await {
+                    by_itself += 1;
+                    assert_eq!(walked, listed.unwrap(), "{}", shown(path));
+                }
+            }
+            assert_eq!(by_itself, 11, "the others are git's to answer");
+        }
     }
 
     #[tokio::test]

@@ -41,8 +41,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
     landing::publish_history(cx).await?;
     let late = documents::ensure(cx).await?;
-    if let Documents::Later(again) = late {
-        return Ok(again);
+    if let Documents::Later { not_before, why: fault } = late {
+        return Ok(Ended::Again { charge: Charge::Nothing, new_run: false, not_before: Some(not_before), fault });
     }
     landing::delete_branches(cx, matches!(late, Documents::Left)).await?;
     Ok(Outcome::Sent.into())

@@ -2,10 +2,10 @@
 //! request of documents alone, when the task is done. It waits for nobody's review, CI or deploy. It may never bring in a
 //! secret or anything but these documents, and a task that is about to merge goes first.
 
-use super::{Cx, Ended, Fetched, push};
+use super::{Cx, Fetched, push};
 use crate::main_moved::{self, DocumentsAsked};
 use orch_core::artefact;
-use orch_core::ids::Sha;
+use orch_core::ids::{Sha, Time};
 use orch_core::landing::AfterMerge;
 use orch_core::message::{self, trailer};
 use orch_core::task::{Phase, Task};
@@ -14,7 +14,6 @@ use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, MergeAnswer, PullState, StatusState};
 use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
 use orch_ports::notifier::Notice;
-use orch_store::Charge;
 
 /// Tasks that merge go first, but not for longer than this: in a busy project there is always one.
 const POLITE_MS: i64 = 30 * 60 * 1_000;
@@ -25,8 +24,8 @@ pub(super) enum Documents {
     Done,
     /// A person has to look: their branch stays.
     Left,
-    /// Not yet.
-    Later(Ended),
+    /// Not yet: what the job waits for.
+    Later { not_before: Time, why: Fault },
 }
 
 /// Branch of a task's late documents.
@@ -66,8 +65,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Documents, Fault> {
     let head = as_configured(cx, &fetched, &written, &text).await?;
     if let Some(holder) = merging(cx).await? {
         let fault = Fault::transient(format!("{holder} is merging; the documents go behind it"));
-        let not_before = Some(cx.now().plus_ms(cx.project.policy.lease_recheck_ms));
-        return Ok(Documents::Later(Ended::Again { charge: Charge::Nothing, new_run: false, not_before, fault }));
+        let not_before = cx.now().plus_ms(cx.project.policy.lease_recheck_ms);
+        return Ok(Documents::Later { not_before, why: fault });
     }
     land(cx, &fetched, &head, &text).await
 }
