@@ -81,7 +81,7 @@ pub(super) enum Neighbour {
     Broken,
     /// Each of its agents takes longer than the measurement.
     Slow,
-    /// It has fifty tickets of short turns.
+    /// It has fifty tickets, of turns that take five seconds.
     Flooded,
 }
 
@@ -162,7 +162,7 @@ fn beside(neighbour: Neighbour) -> String {
     let nap = match neighbour {
         Neighbour::None => return String::new(),
         Neighbour::Broken | Neighbour::Slow => "120",
-        Neighbour::Flooded => "0.5",
+        Neighbour::Flooded => "5",
     };
     format!(
         "\n[agents.programs.other]\ncommand = [\"sleep\", \"{nap}\"]\n\n[[project]]\nkey = \"OTHER\"\nrepo = \"other.git\"\n\

@@ -37,7 +37,7 @@ impl GitCli {
         let Walked { unreadable: closed, large } = blocking(move || neutralise(&worktree, &aside)).await?;
         let mut discarded: Vec<String> = closed.iter().map(|p| p.to_string_lossy().into_owned()).collect();
 
-        let index = Index::of(&repo, component(s.work_item.as_str())?, &parent_tree).await?;
+        let index = Index::seen(&repo, component(s.work_item.as_str())?, &parent_tree, &place.seen).await?;
         let large = repo.too_large(&index, &place.worktree, large).await?;
         if s.take_code && !large.is_empty() {
             let (commit, refused) = (s.parent.clone(), Some(too_large(&large)));

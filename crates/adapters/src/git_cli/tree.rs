@@ -4,6 +4,7 @@
 use super::dirs::unique;
 use super::reader::{Ask, Object};
 use super::run::{GitRun, io};
+use super::worktree::copied;
 use crate::local_forge::{is_branch_name, is_object_id};
 use orch_core::artefact::{self, Known};
 use orch_core::ids::{Digest, Sha};
@@ -123,6 +124,22 @@ impl<'r> Index<'r> {
         repo.call("read-tree").env("GIT_INDEX_FILE", &index.file).arg(treeish).ok().await?;
         index.count()?;
         Ok(index)
+    }
+
+    /// The same, with what is known of the files in a working directory that was written with the index `seen`: git looks at
+    /// their sizes and times, which nobody can set back without being noticed, and reads what has changed.
+    pub(super) async fn seen(repo: &'r Repo, name: &str, treeish: &str, seen: &Path) -> Result<Self, Fault> {
+        std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
+        let index = Self { repo, file: repo.index_dir.join(format!("{name}-{}", unique())) };
+        if copied(seen, &index.file).is_ok() {
+            let call = repo.call("read-tree").env("GIT_INDEX_FILE", &index.file);
+            if call.args(["--reset", treeish]).run().await?.status == Some(0) {
+                index.count()?;
+                return Ok(index);
+            }
+        }
+        drop(index);
+        Self::of(repo, name, treeish).await
     }
 
     /// The repository it is of.

@@ -25,13 +25,16 @@ pub(super) struct Place {
     pub(super) worktree: PathBuf,
     /// Where nested `.git` entries go.
     pub(super) aside: PathBuf,
+    /// The index its files were written with, so that those nobody has touched need not be read again.
+    pub(super) seen: PathBuf,
 }
 
 impl Place {
     pub(super) fn of(git: &GitCli, project: &ProjectKey, work_item: &WorkItem) -> Result<Self, Fault> {
         let item = component(work_item.as_str())?;
         let project = git.worktrees_dir.join(component(project.as_str())?);
-        Ok(Self { worktree: project.join(item), aside: project.join(format!(".aside-{item}")), project })
+        let beside = |what: &str| project.join(format!(".{what}-{item}"));
+        Ok(Self { worktree: project.join(item), aside: beside("aside"), seen: beside("seen"), project })
     }
 }
 
@@ -82,6 +85,11 @@ impl GitCli {
         self.smudge(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
         blocking(move || {
+            discard(&place.seen)?;
+            if let Err(e) = copied(&fresh.join(".git/index"), &place.seen) {
+                tracing::debug!(error = %e, "every file will be read again");
+                discard(&place.seen)?;
+            }
             for path in &remove {
                 if let Some(file) = inside(&fresh, path.trim_end_matches('/'))? {
                     discard(&file)?;
@@ -103,7 +111,7 @@ impl GitCli {
         let parent_tree = repo.tree_of(p.commit).await?;
         let (worktree, aside) = (place.worktree.clone(), place.aside.clone());
         let walked = blocking(move || dirs::neutralise(&worktree, &aside)).await?;
-        let index = Index::of(repo, component(p.work_item.as_str())?, &parent_tree).await?;
+        let index = Index::seen(repo, component(p.work_item.as_str())?, &parent_tree, &place.seen).await?;
         let large = repo.too_large(&index, &place.worktree, walked.large).await?;
         repo.add_all(&index, &place.worktree, &large).await?;
         let tree = index.tree().await?;
@@ -166,10 +174,21 @@ impl GitCli {
         blocking(move || {
             discard(&fresh)?;
             discard(&place.aside)?;
+            discard(&place.seen)?;
             discard(&place.worktree)
         })
         .await
     }
+}
+
+/// A copy of an index that is as old as it: what was written after it is read again.
+pub(super) fn copied(index: &Path, to: &Path) -> std::io::Result<()> {
+    let from = std::fs::symlink_metadata(index)?;
+    if !from.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    std::fs::copy(index, to)?;
+    std::fs::File::options().write(true).open(to)?.set_modified(from.modified()?)
 }
 
 /// A git directory in which no attribute of a tree counts: `info/attributes` stands above every `.gitattributes`. It has

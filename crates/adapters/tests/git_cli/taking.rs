@@ -407,7 +407,7 @@ async fn uncommitted_work_is_kept_in_the_attic_and_a_second_prepare_does_not_los
     assert!(w.git.is_ancestor(&w.project, &kept, &attic().await.unwrap()).await.unwrap());
     let mut left: Vec<_> = fs::read_dir(dir.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, [".objects.git", "DEMO-1"], "nothing temporary stays");
+    assert_eq!(left, [".objects.git", ".seen-DEMO-1", "DEMO-1"], "nothing temporary stays");
 }
 
 #[tokio::test]
@@ -442,4 +442,57 @@ async fn a_file_that_is_too_large_is_looked_at_before_git_reads_it() {
     let attic = w.git.resolve(&w.project, "refs/orch/attic/DEMO-1/run-1").await.unwrap().unwrap();
     assert_eq!(w.read(&attic, "left.txt").await.as_deref(), Some("left"));
     assert_eq!(w.read(&attic, "dump.bin").await, None);
+}
+
+/// Files nobody has touched are not read again; what was touched is taken, whatever it looks like from outside.
+#[tokio::test]
+async fn what_was_changed_and_looks_as_before_is_taken_all_the_same() {
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let dir = w.prepare(&base).await;
+    let file = dir.join("src/lib.txt");
+    let before = fs::metadata(&file).unwrap();
+    let other: Vec<u8> = fs::read(&file).unwrap().iter().map(|b| if *b == b'\n' { b'\n' } else { b'#' }).collect();
+    // As large as before, and as old: by itself, and by another file in its place.
+    type Change = fn(&Path, &[u8]);
+    let changes: [Change; 2] = [
+        |file, bytes| fs::write(file, bytes).unwrap(),
+        |file, bytes| {
+            fs::write(file.with_extension("new"), bytes).unwrap();
+            fs::rename(file.with_extension("new"), file).unwrap();
+        },
+    ];
+    for change in changes {
+        w.prepare(&base).await;
+        change(&file, &other);
+        let opened = fs::File::options().write(true).open(&file).unwrap();
+        opened.set_modified(before.modified().unwrap()).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().len(), before.len());
+        let taken = w.develop(&base).await;
+        assert_eq!(w.read(&taken.commit, "src/lib.txt").await.map(String::into_bytes).as_ref(), Some(&other));
+    }
+    // What is kept beside the working directory is no more than a help.
+    let seen = w.worktree().with_file_name(format!(".seen-{}", w.item));
+    assert!(seen.is_file());
+    let bad: [fn(&Path); 4] = [
+        |seen| fs::write(seen, "no index").unwrap(),
+        |seen| fs::write(seen, "").unwrap(),
+        |seen| fs::remove_file(seen).unwrap(),
+        |seen| {
+            fs::remove_file(seen).unwrap();
+            symlink("/etc/hostname", seen).unwrap();
+        },
+    ];
+    for spoil in bad {
+        w.prepare(&base).await;
+        spoil(&seen);
+        write(&dir, "new.txt", "x");
+        fs::remove_file(dir.join("run.sh")).unwrap();
+        let taken = w.develop(&base).await;
+        let files = w.files(&taken.commit).await;
+        assert!(files.contains(&"new.txt".to_owned()) && !files.contains(&"run.sh".to_owned()), "{files:?}");
+        let _ = fs::remove_file(&seen);
+    }
+    w.git.remove_worktree(&w.project, &w.item).await.unwrap();
+    assert!(!seen.exists());
 }
