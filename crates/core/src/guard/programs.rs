@@ -151,6 +151,17 @@ const OF_TESTS: [&str; 34] = [
 ];
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "mksh", "rbash"];
 
+/// Where a command begins that is handed to a script: behind the script, and a program whose arguments are no commands.
+fn behind_script(args: &[String]) -> Option<usize> {
+    let script = args.iter().position(|arg| !arg.starts_with(['-', '+']))?;
+    let next = script + 1;
+    let name = args.get(next)?;
+    let takes_a_command = WRAPPERS.iter().any(|(wrapper, _)| wrapper == name);
+    let known = OF_TESTS.contains(&name.as_str()) || LOOKERS.contains(&name.as_str()) || takes_a_command;
+    (known && args[..next].iter().all(|arg| !["-c", "-e", "-m", "--eval", "--command"].contains(&arg.as_str())))
+        .then_some(next)
+}
+
 impl Walk<'_> {
     /// A program with its arguments, and the text it is fed.
     pub(super) fn program(&mut self, name: &str, args: &[String], here: Option<&str>, at: &mut At) {
@@ -191,7 +202,17 @@ impl Walk<'_> {
         } else if !name.starts_with('/') {
             self.looked_for(base, at);
         }
-        let known = self.interpreter(base, args, here, at)
+        let interpreted = self.interpreter(base, args, here, at);
+        if interpreted && let Some(behind) = behind_script(args) {
+            // `node hotfix.js mocha test/**/*.js`: the script, which is guarded, runs what stands behind it.
+            let (own, command) = args.split_at(behind);
+            self.arguments(base, own, true, at);
+            if let Some((name, args)) = command.split_first() {
+                self.program(name, args, here, at);
+            }
+            return;
+        }
+        let known = interpreted
             || self.wrapper(base, args, here, at)
             || self.tool(base, args, at)
             || manifests::settings(self, base, args, at);

@@ -128,6 +128,35 @@ fn what_a_command_does_not_run_is_free() {
 }
 
 #[test]
+fn a_script_that_is_handed_a_command_runs_that_command() {
+    let there = [
+        ("bin/fix.js", "require('child_process').spawn(process.argv[2])"),
+        ("test/unit/a/http.js", "import '../../../lib/core/http.js'"),
+        ("test/hooks.js", ""),
+        ("lib/core/http.js", ""),
+        ("karma.conf.cjs", ""),
+        ("tools/run.py", "import sys"),
+        ("checks/a.py", ""),
+    ];
+    for (line, run, free) in [
+        ("node bin/fix.js mocha test/unit/**/*.js --exit", "bin/fix.js", "test/unit/a/http.js"),
+        ("node bin/fix.js mocha test/unit/**/*.js --exit", "bin/fix.js", "lib/core/http.js"),
+        ("node bin/fix.js mocha -r test/hooks test/unit/**/*.js", "test/hooks.js", "lib/core/http.js"),
+        ("node bin/fix.js eslint lib/**/*.js", "bin/fix.js", "lib/core/http.js"),
+        ("node bin/fix.js cross-env A=:: karma start karma.conf.cjs", "karma.conf.cjs", "lib/core/http.js"),
+        ("python tools/run.py pytest test/unit", "tools/run.py", "test/unit/a/http.js"),
+        // Whatever else stands there, the script may run.
+        ("python tools/run.py checks/*.py", "checks/a.py", "lib/core/http.js"),
+        ("python tools/run.py all checks/a.py", "checks/a.py", "lib/core/http.js"),
+        ("node bin/fix.js sh checks/a.py", "checks/a.py", "lib/core/http.js"),
+    ] {
+        let guards = guards(line, &there);
+        assert!(whole(&guards, run), "{line}: {run} {guards:?}");
+        assert!(!whole(&guards, free) && !partly(&guards, free), "{line}: {free}");
+    }
+}
+
+#[test]
 fn what_scripts_call_is_guarded_too() {
     let there = [
         (
