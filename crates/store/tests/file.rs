@@ -10,11 +10,16 @@ use orch_core::task::NewTask;
 use orch_store::sqlite::{Durability, OpenOptions};
 use orch_store::{SqliteStore, Store, StoreError, TaskFilter};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 fn options(holder: &str) -> OpenOptions {
     OpenOptions { durability: Durability::Full, holder: holder.into() }
 }
+/// A child has the locks of this process until it has become another program; whoever opens meanwhile would find its own.
+static SPAWNS: RwLock<()> = RwLock::new(());
+
 fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    let _nobody_is_born = SPAWNS.read().unwrap_or_else(PoisonError::into_inner);
     SqliteStore::open(path, options("a test"))
 }
 fn ticket(number: u64) -> NewTask {
@@ -101,12 +106,14 @@ fn a_killed_process_loses_nothing_it_acknowledged() {
         }
     }
     let p = place();
+    let spawns = SPAWNS.write().unwrap();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_killed_process_loses_nothing_it_acknowledged", "--nocapture"])
         .env(CHILD, &p.path)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    drop(spawns);
     let mut acknowledged = 0;
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         if let Some((_, n)) = line.unwrap().split_once("acknowledged ") {

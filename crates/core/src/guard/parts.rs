@@ -194,7 +194,13 @@ pub(super) fn package_scripts(text: &str, names: &[String]) -> Option<BTreeMap<S
                 continue;
             }
             let words = line.split(|c: char| c.is_whitespace() || "\"'&|;()".contains(c));
+            let mut before = "";
             for word in words.filter(|word| !word.is_empty()) {
+                let program = std::mem::replace(&mut before, word);
+                // `karma start` starts a browser, whatever the script `start` does.
+                if super::programs::reads_its_arguments(program) {
+                    continue;
+                }
                 // `npm-run-all lint:*`
                 let group = word.strip_suffix('*').filter(|start| !start.is_empty());
                 let called = all.keys().filter(|name| **name == word || group.is_some_and(|g| name.starts_with(g)));
@@ -449,6 +455,10 @@ mod tests {
 
     #[test]
     fn the_scripts_that_a_name_reaches_are_compared() {
+        let browser = r#"{"scripts":{"test":"x karma start a.cjs && mocha lint","start":"node s.js","lint":"./l.sh","all":"npm start"}}"#;
+        let run_by = |name: &str| package_scripts(browser, &[name.to_owned()]).unwrap().into_keys().collect::<Vec<_>>();
+        assert_eq!(run_by("test"), ["test"], "these are words of karma and mocha");
+        assert_eq!(run_by("all"), ["all", "start"]);
         let package = r#"{"name":"a","version":"1","scripts":{"pretest":"./setup.sh","test":"npm run lint && mocha",
             "lint":"eslint .","docs":"x","ci:a":"1","ci":"run-s ci:*"},"mocha":{"bail":true},"dependencies":{"b":"1"}}"#;
         let part = Part::Scripts(names(&["test"]));

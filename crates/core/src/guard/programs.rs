@@ -151,6 +151,12 @@ const OF_TESTS: [&str; 34] = [
 ];
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "mksh", "rbash"];
 
+/// Are its arguments sources, tests and words of its own, and no commands?
+pub(super) fn reads_its_arguments(program: &str) -> bool {
+    // What `go` and `cargo` are given may be run.
+    OF_TESTS.contains(&program) && !["go", "cargo", "deno"].contains(&program)
+}
+
 /// Where a command begins that is handed to a script: behind the script, and a program whose arguments are no commands.
 fn behind_script(args: &[String]) -> Option<usize> {
     let script = args.iter().position(|arg| !arg.starts_with(['-', '+']))?;
