@@ -93,15 +93,12 @@ pub(super) fn disk(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         format!("{:.2} of it", each as f64 / 200e3),
         each <= 200_000,
     ));
-    let all = before.rest + before.runs + (each + logs) * (MANY - 1);
+    let first = before.rest + before.runs + after.logs_of_databases;
+    let all = first + (each + logs) * (MANY - 1);
     lines.push(Line::goal(
         &format!("P9: {MANY} tasks on a repository of 1 GB, from {tasks}"),
         "<= 3 GB",
-        format!(
-            "{:.2} GB, {:.2} GB of it behind the first task",
-            all as f64 / 1e9,
-            (before.rest + before.runs) as f64 / 1e9
-        ),
+        format!("{:.2} GB, {:.2} GB of it behind the first task", all as f64 / 1e9, first as f64 / 1e9),
         format!("{:.2} of it", all as f64 / 3e9),
         all <= 3_000_000_000,
     ));
@@ -119,6 +116,8 @@ esac
 /// Bytes on the disk below a state directory.
 struct Used {
     runs: u64,
+    /// These are as large after ten tasks as after a thousand.
+    logs_of_databases: u64,
     rest: u64,
 }
 
@@ -126,7 +125,16 @@ impl Used {
     fn of(state: &Path) -> Result<Self> {
         let mut seen = BTreeSet::new();
         let runs = used(&state.join("runs"), &mut seen)?;
-        Ok(Self { runs, rest: used(state, &mut seen)? })
+        let mut logs_of_databases = 0;
+        for entry in fs::read_dir(state)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.ends_with("-wal") || name.ends_with("-shm") {
+                logs_of_databases += path.metadata().map_or(0, |meta| meta.blocks() * 512);
+            }
+        }
+        let rest = used(state, &mut seen)? - logs_of_databases;
+        Ok(Self { runs, logs_of_databases, rest })
     }
 }
 

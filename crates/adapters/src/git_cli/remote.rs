@@ -5,7 +5,7 @@ use super::dirs::{blocking, discard, sweep_leftovers};
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
 use crate::local_forge::is_branch_name;
-use crate::{durable, locks, owner};
+use crate::{durable, owner};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::PushAnswer;
@@ -147,17 +147,12 @@ pub(super) async fn place(fresh: PathBuf, dir: PathBuf) -> Result<(), Fault> {
 impl Repo {
     /// Mirrors the remote's branches to `refs/forge/`.
     pub(super) async fn fetch(&self, remote: &Remote) -> Result<(), Fault> {
-        let fetch = || {
-            let call = remote.with(self.call("fetch"));
-            let call = call.args(["-q", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
-            call.args(["--no-recurse-submodules", "--end-of-options", &remote.address, "+refs/heads/*:refs/forge/*"])
-        };
-        let first = fetch().run().await?;
+        let call = remote.with(self.call("fetch"));
+        let call = call.args(["-q", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
+        let call =
+            call.args(["--no-recurse-submodules", "--end-of-options", &remote.address, "+refs/heads/*:refs/forge/*"]);
+        let first = call.run().await?;
         if first.status == Some(0) {
-            return self.keep(&[]).await;
-        }
-        if String::from_utf8_lossy(&first.stderr).contains(".lock': File exists") && locks::drop_dead(&self.dir) {
-            fetch().ok().await?;
             return self.keep(&[]).await;
         }
         Err(first.fault("fetch"))

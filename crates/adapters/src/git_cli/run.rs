@@ -6,6 +6,7 @@
 use super::facts::Facts;
 use super::reader::Readers;
 use crate::durable::{self, FSYNC, Kept};
+use crate::locks;
 use crate::tool::Tool;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
@@ -247,8 +248,14 @@ impl Call<'_> {
         self.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
     }
 
-    /// Runs it; any exit code is an answer.
+    /// Runs it; any exit code is an answer. A lock that a dead git left, as a loss of power leaves them, is removed once.
     pub(crate) async fn run(self) -> Result<Output, Fault> {
+        let output = self.once().await?;
+        let Some(dir) = self.git_dir.clone().filter(|_| output.met_a_lock()) else { return Ok(output) };
+        if super::dirs::blocking(move || Ok(locks::drop_dead(&dir))).await? { self.once().await } else { Ok(output) }
+    }
+
+    async fn once(&self) -> Result<Output, Fault> {
         let what = format!("git {}", self.args[0].to_string_lossy());
         let mut command = self.command();
         command
@@ -263,7 +270,7 @@ impl Call<'_> {
             // No descriptors, no processes, no memory: that passes.
             _ => Fault::transient(format!("{what}: cannot start git: {e}")),
         })?;
-        let feed = self.stdin.zip(child.stdin.take());
+        let feed = self.stdin.clone().zip(child.stdin.take());
         let talk = async {
             let write = async {
                 if let Some((bytes, mut pipe)) = feed {
@@ -294,6 +301,11 @@ impl Call<'_> {
 }
 
 impl Output {
+    /// Did it fail because somebody holds a lock?
+    fn met_a_lock(&self) -> bool {
+        self.status != Some(0) && String::from_utf8_lossy(&self.stderr).contains(".lock': File exists")
+    }
+
     /// The fault this answer is.
     pub(crate) fn fault(&self, what: &str) -> Fault {
         let text = told(&self.stderr);

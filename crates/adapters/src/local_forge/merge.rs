@@ -82,7 +82,6 @@ impl State {
             // Whatever git said, the branch tells what happened.
             if !landed(served, &row.base_branch, &intent.intended).await? {
                 if served.repo.branch(&row.base_branch).await?.as_ref() == Some(&intent.old_base) {
-                    served.drop_dead_locks();
                     return Err(fault.context(format!("move branch {}", row.base_branch)));
                 }
                 self.abandon(served, number, intent, "the base branch moved").await?;

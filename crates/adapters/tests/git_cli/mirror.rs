@@ -190,3 +190,27 @@ async fn what_dead_processes_left_goes_at_once_and_what_live_ones_hold_stays() {
     w.fetch().await;
     assert_ne!(w.trunk().await, base);
 }
+
+/// A loss of power leaves locks wherever a reference was being changed.
+#[tokio::test]
+async fn a_lock_that_nobody_holds_stops_no_change_of_any_reference() {
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let locks = ["refs/orch/tasks/DEMO-1.lock", "refs/orch/attic/1-1-1.lock", "refs/orch/history/DEMO-1/x.lock"];
+    let lock = |name: &str| {
+        let path = w.private().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    };
+    lock(locks[0]);
+    let dir = w.prepare(&base).await;
+    write(&dir, "mine.txt", "x");
+    let taken = w.develop(&base).await;
+    assert!(taken.changed);
+    lock(locks[2]);
+    w.git.keep_history(&w.project, "DEMO-1/x", &taken.commit).await.unwrap();
+    assert_eq!(git(&w.private(), &["rev-parse", "refs/orch/history/DEMO-1/x"]), taken.commit.as_str());
+    lock(locks[2]);
+    w.git.let_go(&w.project, orch_ports::git::Shelf::History, "DEMO-1/x").await.unwrap();
+    assert!(locks.iter().all(|name| !w.private().join(name).exists()));
+}
