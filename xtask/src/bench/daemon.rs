@@ -1,6 +1,7 @@
 //! A real `orch serve` to measure: started on a configuration, asked over HTTP, looked at through `/proc`, and killed.
 
 use anyhow::{Context, Result, bail};
+use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -28,6 +29,15 @@ pub(super) fn orch() -> Result<PathBuf> {
         bail!("there is no {}: build it with `cargo build --release -p orch`", orch.display());
     }
     Ok(orch)
+}
+
+/// Token and database of the instance in a directory.
+pub(super) fn state(dir: &Path) -> Result<(String, Connection)> {
+    let state = dir.join(".orch");
+    let token = fs::read_to_string(state.join("token")).context("read the token")?;
+    let database = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    database.busy_timeout(Duration::from_secs(10))?;
+    Ok((token.trim().to_owned(), database))
 }
 
 impl Daemon {

@@ -7,7 +7,7 @@ use super::scale::instance;
 use super::stats::{Line, Times, ms};
 use anyhow::{Context, Result, ensure};
 use orch_ports::supervisor::{ExitRecord, files};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -113,10 +113,8 @@ pub(super) fn handovers(
     let mut daemon = Daemon::start(&config, address)?;
     daemon.wait_live()?;
     let state = dir.join(".orch");
-    let token = fs::read_to_string(state.join("token")).context("read the token")?;
-    let c = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    c.busy_timeout(Duration::from_secs(10))?;
-    let begin = |daemon: &Daemon, project: &str, n: usize| begin(daemon, token.trim(), project, n);
+    let (token, c) = super::daemon::state(&dir)?;
+    let begin = |daemon: &Daemon, project: &str, n: usize| begin(daemon, &token, project, n);
     let others = match neighbour {
         Neighbour::None => 0,
         Neighbour::Broken | Neighbour::Slow => 4,

@@ -7,14 +7,12 @@ use super::handover::{self, IMPORT, Neighbour};
 use super::scale::instance;
 use super::stats::{Line, Times, ms};
 use anyhow::{Context, Result, ensure};
-use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Commits of the large repository.
 const COMMITS: u64 = 60_000;
@@ -67,11 +65,9 @@ pub(super) fn disk(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let mut daemon = Daemon::start(&config, address)?;
     daemon.wait_live()?;
     let state = dir.join(".orch");
-    let token = fs::read_to_string(state.join("token")).context("read the token")?;
-    let c = Connection::open_with_flags(state.join("orch.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    c.busy_timeout(Duration::from_secs(10))?;
+    let (token, c) = super::daemon::state(&dir)?;
     let done = |daemon: &mut Daemon, n: usize| -> Result<()> {
-        handover::begin(daemon, token.trim(), "BENCH", n)?;
+        handover::begin(daemon, &token, "BENCH", n)?;
         let sql = "SELECT (SELECT count(*) FROM task WHERE phase = 'done') = ?1 AND NOT EXISTS (SELECT 1 FROM job)";
         daemon.wait_for(IMPORT, |_| c.query_row(sql, [n as i64], |r| r.get(0)).unwrap_or(false))
     };

@@ -2,8 +2,9 @@
 //! their content and order; everything happens on trees inside the private repository, no working directory is involved
 //! and no branch moves. The same inputs always give the same commit, so that a repeated effect finds its own result.
 
+use super::index::Index;
 use super::signing::Signing;
-use super::tree::{Entry, Index, MAX_FILE_BYTES, Repo, checked, shown};
+use super::tree::{Entry, MAX_FILE_BYTES, Repo, checked, shown};
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::git::{Author, FileWrite, Updated};

@@ -3,9 +3,10 @@
 //! land is decided elsewhere. It may never make a commit of its own anew while the same one is there already.
 
 use super::history::NewCommit;
+use super::index::Index;
 use super::remote::{Remote, refuse_protected};
 use super::signing::Signing;
-use super::tree::{Entry, Index, Repo, artefact_dir, checked, shown};
+use super::tree::{Entry, Repo, artefact_dir, checked, shown};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::{Author, Carry, OneCommit, PushAnswer, Shelf, Updated};

@@ -6,8 +6,9 @@
 
 use super::GitCli;
 use super::dirs::{blocking, inside, unique};
+use super::index::Index;
 use super::run::io;
-use super::tree::{Entry, Index, Repo, os, shown};
+use super::tree::{Entry, Repo, os, shown};
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
 use sha2::{Digest as _, Sha256};

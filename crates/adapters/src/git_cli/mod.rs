@@ -13,6 +13,7 @@ pub(crate) mod dirs;
 pub(crate) mod facts;
 mod hidden;
 mod history;
+mod index;
 mod landing;
 mod lfs;
 mod lines;

@@ -5,7 +5,7 @@ use super::dirs::{blocking, discard, sweep_leftovers};
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
 use crate::local_forge::is_branch_name;
-use crate::{durable, owner};
+use crate::{durable, locks, owner};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::PushAnswer;
@@ -214,14 +214,23 @@ impl Repo {
         let reference = format!("refs/heads/{name}");
         self.check_ref(&reference).await?;
         let lease = expect.map(checked).transpose()?.unwrap_or_default();
-        let call = remote.with(self.call("push")).args(["--porcelain", "--no-verify", "--no-recurse-submodules"]);
-        let mut call = call.arg(format!("--force-with-lease={reference}:{lease}"));
         let local = remote.local();
-        if local.is_some() {
-            call = call.arg(durable::receive_pack(unreadable));
+        let push = async || {
+            let call = remote.with(self.call("push")).args(["--porcelain", "--no-verify", "--no-recurse-submodules"]);
+            let mut call = call.arg(format!("--force-with-lease={reference}:{lease}"));
+            if local.is_some() {
+                call = call.arg(durable::receive_pack(unreadable));
+            }
+            let call = call.args(["--end-of-options", &remote.address, &format!("{}:{reference}", checked(commit)?)]);
+            call.run().await
+        };
+        let mut output = push().await?;
+        // The lock is one of the repository that receives.
+        if let Some(dir) = local.map(Path::to_owned).filter(|_| output.met_a_lock())
+            && blocking(move || Ok(locks::drop_dead(&dir))).await?
+        {
+            output = push().await?;
         }
-        let call = call.args(["--end-of-options", &remote.address, &format!("{}:{reference}", checked(commit)?)]);
-        let output = call.run().await?;
         // Whoever answers "done" has it on disk; elsewhere that is the forge's own business.
         let keep = async || match local {
             Some(dir) => self.git.keep(dir, &[&reference]).await,

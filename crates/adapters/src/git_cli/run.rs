@@ -302,7 +302,7 @@ impl Call<'_> {
 
 impl Output {
     /// Did it fail because somebody holds a lock?
-    fn met_a_lock(&self) -> bool {
+    pub(super) fn met_a_lock(&self) -> bool {
         self.status != Some(0) && String::from_utf8_lossy(&self.stderr).contains(".lock': File exists")
     }
 

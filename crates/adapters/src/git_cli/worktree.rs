@@ -4,8 +4,9 @@
 use super::clone::Cut;
 use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_leftovers, unique};
 use super::history::NewCommit;
+use super::index::Index;
 use super::run::{Call, Output, io};
-use super::tree::{Index, Repo, checked, os, shown};
+use super::tree::{Repo, checked, os, shown};
 use super::{GitCli, dirs};
 use crate::owner;
 use orch_core::ids::{ProjectKey, Sha, WorkItem};

@@ -213,4 +213,11 @@ async fn a_lock_that_nobody_holds_stops_no_change_of_any_reference() {
     lock(locks[2]);
     w.git.let_go(&w.project, orch_ports::git::Shelf::History, "DEMO-1/x").await.unwrap();
     assert!(locks.iter().all(|name| !w.private().join(name).exists()));
+    // And where what is pushed is received.
+    let at_forge = w.path("forge.git").join(format!("refs/heads/{BRANCH}.lock"));
+    fs::create_dir_all(at_forge.parent().unwrap()).unwrap();
+    fs::write(&at_forge, "").unwrap();
+    let pushed = w.git.push(&w.project, &w.remote(), BRANCH, TRUNK, &taken.commit, None).await.unwrap();
+    assert_eq!(pushed, PushAnswer::Done);
+    assert!(!at_forge.exists());
 }

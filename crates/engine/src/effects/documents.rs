@@ -54,8 +54,9 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Documents, Fault> {
     let text = words(cx);
     let written = git.commit_files(project, &fetched.tip, &files, &text, cx.job.created_at).await?;
     // Also what a crash left behind a merge.
-    main_moved::documents_read_back(&cx.engine, &cx.project, &cx.task.work_item).await?;
-    if written == fetched.tip {
+    let there = written == fetched.tip;
+    main_moved::documents_read_back(&cx.engine, &cx.project, &cx.task.work_item, there).await?;
+    if there {
         return Ok(Documents::Done);
     }
     let leaks = main_moved::secrets(&cx.engine, &cx.project, &fetched.tip, &written).await?;
@@ -101,10 +102,9 @@ async fn land(cx: &Cx, fetched: &Fetched, head: &Sha, text: &str) -> Result<Docu
     let now = forge.pull_request(project, pull.number).await?;
     if now.state == PullState::Merged {
         cx.fetch().await?;
-        main_moved::documents_read_back(&cx.engine, &cx.project, &cx.task.work_item).await?;
+        main_moved::documents_read_back(&cx.engine, &cx.project, &cx.task.work_item, true).await?;
         return Ok(Documents::Done);
     }
-    main_moved::documents_read_back(&cx.engine, &cx.project, &cx.task.work_item).await?;
     match answer? {
         MergeAnswer::Refused { why } => {
             left(cx, &format!("pull request {} stays open, because the forge will not merge it: {why}", pull.number))
@@ -160,6 +160,7 @@ async fn merging(cx: &Cx) -> Result<Option<String>, Fault> {
 /// They are not on the default branch, and orch does not try again.
 async fn left(cx: &Cx, why: &str) -> Result<Documents, Fault> {
     let item = &cx.task.work_item;
+    main_moved::documents_read_back(&cx.engine, &cx.project, item, true).await?;
     let text =
         format!("{item}: its documents are not on the default branch: {why}. They are kept: `orch task show {item}`");
     let notice = Notice { work_item: Some(item.to_string()), text, key: format!("documents-{item}-{}", cx.job.id) };

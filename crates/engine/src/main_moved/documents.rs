@@ -21,14 +21,22 @@ pub(crate) async fn asked(engine: &Engine, project: &Project, asked: DocumentsAs
     write(engine, &key(&project.key), &record).await
 }
 
-/// What came of a merge that was asked for, if one was: the record follows it, and forgets that it was asked for.
-pub(crate) async fn read_back(engine: &Engine, project: &Project, item: &WorkItem) -> Result<(), Fault> {
+/// What came of a merge that was asked for, if one was: the record follows it, and forgets that it was asked for. One that
+/// may still happen is forgotten only where nobody asks any more.
+pub(crate) async fn read_back(
+    engine: &Engine,
+    project: &Project,
+    item: &WorkItem,
+    given_up: bool,
+) -> Result<(), Fault> {
     let turn = turn(engine, &project.key);
     let _held = turn.lock().await;
     let Some(record) = read(engine, &project.key).await? else { return Ok(()) };
     let Some(asked) = record.documents.iter().find(|d| d.work_item == *item) else { return Ok(()) };
-    if let Some(merge) = merge(project, asked).await? {
-        moved_on(engine, project, &merge).await?;
+    match merge(project, asked).await? {
+        Some(merge) => moved_on(engine, project, &merge).await?,
+        None if !given_up => return Ok(()),
+        None => {}
     }
     let Some(mut record) = read(engine, &project.key).await? else { return Ok(()) };
     record.documents.retain(|d| d.work_item != *item);

@@ -54,6 +54,11 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
             "orch.toml:2: [server] `listen` must be an IP address and a port like `127.0.0.1:8500`, not `localhost`",
         ),
         (
+            "[artefacts]\nkeep = \"evidence\"\nafter_merge = \"pull-request\"\n",
+            "orch.toml:3: [artefacts] `keep = \"evidence\"` commits no document, and `after_merge = \"pull-request\"` commits \
+             some: remove one of them",
+        ),
+        (
             "[merge]\nmethod = \"squosh\"\n",
             "orch.toml:2: [merge] `method` must be one of fast-forward-only, merge, squash, not `squosh`: did you mean \
              `squash`?",

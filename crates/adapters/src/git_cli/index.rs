@@ -1,0 +1,170 @@
+//! Indexes of orch's own: of a tree, changed entry by entry, and the tree of one. Git takes a missing index for an empty one
+//! and says nothing, so each step looks whether it is still there.
+
+use super::dirs::unique;
+use super::run::io;
+use super::tree::{Entry, Repo, is_empty_tree};
+use super::worktree::copied;
+use orch_ports::Fault;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// An index file of its own, removed at the end. Git takes a missing index for an empty one and says nothing: a tree made
+/// of it has no file, and a commit of that tree deletes everything. So that the file is there is looked at before and
+/// after each step, and so is how many entries it says it has.
+pub(super) struct Index<'r> {
+    repo: &'r Repo,
+    pub(super) file: PathBuf,
+}
+
+impl Drop for Index<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+        let mut lock = self.file.clone().into_os_string();
+        lock.push(".lock");
+        let _ = std::fs::remove_file(lock);
+    }
+}
+
+impl<'r> Index<'r> {
+    /// The index of a tree. `name` keeps two kinds of use apart.
+    pub(super) async fn of(repo: &'r Repo, name: &str, treeish: &str) -> Result<Self, Fault> {
+        std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
+        let index = Self { repo, file: repo.index_dir.join(format!("{name}-{}", unique())) };
+        repo.call("read-tree").env("GIT_INDEX_FILE", &index.file).arg(treeish).ok().await?;
+        index.count()?;
+        Ok(index)
+    }
+
+    /// The same, with what is known of the files in a working directory that was written with the index `seen`: git looks at
+    /// their sizes and times, which nobody can set back without being noticed, and reads what has changed.
+    pub(super) async fn seen(repo: &'r Repo, name: &str, treeish: &str, seen: &Path) -> Result<Self, Fault> {
+        std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
+        let index = Self { repo, file: repo.index_dir.join(format!("{name}-{}", unique())) };
+        if copied(seen, &index.file).is_ok() {
+            let call = repo.call("read-tree").env("GIT_INDEX_FILE", &index.file);
+            if call.args(["--reset", treeish]).run().await?.status == Some(0) {
+                index.count()?;
+                return Ok(index);
+            }
+        }
+        drop(index);
+        Self::of(repo, name, treeish).await
+    }
+
+    /// The repository it is of.
+    pub(super) fn repo(&self) -> &'r Repo {
+        self.repo
+    }
+
+    /// How many entries it has, by its own header. Transient if it is not there or no index: something outside took it.
+    pub(super) fn count(&self) -> Result<u32, Fault> {
+        let lost = |why: &dyn std::fmt::Display| {
+            Fault::transient(format!("the index {} is lost while it is in use: {why}", self.file.display()))
+        };
+        let mut header = [0; 12];
+        let read = std::fs::File::open(&self.file).and_then(|mut file| file.read_exact(&mut header));
+        read.map_err(|e| lost(&e))?;
+        match header {
+            [b'D', b'I', b'R', b'C', _, _, _, _, count @ ..] => Ok(u32::from_be_bytes(count)),
+            _ => Err(lost(&"it is no index any more")),
+        }
+    }
+
+    /// Sets or (mode `0`) removes entries, in this order. Whatever is in the way of a new entry goes.
+    pub(super) async fn set(&self, entries: &[Entry]) -> Result<(), Fault> {
+        let before = self.count()?;
+        let mut input = vec![];
+        let mut removed = 0_u32;
+        for e in entries {
+            let mode = if e.is_absent() { "0" } else { &e.mode };
+            removed += u32::from(e.is_absent());
+            input.extend_from_slice(format!("{mode} {}\t", e.oid).as_bytes());
+            input.extend_from_slice(&e.path);
+            input.push(0);
+        }
+        let call = self.repo.call("update-index").env("GIT_INDEX_FILE", &self.file);
+        let output = call.args(["--replace", "-z", "--index-info"]).stdin(input).run().await?;
+        // A path git does not allow (`.git/config`) is left out with a warning and exit code 0.
+        let dropped = String::from_utf8_lossy(&output.stderr).contains("Ignoring path");
+        if output.status != Some(0) || dropped {
+            return Err(output.fault("update-index"));
+        }
+        // What is added may take the place of a whole directory; what is only removed takes no more than itself.
+        let only_removals = removed as usize == entries.len();
+        if only_removals && self.count()? < before.saturating_sub(removed) {
+            return Err(Fault::transient(format!(
+                "the index {} lost entries while it was in use",
+                self.file.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Its tree.
+    pub(super) async fn tree(&self) -> Result<String, Fault> {
+        let before = self.count()?;
+        let tree = self.repo.call("write-tree").env("GIT_INDEX_FILE", &self.file).line().await?;
+        // Git leaves an index of no entries where it found none.
+        let after = self.count()?;
+        if before != after || before > 0 && is_empty_tree(&tree) {
+            let text =
+                format!("the index {} had {before} entries, and git wrote a tree of another", self.file.display());
+            return Err(Fault::transient(text));
+        }
+        Ok(tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run::GitRun;
+    use super::*;
+
+    /// Something outside takes the index away at this step, and git goes on as if it were empty.
+    async fn lost_at(step: &str) -> Result<String, Fault> {
+        let tmp = tempfile::tempdir().unwrap();
+        let git = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|p| p.join("git")).find(|p| p.exists());
+        let wrapper = tmp.path().join("bin/git");
+        std::fs::create_dir_all(wrapper.parent().unwrap()).unwrap();
+        let took = tmp.path().join("took");
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = '{step}' ]; then rm -f \"$GIT_INDEX_FILE\"; : > '{}'; fi\nexec '{}' \"$@\"\n",
+            took.display(),
+            git.unwrap().display()
+        );
+        std::fs::write(&wrapper, text).unwrap();
+        std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let run = GitRun::found_in(tmp.path(), wrapper.parent().unwrap());
+        let dir = tmp.path().join("x.git");
+        run.call(None, "init").args(["-q", "--bare"]).arg(&dir).ok().await.unwrap();
+        let repo = Repo { git: run, dir, index_dir: tmp.path().join("index") };
+        let blob = repo.store_blob(b"text").await.unwrap();
+        let list: Vec<String> = (0..5).map(|n| format!("100644 blob {blob}\tfile-{n}\n")).collect();
+        let tree = repo.call("mktree").stdin(list.concat()).line().await.unwrap();
+        let index = Index::of(&repo, "code", &tree).await?;
+        let gone = Entry { mode: "0".into(), oid: blob, path: b"file-0".to_vec() };
+        index.set(&[gone]).await?;
+        let result = index.tree().await;
+        assert_eq!(took.exists(), step != "nothing");
+        result
+    }
+
+    #[tokio::test]
+    async fn a_lost_index_is_a_fault_and_never_an_empty_tree() {
+        assert!(!is_empty_tree(&lost_at("nothing").await.unwrap()));
+        for step in ["write-tree", "update-index"] {
+            let fault = lost_at(step).await.unwrap_err();
+            assert!(fault.is_transient() && fault.text.contains("index"), "{step}: {fault}");
+        }
+        let tmp = tempfile::tempdir().unwrap();
+        let git = GitRun::new(tmp.path()).unwrap();
+        for format in ["sha1", "sha256"] {
+            let dir = tmp.path().join(format);
+            let init = git.call(None, "init").args(["-q", "--bare", &format!("--object-format={format}")]);
+            init.arg(&dir).ok().await.unwrap();
+            let repo = Repo { git: git.clone(), dir, index_dir: tmp.path().join("index") };
+            assert!(is_empty_tree(&repo.empty_tree().await.unwrap()), "{format}");
+        }
+    }
+}
