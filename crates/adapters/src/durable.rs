@@ -125,10 +125,16 @@ impl Kept {
                 wanted.push(entry.path());
             }
         }
-        for reference in references {
-            let whole = git_dir.join(reference);
-            wanted.extend(whole.ancestors().skip(1).take_while(|d| *d != git_dir).map(Path::to_owned));
-        }
+        wanted.extend(above(git_dir, references));
+        self.sync(wanted)
+    }
+
+    /// Syncs the directories by which these references are found.
+    pub(crate) fn keep_references(&self, git_dir: &Path, references: &[&str]) -> Result<(), Fault> {
+        self.sync(above(git_dir, references))
+    }
+
+    fn sync(&self, wanted: Vec<PathBuf>) -> Result<(), Fault> {
         let mut changed = vec![];
         {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,6 +161,16 @@ impl Kept {
         }
         Ok(())
     }
+}
+
+/// The directories of references, without that of the repository.
+fn above(git_dir: &Path, references: &[&str]) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for reference in references {
+        let whole = git_dir.join(reference);
+        found.extend(whole.ancestors().skip(1).take_while(|d| *d != git_dir).map(Path::to_owned));
+    }
+    found
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

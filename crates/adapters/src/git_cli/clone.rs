@@ -7,11 +7,13 @@
 //! grows, and is made anew where it does not answer.
 
 use super::dirs::{blocking, discard, own_dir, sweep_leftovers, unique};
+use super::objects;
 use super::run::io;
 use super::tree::{Repo, checked, os};
 use super::{GitCli, component};
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -54,7 +56,11 @@ impl GitCli {
         }
         let cache = self.cache(project, repo, cut).await?;
         repo.skeleton(cut, Some(&cache), dir).await?;
-        if !repo.answers(cut, &cache, dir).await? {
+        // Its files come from elsewhere, so that both can be had at once.
+        let (answers, files) = tokio::join!(repo.answers(cut, &cache, dir), repo.files(cut, dir));
+        if answers? {
+            files
+        } else {
             // What is in a cache is in the private repository too: nothing is lost with it.
             tracing::warn!(%project, "the cache of objects for clones does not answer and is made anew");
             let (old, clone) = (self.cache_dir(project)?, dir.to_owned());
@@ -67,8 +73,8 @@ impl GitCli {
             if !repo.answers(cut, &cache, dir).await? {
                 return Err(Fault::transient(format!("clone of {project}: it has not all of its objects")));
             }
+            repo.files(cut, dir).await
         }
-        repo.files(cut, dir).await
     }
 
     fn cache_dir(&self, project: &ProjectKey) -> Result<PathBuf, Fault> {
@@ -159,13 +165,13 @@ impl Repo {
             refs.iter().map(|(name, sha)| (format!("refs/heads/{name}"), format!("{sha}\n"))).collect();
         blocking(move || {
             bare(&place)?;
-            write(&place.join("HEAD"), head.as_bytes())?;
-            write(&place.join("config"), config.as_bytes())?;
+            fresh(&place.join("HEAD"), head.as_bytes())?;
+            fresh(&place.join("config"), config.as_bytes())?;
             for (name, text) in files {
-                write(&place.join(name), text.as_bytes())?;
+                fresh(&place.join(name), text.as_bytes())?;
             }
             match alternates {
-                Some(objects) => write(&place.join("objects/info/alternates"), &alternate(&objects)?),
+                Some(objects) => fresh(&place.join("objects/info/alternates"), &alternate(&objects)?),
                 None => Ok(()),
             }
         })
@@ -174,7 +180,15 @@ impl Repo {
         commits.extend(cut.base.map(|(_, base)| base));
         let known = cache.map(|c| &c.tip);
         commits.retain(|c| Some(*c) != known);
-        if commits.is_empty() { Ok(()) } else { self.pack(&commits, known, &dot_git.join("objects")).await }
+        if commits.is_empty() {
+            return Ok(());
+        }
+        // The history of main is in the cache, and a few objects above it are written faster than a git is started.
+        let there: HashSet<&str> = known.into_iter().chain(cut.base.map(|(_, base)| base)).map(Sha::as_str).collect();
+        match self.above(cut.commit, &there).await.filter(|_| known.is_some()) {
+            Some(few) => objects::write(dot_git.join("objects"), few, false).await,
+            None => self.pack(&commits, known, &dot_git.join("objects")).await,
+        }
     }
 
     /// Are the ends of the clone's history there, wherever their objects lie?
@@ -225,7 +239,13 @@ fn bare(dir: &Path) -> Result<(), Fault> {
         let path = dir.join(below);
         std::fs::create_dir_all(&path).map_err(|e| io(&path, "create", &e))?;
     }
-    write(&dir.join("HEAD"), b"ref: refs/heads/tip\n")
+    fresh(&dir.join("HEAD"), b"ref: refs/heads/tip\n")
+}
+
+/// Writes a file of a directory that nobody else knows yet.
+fn fresh(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let parent = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(parent).and_then(|()| std::fs::write(path, bytes)).map_err(|e| io(path, "write", &e))
 }
 
 /// Puts a file in its place, whole.

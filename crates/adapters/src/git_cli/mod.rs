@@ -2,13 +2,15 @@
 //! `<repos>/<PROJECT>.git` (bare, private), `<repos>/<PROJECT>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
 //! It may never run git on a repository an agent wrote to, nor let two changes of one repository's references overlap.
 //!
-//! `run` starts git, `reader` keeps some that answer what objects are, `facts` what never changes, `remote` speaks to the forge, `tree` reads, `history` makes commits, `worktree` and `snapshot` deal
-//! with what agents get and leave, `dirs` with the file system under them.
+//! `run` starts git, `reader` keeps some that answer what objects are, `trees` asks them, `objects` writes single ones, `facts`
+//! keeps what never changes, `remote` speaks to the forge, `deliver` to one of this machine, `tree` reads, `history` makes
+//! commits, `worktree` and `snapshot` deal with what agents get and leave, `dirs` with the file system under them.
 
 mod brought;
 mod clone;
 mod commits;
 mod conflict;
+mod deliver;
 pub(crate) mod dirs;
 pub(crate) mod facts;
 mod hidden;
@@ -19,13 +21,16 @@ mod lfs;
 mod lines;
 mod mirror;
 mod modules;
+mod objects;
 pub(crate) mod reader;
 mod references;
 mod remote;
 pub(crate) mod run;
 mod signing;
 mod snapshot;
+mod staged;
 mod tree;
+mod trees;
 mod worktree;
 
 pub use modules::{Submodules, Unfilled};
@@ -68,6 +73,8 @@ pub struct GitCli {
     share_objects: bool,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
+    /// One lock per place where working directories go that were replaced.
+    leaving: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
     /// What is known of each private repository.
     known: Mutex<HashMap<ProjectKey, mirror::Known>>,
 }
@@ -99,6 +106,7 @@ impl GitCli {
             lfs,
             share_objects: true,
             locks: Mutex::default(),
+            leaving: Mutex::default(),
             known: Mutex::default(),
         })
     }
@@ -344,6 +352,7 @@ impl Git for GitCli {
     }
 
     async fn kept(&self, project: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault> {
+        self.all_left(project).await?;
         match self.open(project) {
             Ok(repo) => repo.kept(shelf).await,
             Err(_) => Ok(Vec::new()),

@@ -1,9 +1,11 @@
 //! Gits that stay and answer what objects are: to start one for each question takes ten times as long as its answer. One is
 //! believed only where it shows an object that is there. Whatever else it says, and if it says nothing, the question is
 //! asked again of a git of its own, whose words are then the answer; so nothing that was young, damaged or gone is judged
-//! by what an old process remembers.
+//! by what an old process remembers. What small objects hold is kept in memory for a while.
 
 use super::run::GitRun;
+use crate::local_forge::is_object_id;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,10 @@ use tokio::process::{Child, ChildStdout};
 const MOST: usize = 8;
 /// One that has not answered by then is not asked again.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Objects up to this size are kept in memory, bytes.
+const SMALL: usize = 64 * 1024;
+/// Most bytes of them; beyond it all are read again.
+const MOST_BYTES: usize = 8 << 20;
 /// Most bytes of an object that are taken.
 const LARGEST: usize = 32 * 1024 * 1024;
 
@@ -44,6 +50,10 @@ pub(crate) struct Readers(Arc<Mutex<Idle>>);
 #[derive(Debug, Default)]
 struct Idle {
     all: Vec<Reader>,
+    /// What was answered, by repository and question: an object never changes, as its name is made of its content.
+    known: HashMap<PathBuf, HashMap<String, Object>>,
+    /// How much that is.
+    known_bytes: usize,
     /// Grows when a repository is made anew: none that was at work then comes back.
     made_anew: u64,
 }
@@ -67,6 +77,7 @@ impl Readers {
         let mut idle = self.idle();
         idle.made_anew += 1;
         idle.all.retain(|reader| reader.repo != repo);
+        idle.known.remove(repo);
     }
 
     /// What this names, if it is there; `name` is an id, perhaps with `^{kind}` or `:path` behind it.
@@ -74,8 +85,13 @@ impl Readers {
         if name.contains(['\n', '\0']) {
             return None;
         }
+        let question = ask.question(name);
         let waiting = {
             let mut idle = self.idle();
+            let known = question.as_ref().and_then(|question| idle.known.get(repo)?.get(question));
+            if let Some(object) = known {
+                return Some(object.clone());
+            }
             idle.all.iter().rposition(|reader| reader.repo == repo).map(|at| idle.all.remove(at))
         };
         // Whoever stops waiting for the answer takes the process along: it is not put back in the middle of one.
@@ -86,6 +102,9 @@ impl Readers {
         let answer = tokio::time::timeout(PATIENCE, reader.answer(ask, name)).await.ok()?.ok()?;
         let mut idle = self.idle();
         if reader.made_anew == idle.made_anew {
+            if let Some(question) = question {
+                idle.remember(repo, question, answer.as_ref());
+            }
             idle.all.push(reader);
             if MOST < idle.all.len() {
                 idle.all.remove(0);
@@ -100,6 +119,27 @@ impl Readers {
         let mut process = git.call(Some(repo), "cat-file").arg("--batch-command").stays().ok()?;
         let output = BufReader::new(process.stdout.take()?);
         Some(Reader { repo: repo.to_owned(), made_anew, process, output })
+    }
+}
+
+impl Idle {
+    fn remember(&mut self, repo: &Path, question: String, answer: Option<&Object>) {
+        let Some(object) = answer.filter(|object| object.bytes.len() <= SMALL) else { return };
+        if MOST_BYTES < self.known_bytes {
+            self.known.clear();
+            self.known_bytes = 0;
+        }
+        self.known_bytes += question.len() + object.bytes.len() + size_of::<Object>();
+        self.known.entry(repo.to_owned()).or_default().insert(question, object.clone());
+    }
+}
+
+impl Ask {
+    /// What stays true of a name, whatever else happens to the repository, or takes its place. Whether an object is there
+    /// is no such thing.
+    fn question(self, name: &str) -> Option<String> {
+        let id = name.split_once("^{").map_or(name, |(id, _)| id);
+        (matches!(self, Self::Contents) && is_object_id(id)).then(|| name.to_owned())
     }
 }
 
@@ -200,6 +240,30 @@ mod tests {
         assert!(left.is_err());
         assert_eq!(git.readers.idle().all.len(), 0);
         assert_eq!(contents(&git, &dir, &id).await.map(|b| b.len()), Some(text.len()));
+    }
+
+    #[tokio::test]
+    async fn what_an_object_holds_is_asked_once_and_whether_it_is_there_each_time() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (git, dir) = (GitRun::new(tmp.path()).unwrap(), tmp.path().join("a.git"));
+        let (small, large) = (repo(&git, &dir, b"text").await, repo(&git, &dir, &b"x".repeat(SMALL + 1)).await);
+        for id in [&small, &large] {
+            assert!(contents(&git, &dir, id).await.is_some());
+            std::fs::remove_file(dir.join("objects").join(&id[..2]).join(&id[2..])).unwrap();
+        }
+        // What a git remembers that stays is no answer to this: another one is started.
+        git.readers.idle().all.clear();
+        assert_eq!(contents(&git, &dir, &small).await.as_deref(), Some(&b"text"[..]));
+        assert_eq!(contents(&git, &dir, &large).await, None);
+        assert!(git.readers.ask(&git, &dir, Ask::Info, &small).await.is_none());
+        git.readers.forget(&dir);
+        assert_eq!(contents(&git, &dir, &small).await, None);
+        // However many there are, they take no more room than that.
+        for n in 0..200 {
+            let id = repo(&git, &dir, format!("{n:0>60000}").as_bytes()).await;
+            assert!(contents(&git, &dir, &id).await.is_some());
+            assert!(git.readers.idle().known_bytes < MOST_BYTES + 2 * SMALL);
+        }
     }
 
     #[tokio::test]

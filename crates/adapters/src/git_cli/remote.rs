@@ -215,6 +215,20 @@ impl Repo {
         self.check_ref(&reference).await?;
         let lease = expect.map(checked).transpose()?.unwrap_or_default();
         let local = remote.local();
+        // What a snapshot left here, and what is brought there, are on disk when this says that it is done.
+        let ours = self.keep(&[]);
+        let theirs = async {
+            match local.filter(|_| unreadable.is_empty()) {
+                Some(there) => self.deliver(there, name, commit, expect).await.unwrap_or(false),
+                None => false,
+            }
+        };
+        let (kept, delivered) = tokio::join!(ours, theirs);
+        kept?;
+        if delivered {
+            self.point(&format!("refs/forge/{name}"), commit).await?;
+            return Ok(PushAnswer::Done);
+        }
         let push = async || {
             let call = remote.with(self.call("push")).args(["--porcelain", "--no-verify", "--no-recurse-submodules"]);
             let mut call = call.arg(format!("--force-with-lease={reference}:{lease}"));
@@ -239,9 +253,7 @@ impl Repo {
         if output.status == Some(0) {
             keep().await?;
             // As the next fetch would find it; whoever moves it until then is found by that.
-            let note =
-                self.call("update-ref").args(["--end-of-options", &format!("refs/forge/{name}"), commit.as_str()]);
-            note.run().await?;
+            self.point(&format!("refs/forge/{name}"), commit).await?;
             return Ok(PushAnswer::Done);
         }
         let Some(reason) = rejection(&output) else { return Err(output.fault("push")) };

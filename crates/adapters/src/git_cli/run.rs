@@ -122,6 +122,16 @@ impl GitRun {
             .await
     }
 
+    /// The same for references alone, of which the objects are kept.
+    pub(crate) async fn keep_references(&self, git_dir: &Path, references: &[&str]) -> Result<(), Fault> {
+        let (kept, git_dir) = (self.kept.clone(), git_dir.to_owned());
+        let references: Vec<String> = references.iter().map(|r| (*r).to_owned()).collect();
+        super::dirs::blocking(move || {
+            kept.keep_references(&git_dir, &references.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+        .await
+    }
+
     /// The git of one directory, for tests that stand between it and its caller.
     #[cfg(test)]
     pub(crate) fn found_in(home: &Path, dir: &Path) -> Self {

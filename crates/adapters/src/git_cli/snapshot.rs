@@ -46,8 +46,10 @@ impl GitCli {
         }
         discarded.extend(large.iter().map(|(path, _)| path.display().to_string()));
         discarded.extend(repo.add_all(&index, &place.worktree, &large).await?);
-        repo.add_artefacts(&index, &place.worktree, dir).await?;
         let mut added = index.tree().await?;
+        if repo.add_artefacts(&index, &added, &place.worktree, dir).await? {
+            added = index.tree().await?;
+        }
         if s.take_code {
             let changed = repo.deltas(&parent_tree, &added).await?.into_iter().map(|d| d.new).filter(Entry::is_regular);
             if self.clean(s.project, &index, &place.worktree, changed.collect()).await? {
@@ -110,14 +112,13 @@ impl GitCli {
         Ok(Snapshotted { changed: commit != *s.parent, commit, code_changed, discarded, refused: None })
     }
 
-    /// Names the commit, so that no housekeeping takes it for garbage before it is pushed.
+    /// Names the commit, so that no housekeeping takes it for garbage before it is pushed. On disk with the push.
     async fn hold(&self, s: &Snapshot<'_>, repo: &Repo, commit: Sha) -> Result<Sha, Fault> {
         let reference = format!("refs/orch/tasks/{}", s.work_item);
         repo.check_ref(&reference).await?;
         let lock = self.lock(s.project);
         let _held = lock.lock().await;
-        repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await?;
-        repo.keep(&[&reference]).await?;
+        repo.point(&reference, &commit).await?;
         Ok(commit)
     }
 }
@@ -199,8 +200,9 @@ impl Repo {
         )))
     }
 
-    /// Takes the known artefacts that are there even where `.gitignore` would leave them out.
-    async fn add_artefacts(&self, index: &Index<'_>, worktree: &Path, dir: &str) -> Result<(), Fault> {
+    /// Takes the known artefacts that are there even where `.gitignore` left them out of `added`, the tree of the index.
+    /// True if there were any.
+    async fn add_artefacts(&self, index: &Index<'_>, added: &str, worktree: &Path, dir: &str) -> Result<bool, Fault> {
         let mut paths = vec![];
         for artefact in KNOWN {
             let path = format!("{dir}/{}", artefact.name.trim_end_matches('/'));
@@ -216,13 +218,19 @@ impl Repo {
                 paths.push(artefact.name.to_owned());
             }
         }
+        if !paths.is_empty() {
+            // What is in it is as the file is: git adds changes of what it knows, ignored or not.
+            let there = self.entries(added, format!("{dir}/").as_bytes()).await?;
+            let there: HashSet<&[u8]> = there.iter().map(|e| e.path.as_slice()).collect();
+            paths.retain(|p| !there.contains(format!("{dir}/{p}").as_bytes()));
+        }
         if paths.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let list: Vec<u8> = paths.iter().flat_map(|p| format!("{dir}/{p}\0").into_bytes()).collect();
         let options = ["-f", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"];
         let output = self.add(index, worktree, |add| add.args(options).stdin(list.as_slice())).await?;
         // 1: a file could not be read. It is missing then, which is what its gate says.
-        if matches!(output.status, Some(0 | 1)) { Ok(()) } else { Err(output.fault("add")) }
+        if matches!(output.status, Some(0 | 1)) { Ok(true) } else { Err(output.fault("add")) }
     }
 }

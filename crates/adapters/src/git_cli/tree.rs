@@ -2,7 +2,7 @@
 //! can be tied to. Never touches a working directory. Paths are bytes here; text is made of them for people only.
 
 use super::index::Index;
-use super::reader::{Ask, Object};
+use super::reader::Ask;
 use super::run::GitRun;
 use crate::local_forge::{is_branch_name, is_object_id};
 use orch_core::artefact::{self, Known};
@@ -16,11 +16,6 @@ use std::path::{Path, PathBuf};
 
 /// The largest file that is read into memory.
 pub(super) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
-
-/// Mode of a tree in a tree.
-const TREE: &str = "040000";
-/// Of more trees one git lists the files faster.
-const MOST_TREES: usize = 64;
 
 /// A private repository, opened.
 #[derive(Clone, Debug)]
@@ -125,11 +120,6 @@ impl Repo {
         }
     }
 
-    /// What this names, if a git that stays knows it.
-    async fn ask(&self, ask: Ask, name: &str) -> Option<Object> {
-        self.git.readers.ask(&self.git, &self.dir, ask, name).await
-    }
-
     /// The id that this is, or that a reference with a file of its own holds.
     fn id_of(&self, rev: &str) -> Option<String> {
         if is_object_id(rev) {
@@ -138,65 +128,6 @@ impl Repo {
         let name = rev.strip_prefix("refs/").filter(|name| is_branch_name(name))?;
         let text = std::fs::read_to_string(self.dir.join("refs").join(name)).ok()?;
         Some(text.trim_end().to_owned()).filter(|id| is_object_id(id))
-    }
-
-    /// The same as [`Repo::entries`] below a path, if a git that stays knows every tree on the way.
-    async fn walk(&self, treeish: &str, path: &[u8]) -> Option<Vec<Entry>> {
-        let (path, below_only) = match path.strip_suffix(b"/") {
-            Some(path) => (path, true),
-            None => (path, false),
-        };
-        let names: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
-        if !is_object_id(treeish) || names.iter().any(|name| matches!(*name, b"" | b"." | b"..")) {
-            return None;
-        }
-        let mut here = self.children(&format!("{treeish}^{{tree}}"), b"").await?;
-        for (nth, name) in names.iter().enumerate() {
-            let last = nth + 1 == names.len();
-            let prefix = if nth == 0 { Vec::new() } else { names[..nth].join(&b'/') };
-            let full = if prefix.is_empty() { name.to_vec() } else { [&prefix[..], name].join(&b'/') };
-            let Some(found) = here.into_iter().find(|e| e.path == full) else { return Some(Vec::new()) };
-            match found.mode.as_str() {
-                TREE => here = self.children(&found.oid, &full).await?,
-                // What git makes of a path into a submodule, or a directory that is none, it says itself.
-                _ if last && !below_only => return Some(vec![found]),
-                _ => return None,
-            }
-        }
-        let (mut all, mut open, mut trees) = (Vec::new(), here, 0);
-        open.reverse();
-        while let Some(entry) = open.pop() {
-            if entry.mode != TREE {
-                all.push(entry);
-                continue;
-            }
-            trees += 1;
-            if MOST_TREES < trees {
-                return None;
-            }
-            let mut children = self.children(&entry.oid, &entry.path).await?;
-            children.reverse();
-            open.append(&mut children);
-        }
-        Some(all)
-    }
-
-    /// Entries of one tree, with the paths they have below `dir`.
-    async fn children(&self, tree: &str, dir: &[u8]) -> Option<Vec<Entry>> {
-        let object = self.ask(Ask::Contents, tree).await.filter(|o| o.kind == "tree")?;
-        let id_bytes = object.id.len() / 2;
-        let (mut rest, mut entries) = (object.bytes.as_slice(), Vec::new());
-        while !rest.is_empty() {
-            let blank = rest.iter().position(|b| *b == b' ')?;
-            let end = rest.iter().position(|b| *b == 0).filter(|end| blank < *end)?;
-            let id = rest.get(end + 1..end + 1 + id_bytes)?;
-            let mode = format!("{:0>6}", std::str::from_utf8(&rest[..blank]).ok()?);
-            let name = &rest[blank + 1..end];
-            let path = if dir.is_empty() { name.to_vec() } else { [dir, name].join(&b'/') };
-            entries.push(Entry { mode, oid: hex(id), path });
-            rest = &rest[end + 1 + id_bytes..];
-        }
-        Some(entries)
     }
 
     /// The tree of a commit that must be there.
@@ -216,7 +147,7 @@ impl Repo {
     }
 
     /// The same by a git of its own.
-    async fn listed(&self, treeish: &str, path: &[u8]) -> Result<Vec<Entry>, Fault> {
+    pub(super) async fn listed(&self, treeish: &str, path: &[u8]) -> Result<Vec<Entry>, Fault> {
         let mut call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "--end-of-options", treeish]);
         if !path.is_empty() {
             call = call.arg("--").arg(std::ffi::OsStr::from_bytes(path));
@@ -242,10 +173,8 @@ impl Repo {
 
     /// Content of a blob that is not too large to be held.
     pub(super) async fn blob(&self, oid: &str, what: &str) -> Result<Vec<u8>, Fault> {
-        let known = self.ask(Ask::Info, oid).await.filter(|o| o.kind == "blob" && o.size <= MAX_FILE_BYTES);
-        if known.is_some()
-            && let Some(object) = self.ask(Ask::Contents, oid).await.filter(|o| o.kind == "blob")
-        {
+        let known = self.ask(Ask::Contents, oid).await.filter(|o| o.kind == "blob" && o.size <= MAX_FILE_BYTES);
+        if let Some(object) = known {
             return Ok(object.bytes);
         }
         let size = self.call("cat-file").args(["-s", oid]).line().await?;
@@ -263,6 +192,14 @@ impl Repo {
 
     /// Differences between two trees, renames not followed.
     pub(super) async fn deltas(&self, from: &str, to: &str) -> Result<Vec<Delta>, Fault> {
+        match self.compare(from, to).await {
+            Some(difference) => Ok(difference.deltas),
+            None => self.listed_deltas(from, to).await,
+        }
+    }
+
+    /// The same by a git of its own.
+    pub(super) async fn listed_deltas(&self, from: &str, to: &str) -> Result<Vec<Delta>, Fault> {
         let call = self.call("diff-tree").args(["-r", "-z", "--raw", "--no-abbrev", "--no-renames"]);
         let out = call.args(["--end-of-options", from, to, "--"]).ok().await?;
         let mut fields = out.split(|b| *b == 0);
@@ -305,14 +242,22 @@ impl Repo {
         {
             return Ok(code);
         }
-        for entry in &mut known {
-            entry.mode = "0".into();
-        }
-        let index = Index::of(self, "code", &tree).await?;
-        index.set(&known).await?;
-        let code = index.tree().await?;
+        let code = match self.without(&tree, &known).await {
+            Some(done) => done?,
+            None => self.without_by_index(&tree, known).await?,
+        };
         self.git.facts.put(&self.dir, question, &code);
         Ok(code)
+    }
+
+    /// A tree without these files, by an index.
+    pub(super) async fn without_by_index(&self, tree: &str, mut files: Vec<Entry>) -> Result<String, Fault> {
+        for entry in &mut files {
+            entry.mode = "0".into();
+        }
+        let index = Index::of(self, "code", tree).await?;
+        index.set(&files).await?;
+        index.tree().await
     }
 
     /// A name for what `head` changes against its merge base with `base`, artefacts aside.
@@ -346,6 +291,9 @@ impl Repo {
         if let Some(known) = self.git.facts.get(&self.dir, &question) {
             return Ok(Some(Sha::new(known)));
         }
+        if self.follows(one, other).await.is_some() {
+            return Ok(Some(one.clone()));
+        }
         let output = self.call("merge-base").args([checked(one)?, checked(other)?]).run().await?;
         match output.status {
             Some(0) => {
@@ -364,7 +312,7 @@ impl Repo {
         if let Some(known) = self.git.facts.get(&self.dir, &question) {
             return Ok(known == "yes");
         }
-        let answer = self.asked_is_ancestor(old, new).await?;
+        let answer = self.follows(old, new).await.is_some() || self.asked_is_ancestor(old, new).await?;
         self.git.facts.put(&self.dir, question, if answer { "yes" } else { "no" });
         Ok(answer)
     }
@@ -398,7 +346,7 @@ fn normalised(diff: &[u8]) -> String {
     hex(&hash.finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -440,56 +388,5 @@ mod tests {
         assert_ne!(diff("1,2", "a..b", "new"), diff("1,2", "a..b", "  new"), "indentation counts");
         let binary = |index: &str| normalised(format!("index {index}\nBinary files a/f and b/f differ\n").as_bytes());
         assert_ne!(binary("a..b"), binary("a..c"), "binary content counts");
-    }
-
-    #[tokio::test]
-    async fn a_git_that_stays_lists_what_a_git_of_its_own_lists() {
-        let tmp = tempfile::tempdir().unwrap();
-        for format in ["sha1", "sha256"] {
-            let git = GitRun::new(tmp.path()).unwrap();
-            let dir = tmp.path().join(format);
-            let init = git.call(None, "init").args(["-q", "--bare", &format!("--object-format={format}")]);
-            init.arg(&dir).ok().await.unwrap();
-            let repo = Repo { git, dir, index_dir: tmp.path().join("index") };
-            let blob = repo.store_blob(b"text").await.unwrap();
-            let mut list = format!("160000 commit {blob}\tdocs/module\0120000 blob {blob}\tdocs/link\0");
-            for path in ["docs/a.md", "docs/a/deep/er.md", "docs-b/x", "docs/with blank", "docs/größe\n.md", "z"] {
-                let _ = write!(list, "100644 blob {blob}\t{path}\0");
-            }
-            let _ = write!(list, "100755 blob {blob}\tdocs/a0\0");
-            let index = repo.dir.join("list");
-            let call = repo.call("update-index").env("GIT_INDEX_FILE", &index);
-            call.args(["--add", "-z", "--index-info"]).stdin(list).ok().await.unwrap();
-            let tree = repo.call("write-tree").env("GIT_INDEX_FILE", &index).arg("--missing-ok").line().await.unwrap();
-            let mut by_itself = 0;
-            for path in [
-                "docs",
-                "docs/",
-                "docs/a",
-                "docs/a/",
-                "docs/a.md",
-                "docs/a.md/",
-                "docs/a.md/x",
-                "docs/link",
-                "docs/link/x",
-                "docs/module",
-                "docs/module/",
-                "docs/module/x",
-                "docs/with blank",
-                "doc",
-                "docs/gone/x",
-                "docs//a",
-                "./z",
-                "z",
-            ] {
-                let path = path.as_bytes();
-                let listed = repo.listed(&tree, path).await;
-                if let Some(walked) = repo.walk(&tree, path).await {
-                    by_itself += 1;
-                    assert_eq!(walked, listed.unwrap(), "{}", shown(path));
-                }
-            }
-            assert_eq!(by_itself, 11, "the others are git's to answer");
-        }
     }
 }

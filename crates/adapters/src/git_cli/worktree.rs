@@ -1,5 +1,6 @@
 //! Working directories: clones of their own, built beside their place and moved there whole. Never lets a symbolic link, a permission or
-//! the content of an old working directory decide what happens outside it.
+//! the content of an old working directory decide what happens outside it. The old one is moved out of the way, and what
+//! it holds is kept and it is deleted while the next agent works: nobody waits for that.
 
 use super::clone::Cut;
 use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_leftovers, unique};
@@ -14,6 +15,7 @@ use orch_ports::Fault;
 use orch_ports::git::{Author, PrepareWorktree};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 /// What a checkout is called that is being made; behind it stands whose it is.
 const NEW: &str = ".new-";
@@ -28,6 +30,9 @@ pub(super) struct Place {
     pub(super) aside: PathBuf,
     /// The index its files were written with, so that those nobody has touched need not be read again.
     pub(super) seen: PathBuf,
+    /// Where working directories go that were replaced, each as `<commit>-<attic>`: what it is compared with, and the name
+    /// under which it is kept.
+    left: PathBuf,
 }
 
 impl Place {
@@ -35,7 +40,8 @@ impl Place {
         let item = component(work_item.as_str())?;
         let project = git.worktrees_dir.join(component(project.as_str())?);
         let beside = |what: &str| project.join(format!(".{what}-{item}"));
-        Ok(Self { worktree: project.join(item), aside: beside("aside"), seen: beside("seen"), project })
+        let (aside, seen, left) = (beside("aside"), beside("seen"), beside("left"));
+        Ok(Self { worktree: project.join(item), aside, seen, left, project })
     }
 }
 
@@ -56,11 +62,10 @@ impl GitCli {
         let place = Place::of(self, p.project, p.work_item)?;
         let repo = self.open(p.project)?;
         own_dir(&place.project)?;
-        if dirs::is_real_dir(&place.worktree)
-            && let Err(fault) = self.keep(&repo, &place, p).await
-        {
-            tracing::warn!(work_item = %p.work_item, %fault, "what was left in the working directory could not be kept");
-        }
+        let left = self.left(&repo, &place, p.project, p.work_item);
+        // The one before may still be at it; and what an orch before this one left is kept now.
+        let at_work = self.leaving(&place.left).lock_owned().await;
+        left.put_away().await;
         let merged = if p.with_conflicts {
             let merged = repo.merge_trees(checked(p.commit)?, checked(p.base)?).await?;
             let author = Author::orch();
@@ -85,12 +90,26 @@ impl GitCli {
         self.fill(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         self.smudge(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
-        blocking(move || {
+        repo.check_ref(&format!("{}/{}", super::landing::ATTIC, p.attic)).await?;
+        let leaves = format!("{}-{}", checked(p.commit)?, p.attic.replace('/', SLASH));
+        let seen = blocking(move || {
+            if dirs::is_real_dir(&worktree) {
+                own_dir(&place.left)?;
+                let names = (0..).map(|n| if n == 0 { leaves.clone() } else { format!("{leaves}-{n}") });
+                let free = names.map(|name| place.left.join(name)).find(|to| std::fs::symlink_metadata(to).is_err());
+                let leaves = free.unwrap_or_else(|| place.left.join(unique()));
+                let seen = with(&leaves, SEEN);
+                discard(&seen)?;
+                // Without it every file is read again.
+                let _ = std::fs::rename(&place.seen, &seen);
+                std::fs::rename(&worktree, &leaves).map_err(|e| io(&worktree, "move away", &e))?;
+            }
             discard(&place.seen)?;
             if let Err(e) = copied(&fresh.join(".git/index"), &place.seen) {
                 tracing::debug!(error = %e, "every file will be read again");
                 discard(&place.seen)?;
             }
+            let seen = Index::of_seen(&place.seen);
             for path in &remove {
                 if let Some(file) = inside(&fresh, path.trim_end_matches('/'))? {
                     discard(&file)?;
@@ -98,42 +117,42 @@ impl GitCli {
             }
             discard(&aside)?;
             discard(&worktree)?;
-            std::fs::rename(&fresh, &worktree).map_err(|e| io(&worktree, "create", &e))
+            std::fs::rename(&fresh, &worktree).map_err(|e| io(&worktree, "create", &e))?;
+            Ok(seen)
         })
         .await?;
+        if let Some(question) = seen {
+            repo.git.facts.put(&repo.dir, question, &repo.tree_of(p.commit).await?);
+        }
+        tokio::spawn(async move {
+            left.put_away().await;
+            drop(at_work);
+        });
         Ok(place.worktree)
     }
 
-    /// Saves what an old working directory holds under `refs/orch/attic/`. A second call under the same name keeps the
-    /// first one's commit as a parent, so that a prepare that is repeated after a crash cannot overwrite it.
-    async fn keep(&self, repo: &Repo, place: &Place, p: &PrepareWorktree<'_>) -> Result<(), Fault> {
-        let reference = format!("{}/{}", super::landing::ATTIC, p.attic);
-        repo.check_ref(&reference).await?;
-        let parent_tree = repo.tree_of(p.commit).await?;
-        let (worktree, aside) = (place.worktree.clone(), place.aside.clone());
-        let walked = blocking(move || dirs::neutralise(&worktree, &aside)).await?;
-        let index = Index::seen(repo, component(p.work_item.as_str())?, &parent_tree, &place.seen).await?;
-        let large = repo.too_large(&index, &place.worktree, walked.large).await?;
-        repo.add_all(&index, &place.worktree, &large).await?;
-        let tree = index.tree().await?;
-        let before = repo.peel(&reference, "commit").await?.map(Sha::new);
-        let before_tree = match &before {
-            Some(sha) => Some(repo.tree_of(sha).await?),
-            None => None,
+    fn left(&self, repo: &Repo, place: &Place, project: &ProjectKey, work_item: &WorkItem) -> Left {
+        let (dir, lock) = (place.left.clone(), self.lock(project));
+        Left { repo: repo.clone(), dir, work_item: work_item.clone(), lock }
+    }
+
+    /// Held by whoever deals with the directories that left this place.
+    fn leaving(&self, left: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(left.to_owned()).or_default())
+    }
+
+    /// Returns when no working directory of the project is on its way out.
+    pub(super) async fn all_left(&self, project: &ProjectKey) -> Result<(), Fault> {
+        let below = self.worktrees_dir.join(component(project.as_str())?);
+        let all: Vec<_> = {
+            let all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter(|(dir, _)| dir.starts_with(&below)).map(|(_, lock)| Arc::clone(lock)).collect()
         };
-        if tree == parent_tree || before_tree.as_ref() == Some(&tree) {
-            return Ok(());
+        for one in all {
+            drop(one.lock().await);
         }
-        let mut parents = vec![p.commit];
-        parents.extend(before.as_ref());
-        let message = format!("Left in the working directory of {}", p.work_item);
-        let author = Author::orch();
-        let new = NewCommit { tree: &tree, parents: &parents, message: &message, author: &author, at: None };
-        let commit = repo.commit(&new).await?;
-        let lock = self.lock(p.project);
-        let _held = lock.lock().await;
-        repo.call("update-ref").args(["--end-of-options", &reference, commit.as_str()]).ok().await?;
-        repo.keep(&[&reference]).await
+        Ok(())
     }
 
     /// See [`orch_ports::git::Git::checkout`].
@@ -172,14 +191,118 @@ impl GitCli {
     pub(super) async fn remove(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault> {
         let place = Place::of(self, project, work_item)?;
         let fresh = place.project.join(format!(".new-{work_item}"));
+        let at_work = self.leaving(&place.left).lock_owned().await;
+        if let Ok(repo) = self.open(project) {
+            self.left(&repo, &place, project, work_item).put_away().await;
+        }
+        let left = place.left.clone();
         blocking(move || {
             discard(&fresh)?;
             discard(&place.aside)?;
             discard(&place.seen)?;
+            discard(&place.left)?;
             discard(&place.worktree)
         })
-        .await
+        .await?;
+        drop(at_work);
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).remove(&left);
+        Ok(())
     }
+}
+
+/// Behind the name of a directory that left: the index it was written with.
+const SEEN: &str = ".seen";
+/// And its nested `.git` entries.
+const ASIDE: &str = ".aside";
+/// In place of a slash, which no directory's name has; no reference's name has this.
+const SLASH: &str = "~";
+
+/// The working directories of a task that were replaced.
+struct Left {
+    repo: Repo,
+    dir: PathBuf,
+    work_item: WorkItem,
+    /// Around changes of the project's references.
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Left {
+    /// Keeps what they hold, and deletes them. One that cannot be kept now stays for the next time; one that never can be
+    /// goes, and that is said.
+    async fn put_away(&self) {
+        for (directory, commit, attic) in self.all() {
+            if let Err(fault) = self.keep(&directory, &commit, &attic).await {
+                let stays = fault.is_transient();
+                tracing::warn!(
+                    work_item = %self.work_item, %fault, stays, "what was left in a working directory could not be kept"
+                );
+                if stays {
+                    continue;
+                }
+            }
+            let gone = blocking(move || {
+                discard(&directory)?;
+                discard(&with(&directory, SEEN))?;
+                discard(&with(&directory, ASIDE))
+            });
+            if let Err(fault) = gone.await {
+                tracing::warn!(work_item = %self.work_item, %fault, "a working directory that was replaced stays");
+            }
+        }
+        // Only if nothing is in it.
+        let _ = std::fs::remove_dir(&self.dir);
+    }
+
+    fn all(&self) -> Vec<(PathBuf, Sha, String)> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let directories = entries.filter(|path| dirs::is_real_dir(path) && !path.to_string_lossy().ends_with(ASIDE));
+        let named = directories.filter_map(|path| {
+            let name = path.file_name()?.to_str()?.to_owned();
+            let (commit, attic) = name.split_once('-')?;
+            Some((path, Sha::new(commit), attic.replace(SLASH, "/")))
+        });
+        named.filter(|(_, commit, _)| checked(commit).is_ok()).collect()
+    }
+
+    /// Saves what a directory holds under `refs/orch/attic/`. A second call under the same name keeps the first one's
+    /// commit as a parent, so that one that is repeated after a crash cannot overwrite it.
+    async fn keep(&self, directory: &Path, commit: &Sha, attic: &str) -> Result<(), Fault> {
+        let repo = &self.repo;
+        let reference = format!("{}/{attic}", super::landing::ATTIC);
+        repo.check_ref(&reference).await?;
+        let parent_tree = repo.tree_of(commit).await?;
+        let (worktree, aside) = (directory.to_owned(), with(directory, ASIDE));
+        let walked = blocking(move || dirs::neutralise(&worktree, &aside)).await?;
+        let seen = with(directory, SEEN);
+        let index = Index::seen(repo, component(self.work_item.as_str())?, &parent_tree, &seen).await?;
+        let large = repo.too_large(&index, directory, walked.large).await?;
+        repo.add_all(&index, directory, &large).await?;
+        let tree = index.tree().await?;
+        let before = repo.peel(&reference, "commit").await?.map(Sha::new);
+        let before_tree = match &before {
+            Some(sha) => Some(repo.tree_of(sha).await?),
+            None => None,
+        };
+        if tree == parent_tree || before_tree.as_ref() == Some(&tree) {
+            return Ok(());
+        }
+        let mut parents = vec![commit];
+        parents.extend(before.as_ref());
+        let message = format!("Left in the working directory of {}", self.work_item);
+        let author = Author::orch();
+        let new = NewCommit { tree: &tree, parents: &parents, message: &message, author: &author, at: None };
+        let commit = repo.commit(&new).await?;
+        let _held = self.lock.lock().await;
+        repo.point(&reference, &commit).await?;
+        repo.keep(&[&reference]).await
+    }
+}
+
+/// A path with more behind its name.
+fn with(path: &Path, behind: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(behind);
+    PathBuf::from(name)
 }
 
 /// A copy of an index that is as old as it: what was written after it is read again.

@@ -17,6 +17,7 @@ mod talk;
 mod tests;
 pub(crate) mod whole;
 
+pub(crate) use protect::is_own_hook;
 pub(crate) use repo::{is_branch_name, is_object_id};
 
 use crate::git_cli::run::{GitRun, io};

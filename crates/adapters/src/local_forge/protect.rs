@@ -23,7 +23,7 @@ pub(super) async fn protect(repo: &Repo, branch: &str) -> Result<(), Fault> {
     for place in PLACES {
         let path = dir.join(place);
         match std::fs::read(&path) {
-            Ok(bytes) if String::from_utf8_lossy(&bytes).lines().any(|l| l.starts_with(MARK)) => {
+            Ok(bytes) if is_own_hook(&bytes) => {
                 return if bytes == script.as_bytes() && is_executable(&path) { Ok(()) } else { write(&path, &script) };
             }
             Ok(_) => {}
@@ -40,6 +40,11 @@ pub(super) async fn protect(repo: &Repo, branch: &str) -> Result<(), Fault> {
         )));
     };
     write(&path, &script).map_err(|f| f.context(doing()))
+}
+
+/// Is this text of a hook ours?
+pub(crate) fn is_own_hook(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).lines().any(|line| line.starts_with(MARK))
 }
 
 /// Where the repository looks for its hooks. Made explicit in its own configuration, because a `core.hooksPath` in a

@@ -15,7 +15,7 @@ mod taking;
 use orch_adapters::git_cli::GitCli;
 use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
 use orch_core::verdict::FaultKind;
-use orch_ports::git::{Author, FileWrite, Git, PrepareWorktree, PushAnswer, Snapshot, Snapshotted, Updated};
+use orch_ports::git::{Author, FileWrite, Git, PrepareWorktree, PushAnswer, Shelf, Snapshot, Snapshotted, Updated};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -145,6 +145,11 @@ impl World {
             attic: "DEMO-1/run-1",
         };
         self.git.prepare_worktree(&prepare).await.unwrap()
+    }
+    /// What was kept under this name of a working directory that was replaced.
+    async fn attic(&self, name: &str) -> Option<Sha> {
+        let all = self.git.kept(&self.project, Shelf::Attic).await.unwrap();
+        all.into_iter().find(|(kept, _)| kept == name).map(|(_, commit)| commit)
     }
     async fn prepare(&self, commit: &Sha) -> PathBuf {
         self.prepare_with(commit, &self.trunk().await, false, &[]).await

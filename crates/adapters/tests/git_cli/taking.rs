@@ -390,7 +390,7 @@ async fn a_stale_verdict_is_gone_before_the_run_and_through_no_link_outside() {
 async fn uncommitted_work_is_kept_in_the_attic_and_a_second_prepare_does_not_lose_it() {
     let w = World::new().await;
     let base = w.trunk().await;
-    let attic = async || w.git.resolve(&w.project, "refs/orch/attic/DEMO-1/run-1").await.unwrap();
+    let attic = async || w.attic("DEMO-1/run-1").await;
     let dir = w.prepare(&base).await;
     w.prepare(&base).await;
     assert_eq!(attic().await, None, "an untouched directory is not worth keeping");
@@ -405,9 +405,47 @@ async fn uncommitted_work_is_kept_in_the_attic_and_a_second_prepare_does_not_los
     write(&dir, "other.txt", "x");
     w.prepare(&base).await;
     assert!(w.git.is_ancestor(&w.project, &kept, &attic().await.unwrap()).await.unwrap());
-    let mut left: Vec<_> = fs::read_dir(dir.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    left.sort();
-    assert_eq!(left, [".objects.git", ".seen-DEMO-1", "DEMO-1"], "nothing temporary stays");
+    let beside = || {
+        let beside =
+            fs::read_dir(dir.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut beside: Vec<String> = beside.collect();
+        beside.sort();
+        beside
+    };
+    assert_eq!(beside(), [".objects.git", ".seen-DEMO-1", "DEMO-1"], "nothing temporary stays");
+    w.git.remove_worktree(&w.project, &w.item).await.unwrap();
+    assert_eq!(beside(), [".objects.git"]);
+}
+
+/// The old working directory is kept while the next agent works; orch may be killed meanwhile.
+#[tokio::test]
+async fn what_a_killed_orch_had_moved_away_and_not_kept_yet_is_kept_by_the_next_one() {
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let dir = w.prepare(&base).await;
+    let left = |run: &str| {
+        let left = dir.with_file_name(".left-DEMO-1").join(format!("{base}-DEMO-1~{run}"));
+        for path in ["half done.txt", ".git/HEAD", "sub/.git/config", "sub/file"] {
+            write(&left, path, run);
+        }
+        // What nobody knows, and what belongs to no directory.
+        write(left.parent().unwrap(), "odd", "x");
+        write(left.parent().unwrap(), "nothing-odd/file", "x");
+    };
+    left("run-7");
+    w.prepare(&base).await;
+    let kept = w.attic("DEMO-1/run-7").await.unwrap();
+    assert_eq!(w.read(&kept, "half done.txt").await.as_deref(), Some("run-7"));
+    assert_eq!(w.read(&kept, "sub/file").await.as_deref(), Some("run-7"));
+    // The task ended before it had another turn.
+    left("run-8");
+    left("run-9");
+    w.git.remove_worktree(&w.project, &w.item).await.unwrap();
+    for run in ["run-8", "run-9"] {
+        let kept = w.attic(&format!("DEMO-1/{run}")).await.unwrap();
+        assert_eq!(w.read(&kept, "half done.txt").await.as_deref(), Some(run));
+    }
+    assert!(!dir.with_file_name(".left-DEMO-1").exists());
 }
 
 #[tokio::test]
@@ -439,7 +477,7 @@ async fn a_file_that_is_too_large_is_looked_at_before_git_reads_it() {
     huge(&dir, "dump.bin");
     write(&dir, "left.txt", "left");
     w.prepare(&base).await;
-    let attic = w.git.resolve(&w.project, "refs/orch/attic/DEMO-1/run-1").await.unwrap().unwrap();
+    let attic = w.attic("DEMO-1/run-1").await.unwrap();
     assert_eq!(w.read(&attic, "left.txt").await.as_deref(), Some("left"));
     assert_eq!(w.read(&attic, "dump.bin").await, None);
 }
