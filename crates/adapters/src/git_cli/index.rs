@@ -60,7 +60,8 @@ impl<'r> Index<'r> {
                 return Ok(index);
             }
             let call = repo.call("read-tree").env("GIT_INDEX_FILE", &index.file);
-            if call.args(["--reset", treeish]).run().await?.status == Some(0) {
+            // `-i`: without it git wants a working directory.
+            if call.args(["--reset", "-i", treeish]).run().await?.status == Some(0) {
                 index.count()?;
                 return Ok(index);
             }
@@ -186,6 +187,38 @@ mod tests {
         let result = index.tree().await;
         assert_eq!(took.exists(), step != "nothing");
         result
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_files_stays_known_where_the_tree_moved_on() {
+        let tmp = tempfile::tempdir().unwrap();
+        let git = GitRun::new(tmp.path()).unwrap();
+        let (dir, files) = (tmp.path().join("x.git"), tmp.path().join("files"));
+        git.call(None, "init").args(["-q", "--bare"]).arg(&dir).ok().await.unwrap();
+        let repo = Repo { git, dir, index_dir: tmp.path().join("index") };
+        std::fs::create_dir(&files).unwrap();
+        for name in ["same", "other", "gone"] {
+            std::fs::write(files.join(name), name).unwrap();
+        }
+        let first = Index::of(&repo, "first", &repo.empty_tree().await.unwrap()).await.unwrap();
+        repo.add(&first, &files, |add| add.arg("-A")).await.unwrap();
+        let tree = first.tree().await.unwrap();
+        let (same, other) = (repo.store_blob(b"same").await.unwrap(), repo.store_blob(b"another").await.unwrap());
+        let next = repo.call("mktree").stdin(format!("100644 blob {other}\tother\n100644 blob {same}\tsame\n"));
+        let next = next.line().await.unwrap();
+        let seen = tmp.path().join("seen");
+        for (of, known) in [(&tree, vec!["gone", "other", "same"]), (&next, vec!["same"])] {
+            copied(&first.file, &seen).unwrap();
+            let index = Index::seen(&repo, "next", of, &seen).await.unwrap();
+            assert_eq!(&index.tree().await.unwrap(), of);
+            let list = repo.call("ls-files").env("GIT_INDEX_FILE", &index.file).arg("--debug").line().await.unwrap();
+            let of_known: Vec<&str> = list
+                .split("flags: 0")
+                .filter(|entry| !entry.trim().is_empty() && !entry.contains("mtime: 0:0"))
+                .filter_map(|entry| entry.trim().lines().next())
+                .collect();
+            assert_eq!(of_known, known, "{list}");
+        }
     }
 
     #[tokio::test]
