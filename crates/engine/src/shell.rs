@@ -226,8 +226,14 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
     // Whole or not at all, after a power cut too: the row above is on disk.
     written(&tmp, &json)
         .and_then(|()| std::fs::rename(&tmp, &file))
-        .and_then(|()| std::fs::File::open(dir)?.sync_all())
-        .and_then(|()| std::fs::File::open(dir.parent().unwrap_or(dir))?.sync_all())
+        .and_then(|()| {
+            // Two waits that are one for the disk.
+            let (here, above) = (std::fs::File::open(dir)?, std::fs::File::open(dir.parent().unwrap_or(dir))?);
+            std::thread::scope(|scope| {
+                let other = scope.spawn(move || above.sync_all());
+                here.sync_all().and(other.join().unwrap_or_else(|_| Err(std::io::Error::other("a sync broke down"))))
+            })
+        })
         .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
 }
 

@@ -140,26 +140,36 @@ impl ProcessSupervisor {
     }
 }
 
-/// Waits until the supervisor of a live run ends, or for [`LIVE_LOOK`]. On a thread, because the safe constructors of
-/// tokio's `AsyncFd` are deprecated; the wait is one system call that ends by itself, so a dropped future leaves nothing.
-async fn wait_live(end: &mut Option<Arc<OwnedFd>>, dir: &Path) -> Result<(), Fault> {
-    if end.is_none() {
-        *end = supervisor_of(dir).map(Arc::new);
+/// What is known of the supervisor of a live run.
+#[derive(Default)]
+struct Awaited {
+    end: Option<Arc<OwnedFd>>,
+    ended: bool,
+}
+
+impl Awaited {
+    /// Waits until the supervisor ends, or for [`LIVE_LOOK`]. On a thread, because the safe constructors of tokio's
+    /// `AsyncFd` are deprecated; the wait is one system call that ends by itself, so a dropped future leaves nothing.
+    async fn wait(&mut self, dir: &Path) -> Result<(), Fault> {
+        if self.end.is_none() {
+            self.end = supervisor_of(dir).map(Arc::new);
+        }
+        let Some(fd) = self.end.clone().filter(|_| !self.ended) else {
+            // The lock is taken and the pids are about to be written, or the supervisor has ended and its lock is still
+            // held: its descriptor stays readable, and the lock would be asked for in a hot loop.
+            tokio::time::sleep(START_LOOK).await;
+            return Ok(());
+        };
+        let polled = off_thread(move || {
+            let longest = Timespec { tv_sec: 0, tv_nsec: i64::from(LIVE_LOOK.subsec_nanos()) };
+            poll(&mut [PollFd::new(&*fd, PollFlags::IN)], Some(&longest))
+        });
+        match polled.await? {
+            Ok(ready) => self.ended = 0 < ready,
+            Err(_) => tokio::time::sleep(START_LOOK).await,
+        }
+        Ok(())
     }
-    let Some(fd) = end.clone() else {
-        // The lock is taken and the pids are about to be written, or the supervisor has just ended.
-        tokio::time::sleep(START_LOOK).await;
-        return Ok(());
-    };
-    let ended = off_thread(move || {
-        let longest = Timespec { tv_sec: 0, tv_nsec: i64::from(LIVE_LOOK.subsec_nanos()) };
-        poll(&mut [PollFd::new(&*fd, PollFlags::IN)], Some(&longest)) != Ok(0)
-    });
-    if ended.await? {
-        // A pidfd stays readable: without this, a lock that is still held would be asked for in a hot loop.
-        tokio::time::sleep(START_LOOK).await;
-    }
-    Ok(())
 }
 
 /// A pidfd of the living supervisor of a run. No boot id is compared: the lock is held, so these pids are of this boot
@@ -178,7 +188,7 @@ impl Supervisor for ProcessSupervisor {
         };
         let name = dir.display();
         let mut starts = 0;
-        let mut end = None;
+        let mut awaited = Awaited::default();
         loop {
             match standing(&dir).map_err(|e| fault(&format!("look at run {name}"), &e))? {
                 Standing::Ended(record) => return Ok(record),
@@ -189,7 +199,7 @@ impl Supervisor for ProcessSupervisor {
                         "run {name}: its supervisor died without an exit record; {killed} processes of it were killed"
                     )));
                 }
-                Standing::Live => wait_live(&mut end, &dir).await?,
+                Standing::Live => awaited.wait(&dir).await?,
                 Standing::Absent => {
                     return Err(Fault::gone(format!("run {name}: its directory was removed under it")));
                 }
