@@ -5,6 +5,7 @@
 
 use super::GitCli;
 use super::dirs::{blocking, discard};
+use super::packs;
 use super::references;
 use super::remote::{self, Remote};
 use super::run::{Output, told};
@@ -170,7 +171,10 @@ impl GitCli {
         let from = aside.map(Path::to_owned);
         let git = self.git.clone();
         let fresh = remote::create(&self.git, &repo.dir, remote).await?;
-        let Some(aside) = from else { return remote::place(fresh, repo.dir.clone()).await };
+        let Some(aside) = from else {
+            self.share_packs(repo, &fresh, remote).await?;
+            return remote::place(fresh, repo.dir.clone()).await;
+        };
         let old = Repo { git: git.clone(), dir: aside.clone(), index_dir: repo.index_dir.clone() };
         let new = Repo { git, dir: fresh.clone(), index_dir: repo.index_dir.clone() };
         // Its branches first: what was not pushed builds on them. The forge may be away; that shows at the next fetch.
@@ -199,6 +203,25 @@ impl GitCli {
             );
         }
         durable::put(&aside.join(TAKEN), b"", 0o644)
+    }
+}
+
+impl GitCli {
+    /// What begins may have the packs of a repository of this machine; what was damaged is brought anew.
+    async fn share_packs(&self, repo: &Repo, fresh: &Path, remote: &Remote) -> Result<(), Fault> {
+        let Some(there) = remote.local().map(|dir| dir.join("objects")) else { return Ok(()) };
+        let objects = fresh.join("objects");
+        if blocking(move || Ok(packs::share(&there, &objects))).await? == 0 {
+            return Ok(());
+        }
+        // Without them, if they do not hold what the branches need: then the fetch says what is wrong.
+        let new = Repo { git: self.git.clone(), dir: fresh.to_owned(), index_dir: repo.index_dir.clone() };
+        if let Err(fault) = new.fetch(remote).await {
+            tracing::debug!(%fault, "the packs of the served repository are copied");
+            let packs = fresh.join("objects/pack");
+            blocking(move || discard(&packs).and_then(|()| durable::make_dir(&packs))).await?;
+        }
+        Ok(())
     }
 }
 

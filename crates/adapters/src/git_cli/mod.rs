@@ -22,6 +22,7 @@ mod lines;
 mod mirror;
 mod modules;
 mod objects;
+mod packs;
 pub(crate) mod reader;
 mod references;
 mod remote;

@@ -171,3 +171,55 @@ async fn a_clone_can_have_all_of_its_objects_for_agents_that_see_nothing_else() 
     git(&dir, &["fsck", "--full", "--strict"]);
     assert_eq!(git(&dir, &["rev-parse", "HEAD", "orch-base"]), format!("{head}\n{base}"));
 }
+
+/// One disk holds the history of a served repository once for it and the private one together.
+#[tokio::test]
+async fn the_private_repository_has_the_packs_of_a_served_one_of_this_machine_and_outlives_it() {
+    let w = World::new().await;
+    let forge = w.path("forge.git");
+    w.person_on_trunk(&[("noise.txt", &noise(10_000))]).await;
+    git(&w.path("person"), &["push", "-q", "../forge.git", TRUNK]);
+    git(&forge, &["gc", "-q"]);
+    let packs = |repo: &Path| {
+        let files = fs::read_dir(repo.join("objects/pack")).unwrap().map(|e| e.unwrap().path());
+        files.filter(|p| p.extension().is_some_and(|e| e == "pack")).collect::<Vec<_>>()
+    };
+    let ino = |file: &Path| fs::metadata(file).unwrap().ino();
+    // One more commit, which is in no pack.
+    w.person_on_trunk(&[("later.txt", "x")]).await;
+    git(&w.path("person"), &["push", "-q", "../forge.git", TRUNK]);
+    let other: ProjectKey = "OTHER".into();
+    w.git.fetch(&other, &w.remote()).await.unwrap();
+    let private = w.path("repos dir/OTHER.git");
+    assert_eq!(
+        packs(&private).iter().map(|p| ino(p)).collect::<Vec<_>>(),
+        packs(&forge).iter().map(|p| ino(p)).collect::<Vec<_>>()
+    );
+    // Whatever becomes of the served one, what is here is whole.
+    fs::remove_dir_all(&forge).unwrap();
+    git(&private, &["fsck", "--full", "--strict"]);
+    let tip = w.git.forge_branch(&other, TRUNK).await.unwrap().unwrap();
+    assert_eq!(w.git.read_file(&other, &tip, "later.txt").await.unwrap().as_deref(), Some(&b"x"[..]));
+}
+
+#[tokio::test]
+async fn packs_that_do_not_hold_what_the_branches_need_are_not_taken_for_it() {
+    let w = World::new().await;
+    let forge = w.path("forge.git");
+    git(&forge, &["gc", "-q"]);
+    let pack = fs::read_dir(forge.join("objects/pack")).unwrap().map(|e| e.unwrap().path());
+    let pack = pack.into_iter().find(|p| p.extension().is_some_and(|e| e == "pack")).unwrap();
+    let good = fs::read(&pack).unwrap();
+    fs::set_permissions(&pack, Permissions::from_mode(0o644)).unwrap();
+    fs::write(&pack, vec![0x5a; good.len()]).unwrap();
+    let other: ProjectKey = "OTHER".into();
+    let _ = w.git.fetch(&other, &w.remote()).await;
+    assert!(w.git.forge_branch(&other, TRUNK).await.is_err(), "the branch cannot be read");
+    // Repaired by a new file in its place.
+    fs::write(pack.with_extension("new"), &good).unwrap();
+    fs::rename(pack.with_extension("new"), &pack).unwrap();
+    w.git.fetch(&other, &w.remote()).await.unwrap();
+    let tip = w.git.forge_branch(&other, TRUNK).await.unwrap().unwrap();
+    assert!(w.git.read_file(&other, &tip, "src/lib.txt").await.unwrap().is_some());
+    git(&w.path("repos dir/OTHER.git"), &["fsck", "--full"]);
+}
