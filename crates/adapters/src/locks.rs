@@ -2,13 +2,17 @@
 //! lock belongs to nobody. It never asks how old one is: what a live git holds stays, what a dead one left goes at once.
 
 use crate::owner::git_at_work;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Removes the locks of references and of the configuration that no git holds any more; true if there were any. The file
 /// is the same before and behind the look at the processes: a git that began meanwhile found it there and has none.
 pub(crate) fn drop_dead(git_dir: &Path) -> bool {
+    // None is taken by us meanwhile.
+    let ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
     let found: Vec<(PathBuf, Identity)> =
         all(git_dir).into_iter().filter_map(|f| Some((identity(&f)?, f))).map(|(i, f)| (f, i)).collect();
     if found.is_empty() || git_at_work(git_dir) {
@@ -16,12 +20,47 @@ pub(crate) fn drop_dead(git_dir: &Path) -> bool {
     }
     let mut dropped = false;
     for (file, before) in found {
+        if ours.contains(&(before.0, before.1)) {
+            continue;
+        }
         if identity(&file) == Some(before) && fs::remove_file(&file).is_ok() {
             tracing::warn!(lock = %file.display(), "removed a lock that a dead git left behind");
             dropped = true;
         }
     }
     dropped
+}
+
+/// Locks that this process itself holds, without a git: device and inode.
+static OURS: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+
+/// A lock of a reference that this process holds.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The file that takes the place of the reference.
+    pub(crate) file: fs::File,
+    place: (u64, u64),
+}
+
+impl Held {
+    /// Takes a lock as git does. `None` if somebody has it.
+    pub(crate) fn take(lock: &Path) -> Option<Self> {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = fs::OpenOptions::new().write(true).create_new(true).open(lock).ok()?;
+        let Ok(meta) = file.metadata() else {
+            let _ = fs::remove_file(lock);
+            return None;
+        };
+        let place = (meta.dev(), meta.ino());
+        ours.insert(place);
+        Some(Self { file, place })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        OURS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
+    }
 }
 
 type Identity = (u64, u64, i64, i64);
@@ -80,5 +119,21 @@ mod tests {
         assert!(drop_dead(&repo));
         assert!(left.iter().all(|name| !repo.join(name).exists()));
         assert!(repo.join("config").exists() && !drop_dead(&repo));
+    }
+
+    #[test]
+    fn a_lock_that_this_process_holds_is_no_dead_one() {
+        let tmp = tempfile::tempdir().unwrap();
+        let repo = tmp.path().join("a.git");
+        assert!(Command::new("git").args(["init", "-q", "--bare"]).arg(&repo).status().unwrap().success());
+        let lock = |name: &str| repo.join("refs/heads").join(name);
+        let held = Held::take(&lock("mine.lock")).unwrap();
+        assert!(Held::take(&lock("mine.lock")).is_none());
+        fs::write(lock("dead.lock"), "").unwrap();
+        assert!(drop_dead(&repo));
+        assert!(lock("mine.lock").exists() && !lock("dead.lock").exists());
+        drop(held);
+        assert!(drop_dead(&repo));
+        assert!(!lock("mine.lock").exists());
     }
 }

@@ -186,7 +186,7 @@ impl Repo {
         // The history of main is in the cache, and a few objects above it are written faster than a git is started.
         let there: HashSet<&str> = known.into_iter().chain(cut.base.map(|(_, base)| base)).map(Sha::as_str).collect();
         match self.above(cut.commit, &there).await.filter(|_| known.is_some()) {
-            Some(few) => objects::write(dot_git.join("objects"), few, false).await,
+            Some((few, _)) => objects::write(dot_git.join("objects"), few, false).await,
             None => self.pack(&commits, known, &dot_git.join("objects")).await,
         }
     }

@@ -23,10 +23,9 @@ const MOST_OBJECTS: usize = 256;
 /// Most bytes, of all of them.
 const MOST_BYTES: usize = 8 << 20;
 /// Settings that have no say in what a push does, but those of `HOOKS`.
-const HARMLESS: [&str; 15] = [
+const HARMLESS: [&str; 14] = [
     "core.repositoryformatversion",
     "core.filemode",
-    "core.bare",
     "core.symlinks",
     "core.ignorecase",
     "core.precomposeunicode",
@@ -40,6 +39,8 @@ const HARMLESS: [&str; 15] = [
     "gc.auto",
     "user.name",
 ];
+/// Whether it has no working directory.
+const BARE: &str = "core.bare";
 /// Where hooks are looked for.
 const HOOKS: &str = "core.hookspath";
 /// Whether moves of branches are noted beside them.
@@ -72,12 +73,20 @@ impl Repo {
             return Ok(false);
         }
         let known: HashSet<&str> = heads.values().map(String::as_str).collect();
-        let Some(objects) = self.above(commit, &known).await else { return Ok(false) };
+        let Some((objects, ends)) = self.above(commit, &known).await else { return Ok(false) };
+        // A branch there may name what a loss of power took.
+        for end in ends {
+            let tree = self.git.readers.ask(&self.git, there, Ask::Info, &format!("{end}^{{tree}}")).await;
+            if tree.is_none() {
+                return Ok(false);
+            }
+        }
         objects::write(there.join("objects"), objects, true).await?;
         self.git.keep(there, &[]).await?;
         let reference = format!("refs/heads/{branch}");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let log = rules.reflog.then(|| format!("orch <orch@orch.invalid> {now} +0000\tpush"));
+        let noted = rules.reflog || there.join("logs").join(&reference).is_file();
+        let log = noted.then(|| format!("orch <orch@orch.invalid> {now} +0000\tpush"));
         let (dir, name, to) = (there.to_owned(), reference.clone(), commit.to_string());
         let from = expect.map(Sha::to_string);
         let moved = blocking(move || {
@@ -92,12 +101,17 @@ impl Repo {
         Ok(true)
     }
 
-    /// The objects of `commit` that are not below these commits, if they are few and all of them are read.
-    pub(super) async fn above(&self, commit: &Sha, known: &HashSet<&str>) -> Option<Vec<Loose>> {
+    /// The objects of `commit` that are not below these commits, if they are few and all of them are read; and those of these
+    /// commits that it builds on.
+    pub(super) async fn above(&self, commit: &Sha, known: &HashSet<&str>) -> Option<(Vec<Loose>, Vec<String>)> {
         let (mut open, mut commits) = (vec![commit.to_string()], BTreeSet::new());
-        let mut wanted = BTreeSet::new();
+        let (mut wanted, mut ends) = (BTreeSet::new(), Vec::new());
         while let Some(id) = open.pop() {
-            if known.contains(id.as_str()) || !commits.insert(id.clone()) {
+            if known.contains(id.as_str()) {
+                ends.push(id);
+                continue;
+            }
+            if !commits.insert(id.clone()) {
                 continue;
             }
             if MOST_COMMITS < commits.len() {
@@ -125,7 +139,7 @@ impl Repo {
             }
             objects.push(Loose::read(id, object.kind, object.bytes)?);
         }
-        Some(objects)
+        Some((objects, ends))
     }
 }
 
@@ -134,6 +148,7 @@ fn rules(dir: &Path, long: bool) -> Option<Rules> {
     let text = fs::read_to_string(dir.join("config")).ok()?;
     let mut rules = Rules { reflog: false };
     let (mut section, mut hooks, mut format) = (String::new(), "hooks".to_owned(), "sha1".to_owned());
+    let mut bare = false;
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', ';'])) {
         if let Some(name) = line.strip_prefix('[') {
             // `[remote "origin"]`; what follows on the same line git alone reads.
@@ -145,14 +160,20 @@ fn rules(dir: &Path, long: bool) -> Option<Rules> {
         match name.as_str() {
             HOOKS => value.clone_into(&mut hooks),
             // A bare repository notes nothing by itself.
-            REFLOG => rules.reflog = matches!(value, "true" | "always"),
+            REFLOG => {
+                let value = value.to_ascii_lowercase();
+                rules.reflog = matches!(value.as_str(), "true" | "yes" | "on" | "1" | "always");
+            }
+            BARE => bare = value == "true",
             "extensions.objectformat" => value.clone_into(&mut format),
             name if HARMLESS.contains(&name) => {}
             _ => return None,
         }
     }
     let plain = |dir: &str| dir.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if !plain(&hooks) || (format == "sha256") != long || dir.join("config.worktree").exists() {
+    // A branch may be checked out there, in the repository itself or beside it.
+    let checked_out = !bare || dir.join("worktrees").exists() || dir.join("config.worktree").exists();
+    if !plain(&hooks) || (format == "sha256") != long || checked_out {
         return None;
     }
     match fs::read_dir(dir.join(hooks)) {
@@ -272,6 +293,12 @@ mod tests {
             assert!(!w.deliver(&mine, None).await, "{dir}");
         }
         w.served("config", &["--unset", "core.hooksPath"]).await;
+        w.served("config", &["core.bare", "false"]).await;
+        assert!(!w.deliver(&mine, None).await, "a branch may be checked out in it");
+        w.served("config", &["core.bare", "true"]).await;
+        w.served("worktree", &["add", "-q", "--detach", "../beside", "main"]).await;
+        assert!(!w.deliver(&mine, None).await, "a branch may be checked out beside it");
+        fs::remove_dir_all(w.there.join("worktrees")).unwrap();
         // A sample speaks for nobody.
         fs::write(w.there.join("hooks/pre-receive.sample"), "#!/bin/sh\nexit 1\n").unwrap();
         assert!(w.deliver(&mine, None).await);
@@ -301,6 +328,36 @@ mod tests {
             w.served("for-each-ref", &["--format=%(refname)"]).await,
             format!("refs/heads/{BRANCH}\nrefs/heads/main")
         );
+    }
+
+    #[tokio::test]
+    async fn a_branch_there_that_lost_its_commit_is_built_on_by_nobody() {
+        let w = World::new("sha1").await;
+        let theirs = w.commit(&w.base, "a", "theirs").await;
+        assert!(w.deliver(&theirs, None).await);
+        let mine = w.commit(&theirs, "a", "mine").await;
+        let file = w.there.join("objects").join(&theirs.as_str()[..2]).join(&theirs.as_str()[2..]);
+        let bytes = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, "").unwrap();
+        assert!(!w.deliver(&mine, Some(&theirs)).await);
+        fs::write(&file, bytes).unwrap();
+        assert!(w.deliver(&mine, Some(&theirs)).await);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_there_already_is_no_garbage_of_weeks_ago_any_more() {
+        let w = World::new("sha1").await;
+        let mine = w.commit(&w.base, "a", "text").await;
+        let blob = w.repo.call("rev-parse").arg(format!("{mine}:a")).line().await.unwrap();
+        assert_eq!(
+            w.repo.git.call(Some(&w.there), "hash-object").args(["-w", "--stdin"]).stdin("text").line().await.unwrap(),
+            blob
+        );
+        let file = w.there.join("objects").join(&blob[..2]).join(&blob[2..]);
+        fs::File::open(&file).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        assert!(w.deliver(&mine, None).await);
+        assert!(UNIX_EPOCH < fs::metadata(&file).unwrap().modified().unwrap());
     }
 
     #[tokio::test]

@@ -5,7 +5,6 @@
 
 use super::GitCli;
 use super::dirs::{blocking, discard};
-use super::packs;
 use super::references;
 use super::remote::{self, Remote};
 use super::run::{Output, told};
@@ -172,7 +171,7 @@ impl GitCli {
         let git = self.git.clone();
         let fresh = remote::create(&self.git, &repo.dir, remote).await?;
         let Some(aside) = from else {
-            self.share_packs(repo, &fresh, remote).await?;
+            let fresh = self.share_objects(repo, fresh, remote).await?;
             return remote::place(fresh, repo.dir.clone()).await;
         };
         let old = Repo { git: git.clone(), dir: aside.clone(), index_dir: repo.index_dir.clone() };
@@ -207,21 +206,16 @@ impl GitCli {
 }
 
 impl GitCli {
-    /// What begins may have the packs of a repository of this machine; what was damaged is brought anew.
-    async fn share_packs(&self, repo: &Repo, fresh: &Path, remote: &Remote) -> Result<(), Fault> {
-        let Some(there) = remote.local().map(|dir| dir.join("objects")) else { return Ok(()) };
-        let objects = fresh.join("objects");
-        if blocking(move || Ok(packs::share(&there, &objects))).await? == 0 {
-            return Ok(());
-        }
+    /// What begins may have the objects of a repository of this machine; what was damaged is brought anew.
+    async fn share_objects(&self, repo: &Repo, fresh: PathBuf, remote: &Remote) -> Result<PathBuf, Fault> {
+        let Some(there) = remote.local() else { return Ok(fresh) };
+        let new = Repo { git: self.git.clone(), dir: fresh.clone(), index_dir: repo.index_dir.clone() };
+        let done = async { if new.share(there).await? { new.fetch(remote).await } else { Ok(()) } };
+        let Err(fault) = done.await else { return Ok(fresh) };
         // Without them, if they do not hold what the branches need: then the fetch says what is wrong.
-        let new = Repo { git: self.git.clone(), dir: fresh.to_owned(), index_dir: repo.index_dir.clone() };
-        if let Err(fault) = new.fetch(remote).await {
-            tracing::debug!(%fault, "the packs of the served repository are copied");
-            let packs = fresh.join("objects/pack");
-            blocking(move || discard(&packs).and_then(|()| durable::make_dir(&packs))).await?;
-        }
-        Ok(())
+        tracing::debug!(%fault, "the objects of the served repository are copied");
+        blocking(move || discard(&fresh)).await?;
+        remote::create(&self.git, &repo.dir, remote).await
     }
 }
 

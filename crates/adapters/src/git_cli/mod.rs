@@ -74,8 +74,8 @@ pub struct GitCli {
     share_objects: bool,
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
-    /// One lock per place where working directories go that were replaced.
-    leaving: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+    /// What keeps working directories that were replaced, by the place they went to.
+    leaving: Mutex<HashMap<PathBuf, tokio::task::JoinHandle<()>>>,
     /// What is known of each private repository.
     known: Mutex<HashMap<ProjectKey, mirror::Known>>,
 }
@@ -353,7 +353,9 @@ impl Git for GitCli {
     }
 
     async fn kept(&self, project: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault> {
-        self.all_left(project).await?;
+        if shelf == Shelf::Attic {
+            self.all_left(project).await?;
+        }
         match self.open(project) {
             Ok(repo) => repo.kept(shelf).await,
             Err(_) => Ok(Vec::new()),

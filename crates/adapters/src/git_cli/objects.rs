@@ -16,6 +16,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Files that are synced at the same time: syncs that wait together are one for the disk.
 const AT_ONCE: usize = 8;
@@ -43,7 +44,7 @@ impl Loose {
         let dir = objects.join(&self.id[..2]);
         let path = dir.join(&self.id[2..]);
         if fs::metadata(&path).is_ok_and(|m| m.is_file() && 0 < m.len()) {
-            return Ok(());
+            return if synced { freshen(&path) } else { Ok(()) };
         }
         fs::create_dir_all(&dir)?;
         if !synced {
@@ -64,6 +65,14 @@ impl Loose {
         let file = stream.finish()?;
         if synced { file.sync_all() } else { Ok(()) }
     }
+}
+
+/// An object that is there already is one of today from now on, so that no housekeeping takes it for what nobody has
+/// wanted for weeks; and it is on disk, whoever wrote it. It may be another user's: then git has freshened it in vain, too.
+fn freshen(path: &Path) -> std::io::Result<()> {
+    let file = fs::File::open(path)?;
+    let _ = file.set_modified(SystemTime::now());
+    file.sync_all()
 }
 
 fn head(kind: &str, bytes: &[u8]) -> String {

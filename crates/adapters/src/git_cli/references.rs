@@ -5,6 +5,7 @@
 use super::dirs::blocking;
 use super::tree::{Repo, checked};
 use crate::local_forge::{is_branch_name, is_object_id};
+use crate::locks::Held;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use std::collections::BTreeMap;
@@ -70,7 +71,7 @@ impl Move<'_> {
         let _ = fs::remove_dir(&path);
         fs::create_dir_all(path.parent()?).ok()?;
         let lock = path.with_file_name(format!("{}.lock", path.file_name()?.to_str()?));
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&lock).ok()?;
+        let mut held = Held::take(&lock)?;
         let mut moved = || {
             let before = match fs::read_to_string(&path) {
                 Ok(before) => Some(before.trim_end().to_owned()).filter(|id| is_object_id(id)).map(Some)?,
@@ -82,6 +83,7 @@ impl Move<'_> {
                 Err(_) => return None,
             };
             self.from.is(before.as_deref()).then_some(())?;
+            held.file.write_all(format!("{id}\n").as_bytes()).and_then(|()| held.file.sync_all()).ok()?;
             if let Some(who) = self.log.filter(|_| before.as_deref() != Some(id)) {
                 let log = git_dir.join("logs").join(reference);
                 let old = before.unwrap_or_else(|| "0".repeat(id.len()));
@@ -89,7 +91,6 @@ impl Move<'_> {
                 let mut log = fs::OpenOptions::new().append(true).create(true).open(log).ok()?;
                 log.write_all(format!("{old} {id} {who}\n").as_bytes()).ok()?;
             }
-            file.write_all(format!("{id}\n").as_bytes()).and_then(|()| file.sync_all()).ok()?;
             fs::rename(&lock, &path).ok()
         };
         let done = moved();

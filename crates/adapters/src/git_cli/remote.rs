@@ -219,14 +219,23 @@ impl Repo {
         let ours = self.keep(&[]);
         let theirs = async {
             match local.filter(|_| unreadable.is_empty()) {
-                Some(there) => self.deliver(there, name, commit, expect).await.unwrap_or(false),
+                Some(there) => self.deliver(there, name, commit, expect).await.unwrap_or_else(|fault| {
+                    tracing::debug!(%fault, "git is asked to push");
+                    false
+                }),
                 None => false,
             }
         };
         let (kept, delivered) = tokio::join!(ours, theirs);
         kept?;
+        // As the next fetch would find it; whoever moves it until then is found by that, and so is what is not noted.
+        let note = async || {
+            if let Err(fault) = self.point(&format!("refs/forge/{name}"), commit).await {
+                tracing::debug!(%fault, "the next fetch notes it");
+            }
+        };
         if delivered {
-            self.point(&format!("refs/forge/{name}"), commit).await?;
+            note().await;
             return Ok(PushAnswer::Done);
         }
         let push = async || {
@@ -252,8 +261,7 @@ impl Repo {
         };
         if output.status == Some(0) {
             keep().await?;
-            // As the next fetch would find it; whoever moves it until then is found by that.
-            self.point(&format!("refs/forge/{name}"), commit).await?;
+            note().await;
             return Ok(PushAnswer::Done);
         }
         let Some(reason) = rejection(&output) else { return Err(output.fault("push")) };

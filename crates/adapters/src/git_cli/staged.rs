@@ -9,6 +9,8 @@ use std::collections::HashMap;
 
 /// Of more directories git writes the trees.
 const MOST_TREES: usize = 256;
+/// Deeper ones, too.
+const DEEPEST: usize = 200;
 /// In an entry's flags: more of them follow.
 const EXTENDED: u16 = 0x4000;
 /// In an entry's flags: its stage in a merge.
@@ -59,6 +61,7 @@ impl Build<'_> {
             bytes.push(0);
             bytes.extend_from_slice(id);
         };
+        (dir.iter().fold(0, |slashes, b| slashes + usize::from(*b == b'/')) <= DEEPEST).then_some(())?;
         while at < end {
             let entry = self.entries.get(at)?;
             let name = entry.path.strip_prefix(dir)?;

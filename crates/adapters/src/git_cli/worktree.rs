@@ -16,6 +16,8 @@ use orch_ports::git::{Author, PrepareWorktree};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// What a checkout is called that is being made; behind it stands whose it is.
 const NEW: &str = ".new-";
@@ -62,10 +64,6 @@ impl GitCli {
         let place = Place::of(self, p.project, p.work_item)?;
         let repo = self.open(p.project)?;
         own_dir(&place.project)?;
-        let left = self.left(&repo, &place, p.project, p.work_item);
-        // The one before may still be at it; and what an orch before this one left is kept now.
-        let at_work = self.leaving(&place.left).lock_owned().await;
-        left.put_away().await;
         let merged = if p.with_conflicts {
             let merged = repo.merge_trees(checked(p.commit)?, checked(p.base)?).await?;
             let author = Author::orch();
@@ -89,6 +87,7 @@ impl GitCli {
         self.cut(p.project, &repo, &cut, &fresh).await?;
         self.fill(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         self.smudge(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
+        let left = self.left(&repo, &place, p.project, p.work_item);
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
         repo.check_ref(&format!("{}/{}", super::landing::ATTIC, p.attic)).await?;
         let leaves = format!("{}-{}", checked(p.commit)?, p.attic.replace('/', SLASH));
@@ -124,10 +123,7 @@ impl GitCli {
         if let Some(question) = seen {
             repo.git.facts.put(&repo.dir, question, &repo.tree_of(p.commit).await?);
         }
-        tokio::spawn(async move {
-            left.put_away().await;
-            drop(at_work);
-        });
+        self.put_away_behind(left);
         Ok(place.worktree)
     }
 
@@ -136,22 +132,40 @@ impl GitCli {
         Left { repo: repo.clone(), dir, work_item: work_item.clone(), lock }
     }
 
-    /// Held by whoever deals with the directories that left this place.
-    fn leaving(&self, left: &Path) -> Arc<tokio::sync::Mutex<()>> {
+    /// Keeps what was replaced while its caller goes on: after what was replaced before it, and with what an orch before this
+    /// one had left.
+    fn put_away_behind(&self, left: Left) {
         let mut all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(left.to_owned()).or_default())
+        let (place, before) = (left.dir.clone(), all.remove(&left.dir));
+        let work = async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            left.put_away().await;
+        };
+        all.insert(place, tokio::spawn(work));
     }
 
-    /// Returns when no working directory of the project is on its way out.
+    /// What is at work on the directories that left this place.
+    fn leaving(&self, left: &Path) -> Option<JoinHandle<()>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).remove(left)
+    }
+
+    /// Returns when no working directory of the project is on its way out, or soon.
     pub(super) async fn all_left(&self, project: &ProjectKey) -> Result<(), Fault> {
         let below = self.worktrees_dir.join(component(project.as_str())?);
-        let all: Vec<_> = {
+        let places: Vec<PathBuf> = {
             let all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().filter(|(dir, _)| dir.starts_with(&below)).map(|(_, lock)| Arc::clone(lock)).collect()
+            all.keys().filter(|dir| dir.starts_with(&below)).cloned().collect()
         };
-        for one in all {
-            drop(one.lock().await);
-        }
+        let wait = async {
+            for place in places {
+                if let Some(at_work) = self.leaving(&place) {
+                    let _ = at_work.await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(SOON, wait).await;
         Ok(())
     }
 
@@ -191,11 +205,16 @@ impl GitCli {
     pub(super) async fn remove(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault> {
         let place = Place::of(self, project, work_item)?;
         let fresh = place.project.join(format!(".new-{work_item}"));
-        let at_work = self.leaving(&place.left).lock_owned().await;
-        if let Ok(repo) = self.open(project) {
-            self.left(&repo, &place, project, work_item).put_away().await;
+        if let Some(at_work) = self.leaving(&place.left) {
+            let _ = at_work.await;
         }
-        let left = place.left.clone();
+        if dirs::is_real_dir(&place.left) {
+            self.left(&self.open(project)?, &place, project, work_item).put_away().await;
+            if std::fs::remove_dir(&place.left).is_err() {
+                let text = format!("what is in {} is not kept yet, and stays", place.left.display());
+                return Err(Fault::transient(text));
+            }
+        }
         blocking(move || {
             discard(&fresh)?;
             discard(&place.aside)?;
@@ -203,13 +222,12 @@ impl GitCli {
             discard(&place.left)?;
             discard(&place.worktree)
         })
-        .await?;
-        drop(at_work);
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).remove(&left);
-        Ok(())
+        .await
     }
 }
 
+/// Longest that somebody who lists what was kept waits for what is being kept.
+const SOON: Duration = Duration::from_secs(10);
 /// Behind the name of a directory that left: the index it was written with.
 const SEEN: &str = ".seen";
 /// And its nested `.git` entries.
@@ -227,18 +245,26 @@ struct Left {
 }
 
 impl Left {
-    /// Keeps what they hold, and deletes them. One that cannot be kept now stays for the next time; one that never can be
-    /// goes, and that is said.
+    /// Keeps what they hold, and deletes them then. One that cannot be kept now stays for the next time.
     async fn put_away(&self) {
+        let here = self.dir.clone();
+        let swept = blocking(move || {
+            if dirs::is_real_dir(&here) {
+                sweep(&here);
+                drop_orphans(&here);
+            }
+            Ok(())
+        });
+        if let Err(fault) = swept.await {
+            tracing::warn!(work_item = %self.work_item, %fault, "leftovers of working directories stay");
+        }
         for (directory, commit, attic) in self.all() {
             if let Err(fault) = self.keep(&directory, &commit, &attic).await {
-                let stays = fault.is_transient();
                 tracing::warn!(
-                    work_item = %self.work_item, %fault, stays, "what was left in a working directory could not be kept"
+                    work_item = %self.work_item, %fault, directory = %directory.display(),
+                    "what was left in a working directory could not be kept, and stays there"
                 );
-                if stays {
-                    continue;
-                }
+                continue;
             }
             let gone = blocking(move || {
                 discard(&directory)?;
@@ -249,11 +275,12 @@ impl Left {
                 tracing::warn!(work_item = %self.work_item, %fault, "a working directory that was replaced stays");
             }
         }
-        // Only if nothing is in it.
-        let _ = std::fs::remove_dir(&self.dir);
     }
 
     fn all(&self) -> Vec<(PathBuf, Sha, String)> {
+        if !dirs::is_real_dir(&self.dir) {
+            return Vec::new();
+        }
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
         let directories = entries.filter(|path| dirs::is_real_dir(path) && !path.to_string_lossy().ends_with(ASIDE));
         let named = directories.filter_map(|path| {
@@ -270,7 +297,12 @@ impl Left {
         let repo = &self.repo;
         let reference = format!("{}/{attic}", super::landing::ATTIC);
         repo.check_ref(&reference).await?;
-        let parent_tree = repo.tree_of(commit).await?;
+        // A private repository that was made anew since may not have it.
+        let commit = repo.peel(checked(commit)?, "commit").await?.map(Sha::new);
+        let parent_tree = match &commit {
+            Some(commit) => repo.tree_of(commit).await?,
+            None => repo.empty_tree().await?,
+        };
         let (worktree, aside) = (directory.to_owned(), with(directory, ASIDE));
         let walked = blocking(move || dirs::neutralise(&worktree, &aside)).await?;
         let seen = with(directory, SEEN);
@@ -286,8 +318,7 @@ impl Left {
         if tree == parent_tree || before_tree.as_ref() == Some(&tree) {
             return Ok(());
         }
-        let mut parents = vec![commit];
-        parents.extend(before.as_ref());
+        let parents: Vec<&Sha> = commit.iter().chain(before.as_ref()).collect();
         let message = format!("Left in the working directory of {}", self.work_item);
         let author = Author::orch();
         let new = NewCommit { tree: &tree, parents: &parents, message: &message, author: &author, at: None };
@@ -295,6 +326,20 @@ impl Left {
         let _held = self.lock.lock().await;
         repo.point(&reference, &commit).await?;
         repo.keep(&[&reference]).await
+    }
+}
+
+/// What belonged to directories that are gone.
+fn drop_orphans(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let of = [SEEN, ASIDE].iter().find_map(|behind| name.strip_suffix(behind));
+        if let Some(of) = of.filter(|of| std::fs::symlink_metadata(dir.join(of)).is_err())
+            && let Err(fault) = discard(&path)
+        {
+            tracing::debug!(%fault, of, "stays");
+        }
     }
 }
 

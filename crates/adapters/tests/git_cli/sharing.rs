@@ -177,7 +177,10 @@ async fn a_clone_can_have_all_of_its_objects_for_agents_that_see_nothing_else() 
 async fn the_private_repository_has_the_packs_of_a_served_one_of_this_machine_and_outlives_it() {
     let w = World::new().await;
     let forge = w.path("forge.git");
-    w.person_on_trunk(&[("noise.txt", &noise(10_000))]).await;
+    // More than a fetch would bring as single objects.
+    let files: Vec<(String, String)> = (0..200).map(|n| (format!("noise/{n}"), noise(10 + n))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    w.person_on_trunk(&files).await;
     git(&w.path("person"), &["push", "-q", "../forge.git", TRUNK]);
     git(&forge, &["gc", "-q"]);
     let packs = |repo: &Path| {
@@ -185,7 +188,7 @@ async fn the_private_repository_has_the_packs_of_a_served_one_of_this_machine_an
         files.filter(|p| p.extension().is_some_and(|e| e == "pack")).collect::<Vec<_>>()
     };
     let ino = |file: &Path| fs::metadata(file).unwrap().ino();
-    // One more commit, which is in no pack.
+    // One more commit, which is in no pack: that one alone is not brought for it.
     w.person_on_trunk(&[("later.txt", "x")]).await;
     git(&w.path("person"), &["push", "-q", "../forge.git", TRUNK]);
     let other: ProjectKey = "OTHER".into();

@@ -412,7 +412,8 @@ async fn uncommitted_work_is_kept_in_the_attic_and_a_second_prepare_does_not_los
         beside.sort();
         beside
     };
-    assert_eq!(beside(), [".objects.git", ".seen-DEMO-1", "DEMO-1"], "nothing temporary stays");
+    assert_eq!(beside(), [".left-DEMO-1", ".objects.git", ".seen-DEMO-1", "DEMO-1"], "nothing temporary stays");
+    assert_eq!(fs::read_dir(dir.with_file_name(".left-DEMO-1")).unwrap().count(), 0);
     w.git.remove_worktree(&w.project, &w.item).await.unwrap();
     assert_eq!(beside(), [".objects.git"]);
 }
@@ -428,24 +429,40 @@ async fn what_a_killed_orch_had_moved_away_and_not_kept_yet_is_kept_by_the_next_
         for path in ["half done.txt", ".git/HEAD", "sub/.git/config", "sub/file"] {
             write(&left, path, run);
         }
-        // What nobody knows, and what belongs to no directory.
-        write(left.parent().unwrap(), "odd", "x");
-        write(left.parent().unwrap(), "nothing-odd/file", "x");
     };
     left("run-7");
+    // What an interrupted removal left, and what belongs to no directory any more.
+    let around = dir.with_file_name(".left-DEMO-1");
+    write(&around, &format!("{base}-DEMO-1~run-1.seen"), "x");
+    write(&around, &format!("{base}-DEMO-1~run-1.aside/config"), "x");
     w.prepare(&base).await;
     let kept = w.attic("DEMO-1/run-7").await.unwrap();
     assert_eq!(w.read(&kept, "half done.txt").await.as_deref(), Some("run-7"));
     assert_eq!(w.read(&kept, "sub/file").await.as_deref(), Some("run-7"));
-    // The task ended before it had another turn.
+    assert_eq!(fs::read_dir(&around).unwrap().count(), 0);
+    // The task ended before it had another turn; and a private repository that was made anew does not have the commit.
     left("run-8");
     left("run-9");
+    let unknown = "1".repeat(40);
+    fs::rename(around.join(format!("{base}-DEMO-1~run-9")), around.join(format!("{unknown}-DEMO-1~run-9"))).unwrap();
     w.git.remove_worktree(&w.project, &w.item).await.unwrap();
     for run in ["run-8", "run-9"] {
         let kept = w.attic(&format!("DEMO-1/{run}")).await.unwrap();
         assert_eq!(w.read(&kept, "half done.txt").await.as_deref(), Some(run));
     }
-    assert!(!dir.with_file_name(".left-DEMO-1").exists());
+    assert!(!around.exists());
+    // What cannot be kept is not removed either.
+    left("a..b");
+    let fault = w.git.remove_worktree(&w.project, &w.item).await.unwrap_err();
+    assert!(fault.is_transient() && fault.text.contains(".left-DEMO-1"), "{fault}");
+    assert!(around.join(format!("{base}-DEMO-1~a..b/half done.txt")).exists());
+    // Nor is anything looked for through a link.
+    fs::remove_dir_all(&around).unwrap();
+    let other = w.path("other");
+    write(&other.join(format!("{base}-DEMO-1~run-3")), "file", "x");
+    symlink(&other, &around).unwrap();
+    w.git.remove_worktree(&w.project, &w.item).await.unwrap();
+    assert!(other.join(format!("{base}-DEMO-1~run-3/file")).exists() && !around.exists());
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
         let bytes = tokio::task::spawn_blocking(move || size(&dir)).await.unwrap_or(0);
         there.push((task, bytes));
     }
+    let mut stays = None;
     let mut total: u64 = there.iter().map(|(_, bytes)| bytes).sum();
     there.sort_by_key(|(task, _)| (!task.is_closed(), task.updated_at));
     for (task, bytes) in there {
@@ -38,10 +39,17 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
         if !is_spare(&task) {
             continue;
         }
-        git.remove_worktree(&task.project, &task.work_item).await?;
+        if let Err(fault) = git.remove_worktree(&task.project, &task.work_item).await {
+            // The others may have what is needed.
+            stays = Some(fault);
+            continue;
+        }
         total = total.saturating_sub(bytes);
         report.acted += 1;
         report.last = Some(format!("removed the working directory of {} ({} MB)", task.work_item, bytes / 1_000_000));
+    }
+    if let Some(fault) = stays {
+        return Err(fault);
     }
     Ok(report)
 }
