@@ -227,7 +227,7 @@ impl GitCli {
 }
 
 /// Longest that somebody who lists what was kept waits for what is being kept.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// Behind the name of a directory that left: the index it was written with.
 const SEEN: &str = ".seen";
 /// And its nested `.git` entries.
