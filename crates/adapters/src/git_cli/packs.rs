@@ -1,7 +1,7 @@
 //! Packs of a repository of this machine that its private one has in common with it, as `git clone` makes them common on
 //! one disk: a second name for the same file. Git never writes into a pack again, and removing one name leaves the other.
-//! Single objects are copied: they are few, and what damages one in its place damages no other. Decides nothing about what is in them: a branch is named only if all below it is found to be there, and the
-//! fetch behind it brings what is not.
+//! Single objects are copied: they are few, and what damages one in its place damages no other. Decides nothing about what
+//! is in them: a branch is named only if all below it is found to be there, and the fetch behind it brings what is not.
 
 use super::dirs::blocking;
 use super::references;
