@@ -151,9 +151,17 @@ impl Tree {
             self.reap();
             let Ok(all) = proc::scan() else { return false };
             let Some(session) = all.iter().find(|s| s.id.pid == self.own).map(|s| s.session) else { return false };
-            let (attached, detached): (Vec<Stat>, Vec<Stat>) =
+            let (mut attached, detached): (Vec<Stat>, Vec<Stat>) =
                 descendants(self.own, &all).into_iter().partition(|s| s.session == session);
-            if attached.is_empty() {
+            if self.leads_session {
+                // Nobody else is in a session that we lead; of one whose parent ended during the scan the descent says nothing.
+                attached =
+                    all.iter().filter(|s| s.session == session && s.id.pid != self.own && s.alive()).copied().collect();
+            }
+            // Who ended between our reaping and the scan is not counted yet, and may have left a child that was not seen.
+            let killed = self.killed;
+            self.reap();
+            if attached.is_empty() && self.killed == killed {
                 if let Some(group) = &self.group {
                     for s in &detached {
                         group.release(s.id.pid);

@@ -35,6 +35,22 @@ async fn a_service_in_a_session_of_its_own_is_left_alone_where_that_is_asked_for
     }
 }
 
+/// Each is counted, the one included that had ended between two looks at who is there.
+#[tokio::test]
+async fn everything_that_is_ended_beside_a_service_is_counted() {
+    let script = format!(
+        "{DAEMON} i=0; while [ $i -lt 50 ]; do sh -c 'sleep 100 & echo >>up; wait' & i=$((i+1)); done; \
+         while [ ! -s daemon ] || [ $(wc -l <up) -lt 50 ]; do sleep 0.01; done; exit 0"
+    );
+    for place in Place::both() {
+        let record = place.ensure(&RunSpec { detach: true, ..place.script(&script) }).await.unwrap();
+        assert_eq!((record.ok(), record.strays), (true, 100), "{}", place.log());
+        let pid = place.worked("daemon").trim().to_owned();
+        assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        place.until("it is gone", || place.survivors().is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_service_that_is_left_alone_can_go_on_printing() {
     let place = Place::new();
