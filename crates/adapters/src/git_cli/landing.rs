@@ -15,6 +15,8 @@ use orch_ports::git::{Author, Carry, OneCommit, PushAnswer, Shelf, Updated};
 const HISTORY: &str = "refs/orch/history";
 /// Where what agents left is kept.
 pub(super) const ATTIC: &str = "refs/orch/attic";
+/// What the last run of each task left, until it is kept as history.
+pub(super) const TASKS: &str = "refs/orch/tasks";
 
 fn place(shelf: Shelf) -> &'static str {
     match shelf {
@@ -133,12 +135,21 @@ impl Repo {
         }
     }
 
-    /// Names a commit, so that no housekeeping takes it.
+    /// Names a commit, so that no housekeeping takes it: `<task>/<name>`. What the task's last run left has no name of its own
+    /// from then on, if it is among what this commit holds.
     pub(super) async fn keep_history(&self, name: &str, commit: &Sha) -> Result<(), Fault> {
         let reference = format!("{HISTORY}/{name}");
         self.check_ref(&reference).await?;
         let call = self.call("update-ref").args(["--end-of-options", &reference, checked(commit)?]);
-        call.ok().await.map(drop)
+        call.ok().await?;
+        let Some((task, _)) = name.split_once('/') else { return Ok(()) };
+        let own = format!("{TASKS}/{task}");
+        if let Some(last) = self.peel(&own, "commit").await?
+            && self.is_ancestor(&Sha::new(&last), commit).await?
+        {
+            self.call("update-ref").args(["-d", "--end-of-options", &own, &last]).ok().await?;
+        }
+        Ok(())
     }
 
     /// Lets one go.

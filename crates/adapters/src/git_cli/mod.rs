@@ -32,6 +32,7 @@ mod snapshot;
 mod staged;
 mod tree;
 mod trees;
+mod turns;
 mod worktree;
 
 pub use modules::{Submodules, Unfilled};
@@ -75,7 +76,7 @@ pub struct GitCli {
     /// One lock per project around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// What keeps working directories that were replaced, by the place they went to.
-    leaving: Mutex<HashMap<PathBuf, tokio::task::JoinHandle<()>>>,
+    leaving: turns::Turns,
     /// What is known of each private repository.
     known: Mutex<HashMap<ProjectKey, mirror::Known>>,
 }
@@ -107,7 +108,7 @@ impl GitCli {
             lfs,
             share_objects: true,
             locks: Mutex::default(),
-            leaving: Mutex::default(),
+            leaving: turns::Turns::default(),
             known: Mutex::default(),
         })
     }

@@ -114,7 +114,7 @@ impl GitCli {
 
     /// Names the commit, so that no housekeeping takes it for garbage before it is pushed. On disk with the push.
     async fn hold(&self, s: &Snapshot<'_>, repo: &Repo, commit: Sha) -> Result<Sha, Fault> {
-        let reference = format!("refs/orch/tasks/{}", s.work_item);
+        let reference = format!("{}/{}", super::landing::TASKS, s.work_item);
         repo.check_ref(&reference).await?;
         let lock = self.lock(s.project);
         let _held = lock.lock().await;

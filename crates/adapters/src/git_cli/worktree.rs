@@ -15,9 +15,8 @@ use orch_ports::Fault;
 use orch_ports::git::{Author, PrepareWorktree};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
 /// What a checkout is called that is being made; behind it stands whose it is.
 const NEW: &str = ".new-";
@@ -135,37 +134,17 @@ impl GitCli {
     /// Keeps what was replaced while its caller goes on: after what was replaced before it, and with what an orch before this
     /// one had left.
     fn put_away_behind(&self, left: Left) {
-        let mut all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        let (place, before) = (left.dir.clone(), all.remove(&left.dir));
-        let work = async move {
-            if let Some(before) = before {
-                let _ = before.await;
-            }
+        let mut turn = self.leaving.take(&left.dir);
+        tokio::spawn(async move {
+            turn.begins().await;
             left.put_away().await;
-        };
-        all.insert(place, tokio::spawn(work));
-    }
-
-    /// What is at work on the directories that left this place.
-    fn leaving(&self, left: &Path) -> Option<JoinHandle<()>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).remove(left)
+        });
     }
 
     /// Returns when no working directory of the project is on its way out, or soon.
     pub(super) async fn all_left(&self, project: &ProjectKey) -> Result<(), Fault> {
         let below = self.worktrees_dir.join(component(project.as_str())?);
-        let places: Vec<PathBuf> = {
-            let all = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-            all.keys().filter(|dir| dir.starts_with(&below)).cloned().collect()
-        };
-        let wait = async {
-            for place in places {
-                if let Some(at_work) = self.leaving(&place) {
-                    let _ = at_work.await;
-                }
-            }
-        };
-        let _ = tokio::time::timeout(SOON, wait).await;
+        let _ = tokio::time::timeout(SOON, self.leaving.over(&below)).await;
         Ok(())
     }
 
@@ -205,9 +184,8 @@ impl GitCli {
     pub(super) async fn remove(&self, project: &ProjectKey, work_item: &WorkItem) -> Result<(), Fault> {
         let place = Place::of(self, project, work_item)?;
         let fresh = place.project.join(format!(".new-{work_item}"));
-        if let Some(at_work) = self.leaving(&place.left) {
-            let _ = at_work.await;
-        }
+        let mut turn = self.leaving.take(&place.left);
+        turn.begins().await;
         if dirs::is_real_dir(&place.left) {
             self.left(&self.open(project)?, &place, project, work_item).put_away().await;
             if std::fs::remove_dir(&place.left).is_err() {

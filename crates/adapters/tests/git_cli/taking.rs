@@ -551,3 +551,19 @@ async fn what_was_changed_and_looks_as_before_is_taken_all_the_same() {
     w.git.remove_worktree(&w.project, &w.item).await.unwrap();
     assert!(!seen.exists());
 }
+
+#[tokio::test]
+async fn what_the_last_run_left_has_a_name_of_its_own_until_the_history_holds_it() {
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let dir = w.prepare(&base).await;
+    write(&dir, "mine.txt", "x");
+    let taken = w.develop(&base).await;
+    let named = || git(&w.private(), &["for-each-ref", "--format=%(refname)", "refs/orch/"]);
+    assert_eq!(named(), "refs/orch/tasks/DEMO-1");
+    w.git.keep_history(&w.project, "DEMO-1/other", &base).await.unwrap();
+    assert_eq!(named(), "refs/orch/history/DEMO-1/other\nrefs/orch/tasks/DEMO-1", "another commit does not hold it");
+    w.git.keep_history(&w.project, "DEMO-1/x", &taken.commit).await.unwrap();
+    assert_eq!(named(), "refs/orch/history/DEMO-1/other\nrefs/orch/history/DEMO-1/x");
+    w.git.keep_history(&w.project, "DEMO-1/x", &taken.commit).await.unwrap();
+}
