@@ -83,6 +83,8 @@ pub struct Snapshot<'a> {
     pub author: &'a Author,
     /// Author and committer time: the same run always makes the same commit.
     pub at: Time,
+    /// When the run began that left this, if that is known: nobody but orch wrote there before.
+    pub since: Option<Time>,
 }
 
 /// A snapshot's result.

@@ -22,26 +22,30 @@ pub(super) const IMPORT: Duration = Duration::from_mins(10);
 /// P5.
 pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let handovers = handovers(bench, Neighbour::None, None, TASKS)?;
-    let part = |f: fn(&Handover) -> Duration| Times::of(handovers.iter().map(f).collect());
-    let all = part(|h| h.whole)?;
+    let all = Times::of(handovers.iter().map(|h| h.whole).collect())?;
     for (name, share, most) in [("p50", 0.5, 80), ("p99", 0.99, 150)] {
         let what = format!("P5 agent exit → gate judged → next agent started, {name} of {}", all.count());
         lines.push(Line::time(&what, all.at(share), Duration::from_millis(most)));
     }
-    let show = |name: &str, times: &Times| format!("{name} {} / {}", ms(times.at(0.5)), ms(times.at(0.99)));
-    lines.push(Line::info(
-        "of it, p50 / p99",
-        [
-            show("whole", &all),
-            show("exit to settled", &part(|h| h.settle)?),
-            show("publish (git)", &part(|h| h.publish)?),
-            show("gates", &part(|h| h.gates)?),
-            show("claim, clone, brief and spawn (git)", &part(|h| h.launch)?),
-            show("between jobs", &part(|h| h.between)?),
-        ]
-        .join("; "),
-    ));
+    lines.push(Line::info("of it, p50 / p99", parts(&handovers)?));
     Ok(())
+}
+
+/// Where the time went.
+pub(super) fn parts(handovers: &[Handover]) -> Result<String> {
+    let show = |name: &str, f: fn(&Handover) -> Duration| -> Result<String> {
+        let times = Times::of(handovers.iter().map(f).collect())?;
+        Ok(format!("{name} {} / {}", ms(times.at(0.5)), ms(times.at(0.99))))
+    };
+    let all = [
+        show("whole", |h| h.whole)?,
+        show("exit to settled", |h| h.settle)?,
+        show("publish (git)", |h| h.publish)?,
+        show("gates", |h| h.gates)?,
+        show("claim, clone, brief and spawn (git)", |h| h.launch)?,
+        show("between jobs", |h| h.between)?,
+    ];
+    Ok(all.join("; "))
 }
 
 /// The same while another project of the instance is broken, slow or flooded.

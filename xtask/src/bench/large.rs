@@ -3,7 +3,7 @@
 
 use super::Bench;
 use super::daemon::{Daemon, free_address};
-use super::handover::{self, IMPORT, Neighbour};
+use super::handover::{self, Handover, IMPORT, Neighbour};
 use super::scale::instance;
 use super::stats::{Line, Times, ms};
 use anyhow::{Context, Result, ensure};
@@ -20,7 +20,10 @@ const COMMITS: u64 = 60_000;
 const BYTES: usize = 16_700;
 /// Files a checkout has: what is large is the history.
 const FILES: u64 = 200;
-/// Tasks that are brought to their end for P9.
+/// Tasks that are brought to their end before P9 counts: by then a repository has most of the 256 directories it keeps
+/// single objects in, which no task adds to.
+const BEFORE: usize = 40;
+/// Tasks that P9 counts.
 const TASKS: usize = 100;
 /// Tasks P9 speaks of.
 const MANY: u64 = 1_000;
@@ -34,11 +37,12 @@ pub(super) fn handovers(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         for (repo, times) in [(None, &mut small), (Some(repo.as_path()), &mut large)] {
-            let all = handover::handovers(bench, Neighbour::None, repo, TASKS_OF_A_TURN)?;
-            times.extend(all.iter().map(|h| h.whole));
+            times.extend(handover::handovers(bench, Neighbour::None, repo, TASKS_OF_A_TURN)?);
         }
     }
-    let (small, large) = (Times::of(small)?, Times::of(large)?);
+    let of_each = [handover::parts(&small)?, handover::parts(&large)?];
+    let whole = |all: Vec<Handover>| Times::of(all.iter().map(|h| h.whole).collect());
+    let (small, large) = (whole(small)?, whole(large)?);
     let (alone, with) = (small.at(0.5), large.at(0.5));
     let ratio = with.as_secs_f64() / alone.as_secs_f64();
     lines.push(Line::goal(
@@ -48,6 +52,9 @@ pub(super) fn handovers(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         format!("{ratio:.2} of it"),
         ratio <= 1.2,
     ));
+    for (what, parts) in ["of the small one, p50 / p99", "of the large one, p50 / p99"].into_iter().zip(of_each) {
+        lines.push(Line::info(what, parts));
+    }
     Ok(())
 }
 
@@ -72,14 +79,16 @@ pub(super) fn disk(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         daemon.wait_for(IMPORT, |_| c.query_row(sql, [n as i64], |r| r.get(0)).unwrap_or(false))
     };
     // The first one brings in the repository, and every cache is there behind it.
-    done(&mut daemon, 1)?;
+    for n in 1..=BEFORE {
+        done(&mut daemon, n)?;
+    }
     let before = Used::of(&state)?;
-    for n in 2..=TASKS {
+    for n in BEFORE + 1..=BEFORE + TASKS {
         done(&mut daemon, n)?;
     }
     let after = Used::of(&state)?;
     daemon.kill()?;
-    let tasks = TASKS as u64 - 1;
+    let tasks = TASKS as u64;
     let each = after.rest.saturating_sub(before.rest) / tasks;
     let logs = after.runs.saturating_sub(before.runs) / tasks;
     lines.push(Line::goal(
@@ -90,11 +99,11 @@ pub(super) fn disk(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
         each <= 200_000,
     ));
     let first = before.rest + before.runs + after.logs_of_databases;
-    let all = first + (each + logs) * (MANY - 1);
+    let all = first + (each + logs) * (MANY - BEFORE as u64);
     lines.push(Line::goal(
         &format!("P9: {MANY} tasks on a repository of 1 GB, from {tasks}"),
         "<= 3 GB",
-        format!("{:.2} GB, {:.2} GB of it behind the first task", all as f64 / 1e9, first as f64 / 1e9),
+        format!("{:.2} GB, {:.2} GB of it behind the first {BEFORE} tasks", all as f64 / 1e9, first as f64 / 1e9),
         format!("{:.2} of it", all as f64 / 3e9),
         all <= 3_000_000_000,
     ));

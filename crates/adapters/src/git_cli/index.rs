@@ -7,10 +7,14 @@ use super::staged;
 use super::tree::{Entry, Repo, is_empty_tree};
 use super::worktree::copied;
 use crate::local_forge::is_object_id;
+use orch_core::ids::Time;
 use orch_ports::Fault;
+use std::ffi::OsStr;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An index file of its own, removed at the end. Git takes a missing index for an empty one and says nothing: a tree made
 /// of it has no file, and a commit of that tree deletes everything. So that the file is there is looked at before and
@@ -21,6 +25,20 @@ pub(super) struct Index<'r> {
     /// Bytes of an object's id in it, if the tree it was made of says so.
     id_bytes: Option<usize>,
 }
+
+/// A working directory that orch wrote.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// The index it was written with.
+    pub(super) seen: PathBuf,
+    /// Where it is now.
+    pub(super) worktree: PathBuf,
+    /// When somebody else was let in, if that is known; not before the index was written.
+    pub(super) since: Option<Time>,
+}
+
+/// More than the clock of files stands still at a time: 10 ms on the slowest kernel (`CONFIG_HZ=100`), 4 ms on most.
+const TICK_NANOS: i64 = 12_000_000;
 
 /// As many as this id has.
 fn id_bytes(treeish: &str) -> Option<usize> {
@@ -49,13 +67,15 @@ impl<'r> Index<'r> {
 
     /// The same, with what is known of the files in a working directory that was written with the index `seen`: git looks at
     /// their sizes and times, which nobody can set back without being noticed, and reads what has changed.
-    pub(super) async fn seen(repo: &'r Repo, name: &str, treeish: &str, seen: &Path) -> Result<Self, Fault> {
+    pub(super) async fn seen(repo: &'r Repo, name: &str, treeish: &str, written: &Written) -> Result<Self, Fault> {
+        let seen = &written.seen;
         std::fs::create_dir_all(&repo.index_dir).map_err(|e| io(&repo.index_dir, "create", &e))?;
         let file = repo.index_dir.join(format!("{name}-{}", unique()));
         let index = Self { repo, file, id_bytes: id_bytes(treeish) };
         if copied(seen, &index.file).is_ok() {
             let of = Self::of_seen(seen).and_then(|question| repo.git.facts.get(&repo.dir, &question));
             if of.as_deref() == Some(treeish) {
+                index.doubt(written).await?;
                 index.count()?;
                 return Ok(index);
             }
@@ -68,6 +88,34 @@ impl<'r> Index<'r> {
         }
         drop(index);
         Self::of(repo, name, treeish).await
+    }
+
+    /// Git takes a file that is as young as its index for one that may have changed since, to the second, and reads it again:
+    /// after a hand-over, all of them. Those that nobody can have touched are told apart, and the index is dated behind them.
+    async fn doubt(&self, written: &Written) -> Result<(), Fault> {
+        let Some(id_bytes) = self.id_bytes else { return Ok(()) };
+        let (file, written) = (self.file.clone(), written.clone());
+        blocking(move || {
+            let done = || -> std::io::Result<()> {
+                let mut bytes = std::fs::read(&file)?;
+                // As old as the index it is a copy of, wherever it was moved since.
+                let begun = std::fs::symlink_metadata(&written.seen).ok().map(|m| (m.mtime(), m.mtime_nsec()));
+                let since = written.since.map(|t| (t.0.div_euclid(1_000), t.0.rem_euclid(1_000) * 1_000_000));
+                let Some((seconds, nanos)) = begun.max(since) else { return Ok(()) };
+                let before = match nanos - TICK_NANOS {
+                    nanos @ 0.. => (seconds, nanos),
+                    nanos => (seconds - 1, nanos + 1_000_000_000),
+                };
+                let look = |path: &[u8]| written.worktree.join(OsStr::from_bytes(path)).symlink_metadata().ok();
+                let Some(newest) = staged::doubt(&mut bytes, id_bytes, before, look) else { return Ok(()) };
+                std::fs::write(&file, &bytes)?;
+                let dated = u64::try_from(newest).unwrap_or(0) + 1;
+                let dated = SystemTime::now().max(UNIX_EPOCH + Duration::from_secs(dated));
+                std::fs::File::options().write(true).open(&file)?.set_modified(dated)
+            };
+            done().map_err(|e| io(&file, "write", &e))
+        })
+        .await
     }
 
     /// What is asked of the facts for the tree that this index was written from. Nobody changes a file and keeps its change
@@ -209,7 +257,8 @@ mod tests {
         let seen = tmp.path().join("seen");
         for (of, known) in [(&tree, vec!["gone", "other", "same"]), (&next, vec!["same"])] {
             copied(&first.file, &seen).unwrap();
-            let index = Index::seen(&repo, "next", of, &seen).await.unwrap();
+            let written = Written { seen: seen.clone(), worktree: files.clone(), since: None };
+            let index = Index::seen(&repo, "next", of, &written).await.unwrap();
             assert_eq!(&index.tree().await.unwrap(), of);
             let list = repo.call("ls-files").env("GIT_INDEX_FILE", &index.file).arg("--debug").line().await.unwrap();
             let of_known: Vec<&str> = list

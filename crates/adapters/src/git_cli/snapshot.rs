@@ -8,7 +8,7 @@ use super::GitCli;
 use super::dirs::{LARGEST, Walked, blocking, component, inside, is_real_dir, neutralise};
 use super::hidden::{Absent, hidden};
 use super::history::NewCommit;
-use super::index::Index;
+use super::index::{Index, Written};
 use super::tree::{Delta, Entry, Repo, artefact_dir, known_at, shown};
 use super::worktree::Place;
 use orch_core::artefact::{KNOWN, known};
@@ -38,7 +38,8 @@ impl GitCli {
         let Walked { unreadable: closed, large } = blocking(move || neutralise(&worktree, &aside)).await?;
         let mut discarded: Vec<String> = closed.iter().map(|p| p.to_string_lossy().into_owned()).collect();
 
-        let index = Index::seen(&repo, component(s.work_item.as_str())?, &parent_tree, &place.seen).await?;
+        let written = Written { seen: place.seen.clone(), worktree: place.worktree.clone(), since: s.since };
+        let index = Index::seen(&repo, component(s.work_item.as_str())?, &parent_tree, &written).await?;
         let large = repo.too_large(&index, &place.worktree, large).await?;
         if s.take_code && !large.is_empty() {
             let (commit, refused) = (s.parent.clone(), Some(too_large(&large)));

@@ -1,11 +1,16 @@
 //! The tree of an index, without a git: what `git write-tree` does (`gitformat-index(5)`, version 2 and 3; the extension
 //! `TREE` says which directories are as they were). Says `None` where git has to do it: another version, an entry that is
-//! no file of a commit, nothing known of the directories, many that changed.
+//! no file of a commit, nothing known of the directories, many that changed. Also which of its files nobody can have touched,
+//! to the nanosecond, where git looks at seconds and reads every file again that is as young as the index.
 
 use super::objects::Loose;
 use super::tree::hex;
 use super::trees::unhex;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 
 /// Of more directories git writes the trees.
 const MOST_TREES: usize = 256;
@@ -26,6 +31,8 @@ struct Known {
 }
 
 struct Entry<'i> {
+    /// Where it begins.
+    at: usize,
     mode: u32,
     id: &'i [u8],
     path: &'i [u8],
@@ -41,6 +48,55 @@ pub(super) fn tree(index: &[u8], id_bytes: usize) -> Option<(String, Vec<Loose>)
         _ => build.directory(b"", 0, entries.len())?,
     };
     Some((root, build.made))
+}
+
+/// Marks every file of an index of which it is not sure that nobody has touched it since the index was written, so that git
+/// reads it; says the latest change among the others, in seconds, if there are any. A file is as it was if all that its
+/// file system says of it is, and it changed last before `before` (seconds and nanoseconds), when nobody else was there yet.
+pub(super) fn doubt(
+    index: &mut [u8],
+    id_bytes: usize,
+    before: (i64, i64),
+    look: impl Fn(&[u8]) -> Option<Metadata>,
+) -> Option<i64> {
+    let (all, _) = entries(index, id_bytes)?;
+    let mut newest = None;
+    let mut doubtful = Vec::new();
+    for Entry { at, mode, path, .. } in all {
+        let is = |field: usize, value: i64| number(index, at + field) == Some(value as u32);
+        let same = |file: &Metadata| {
+            let kind = match mode {
+                0o120_000 => file.file_type().is_symlink(),
+                0o100_644 | 0o100_755 => file.is_file() && (file.mode() & 0o100 != 0) == (mode == 0o100_755),
+                _ => false,
+            };
+            kind && is(0, file.ctime())
+                && is(4, file.ctime_nsec())
+                && is(8, file.mtime())
+                && is(12, file.mtime_nsec())
+                && is(20, file.ino() as i64)
+                && is(28, i64::from(file.uid()))
+                && is(32, i64::from(file.gid()))
+                && is(36, file.size() as i64)
+        };
+        // A file system that counts whole seconds has no nanoseconds.
+        let settled = |file: &Metadata| file.ctime_nsec() != 0 && (file.ctime(), file.ctime_nsec()) < before;
+        match look(path).filter(|file| same(file) && settled(file)) {
+            Some(file) => newest = newest.max(Some(file.mtime().max(file.ctime()))),
+            // Of a submodule git looks at the commit alone.
+            None if mode == 0o160_000 => {}
+            None => doubtful.push(at),
+        }
+    }
+    for at in doubtful {
+        index[at..at + 24].fill(0);
+        index[at + 36..at + 40].fill(0);
+    }
+    let end = index.len().checked_sub(id_bytes)?;
+    let sum =
+        if id_bytes == 32 { Sha256::digest(&index[..end]).to_vec() } else { Sha1::digest(&index[..end]).to_vec() };
+    index[end..].copy_from_slice(&sum);
+    newest
 }
 
 struct Build<'b> {
@@ -118,7 +174,7 @@ fn entries(index: &[u8], id_bytes: usize) -> Option<(Vec<Entry<'_>>, &[u8])> {
         let path = &index[name..name + length];
         let follows = entries.last().is_none_or(|before: &Entry<'_>| before.path < path);
         (follows && !path.is_empty()).then_some(())?;
-        entries.push(Entry { mode, id, path });
+        entries.push(Entry { at, mode, id, path });
         // One to eight zeros, to a multiple of eight.
         at += (name + length - at + 8) & !7;
     }
@@ -178,6 +234,9 @@ mod tests {
     use super::super::run::GitRun;
     use super::super::tree::{Entry, Repo};
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
 
     async fn made(home: &std::path::Path, format: &str) -> Repo {
         let git = GitRun::new(home).unwrap();
@@ -241,6 +300,69 @@ mod tests {
                 let read = Index::of(&repo, "read", &git).await.unwrap();
                 assert_eq!(both(&read).await, (Some(git.clone()), git));
             }
+        }
+    }
+
+    /// The files of an index of which git will not read the content, if they look as they do there.
+    async fn sure(repo: &Repo, index: &std::path::Path) -> Vec<String> {
+        let list = repo.call("ls-files").env("GIT_INDEX_FILE", index).arg("--debug").line().await.unwrap();
+        let known = list.split("flags: 0").filter(|e| !e.trim().is_empty() && !e.contains("mtime: 0:0"));
+        known.filter_map(|e| Some(e.trim().lines().next()?.to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn only_a_file_that_is_as_it_was_to_the_nanosecond_is_not_read_again() {
+        let tmp = tempfile::tempdir().unwrap();
+        for format in ["sha1", "sha256"] {
+            let repo = made(tmp.path(), format).await;
+            let files = tmp.path().join("files");
+            let _ = std::fs::remove_dir_all(&files);
+            std::fs::create_dir_all(files.join("dir")).unwrap();
+            let all = ["dir/deep", "empty", "gone", "moved", "open", "over", "run", "same", "times", "words"];
+            for name in all {
+                std::fs::write(files.join(name), if name == "empty" { "" } else { name }).unwrap();
+            }
+            std::os::unix::fs::symlink("same", files.join("link")).unwrap();
+            let index = Index::of(&repo, "first", &repo.empty_tree().await.unwrap()).await.unwrap();
+            repo.add(&index, &files, |add| add.arg("-A")).await.unwrap();
+            let (bytes, width) = (std::fs::read(&index.file).unwrap(), repo.empty_tree().await.unwrap().len() / 2);
+            let look = |path: &[u8]| std::fs::symlink_metadata(files.join(OsStr::from_bytes(path))).ok();
+            let doubted = async |before: (i64, i64)| {
+                let mut bytes = bytes.clone();
+                let newest = doubt(&mut bytes, width, before, look);
+                std::fs::write(tmp.path().join("doubted"), &bytes).unwrap();
+                let check = repo.call("fsck").env("GIT_INDEX_FILE", tmp.path().join("doubted")).arg("--no-dangling");
+                assert_eq!(check.run().await.unwrap().status, Some(0), "its checksum is right");
+                (newest.is_some(), sure(&repo, &tmp.path().join("doubted")).await)
+            };
+            let of_link = std::fs::symlink_metadata(files.join("link")).unwrap();
+            let every: Vec<&str> =
+                ["dir/deep", "empty", "gone", "link"].into_iter().chain(all[3..].iter().copied()).collect();
+            assert_eq!(doubted((i64::MAX, 0)).await, (true, every.iter().map(|n| (*n).to_owned()).collect()));
+            // Somebody else may have been there in that moment.
+            assert!(!doubted((of_link.ctime(), of_link.ctime_nsec())).await.1.contains(&"link".to_owned()));
+            assert_eq!(doubted((0, 0)).await, (false, vec![]));
+            // The same size, and the time it was written at is put back.
+            let put_back = |name: &str, words: &str| {
+                let written = std::fs::metadata(files.join(name)).unwrap().modified().unwrap();
+                std::fs::write(files.join(name), words).unwrap();
+                std::fs::File::options().write(true).open(files.join(name)).unwrap().set_modified(written).unwrap();
+            };
+            put_back("words", "sword");
+            put_back("times", "times");
+            std::fs::set_permissions(files.join("run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            std::fs::rename(files.join("moved"), files.join("over")).unwrap();
+            std::fs::remove_file(files.join("gone")).unwrap();
+            std::fs::remove_file(files.join("open")).unwrap();
+            std::os::unix::fs::symlink("same", files.join("open")).unwrap();
+            std::fs::write(files.join("empty"), "no more").unwrap();
+            assert_eq!(doubted((i64::MAX, 0)).await, (true, ["dir/deep", "link", "same"].map(String::from).to_vec()));
+            // And git takes all of it.
+            std::fs::copy(tmp.path().join("doubted"), &index.file).unwrap();
+            repo.add(&index, &files, |add| add.arg("-A")).await.unwrap();
+            let afresh = Index::of(&repo, "afresh", &repo.empty_tree().await.unwrap()).await.unwrap();
+            repo.add(&afresh, &files, |add| add.arg("-A")).await.unwrap();
+            assert_eq!(index.tree().await.unwrap(), afresh.tree().await.unwrap(), "{format}");
         }
     }
 

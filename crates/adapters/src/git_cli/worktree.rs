@@ -5,7 +5,7 @@
 use super::clone::Cut;
 use super::dirs::{blocking, component, discard, inside, own_dir, sweep, sweep_leftovers, unique};
 use super::history::NewCommit;
-use super::index::Index;
+use super::index::{Index, Written};
 use super::run::{Call, Output, io};
 use super::tree::{Repo, checked, os, shown};
 use super::{GitCli, dirs};
@@ -90,6 +90,7 @@ impl GitCli {
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
         repo.check_ref(&format!("{}/{}", super::landing::ATTIC, p.attic)).await?;
         let leaves = format!("{}-{}", checked(p.commit)?, p.attic.replace('/', SLASH));
+        let (facts, dir) = (repo.git.facts.clone(), repo.dir.clone());
         let seen = blocking(move || {
             if dirs::is_real_dir(&worktree) {
                 own_dir(&place.left)?;
@@ -98,8 +99,13 @@ impl GitCli {
                 let leaves = free.unwrap_or_else(|| place.left.join(unique()));
                 let seen = with(&leaves, SEEN);
                 discard(&seen)?;
+                let known = Index::of_seen(&place.seen).and_then(|question| facts.get(&dir, &question));
                 // Without it every file is read again.
                 let _ = std::fs::rename(&place.seen, &seen);
+                // It is the same, and its file system says that something happened to it.
+                if let Some((question, tree)) = Index::of_seen(&seen).zip(known) {
+                    facts.put(&dir, question, &tree);
+                }
                 std::fs::rename(&worktree, &leaves).map_err(|e| io(&worktree, "move away", &e))?;
             }
             discard(&place.seen)?;
@@ -283,8 +289,8 @@ impl Left {
         };
         let (worktree, aside) = (directory.to_owned(), with(directory, ASIDE));
         let walked = blocking(move || dirs::neutralise(&worktree, &aside)).await?;
-        let seen = with(directory, SEEN);
-        let index = Index::seen(repo, component(self.work_item.as_str())?, &parent_tree, &seen).await?;
+        let written = Written { seen: with(directory, SEEN), worktree: directory.to_owned(), since: None };
+        let index = Index::seen(repo, component(self.work_item.as_str())?, &parent_tree, &written).await?;
         let large = repo.too_large(&index, directory, walked.large).await?;
         repo.add_all(&index, directory, &large).await?;
         let tree = index.tree().await?;

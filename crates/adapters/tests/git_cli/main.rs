@@ -167,6 +167,7 @@ impl World {
             message: "DEMO-1: development",
             author,
             at: Time(1_700_000_000_000),
+            since: None,
         }
     }
     /// What the developer left.

@@ -45,6 +45,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
             message: &message,
             author: &Author::role(role.as_str()),
             at: cx.job.created_at,
+            since: cx.store().runs(cx.task.id).await?.iter().filter(|r| r.job == run).map(|r| r.started).max(),
         })
         .await;
     let snapshot = match snapshot {
