@@ -73,9 +73,9 @@ impl<'r> Index<'r> {
         let file = repo.index_dir.join(format!("{name}-{}", unique()));
         let index = Self { repo, file, id_bytes: id_bytes(treeish) };
         if copied(seen, &index.file).is_ok() {
+            index.doubt(written).await?;
             let of = Self::of_seen(seen).and_then(|question| repo.git.facts.get(&repo.dir, &question));
             if of.as_deref() == Some(treeish) {
-                index.doubt(written).await?;
                 index.count()?;
                 return Ok(index);
             }
@@ -83,6 +83,8 @@ impl<'r> Index<'r> {
             // `-i`: without it git wants a working directory.
             if call.args(["--reset", "-i", treeish]).run().await?.status == Some(0) {
                 index.count()?;
+                // It is as young as its files again.
+                index.doubt(written).await?;
                 return Ok(index);
             }
         }
