@@ -59,16 +59,18 @@ pub(super) fn handovers(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     Ok(())
 }
 
+fn git_in(repo: &Path, args: &[&str]) -> Result<()> {
+    let done = Command::new("git").args(args).current_dir(repo).status()?;
+    ensure!(done.success(), "git {args:?} failed");
+    Ok(())
+}
+
 /// The same files with one commit.
 fn without_history(bench: &Bench, large: &Path) -> Result<PathBuf> {
     let repo = bench.dir()?.join("short");
     let _ = fs::remove_dir_all(&repo);
     fs::create_dir_all(&repo)?;
-    let git = |args: &[&str]| -> Result<()> {
-        let done = Command::new("git").args(args).current_dir(&repo).status()?;
-        ensure!(done.success(), "git {args:?} failed");
-        Ok(())
-    };
+    let git = |args: &[&str]| git_in(&repo, args);
     git(&["init", "--quiet", "--initial-branch=main"])?;
     fs::create_dir(repo.join("data"))?;
     for entry in fs::read_dir(large.join("data"))? {
@@ -192,11 +194,7 @@ fn repository(bench: &Bench) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&dir);
     let repo = dir.join("repo");
     fs::create_dir_all(&repo)?;
-    let git = |args: &[&str]| -> Result<()> {
-        let done = Command::new("git").args(args).current_dir(&repo).status()?;
-        ensure!(done.success(), "git {args:?} failed");
-        Ok(())
-    };
+    let git = |args: &[&str]| git_in(&repo, args);
     git(&["init", "--quiet", "--initial-branch=main"])?;
     let mut import = Command::new("git")
         .args(["-c", "core.compression=0", "fast-import", "--quiet"])

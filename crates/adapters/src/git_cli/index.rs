@@ -98,8 +98,9 @@ impl<'r> Index<'r> {
         let Some(id_bytes) = self.id_bytes else { return Ok(()) };
         let (file, written) = (self.file.clone(), written.clone());
         blocking(move || {
-            let done = || -> std::io::Result<()> {
-                let mut bytes = std::fs::read(&file)?;
+            // That it is lost is said by whoever counts its entries.
+            let Ok(mut bytes) = std::fs::read(&file) else { return Ok(()) };
+            let mut done = || -> std::io::Result<()> {
                 // As old as the index it is a copy of, wherever it was moved since.
                 let begun = std::fs::symlink_metadata(&written.seen).ok().map(|m| (m.mtime(), m.mtime_nsec()));
                 let since = written.since.map(|t| (t.0.div_euclid(1_000), t.0.rem_euclid(1_000) * 1_000_000));

@@ -142,12 +142,20 @@ impl Repo {
         self.check_ref(&reference).await?;
         let call = self.call("update-ref").args(["--end-of-options", &reference, checked(commit)?]);
         call.ok().await?;
-        let Some((task, _)) = name.split_once('/') else { return Ok(()) };
-        let own = format!("{TASKS}/{task}");
-        if let Some(last) = self.peel(&own, "commit").await?
-            && self.is_ancestor(&Sha::new(&last), commit).await?
+        // What cannot be looked at or let go of now stays until the next time: the history is kept.
+        if let Some((task, _)) = name.split_once('/')
+            && let Err(fault) = self.let_go_of_last(&format!("{TASKS}/{task}"), commit).await
         {
-            self.call("update-ref").args(["-d", "--end-of-options", &own, &last]).ok().await?;
+            tracing::warn!(task, %fault, "the name of what its last run left stays");
+        }
+        Ok(())
+    }
+
+    async fn let_go_of_last(&self, own: &str, kept: &Sha) -> Result<(), Fault> {
+        if let Some(last) = self.peel(own, "commit").await?
+            && self.is_ancestor(&Sha::new(&last), kept).await?
+        {
+            self.call("update-ref").args(["-d", "--end-of-options", own, &last]).ok().await?;
         }
         Ok(())
     }
