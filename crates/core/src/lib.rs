@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod artefact;
+pub mod circuit;
 pub mod conflict;
 pub mod decide;
 pub mod effect;
@@ -16,6 +17,7 @@ pub mod guard;
 pub mod ids;
 pub mod landed;
 pub mod landing;
+pub mod lease;
 pub mod markdown;
 pub mod message;
 mod new_task;
@@ -23,6 +25,8 @@ pub mod numbered;
 pub mod pipeline;
 pub mod policy;
 mod production;
+pub mod reap;
+pub mod retry;
 pub mod review;
 pub mod security_report;
 pub mod slug;
@@ -30,6 +34,7 @@ pub mod statement;
 pub mod tamper;
 pub mod task;
 pub mod testplan;
+pub mod ticket;
 pub mod verdict;
 mod yaml;
 

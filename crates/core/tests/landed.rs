@@ -234,6 +234,26 @@ fn a_repair_that_somebody_else_merges_is_the_repair() {
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Healthy, .. }));
 }
 
+/// A person merged it, production did not take it, and it is being repaired: a late look at main finds the same merge again.
+#[test]
+fn the_merge_that_is_being_repaired_is_no_news_however_late_it_is_heard_again() {
+    let mut w = World::at(Pipeline::lite(), "judge check_security_gate");
+    w.ok(landed(Some(anna()), true));
+    stopped(&mut w, false);
+    w.until("judge check_deploy_status");
+    w.fail("port 80 is taken");
+    w.step();
+    for way in [WayOut::Repair, WayOut::Revert] {
+        w.ok(Event::WayChosen { by: bob(), way });
+        let refused = w.send(landed(Some(anna()), true)).unwrap_err();
+        assert!(refused.contains("production did not take"), "{refused}");
+        assert!(w.task.merged.is_none() && w.task.landed.is_none(), "nothing is deployed again by it");
+        w.ok(Event::CancelAsked { by: bob() });
+        w.end(Outcome::Cancelled);
+        assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. }));
+    }
+}
+
 #[test]
 fn what_failed_in_production_and_was_merged_as_it_was_is_taken_back_whole() {
     let mut w = World::at(Pipeline::lite(), "judge check_security_gate");

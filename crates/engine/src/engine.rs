@@ -1,13 +1,14 @@
 //! The engine: everything it needs to work, and `step`, through which all of its workers speak to the store.
 
-use crate::circuit::Circuit;
 use crate::project::{Project, Projects};
-use crate::runner::{AtWork, Refusals};
+use crate::runner::AtWork;
 use crate::standing;
-use crate::watchers::Sighting;
+use orch_core::circuit::Circuit;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
+use orch_core::reap::{Limits, Sighting};
+use orch_core::retry::{Pauses, Refusals};
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
@@ -72,6 +73,13 @@ pub struct Options {
     pub path: String,
 }
 
+impl Options {
+    /// The pauses between two tries of a job.
+    pub(crate) fn pauses(&self) -> Pauses {
+        Pauses { first_ms: self.backoff_ms, max_ms: self.backoff_max_ms }
+    }
+}
+
 /// How long what piles up is kept, milliseconds after its end; `None`: for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
@@ -104,6 +112,17 @@ pub struct ReaperOptions {
     pub finalize_grace_ms: i64,
     /// Free merge leases nobody renews, without being asked. Else it is done when somebody who waits for one looks.
     pub lease_reclaim: bool,
+}
+
+impl ReaperOptions {
+    /// What the judgement of a claim depends on.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            dead_looks: self.dead_ticks,
+            max_running_ms: self.max_running_ms,
+            finalize_grace_ms: self.finalize_grace_ms,
+        }
+    }
 }
 
 impl Default for ReaperOptions {
@@ -173,7 +192,7 @@ pub struct Engine {
     /// Circuits of outside services, by name.
     pub(crate) circuits: Mutex<BTreeMap<String, Circuit>>,
     /// What jobs were refused last.
-    pub(crate) refusals: Refusals,
+    pub(crate) refusals: Mutex<Refusals>,
     /// Wall clock less boot clock at the last look, milliseconds.
     pub(crate) clock_offset_ms: Mutex<Option<i64>>,
     /// What the reaper remembers of claims.
@@ -200,7 +219,7 @@ impl Engine {
             watchers: Mutex::default(),
             at_start: Mutex::default(),
             circuits: Mutex::default(),
-            refusals: Refusals::default(),
+            refusals: Mutex::default(),
             clock_offset_ms: Mutex::default(),
             sightings: Mutex::default(),
             looking: Mutex::default(),

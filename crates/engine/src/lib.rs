@@ -3,7 +3,6 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
-mod circuit;
 pub mod commands;
 mod conflicts;
 mod driver;

@@ -1,5 +1,5 @@
-//! The job runner: claims by lane, keeps the claim alive, lets the effect ensure what it is for, and settles. One rule
-//! for retries and back-off for all kinds of work. A panic in an effect ends here.
+//! The job runner: claims by lane, keeps the claim alive, lets the effect ensure what it is for, and settles. What an end
+//! means for the job is decided in `orch_core::retry`, by one rule for all kinds of work. A panic in an effect ends here.
 //!
 //! Before a job is tried it may be refused: a job that has cost too many workers their lives is quarantined, and one
 //! whose outside service does not answer is parked (`services.rs`).
@@ -7,15 +7,13 @@
 use crate::effects::{self, Cx, Ended};
 use crate::engine::Engine;
 use crate::services;
-use orch_core::effect::{Class, Effect, Lane, Outcome};
+use orch_core::effect::{Class, Effect, Lane};
 use orch_core::event::Event;
-use orch_core::ids::{JobId, Time};
-use orch_core::verdict::FaultKind;
+use orch_core::retry::{self, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
-use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
+use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,17 +26,6 @@ pub fn at_work() -> Option<Fence> {
     AT_WORK.try_with(|fence| *fence).ok()
 }
 
-/// A person is told after this many faults of one job that cost it nothing: it is never given up, so nobody else would.
-const TELL_AFTER: u32 = 10;
-
-/// A refusal whose kind is a guess is final when a job has met the same one this often in a row.
-const REFUSALS: u32 = 5;
-
-/// A job whose workers died this often is not tried again: it would take the next one along, and everybody's work with it.
-const DEATHS: u32 = 3;
-
-/// From this many deaths on, a job that does its work inside the process is tried alone at a start.
-const SUSPECT: u32 = DEATHS - 1;
 /// How long such a trial may keep everybody else waiting, milliseconds.
 const TRIAL_MS: u64 = 60_000;
 
@@ -49,7 +36,7 @@ pub(crate) async fn trials(engine: &Arc<Engine>, shutdown: &CancellationToken, j
         Ok(open) => open,
         Err(error) => return tracing::warn!(%error, "cannot look for jobs that are to be tried alone"),
     };
-    let suspects = open.iter().filter(|j| SUSPECT <= j.deaths && !j.lane.outlives_workers());
+    let suspects = open.iter().filter(|j| j.tries().is_suspect() && !j.lane.outlives_workers());
     for suspect in suspects {
         let request = claim_request(engine, suspect.lane);
         // One that waits for something else is not tried now, nor is anything lost by a claim that fails.
@@ -226,19 +213,14 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
         let _ = work.await;
     }
     drop(over);
-    match ended {
-        // Whatever a job that is to be stopped would still like to try again, it is stopped.
-        Some(ended) if stop.is_cancelled() && !matches!(ended, Ok(Ended::Outcome(_))) => {
-            write_down(engine, &job, Next::Settle(Outcome::Cancelled), shutdown).await;
+    if let Some(ended) = ended {
+        let tried = tried(ended);
+        let tried = if stop.is_cancelled() { tried.stopped() } else { tried };
+        if !tried.is_a_guess() {
+            engine.refusals.lock().unwrap_or_else(PoisonError::into_inner).forget(job.id);
         }
-        Some(ended) => {
-            if !matches!(&ended, Err(fault) if fault.unsure) {
-                engine.refusals.forget(job.id);
-            }
-            services::hear(engine, &job, &ended).await;
-            write_down(engine, &job, conclude(engine, &job, ended), shutdown).await;
-        }
-        None => {}
+        services::hear(engine, &job, &tried).await;
+        write_down(engine, &job, conclude(engine, &job, tried), shutdown).await;
     }
     forget(engine, &job);
 }
@@ -292,86 +274,33 @@ fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
     if job.stop {
         return None;
     }
-    if DEATHS <= job.deaths
-        && let Some(next) = quarantine(engine, job)
-    {
-        return Some(next);
-    }
-    services::park(engine, job).map(Next::Requeue)
+    let now = engine.ports.clock.now();
+    let quarantined =
+        retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, engine.options.pauses());
+    quarantined.or_else(|| services::park(engine, job).map(Next::Requeue))
 }
 
-/// A job of a task's way fails, and a person decides. A merge, or what nobody waits for (a message, a ticket's state),
-/// must not be lost: it is only put off, longer after every death, so that everybody else gets on.
-fn quarantine(engine: &Engine, job: &Job) -> Option<Next> {
-    let (what, n) = (job.effect.describe(), job.deaths);
-    let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
-    if job.effect.class() == Class::Repeatable && !job.effect.is_side() {
-        return Some(Next::Settle(Outcome::Failed { fault: Fault::permanent(text).note() }));
-    }
-    if job.last_fault.as_ref().is_some_and(|f| f.text == text) {
-        // It has been put off for this death.
-        return None;
-    }
-    let (first, max) = (engine.options.backoff_ms.saturating_mul(10), engine.options.backoff_max_ms);
-    let not_before = engine.ports.clock.now().plus_ms(backoff_ms(first, max, n - DEATHS, job.id));
-    let fault = Fault::transient(text).note();
-    Some(Next::Requeue(Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None }))
-}
-
-/// What the end of a job means for it.
-fn conclude(engine: &Engine, job: &Job, ended: Result<Ended, Fault>) -> Next {
+/// An executor's end in the words of the rules.
+fn tried(ended: Result<Ended, Fault>) -> Tried {
     match ended {
-        Ok(Ended::Outcome(outcome)) => Next::Settle(outcome),
+        Ok(Ended::Outcome(outcome)) => Tried::Outcome(outcome),
         Ok(Ended::Again { charge, new_run, not_before, fault }) => {
-            again(engine, job, charge, new_run, not_before, fault)
+            Tried::Again { charge, new_run, not_before, failure: fault.into() }
         }
-        Err(fault) => match fault.kind {
-            FaultKind::Gone | FaultKind::Bug => again(engine, job, Charge::Attempt, true, None, fault),
-            FaultKind::Denied | FaultKind::Permanent if !never_given_up(&job.effect) => {
-                if fault.unsure && !engine.refusals.is_final(job.id, &fault.text) {
-                    return again(engine, job, Charge::Transient, false, None, fault);
-                }
-                Next::Settle(Outcome::Failed { fault: fault.note() })
-            }
-            FaultKind::Transient | FaultKind::Denied | FaultKind::Permanent => {
-                again(engine, job, Charge::Transient, false, None, fault)
-            }
-        },
+        Err(fault) => Tried::Failed(fault.into()),
     }
 }
 
-/// What jobs were refused last, and how often in a row. Of this process only: a new one counts from the beginning.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<BTreeMap<JobId, (String, u32)>>);
-
-impl Refusals {
-    /// Notes a refusal; true if this job has met the same one too often.
-    fn is_final(&self, job: JobId, text: &str) -> bool {
-        let text = alike(text);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = all.entry(job).or_default();
-        let times = if last.0 == text { last.1 + 1 } else { 1 };
-        *last = (text, times);
-        if times < REFUSALS {
-            return false;
-        }
-        all.remove(&job);
-        true
+/// What the end of a try means for its job.
+fn conclude(engine: &Engine, job: &Job, tried: Tried) -> Next {
+    let now = engine.ports.clock.now();
+    let is_final = |text: &str| engine.refusals.lock().unwrap_or_else(PoisonError::into_inner).is_final(job.id, text);
+    let next = retry::conclude(&job.effect, &job.tries(), tried, now, engine.options.pauses(), is_final);
+    if let Next::Requeue(requeue) = &next {
+        let (what, fault) = (job.effect.describe(), &requeue.fault.text);
+        tracing::info!(job = %job.id, what, fault, "goes back to the queue");
     }
-
-    /// The job has come to an end, or its service has not answered at all.
-    fn forget(&self, job: JobId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
-    }
-}
-
-/// A refusal without what is different each time: numbers, ids and the names of temporary files, which have a digit.
-fn alike(text: &str) -> String {
-    let word = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
-    text.split(|c: char| c.is_whitespace() || matches!(c, '/' | '\'' | ':' | ',' | '(' | ')'))
-        .map(word)
-        .collect::<Vec<_>>()
-        .join(" ")
+    next
 }
 
 /// Writes down what came of a job; if that cannot be written now, it is tried until it can or the claim is lost.
@@ -408,45 +337,6 @@ async fn write_down(engine: &Engine, job: &Job, next: Next, shutdown: &Cancellat
     }
 }
 
-enum Next {
-    Settle(Outcome),
-    Requeue(Requeue),
-}
-
-/// A merge, whose outcome must become known; and CI, which somebody waits for without being its job's owner: nobody else
-/// would ever ask for it again. A closed task's CI ends by itself.
-fn never_given_up(effect: &Effect) -> bool {
-    effect.class() == Class::Irreversible || matches!(effect, Effect::EnsureCi { .. })
-}
-
-fn again(engine: &Engine, job: &Job, charge: Charge, new_run: bool, not_before: Option<Time>, fault: Fault) -> Next {
-    let forever = never_given_up(&job.effect);
-    if charge == Charge::Attempt && !forever && job.max_attempts <= job.attempts + 1 {
-        return Next::Settle(Outcome::Failed { fault: fault.note() });
-    }
-    let tries = match charge {
-        Charge::Attempt => job.attempts,
-        Charge::Death => job.deaths,
-        Charge::Transient | Charge::Nothing => job.transient_attempts,
-    };
-    let pause = backoff_ms(engine.options.backoff_ms, engine.options.backoff_max_ms, tries, job.id);
-    let asked = fault.retry_after.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-    let now = engine.ports.clock.now();
-    let not_before = not_before.unwrap_or(now).max(now.plus_ms(pause.max(asked)));
-    tracing::info!(job = %job.id, what = job.effect.describe(), %fault, "goes back to the queue");
-    let charge = if charge == Charge::Attempt && forever { Charge::Transient } else { charge };
-    Next::Requeue(Requeue { charge, new_run, not_before, fault: fault.note(), parked: None })
-}
-
-/// Doubling pauses with up to a quarter of jitter, the same for the same job and try: jitter is there to spread jobs, not
-/// to surprise tests.
-pub(crate) fn backoff_ms(first: i64, max: i64, tries: u32, job: JobId) -> i64 {
-    let pause = first.saturating_mul(1_i64 << tries.min(20)).min(max);
-    let mixed = (job.task.0.unsigned_abs() ^ (u64::from(job.seq) << 20) ^ (u64::from(tries) << 40))
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    pause + (pause / 4) * i64::try_from(mixed >> 56).unwrap_or(0) / 256
-}
-
 /// What the rest of the process has to know of a settled job.
 async fn after(engine: &Engine, job: &Job, next: &Next) {
     match (next, &job.effect) {
@@ -457,14 +347,7 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
                 tracing::warn!(%fault, "could not say that CI is through");
             }
         }
-        // A ticket or a comment that cannot be written is seen in the queue; it stops nothing.
-        (
-            Next::Requeue(_),
-            Effect::SyncTicket | Effect::Notify { .. } | Effect::CleanUp | Effect::NoteFindings { .. },
-        ) => {}
-        (Next::Requeue(requeue), effect)
-            if requeue.charge == Charge::Transient && job.transient_attempts + 1 == TELL_AFTER =>
-        {
+        (Next::Requeue(requeue), effect) if retry::is_stuck(effect, &job.tries(), requeue.charge) => {
             // Of a service that does not answer at all people know already.
             if effect.class() == Class::Repeatable && services::is_open(engine, job) {
                 return;
@@ -495,25 +378,6 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use orch_core::ids::TaskId;
-
-    #[test]
-    fn a_refusal_is_final_when_it_is_the_same_again_and_again() {
-        let (one, other) = (JobId { task: TaskId(7), seq: 3 }, JobId { task: TaskId(7), seq: 4 });
-        let refusals = Refusals::default();
-        let said = |n: u32| format!("push feature/x: pack-objects died, see /tmp/tmp_pack_x{n}Y and 1234567{n}");
-        for n in 1..REFUSALS {
-            assert!(!refusals.is_final(one, &said(n)), "{n}");
-            assert!(!refusals.is_final(other, &said(n)), "each job is counted alone");
-        }
-        assert!(refusals.is_final(one, &said(9)));
-        assert!(!refusals.is_final(other, "push feature/x: something else"), "another refusal is another beginning");
-        for n in 2..REFUSALS {
-            assert!(!refusals.is_final(other, "push feature/x: something else"), "{n}");
-        }
-        refusals.forget(other);
-        assert!(!refusals.is_final(other, "push feature/x: something else"));
-    }
 
     #[test]
     fn no_project_has_the_last_place_for_an_agent_while_there_is_another_project() {
@@ -523,16 +387,5 @@ mod tests {
         assert_eq!(share(Lane::Agent, 1, 2), Share { each: 1, all: 1 });
         assert_eq!(share(Lane::Command, 2, 9), Share { each: 2, all: 2 });
         assert_eq!(share(Lane::Forge, 4, 9), Share { each: 4, all: u32::MAX });
-    }
-
-    #[test]
-    fn pauses_double_are_bounded_and_never_shrink_below_their_base() {
-        let job = JobId { task: TaskId(7), seq: 3 };
-        let pauses: Vec<i64> = (0..12).map(|n| backoff_ms(1_000, 60_000, n, job)).collect();
-        for (n, pause) in pauses.iter().enumerate() {
-            let base = (1_000_i64 << n).min(60_000);
-            assert!((base..=base + base / 4).contains(pause), "try {n}: {pause}");
-        }
-        assert_eq!(pauses, (0..12).map(|n| backoff_ms(1_000, 60_000, n, job)).collect::<Vec<_>>());
     }
 }

@@ -1,20 +1,15 @@
 //! Outside services: before a job is tried its service's circuit is asked, and afterwards it hears how it went. What a
-//! circuit decides is in `circuit.rs`; here it is looked up, kept over restarts, and told to people.
+//! circuit decides is in `orch_core::circuit`; here it is looked up, kept over restarts, and told to people.
 
-use crate::circuit::{self, Admit, After, Circuit};
-use crate::effects::Ended;
 use crate::engine::Engine;
-use crate::runner::backoff_ms;
 use crate::standing;
 use crate::view::rfc3339;
-use orch_core::effect::{Effect, Outcome};
+use orch_core::circuit::{self, After, Circuit, Heard};
+use orch_core::retry::Tried;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
-use orch_store::{Charge, Job, Requeue};
+use orch_store::{Job, Requeue};
 use std::sync::PoisonError;
-
-/// The pause of a circuit that opens after faults, in first pauses of a job.
-const CIRCUIT_PAUSES: i64 = 30;
 
 /// Does this job have to wait for its service? It goes back to the queue then, and pays nothing.
 pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
@@ -28,48 +23,27 @@ pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
         let circuit = circuits.get_mut(&service)?;
         circuit.admit(job.id, engine.ports.clock.now(), |other| running.contains_key(&other))
     };
-    match admit {
-        Admit::Go => None,
-        Admit::Wait { until, why } => Some(Requeue {
-            charge: Charge::Nothing,
-            new_run: false,
-            not_before: until,
-            fault: Fault::transient(format!("{service} is not asked before {}: {why}", rfc3339(until))).note(),
-            parked: Some(service),
-        }),
-    }
+    admit.requeue(&service, rfc3339)
 }
 
 fn service(engine: &Engine, job: &Job) -> Option<String> {
-    circuit::service(engine.projects().get(&job.project)?, &job.effect)
+    let project = engine.projects().get(&job.project)?.clone();
+    circuit::service(&job.project, &job.effect, |role| project.program(role).name().to_owned())
 }
 
 /// Lets the circuit of the job's outside service know how it went.
-pub(crate) async fn hear(engine: &Engine, job: &Job, ended: &Result<Ended, Fault>) {
+pub(crate) async fn hear(engine: &Engine, job: &Job, tried: &Tried) {
     let Some(service) = service(engine, job) else { return };
-    let agent = matches!(job.effect, Effect::RunAgent { .. });
     let now = engine.ports.clock.now();
-    let back = |fault: &Fault| fault.retry_after.map(|d| now.plus_ms(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)));
-    let fault = match ended {
-        // Of an agent, only what its program itself said of the world: the forge it was to work with is not the agent.
-        Ok(Ended::Again { charge: Charge::Transient, new_run: true, not_before, fault }) if agent => {
-            Some((fault, not_before.or_else(|| back(fault))))
-        }
-        Ok(Ended::Again { charge: Charge::Transient, not_before, fault, .. }) if !agent && fault.is_transient() => {
-            Some((fault, not_before.or_else(|| back(fault))))
-        }
-        Err(fault) if !agent && fault.is_transient() => Some((fault, back(fault))),
-        Ok(Ended::Outcome(Outcome::Cancelled)) | Err(_) => return,
-        Ok(Ended::Again { charge: Charge::Attempt, .. } | Ended::Outcome(_)) => None,
-        Ok(Ended::Again { .. }) => return,
+    let (back_at, why) = match circuit::heard(&job.effect, tried, now) {
+        Heard::Nothing => return,
+        Heard::Answered => return answered(engine, job, &service).await,
+        Heard::Failed { back_at, why } => (back_at, why),
     };
-    let Some((fault, back_at)) = fault else { return answered(engine, job, &service).await };
     let (after, kept) = {
         let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
         let circuit = circuits.entry(service.clone()).or_default();
-        let (first, max) = (engine.options.backoff_ms.saturating_mul(CIRCUIT_PAUSES), engine.options.backoff_max_ms);
-        let pause = |tries: u32| backoff_ms(first, max, tries.saturating_sub(1), job.id);
-        (circuit.failed(job.id, now, back_at, &fault.text, pause), circuit.clone())
+        (circuit.failed(job.id, now, back_at, &why, engine.options.pauses()), circuit.clone())
     };
     if after == After::Nothing {
         return;
@@ -124,10 +98,15 @@ pub(crate) fn shift(engine: &Engine, by_ms: i64) {
     }
 }
 
-/// Keeps a circuit over restarts. Not being able to costs a canary, nothing else.
+/// Where an open circuit is kept.
+fn setting(service: &str) -> String {
+    format!("circuit/{service}")
+}
+
+/// Keeps a circuit over restarts. Not being able to costs a probe, nothing else.
 async fn keep(engine: &Engine, service: &str, circuit: &Circuit) {
     let Ok(text) = serde_json::to_string(circuit) else { return };
-    if let Err(error) = engine.ports.store.set_setting(&circuit::setting(service), &text).await {
+    if let Err(error) = engine.ports.store.set_setting(&setting(service), &text).await {
         tracing::warn!(%error, "could not keep the circuit of {service}");
     }
 }
@@ -142,7 +121,7 @@ impl Engine {
             services.push(format!("agent:{}", project.default_program.name()));
         }
         for service in services {
-            let Some(text) = self.ports.store.setting(&circuit::setting(&service)).await? else { continue };
+            let Some(text) = self.ports.store.setting(&setting(&service)).await? else { continue };
             // One that cannot be read is closed: the worst that follows is a call too many.
             if let Ok(circuit) = serde_json::from_str(&text) {
                 self.circuits.lock().unwrap_or_else(PoisonError::into_inner).insert(service, circuit);

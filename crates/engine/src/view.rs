@@ -488,7 +488,7 @@ impl Engine {
             let open = circuit.open.as_ref()?;
             Some(serde_json::json!({
                 "service": service, "since": rfc3339(open.since), "until": rfc3339(open.until), "why": open.why,
-                "tries": open.tries, "canary": open.canary.map(|id| id.to_string()), "parked": parked(service),
+                "tries": open.tries, "canary": open.probe.map(|id| id.to_string()), "parked": parked(service),
             }))
         });
         shown.collect()

@@ -1,6 +1,7 @@
 //! `Fault`: what every port reports when it cannot do or cannot tell. Classified once, by the adapter that knows the
 //! vendor; retry and `Inconclusive` look at nothing else.
 
+use orch_core::retry::Failure;
 use orch_core::verdict::{FaultKind, FaultNote};
 use std::fmt;
 use std::time::Duration;
@@ -78,3 +79,10 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let retry_after_ms = fault.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        Self { kind: fault.kind, text: fault.text, retry_after_ms, unsure: fault.unsure }
+    }
+}

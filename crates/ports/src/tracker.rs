@@ -5,53 +5,7 @@ use crate::fault::Fault;
 use orch_core::ids::{Actor, ProjectKey, Time};
 use serde::{Deserialize, Serialize};
 
-/// The states orch knows, mapped to a tracker's own by `[project.states]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum TicketState {
-    Backlog,
-    Todo,
-    InProgress,
-    NeedsInput,
-    AwaitingApproval,
-    Approved,
-    Blocked,
-    Done,
-    Cancelled,
-}
-
-impl TicketState {
-    /// Every state.
-    pub const ALL: &'static [Self] = &[
-        Self::Backlog,
-        Self::Todo,
-        Self::InProgress,
-        Self::NeedsInput,
-        Self::AwaitingApproval,
-        Self::Approved,
-        Self::Blocked,
-        Self::Done,
-        Self::Cancelled,
-    ];
-    /// Its name: `InProgress`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Backlog => "Backlog",
-            Self::Todo => "Todo",
-            Self::InProgress => "InProgress",
-            Self::NeedsInput => "NeedsInput",
-            Self::AwaitingApproval => "AwaitingApproval",
-            Self::Approved => "Approved",
-            Self::Blocked => "Blocked",
-            Self::Done => "Done",
-            Self::Cancelled => "Cancelled",
-        }
-    }
-    /// Reads a name.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|s| s.as_str() == text)
-    }
-}
+pub use orch_core::ticket::TicketState;
 
 /// A ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -115,7 +115,7 @@ impl Sim {
             format!("claimed were {held:?}, taken back {back:?}")
         })?;
         self.taken_back(&taken)?;
-        self.forget_canaries();
+        self.forget_the_process();
         for (id, task) in &self.tasks {
             let stored = self.db(async |s| s.task(*id).await)?;
             inv::ensure(stored.as_ref() == Some(task), "what_was_answered_is_durable", || {

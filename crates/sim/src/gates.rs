@@ -1,12 +1,13 @@
 //! Gates against the modelled outside. Each judges what is really there: the tree of the head, the paper of the run, the
 //! report of CI. They can be unable to tell; they never say yes to what is not so.
 
-use crate::effects::{fault, papers};
+use crate::effects::{fault, papers, transient};
 use crate::repo::{hash, red, secret};
-use crate::sim::{Ended, Flight, Live, Sim};
+use crate::sim::{Flight, Live, Sim};
 use crate::site::{CiState, PullState};
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
+use orch_core::retry::Tried;
 use orch_core::task::{ApprovalKind, Task};
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 use orch_store::{Judgement, Store};
@@ -51,12 +52,12 @@ impl Sim {
         head: &Sha,
         run: Option<Seq>,
         since: Time,
-    ) -> Live<Ended> {
+    ) -> Live<Tried> {
         if f.stop {
-            return Ok(Ended::Outcome(Outcome::Cancelled));
+            return Ok(Tried::Outcome(Outcome::Cancelled));
         }
         if self.hit("gate gives up", 4) {
-            return Ok(Ended::Outcome(Outcome::Failed {
+            return Ok(Tried::Outcome(Outcome::Failed {
                 fault: fault(FaultKind::Denied, "no access to what is judged"),
             }));
         }
@@ -95,14 +96,13 @@ impl Sim {
         };
         let fence = f.job.fence();
         if !self.evidence("put_judgement", fence, async |s| s.put_judgement(fence, row).await)? {
-            let fault = fault(FaultKind::Transient, "the claim is somebody else's by now");
-            return Ok(Ended::Again { spend: false, new_run: false, fault });
+            return Ok(transient("the claim is somebody else's by now"));
         }
         let notes = match gate {
             GateId::ReviewerVerdict if matches!(verdict, Verdict::Pass | Verdict::Fail { .. }) => self.noted(f, run)?,
             _ => Vec::new(),
         };
-        Ok(Ended::Outcome(Outcome::Judged { head: head.clone(), verdict, notes, warning: None }))
+        Ok(Tried::Outcome(Outcome::Judged { head: head.clone(), verdict, notes, warning: None }))
     }
 
     /// What a paper says besides its verdict.

@@ -159,6 +159,10 @@ fn invariant_a_refused_repair_goes_no_further(change: &Change<'_>) -> Live<()> {
     if before.job() != Some(*job) || before.conflict.is_none() || unresolved.is_empty() && refused.is_empty() {
         return Ok(());
     }
+    // What is on main by somebody else's hand goes its own way.
+    if before.landed.is_some() {
+        return Ok(());
+    }
     let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
     let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
     let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });

@@ -56,8 +56,6 @@ pub(crate) struct Ledger {
     pub(crate) pulls: BTreeSet<(TaskId, u64)>,
     /// What gates found and hold nothing up for, by where it has to be read in the end.
     pub(crate) noted: BTreeSet<(TaskId, String)>,
-    /// Tasks of which a side effect was put away as poison: nobody makes up for it.
-    pub(crate) put_away: BTreeSet<TaskId>,
     /// Production hooks that came to an end, by environment and revision, since a person last wanted them run again.
     pub(crate) hooked: BTreeMap<(ProjectKey, Environment, Sha), TaskId>,
     /// What failed in production and was not accepted, and what repairs it, once that has landed.
@@ -141,6 +139,10 @@ impl Ledger {
         self.note_production(change);
         if matches!(change.event, Event::RetryAsked { .. } | Event::WayChosen { .. }) {
             self.bounces.retain(|(task, _), _| *task != id);
+        }
+        // Another branch is in no conflict, and neither is what a person has merged.
+        if after.generation != before.generation || before.landed.is_some() && after.merged.is_some() {
+            self.conflicts.remove(&id);
         }
         if after.generation != before.generation {
             self.passes.remove(&id);

@@ -278,7 +278,7 @@ pub(crate) fn note_key(pull: u64, gate: GateId, run: Seq) -> String {
 
 /// In the end everything a gate found and did not hold up can be read on the pull request.
 pub(crate) fn invariant_what_is_let_through_is_noted(sim: &Sim) -> Live<()> {
-    for (task, key) in sim.ledger.noted.iter().filter(|(task, _)| !sim.ledger.put_away.contains(task)) {
+    for (task, key) in &sim.ledger.noted {
         let site = sim.tasks.get(task).and_then(|t| sim.sites.get(&t.project));
         let there = site.is_some_and(|s| s.notices.contains_key(key));
         ensure(there, "what_is_let_through_is_noted", || format!("nobody can read it: {key}"))?;
@@ -289,7 +289,7 @@ pub(crate) fn invariant_what_is_let_through_is_noted(sim: &Sim) -> Live<()> {
 /// In the end every ticket shows where its task is, and what belongs to closed tasks is cleaned up.
 pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
     for site in sim.sites.values() {
-        for task in sim.tasks.values().filter(|t| t.project == site.key && !sim.ledger.put_away.contains(&t.id)) {
+        for task in sim.tasks.values().filter(|t| t.project == site.key) {
             let shown = site.comments.get(&task.id).map(String::as_str);
             let started = !matches!(task.phase, Phase::Idle) && task.next_seq != 1;
             ensure(!started || shown == Some(&comment(task)), "the_outside_agrees", || {
@@ -297,7 +297,7 @@ pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
             })?;
             let ticket = site.tickets.get(&task.number).filter(|t| t.state_by == Actor::orch());
             let state = ticket.map(|t| t.state);
-            ensure(state.is_none() || state == crate::tracker::state(task), "the_outside_agrees", || {
+            ensure(state.is_none() || state == orch_core::ticket::state(task), "the_outside_agrees", || {
                 format!("the ticket of {} is in {state:?}, it is {}", task.work_item, comment(task))
             })?;
             if task.is_closed() {

@@ -2,7 +2,9 @@
 
 use crate::invariants::ensure;
 use crate::sim::{Live, Sim};
+use orch_core::effect::Class;
 use orch_core::ids::JobId;
+use orch_core::retry::{Charge, Next, Requeue};
 use orch_core::task::{BlockReason, Phase, Task};
 use orch_store::{Job, JobState, Store};
 
@@ -20,6 +22,20 @@ pub(crate) fn invariant_attempts_are_spent_by_failures_only(sim: &Sim, job: &Job
 pub(crate) fn invariant_deaths_are_counted(sim: &Sim, job: JobId, deaths: u32) -> Live<()> {
     let known = sim.ledger.spent.get(&job).map_or(0, |s| s.deaths);
     ensure(known == deaths, "deaths_are_counted", || format!("job {job} has {deaths} deaths, {known} were seen"))
+}
+
+/// What has killed three workers is not tried once more. Merges and side effects are: they must not be lost.
+pub(crate) fn invariant_poison_is_not_tried(job: &Job) -> Live<()> {
+    let may_not_be_lost = job.effect.class() == Class::Irreversible || job.effect.is_side();
+    ensure(job.deaths < 3 || may_not_be_lost || job.stop, "poison_is_not_tried", || {
+        format!("job {} is tried although {} workers died at it: {}", job.id, job.deaths, job.effect.describe())
+    })
+}
+
+/// What the world fails is tried again, and costs its job nothing.
+pub(crate) fn invariant_the_world_costs_nothing(job: &Job, world: bool, next: &Next) -> Live<()> {
+    let free = matches!(next, Next::Requeue(Requeue { charge: Charge::Transient | Charge::Nothing, .. }));
+    ensure(!world || free, "the_world_costs_nothing", || format!("job {} pays for the world: {next:?}", job.id))
 }
 
 /// When a service answers again, what waits for it may run at once; what is claimed waits for nothing.

@@ -1,69 +1,50 @@
-//! What the runner asks before it lets a job be tried: has it cost too many workers their lives, and does its outside
-//! service answer? The rules are the engine's (`runner.rs`, `services.rs`, `circuit.rs`), small enough to be read beside
-//! them. Services go down for all jobs alike, and come back.
+//! What the runner asks before it lets a job be tried, and what it does with an end. The rules are those of `orch_core`
+//! (`retry`, `circuit`, `reap`), as the engine uses them. Here is the world they are asked about: services go down for all
+//! jobs alike, and come back.
 
-use crate::effects::fault;
 use crate::invariants as inv;
-use crate::sim::{Ended, Live, Sim};
-use orch_core::effect::{Class, Effect, Outcome};
-use orch_core::ids::{JobId, Time};
-use orch_core::verdict::FaultKind;
-use orch_store::{Charge, Job, Store};
+use crate::sim::{Live, Sim};
+use orch_core::circuit::{self, Circuit, Heard};
+use orch_core::ids::JobId;
+use orch_core::reap::{Limits, Seen, Sighting};
+use orch_core::retry::{self, Next, Pauses, Tried};
+use orch_store::{Charge, Fence, Job, Store};
+use std::collections::BTreeMap;
 
-/// Dead workers of one job after which it is not tried again.
-pub(crate) const DEATHS: u32 = 3;
-/// First pause of an open circuit, milliseconds.
-const PAUSE_MS: i64 = 30_000;
+/// Pauses between two tries of a job.
+pub(crate) const PAUSES: Pauses = Pauses { first_ms: 1_000, max_ms: 64_000 };
+/// When a claim is taken back: a minute more than a process stands still.
+const LIMITS: Limits = Limits { dead_looks: 2, max_running_ms: 180_000, finalize_grace_ms: 60_000 };
 
-/// An open circuit: nobody tries before a time, and then one job does for all.
-#[derive(Clone, Debug)]
-pub(crate) struct Open {
-    until: Time,
-    canary: Option<JobId>,
-}
-
-/// What a job needs from outside, as the engine names it.
+/// What a job needs from outside, as the engine names it; each role has a program of its own.
 pub(crate) fn service(job: &Job) -> Option<String> {
-    match &job.effect {
-        Effect::RunAgent { role, .. } => Some(format!("agent:{role}")),
-        Effect::OpenBranch
-        | Effect::Publish { .. }
-        | Effect::EnsurePullRequest
-        | Effect::Update { .. }
-        | Effect::Merge { .. }
-        | Effect::NoteFindings { .. } => Some(format!("forge:{}", job.project)),
-        Effect::SyncTicket => Some(format!("tracker:{}", job.project)),
-        Effect::Notify { .. } => Some("notifier".into()),
-        _ => None,
-    }
+    circuit::service(&job.project, &job.effect, ToString::to_string)
 }
 
 impl Sim {
     /// Must this job not be tried now?
-    pub(crate) fn refuse(&mut self, job: &Job) -> Option<Ended> {
+    pub(crate) fn refuse(&mut self, job: &Job) -> Option<Next> {
         if job.stop {
             return None;
         }
-        if DEATHS <= job.deaths && job.effect.class() == Class::Repeatable {
-            self.seen.count("watcher", "runner: poison quarantined");
-            if job.effect.is_side() {
-                self.ledger.put_away.insert(job.id.task);
-            }
-            let fault = fault(FaultKind::Permanent, "quarantined");
-            return Some(Ended::Outcome(Outcome::Failed { fault }));
+        let (now, id) = (self.now, job.id);
+        if let Some(next) = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, PAUSES) {
+            let put_off = matches!(next, Next::Requeue(_));
+            self.seen.count("watcher", if put_off { "runner: poison put off" } else { "runner: poison quarantined" });
+            return Some(next);
         }
         let service = service(job)?;
-        let (now, id) = (self.now, job.id);
-        let open = self.circuits.get(&service)?.clone();
-        let works = open.canary.is_some_and(|c| c != id && self.flights.iter().any(|f| f.job.id == c));
-        let until = if now < open.until { open.until } else { now.plus_ms(5_000) };
-        if now < open.until || works {
+        let works = |other: JobId| self.flights.iter().any(|f| f.job.id == other);
+        let circuit = self.circuits.get_mut(&service)?;
+        let admit = circuit.admit(id, now, works);
+        let probe = circuit.open.as_ref().is_some_and(|open| open.probe == Some(id));
+        let parked = admit.requeue(&service, |until| until.0.to_string()).map(Next::Requeue);
+        if parked.is_some() {
             self.seen.count("watcher", "circuit: job parked");
-            return Some(Ended::Parked { service, until });
+        } else if probe {
+            self.seen.count("watcher", "circuit: one job tries first");
         }
-        self.seen.count("watcher", "circuit: one job tries first");
-        self.circuits.insert(service, Open { canary: Some(id), ..open });
-        None
+        parked
     }
 
     /// Does the service of this job fail it now?
@@ -89,29 +70,32 @@ impl Sim {
     }
 
     /// Lets the circuit of a job's service know how it went; what waits for a service that answers goes on.
-    pub(crate) fn hear(&mut self, job: &Job, ended: &Ended) -> Live<()> {
+    pub(crate) fn hear(&mut self, job: &Job, tried: &Tried) -> Live<()> {
         let Some(service) = service(job) else { return Ok(()) };
-        let failed = self.down.contains(&service);
-        let canary = self.circuits.get(&service).and_then(|c| c.canary) == Some(job.id);
-        if failed {
-            let until = self.now.plus_ms(PAUSE_MS);
-            match self.circuits.get_mut(&service) {
-                Some(open) if canary => *open = Open { until, canary: None },
-                Some(_) => {}
-                None => {
-                    self.circuits.insert(service, Open { until, canary: None });
+        let now = self.now;
+        match circuit::heard(&job.effect, tried, now) {
+            Heard::Nothing => Ok(()),
+            Heard::Failed { back_at, why } => {
+                let circuit = self.circuits.entry(service.clone()).or_default();
+                let after = circuit.failed(job.id, now, back_at, &why, PAUSES);
+                if after == circuit::After::Opened {
+                    self.seen.count("watcher", "circuit: opened");
+                    self.say(|| format!("   {service} is not asked for a while: {why}"));
                 }
+                Ok(())
             }
-        } else if canary && matches!(ended, Ended::Outcome(o) if *o != Outcome::Cancelled) {
-            self.seen.count("watcher", "circuit: closed");
-            self.circuits.remove(&service);
-            let now = self.now;
-            let parked = self.parked(&service)?;
-            self.db(async |s| s.unpark(&service, now).await)?;
-            self.say(|| format!("   the jobs that wait for {service} go on: {}", parked.len()));
-            inv::invariant_nobody_waits_for_what_answers(self, &service, &parked)?;
+            Heard::Answered => {
+                let closed = self.circuits.get_mut(&service).is_some_and(|c| c.answered(job.id));
+                if closed {
+                    self.seen.count("watcher", "circuit: closed");
+                    let parked = self.parked(&service)?;
+                    self.db(async |s| s.unpark(&service, now).await)?;
+                    self.say(|| format!("   the jobs that wait for {service} go on: {}", parked.len()));
+                    inv::invariant_nobody_waits_for_what_answers(self, &service, &parked)?;
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Jobs that wait for a service.
@@ -120,11 +104,14 @@ impl Sim {
         Ok(open.iter().filter(|j| j.parked.as_deref() == Some(service)).map(|j| j.id).collect())
     }
 
-    /// The process is another one: nobody of it tries first any more.
-    pub(crate) fn forget_canaries(&mut self) {
-        for open in self.circuits.values_mut() {
-            open.canary = None;
+    /// The process is another one: what was kept of the circuits is read again, and what it only remembered is gone.
+    pub(crate) fn forget_the_process(&mut self) {
+        self.circuits.retain(|_, c| c.open.is_some());
+        for open in self.circuits.values_mut().filter_map(|c: &mut Circuit| c.open.as_mut()) {
+            open.probe = None;
         }
+        self.sightings.clear();
+        self.refusals = retry::Refusals::default();
     }
 
     /// What going back to the queue cost a job.
@@ -139,16 +126,28 @@ impl Sim {
     }
 
     /// Workers that hang: their claims are renewed, and nothing comes of them. Each is taken back by its own fence, and
-    /// nobody else's.
+    /// no other claim with it.
     pub(crate) fn take_back_hung(&mut self) -> Live<()> {
-        let suspects: Vec<_> =
-            self.flights.iter().filter(|f| f.hung || f.asleep).map(|f| (f.job.fence(), f.hung)).collect();
-        for (fence, hung) in suspects {
-            let valid = self.ledger.holds(fence);
-            // Of those that only sleep, the reaper may have a sighting of an earlier claim.
-            if !hung && valid {
-                continue;
+        let running = self.db(async |s| s.running_jobs().await)?;
+        let now_ms = self.boot.ms;
+        let mut seen: BTreeMap<JobId, Sighting> = std::mem::take(&mut self.sightings);
+        let late = self.hit("reaper is slow", 200);
+        // What it has seen of claims that are over it forgets; one that is slow looks at them once more.
+        seen.retain(|id, s| late || running.iter().any(|j| j.id == *id && j.epoch == s.epoch));
+        let mut suspects: Vec<(Fence, String)> = Vec::new();
+        for job in &running {
+            let (run, what) = self.look_at_claim(job);
+            let sighting = seen.entry(job.id).or_insert_with(|| Sighting::first(job.epoch, run.clone(), now_ms));
+            if let Some(why) = sighting.look(run, what, now_ms, &LIMITS) {
+                suspects.push((Fence { job: job.id, epoch: sighting.epoch }, why));
             }
+        }
+        for (fence, _) in &suspects {
+            seen.remove(&fence.job);
+        }
+        self.sightings = seen;
+        for (fence, why) in suspects {
+            let valid = self.ledger.holds(fence);
             let taken = self.db(async |s| s.take_back(fence).await)?;
             inv::invariant_fences_hold("take_back", fence, valid, taken.is_some())?;
             let Some(reaped) = taken else { continue };
@@ -160,8 +159,25 @@ impl Sim {
                 flight.hung = false;
                 flight.asleep = true;
             }
-            self.say(|| format!("   {}: taken back from a worker that hangs", fence.job));
+            self.say(|| format!("   {}: taken back: {why}", fence.job));
         }
         Ok(())
+    }
+
+    /// What can be seen of a claim: the run of its present attempt, and how that stands.
+    fn look_at_claim(&self, job: &Job) -> (Option<String>, Seen) {
+        let live = Seen::Live { limit_ms: 0 };
+        let key = (job.id, job.run_attempt);
+        match self.sites.get(&job.project).and_then(|s| s.runs.get(&key)) {
+            Some(run) if job.lane.outlives_workers() => {
+                let what = match (run.over, run.plan == crate::site::Plan::Lost) {
+                    (true, true) => Seen::Dead,
+                    (true, false) => Seen::Ended,
+                    (false, _) => live,
+                };
+                (Some(format!("{}-{}", job.id, job.run_attempt)), what)
+            }
+            _ => (None, live),
+        }
     }
 }

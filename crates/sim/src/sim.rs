@@ -6,14 +6,16 @@ use crate::helpers::Plan;
 use crate::invariants as inv;
 use crate::ledger::Ledger;
 use crate::report::{Coverage, Violation};
-use crate::services::Open;
 use crate::site::Site;
 use crate::words;
 use crate::{Life, Profile};
 use futures::executor::block_on;
+use orch_core::circuit::Circuit;
 use orch_core::effect::Outcome;
 use orch_core::event::Event;
-use orch_core::ids::{ProjectKey, TaskId, Time};
+use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
+use orch_core::reap::Sighting;
+use orch_core::retry::{Next, Refusals, Tried};
 use orch_core::task::Task;
 use orch_ports::clock::BootTime;
 use orch_store::sqlite::{Durability, OpenOptions, SqliteStore};
@@ -36,7 +38,7 @@ pub(crate) struct Flight {
     pub(crate) job: Job,
     /// The task as it was when the work began.
     pub(crate) task: Task,
-    pub(crate) ended: Option<Ended>,
+    pub(crate) ended: Option<End>,
     /// Neither works nor renews its claim: a process that is paused.
     pub(crate) asleep: bool,
     pub(crate) stop: bool,
@@ -53,20 +55,13 @@ impl Flight {
     }
 }
 
-/// How an executor ends.
+/// What is to be reported of a claim.
 #[derive(Clone, Debug)]
-pub(crate) enum Ended {
-    Outcome(orch_core::effect::Outcome),
-    Again {
-        spend: bool,
-        new_run: bool,
-        fault: orch_core::verdict::FaultNote,
-    },
-    /// It was not tried: its outside service does not answer.
-    Parked {
-        service: String,
-        until: Time,
-    },
+pub(crate) enum End {
+    /// It was tried.
+    Tried(Tried),
+    /// It was not even tried.
+    Refused(Next),
 }
 
 /// Everything that is going on.
@@ -90,7 +85,10 @@ pub(crate) struct Sim {
     pub(crate) hunted: BTreeSet<&'static str>,
     /// Outside services that are down, and circuits that are open.
     pub(crate) down: BTreeSet<String>,
-    pub(crate) circuits: BTreeMap<String, Open>,
+    pub(crate) circuits: BTreeMap<String, Circuit>,
+    /// What the runner and the reaper of this process remember.
+    pub(crate) refusals: Refusals,
+    pub(crate) sightings: BTreeMap<JobId, Sighting>,
     /// Does anybody tell of changed tickets?
     pub(crate) hints: bool,
     /// What people do to tickets in a quiet life.
@@ -131,6 +129,8 @@ impl Sim {
             hunted: BTreeSet::new(),
             down: BTreeSet::new(),
             circuits: BTreeMap::new(),
+            refusals: Refusals::default(),
+            sightings: BTreeMap::new(),
             hints: true,
             plans: BTreeMap::new(),
             keys: 0,

@@ -1,14 +1,15 @@
 //! Tickets in the modelled tracker: people move and edit them, a hint says so at once or is lost, and the watcher of tickets
-//! finds by polling what no hint told. `look`, `wish` and `state` are the rules of the engine, small enough to be read
-//! beside them.
+//! finds by polling what no hint told. What a person wants by moving a ticket, and what
+//! a ticket shows, is decided by `orch_core::ticket`, as in the engine.
 
 use crate::invariants::{self as inv, ensure};
 use crate::outside;
-use crate::sim::{CLAIM_MS, Ended, Flight, Live, Sim, TTL_MS};
+use crate::sim::{CLAIM_MS, Flight, Live, Sim, TTL_MS};
 use orch_core::effect::Outcome;
-use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Time};
-use orch_core::task::{DoneOutcome, NewTask, Phase, Task, WaitReason};
+use orch_core::retry::Tried;
+use orch_core::task::{NewTask, Task};
+use orch_core::ticket;
 use orch_ports::tracker::{Ticket, TicketState};
 use orch_store::{Beat, Store};
 
@@ -98,14 +99,15 @@ impl Sim {
     pub(crate) fn look(&mut self, project: &ProjectKey, listed: &Ticket) -> Live<Looked> {
         let (number, key) = (listed.number, seen_key(project, listed.number));
         let seen = self.db(async |s| s.setting(&key).await)?;
-        let differs = |t: &Ticket| seen.as_deref() != Some(t.state.as_str()) && t.state_by != Actor::orch();
+        let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), t.state, &t.state_by);
         let now = if differs(listed) { self.site(project)?.tickets.get(&number).cloned() } else { None };
         let ticket = now.unwrap_or_else(|| listed.clone());
         let task = self.tasks.values().find(|t| t.project == *project && t.number == number).cloned();
         let at = ticket.updated_at.0;
         let mut done = None;
+        let phase = task.as_ref().map(|t| &t.phase);
         if differs(&ticket)
-            && let Some(event) = wish(&ticket, task.as_ref(), seen.is_some())
+            && let Some(event) = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some())
         {
             let task = match task.clone() {
                 Some(task) => task,
@@ -122,10 +124,8 @@ impl Sim {
             }
         }
         if let Some(task) = &task
-            && !self.tasks.get(&task.id).unwrap_or(task).is_closed()
-            && (task.title != ticket.title || task.body != ticket.body)
+            && let Some(event) = ticket::edit(task, &ticket.title, &ticket.body)
         {
-            let event = Event::TicketEdited { title: ticket.title.clone(), body: ticket.body.clone() };
             let name = event.name();
             if self.deliver(
                 &format!("tracker:{project}"),
@@ -168,7 +168,7 @@ impl Sim {
     }
 
     /// Shows the task as it is now, not as it was when the job was made; what a person did meanwhile is taken up first.
-    pub(crate) fn sync_ticket(&mut self, f: &Flight) -> Live<Ended> {
+    pub(crate) fn sync_ticket(&mut self, f: &Flight) -> Live<Tried> {
         let (project, number) = (f.task.project.clone(), f.task.number);
         if let Some(ticket) = self.site(&project)?.tickets.get(&number).cloned()
             && let Looked::CutOff = self.look(&project, &ticket)?
@@ -183,7 +183,7 @@ impl Sim {
             return Ok(crate::effects::transient("the claim is somebody else's by now"));
         }
         self.renewed(fence)?;
-        if let Some(state) = state(&task) {
+        if let Some(state) = ticket::state(&task) {
             let now = self.now;
             let site = self.site(&project)?;
             if let Some(ticket) = site.tickets.get_mut(&number).filter(|t| t.state != state) {
@@ -195,7 +195,7 @@ impl Sim {
             self.db(async |s| s.set_setting(&key, state.as_str()).await)?;
         }
         self.site(&project)?.comments.insert(task.id, outside::comment(&task));
-        Ok(Ended::Outcome(Outcome::Sent))
+        Ok(Tried::Outcome(Outcome::Sent))
     }
 
     /// Tickets whose last change by a person has not been taken up.
@@ -212,44 +212,4 @@ impl Sim {
         }
         Ok(unseen)
     }
-}
-
-/// What a person wants by a ticket's new state.
-fn wish(ticket: &Ticket, task: Option<&Task>, seen_before: bool) -> Option<Event> {
-    let by = ticket.state_by.clone();
-    match (ticket.state, task.map(|t| &t.phase)) {
-        (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
-        (
-            TicketState::InProgress,
-            Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
-        ) => Some(Event::RetryAsked { by }),
-        (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
-            Some(Event::Approved { by, gate: None, subject: None })
-        }
-        (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
-        (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {
-            Phase::Idle | Phase::Cancelled { .. } | Phase::Done { .. } => None,
-            Phase::Working { .. } | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Blocked { .. } => {
-                Some(Event::CancelAsked { by })
-            }
-        },
-        _ => None,
-    }
-}
-
-/// The ticket's state; `None` leaves it to the person who moves it.
-pub(crate) fn state(task: &Task) -> Option<TicketState> {
-    Some(match &task.phase {
-        Phase::Idle => return None,
-        Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,
-        Phase::Waiting { why, .. } => match why {
-            WaitReason::Approval { .. } => TicketState::AwaitingApproval,
-            WaitReason::Answer { .. } => TicketState::NeedsInput,
-            WaitReason::Production { .. } => TicketState::Blocked,
-            _ => TicketState::InProgress,
-        },
-        Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,
-        Phase::Blocked { .. } | Phase::Done { outcome: DoneOutcome::RolledBack, .. } => TicketState::Blocked,
-        Phase::Done { .. } => TicketState::Done,
-    })
 }

@@ -2,13 +2,20 @@
 //! Any of it can be cut off.
 
 use crate::crash::{CRASH_AFTER, CRASH_BEFORE, DIES_AFTER, DIES_BEFORE, PAUSED_AFTER, PAUSED_BEFORE};
+use crate::effects::transient;
 use crate::invariants as inv;
-use crate::sim::{CLAIM_MS, Ended, Flight, Live, Sim};
+use crate::services::PAUSES;
+use crate::sim::{CLAIM_MS, End, Flight, Live, Sim};
 use crate::words;
-use orch_core::effect::{Class, Effect, Lane, Outcome};
+use orch_core::effect::{Class, Effect, Lane};
 use orch_core::event::Event;
 use orch_core::ids::JobId;
+use orch_core::retry::{self, Failure, Next, Tried};
+use orch_core::verdict::FaultKind;
 use orch_store::{Cause, Charge, ClaimRequest, Job, Requeue, Share, Store};
+
+/// How long a service that has a limit wants to be left alone.
+const LIMIT_MS: i64 = 45_000;
 
 /// How a claim is named in a scenario: 2014.03 without the dot is the third claim of job 14 of task 2.
 fn key(job: &Job) -> u64 {
@@ -62,7 +69,12 @@ impl Sim {
             );
             let hung = !asleep && self.hit("worker hangs", 15);
             let stop = job.stop;
-            self.flights.push(Flight { job, task, ended: None, asleep, stop, hung, blind: false });
+            let ended = self.refuse(&job).map(End::Refused);
+            if let Some(End::Refused(Next::Requeue(Requeue { parked: Some(service), .. }))) = &ended {
+                let (id, service) = (job.id, service.clone());
+                self.say(|| format!("   {id}: waits for {service}"));
+            }
+            self.flights.push(Flight { job, task, ended, asleep, stop, hung, blind: false });
             return Ok(());
         }
         Ok(())
@@ -77,15 +89,13 @@ impl Sim {
         if self.crashes_at(CRASH_BEFORE, flight.job.id, 6) {
             return self.crash(CRASH_BEFORE);
         }
-        if let Some(ended) = self.refuse(&flight.job) {
-            self.flights[at].ended = Some(ended);
-            return Ok(());
-        }
         if self.is_down(&flight.job)
             || self.hit("outside is down", if flight.job.lane == Lane::Deploy { 300 } else { 30 })
         {
-            let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "the forge is down");
-            self.flights[at].ended = Some(Ended::Again { spend: false, new_run: false, fault });
+            // Some say when they want us back.
+            let wait = self.choices.chance("says when to come back", 400).then_some(LIMIT_MS);
+            let failure = Failure { retry_after_ms: wait, ..Failure::new(FaultKind::Transient, "the forge is down") };
+            self.flights[at].ended = Some(End::Tried(Tried::Failed(failure)));
             return Ok(());
         }
         let stale = !self.ledger.holds(flight.job.fence());
@@ -93,11 +103,12 @@ impl Sim {
             self.seen.fault("zombie acts");
             flight.blind = matches!(flight.job.effect, Effect::Merge { .. }) && self.hit("zombie merges blindly", 500);
         }
+        inv::invariant_poison_is_not_tried(&flight.job)?;
         let Some(ended) = self.ensure(&flight)? else { return Ok(()) };
         self.say(|| match &ended {
-            Ended::Outcome(o) => format!("   {}: {}", flight.job.id, words::outcome(o)),
-            Ended::Again { fault, .. } => format!("   {}: again: {}", flight.job.id, fault.text),
-            Ended::Parked { service, .. } => format!("   {}: waits for {service}", flight.job.id),
+            Tried::Outcome(o) => format!("   {}: {}", flight.job.id, words::outcome(o)),
+            Tried::Again { failure, .. } => format!("   {}: again: {}", flight.job.id, failure.text),
+            Tried::Failed(failure) => format!("   {}: failed: {}", flight.job.id, failure.text),
         });
         if self.crashes_at(CRASH_AFTER, flight.job.id, 8) {
             return self.crash(CRASH_AFTER);
@@ -107,13 +118,8 @@ impl Sim {
             return Ok(());
         }
         let asleep = self.crashes_at(PAUSED_AFTER, flight.job.id, 40);
-        let ended = if self.hit("answer lost", 25) {
-            let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "no answer");
-            Ended::Again { spend: false, new_run: false, fault }
-        } else {
-            ended
-        };
-        self.flights[at].ended = Some(ended);
+        let ended = if self.hit("answer lost", 25) { transient("no answer") } else { ended };
+        self.flights[at].ended = Some(End::Tried(ended));
         self.flights[at].asleep = asleep;
         Ok(())
     }
@@ -136,51 +142,48 @@ impl Sim {
         Ok(())
     }
 
-    /// What the runner does with an end: the same rules, small enough to be read beside it.
+    /// What the runner does with an end.
     fn settle(&mut self, flight: &Flight) -> Live<()> {
         let job = &flight.job;
-        if let Some(ended) = flight.ended.as_ref().filter(|e| !matches!(e, Ended::Parked { .. })) {
-            self.hear(job, ended)?;
-        }
-        let once_more = match flight.ended.clone() {
+        let next = match flight.ended.clone() {
             None => return Ok(()),
-            Some(Ended::Outcome(outcome)) => {
+            Some(End::Refused(next)) => next,
+            Some(End::Tried(tried)) => {
+                let tried = if flight.stop { tried.stopped() } else { tried };
+                if !tried.is_a_guess() {
+                    self.refusals.forget(job.id);
+                }
+                self.hear(job, &tried)?;
+                let world = match &tried {
+                    Tried::Failed(failure) => failure.kind == FaultKind::Transient,
+                    Tried::Again { charge, .. } => *charge == Charge::Transient,
+                    Tried::Outcome(_) => false,
+                };
+                let refusals = &mut self.refusals;
+                let is_final = |text: &str| refusals.is_final(job.id, text);
+                let next = retry::conclude(&job.effect, &job.tries(), tried, self.now, PAUSES, is_final);
+                inv::invariant_the_world_costs_nothing(job, world, &next)?;
+                next
+            }
+        };
+        match next {
+            Next::Settle(outcome) => {
                 let event = Event::JobEnded { job: job.id.seq, outcome };
                 self.step(job.id.task, Cause::Job(job.fence()), event)?;
-                return self.nudge_after(job.id, &job.effect);
+                self.nudge_after(job.id, &job.effect)
             }
-            Some(again) => again,
-        };
-        let (spend, new_run, fault, parked) = match once_more {
-            Ended::Again { spend, new_run, fault } => (Some(spend), new_run, fault, None),
-            Ended::Parked { service, until } => {
-                let fault = crate::effects::fault(orch_core::verdict::FaultKind::Transient, "its service is down");
-                (None, false, fault, Some((service, until)))
+            Next::Requeue(requeue) => {
+                let (fence, charge) = (job.fence(), requeue.charge);
+                let taken = self.db(async |s| s.requeue(fence, requeue).await)?;
+                inv::invariant_fences_hold("requeue", fence, self.ledger.holds(fence), taken)?;
+                if taken {
+                    self.ledger.release(job.id);
+                    self.charge(job.id, charge);
+                    self.say(|| format!("   {}: goes back to the queue", job.id));
+                }
+                Ok(())
             }
-            Ended::Outcome(_) => return Ok(()),
-        };
-        let irreversible = job.effect.class() == Class::Irreversible;
-        if spend == Some(true) && !irreversible && job.max_attempts <= job.attempts + 1 {
-            let event = Event::JobEnded { job: job.id.seq, outcome: Outcome::Failed { fault } };
-            self.step(job.id.task, Cause::Job(job.fence()), event)?;
-            return Ok(());
         }
-        let charge = match spend {
-            Some(true) if !irreversible => Charge::Attempt,
-            Some(_) => Charge::Transient,
-            None => Charge::Nothing,
-        };
-        let not_before = parked.as_ref().map_or(self.now.plus_ms(1_000 << job.transient_attempts.min(6)), |p| p.1);
-        let requeue = Requeue { charge, new_run, not_before, fault, parked: parked.map(|p| p.0) };
-        let fence = job.fence();
-        let taken = self.db(async |s| s.requeue(fence, requeue).await)?;
-        inv::invariant_fences_hold("requeue", fence, self.ledger.holds(fence), taken)?;
-        if taken {
-            self.ledger.release(job.id);
-            self.charge(job.id, charge);
-            self.say(|| format!("   {}: goes back to the queue", job.id));
-        }
-        Ok(())
     }
 
     fn nudge_after(&mut self, job: JobId, effect: &Effect) -> Live<()> {

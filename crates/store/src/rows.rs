@@ -4,11 +4,14 @@ use orch_core::effect::{Effect, Lane};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, Sha, StageId, TaskId, Time, WorkItem};
 use orch_core::policy::Policy;
+use orch_core::retry::Tries;
 use orch_core::task::Task;
 use orch_core::verdict::{FaultNote, Verdict};
 use orch_ports::agent::Usage;
 use orch_ports::clock::BootTime;
 use serde::{Deserialize, Serialize};
+
+pub use orch_core::retry::{Charge, Requeue};
 
 /// Proof of being the one who may end a claimed job: its number and the epoch of the claim. A worker that was paused
 /// past its lease holds an old epoch and can change nothing.
@@ -184,6 +187,16 @@ impl Job {
     pub fn fence(&self) -> Fence {
         Fence { job: self.id, epoch: self.epoch }
     }
+    /// What it has spent.
+    pub fn tries(&self) -> Tries {
+        Tries {
+            job: self.id,
+            attempts: self.attempts,
+            max_attempts: self.max_attempts,
+            transient: self.transient_attempts,
+            deaths: self.deaths,
+        }
+    }
 }
 
 /// Answer to a heartbeat.
@@ -195,34 +208,6 @@ pub enum Beat {
     Stop,
     /// The job is no longer yours: let go without a trace.
     Lost,
-}
-
-/// What going back to the queue costs a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charge {
-    /// One of its attempts: it failed.
-    Attempt,
-    /// A transient attempt: the world failed it.
-    Transient,
-    /// A death: its worker died of it, or at it.
-    Death,
-    /// Nothing: it was not even tried.
-    Nothing,
-}
-
-/// A claimed job that is not done yet goes back to the queue.
-#[derive(Clone, Debug)]
-pub struct Requeue {
-    /// What this costs.
-    pub charge: Charge,
-    /// Must the next claim use a new run directory?
-    pub new_run: bool,
-    /// Not before.
-    pub not_before: Time,
-    /// What happened.
-    pub fault: FaultNote,
-    /// The outside service it waits for, if it does; [`unpark`](crate::Store::unpark) lets it run earlier.
-    pub parked: Option<String>,
 }
 
 /// A job whose kind or form this version does not know, kept for one that does.

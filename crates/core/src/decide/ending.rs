@@ -4,7 +4,8 @@
 use super::{Cx, LeaseOp};
 use crate::effect::Effect;
 use crate::explain;
-use crate::task::{BlockReason, Phase, Task, WaitReason, WayOut};
+use crate::lease::{self, Hold};
+use crate::task::{Phase, Task, WaitReason, WayOut};
 
 impl Cx<'_> {
     pub(super) fn finish(&mut self, before: &Task) {
@@ -14,26 +15,8 @@ impl Cx<'_> {
         self.d.task.updated_at = self.now;
     }
 
-    /// The lease covers `Update` to the read-back of `Merge`. It is kept while something with a deadline is awaited and
-    /// never while a person is. Two exceptions: what landed was not what was tested, and nobody knows whether anything has
-    /// landed; then nobody else may merge.
     fn settle_lease(&mut self) {
-        let task = &self.d.task;
-        let in_span = task.pipeline.in_lease_span(task.at);
-        let keep = match &task.phase {
-            Phase::Working { .. } | Phase::Stopping { .. } => in_span,
-            Phase::Waiting { why: WaitReason::Report { .. }, until, .. } => {
-                in_span && until.is_some_and(|until| self.now < until)
-            }
-            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
-            Phase::Blocked { .. } if task.merge_unknown() => true,
-            Phase::Idle
-            | Phase::Waiting { .. }
-            | Phase::Blocked { .. }
-            | Phase::Cancelled { .. }
-            | Phase::Done { .. } => false,
-        };
-        if self.holds_lease() && !keep {
+        if self.holds_lease() && lease::hold(&self.d.task, self.now) == Hold::Free {
             self.d.lease = LeaseOp::Free;
         }
     }

@@ -38,6 +38,9 @@ impl Cx<'_> {
         if let Some(merged) = &task.merged {
             return Err(format!("it is merged already, as {}", merged.commit.short()));
         }
+        if task.production.iter().any(|failure| failure.merged.commit == landed.commit) {
+            return Err("that is the merge that production did not take".into());
+        }
         if task.pipeline.merge_at().is_none() {
             return Err("its pipeline merges nothing".into());
         }

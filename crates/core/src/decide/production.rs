@@ -223,6 +223,7 @@ impl Cx<'_> {
         let task = &mut self.d.task;
         task.merged = Some(failure.merged.clone());
         task.intent = None;
+        task.run = None;
         task.conflict = None;
         task.resolved.clear();
         task.conflicts = 0;

@@ -18,9 +18,9 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if let (Phase::Cancelled { .. }, Some(number), None) = (&cx.task.phase, cx.task.pull_request, &cx.task.merged) {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;
     }
-    // Of a repair that was given up: what it was for is merged, or taken back, another way.
-    if let (Phase::Done { .. }, Some(number), false) =
-        (&cx.task.phase, cx.task.pull_request, cx.task.production.is_empty())
+    // What it was for is on main another way: a repair was given up, or it was opened before orch knew that a person had
+    // merged the one before.
+    if let (Phase::Done { .. }, Some(number)) = (&cx.task.phase, cx.task.pull_request)
         && cx.project.forge.pull_request(&cx.project.key, number).await?.state == PullState::Open
     {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;

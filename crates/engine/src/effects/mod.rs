@@ -15,13 +15,12 @@ mod pull_request;
 mod push;
 mod rollback;
 mod run_agent;
-pub(crate) mod sync_ticket;
+mod sync_ticket;
 mod update;
 mod watch;
 
 pub(crate) use deploy::hex;
 pub use push::key as pushed_key;
-pub use sync_ticket::state as ticket_state;
 
 use crate::engine::Engine;
 use crate::gates;

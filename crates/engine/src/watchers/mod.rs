@@ -9,7 +9,6 @@ mod retention;
 mod timers;
 mod tracker;
 
-pub(crate) use reaper::Sighting;
 pub(crate) use tracker::look;
 pub use tracker::{cursor_key, seen_key};
 

@@ -4,16 +4,15 @@
 
 use super::Report;
 use crate::commands::{self, Answer};
-use crate::effects::sync_ticket;
 use crate::engine::Engine;
 use crate::project::Project;
 use crate::{standing, tickets};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
-use orch_core::task::{Phase, Task, WaitReason};
+use orch_core::ticket;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
-use orch_ports::tracker::{Ticket, TicketState};
+use orch_ports::tracker::Ticket;
 
 /// Key of the comment that says why a ticket could not be cancelled.
 const REFUSED: &str = "orch-refused";
@@ -106,15 +105,15 @@ pub fn seen_key(project: &str, number: u64) -> String {
 }
 
 /// Takes up what a person did to a ticket since it was seen last.
-pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Option<String>, Fault> {
+pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) -> Result<Option<String>, Fault> {
     let store = &engine.ports.store;
-    let key = seen_key(project.key.as_str(), ticket.number);
+    let key = seen_key(project.key.as_str(), listed.number);
     let seen = store.setting(&key).await?;
-    let differs = |t: &Ticket| seen.as_deref() != Some(t.state.as_str()) && t.state_by != Actor::orch();
+    let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), t.state, &t.state_by);
     // What was listed may be older than what was seen: orch itself may have moved the ticket on meanwhile, and a person
     // would seem to have moved it back. Read after `seen`, it cannot be.
-    let now = if differs(ticket) { Some(project.tracker.ticket(&project.key, ticket.number).await?) } else { None };
-    let ticket = now.as_ref().unwrap_or(ticket);
+    let now = if differs(listed) { Some(project.tracker.ticket(&project.key, listed.number).await?) } else { None };
+    let ticket = now.as_ref().unwrap_or(listed);
     let moved = differs(ticket);
     let state = ticket.state.as_str();
     let item = format!("{}-{}", project.key, ticket.number).into();
@@ -126,7 +125,9 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
         return Ok(None);
     }
     let (mut done, mut refused) = (None, None);
-    if moved && let Some(event) = wish(ticket, task.as_ref(), seen.is_some()) {
+    let phase = task.as_ref().map(|t| &t.phase);
+    let intent = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some());
+    if moved && let Some(event) = intent {
         let task = match task.clone() {
             Some(task) => task,
             None => commands::adopt(engine, project, ticket).await?,
@@ -143,7 +144,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
     }
     // A ticket that says Cancelled while its change is merged would be a lie: it is put back, and says why.
     if let (Some(why), Some(task)) = (refused, task.as_ref().filter(|t| t.merged.is_some() && !t.is_closed()))
-        && let Some(shown) = sync_ticket::state(task)
+        && let Some(shown) = ticket::state(task)
     {
         project.tracker.put_comment(&project.key, ticket.number, REFUSED, &format!("Not cancelled: {why}")).await?;
         project.tracker.set_state(&project.key, ticket.number, shown, &Actor::orch()).await?;
@@ -151,10 +152,8 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
         return Ok(done);
     }
     if let Some(task) = &task
-        && !task.is_closed()
-        && (task.title != ticket.title || task.body != ticket.body)
+        && let Some(event) = ticket::edit(task, &ticket.title, &ticket.body)
     {
-        let event = Event::TicketEdited { title: ticket.title.clone(), body: ticket.body.clone() };
         let dedupe = format!("{}-{}@{}-edited", project.key, ticket.number, ticket.updated_at.0);
         commands::send(engine, &format!("tracker:{}", project.key), &dedupe, task, event).await?;
     }
@@ -162,29 +161,4 @@ pub(crate) async fn look(engine: &Engine, project: &Project, ticket: &Ticket) ->
         store.set_setting(&key, state).await?;
     }
     Ok(done)
-}
-
-/// What a person wants by a ticket's new state. A ticket nobody has seen before has not been moved *back* to where it is:
-/// its task may have been started elsewhere.
-fn wish(ticket: &Ticket, task: Option<&Task>, seen_before: bool) -> Option<Event> {
-    let by = ticket.state_by.clone();
-    let phase = task.map(|t| &t.phase);
-    match (ticket.state, phase) {
-        (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
-        (
-            TicketState::InProgress,
-            Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
-        ) => Some(Event::RetryAsked { by }),
-        (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
-            Some(Event::Approved { by, gate: None, subject: None })
-        }
-        (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
-        (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {
-            Phase::Idle | Phase::Cancelled { .. } | Phase::Done { .. } => None,
-            Phase::Working { .. } | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Blocked { .. } => {
-                Some(Event::CancelAsked { by })
-            }
-        },
-        _ => None,
-    }
 }

@@ -9,7 +9,7 @@ use orch_core::ids::{Actor, WorkItem};
 use orch_core::landing::{History, Landing};
 use orch_core::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_engine::{MainMove, MainRecord};
-use orch_ports::forge::MergeMethod;
+use orch_ports::forge::{Forge as _, MergeMethod, PullState};
 
 fn eve() -> Actor {
     "local:eve".into()
@@ -281,6 +281,10 @@ async fn a_branch_pushed_to_main_as_it_is_is_asked_about_and_taken_as_one_revisi
     assert_eq!(task.merged.map(|m| m.commit), Some(head.clone()));
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(head.as_str()));
     assert_eq!(world.forge_did("merge-done").await, 0);
+    // The forge does not know that it is merged: it would stay open for ever.
+    let pull = task.pull_request.unwrap();
+    let state = async || world.forge.pull_request(&demo(), pull).await.unwrap().state;
+    world.eventually("its pull request is closed", async || state().await == PullState::Closed).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha, Time};
 use orch_core::task::{Phase, Task};
 use orch_core::verdict::Verdict;
-use orch_engine::{cursor_key, effects, seen_key, tickets};
+use orch_engine::{cursor_key, seen_key, tickets};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::{CommitStatus, StatusState};
@@ -104,7 +104,7 @@ async fn ticket(store: &SqliteStore, task: &Task) -> Result<TicketAgain, Fault> 
         number: task.number,
         title: task.title.clone(),
         body: task.body.clone(),
-        state: effects::ticket_state(task).unwrap_or(seen),
+        state: orch_core::ticket::state(task).unwrap_or(seen),
         created_at: task.created_at,
     })
 }

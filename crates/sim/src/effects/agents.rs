@@ -1,13 +1,14 @@
 //! Agents under supervisors: they run, and leave code and papers; what they left is committed and pushed.
 
-use super::{docs, fault, papers, transient};
+use super::{again, docs, fault, papers, transient};
 use crate::outside;
 use crate::repo::{BINARY, MARKERS, Tree, hash, is_code, red, side};
-use crate::sim::{Ended, Flight, Live, Sim};
+use crate::sim::{Flight, Live, Sim};
 use crate::site::{Left, Place, Plan, Run};
 use orch_core::conflict::{self, Conflict, Resolution, Resolved, Take};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Role, Seq, StageId, Time};
+use orch_core::retry::{Charge, Tried};
 use orch_core::verdict::{FaultKind, Finding};
 use orch_store::{ArtefactRow, RunRow, Store};
 
@@ -35,7 +36,7 @@ fn row(f: &Flight, started: Time) -> RunRow {
 
 impl Sim {
     /// Starts a program under its supervisor, or finds it again. `None`: it still runs.
-    pub(super) fn supervised(&mut self, f: &Flight, place: Place, plan: Plan) -> Live<Option<Result<Run, Ended>>> {
+    pub(super) fn supervised(&mut self, f: &Flight, place: Place, plan: Plan) -> Live<Option<Result<Run, Tried>>> {
         let key = (f.job.id, f.job.run_attempt);
         let project = f.task.project.clone();
         if !self.site(&project)?.runs.contains_key(&key) {
@@ -78,7 +79,7 @@ impl Sim {
         Ok(Some(Ok(run)))
     }
 
-    pub(super) fn run_agent(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<Option<Ended>> {
+    pub(super) fn run_agent(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<Option<Tried>> {
         let plan = if self.stumbles(f, role) {
             Plan::Denied
         } else if self.hit("agent fails", 60) {
@@ -109,7 +110,7 @@ impl Sim {
         }
         self.ledger.costs.insert(key, run.cost);
         if run.killed {
-            return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
+            return Ok(Some(Tried::Outcome(Outcome::Cancelled)));
         }
         if !run.left {
             let key = (f.job.id, f.job.run_attempt);
@@ -119,14 +120,14 @@ impl Sim {
             self.leave(f, role, stage)?;
         }
         let resolved = self.site(&f.task.project)?.left.get(&f.task.id).map(|l| l.said.clone()).unwrap_or_default();
-        let again = |spend, kind, text: &str| Ended::Again { spend, new_run: true, fault: fault(kind, text) };
+        let again = |charge, kind, text: &str| again(charge, true, kind, text);
         Ok(Some(match run.plan {
-            Plan::Well => Ended::Outcome(Outcome::AgentFinished { question: None, resolved }),
-            Plan::Asks(question) => Ended::Outcome(Outcome::AgentFinished { question: Some(question), resolved }),
-            Plan::Fails => again(true, FaultKind::Permanent, "the run failed"),
-            Plan::Transient => again(false, FaultKind::Transient, "a usage limit"),
-            Plan::Lost => again(false, FaultKind::Transient, "the supervisor died with the run"),
-            Plan::Denied => Ended::Outcome(Outcome::Failed { fault: fault(FaultKind::Denied, "no access") }),
+            Plan::Well => Tried::Outcome(Outcome::AgentFinished { question: None, resolved }),
+            Plan::Asks(question) => Tried::Outcome(Outcome::AgentFinished { question: Some(question), resolved }),
+            Plan::Fails => again(Charge::Attempt, FaultKind::Permanent, "the run failed"),
+            Plan::Transient => again(Charge::Transient, FaultKind::Transient, "a usage limit"),
+            Plan::Lost => again(Charge::Transient, FaultKind::Transient, "the supervisor died with the run"),
+            Plan::Denied => Tried::Outcome(Outcome::Failed { fault: fault(FaultKind::Denied, "no access") }),
         }))
     }
 
@@ -215,7 +216,7 @@ impl Sim {
         Ok(())
     }
 
-    pub(super) fn publish(&mut self, f: &Flight, role: &Role, stage: &StageId, run: Seq) -> Live<Ended> {
+    pub(super) fn publish(&mut self, f: &Flight, role: &Role, stage: &StageId, run: Seq) -> Live<Tried> {
         let task = f.task.clone();
         let developer = role.as_str() == "developer";
         let now = self.now;
@@ -226,7 +227,7 @@ impl Sim {
         let left = site.left.get(&task.id).cloned().unwrap_or_default();
         if developer && left.hidden {
             let findings = vec![Finding::must_fix("nothing is taken: files are absent that the clone did not show")];
-            return Ok(Ended::Outcome(Outcome::NotTaken { findings }));
+            return Ok(Tried::Outcome(Outcome::NotTaken { findings }));
         }
         let mut tree = site.repo.tree(&parent);
         if developer && !left.code.is_empty() {
@@ -256,7 +257,7 @@ impl Sim {
         };
         let unresolved: Vec<String> = refused.iter().filter_map(|f| f.file.clone()).collect();
         if let Err(now) = self.push(&task, &head)? {
-            return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
+            return Ok(Tried::Outcome(Outcome::BranchMoved { now }));
         }
         let rows: Vec<ArtefactRow> = left
             .papers
@@ -280,7 +281,7 @@ impl Sim {
             left.published = true;
         }
         let discarded = if left.strayed && !developer { vec!["ci.yml".to_owned()] } else { Vec::new() };
-        Ok(Ended::Outcome(Outcome::Published { head, empty, discarded, unresolved, refused }))
+        Ok(Tried::Outcome(Outcome::Published { head, empty, discarded, unresolved, refused }))
     }
 }
 

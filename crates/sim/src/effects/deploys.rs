@@ -3,10 +3,11 @@
 use super::{fault, transient};
 use crate::gates::changes_protected;
 use crate::outside;
-use crate::sim::{Ended, Flight, Live, Sim};
+use crate::sim::{Flight, Live, Sim};
 use crate::site::{Place, Plan, Run};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, GateId, JobId, Seq, Sha, StageId, WorkItem};
+use orch_core::retry::{Charge, Tried};
 use orch_core::task::{ApprovalKind, DoneOutcome};
 use orch_core::verdict::FaultKind;
 use orch_store::{ArtefactRow, Deployment, Store};
@@ -59,7 +60,7 @@ impl Sim {
         stage: &StageId,
         again: bool,
         since: Seq,
-    ) -> Live<Option<Ended>> {
+    ) -> Live<Option<Tried>> {
         let site = self.site(&f.task.project)?;
         let mine = |job: &JobId| job.task == f.task.id && (since..f.job.id.seq).contains(&job.seq);
         let of_earlier = |job: &JobId, run: &Run| {
@@ -73,7 +74,7 @@ impl Sim {
         let recorded = earlier.into_iter().rfind(Run::answered);
         let started = recorded.is_some() || site.runs.keys().any(|(job, _)| *job == f.job.id);
         if again && !started && self.is_staged(f, revision)? {
-            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()), ended: 0 })));
+            return Ok(Some(Tried::Outcome(Outcome::Deployed { skipped: Some("it runs there".into()), ended: 0 })));
         }
         let unapproved = changes_protected(&f.task, GateId::SecurityGate)
             .filter(|subject| f.task.approved(ApprovalKind::Protected, subject).is_none());
@@ -83,17 +84,17 @@ impl Sim {
             Environment::Production => (setup.production_hook, "14-deploy-log.md"),
         };
         if !hook {
-            return Ok(Some(Ended::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 })));
+            return Ok(Some(Tried::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 })));
         }
         if environment == Environment::Production
             && !started
             && let Some((failed, by)) = self.held(f, revision)?
         {
-            return Ok(Some(Ended::Outcome(Outcome::Held { revision: failed, by })));
+            return Ok(Some(Tried::Outcome(Outcome::Held { revision: failed, by })));
         }
         // What the hook of the branch runs is for a person first.
         if let (Environment::Staging, false, Some(subject)) = (environment, started, unapproved) {
-            return Ok(Some(Ended::Outcome(Outcome::ApprovalNeeded { subject, shown: Vec::new() })));
+            return Ok(Some(Tried::Outcome(Outcome::ApprovalNeeded { subject, shown: Vec::new() })));
         }
         let plan = if self.hit("deploy fails", 400) { Plan::Fails } else { Plan::Well };
         let plan = if self.hit("hook lost", 100) { Plan::Lost } else { plan };
@@ -106,19 +107,18 @@ impl Sim {
             },
         };
         if run.killed && f.stop {
-            return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
+            return Ok(Some(Tried::Outcome(Outcome::Cancelled)));
         }
         if run.killed || run.plan == Plan::Lost {
-            let fault = fault(FaultKind::Transient, "the hook was stopped");
-            return Ok(Some(Ended::Again { spend: false, new_run: true, fault }));
+            return Ok(Some(super::again(Charge::Transient, true, FaultKind::Transient, "the hook was stopped")));
         }
         if self.hit("check cannot be made", 150) {
             let fault = fault(FaultKind::Permanent, "no checkout for the check");
-            return Ok(Some(Ended::Outcome(Outcome::Failed { fault })));
+            return Ok(Some(Tried::Outcome(Outcome::Failed { fault })));
         }
         let ok = run.plan == Plan::Well;
         let kept = self.hook_log(f, name, stage, revision, ok)? && self.bring(f, environment, revision, ok, false)?;
-        Ok(Some(if kept { Ended::Outcome(Outcome::Deployed { skipped: None, ended: 0 }) } else { transient("fenced") }))
+        Ok(Some(if kept { Tried::Outcome(Outcome::Deployed { skipped: None, ended: 0 }) } else { transient("fenced") }))
     }
 
     /// What keeps a revision from production: an unrepaired failure of another task.
@@ -151,12 +151,12 @@ impl Sim {
         Ok(known.iter().any(|d| d.ok && d.task == f.task.id && same(d)))
     }
 
-    pub(super) fn roll_back(&mut self, f: &Flight, environment: Environment, failed: &Sha) -> Live<Option<Ended>> {
+    pub(super) fn roll_back(&mut self, f: &Flight, environment: Environment, failed: &Sha) -> Live<Option<Tried>> {
         let project = f.task.project.clone();
         let known = self.db(async |s| s.deployments(&project, environment, 50).await)?;
         let Some(previous) = known.into_iter().find(|d| d.ok && d.revision != *failed).map(|d| d.revision) else {
             let text = "nothing else ever ran there".to_owned();
-            return Ok(Some(Ended::Outcome(Outcome::RolledBack { ok: true, text })));
+            return Ok(Some(Tried::Outcome(Outcome::RolledBack { ok: true, text })));
         };
         let plan = if self.hit("rollback fails", 600) { Plan::Fails } else { Plan::Well };
         let run = match self.supervised(f, Place::Environment(environment), plan)? {
@@ -167,10 +167,10 @@ impl Sim {
         let ok = run.plan == Plan::Well && !run.killed;
         let kept = self.bring(f, environment, &previous, ok, true)?;
         let text = format!("back on {}: {ok}", previous.short());
-        Ok(Some(if kept { Ended::Outcome(Outcome::RolledBack { ok, text }) } else { transient("fenced") }))
+        Ok(Some(if kept { Tried::Outcome(Outcome::RolledBack { ok, text }) } else { transient("fenced") }))
     }
 
-    pub(super) fn watch(&mut self, f: &Flight, revision: &Sha) -> Live<Option<Ended>> {
+    pub(super) fn watch(&mut self, f: &Flight, revision: &Sha) -> Live<Option<Tried>> {
         if !f.stop && self.choices.chance("goes on", 300) {
             return Ok(None);
         }
@@ -183,6 +183,6 @@ impl Sim {
             _ => DoneOutcome::Healthy,
         };
         let kept = self.hook_log(f, "16-post-deploy-log.md", &"done".into(), revision, !sick)?;
-        Ok(Some(if kept { Ended::Outcome(Outcome::Watched { outcome }) } else { transient("fenced") }))
+        Ok(Some(if kept { Tried::Outcome(Outcome::Watched { outcome }) } else { transient("fenced") }))
     }
 }

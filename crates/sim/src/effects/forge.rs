@@ -3,11 +3,12 @@
 use super::{docs, fault, transient};
 use crate::outside;
 use crate::repo::{Brought, hash};
-use crate::sim::{Ended, Flight, Live, Sim};
+use crate::sim::{Flight, Live, Sim};
 use crate::site::{Ci, CiState, MergeAnswer, PullState};
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::{Actor, Sha};
 use orch_core::landing::History;
+use orch_core::retry::Tried;
 use orch_core::task::{MergeIntent, Phase, Task};
 use orch_core::verdict::{FaultKind, Finding};
 use orch_store::Store;
@@ -99,23 +100,23 @@ impl Sim {
         outside::invariant_green_is_green(site, commit)
     }
 
-    pub(super) fn ensure_ci(&mut self, f: &Flight, commit: &Sha) -> Live<Ended> {
+    pub(super) fn ensure_ci(&mut self, f: &Flight, commit: &Sha) -> Live<Tried> {
         let known = self.site(&f.task.project)?.ci.get(commit).is_some_and(|c| c.state != CiState::Broken);
         if !known {
             self.run_ci(&f.task, commit, 0)?;
         }
-        Ok(Ended::Outcome(Outcome::Sent))
+        Ok(Tried::Outcome(Outcome::Sent))
     }
 
-    pub(super) fn update(&mut self, f: &Flight, head: &Sha, lease_epoch: u64) -> Live<Ended> {
+    pub(super) fn update(&mut self, f: &Flight, head: &Sha, lease_epoch: u64) -> Live<Tried> {
         let task = &f.task;
         if !self.db(async |s| s.holds_lease(task.id, lease_epoch).await)? {
             self.seen.count("answer", "update: lease lost");
-            return Ok(Ended::Outcome(Outcome::LeaseLost));
+            return Ok(Tried::Outcome(Outcome::LeaseLost));
         }
         if self.landed_meanwhile(task, &format!("-{}", f.job.id))? {
             self.seen.count("answer", "update: merged by somebody else");
-            return Ok(Ended::Outcome(Outcome::Cancelled));
+            return Ok(Tried::Outcome(Outcome::Cancelled));
         }
         let site = self.site(&task.project)?;
         let tip = site.main.clone();
@@ -123,7 +124,7 @@ impl Sim {
         if pull.is_some_and(|p| p.state == PullState::Merged && site.pull_head(p).as_ref() == Some(head)) {
             let tree = site.repo.tree_id(head);
             self.seen.count("answer", "update: merged already");
-            return Ok(Ended::Outcome(Outcome::Updated {
+            return Ok(Tried::Outcome(Outcome::Updated {
                 head: head.clone(),
                 base: tip,
                 tree,
@@ -137,13 +138,13 @@ impl Sim {
             Brought::Conflict(files) => {
                 let record = Some(site.repo.record(head, &tip, &files));
                 self.seen.count("answer", "update: conflict");
-                return Ok(Ended::Outcome(Outcome::Conflict { onto: tip, files, record }));
+                return Ok(Tried::Outcome(Outcome::Conflict { onto: tip, files, record }));
             }
         };
         if ready != *head && self.hit("a number is taken twice", 100) {
             self.seen.count("answer", "update: not taken");
             let findings = vec![Finding::must_fix("the number 0007 is given out twice")];
-            return Ok(Ended::Outcome(Outcome::NotTaken { findings }));
+            return Ok(Tried::Outcome(Outcome::NotTaken { findings }));
         }
         let site = self.site(&task.project)?;
         if lands_as_one(task) {
@@ -156,7 +157,7 @@ impl Sim {
         // Main has changed what is around the branch's changes.
         let repatched = ready != *head && self.hit("update: another patch", 150);
         if let Err(now) = self.push(task, &ready)? {
-            return Ok(Ended::Outcome(Outcome::BranchMoved { now }));
+            return Ok(Tried::Outcome(Outcome::BranchMoved { now }));
         }
         // A late worker that pushes once more finds nothing to dismiss.
         if voids && first {
@@ -164,10 +165,10 @@ impl Sim {
             self.site(&task.project)?.dismissed.insert(task.id);
         }
         let tree = self.site(&task.project)?.repo.tree_id(&ready);
-        Ok(Ended::Outcome(Outcome::Updated { head: ready, base: tip, tree, repatched, voids }))
+        Ok(Tried::Outcome(Outcome::Updated { head: ready, base: tip, tree, repatched, voids }))
     }
 
-    pub(super) fn merge(&mut self, f: &Flight, number: u64, intent: &MergeIntent) -> Live<Ended> {
+    pub(super) fn merge(&mut self, f: &Flight, number: u64, intent: &MergeIntent) -> Live<Tried> {
         let task = &f.task;
         if matches!(task.phase, Phase::Stopping { .. }) {
             if let Some(pull) = self.site(&task.project)?.pulls.get_mut(&number).filter(|p| p.state == PullState::Open)
@@ -176,22 +177,22 @@ impl Sim {
             }
             self.seen.count("answer", "merge: withdrawn");
             let landed = self.landed(task, number, intent)?;
-            return Ok(Ended::Outcome(landed.unwrap_or(Outcome::Cancelled)));
+            return Ok(Tried::Outcome(landed.unwrap_or(Outcome::Cancelled)));
         }
         if let Some(outcome) = self.landed(task, number, intent)? {
-            return Ok(Ended::Outcome(outcome));
+            return Ok(Tried::Outcome(outcome));
         }
         let refused =
-            |text: &str| Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::Refused { text: text.into() } }));
+            |text: &str| Ok(Tried::Outcome(Outcome::NotMerged { why: NotMerged::Refused { text: text.into() } }));
         if self.hit("merge given up", 220) {
-            return Ok(Ended::Outcome(Outcome::Failed { fault: fault(FaultKind::Denied, "nobody may look") }));
+            return Ok(Tried::Outcome(Outcome::Failed { fault: fault(FaultKind::Denied, "nobody may look") }));
         }
         let site = self.site(&task.project)?;
         let pull = site.pulls.get(&number).cloned();
         match &pull {
             Some(pull) if pull.state == PullState::Open => {
                 if site.pull_head(pull).as_ref() != Some(&intent.head) {
-                    return Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::HeadMoved }));
+                    return Ok(Tried::Outcome(Outcome::NotMerged { why: NotMerged::HeadMoved }));
                 }
             }
             _ => return refused("the pull request was closed by somebody"),
@@ -200,7 +201,7 @@ impl Sim {
         let holds = self.db(async |s| s.holds_lease(task.id, intent.lease_epoch).await)?;
         if !holds && !f.blind {
             self.seen.count("answer", "merge: lease lost");
-            return Ok(Ended::Outcome(Outcome::LeaseLost));
+            return Ok(Tried::Outcome(Outcome::LeaseLost));
         }
         // Somebody else was paused in the middle of this very merge: what does it do when it wakes?
         let again = self.flights.iter().any(|g| g.job.id == f.job.id && g.job.epoch < f.job.epoch);
@@ -223,12 +224,12 @@ impl Sim {
             }
         }
         if let Some(outcome) = self.landed(task, number, intent)? {
-            return Ok(Ended::Outcome(outcome));
+            return Ok(Tried::Outcome(outcome));
         }
         match answer {
             MergeAnswer::Merged => Ok(transient("merged, not shown yet")),
-            MergeAnswer::HeadMoved => Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::HeadMoved })),
-            MergeAnswer::BaseMoved => Ok(Ended::Outcome(Outcome::NotMerged { why: NotMerged::BaseMoved })),
+            MergeAnswer::HeadMoved => Ok(Tried::Outcome(Outcome::NotMerged { why: NotMerged::HeadMoved })),
+            MergeAnswer::BaseMoved => Ok(Tried::Outcome(Outcome::NotMerged { why: NotMerged::BaseMoved })),
             MergeAnswer::Refused(text) => refused(&text),
         }
     }

@@ -8,9 +8,10 @@ mod forge;
 pub(crate) use forge::lands_as_one;
 
 use crate::outside;
-use crate::sim::{Ended, Flight, Live, Sim};
+use crate::sim::{Flight, Live, Sim};
 use crate::site::PullState;
 use orch_core::effect::{Effect, Outcome};
+use orch_core::retry::{Charge, Failure, Tried};
 use orch_core::task::{Phase, Task};
 use orch_core::verdict::{FaultKind, FaultNote};
 
@@ -18,8 +19,14 @@ pub(crate) fn fault(kind: FaultKind, text: &str) -> FaultNote {
     FaultNote { kind, text: text.into() }
 }
 
-pub(crate) fn transient(text: &str) -> Ended {
-    Ended::Again { spend: false, new_run: false, fault: fault(FaultKind::Transient, text) }
+/// The world fails what is being done.
+pub(crate) fn transient(text: &str) -> Tried {
+    again(Charge::Transient, false, FaultKind::Transient, text)
+}
+
+/// It has to be done again.
+pub(crate) fn again(charge: Charge, new_run: bool, kind: FaultKind, text: &str) -> Tried {
+    Tried::Again { charge, new_run, not_before: None, failure: Failure::new(kind, text) }
 }
 
 fn docs(task: &Task, name: &str) -> String {
@@ -39,8 +46,8 @@ pub(crate) fn papers(stage: &str) -> &'static [&'static str] {
 
 impl Sim {
     /// `None`: it is still going on.
-    pub(crate) fn ensure(&mut self, f: &Flight) -> Live<Option<Ended>> {
-        let done = |o: Outcome| Ok(Some(Ended::Outcome(o)));
+    pub(crate) fn ensure(&mut self, f: &Flight) -> Live<Option<Tried>> {
+        let done = |o: Outcome| Ok(Some(Tried::Outcome(o)));
         match &f.job.effect {
             Effect::OpenBranch => done(self.open_branch(f)?),
             Effect::RunAgent { role, stage, .. } => self.run_agent(f, role, stage),
@@ -48,7 +55,7 @@ impl Sim {
             Effect::EnsurePullRequest => {
                 let known = self.tell_landed(&f.task, &format!("-{}", f.job.id)).map(|()| self.tasks.get(&f.task.id));
                 if known?.is_some_and(|t| t.landed.is_some()) {
-                    return Ok(Some(Ended::Outcome(Outcome::Cancelled)));
+                    return Ok(Some(Tried::Outcome(Outcome::Cancelled)));
                 }
                 let site = self.site(&f.task.project)?;
                 let known =
@@ -86,9 +93,8 @@ impl Sim {
                 let task = &f.task;
                 if task.is_closed() {
                     let site = self.site(&task.project)?;
-                    // Of a cancelled task, or of a repair that was given up.
-                    if (matches!(task.phase, Phase::Cancelled { .. }) && task.merged.is_none()
-                        || !task.production.is_empty())
+                    // Of what is merged and was cancelled since, the pull request is left as it is.
+                    if (matches!(task.phase, Phase::Done { .. }) || task.merged.is_none())
                         && let Some(pull) = task.pull_request.and_then(|n| site.pulls.get_mut(&n))
                         && pull.state == PullState::Open
                     {

@@ -7,8 +7,8 @@ use super::tasks;
 use crate::rows::LeaseRow;
 use orch_core::decide::LeaseView;
 use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
-use orch_core::pipeline::Step;
-use orch_core::task::{BlockReason, Phase, Task, WaitReason};
+use orch_core::lease::{Hold, hold};
+use orch_core::task::Task;
 use orch_ports::clock::BootTime;
 use rusqlite::{Connection, params};
 
@@ -96,7 +96,7 @@ fn held(c: &Connection) -> Db<Vec<Held>> {
 /// A new owner of the database takes over the leases of merges that are still going on.
 pub(super) fn adopt(c: &Connection, boot: &BootTime, ttl_ms: i64) -> Db<()> {
     for Held { project, task, .. } in held(c)? {
-        if inside(&task) {
+        if hold(&task, task.updated_at) != Hold::Free {
             renew(c, &project, task.id, boot, ttl_ms)?;
         }
     }
@@ -111,42 +111,12 @@ pub(super) fn reclaim(c: &Connection, boot: &BootTime) -> Db<Vec<Lost>> {
     let mut lost = Vec::new();
     for Held { project, task, pid, boot_id, expires_ms } in held(c)? {
         let dead = pid != Some(std::process::id()) || *boot_id != *boot.boot_id;
-        if (dead || expires_ms < boot.ms) && !must_stay(&task) {
+        if (dead || expires_ms < boot.ms) && !hold(&task, task.updated_at).outlasts_its_time() {
             let waiters = free(c, &project, task.id)?;
             lost.push((project, Some(task.work_item), waiters));
         }
     }
     Ok(lost)
-}
-
-/// Is the task between taking the lease and reading the merge back?
-fn inside(task: &Task) -> bool {
-    task.merge_unknown()
-        || match &task.phase {
-            Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { why: WaitReason::Report { .. }, .. } => {
-                task.pipeline.in_lease_span(task.at)
-            }
-            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
-            Phase::Idle
-            | Phase::Waiting { .. }
-            | Phase::Blocked { .. }
-            | Phase::Cancelled { .. }
-            | Phase::Done { .. } => false,
-        }
-}
-
-/// Is the outcome of its merge unknown, or the queue of the repository frozen?
-fn must_stay(task: &Task) -> bool {
-    task.merge_unknown()
-        || match &task.phase {
-            Phase::Working { .. } | Phase::Stopping { .. } => matches!(task.step(), Some(Step::Merge)),
-            Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => true,
-            Phase::Idle
-            | Phase::Waiting { .. }
-            | Phase::Blocked { .. }
-            | Phase::Cancelled { .. }
-            | Phase::Done { .. } => false,
-        }
 }
 
 pub(super) fn list(c: &Connection) -> Db<Vec<LeaseRow>> {

@@ -1,0 +1,454 @@
+//! What the end of a try means for a job: is it over, or does it go back to the queue, until when, and what does that
+//! cost? One rule for every kind of work; the engine's runner and the simulation both ask here.
+//!
+//! A job fails by itself (an attempt), is failed by the world (a transient attempt, without end), or takes its worker
+//! along (a death; three of them quarantine it). A merge, and CI that a gate waits for, are never given up.
+
+use crate::effect::{Class, Effect, Outcome};
+use crate::ids::{JobId, Time};
+use crate::verdict::{FaultKind, FaultNote};
+use std::collections::BTreeMap;
+
+/// Attempts in a row that the world failed, after which a person is told: the job is never given up, so nothing else
+/// would say so.
+pub const TELL_AFTER: u32 = 10;
+
+/// A refusal whose kind is a guess is final when a job has met the same one this often in a row.
+pub const REFUSALS: u32 = 5;
+
+/// A job whose workers died this often is quarantined: it would take the next one along, and all work in its process.
+pub const DEATHS: u32 = 3;
+
+/// First pause of a quarantined job that may not be lost, in first pauses of a job.
+const QUARANTINE_PAUSES: i64 = 10;
+
+/// What going back to the queue costs a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// One of its attempts: it failed.
+    Attempt,
+    /// A transient attempt: the world failed it.
+    Transient,
+    /// A death: its worker died of it, or at it.
+    Death,
+    /// Nothing: it was not even tried.
+    Nothing,
+}
+
+/// A claimed job that is not done yet goes back to the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requeue {
+    /// What this costs.
+    pub charge: Charge,
+    /// Must the next claim use a new run directory?
+    pub new_run: bool,
+    /// Not before.
+    pub not_before: Time,
+    /// What happened.
+    pub fault: FaultNote,
+    /// The outside service it waits for, if it does; it may run earlier once that answers.
+    pub parked: Option<String>,
+}
+
+/// A failure, as far as trying again depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which kind.
+    pub kind: FaultKind,
+    /// What happened.
+    pub text: String,
+    /// How long the other side wants to be left alone, milliseconds.
+    pub retry_after_ms: Option<i64>,
+    /// The kind is a guess: the service said no, and whether it says so again is not known.
+    pub unsure: bool,
+}
+
+impl Failure {
+    /// A failure of a kind that is known.
+    pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), retry_after_ms: None, unsure: false }
+    }
+    /// The form that is stored.
+    pub fn note(&self) -> FaultNote {
+        FaultNote { kind: self.kind, text: self.text.clone() }
+    }
+}
+
+/// How a try of a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// Its outcome is known.
+    Outcome(Outcome),
+    /// It has to be done again, and says itself what that costs.
+    Again {
+        /// What this costs.
+        charge: Charge,
+        /// Must the next claim start a new run?
+        new_run: bool,
+        /// Not before.
+        not_before: Option<Time>,
+        /// What happened.
+        failure: Failure,
+    },
+    /// It broke off.
+    Failed(Failure),
+}
+
+impl Tried {
+    /// How a job ends that was asked to stop: it is never tried again.
+    #[must_use]
+    pub fn stopped(self) -> Self {
+        match self {
+            known @ Self::Outcome(_) => known,
+            Self::Again { .. } | Self::Failed(_) => Self::Outcome(Outcome::Cancelled),
+        }
+    }
+    /// May the next refusal be the same as the last one? Anything but a refusal that is a guess begins the count anew.
+    pub fn is_a_guess(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.unsure)
+    }
+}
+
+/// What becomes of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is over.
+    Settle(Outcome),
+    /// It is tried again.
+    Requeue(Requeue),
+}
+
+/// What a job has spent so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// Which job.
+    pub job: JobId,
+    /// Attempts: failures that were its own.
+    pub attempts: u32,
+    /// Attempts it has.
+    pub max_attempts: u32,
+    /// Failures that were the world's.
+    pub transient: u32,
+    /// Workers that died at it.
+    pub deaths: u32,
+}
+
+impl Tries {
+    /// Is it one death away from its quarantine? Then it is tried alone, so that a further death is known to be its own.
+    pub fn is_suspect(&self) -> bool {
+        DEATHS <= self.deaths + 1
+    }
+}
+
+/// Doubling pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// The first, milliseconds.
+    pub first_ms: i64,
+    /// The longest, milliseconds, without jitter.
+    pub max_ms: i64,
+}
+
+impl Pauses {
+    /// The pause after so many tries, with up to a quarter of jitter. It is the same for the same job and try: jitter is
+    /// there to spread jobs, not to surprise tests.
+    pub fn after(self, tries: u32, job: JobId) -> i64 {
+        let pause = self.first_ms.saturating_mul(1_i64 << tries.min(20)).min(self.max_ms);
+        let mixed = (job.task.0.unsigned_abs() ^ (u64::from(job.seq) << 20) ^ (u64::from(tries) << 40))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        pause + (pause / 4) * i64::try_from(mixed >> 56).unwrap_or(0) / 256
+    }
+    /// Pauses that begin with so many first pauses.
+    #[must_use]
+    pub fn times(self, n: i64) -> Self {
+        Self { first_ms: self.first_ms.saturating_mul(n), ..self }
+    }
+}
+
+/// A merge, whose outcome must become known; and CI, which a gate waits for without owning its job: nothing else would
+/// ask for it again. The CI of a closed task ends by itself.
+fn is_never_given_up(effect: &Effect) -> bool {
+    effect.class() == Class::Irreversible || matches!(effect, Effect::EnsureCi { .. })
+}
+
+/// What the end of a try means for its job. `is_final` is asked about a refusal whose kind is a guess, with its text: has
+/// this job met it too often?
+pub fn conclude(
+    effect: &Effect,
+    tries: &Tries,
+    tried: Tried,
+    now: Time,
+    pauses: Pauses,
+    is_final: impl FnOnce(&str) -> bool,
+) -> Next {
+    let again =
+        |charge, new_run, not_before, failure| again(effect, tries, charge, new_run, not_before, failure, now, pauses);
+    match tried {
+        Tried::Outcome(outcome) => Next::Settle(outcome),
+        Tried::Again { charge, new_run, not_before, failure } => again(charge, new_run, not_before, failure),
+        Tried::Failed(failure) => match failure.kind {
+            FaultKind::Gone | FaultKind::Bug => again(Charge::Attempt, true, None, failure),
+            FaultKind::Denied | FaultKind::Permanent if !is_never_given_up(effect) => {
+                if failure.unsure && !is_final(&failure.text) {
+                    return again(Charge::Transient, false, None, failure);
+                }
+                Next::Settle(Outcome::Failed { fault: failure.note() })
+            }
+            FaultKind::Transient | FaultKind::Denied | FaultKind::Permanent => {
+                again(Charge::Transient, false, None, failure)
+            }
+        },
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "three of them are what one end of a try consists of")]
+fn again(
+    effect: &Effect,
+    tries: &Tries,
+    charge: Charge,
+    new_run: bool,
+    not_before: Option<Time>,
+    failure: Failure,
+    now: Time,
+    pauses: Pauses,
+) -> Next {
+    let forever = is_never_given_up(effect);
+    if charge == Charge::Attempt && !forever && tries.max_attempts <= tries.attempts + 1 {
+        return Next::Settle(Outcome::Failed { fault: failure.note() });
+    }
+    let spent = match charge {
+        Charge::Attempt => tries.attempts,
+        Charge::Death => tries.deaths,
+        Charge::Transient | Charge::Nothing => tries.transient,
+    };
+    let pause = pauses.after(spent, tries.job).max(failure.retry_after_ms.unwrap_or(0));
+    let not_before = not_before.unwrap_or(now).max(now.plus_ms(pause));
+    let charge = if charge == Charge::Attempt && forever { Charge::Transient } else { charge };
+    Next::Requeue(Requeue { charge, new_run, not_before, fault: failure.note(), parked: None })
+}
+
+/// What becomes of a job that is claimed after too many of its workers died; `None`: it may be tried. A job the task waits
+/// for fails, and a person decides. A merge, or a side effect (a message, a ticket's state), must not be lost: it is put
+/// off, longer after every death, so that the other jobs get on.
+pub fn quarantine(
+    effect: &Effect,
+    tries: &Tries,
+    last_fault: Option<&FaultNote>,
+    now: Time,
+    pauses: Pauses,
+) -> Option<Next> {
+    let more = tries.deaths.checked_sub(DEATHS)?;
+    let (what, n) = (effect.describe(), tries.deaths);
+    let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
+    if effect.class() == Class::Repeatable && !effect.is_side() {
+        return Some(Next::Settle(Outcome::Failed { fault: FaultNote { kind: FaultKind::Permanent, text } }));
+    }
+    if last_fault.is_some_and(|fault| fault.text == text) {
+        // It has been put off for this death.
+        return None;
+    }
+    let not_before = now.plus_ms(pauses.times(QUARANTINE_PAUSES).after(more, tries.job));
+    let fault = FaultNote { kind: FaultKind::Transient, text };
+    Some(Next::Requeue(Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None }))
+}
+
+/// Has the world failed this job so often that a person is to be told? Once, and not of side effects: what cannot be
+/// written to a ticket is seen in the queue, and stops nothing.
+pub fn is_stuck(effect: &Effect, tries: &Tries, charge: Charge) -> bool {
+    let quiet = effect.is_side() && !matches!(effect, Effect::EnsureCi { .. });
+    !quiet && charge == Charge::Transient && tries.transient + 1 == TELL_AFTER
+}
+
+/// What jobs were refused last, and how often in a row.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(BTreeMap<JobId, (String, u32)>);
+
+impl Refusals {
+    /// Notes a refusal; true if this job has met the same one too often.
+    pub fn is_final(&mut self, job: JobId, text: &str) -> bool {
+        let text = alike(text);
+        let last = self.0.entry(job).or_default();
+        let times = if last.0 == text { last.1 + 1 } else { 1 };
+        *last = (text, times);
+        if times < REFUSALS {
+            return false;
+        }
+        self.0.remove(&job);
+        true
+    }
+
+    /// The job has come to an end, or its service has not answered at all.
+    pub fn forget(&mut self, job: JobId) {
+        self.0.remove(&job);
+    }
+}
+
+/// A refusal without what is different each time: numbers, ids and the names of temporary files, which have a digit.
+fn alike(text: &str) -> String {
+    let word = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
+    text.split(|c: char| c.is_whitespace() || matches!(c, '/' | '\'' | ':' | ',' | '(' | ')'))
+        .map(word)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{GateId, Sha, TaskId};
+    use crate::task::MergeIntent;
+
+    const PAUSES: Pauses = Pauses { first_ms: 1_000, max_ms: 60_000 };
+    const NOW: Time = Time(1_000_000);
+
+    fn tries() -> Tries {
+        Tries { job: JobId { task: TaskId(7), seq: 3 }, attempts: 0, max_attempts: 2, transient: 0, deaths: 0 }
+    }
+    fn merge() -> Effect {
+        let sha = || Sha::new("a".repeat(40));
+        let intent = MergeIntent { head: sha(), base: sha(), tree: "t".into(), lease_epoch: 1 };
+        Effect::Merge { pull_request: 1, intent }
+    }
+    fn ci() -> Effect {
+        Effect::EnsureCi { commit: Sha::new("a".repeat(40)) }
+    }
+    fn branch() -> Effect {
+        Effect::OpenBranch
+    }
+    fn failed(kind: FaultKind) -> Tried {
+        Tried::Failed(Failure::new(kind, "no"))
+    }
+    fn ends(effect: &Effect, tries: &Tries, tried: Tried) -> Next {
+        conclude(effect, tries, tried, NOW, PAUSES, |_| false)
+    }
+    /// What going back costs and the pause; nothing: it is over.
+    fn goes_back(next: &Next) -> Option<(Charge, i64)> {
+        match next {
+            Next::Settle(_) => None,
+            Next::Requeue(requeue) => Some((requeue.charge, requeue.not_before.since_ms(NOW))),
+        }
+    }
+
+    #[test]
+    fn the_world_may_fail_a_job_for_ever_and_the_job_itself_only_so_often() {
+        for effect in [branch(), merge(), ci(), Effect::SyncTicket] {
+            let many = Tries { transient: 1_000, ..tries() };
+            let (charge, pause) = goes_back(&ends(&effect, &many, failed(FaultKind::Transient))).unwrap();
+            assert_eq!(charge, Charge::Transient, "{effect:?}");
+            assert!((60_000..=75_000).contains(&pause), "{pause}");
+        }
+        assert!(matches!(goes_back(&ends(&branch(), &tries(), failed(FaultKind::Bug))), Some((Charge::Attempt, _))));
+        let last = Tries { attempts: 1, ..tries() };
+        assert_eq!(goes_back(&ends(&branch(), &last, failed(FaultKind::Bug))), None, "its attempts are spent");
+        assert_eq!(
+            goes_back(&ends(&branch(), &tries(), failed(FaultKind::Denied))),
+            None,
+            "asking again will not help"
+        );
+    }
+
+    #[test]
+    fn a_merge_and_ci_that_a_gate_waits_for_are_never_given_up() {
+        let last = Tries { attempts: 1, ..tries() };
+        let kinds = [FaultKind::Transient, FaultKind::Denied, FaultKind::Gone, FaultKind::Permanent, FaultKind::Bug];
+        for effect in [merge(), ci()] {
+            for kind in kinds {
+                let next = ends(&effect, &last, failed(kind));
+                assert!(matches!(goes_back(&next), Some((Charge::Transient, _))), "{effect:?} {kind:?}: {next:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_that_was_asked_to_stop_is_never_tried_again() {
+        let again = Tried::Again {
+            charge: Charge::Nothing,
+            new_run: false,
+            not_before: None,
+            failure: Failure::new(FaultKind::Transient, "later"),
+        };
+        assert_eq!(again.stopped(), Tried::Outcome(Outcome::Cancelled));
+        assert_eq!(failed(FaultKind::Bug).stopped(), Tried::Outcome(Outcome::Cancelled));
+        assert_eq!(Tried::Outcome(Outcome::Sent).stopped(), Tried::Outcome(Outcome::Sent), "what is done is done");
+    }
+
+    #[test]
+    fn a_job_waits_for_as_long_as_the_other_side_asks() {
+        let failure = Failure { retry_after_ms: Some(300_000), ..Failure::new(FaultKind::Transient, "429") };
+        assert_eq!(goes_back(&ends(&branch(), &tries(), Tried::Failed(failure.clone()))).unwrap().1, 300_000);
+        let until = Some(NOW.plus_ms(500_000));
+        let again = Tried::Again { charge: Charge::Transient, new_run: true, not_before: until, failure };
+        assert_eq!(goes_back(&ends(&branch(), &tries(), again)).unwrap().1, 500_000);
+    }
+
+    #[test]
+    fn three_deaths_quarantine_a_job_and_what_must_not_be_lost_is_only_put_off() {
+        let dead = |deaths| Tries { deaths, ..tries() };
+        let ask =
+            |effect: &Effect, deaths, last: Option<&FaultNote>| quarantine(effect, &dead(deaths), last, NOW, PAUSES);
+        assert_eq!(ask(&branch(), 2, None), None);
+        assert!(dead(2).is_suspect() && !dead(1).is_suspect());
+        assert!(matches!(ask(&branch(), 3, None), Some(Next::Settle(Outcome::Failed { .. }))));
+        for effect in [merge(), Effect::SyncTicket, ci()] {
+            let Some(Next::Requeue(first)) = ask(&effect, 3, None) else { panic!("{effect:?} is given up") };
+            assert_eq!(first.charge, Charge::Nothing);
+            assert!((10_000..=12_500).contains(&first.not_before.since_ms(NOW)), "{first:?}");
+            assert_eq!(ask(&effect, 3, Some(&first.fault)), None, "once for each death");
+            let Some(Next::Requeue(second)) = ask(&effect, 4, Some(&first.fault)) else { panic!("no longer") };
+            assert!((20_000..=25_000).contains(&second.not_before.since_ms(NOW)), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_once_of_a_job_that_the_world_fails_and_not_of_side_effects() {
+        let at = |transient| Tries { transient, ..tries() };
+        let told = |effect: &Effect| (0..50).filter(|n| is_stuck(effect, &at(*n), Charge::Transient)).count();
+        let gate = GateId::SecurityGate;
+        let judge = Effect::Judge {
+            gate,
+            stage: "review".into(),
+            head: Sha::new("a".repeat(40)),
+            exact: false,
+            run: None,
+            since: Time(0),
+        };
+        for effect in [branch(), merge(), ci(), judge] {
+            assert_eq!(told(&effect), 1, "{effect:?}");
+        }
+        assert_eq!(told(&Effect::SyncTicket) + told(&Effect::CleanUp), 0);
+        assert!(!is_stuck(&branch(), &at(TELL_AFTER - 1), Charge::Attempt));
+    }
+
+    #[test]
+    fn a_refusal_is_final_when_it_is_the_same_again_and_again() {
+        let (one, other) = (JobId { task: TaskId(7), seq: 3 }, JobId { task: TaskId(7), seq: 4 });
+        let mut refusals = Refusals::default();
+        let said = |n: u32| format!("push feature/x: pack-objects died, see /tmp/tmp_pack_x{n}Y and 1234567{n}");
+        for n in 1..REFUSALS {
+            assert!(!refusals.is_final(one, &said(n)), "{n}");
+            assert!(!refusals.is_final(other, &said(n)), "each job is counted alone");
+        }
+        assert!(refusals.is_final(one, &said(9)));
+        assert!(!refusals.is_final(other, "push feature/x: something else"), "another refusal is another beginning");
+        for n in 2..REFUSALS {
+            assert!(!refusals.is_final(other, "push feature/x: something else"), "{n}");
+        }
+        refusals.forget(other);
+        assert!(!refusals.is_final(other, "push feature/x: something else"));
+        let guess = Failure { unsure: true, ..Failure::new(FaultKind::Permanent, "no") };
+        let asks = |is_final| conclude(&branch(), &tries(), Tried::Failed(guess.clone()), NOW, PAUSES, |_| is_final);
+        assert!(matches!(goes_back(&asks(false)), Some((Charge::Transient, _))));
+        assert_eq!(goes_back(&asks(true)), None);
+    }
+
+    #[test]
+    fn pauses_double_are_bounded_and_never_shrink_below_their_base() {
+        let job = JobId { task: TaskId(7), seq: 3 };
+        let pauses: Vec<i64> = (0..12).map(|n| PAUSES.after(n, job)).collect();
+        for (n, pause) in pauses.iter().enumerate() {
+            let base = (1_000_i64 << n).min(60_000);
+            assert!((base..=base + base / 4).contains(pause), "try {n}: {pause}");
+        }
+        assert_eq!(pauses, (0..12).map(|n| PAUSES.after(n, job)).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,135 @@
+//! What a ticket and its task say to each other: what a person wants by moving a ticket, and what the ticket should show
+//! of the task. The watcher of tickets, the effect that writes to the tracker, and the simulation all ask here.
+
+use crate::event::Event;
+use crate::explain;
+use crate::ids::Actor;
+use crate::task::{DoneOutcome, Phase, Task, WaitReason};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// The states orch knows, mapped to a tracker's own by `[project.states]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum TicketState {
+    Backlog,
+    Todo,
+    InProgress,
+    NeedsInput,
+    AwaitingApproval,
+    Approved,
+    Blocked,
+    Done,
+    Cancelled,
+}
+
+impl TicketState {
+    /// Every state.
+    pub const ALL: &'static [Self] = &[
+        Self::Backlog,
+        Self::Todo,
+        Self::InProgress,
+        Self::NeedsInput,
+        Self::AwaitingApproval,
+        Self::Approved,
+        Self::Blocked,
+        Self::Done,
+        Self::Cancelled,
+    ];
+    /// Its name: `InProgress`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Backlog => "Backlog",
+            Self::Todo => "Todo",
+            Self::InProgress => "InProgress",
+            Self::NeedsInput => "NeedsInput",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Approved => "Approved",
+            Self::Blocked => "Blocked",
+            Self::Done => "Done",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|s| s.as_str() == text)
+    }
+}
+
+/// Did a person move the ticket since it was seen last? `seen` is the name of the state it was seen in, or that orch set.
+pub fn is_moved(seen: Option<&str>, state: TicketState, by: &Actor) -> bool {
+    seen != Some(state.as_str()) && *by != Actor::orch()
+}
+
+/// What a person wants by a ticket's new state. A ticket that was never seen before has not been moved *back* to where it
+/// is: its task may have been started elsewhere.
+pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before: bool) -> Option<Event> {
+    let by = by.clone();
+    match (state, phase) {
+        (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
+        (
+            TicketState::InProgress,
+            Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
+        ) => Some(Event::RetryAsked { by }),
+        (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
+            Some(Event::Approved { by, gate: None, subject: None })
+        }
+        (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
+        (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {
+            Phase::Idle | Phase::Cancelled { .. } | Phase::Done { .. } => None,
+            Phase::Working { .. } | Phase::Waiting { .. } | Phase::Stopping { .. } | Phase::Blocked { .. } => {
+                Some(Event::CancelAsked { by })
+            }
+        },
+        _ => None,
+    }
+}
+
+/// What a task has to be told of its ticket's words, if they are not those it knows. A closed task is told nothing.
+pub fn edit(task: &Task, title: &str, body: &str) -> Option<Event> {
+    let differs = task.title != title || task.body != body;
+    (differs && !task.is_closed()).then(|| Event::TicketEdited { title: title.to_owned(), body: body.to_owned() })
+}
+
+/// The ticket's state; `None` leaves it to the person who moves it.
+pub fn state(task: &Task) -> Option<TicketState> {
+    Some(match &task.phase {
+        Phase::Idle => return None,
+        Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,
+        Phase::Waiting { why, .. } => match why {
+            WaitReason::Approval { .. } => TicketState::AwaitingApproval,
+            WaitReason::Answer { .. } => TicketState::NeedsInput,
+            WaitReason::Production { .. } => TicketState::Blocked,
+            WaitReason::Report { .. }
+            | WaitReason::CannotTell { .. }
+            | WaitReason::Lease { .. }
+            | WaitReason::Held { .. } => TicketState::InProgress,
+        },
+        Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,
+        Phase::Done { outcome, .. } if outcome.is_well() => TicketState::Done,
+        Phase::Blocked { .. } | Phase::Done { outcome: DoneOutcome::RolledBack, .. } => TicketState::Blocked,
+        Phase::Done { .. } => TicketState::Done,
+    })
+}
+
+/// The living comment on the ticket: where the task is, what ends its wait, and the command for it.
+pub fn comment(task: &Task, cost_usd: f64) -> String {
+    let mut text =
+        format!("**{}** — stage **{}**, {}\n\n", task.work_item, task.stage(), task.phase_word().replace('_', " "));
+    let _ = writeln!(text, "{}", explain::line(task));
+    if let Some(waiting) = explain::explain(task) {
+        let _ = writeln!(text, "Ends when: {}.", waiting.ends_when);
+        if let Some(command) = waiting.command {
+            let _ = writeln!(text, "`{command}`");
+        }
+    }
+    let _ = writeln!(text, "\nBranch `{}`", task.branch);
+    if let Some(number) = task.pull_request {
+        let _ = writeln!(text, "Pull request {number}");
+    }
+    if let Some(merged) = &task.merged {
+        let _ = writeln!(text, "Merged as {}", merged.commit.short());
+    }
+    let _ = writeln!(text, "Repairs {}; cost {cost_usd:.2} USD", task.rounds);
+    text
+}
