@@ -142,10 +142,12 @@ fn commit() -> Result<String> {
     Ok(if others.is_empty() { head } else { format!("{head} and uncommitted changes") })
 }
 
-/// The last line that says something, fit for a table.
+/// The last line that says what it came to, fit for a table: of a table of numbers the last row says nothing.
 fn last_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
-    let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("(nothing was printed)");
+    let lines = || text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let says = |line: &&str| ["violation", " lives, ", "not caught", "survived"].iter().any(|word| line.contains(word));
+    let last = lines().find(says).or_else(|| lines().next()).unwrap_or("(nothing was printed)");
     last.replace('|', "/").chars().take(160).collect()
 }
 
@@ -185,6 +187,13 @@ fn write(page: &Path, rows: &BTreeMap<String, Row>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_says_what_a_step_came_to_and_not_the_last_number_of_its_table() {
+        assert_eq!(last_line(b"8 worlds, 0 violations\n\nby outage:\n  +1 days   2\n"), "8 worlds, 0 violations");
+        assert_eq!(last_line(b"one\ntwo | three\n\n"), "two / three");
+        assert_eq!(last_line(b"\n"), "(nothing was printed)");
+    }
 
     #[test]
     fn a_row_stays_as_it_is_while_others_are_run_again() {

@@ -134,12 +134,17 @@ fn invariant_rounds_are_bounded(sim: &Sim, change: &Change<'_>) -> Live<()> {
     })
 }
 
+/// What is on main by another hand, and what a person has cancelled, is not decided by its job any more: the task is closed,
+/// or a repair of production that was given up is a question again.
+fn goes_its_own_way(before: &Task) -> bool {
+    before.landed.is_some() || matches!(before.phase, Phase::Stopping { .. })
+}
+
 /// A run of which nothing was taken leaves the branch where it is, and no step behind it is entered.
 fn invariant_what_is_not_taken_moves_nothing(change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     let Event::JobEnded { job, outcome: Outcome::NotTaken { .. } } = change.event else { return Ok(()) };
-    // What is on main by somebody else's hand goes its own way.
-    if before.job() != Some(*job) || before.landed.is_some() {
+    if before.job() != Some(*job) || goes_its_own_way(before) {
         return Ok(());
     }
     let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
@@ -159,8 +164,7 @@ fn invariant_a_refused_repair_goes_no_further(change: &Change<'_>) -> Live<()> {
     if before.job() != Some(*job) || before.conflict.is_none() || unresolved.is_empty() && refused.is_empty() {
         return Ok(());
     }
-    // What is on main by somebody else's hand goes its own way.
-    if before.landed.is_some() {
+    if goes_its_own_way(before) {
         return Ok(());
     }
     let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });

@@ -101,7 +101,7 @@ impl Sim {
         let stale = !self.ledger.holds(flight.job.fence());
         if stale {
             self.seen.fault("zombie acts");
-            flight.blind = matches!(flight.job.effect, Effect::Merge { .. }) && self.hit("zombie merges blindly", 500);
+            flight.blind = matches!(flight.job.effect, Effect::Merge { .. }) && self.hit("zombie merges blindly", 150);
         }
         inv::invariant_poison_is_not_tried(&flight.job)?;
         let Some(ended) = self.ensure(&flight)? else { return Ok(()) };

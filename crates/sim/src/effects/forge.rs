@@ -205,7 +205,7 @@ impl Sim {
         }
         // Somebody else was paused in the middle of this very merge: what does it do when it wakes?
         let again = self.flights.iter().any(|g| g.job.id == f.job.id && g.job.epoch < f.job.epoch);
-        if self.hit("forge refuses", if again { 800 } else { 180 }) {
+        if self.hit("forge refuses", if again { 950 } else { 180 }) {
             return refused("protected by a rule");
         }
         if self.hit("main moves before the merge", 180) {
