@@ -137,7 +137,7 @@ fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan)
     if let Some(why) = build(&copy, &target, &sane)? {
         bail!("the simulation does not build:\n{why}");
     }
-    if let Fate::Caught { by, seed, .. } = live(&sane, 20, 0, &scenarios)? {
+    if let Fate::Caught { by, seed, .. } = live(&sane, "memory", 20, 0, &scenarios)? {
         bail!("without any mutant {by} does not hold (seed {seed}): mend that first");
     }
     say(&format!("the simulation is built and holds without any of them, {} s", began.elapsed().as_secs()))?;
@@ -158,7 +158,8 @@ fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan)
             ended(patch, fate)?;
         } else {
             let (seeds, shrink, dir) = (wishes.seeds, wishes.shrink, scenarios.join(name(patch)));
-            living = Some((patch, std::thread::spawn(move || live(&binary, seeds, shrink, &dir))));
+            let on = lives_on(&fs::read_to_string(patch)?);
+            living = Some((patch, std::thread::spawn(move || live(&binary, on, seeds, shrink, &dir))));
         }
     }
     if let Some((last, handle)) = living {
@@ -263,9 +264,14 @@ fn build(copy: &Path, target: &Path, keep: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
-fn live(binary: &Path, seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate> {
+/// The store on which a bug shows: that in memory is much faster, and has nothing of what is planted in the SQL.
+fn lives_on(patch: &str) -> &'static str {
+    if patch.contains("crates/store/src/sqlite/") { "sqlite" } else { "memory" }
+}
+
+fn live(binary: &Path, on: &str, seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate> {
     let lived = Command::new(binary)
-        .args(["--short", "--seeds", &seeds.to_string(), "--shrink", &shrink.to_string(), "--scn-dir"])
+        .args(["--short", "--on", on, "--seeds", &seeds.to_string(), "--shrink", &shrink.to_string(), "--scn-dir"])
         .arg(scenarios)
         .output()
         .context("run the simulation")?;
@@ -286,6 +292,12 @@ fn live(binary: &Path, seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_planted_in_sql_is_looked_for_on_sqlite() {
+        assert_eq!(lives_on("--- a/crates/store/src/sqlite/jobs.rs"), "sqlite");
+        assert_eq!(lives_on("--- a/crates/store/src/queue.rs"), "memory");
+    }
 
     #[test]
     fn every_planted_bug_fits_the_sources_as_they_are_and_names_what_catches_it() {

@@ -43,7 +43,7 @@ const STEPS: [Step; 8] = [
     Step {
         name: "lives-on-disk",
         program: "orch-sim",
-        arguments: &["--seeds", "500", "--start", "200000", "--file"],
+        arguments: &["--seeds", "500", "--start", "200000", "--on", "file"],
         shows: "500 lives whose database is a file, opened again at every crash",
     },
     Step {

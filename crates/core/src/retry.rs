@@ -95,12 +95,23 @@ pub enum Tried {
 }
 
 impl Tried {
-    /// How a job ends that was asked to stop: it is never tried again.
+    /// What a try means where it is known whether the job was asked to stop, and whether a program of its present run still
+    /// runs. A job is never over while one does: it goes back to the queue, and whoever claims it next waits for the end of
+    /// that program, or ends it. A job that was asked to stop is not done again otherwise.
     #[must_use]
-    pub fn stopped(self) -> Self {
+    pub fn weighed(self, stop: bool, still_runs: bool) -> Self {
+        if still_runs {
+            let failure = match self {
+                Self::Outcome(_) => {
+                    Failure::new(FaultKind::Transient, "a program of it still runs; its end is awaited")
+                }
+                Self::Again { failure, .. } | Self::Failed(failure) => failure,
+            };
+            return Self::Again { charge: Charge::Transient, new_run: false, not_before: None, failure };
+        }
         match self {
-            known @ Self::Outcome(_) => known,
-            Self::Again { .. } | Self::Failed(_) => Self::Outcome(Outcome::Cancelled),
+            Self::Again { .. } | Self::Failed(_) if stop => Self::Outcome(Outcome::Cancelled),
+            known => known,
         }
     }
     /// May the next refusal be the same as the last one? Anything but a refusal that is a guess begins the count anew.
@@ -360,16 +371,27 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_was_asked_to_stop_is_never_tried_again() {
+    fn a_job_is_over_when_nothing_of_it_runs_and_not_before() {
         let again = Tried::Again {
             charge: Charge::Nothing,
             new_run: false,
             not_before: None,
             failure: Failure::new(FaultKind::Transient, "later"),
         };
-        assert_eq!(again.stopped(), Tried::Outcome(Outcome::Cancelled));
-        assert_eq!(failed(FaultKind::Bug).stopped(), Tried::Outcome(Outcome::Cancelled));
-        assert_eq!(Tried::Outcome(Outcome::Sent).stopped(), Tried::Outcome(Outcome::Sent), "what is done is done");
+        assert_eq!(again.clone().weighed(true, false), Tried::Outcome(Outcome::Cancelled));
+        assert_eq!(failed(FaultKind::Bug).weighed(true, false), Tried::Outcome(Outcome::Cancelled));
+        let done = Tried::Outcome(Outcome::Sent);
+        assert_eq!(done.clone().weighed(true, false), done, "what is done is done");
+        let spent = Tries { attempts: 1, ..tries() };
+        for tried in [again, failed(FaultKind::Bug), failed(FaultKind::Permanent), done] {
+            for stop in [false, true] {
+                let next = ends(&branch(), &spent, tried.clone().weighed(stop, true));
+                assert!(
+                    matches!(goes_back(&next), Some((Charge::Transient, _))),
+                    "its program is not let go: {next:?}"
+                );
+            }
+        }
     }
 
     #[test]

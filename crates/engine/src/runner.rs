@@ -12,7 +12,9 @@ use orch_core::event::Event;
 use orch_core::retry::{self, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
+use orch_ports::supervisor::RunState;
 use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -214,8 +216,7 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     }
     drop(over);
     if let Some(ended) = ended {
-        let tried = tried(ended);
-        let tried = if stop.is_cancelled() { tried.stopped() } else { tried };
+        let tried = tried(ended).weighed(stop.is_cancelled(), still_runs(engine, &job).await);
         if !tried.is_a_guess() {
             engine.refusals.lock().unwrap_or_else(PoisonError::into_inner).forget(job.id);
         }
@@ -223,6 +224,17 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
         write_down(engine, &job, conclude(engine, &job, tried), shutdown).await;
     }
     forget(engine, &job);
+}
+
+/// Does a program of the job's present run still run? Not being able to look is no evidence of an end.
+async fn still_runs(engine: &Engine, job: &Job) -> bool {
+    if !job.lane.outlives_workers() {
+        return false;
+    }
+    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return true };
+    let lives = |dir: &str| matches!(engine.ports.supervisor.look(Path::new(dir)), Ok(RunState::Live) | Err(_));
+    let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
+    mine.into_iter().any(|run| lives(&run.dir))
 }
 
 /// Nobody is at work on this claim any more; a later claim of the same job is left as it is.

@@ -6,7 +6,7 @@ use crate::invariants as inv;
 use crate::sim::{CLAIM_MS, Flight, Live, Sim, TTL_MS};
 use orch_core::effect::Class;
 use orch_core::ids::JobId;
-use orch_store::{Beat, Fence, Store};
+use orch_store::{Beat, Fence};
 
 /// Not at a job in particular.
 pub(crate) const CRASH_NOW: &str = "process killed";

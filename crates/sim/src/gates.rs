@@ -10,7 +10,7 @@ use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
 use orch_core::retry::Tried;
 use orch_core::task::{ApprovalKind, Task};
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
-use orch_store::{Judgement, Store};
+use orch_store::Judgement;
 
 /// How long a report of CI is waited for.
 const CI_WAIT_MS: i64 = 300_000;

@@ -14,7 +14,7 @@ use orch_core::pipeline::Step;
 use orch_core::policy::Policy;
 use orch_core::task::{BlockReason, Phase, Task, WaitReason};
 use orch_core::verdict::FaultKind;
-use orch_store::{Fence, Job, JobState, LeaseRow, Stepped, Store, StoreError};
+use orch_store::{Fence, Job, JobState, LeaseRow, Stepped, StoreError};
 
 /// A step that was applied.
 pub(crate) struct Change<'a> {

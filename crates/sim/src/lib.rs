@@ -14,6 +14,7 @@ mod invariants;
 mod ledger;
 mod life;
 mod main_moved;
+pub mod memory;
 mod outside;
 mod people;
 mod promises;
@@ -68,6 +69,34 @@ impl Profile {
     }
 }
 
+/// The store a life is lived on. What happens in it is the same on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// Plain values under the choreography of every store.
+    Memory,
+    /// SQLite in memory.
+    Sqlite,
+    /// SQLite in a file that is closed and opened again at every crash.
+    File,
+}
+
+impl On {
+    /// Every store.
+    pub const ALL: &'static [Self] = &[Self::Memory, Self::Sqlite, Self::File];
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+            Self::File => "file",
+        }
+    }
+    /// Reads a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|on| on.name() == name)
+    }
+}
+
 /// A life to be lived.
 #[derive(Clone, Debug)]
 pub struct Life {
@@ -77,8 +106,8 @@ pub struct Life {
     pub tasks: u64,
     /// Their pipelines.
     pub profile: Profile,
-    /// In a file that is closed and opened again at every crash, instead of in memory.
-    pub file: bool,
+    /// The store it lives on.
+    pub on: On,
     /// Keep every line of the scenario, not just the last.
     pub trace: bool,
 }

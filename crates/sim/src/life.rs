@@ -15,7 +15,6 @@ use orch_core::landing::{History, Landing};
 use orch_core::policy::Policy;
 use orch_core::task::Phase;
 use orch_ports::tracker::{Ticket, TicketState};
-use orch_store::Store;
 use std::collections::BTreeMap;
 
 /// Things that happen while faults are on.
@@ -45,7 +44,7 @@ pub(crate) fn replay_script(scenario: &Scenario) -> Report {
 }
 
 fn script(scenario: &Scenario, trace: bool) -> (Life, Choices) {
-    let life = Life { seed: 0, tasks: scenario.tasks, profile: scenario.profile, file: scenario.file, trace };
+    let life = Life { seed: 0, tasks: scenario.tasks, profile: scenario.profile, on: scenario.on, trace };
     (life, Choices::scripted(scenario.lines.clone()))
 }
 

@@ -2,7 +2,7 @@
 //! as small as it can be in a file.
 
 use clap::Parser;
-use orch_sim::{Coverage, Life, Profile, Report, Scenario, Wanted, replay, run, shrink};
+use orch_sim::{Coverage, Life, On, Profile, Report, Scenario, Wanted, replay, run, shrink};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,9 +45,9 @@ struct Options {
     /// `full`, `lite` or `mixed`.
     #[arg(long, default_value = "mixed", value_parser = profile)]
     pipeline: Profile,
-    /// Keep the store in a file that is opened again at every crash.
-    #[arg(long)]
-    file: bool,
+    /// The store they live on: `memory`, `sqlite`, or `file` (SQLite, opened again at every crash).
+    #[arg(long, default_value = "memory", value_parser = on)]
+    on: On,
     /// Print one line only: `caught <invariant> <seed> <steps> <steps when shrunk>` or `survived`.
     #[arg(long)]
     short: bool,
@@ -56,13 +56,17 @@ struct Options {
     keep_going: bool,
 }
 
+fn on(name: &str) -> Result<On, String> {
+    On::parse(name).ok_or_else(|| "use memory, sqlite or file".into())
+}
+
 fn profile(name: &str) -> Result<Profile, String> {
     Profile::parse(name).ok_or_else(|| "use full, lite or mixed".into())
 }
 
 impl Options {
     fn life(&self, seed: u64) -> Life {
-        Life { seed, tasks: self.tasks, profile: self.pipeline, file: self.file, trace: self.trace }
+        Life { seed, tasks: self.tasks, profile: self.pipeline, on: self.on, trace: self.trace }
     }
 
     /// What has to be given again to live the same life.
@@ -74,7 +78,10 @@ impl Options {
         if self.tasks != 3 {
             let _ = write!(text, " --tasks {}", self.tasks);
         }
-        text + if self.file { " --file" } else { "" }
+        if self.on != On::Memory {
+            let _ = write!(text, " --on {}", self.on.name());
+        }
+        text
     }
 }
 

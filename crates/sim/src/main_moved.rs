@@ -8,7 +8,7 @@ use orch_core::ids::{Actor, GateId, ProjectKey, Sha};
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
 use orch_core::verdict::Verdict;
-use orch_store::{Cause, Store};
+use orch_store::Cause;
 
 impl Sim {
     pub(crate) fn sweep_main(&mut self) -> Live<()> {

@@ -7,7 +7,7 @@ use orch_core::ids::{Actor, GateId, ProjectKey, TaskId};
 use orch_core::pipeline::Step;
 use orch_core::task::{ApprovalKind, Phase, Task, WaitReason, WayOut};
 use orch_ports::tracker::{Ticket, TicketState};
-use orch_store::{Cause, Stepped, Store};
+use orch_store::{Cause, Stepped};
 
 impl Sim {
     pub(crate) fn open_task(&mut self) -> Option<Task> {

@@ -6,7 +6,7 @@ use orch_core::effect::Class;
 use orch_core::ids::JobId;
 use orch_core::retry::{Charge, Next, Requeue};
 use orch_core::task::{BlockReason, Phase, Task};
-use orch_store::{Job, JobState, Store};
+use orch_store::{Job, JobState};
 
 /// A claim has exactly the attempts that its own failures spent: crashes and reapers spend none.
 pub(crate) fn invariant_attempts_are_spent_by_failures_only(sim: &Sim, job: &Job) -> Live<()> {
@@ -47,6 +47,14 @@ pub(crate) fn invariant_nobody_waits_for_what_answers(sim: &Sim, service: &str, 
         })?;
     }
     Ok(())
+}
+
+/// A job is over when no program of it runs any more: what went on would work beside the next one, and cost money.
+pub(crate) fn invariant_what_ended_runs_no_more(sim: &Sim, job: JobId) -> Live<()> {
+    let runs = sim.sites.values().flat_map(|s| &s.runs).find(|((of, _), run)| *of == job && !run.over);
+    ensure(runs.is_none(), "what_ended_runs_no_more", || {
+        format!("job {job} is over and its program runs on in {:?}", runs.map(|(_, run)| run.place))
+    })
 }
 
 pub(crate) fn invariant_what_is_claimed_waits_for_nothing(job: &Job) -> Live<()> {

@@ -4,7 +4,7 @@
 use crate::actions::Action;
 use crate::choices::{Choice, Line};
 use crate::report::Report;
-use crate::{Life, Profile};
+use crate::{Life, On, Profile};
 use std::fmt::Write as _;
 
 /// First words of a file.
@@ -41,8 +41,8 @@ pub struct Scenario {
     pub tasks: u64,
     /// Their pipelines.
     pub profile: Profile,
-    /// In a file?
-    pub file: bool,
+    /// The store it is lived on.
+    pub on: On,
     /// What it shows.
     pub wanted: Wanted,
     pub(crate) lines: Vec<Line>,
@@ -51,7 +51,7 @@ pub struct Scenario {
 impl Scenario {
     /// A life that was lived, as a scenario.
     pub fn of(life: &Life, report: &Report, wanted: Wanted) -> Self {
-        Self { tasks: life.tasks, profile: life.profile, file: life.file, wanted, lines: report.choices.clone() }
+        Self { tasks: life.tasks, profile: life.profile, on: life.on, wanted, lines: report.choices.clone() }
     }
 
     /// How many things happen in it.
@@ -66,8 +66,8 @@ impl Scenario {
             let _ = writeln!(text, "# {line}");
         }
         let _ = writeln!(text, "tasks {}\npipeline {}", self.tasks, self.profile.name());
-        if self.file {
-            let _ = writeln!(text, "file");
+        if self.on != On::Memory {
+            let _ = writeln!(text, "on {}", self.on.name());
         }
         match &self.wanted {
             Wanted::Violation(name) => writeln!(text, "expect invariant_{name}"),
@@ -107,7 +107,7 @@ impl Scenario {
     /// Reads what `to_text` wrote, or a person.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut scenario =
-            Self { tasks: 1, profile: Profile::Lite, file: false, wanted: Wanted::Nothing, lines: Vec::new() };
+            Self { tasks: 1, profile: Profile::Lite, on: On::Memory, wanted: Wanted::Nothing, lines: Vec::new() };
         let mut section = None;
         for (n, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -127,7 +127,7 @@ impl Scenario {
                 match word {
                     "tasks" => scenario.tasks = rest.parse().map_err(|_| wrong("not a number of tasks"))?,
                     "pipeline" => scenario.profile = Profile::parse(rest).ok_or_else(|| wrong("no such pipeline"))?,
-                    "file" => scenario.file = true,
+                    "on" => scenario.on = On::parse(rest).ok_or_else(|| wrong("no such store"))?,
                     "expect" if rest == "none" => {}
                     "expect" => {
                         let name =
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_life_written_down_is_the_same_life() {
-        let life = Life { seed: 3, tasks: 2, profile: Profile::Mixed, file: false, trace: true };
+        let life = Life { seed: 3, tasks: 2, profile: Profile::Mixed, on: On::Memory, trace: true };
         let lived = run(&life);
         assert!(lived.violation.is_none());
         let scenario = Scenario::of(&life, &lived, Wanted::Nothing);

@@ -8,7 +8,7 @@ use orch_core::circuit::{self, Circuit, Heard};
 use orch_core::ids::JobId;
 use orch_core::reap::{Limits, Seen, Sighting};
 use orch_core::retry::{self, Next, Pauses, Tried};
-use orch_store::{Charge, Fence, Job, Store};
+use orch_store::{Charge, Fence, Job};
 use std::collections::BTreeMap;
 
 /// Pauses between two tries of a job.

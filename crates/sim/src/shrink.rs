@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_small_and_comes_to_the_same_place() {
-        let life = Life { seed: 1, tasks: 3, profile: Profile::Mixed, file: false, trace: false };
+        let life = Life { seed: 1, tasks: 3, profile: Profile::Mixed, on: crate::On::Memory, trace: false };
         let wanted = Wanted::Reaches("phase".into(), "merging".into());
         let (life, report) = (1..100)
             .map(|seed| Life { seed, ..life.clone() })
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_a_life_does_not_show_is_not_shrunk() {
-        let life = Life { seed: 2, tasks: 1, profile: Profile::Lite, file: false, trace: false };
+        let life = Life { seed: 2, tasks: 1, profile: Profile::Lite, on: crate::On::Memory, trace: false };
         let wanted = Wanted::Violation("told_once".into());
         let whole = Scenario::of(&life, &run(&life), wanted);
         assert!(shrink(&whole, Duration::from_hours(1), 1).is_none());

@@ -5,10 +5,11 @@ use crate::choices::Choices;
 use crate::helpers::Plan;
 use crate::invariants as inv;
 use crate::ledger::Ledger;
+use crate::memory::MemoryStore;
 use crate::report::{Coverage, Violation};
 use crate::site::Site;
 use crate::words;
-use crate::{Life, Profile};
+use crate::{Life, On, Profile};
 use futures::executor::block_on;
 use orch_core::circuit::Circuit;
 use orch_core::effect::Outcome;
@@ -67,7 +68,8 @@ pub(crate) enum End {
 /// Everything that is going on.
 pub(crate) struct Sim {
     pub(crate) choices: Choices,
-    store: Option<SqliteStore>,
+    on: On,
+    store: Option<Box<dyn Store>>,
     file: Option<tempfile::TempDir>,
     pub(crate) now: Time,
     pub(crate) boot: BootTime,
@@ -103,7 +105,7 @@ pub(crate) struct Sim {
 
 impl Sim {
     pub(crate) fn new(life: &Life, choices: Choices) -> Live<Self> {
-        let file = if life.file {
+        let file = if life.on == On::File {
             Some(
                 tempfile::tempdir()
                     .map_err(|e| Violation::new("the_simulation_can_run", format!("no directory: {e}")))?,
@@ -113,6 +115,7 @@ impl Sim {
         };
         let mut sim = Self {
             choices,
+            on: life.on,
             store: None,
             file,
             now: Time(1_800_000_000_000),
@@ -147,6 +150,10 @@ impl Sim {
     pub(crate) fn open(&mut self) -> Live<()> {
         let store = match &self.file {
             None if self.store.is_some() => return Ok(()),
+            None if self.on == On::Memory => {
+                self.store = Some(Box::new(MemoryStore::default()));
+                return Ok(());
+            }
             None => SqliteStore::open_in_memory(),
             Some(dir) => {
                 drop(self.store.take());
@@ -154,14 +161,14 @@ impl Sim {
                 SqliteStore::open(dir.path().join("sim.db"), options)
             }
         };
-        self.store = Some(store.map_err(|e| inv::store_never_fails(&e))?);
+        self.store = Some(Box::new(store.map_err(|e| inv::store_never_fails(&e))?));
         Ok(())
     }
 
     /// Runs a verb. Every error of the store is a violation: nothing in this world makes a disk fail.
-    pub(crate) fn db<T>(&self, verb: impl AsyncFnOnce(&SqliteStore) -> Result<T, StoreError>) -> Live<T> {
+    pub(crate) fn db<T>(&self, verb: impl AsyncFnOnce(&dyn Store) -> Result<T, StoreError>) -> Live<T> {
         let store = self.store.as_ref().ok_or_else(|| Violation::new("the_simulation_can_run", "no store"))?;
-        block_on(verb(store)).map_err(|e| inv::store_never_fails(&e))
+        block_on(verb(store.as_ref())).map_err(|e| inv::store_never_fails(&e))
     }
 
     pub(crate) fn say(&mut self, text: impl FnOnce() -> String) {
@@ -244,6 +251,7 @@ impl Sim {
                 let valid = self.ledger.holds(*fence);
                 inv::invariant_fences_hold("settle", *fence, valid, !matches!(stepped, Stepped::Fenced))?;
                 if valid {
+                    inv::invariant_what_ended_runs_no_more(self, fence.job)?;
                     self.ledger.release(fence.job);
                     self.ledger.ended.insert(fence.job);
                 }
@@ -305,6 +313,7 @@ impl Sim {
         }
         // A queued job that was stopped has ended without ever being claimed.
         for job in queued_before.iter().filter(|j| !open.iter().any(|o| o.id == j.id)) {
+            inv::invariant_what_ended_runs_no_more(self, job.id)?;
             self.ledger.release(job.id);
             self.ledger.ended.insert(job.id);
         }
@@ -317,7 +326,7 @@ impl Sim {
         &mut self,
         what: &'static str,
         fence: Fence,
-        verb: impl AsyncFnOnce(&SqliteStore) -> Result<bool, StoreError>,
+        verb: impl AsyncFnOnce(&dyn Store) -> Result<bool, StoreError>,
     ) -> Live<bool> {
         let kept = self.db(verb)?;
         inv::invariant_fences_hold(what, fence, self.ledger.holds(fence), kept)?;

@@ -11,7 +11,7 @@ use orch_core::retry::Tried;
 use orch_core::task::{NewTask, Task};
 use orch_core::ticket;
 use orch_ports::tracker::{Ticket, TicketState};
-use orch_store::{Beat, Store};
+use orch_store::Beat;
 
 /// How far back each poll overlaps the one before.
 const OVERLAP_MS: i64 = 60_000;

@@ -3,7 +3,6 @@
 
 use crate::sim::Sim;
 use orch_core::task::{Phase, Task};
-use orch_store::Store;
 
 /// What was applied, one line each, and where everything ended.
 pub(crate) fn of(sim: &Sim) -> Vec<String> {

@@ -7,7 +7,7 @@ use orch_core::event::Event;
 use orch_core::ids::TaskId;
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
-use orch_store::{Cause, Charge, Reaped, Store};
+use orch_store::{Cause, Charge, Reaped};
 use std::collections::BTreeMap;
 
 /// Working directories that are kept before the disk is full.

@@ -12,7 +12,7 @@ use orch_core::event::Event;
 use orch_core::ids::JobId;
 use orch_core::retry::{self, Failure, Next, Tried};
 use orch_core::verdict::FaultKind;
-use orch_store::{Cause, Charge, ClaimRequest, Job, Requeue, Share, Store};
+use orch_store::{Cause, Charge, ClaimRequest, Job, Requeue, Share};
 
 /// How long a service that has a limit wants to be left alone.
 const LIMIT_MS: i64 = 45_000;
@@ -149,7 +149,9 @@ impl Sim {
             None => return Ok(()),
             Some(End::Refused(next)) => next,
             Some(End::Tried(tried)) => {
-                let tried = if flight.stop { tried.stopped() } else { tried };
+                let runs = self.sites.get(&job.project).and_then(|s| s.runs.get(&(job.id, job.run_attempt)));
+                let still_runs = job.lane.outlives_workers() && runs.is_some_and(|run| !run.over);
+                let tried = tried.weighed(flight.stop, still_runs);
                 if !tried.is_a_guess() {
                     self.refusals.forget(job.id);
                 }

@@ -1,15 +1,15 @@
 //! The lives every test run lives. More of them: `cargo run -p orch-sim -- --seconds 3600 --seeds 1000000000`.
 
-use orch_sim::{Coverage, Life, Profile, Report, quiet, run};
+use orch_sim::{Coverage, Life, On, Profile, Report, quiet, run};
 use std::sync::OnceLock;
 
 /// Lives in memory: as many as fit well below a minute on one core in a debug build.
-const LIVES: u64 = 250;
+const LIVES: u64 = 1_000;
 /// How often a place must be visited by them.
 const LEAST: u64 = 5;
 
 fn life(seed: u64) -> Life {
-    Life { seed, tasks: 3, profile: Profile::Mixed, file: false, trace: false }
+    Life { seed, tasks: 3, profile: Profile::Mixed, on: On::Memory, trace: false }
 }
 
 fn lives() -> &'static [Report] {
@@ -52,7 +52,20 @@ fn every_place_every_fault_and_every_crash_in_every_phase_is_visited() {
 #[test]
 fn a_store_in_a_file_survives_every_kill() {
     for seed in 5_000..5_006 {
-        must_hold(&run(&Life { file: true, ..life(seed) }), " --file");
+        must_hold(&run(&Life { on: On::File, ..life(seed) }), " --on file");
+    }
+}
+
+/// Two stores under one choreography: whatever one of them does otherwise shows as another life.
+#[test]
+fn a_life_is_the_same_on_every_store() {
+    for seed in 1..=60 {
+        let [memory, sqlite] = [On::Memory, On::Sqlite].map(|on| run(&Life { on, trace: true, ..life(seed) }));
+        must_hold(&memory, "");
+        must_hold(&sqlite, " --on sqlite");
+        let differs = memory.story.iter().zip(&sqlite.story).find(|(a, b)| a != b);
+        assert!(differs.is_none(), "seed {seed} goes another way in memory and on SQLite: {differs:?}");
+        assert_eq!((memory.steps, &memory.transcript), (sqlite.steps, &sqlite.transcript), "seed {seed}");
     }
 }
 

@@ -3,9 +3,14 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod contract;
 pub mod error;
+pub mod lease;
+pub mod queue;
 pub mod rows;
 pub mod sqlite;
+pub mod step;
+pub mod tx;
 mod verbs;
 
 pub use error::StoreError;

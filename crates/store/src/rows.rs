@@ -1,5 +1,6 @@
 //! The shapes verbs take and give.
 
+use crate::tx::Lease;
 use orch_core::effect::{Effect, Lane};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, Sha, StageId, TaskId, Time, WorkItem};
@@ -458,4 +459,21 @@ pub struct LeaseRow {
     pub pid: Option<u32>,
     /// Since when.
     pub taken_at: Option<Time>,
+}
+
+impl LeaseRow {
+    /// A lease as shown.
+    pub fn of(project: ProjectKey, lease: Lease) -> Self {
+        let Lease { epoch, holder } = lease;
+        let h = holder.as_ref();
+        Self {
+            project,
+            epoch,
+            task: h.map(|h| h.task),
+            branch: h.map(|h| h.branch.clone()),
+            pid: h.map(|h| h.pid),
+            taken_at: h.map(|h| h.taken_at),
+            holder: holder.map(|h| h.item),
+        }
+    }
 }

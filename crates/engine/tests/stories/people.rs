@@ -31,6 +31,24 @@ async fn a_cancel_ends_the_agent_that_hangs_and_cleans_up() {
     assert!(runs.iter().all(|r| r.ended.is_some()), "no run looks as if it were still going: {runs:?}");
 }
 
+/// What cannot be ended now is ended at a later try. Until then it costs money, and the task says that it is being stopped.
+#[tokio::test]
+async fn a_task_is_cancelled_when_its_program_is_gone_and_not_before() {
+    for what in ["developer", "test"] {
+        let world = World::with(|c| c.test = Some("test".into())).await;
+        world.runs.on(what, |_| Does::Hang);
+        world.start();
+        let item = world.begin("Add a file").await;
+        world.eventually("it runs", async || world.runs.live(what)).await;
+        world.runs.refuse_to_cancel(3);
+        world.ask(&item, Event::CancelAsked { by: anna() }).await;
+        let task = world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
+        assert!(!world.runs.live(what), "{what} went on behind the cancel");
+        let runs = world.store.runs(task.id).await.unwrap();
+        assert!(runs.iter().all(|r| r.ended.is_some()), "{runs:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_cancel_ends_tests_that_hang_and_closes_their_run() {
     let world = World::with(|c| c.test = Some("test".into())).await;

@@ -46,7 +46,7 @@ async fn an_end_nobody_takes_is_taken_up_without_a_restart_and_the_queue_goes_on
     assert_eq!(world.forge_did("merge-done").await, 2);
     let queue = world.engine().queue().await.unwrap().reaper;
     assert_eq!((queue["enabled"].as_bool(), queue["reaped_total"].as_u64()), (Some(true), Some(1)), "{queue}");
-    assert!(queue["last_reaped"].as_str().unwrap().contains("nobody took the result"), "{queue}");
+    assert!(queue["last_reaped"].as_str().unwrap().contains("its result was not taken"), "{queue}");
     assert!(queue["last_run_ts"].is_string() && queue["interval"].is_u64(), "{queue}");
     assert_eq!(queue["lease_reclaimed_total"].as_u64(), Some(0));
     assert_eq!(world.told_people().iter().filter(|t| t.contains("goes back to the queue")).count(), 1);

@@ -63,6 +63,8 @@ struct State {
     hanging: BTreeMap<PathBuf, Run>,
     /// Nobody who waits for these is ever told: the process that waits dies.
     deaf: Vec<String>,
+    /// So many times from now on no supervisor can be asked to stop.
+    refuses: u32,
 }
 
 pub struct Runs {
@@ -110,6 +112,11 @@ impl Runs {
             state.hanging.remove(&dir);
             state.runs.insert(dir, RunState::Lost);
         }
+    }
+
+    /// So many times from now on no run can be asked to stop.
+    pub fn refuse_to_cancel(&self, times: u32) {
+        self.state.lock().unwrap().refuses = times;
     }
 
     /// Somebody stops hanging runs from outside.
@@ -223,6 +230,10 @@ impl Supervisor for InProcess {
 
     fn cancel(&self, dir: &Path) -> Result<(), Fault> {
         let mut state = self.runs.state.lock().unwrap();
+        if let Some(left) = state.refuses.checked_sub(1) {
+            state.refuses = left;
+            return Err(Fault::transient("the supervisor's directory cannot be written now"));
+        }
         if state.hanging.remove(dir).is_some() {
             let record = self.runs.record(EndReason::Cancelled, None);
             state.runs.insert(dir.to_owned(), RunState::Ended(record));

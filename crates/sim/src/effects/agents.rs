@@ -10,7 +10,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::{Role, Seq, StageId, Time};
 use orch_core::retry::{Charge, Tried};
 use orch_core::verdict::{FaultKind, Finding};
-use orch_store::{ArtefactRow, RunRow, Store};
+use orch_store::{ArtefactRow, RunRow};
 
 /// A run as it is written down when it begins.
 fn row(f: &Flight, started: Time) -> RunRow {

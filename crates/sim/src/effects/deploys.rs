@@ -10,7 +10,7 @@ use orch_core::ids::{Environment, GateId, JobId, Seq, Sha, StageId, WorkItem};
 use orch_core::retry::{Charge, Tried};
 use orch_core::task::{ApprovalKind, DoneOutcome};
 use orch_core::verdict::FaultKind;
-use orch_store::{ArtefactRow, Deployment, Store};
+use orch_store::{ArtefactRow, Deployment};
 
 impl Sim {
     fn hook_log(&mut self, f: &Flight, name: &str, stage: &StageId, revision: &Sha, ok: bool) -> Live<bool> {

@@ -11,7 +11,6 @@ use orch_core::landing::History;
 use orch_core::retry::Tried;
 use orch_core::task::{MergeIntent, Phase, Task};
 use orch_core::verdict::{FaultKind, Finding};
-use orch_store::Store;
 
 /// Does a task land as one commit on the tip of main?
 pub(crate) fn lands_as_one(task: &Task) -> bool {

@@ -1,8 +1,9 @@
 //! Evidence: judgements, artefacts, runs, deployments. Written only by the job that found it, while its claim holds:
 //! what a worker writes after it lost its claim would vouch for work nobody asked for.
 
-use super::jobs;
 use super::sql::{Db, DbError, all, json, one, parse, run};
+use super::tx::Rows;
+use crate::queue;
 use crate::rows::{ArtefactRow, Deployment, Fence, Judgement, RunRow};
 use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, StageId, TaskId, Time};
 use rusqlite::{Connection, Row, params};
@@ -12,7 +13,7 @@ fn admitted(c: &Connection, fence: Fence, task: TaskId) -> Db<bool> {
     if fence.job.task != task {
         return Err(DbError::bug(format!("job {} writes evidence for task {task}", fence.job)));
     }
-    Ok(jobs::held(c, fence)?.is_some())
+    Ok(queue::held(&mut Rows(c), fence)?.is_some())
 }
 
 fn judgement(row: &Row<'_>) -> Db<Judgement> {
@@ -56,7 +57,7 @@ fn artefact(row: &Row<'_>) -> Db<ArtefactRow> {
 }
 
 pub(super) fn put_artefacts(c: &Connection, fence: Fence, rows: &[ArtefactRow]) -> Db<bool> {
-    if jobs::held(c, fence)?.is_none() {
+    if queue::held(&mut Rows(c), fence)?.is_none() {
         return Ok(false);
     }
     for a in rows {

@@ -1,22 +1,14 @@
-//! Jobs: made, claimed, kept alive, put back, ended. Every change of a claimed job names the epoch of its claim in the
-//! WHERE; a worker that was paused past its lease finds no row and changes nothing. A job of a kind this version does not
-//! know is put aside and kept, and stops nobody else.
+//! Rows of jobs, and which of them is claimed next. What is done with a claimed one is decided in `crate::queue`. A job of
+//! a kind this version does not know is put aside and kept, and stops no other.
 
-use super::leases;
 use super::sql::{Db, DbError, all, json, one, parse, run};
 use crate::error::StoreError;
-use crate::rows::{
-    Beat, Charge, ClaimRequest, Fence, Job, JobState, OpenSample, QueueCounts, Reaped, Requeue, UnknownJob,
-};
-use orch_core::decide::NewJob;
-use orch_core::effect::{Class, Lane, Outcome};
+use crate::rows::{ClaimRequest, Job, JobState, OpenSample, QueueCounts, UnknownJob};
+use crate::tx::{AddedJob, Claim, End};
+use orch_core::effect::Lane;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
 use orch_core::verdict::{FaultKind, FaultNote};
-use orch_ports::clock::BootTime;
 use rusqlite::{Connection, Params, Row, params};
-
-/// Attempts of what may be given up.
-const MAX_ATTEMPTS: u32 = 2;
 
 macro_rules! columns {
     () => {
@@ -91,22 +83,13 @@ const CLAIM_ONE: &str = concat!(
     columns!(),
     ", NULL"
 );
-/// Claims whose lease has expired. Running jobs are few; the index is named because the planner does not know that.
-pub(super) const EXPIRED: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
-     WHERE state = 'running' AND (lease_boot <> ?1 OR lease_ms < ?2) ORDER BY id";
-/// Claims of other processes.
-pub(super) const ORPHANS: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
-     WHERE state = 'running' AND worker <> ?1 ORDER BY id";
-/// Claims of one process.
-const OWN: &str = "SELECT task, seq, worker, lane, deaths FROM job INDEXED BY job_running \
-     WHERE state = 'running' AND worker = ?1 ORDER BY id";
-/// One claim.
-const CLAIMED: &str = "SELECT task, seq, worker, lane, deaths FROM job \
-     WHERE task = ?1 AND seq = ?2 AND state = 'running' AND epoch = ?3";
+/// Claims. Running jobs are few; the index is named because the planner does not know that.
+pub(super) const CLAIMS: &str = "SELECT task, seq, epoch, worker, lane, lease_boot, lease_ms, deaths \
+     FROM job INDEXED BY job_running WHERE state = 'running' ORDER BY id";
 const RUNNING: &str = "SELECT count(*) FROM job INDEXED BY job_running WHERE state = 'running'";
-/// A claim that counts no attempt and needs no new run is simply taken back.
-const TAKE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, deaths = ?3 \
-     WHERE task = ?1 AND seq = ?2 AND state = 'running'";
+/// A claim that is taken back spends no attempt and needs no new run.
+pub(super) const GIVE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, \
+     deaths = ?3 WHERE task = ?1 AND seq = ?2 AND state = 'running'";
 /// What `parked` says of a job whose kind is not known.
 const UNKNOWN: &str = "?";
 /// `available_at` of such a job: the end of the year 9999.
@@ -152,19 +135,9 @@ fn readable(c: &Connection, sql: &str, params: impl Params) -> Db<Vec<Job>> {
     Ok(all(c, sql, params, |row| Ok(read(row).ok()))?.into_iter().flatten().collect())
 }
 
-/// Makes a job; `false` if one with its coalescing key is queued already.
-pub(super) fn insert(c: &Connection, task: TaskId, project: &ProjectKey, new: &NewJob, now: Time) -> Db<bool> {
-    let NewJob { seq, effect } = new;
-    if let Some(key) = effect.coalesce() {
-        let same = "SELECT 1 FROM job WHERE task = ?1 AND coalesce = ?2 AND state = 'queued'";
-        if one(c, same, params![task.0, key], |_| Ok(()))?.is_some() {
-            return Ok(false);
-        }
-    }
-    let max_attempts = match effect.class() {
-        Class::Repeatable => MAX_ATTEMPTS,
-        Class::Irreversible => u32::MAX,
-    };
+/// Adds a queued job.
+pub(super) fn add(c: &Connection, job: &AddedJob<'_>) -> Db<()> {
+    let AddedJob { task, seq, project, effect, max_attempts, now } = *job;
     let stored = serde_json::to_value(effect).map_err(|e| DbError::bug(format!("an effect cannot be stored: {e}")))?;
     let kind = stored.get("effect").and_then(|k| k.as_str()).unwrap_or_default();
     run(
@@ -186,7 +159,7 @@ pub(super) fn insert(c: &Connection, task: TaskId, project: &ProjectKey, new: &N
             now.0
         ],
     )?;
-    Ok(true)
+    Ok(())
 }
 
 pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
@@ -304,114 +277,22 @@ pub(super) fn any(c: &Connection, id: JobId) -> Db<Option<Job>> {
     Ok(None)
 }
 
-/// The job, if this fence still holds it.
-pub(super) fn held(c: &Connection, fence: Fence) -> Db<Option<Job>> {
-    Ok(open(c, fence.job)?.filter(|job| job.state == JobState::Running && job.epoch == fence.epoch))
+/// A claim as it stands in its row.
+pub(super) fn claim_row(row: &Row<'_>) -> Db<Claim> {
+    let lane: String = row.get(4)?;
+    Ok(Claim {
+        job: JobId { task: TaskId(row.get(0)?), seq: row.get(1)? },
+        epoch: row.get::<_, i64>(2)? as u64,
+        worker: row.get(3)?,
+        lane: Lane::ALL.iter().copied().find(|l| l.as_str() == lane),
+        boot_id: row.get(5)?,
+        until_ms: row.get(6)?,
+        deaths: row.get(7)?,
+    })
 }
 
-pub(super) fn heartbeat(c: &Connection, fence: Fence, boot: &BootTime, lease_ms: i64, ttl_ms: i64) -> Db<Beat> {
-    let renewed = one(
-        c,
-        "UPDATE job SET lease_boot = ?1, lease_ms = ?2 \
-         WHERE task = ?3 AND seq = ?4 AND state = 'running' AND epoch = ?5 RETURNING stop, project",
-        params![&*boot.boot_id, boot.ms.saturating_add(lease_ms), fence.job.task.0, fence.job.seq, fence.epoch as i64],
-        |row| Ok((row.get::<_, bool>(0)?, ProjectKey::new(row.get::<_, String>(1)?))),
-    )?;
-    let Some((stop, project)) = renewed else { return Ok(Beat::Lost) };
-    leases::renew(c, &project, fence.job.task, boot, ttl_ms)?;
-    Ok(if stop { Beat::Stop } else { Beat::Held })
-}
-
-pub(super) fn requeue(c: &Connection, fence: Fence, r: &Requeue) -> Db<bool> {
-    let charged = |charge| i64::from(r.charge == charge);
-    let changed = run(
-        c,
-        "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, \
-         attempts = attempts + ?4, transient_attempts = transient_attempts + ?5, deaths = deaths + ?6, \
-         run_attempt = run_attempt + ?7, available_at = ?8, last_fault = ?9, parked = ?10 \
-         WHERE task = ?1 AND seq = ?2 AND state = 'running' AND epoch = ?3",
-        params![
-            fence.job.task.0,
-            fence.job.seq,
-            fence.epoch as i64,
-            charged(Charge::Attempt),
-            charged(Charge::Transient),
-            charged(Charge::Death),
-            i64::from(r.new_run),
-            r.not_before.0,
-            json(&r.fault)?,
-            r.parked
-        ],
-    )?;
-    Ok(changed == 1)
-}
-
-/// Claims that are taken back are queued again at once. Each is a death of its worker where the worker was what did the
-/// work; where a supervisor does it, or nothing but time passes, the death of whoever waited says nothing.
-fn take_back(c: &Connection, found: Vec<(Reaped, Lane)>, always: bool) -> Db<Vec<Reaped>> {
-    let mut back = Vec::new();
-    for (mut reaped, lane) in found {
-        reaped.deaths += u32::from(always || !lane.outlives_workers());
-        run(c, TAKE_BACK, params![reaped.job.task.0, reaped.job.seq, reaped.deaths])?;
-        back.push(reaped);
-    }
-    Ok(back)
-}
-
-fn reaped(row: &Row<'_>) -> Db<(Reaped, Lane)> {
-    let name: String = row.get(3)?;
-    // An unknown lane is nobody's to work on: then nothing is charged.
-    let lane = Lane::ALL.iter().copied().find(|l| l.as_str() == name).unwrap_or(Lane::Watch);
-    let job = JobId { task: TaskId(row.get(0)?), seq: row.get(1)? };
-    Ok((Reaped { job, worker: row.get(2)?, deaths: row.get(4)? }, lane))
-}
-
-pub(super) fn reap(c: &Connection, boot: &BootTime) -> Db<Vec<Reaped>> {
-    take_back(c, all(c, EXPIRED, params![&*boot.boot_id, boot.ms], reaped)?, false)
-}
-
-/// Takes back what other processes had claimed.
-pub(super) fn orphans(c: &Connection, worker: &str) -> Db<Vec<Reaped>> {
-    take_back(c, all(c, ORPHANS, [worker], reaped)?, false)
-}
-
-/// Takes back one claim of a worker that hangs.
-pub(super) fn take_from(c: &Connection, fence: Fence) -> Db<Option<Reaped>> {
-    let claim = params![fence.job.task.0, fence.job.seq, fence.epoch as i64];
-    let found = one(c, CLAIMED, claim, reaped)?.into_iter().collect();
-    Ok(take_back(c, found, true)?.pop())
-}
-
-/// A process that ends in order gives back what it has claimed; nobody has died.
-pub(super) fn release(c: &Connection, worker: &str) -> Db<u64> {
-    let found = all(c, OWN, [worker], reaped)?;
-    for (Reaped { job, deaths, .. }, _) in &found {
-        run(c, TAKE_BACK, params![job.task.0, job.seq, deaths])?;
-    }
-    Ok(found.len() as u64)
-}
-
-/// Asks a running job to stop.
-pub(super) fn ask_to_stop(c: &Connection, id: JobId) -> Db<()> {
-    run(c, "UPDATE job SET stop = 1 WHERE task = ?1 AND seq = ?2", params![id.task.0, id.seq])?;
-    Ok(())
-}
-
-/// A queued job need not wait for its time any more.
-pub(super) fn hurry(c: &Connection, id: JobId, now: Time) -> Db<()> {
-    let sql = "UPDATE job SET available_at = min(available_at, ?3) WHERE task = ?1 AND seq = ?2 AND state = 'queued'";
-    run(c, sql, params![id.task.0, id.seq, now.0])?;
-    Ok(())
-}
-
-/// Ends a job: out of the hot table, counted, its outcome kept.
-pub(super) fn end(c: &Connection, id: JobId, outcome: &Outcome, now: Time) -> Db<()> {
-    let (state, fault) = match outcome {
-        Outcome::Failed { fault } => (JobState::Failed, Some(fault)),
-        Outcome::Cancelled => (JobState::Cancelled, None),
-        _ => (JobState::Done, None),
-    };
-    let spent = fault.is_some_and(|f| f.kind != FaultKind::Transient);
+/// Ends a job: out of the hot table, counted, its outcome kept. `false`: there is none.
+pub(super) fn end(c: &Connection, id: JobId, end: &End<'_>) -> Db<bool> {
     let moved = run(
         c,
         "INSERT INTO job_done (task, seq, project, lane, effect, kind, state, epoch, attempts, max_attempts, \
@@ -423,19 +304,19 @@ pub(super) fn end(c: &Connection, id: JobId, outcome: &Outcome, now: Time) -> Db
         params![
             id.task.0,
             id.seq,
-            state.as_str(),
-            i64::from(spent),
-            fault.map(json).transpose()?,
-            now.0,
-            json(outcome)?
+            end.state.as_str(),
+            end.spends,
+            end.fault.map(json).transpose()?,
+            end.now.0,
+            json(end.outcome)?
         ],
     )?;
     let gone = run(c, "DELETE FROM job WHERE task = ?1 AND seq = ?2", params![id.task.0, id.seq])?;
     if (moved, gone) != (1, 1) {
-        return Err(DbError::bug(format!("there is no open job {id} to end")));
+        return Ok(false);
     }
-    run(c, "UPDATE counter SET n = n + 1 WHERE name = ?1", [state.as_str()])?;
-    Ok(())
+    run(c, "UPDATE counter SET n = n + 1 WHERE name = ?1", [end.state.as_str()])?;
+    Ok(true)
 }
 
 pub(super) fn list_open(c: &Connection, task: Option<TaskId>) -> Db<Vec<Job>> {

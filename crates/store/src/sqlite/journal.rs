@@ -3,9 +3,9 @@
 
 use super::sql::{Db, all, json, one, parse, run};
 use crate::rows::{InboxRow, JournalRow};
+use crate::tx::Entry;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, StageId, TaskId, Time, WorkItem};
-use orch_core::task::Task;
 use rusqlite::{Connection, Row, params};
 
 /// Events nobody has stepped.
@@ -47,20 +47,9 @@ pub(super) fn pending(c: &Connection, limit: u32) -> Db<Vec<InboxRow>> {
     })
 }
 
-/// Is an ignored event worth a row? What a person did and what a job reported is; clocks and hints would be noise.
-pub(super) fn worth_keeping(event: &Event) -> bool {
-    event.actor().is_some() || matches!(event, Event::JobEnded { .. })
-}
-
 /// Writes what became of an event.
-pub(super) fn keep(
-    c: &Connection,
-    task: &Task,
-    event: &Event,
-    ignored: Option<&str>,
-    story: &[String],
-    at: Time,
-) -> Db<()> {
+pub(super) fn keep(c: &Connection, entry: &Entry<'_>) -> Db<()> {
+    let Entry { task, event, ignored, story, at } = *entry;
     run(
         c,
         "INSERT INTO journal (task, item, at, name, event, actor, ignored, story, stage, phase) \

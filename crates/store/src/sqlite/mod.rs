@@ -10,11 +10,11 @@ mod lock;
 mod retention;
 mod schema;
 mod sql;
-mod step;
 mod store;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod tx;
 mod writer;
 
 pub use keeping::Hold;

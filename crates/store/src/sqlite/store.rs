@@ -1,11 +1,13 @@
 //! The verbs, each handed to the writer or to a reader. Nothing is decided here.
 
-use super::{SqliteStore, evidence, jobs, journal, leases, retention, step, tasks};
+use super::tx::Rows;
+use super::{SqliteStore, evidence, jobs, journal, leases, retention, tasks};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
     QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use crate::verbs::{Result, Store};
+use crate::{lease, queue, step};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
@@ -15,12 +17,12 @@ use orch_ports::clock::BootTime;
 #[async_trait::async_trait]
 impl Store for SqliteStore {
     async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)> {
-        self.write(move |c| tasks::create(c, new, now)).await
+        self.write(move |c| queue::create_task(&mut Rows(c), new, now)).await
     }
     async fn step(&self, request: StepRequest) -> Result<Stepped> {
         // On the heap: a request carries a policy and an event and would make every caller's future as large.
         let request = Box::new(request);
-        self.write(move |c| step::step(c, &request)).await
+        self.write(move |c| step::step(&mut Rows(c), &request)).await
     }
     async fn task(&self, id: TaskId) -> Result<Option<Task>> {
         self.read(move |c| tasks::load(c, id)).await
@@ -52,19 +54,19 @@ impl Store for SqliteStore {
         self.write(move |c| jobs::claim_one(c, id, &request)).await
     }
     async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
-        self.write(move |c| jobs::heartbeat(c, fence, &boot, lease_ms, lease_ttl_ms)).await
+        self.write(move |c| queue::heartbeat(&mut Rows(c), fence, &boot, lease_ms, lease_ttl_ms)).await
     }
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool> {
-        self.write(move |c| jobs::requeue(c, fence, &requeue)).await
+        self.write(move |c| queue::requeue(&mut Rows(c), fence, &requeue)).await
     }
     async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>> {
-        self.write(move |c| jobs::reap(c, &boot)).await
+        self.write(move |c| queue::reap(&mut Rows(c), &boot)).await
     }
     async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
         let worker = worker.to_owned();
         self.write(move |c| {
-            let reaped = jobs::orphans(c, &worker)?;
-            leases::adopt(c, &boot, lease_ttl_ms)?;
+            let reaped = queue::take_from_others(&mut Rows(c), &worker)?;
+            lease::renew_all(&mut Rows(c), &boot, lease_ttl_ms)?;
             jobs::take_up_again(c)?;
             Ok(reaped)
         })
@@ -93,11 +95,11 @@ impl Store for SqliteStore {
         self.read(move |c| tasks::highest_number(c, &project)).await
     }
     async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
-        self.write(move |c| jobs::take_from(c, fence)).await
+        self.write(move |c| queue::take_from(&mut Rows(c), fence)).await
     }
     async fn release(&self, worker: &str) -> Result<u64> {
         let worker = worker.to_owned();
-        self.write(move |c| jobs::release(c, &worker)).await
+        self.write(move |c| queue::release(&mut Rows(c), &worker)).await
     }
     async fn hurry(&self, beyond: Time, now: Time) -> Result<u64> {
         self.write(move |c| jobs::hurry_all(c, beyond, now)).await
@@ -107,16 +109,16 @@ impl Store for SqliteStore {
         self.write(move |c| jobs::unpark(c, &service, now)).await
     }
     async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()> {
-        self.write(move |c| leases::adopt(c, &boot, lease_ttl_ms)).await
+        self.write(move |c| lease::renew_all(&mut Rows(c), &boot, lease_ttl_ms)).await
     }
     async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
-        self.write(move |c| leases::reclaim(c, &boot)).await
+        self.write(move |c| lease::reclaim(&mut Rows(c), &boot)).await
     }
     async fn leases(&self) -> Result<Vec<LeaseRow>> {
         self.read(leases::list).await
     }
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool> {
-        self.read(move |c| leases::holds(c, task, epoch)).await
+        self.read(move |c| lease::holds(&mut Rows(c), task, epoch)).await
     }
     async fn job(&self, id: JobId) -> Result<Option<Job>> {
         self.read(move |c| jobs::any(c, id)).await

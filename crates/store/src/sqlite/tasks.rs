@@ -48,28 +48,18 @@ pub(super) fn load(c: &Connection, task: TaskId) -> Db<Option<Task>> {
     one(c, "SELECT body FROM task WHERE id = ?1", [task.0], body)
 }
 
-/// The task of a verb that cannot do without it.
-pub(super) fn need(c: &Connection, task: TaskId) -> Db<Task> {
-    load(c, task)?.ok_or_else(|| DbError::bug(format!("there is no task {task}")))
+pub(super) fn by_ticket(c: &Connection, project: &ProjectKey, number: u64) -> Db<Option<Task>> {
+    let sql = "SELECT body FROM task WHERE project = ?1 AND number = ?2";
+    one(c, sql, params![project.as_str(), number as i64], body)
 }
 
 pub(super) fn by_item(c: &Connection, item: &WorkItem) -> Db<Option<Task>> {
     one(c, "SELECT body FROM task WHERE item = ?1", [item.as_str()], body)
 }
 
-pub(super) fn create(c: &Connection, new: NewTask, now: Time) -> Db<(Task, bool)> {
+/// Adds a task under the next id.
+pub(super) fn add(c: &Connection, new: NewTask, now: Time) -> Db<Task> {
     let number = new.number as i64;
-    let known = "SELECT body FROM task WHERE project = ?1 AND number = ?2";
-    if let Some(task) = one(c, known, params![new.project.as_str(), number], body)? {
-        return Ok((task, false));
-    }
-    let item = new.work_item();
-    if let Some(other) = by_item(c, &item)? {
-        return Err(DbError::bug(format!(
-            "{item} and {} differ in case only: two projects must not have such keys",
-            other.work_item
-        )));
-    }
     // Tasks are never deleted, so the next number is never a used one.
     let next = one(c, "SELECT coalesce(max(id), 0) + 1 FROM task", [], id)?.unwrap_or(TaskId(1));
     let task = new.into_task(next, now);
@@ -80,7 +70,7 @@ pub(super) fn create(c: &Connection, new: NewTask, now: Time) -> Db<(Task, bool)
         params![task.id.0, task.project.as_str(), number, task.work_item.as_str()],
     )?;
     save(c, &task)?;
-    Ok((task, true))
+    Ok(task)
 }
 
 pub(super) fn save(c: &Connection, task: &Task) -> Db<()> {

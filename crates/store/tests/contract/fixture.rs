@@ -2,11 +2,11 @@
 //! `ORCH_WRITE_FIXTURE=1` writes the one of today's version anew, which is right only until that version is released;
 //! a new schema version gets a fixture of its own and leaves the older ones alone.
 
-use crate::evidence::{artefact, deployment, judgement, run};
-use crate::world::{World, anna, fault};
 use futures::executor::block_on;
 use orch_core::event::Event;
 use orch_core::verdict::FaultKind;
+use orch_store::contract::evidence::{artefact, deployment, judgement, run};
+use orch_store::contract::world::{World, anna, fault};
 use orch_store::sqlite::OpenOptions;
 use orch_store::{Charge, Requeue, SqliteStore};
 use rusqlite::Connection;

@@ -1,13 +1,13 @@
 //! Evidence: what gates found, what runs left and cost, what was brought where.
 
-use crate::world::{World, anna, fault};
+use super::world::{World, anna, fault};
+use crate::{ArtefactRow, Deployment, Judgement, RunRow};
 use futures::executor::block_on;
 use orch_core::ids::{Environment, GateId, Seq, TaskId, Time};
 use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
 use orch_ports::agent::Usage;
-use orch_store::{ArtefactRow, Deployment, Judgement, RunRow};
 
-pub(crate) fn judgement(task: TaskId, key: &str, at: Time) -> Judgement {
+pub fn judgement(task: TaskId, key: &str, at: Time) -> Judgement {
     Judgement {
         task,
         gate: GateId::CiGreen,
@@ -24,7 +24,7 @@ pub(crate) fn judgement(task: TaskId, key: &str, at: Time) -> Judgement {
     }
 }
 
-pub(crate) fn artefact(task: TaskId, run: Seq, name: &str, text: &str) -> ArtefactRow {
+pub fn artefact(task: TaskId, run: Seq, name: &str, text: &str) -> ArtefactRow {
     ArtefactRow {
         task,
         stage: "review".into(),
@@ -37,7 +37,7 @@ pub(crate) fn artefact(task: TaskId, run: Seq, name: &str, text: &str) -> Artefa
     }
 }
 
-pub(crate) fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
+pub fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
     RunRow {
         task,
         job,
@@ -58,12 +58,12 @@ pub(crate) fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
     }
 }
 
-pub(crate) fn deployment(task: TaskId, revision: &str) -> Deployment {
+pub fn deployment(task: TaskId, revision: &str) -> Deployment {
     let (project, environment) = ("DEMO".into(), Environment::Production);
     Deployment { project, environment, revision: revision.into(), task, ok: true, rollback: false, at: Time(9) }
 }
 
-pub(crate) fn a_verdict_stands_while_its_key_does(w: &mut World) {
+pub fn a_verdict_stands_while_its_key_does(w: &mut World) {
     let id = w.started("DEMO", 1);
     let fence = w.claim_of(id).fence();
     let put = |verdict: &Verdict, key: &str, at| {
@@ -89,7 +89,7 @@ pub(crate) fn a_verdict_stands_while_its_key_does(w: &mut World) {
     assert_eq!(all[1], judgement(id, "k1", Time(2)), "it comes back as it was put");
 }
 
-pub(crate) fn the_newest_artefact_wins(w: &mut World) {
+pub fn the_newest_artefact_wins(w: &mut World) {
     let id = w.started("DEMO", 1);
     let fence = w.claim_of(id).fence();
     let put = |rows| assert!(block_on(w.store.put_artefacts(fence, rows)).unwrap());
@@ -105,7 +105,7 @@ pub(crate) fn the_newest_artefact_wins(w: &mut World) {
     assert_eq!(names, [("12-review.md", 5), ("notes.md", 2)]);
 }
 
-pub(crate) fn runs_are_completed_and_summed(w: &mut World) {
+pub fn runs_are_completed_and_summed(w: &mut World) {
     let (id, other) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let fence = w.claim_of(id).fence();
     let usage = |cost_usd| Usage { cost_usd, input_tokens: 10, output_tokens: 5, turns: 2 };
@@ -123,7 +123,7 @@ pub(crate) fn runs_are_completed_and_summed(w: &mut World) {
     assert!(block_on(w.store.put_run(fence, nonsense)).is_err());
 }
 
-pub(crate) fn two_commands_of_one_attempt_are_two_runs(w: &mut World) {
+pub fn two_commands_of_one_attempt_are_two_runs(w: &mut World) {
     let id = w.started("DEMO", 1);
     let fence = w.claim_of(id).fence();
     let named = |dir: &str, started| RunRow { dir: dir.into(), started: Time(started), ..run(id, 1, 1) };
@@ -134,7 +134,7 @@ pub(crate) fn two_commands_of_one_attempt_are_two_runs(w: &mut World) {
     assert_eq!(block_on(w.store.runs(id)).unwrap(), [hook, check], "in the order they began");
 }
 
-pub(crate) fn deployments_are_listed_newest_first(w: &mut World) {
+pub fn deployments_are_listed_newest_first(w: &mut World) {
     let id = w.started("DEMO", 1);
     let fence = w.claim_of(id).fence();
     for revision in ["r1", "r2", "r3"] {
@@ -147,16 +147,16 @@ pub(crate) fn deployments_are_listed_newest_first(w: &mut World) {
     assert_eq!(block_on(w.store.deployments(&"SHOP".into(), Environment::Production, 2)).unwrap(), []);
 }
 
-pub(crate) fn settings_are_replaced(w: &mut World) {
+pub fn settings_are_replaced(w: &mut World) {
     assert_eq!(block_on(w.store.setting("draining")).unwrap(), None);
     block_on(w.store.set_setting("draining", "yes")).unwrap();
     block_on(w.store.set_setting("draining", anna().as_str())).unwrap();
     assert_eq!(block_on(w.store.setting("draining")).unwrap().as_deref(), Some("local:anna"));
 }
 
-pub(crate) fn what_was_kept_long_enough_goes_of_tasks_that_are_over_only(w: &mut World) {
+pub fn what_was_kept_long_enough_goes_of_tasks_that_are_over_only(w: &mut World) {
     let (over, open) = (w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite()), w.started("DEMO", 2));
-    w.tell(over, orch_core::event::Event::Started { by: crate::world::anna() });
+    w.tell(over, orch_core::event::Event::Started { by: super::world::anna() });
     for id in [over, open] {
         let job = w.claim_of(id);
         assert!(block_on(w.store.put_judgement(job.fence(), judgement(id, "k1", w.now))).unwrap());
@@ -165,8 +165,8 @@ pub(crate) fn what_was_kept_long_enough_goes_of_tasks_that_are_over_only(w: &mut
         assert!(block_on(w.store.put_run(job.fence(), run(id, 2, 1))).unwrap());
         w.put_back(
             &job,
-            orch_store::Requeue {
-                charge: orch_store::Charge::Nothing,
+            crate::Requeue {
+                charge: crate::Charge::Nothing,
                 new_run: false,
                 not_before: w.now,
                 fault: fault(FaultKind::Transient),
@@ -189,7 +189,7 @@ pub(crate) fn what_was_kept_long_enough_goes_of_tasks_that_are_over_only(w: &mut
     assert_eq!((left(over), left(open)), ((0, 0, 1), (1, 1, 1)), "runs stay: they say what was spent");
 }
 
-pub(crate) fn people_have_a_number_of_their_own_for_ever(w: &mut World) {
+pub fn people_have_a_number_of_their_own_for_ever(w: &mut World) {
     let ids = |names: &[&str]| block_on(w.store.person_ids(names.iter().map(ToString::to_string).collect())).unwrap();
     let first = ids(&["local:anna", "local:bob"]);
     assert_ne!(first[0].1, first[1].1);

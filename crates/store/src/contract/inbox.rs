@@ -1,16 +1,16 @@
 //! Deliveries: the same one counts once, a row is stepped once, and the journal keeps what people and jobs said.
 
-use crate::world::{World, anna};
+use super::world::{World, anna};
+use crate::{Cause, Stepped};
 use futures::executor::block_on;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
-use orch_store::{Cause, Stepped};
 
 fn started() -> Event {
     Event::Started { by: anna() }
 }
 
-pub(crate) fn the_same_delivery_counts_once(w: &mut World) {
+pub fn the_same_delivery_counts_once(w: &mut World) {
     let id = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
     let put =
         |w: &World, source: &str, key: &str| block_on(w.store.put_inbox(source, key, id, started(), w.now)).unwrap();
@@ -28,7 +28,7 @@ pub(crate) fn the_same_delivery_counts_once(w: &mut World) {
     assert_eq!(put(w, "tracker:local", "d1"), None, "nor after it was stepped");
 }
 
-pub(crate) fn a_row_is_stepped_once(w: &mut World) {
+pub fn a_row_is_stepped_once(w: &mut World) {
     let id = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
     let stranger = w.create("DEMO", 2, orch_core::pipeline::Pipeline::lite());
     let row = block_on(w.store.put_inbox("http", "1", id, started(), w.now)).unwrap().unwrap();
@@ -41,7 +41,7 @@ pub(crate) fn a_row_is_stepped_once(w: &mut World) {
     assert_eq!(block_on(w.store.pending_inbox(10)).unwrap(), []);
 }
 
-pub(crate) fn what_people_did_is_kept_and_noise_is_not(w: &mut World) {
+pub fn what_people_did_is_kept_and_noise_is_not(w: &mut World) {
     let id = w.started("DEMO", 1);
     let rows = |w: &World| block_on(w.store.journal(Some(id), 0, 100)).unwrap();
     assert_eq!(rows(w).len(), 1);
@@ -55,7 +55,7 @@ pub(crate) fn what_people_did_is_kept_and_noise_is_not(w: &mut World) {
     assert_eq!(rows(w).len(), 2);
 }
 
-pub(crate) fn what_was_dealt_with_loses_its_text_and_stays_known(w: &mut World) {
+pub fn what_was_dealt_with_loses_its_text_and_stays_known(w: &mut World) {
     let id = w.started("DEMO", 1);
     let (done, event) = (w.now, Event::CancelAsked { by: anna() });
     let first = block_on(w.store.put_inbox("http", "k1", id, event.clone(), w.now)).unwrap().unwrap();

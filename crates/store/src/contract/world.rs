@@ -1,6 +1,7 @@
 //! A small world around a store: a clock that is moved by hand, a worker, and an outside that says yes to everything
 //! unless a story says otherwise. Task changes go through `decide`, as in the product.
 
+use crate::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, StepRequest, Stepped, Store};
 use futures::executor::block_on;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
@@ -10,49 +11,48 @@ use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask, Task};
 use orch_core::verdict::{FaultKind, FaultNote, Verdict};
 use orch_ports::clock::BootTime;
-use orch_store::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, StepRequest, Stepped, Store};
 use std::sync::Arc;
 
-pub(crate) const LEASE_MS: i64 = 10_000;
-pub(crate) const TTL_MS: i64 = 300_000;
+pub const LEASE_MS: i64 = 10_000;
+pub const TTL_MS: i64 = 300_000;
 
-pub(crate) struct World {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) policy: Policy,
-    pub(crate) now: Time,
-    pub(crate) boot: BootTime,
-    pub(crate) worker: String,
-    pub(crate) share: Share,
+pub struct World {
+    pub store: Arc<dyn Store>,
+    pub policy: Policy,
+    pub now: Time,
+    pub boot: BootTime,
+    pub worker: String,
+    pub share: Share,
     keys: u64,
 }
 
-pub(crate) fn anna() -> Actor {
+pub fn anna() -> Actor {
     Actor::new("local:anna")
 }
-pub(crate) fn fault(kind: FaultKind) -> FaultNote {
+pub fn fault(kind: FaultKind) -> FaultNote {
     FaultNote { kind, text: "the forge said 500".into() }
 }
 
 impl World {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn Store>) -> Self {
         let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
         let boot = BootTime { boot_id: "boot-1".into(), ms: 50_000 };
         Self { store, policy, now: Time(1_000_000), boot, worker: "w1".into(), share: Share::default(), keys: 0 }
     }
 
-    pub(crate) fn pass_ms(&mut self, ms: i64) {
+    pub fn pass_ms(&mut self, ms: i64) {
         self.now = self.now.plus_ms(ms);
         self.boot.ms += ms;
     }
 
     /// A task of a small pipeline, started.
-    pub(crate) fn started(&mut self, project: &str, number: u64) -> TaskId {
+    pub fn started(&mut self, project: &str, number: u64) -> TaskId {
         let id = self.create(project, number, Pipeline::lite());
         self.tell(id, Event::Started { by: anna() });
         id
     }
 
-    pub(crate) fn create(&mut self, project: &str, number: u64, pipeline: Pipeline) -> TaskId {
+    pub fn create(&mut self, project: &str, number: u64, pipeline: Pipeline) -> TaskId {
         let (title, body) = (format!("ticket {number}"), "please".to_owned());
         let new = NewTask {
             project: project.into(),
@@ -65,61 +65,61 @@ impl World {
         block_on(self.store.create_task(new, self.now)).unwrap().0.id
     }
 
-    pub(crate) fn task(&self, id: TaskId) -> Task {
+    pub fn task(&self, id: TaskId) -> Task {
         block_on(self.store.task(id)).unwrap().unwrap()
     }
-    pub(crate) fn word(&self, id: TaskId) -> &'static str {
+    pub fn word(&self, id: TaskId) -> &'static str {
         self.task(id).phase_word()
     }
 
     /// An event from outside, by way of the inbox.
-    pub(crate) fn tell(&mut self, id: TaskId, event: Event) -> Stepped {
+    pub fn tell(&mut self, id: TaskId, event: Event) -> Stepped {
         self.keys += 1;
         let key = format!("k{}", self.keys);
         let row = block_on(self.store.put_inbox("test", &key, id, event.clone(), self.now)).unwrap().unwrap();
         self.step(id, Cause::Inbox(row), event)
     }
 
-    pub(crate) fn step(&self, task: TaskId, cause: Cause, event: Event) -> Stepped {
+    pub fn step(&self, task: TaskId, cause: Cause, event: Event) -> Stepped {
         self.try_step(task, cause, event).unwrap()
     }
 
-    pub(crate) fn try_step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, orch_store::StoreError> {
+    pub fn try_step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, crate::StoreError> {
         let (policy, now, boot) = (self.policy.clone(), self.now, self.boot.clone());
         block_on(self.store.step(StepRequest { task, cause, event, policy, now, boot, lease_ttl_ms: TTL_MS }))
     }
 
-    pub(crate) fn claim(&self, lane: Lane) -> Option<Job> {
+    pub fn claim(&self, lane: Lane) -> Option<Job> {
         let (worker, now, boot) = (self.worker.clone(), self.now, self.boot.clone());
         block_on(self.store.claim(ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: self.share }))
             .unwrap()
     }
 
-    pub(crate) fn end(&self, job: &Job, outcome: Outcome) -> Stepped {
+    pub fn end(&self, job: &Job, outcome: Outcome) -> Stepped {
         self.step(job.id.task, Cause::Job(job.fence()), Event::JobEnded { job: job.id.seq, outcome })
     }
 
-    pub(crate) fn end_well(&self, job: &Job) -> Stepped {
+    pub fn end_well(&self, job: &Job) -> Stepped {
         self.end(job, well(job))
     }
-    pub(crate) fn beat(&self, fence: Fence) -> Beat {
+    pub fn beat(&self, fence: Fence) -> Beat {
         block_on(self.store.heartbeat(fence, self.boot.clone(), LEASE_MS, TTL_MS)).unwrap()
     }
-    pub(crate) fn put_back(&self, job: &Job, requeue: Requeue) -> bool {
+    pub fn put_back(&self, job: &Job, requeue: Requeue) -> bool {
         block_on(self.store.requeue(job.fence(), requeue)).unwrap()
     }
-    pub(crate) fn open_jobs(&self) -> Vec<Job> {
+    pub fn open_jobs(&self) -> Vec<Job> {
         block_on(self.store.open_jobs(None)).unwrap()
     }
 
     /// The open job the task waits for.
-    pub(crate) fn job_of(&self, id: TaskId) -> Job {
+    pub fn job_of(&self, id: TaskId) -> Job {
         let seq = self.task(id).job().expect("the task waits for a job");
         self.open_jobs().into_iter().find(|j| j.id.task == id && j.id.seq == seq).expect("that job is open")
     }
 
     /// Claims the job the task waits for; others that come first are put back as they were.
-    pub(crate) fn claim_of(&mut self, id: TaskId) -> Job {
+    pub fn claim_of(&mut self, id: TaskId) -> Job {
         let wanted = self.job_of(id);
         let mut others = Vec::new();
         let job = loop {
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Does jobs of this task well until its phase has this name.
-    pub(crate) fn go_to(&mut self, id: TaskId, word: &str) {
+    pub fn go_to(&mut self, id: TaskId, word: &str) {
         for _ in 0..200 {
             if self.word(id) == word {
                 return;
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// Does everything that can be done.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         while let Some(job) = Lane::ALL.iter().find_map(|lane| self.claim(*lane)) {
             self.end_well(&job);
         }
@@ -160,7 +160,7 @@ impl World {
 }
 
 /// What comes of an effect in a world where everything works.
-pub(crate) fn well(job: &Job) -> Outcome {
+pub fn well(job: &Job) -> Outcome {
     match &job.effect {
         Effect::OpenBranch => Outcome::Opened { head: "h0".into(), base: "main0".into() },
         Effect::RunAgent { .. } => {
@@ -194,7 +194,7 @@ pub(crate) fn well(job: &Job) -> Outcome {
 }
 
 /// What happened, if something did.
-pub(crate) fn applied(stepped: Stepped) -> (Vec<Lane>, Option<orch_core::ids::JobId>, Vec<TaskId>) {
+pub fn applied(stepped: Stepped) -> (Vec<Lane>, Option<orch_core::ids::JobId>, Vec<TaskId>) {
     match stepped {
         Stepped::Applied { lanes, stop, freed, .. } => (lanes, stop, freed),
         other => panic!("nothing was applied: {other:?}"),

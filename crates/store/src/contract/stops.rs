@@ -1,19 +1,20 @@
 //! Cancelling: what has not begun is gone at once, what runs is asked, what cannot be recalled is awaited.
 
-use crate::world::{LEASE_MS, World, anna, applied};
+use super::evidence::run;
+use super::world::{LEASE_MS, World, anna, applied};
+use crate::{Beat, Charge, JobState, Requeue, RunRow};
 use futures::executor::block_on;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
 use orch_core::pipeline::Pipeline;
 use orch_core::verdict::FaultKind;
-use orch_store::{Beat, Charge, JobState, Requeue};
 
 fn cancel(w: &mut World, id: TaskId) -> Option<orch_core::ids::JobId> {
     applied(w.tell(id, Event::CancelAsked { by: anna() })).1
 }
 
-pub(crate) fn a_queued_job_is_cancelled_at_once(w: &mut World) {
+pub fn a_queued_job_is_cancelled_at_once(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let job = w.job_of(id);
@@ -28,14 +29,38 @@ pub(crate) fn a_queued_job_is_cancelled_at_once(w: &mut World) {
     assert_eq!(last, [("cancel_asked", "stopping"), ("job_ended", "cancelled")]);
 }
 
-pub(crate) fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
+/// Its worker is gone and its program may run on: whoever claims it next ends that. What ended its run is just cancelled.
+pub fn a_queued_job_whose_program_may_run_is_not_cancelled_behind_it(w: &mut World) {
+    for ended in [None, Some(w.now)] {
+        let id = w.started("DEMO", if ended.is_none() { 1 } else { 2 });
+        w.go_to(id, "running");
+        let job = w.claim_of(id);
+        let open = RunRow { ended, ..run(id, job.id.seq, 1) };
+        assert!(block_on(w.store.put_run(job.fence(), open)).unwrap());
+        let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+        let back = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None };
+        assert!(w.put_back(&job, back));
+        let (lanes, _, _) = applied(w.tell(id, Event::CancelAsked { by: anna() }));
+        if ended.is_some() {
+            assert_eq!(w.word(id), "cancelled");
+            continue;
+        }
+        assert_eq!((w.word(id), lanes.as_slice()), ("stopping", [Lane::Agent].as_slice()));
+        let again = w.claim_of(id);
+        assert!(again.stop, "at once, and to be ended");
+        w.end(&again, Outcome::Cancelled);
+        assert_eq!(w.word(id), "cancelled");
+    }
+}
+
+pub fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
     let (id, other) = (w.create("DEMO", 1, Pipeline::full()), w.create("DEMO", 2, Pipeline::full()));
     for task in [id, other] {
         w.tell(task, Event::Started { by: anna() });
         w.go_to(task, "deploying");
     }
     let job = w.claim_of(id);
-    let (not_before, fault) = (w.now.plus_ms(60_000), crate::world::fault(FaultKind::Transient));
+    let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
     let put = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None };
     assert!(w.put_back(&job, put));
     cancel(w, id);
@@ -47,7 +72,7 @@ pub(crate) fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut W
     assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, other);
 }
 
-pub(crate) fn a_running_job_is_asked_to_stop(w: &mut World) {
+pub fn a_running_job_is_asked_to_stop(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let job = w.claim_of(id);
@@ -59,7 +84,7 @@ pub(crate) fn a_running_job_is_asked_to_stop(w: &mut World) {
     assert_eq!(w.beat(job.fence()), Beat::Lost);
 }
 
-pub(crate) fn a_merge_under_way_is_not_stopped(w: &mut World) {
+pub fn a_merge_under_way_is_not_stopped(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "merging");
     let job = w.claim_of(id);
@@ -69,7 +94,7 @@ pub(crate) fn a_merge_under_way_is_not_stopped(w: &mut World) {
     assert_eq!(w.word(id), "deploying", "what has landed has landed");
 }
 
-pub(crate) fn a_stop_survives_the_death_of_its_worker(w: &mut World) {
+pub fn a_stop_survives_the_death_of_its_worker(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let job = w.claim_of(id);

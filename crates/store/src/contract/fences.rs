@@ -1,16 +1,16 @@
 //! A worker that was paused past its lease: somebody else has its job by now, and no verb lets it change anything.
 
-use crate::evidence::{artefact, deployment, judgement, run};
-use crate::world::{LEASE_MS, World, fault};
+use super::evidence::{artefact, deployment, judgement, run};
+use super::world::{LEASE_MS, World, fault};
+use crate::{Beat, Charge, Requeue, Stepped, StoreError};
 use futures::executor::block_on;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, Time};
 use orch_core::verdict::FaultKind;
-use orch_store::{Beat, Charge, Requeue, Stepped, StoreError};
 
 /// All a story can see of a store.
 fn everything(w: &World) -> String {
-    let ids: Vec<_> = block_on(w.store.tasks(orch_store::TaskFilter { closed: true, ..Default::default() })).unwrap();
+    let ids: Vec<_> = block_on(w.store.tasks(crate::TaskFilter { closed: true, ..Default::default() })).unwrap();
     let evidence: Vec<_> = ids
         .iter()
         .map(|t| {
@@ -27,7 +27,7 @@ fn everything(w: &World) -> String {
     format!("{ids:?} {evidence:?} {deployed:?} {journal:?} {counts:?} {leases:?} {:?}", w.open_jobs())
 }
 
-pub(crate) fn a_worker_paused_past_its_lease_changes_nothing(w: &mut World) {
+pub fn a_worker_paused_past_its_lease_changes_nothing(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let paused = w.claim_of(id);
@@ -68,7 +68,7 @@ pub(crate) fn a_worker_paused_past_its_lease_changes_nothing(w: &mut World) {
     assert_eq!(w.word(id), "publishing", "the second worker's result is the one that counts");
 }
 
-pub(crate) fn evidence_is_for_its_own_task_only(w: &mut World) {
+pub fn evidence_is_for_its_own_task_only(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let fence = w.claim_of(a).fence();
     let before = everything(w);

@@ -1,6 +1,7 @@
 //! Jobs: who gets which, when, how often, and what is left of them.
 
-use crate::world::{LEASE_MS, World, anna, applied, fault};
+use super::world::{LEASE_MS, World, anna, applied, fault};
+use crate::{Cause, Charge, JobState, QueueCounts, Requeue, Stepped, StoreError, TaskFilter};
 use futures::executor::block_on;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
@@ -9,7 +10,6 @@ use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase};
 use orch_core::verdict::{FaultKind, Verdict, WaitFor};
 use orch_ports::clock::BootTime;
-use orch_store::{Cause, Charge, JobState, QueueCounts, Requeue, Stepped, StoreError, TaskFilter};
 
 fn goes_to_done(w: &mut World, pipeline: Pipeline) {
     let id = w.create("DEMO", 1, pipeline);
@@ -32,7 +32,7 @@ fn goes_to_done(w: &mut World, pipeline: Pipeline) {
     assert_eq!((rows.last().unwrap().stage.as_str(), rows.last().unwrap().phase.as_str()), ("done", "done"));
     assert!(rows.iter().any(|r| r.story.iter().any(|s| s.starts_with("merged as"))));
     let mut pieces = Vec::new();
-    while let Some(last) = Some(pieces.last().map_or(0, |r: &orch_store::JournalRow| r.id)) {
+    while let Some(last) = Some(pieces.last().map_or(0, |r: &crate::JournalRow| r.id)) {
         let piece = block_on(w.store.journal(None, last, 3)).unwrap();
         if piece.is_empty() {
             break;
@@ -49,21 +49,21 @@ fn goes_to_done(w: &mut World, pipeline: Pipeline) {
     assert_eq!(block_on(w.store.tasks(closed)).unwrap().len(), 1);
 }
 
-pub(crate) fn a_lite_task_goes_to_done(w: &mut World) {
+pub fn a_lite_task_goes_to_done(w: &mut World) {
     goes_to_done(w, Pipeline::lite());
 }
-pub(crate) fn a_full_task_goes_to_done(w: &mut World) {
+pub fn a_full_task_goes_to_done(w: &mut World) {
     goes_to_done(w, Pipeline::full());
 }
 
-pub(crate) fn the_oldest_job_is_claimed_first(w: &mut World) {
+pub fn the_oldest_job_is_claimed_first(w: &mut World) {
     let ids: Vec<_> = (1..=3).map(|n| w.started("DEMO", n)).collect();
     let got: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Forge)).map(|j| (j.id.task, j.state, j.epoch)).collect();
     assert_eq!(got, ids.iter().map(|id| (*id, JobState::Running, 1)).collect::<Vec<_>>());
     assert_eq!(w.claim(Lane::Agent), None, "another lane has nothing");
 }
 
-pub(crate) fn a_delayed_job_waits_for_its_time(w: &mut World) {
+pub fn a_delayed_job_waits_for_its_time(w: &mut World) {
     let first = w.started("DEMO", 1);
     let second = w.started("DEMO", 2);
     let job = w.claim_of(first);
@@ -80,7 +80,7 @@ pub(crate) fn a_delayed_job_waits_for_its_time(w: &mut World) {
     assert_eq!(w.claim(Lane::Forge).unwrap().id, job.id);
 }
 
-pub(crate) fn an_exclusive_key_runs_once_at_a_time(w: &mut World) {
+pub fn an_exclusive_key_runs_once_at_a_time(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let other = w.started("SHOP", 1);
     for id in [a, b, other] {
@@ -94,7 +94,7 @@ pub(crate) fn an_exclusive_key_runs_once_at_a_time(w: &mut World) {
     assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, b);
 }
 
-pub(crate) fn a_deploy_that_was_begun_keeps_its_environment(w: &mut World) {
+pub fn a_deploy_that_was_begun_keeps_its_environment(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     for id in [a, b] {
         w.go_to(id, "deploying");
@@ -112,7 +112,7 @@ pub(crate) fn a_deploy_that_was_begun_keeps_its_environment(w: &mut World) {
     assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, b);
 }
 
-pub(crate) fn a_ticket_is_synced_once_per_wish(w: &mut World) {
+pub fn a_ticket_is_synced_once_per_wish(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "merging");
     let syncs = |w: &World| w.open_jobs().iter().filter(|j| j.effect == Effect::SyncTicket).count();
@@ -124,7 +124,7 @@ pub(crate) fn a_ticket_is_synced_once_per_wish(w: &mut World) {
     assert_eq!(syncs(w), 1);
 }
 
-pub(crate) fn putting_back_spends_what_it_says(w: &mut World) {
+pub fn putting_back_spends_what_it_says(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let job = w.claim_of(id);
@@ -140,18 +140,18 @@ pub(crate) fn putting_back_spends_what_it_says(w: &mut World) {
     assert_eq!(job.last_fault, Some(fault(FaultKind::Permanent)));
 }
 
-pub(crate) fn a_merge_is_never_given_up(w: &mut World) {
+pub fn a_merge_is_never_given_up(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "merging");
     assert_eq!(w.job_of(id).max_attempts, u32::MAX);
 }
 
-pub(crate) fn an_expired_claim_is_reaped_and_costs_no_attempt(w: &mut World) {
+pub fn an_expired_claim_is_reaped_and_costs_no_attempt(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (dead, alive) = (w.claim_of(a), w.claim_of(b));
     w.pass_ms(LEASE_MS - 1);
     assert_eq!(block_on(w.store.reap(w.boot.clone())).unwrap(), Vec::new(), "nobody is late yet");
-    assert_eq!(w.beat(alive.fence()), orch_store::Beat::Held);
+    assert_eq!(w.beat(alive.fence()), crate::Beat::Held);
     w.pass_ms(2);
     let reaped = block_on(w.store.reap(w.boot.clone())).unwrap();
     assert_eq!(reaped.iter().map(|r| (r.job, r.worker.as_str())).collect::<Vec<_>>(), [(dead.id, "w1")]);
@@ -163,7 +163,7 @@ pub(crate) fn an_expired_claim_is_reaped_and_costs_no_attempt(w: &mut World) {
     assert_eq!(block_on(w.store.reap(rebooted)).unwrap().len(), 2);
 }
 
-pub(crate) fn a_new_owner_takes_back_what_others_claimed(w: &mut World) {
+pub fn a_new_owner_takes_back_what_others_claimed(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let old = w.claim_of(a);
     w.worker = "w2".into();
@@ -175,7 +175,7 @@ pub(crate) fn a_new_owner_takes_back_what_others_claimed(w: &mut World) {
     assert_eq!((again.id, again.epoch, again.attempts, again.run_attempt), (old.id, 2, 0, 1));
 }
 
-pub(crate) fn a_failed_job_is_kept_with_its_fault(w: &mut World) {
+pub fn a_failed_job_is_kept_with_its_fault(w: &mut World) {
     let id = w.started("DEMO", 1);
     let job = w.claim_of(id);
     applied(w.end(&job, Outcome::Failed { fault: fault(FaultKind::Permanent) }));
@@ -187,7 +187,7 @@ pub(crate) fn a_failed_job_is_kept_with_its_fault(w: &mut World) {
     assert!(matches!(w.end(&job, Outcome::Sent), Stepped::Fenced));
 }
 
-pub(crate) fn timers_and_delays_say_when_to_wake(w: &mut World) {
+pub fn timers_and_delays_say_when_to_wake(w: &mut World) {
     let id = w.started("DEMO", 1);
     assert_eq!(block_on(w.store.next_wake()).unwrap(), None, "what may run now needs no alarm");
     w.go_to(id, "judging");
@@ -210,7 +210,7 @@ pub(crate) fn timers_and_delays_say_when_to_wake(w: &mut World) {
     assert_eq!(block_on(w.store.next_wake()).unwrap(), Some(later));
 }
 
-pub(crate) fn a_ticket_makes_one_task(w: &mut World) {
+pub fn a_ticket_makes_one_task(w: &mut World) {
     let new = |number| NewTask {
         project: "DEMO".into(),
         number,
@@ -244,7 +244,7 @@ pub(crate) fn a_ticket_makes_one_task(w: &mut World) {
     assert_eq!(block_on(w.store.tasks(of_nobody)).unwrap(), []);
 }
 
-pub(crate) fn a_side_effect_is_settled_without_the_task(w: &mut World) {
+pub fn a_side_effect_is_settled_without_the_task(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let (task, rows) = (w.task(id), block_on(w.store.journal(None, 0, 100)).unwrap().len());
@@ -260,7 +260,7 @@ pub(crate) fn a_side_effect_is_settled_without_the_task(w: &mut World) {
     assert_eq!(w.word(id), "preparing_merge");
 }
 
-pub(crate) fn only_the_claim_ends_a_job(w: &mut World) {
+pub fn only_the_claim_ends_a_job(w: &mut World) {
     let id = w.started("DEMO", 1);
     let job = w.claim_of(id);
     let ended = |seq| Event::JobEnded { job: seq, outcome: Outcome::Cancelled };
@@ -276,12 +276,12 @@ pub(crate) fn only_the_claim_ends_a_job(w: &mut World) {
     assert_eq!(block_on(w.store.job(job.id)).unwrap(), Some(job), "nothing was changed by any of them");
 }
 
-pub(crate) fn only_a_worker_that_did_the_work_itself_dies_of_it(w: &mut World) {
+pub fn only_a_worker_that_did_the_work_itself_dies_of_it(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     w.go_to(b, "running");
     let (forge, agent) = (w.claim_of(a), w.claim_of(b));
     w.worker = "w2".into();
-    let deaths = |back: Vec<orch_store::Reaped>| back.iter().map(|r| (r.job, r.deaths)).collect::<Vec<_>>();
+    let deaths = |back: Vec<crate::Reaped>| back.iter().map(|r| (r.job, r.deaths)).collect::<Vec<_>>();
     let back = block_on(w.store.recover("w2", w.boot.clone(), 1)).unwrap();
     assert_eq!(deaths(back), [(forge.id, 1), (agent.id, 0)], "the agent lives on under its supervisor");
     // It hangs, or its lease runs out: the same count.
@@ -302,21 +302,21 @@ pub(crate) fn only_a_worker_that_did_the_work_itself_dies_of_it(w: &mut World) {
     assert_eq!((agent.deaths, agent.attempts, agent.transient_attempts, agent.run_attempt), (1, 0, 0, 2));
 }
 
-pub(crate) fn a_hung_workers_claim_is_taken_back_and_nobody_elses(w: &mut World) {
+pub fn a_hung_workers_claim_is_taken_back_and_nobody_elses(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
     let hung = w.claim_of(id);
     let back = block_on(w.store.take_back(hung.fence())).unwrap().expect("it was claimed");
     assert_eq!((back.job, back.worker.as_str(), back.deaths), (hung.id, "w1", 1));
     assert_eq!(block_on(w.store.take_back(hung.fence())).unwrap(), None, "once");
-    assert_eq!(w.beat(hung.fence()), orch_store::Beat::Lost);
+    assert_eq!(w.beat(hung.fence()), crate::Beat::Lost);
     let next = w.claim_of(id);
     assert_eq!(block_on(w.store.take_back(hung.fence())).unwrap(), None, "the next worker is not robbed");
-    assert_eq!(w.beat(next.fence()), orch_store::Beat::Held);
+    assert_eq!(w.beat(next.fence()), crate::Beat::Held);
     assert_eq!(block_on(w.store.running_jobs()).unwrap(), [next]);
 }
 
-pub(crate) fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World) {
+pub fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (first, second) = (w.claim_of(a), w.claim_of(b));
     let park = |service: &str, not_before| Requeue {
@@ -340,12 +340,12 @@ pub(crate) fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World)
     assert_eq!(w.claim(Lane::Forge).map(|j| j.id), Some(second.id), "without a word it looks again at its time");
 }
 
-pub(crate) fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
+pub fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (first, second) = (w.job_of(a), w.job_of(b));
     let claim = |w: &World, id, lane| {
         let (worker, now, boot) = (w.worker.clone(), w.now, w.boot.clone());
-        let request = orch_store::ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: w.share };
+        let request = crate::ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: w.share };
         block_on(w.store.claim_one(id, request)).unwrap()
     };
     assert_eq!(claim(w, second.id, Lane::Agent), None, "it is in another lane");
@@ -368,7 +368,7 @@ pub(crate) fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     assert_eq!(claim(w, other.id, Lane::Deploy).map(|j| j.id), Some(other.id));
 }
 
-pub(crate) fn nobody_waits_for_a_time_that_was_never_meant(w: &mut World) {
+pub fn nobody_waits_for_a_time_that_was_never_meant(w: &mut World) {
     let later = w.now.plus_ms(86_400_000);
     let ids: Vec<_> = (1..=3).map(|n| w.started("DEMO", n)).collect();
     let put = |charge, parked: Option<&str>| Requeue {
@@ -399,7 +399,7 @@ fn served(w: &World, lane: Lane) -> Vec<String> {
     std::iter::from_fn(|| w.claim(lane)).map(|j| j.project.to_string()).collect()
 }
 
-pub(crate) fn fifty_tickets_of_one_project_cost_another_one_turn(w: &mut World) {
+pub fn fifty_tickets_of_one_project_cost_another_one_turn(w: &mut World) {
     for n in 1..=50 {
         w.started("LOUD", n);
     }
@@ -416,7 +416,7 @@ pub(crate) fn fifty_tickets_of_one_project_cost_another_one_turn(w: &mut World) 
     assert_eq!(order.len(), 54, "nothing is left behind");
 }
 
-pub(crate) fn whoever_was_served_last_waits_also_after_a_pause(w: &mut World) {
+pub fn whoever_was_served_last_waits_also_after_a_pause(w: &mut World) {
     for n in 1..=3 {
         w.started("ACME", n);
     }
@@ -433,7 +433,7 @@ pub(crate) fn whoever_was_served_last_waits_also_after_a_pause(w: &mut World) {
     assert_eq!(served(w, Lane::Agent), ["ACME", "SHOP"]);
 }
 
-pub(crate) fn within_a_project_the_highest_priority_goes_first(w: &mut World) {
+pub fn within_a_project_the_highest_priority_goes_first(w: &mut World) {
     let ids: Vec<_> = (1..=4).map(|n| w.started("DEMO", n)).collect();
     block_on(w.store.prioritise(ids[2], 5)).unwrap();
     block_on(w.store.prioritise(ids[0], -1)).unwrap();
@@ -453,7 +453,7 @@ pub(crate) fn within_a_project_the_highest_priority_goes_first(w: &mut World) {
     assert!(block_on(w.store.prioritise(orch_core::ids::TaskId(999), 1)).is_err());
 }
 
-pub(crate) fn a_delayed_job_of_high_priority_holds_nobody_up(w: &mut World) {
+pub fn a_delayed_job_of_high_priority_holds_nobody_up(w: &mut World) {
     let (high, low) = (w.started("DEMO", 1), w.started("DEMO", 2));
     block_on(w.store.prioritise(high, 9)).unwrap();
     let job = w.claim(Lane::Forge).unwrap();
@@ -465,14 +465,14 @@ pub(crate) fn a_delayed_job_of_high_priority_holds_nobody_up(w: &mut World) {
     assert_eq!(w.claim(Lane::Forge).unwrap().id.task, high);
 }
 
-pub(crate) fn a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work(w: &mut World) {
+pub fn a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work(w: &mut World) {
     for n in 1..=10 {
         let id = w.started("SLOW", n);
         let job = w.claim_of(id);
         w.end_well(&job);
     }
     // Alone it has the whole lane.
-    w.share = orch_store::Share { each: 3, all: 3 };
+    w.share = crate::Share { each: 3, all: 3 };
     let running: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Agent)).collect();
     assert_eq!(running.len(), 3);
     // Another one is between two agents: nothing of it waits in this lane at the moment.
@@ -485,13 +485,13 @@ pub(crate) fn a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work
     assert_eq!(w.claim(Lane::Agent), None);
 }
 
-pub(crate) fn no_place_is_kept_for_a_project_that_cannot_begin(w: &mut World) {
+pub fn no_place_is_kept_for_a_project_that_cannot_begin(w: &mut World) {
     for n in 1..=4 {
         let id = w.started("DEMO", n);
         let job = w.claim_of(id);
         w.end_well(&job);
     }
-    w.share = orch_store::Share { each: 2, all: 2 };
+    w.share = crate::Share { each: 2, all: 2 };
     // Its repository does not answer: what it has is parked.
     let broken = w.started("GONE", 1);
     let job = w.claim_of(broken);
@@ -501,15 +501,15 @@ pub(crate) fn no_place_is_kept_for_a_project_that_cannot_begin(w: &mut World) {
     assert_eq!(served(w, Lane::Agent), ["DEMO", "DEMO"]);
 }
 
-pub(crate) fn no_project_has_more_than_its_share(w: &mut World) {
+pub fn no_project_has_more_than_its_share(w: &mut World) {
     for n in 1..=5 {
         w.started("ACME", n);
     }
     w.started("SHOP", 1);
-    w.share = orch_store::Share { each: 2, all: u32::MAX };
+    w.share = crate::Share { each: 2, all: u32::MAX };
     assert_eq!(served(w, Lane::Forge), ["ACME", "SHOP", "ACME"]);
     // A place of its own is enough to go on, whatever the rest of the lane does.
-    w.share = orch_store::Share { each: 2, all: 1 };
+    w.share = crate::Share { each: 2, all: 1 };
     w.started("LATE", 1);
     assert_eq!(served(w, Lane::Forge), ["LATE"]);
 }

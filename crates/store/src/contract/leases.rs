@@ -1,13 +1,13 @@
 //! The merge lease: one task at a time, kept while it lives, lost when it does not, never lost while a merge's outcome
 //! is unknown.
 
-use crate::world::{TTL_MS, World, anna, applied};
+use super::world::{TTL_MS, World, anna, applied};
+use crate::{Cause, LeaseRow, Stepped};
 use futures::executor::block_on;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
 use orch_ports::clock::BootTime;
-use orch_store::{Cause, LeaseRow, Stepped};
 
 fn lease(w: &World) -> LeaseRow {
     block_on(w.store.leases()).unwrap().into_iter().find(|l| l.project.as_str() == "DEMO").expect("a lease was taken")
@@ -28,7 +28,7 @@ fn two(w: &mut World) -> (TaskId, TaskId) {
     (a, b)
 }
 
-pub(crate) fn the_second_task_waits_and_is_woken(w: &mut World) {
+pub fn the_second_task_waits_and_is_woken(w: &mut World) {
     let (a, b) = two(w);
     let row = lease(w);
     assert_eq!((row.epoch, row.task, row.holder), (1, Some(a), Some("DEMO-1".into())));
@@ -49,7 +49,7 @@ pub(crate) fn the_second_task_waits_and_is_woken(w: &mut World) {
     assert_eq!(w.word(b), "done");
 }
 
-pub(crate) fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
+pub fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
     let (a, b) = two(w);
     let update = w.claim_of(a);
     w.pass_ms(TTL_MS - 1);
@@ -65,7 +65,7 @@ pub(crate) fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
     assert_eq!(reclaim(w).len(), 1);
 }
 
-pub(crate) fn a_dead_holder_loses_the_lease(w: &mut World) {
+pub fn a_dead_holder_loses_the_lease(w: &mut World) {
     let (a, b) = two(w);
     let update = w.claim_of(a);
     w.pass_ms(TTL_MS);
@@ -83,7 +83,7 @@ pub(crate) fn a_dead_holder_loses_the_lease(w: &mut World) {
     assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-2".to_owned()), vec![a])]);
 }
 
-pub(crate) fn an_unknown_merge_keeps_the_lease(w: &mut World) {
+pub fn an_unknown_merge_keeps_the_lease(w: &mut World) {
     let (a, _) = two(w);
     w.go_to(a, "merging");
     w.pass_ms(TTL_MS * 100);
@@ -97,7 +97,7 @@ pub(crate) fn an_unknown_merge_keeps_the_lease(w: &mut World) {
     assert_eq!(holder(w), None);
 }
 
-pub(crate) fn a_wrong_tree_freezes_the_queue(w: &mut World) {
+pub fn a_wrong_tree_freezes_the_queue(w: &mut World) {
     let (a, b) = two(w);
     w.go_to(a, "merging");
     let merge = w.claim_of(a);
@@ -111,7 +111,7 @@ pub(crate) fn a_wrong_tree_freezes_the_queue(w: &mut World) {
     assert_eq!(freed, [b], "a person looked at it");
 }
 
-pub(crate) fn a_new_owner_adopts_merges_under_way(w: &mut World) {
+pub fn a_new_owner_adopts_merges_under_way(w: &mut World) {
     let (a, _) = two(w);
     w.claim_of(a);
     w.boot = BootTime { boot_id: "boot-2".into(), ms: 5 };
@@ -124,7 +124,7 @@ pub(crate) fn a_new_owner_adopts_merges_under_way(w: &mut World) {
     assert_eq!(reclaim(w).len(), 1);
 }
 
-pub(crate) fn projects_do_not_share_a_lease(w: &mut World) {
+pub fn projects_do_not_share_a_lease(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("SHOP", 1));
     w.go_to(a, "preparing_merge");
     w.go_to(b, "preparing_merge");

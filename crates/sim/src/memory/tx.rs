@@ -1,0 +1,174 @@
+//! The primitives of a transaction over plain values.
+
+use super::{Result, Row, State};
+use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
+use orch_core::task::{NewTask, Phase, Task, WaitReason};
+use orch_store::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
+use orch_store::{Fence, Job, JobState, JournalRow, StoreError};
+use std::sync::Arc;
+
+pub(super) fn named(state: &State, item: &WorkItem) -> Option<Task> {
+    let same = |t: &&Arc<Task>| t.work_item.as_str().eq_ignore_ascii_case(item.as_str());
+    state.now.tasks.values().find(same).map(|t| (**t).clone())
+}
+
+impl Tx for State {
+    type Error = StoreError;
+
+    fn task(&mut self, id: TaskId) -> Result<Option<Task>> {
+        Ok(self.now.tasks.get(&id).map(|t| (**t).clone()))
+    }
+    fn task_of_ticket(&mut self, project: &ProjectKey, number: u64) -> Result<Option<Task>> {
+        let same = |t: &&Arc<Task>| t.project == *project && t.number == number;
+        Ok(self.now.tasks.values().find(same).map(|t| (**t).clone()))
+    }
+    fn task_named(&mut self, item: &WorkItem) -> Result<Option<Task>> {
+        Ok(named(self, item))
+    }
+    fn add_task(&mut self, new: NewTask, now: Time) -> Result<Task> {
+        let next = TaskId(self.now.tasks.keys().next_back().map_or(0, |last| last.0) + 1);
+        let task = new.into_task(next, now);
+        self.now.tasks.insert(next, Arc::new(task.clone()));
+        Ok(task)
+    }
+    fn save_task(&mut self, task: &Task) -> Result<()> {
+        let known = self.now.tasks.get_mut(&task.id);
+        *known.ok_or_else(|| StoreError::Bug(format!("there is no task {}", task.id)))? = Arc::new(task.clone());
+        Ok(())
+    }
+    fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>> {
+        let waits = |t: &&Arc<Task>| {
+            t.project == *project && matches!(t.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. })
+        };
+        Ok(self.now.tasks.values().filter(waits).map(|t| t.id).collect())
+    }
+    fn spent_micro_usd(&mut self, task: TaskId) -> Result<u64> {
+        Ok((self.standing(task, None).cost_usd * 1e6).round().clamp(0.0, 1e18) as u64)
+    }
+
+    fn open_job(&mut self, id: JobId) -> Result<Option<Job>> {
+        Ok(self.open(id).map(|row| row.job.clone()))
+    }
+    fn is_queued(&mut self, task: TaskId, coalesce: &str) -> Result<bool> {
+        Ok(self.now.jobs.iter().any(|row| {
+            let job = &row.job;
+            job.id.task == task && job.state == JobState::Queued && job.effect.coalesce() == Some(coalesce)
+        }))
+    }
+    fn add_job(&mut self, job: &AddedJob<'_>) -> Result<()> {
+        self.made += 1;
+        let id = JobId { task: job.task, seq: job.seq };
+        let job = Job {
+            id,
+            project: job.project.clone(),
+            effect: job.effect.clone(),
+            lane: job.effect.lane(),
+            state: JobState::Queued,
+            epoch: 0,
+            attempts: 0,
+            max_attempts: job.max_attempts,
+            transient_attempts: 0,
+            run_attempt: 1,
+            available_at: job.now,
+            last_fault: None,
+            created_at: job.now,
+            claimed_at: None,
+            finished_at: None,
+            stop: false,
+            deaths: 0,
+            parked: None,
+        };
+        let (worker, boot_id) = (String::new(), String::new());
+        self.now.jobs.push(Arc::new(Row { id: self.made, job, worker, boot_id, until_ms: 0 }));
+        Ok(())
+    }
+    fn save_job(&mut self, job: &Job) -> Result<()> {
+        self.change(job.id)?.job = job.clone();
+        Ok(())
+    }
+    fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Result<()> {
+        let row = self.change(fence.job)?;
+        boot_id.clone_into(&mut row.boot_id);
+        row.until_ms = until_ms;
+        Ok(())
+    }
+    fn claims(&mut self) -> Result<Vec<Claim>> {
+        let running = self.now.jobs.iter().filter(|row| row.job.state == JobState::Running);
+        let claim = |row: &Arc<Row>| Claim {
+            job: row.job.id,
+            epoch: row.job.epoch,
+            worker: row.worker.clone(),
+            lane: Some(row.job.lane),
+            boot_id: row.boot_id.clone(),
+            until_ms: row.until_ms,
+            deaths: row.job.deaths,
+        };
+        Ok(running.map(claim).collect())
+    }
+    fn has_open_run(&mut self, job: JobId) -> Result<bool> {
+        Ok(self.runs_of(job.task).iter().any(|run| run.job == job.seq && run.ended.is_none()))
+    }
+    fn give_back(&mut self, job: JobId, deaths: u32) -> Result<()> {
+        let row = self.change(job)?;
+        row.job.state = JobState::Queued;
+        row.job.deaths = deaths;
+        Ok(())
+    }
+    fn end_job(&mut self, id: JobId, end: &End<'_>) -> Result<bool> {
+        let Some(at) = self.now.jobs.iter().position(|row| row.job.id == id) else { return Ok(false) };
+        let mut job = self.now.jobs.remove(at).job.clone();
+        job.state = end.state;
+        job.attempts += end.spends;
+        job.last_fault = end.fault.cloned().or(job.last_fault);
+        job.parked = None;
+        job.finished_at = Some(end.now);
+        self.done.push(job);
+        Ok(true)
+    }
+
+    fn lease(&mut self, project: &ProjectKey) -> Result<Option<Lease>> {
+        Ok(self.now.leases.get(project).cloned())
+    }
+    fn save_lease(&mut self, project: &ProjectKey, lease: &Lease) -> Result<()> {
+        self.now.leases.insert(project.clone(), lease.clone());
+        Ok(())
+    }
+    fn held_leases(&mut self) -> Result<Vec<(ProjectKey, Lease)>> {
+        let held = self.now.leases.iter().filter(|(_, lease)| lease.holder.is_some());
+        Ok(held.map(|(project, lease)| (project.clone(), lease.clone())).collect())
+    }
+
+    fn tick(&mut self, row: i64, task: TaskId, now: Time) -> Result<bool> {
+        let at = usize::try_from(row - 1).unwrap_or(usize::MAX);
+        match self.now.inbox.get_mut(at) {
+            Some(inbox) if inbox.task == task && inbox.done_at.is_none() => {
+                Arc::make_mut(inbox).done_at = Some(now);
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+    fn note(&mut self, row: i64, why: &str) -> Result<()> {
+        let at = usize::try_from(row - 1).unwrap_or(usize::MAX);
+        if let Some(inbox) = self.now.inbox.get_mut(at) {
+            Arc::make_mut(inbox).note = Some(why.to_owned());
+        }
+        Ok(())
+    }
+    fn keep(&mut self, entry: &Entry<'_>) -> Result<()> {
+        let Entry { task, event, ignored, story, at } = *entry;
+        self.journal.push(JournalRow {
+            id: self.journal.len() as i64 + 1,
+            task: task.id,
+            work_item: task.work_item.clone(),
+            at,
+            event: event.name().to_owned(),
+            actor: event.actor().cloned(),
+            ignored: ignored.map(str::to_owned),
+            story: story.to_vec(),
+            stage: task.stage().clone(),
+            phase: task.phase_word().to_owned(),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! What every store must do, told as stories on real tasks. A story knows the trait only; a backend joins with one line,
+//! [`store_contract!`](crate::store_contract), in its tests. Everything runs without an async runtime, as the simulation
+//! does.
+
+// A story that cannot go on ends where it is; its name says what it is about.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+pub mod evidence;
+pub mod fences;
+pub mod inbox;
+pub mod leases;
+pub mod queue;
+pub mod stops;
+pub mod world;
+
+/// Tests that tell every story on a backend: `store_contract!(name, (store, guard))`. The guard is dropped after the store.
+#[macro_export]
+macro_rules! store_contract {
+    ($backend:ident, $make:expr) => {
+        $crate::store_contract!(@ $backend, $make,
+            queue::a_lite_task_goes_to_done, queue::a_full_task_goes_to_done,
+            queue::the_oldest_job_is_claimed_first, queue::a_delayed_job_waits_for_its_time,
+            queue::an_exclusive_key_runs_once_at_a_time, queue::a_deploy_that_was_begun_keeps_its_environment,
+            queue::a_ticket_is_synced_once_per_wish,
+            queue::putting_back_spends_what_it_says, queue::a_merge_is_never_given_up,
+            queue::an_expired_claim_is_reaped_and_costs_no_attempt, queue::a_new_owner_takes_back_what_others_claimed,
+            queue::a_failed_job_is_kept_with_its_fault, queue::timers_and_delays_say_when_to_wake,
+            queue::a_ticket_makes_one_task, queue::a_side_effect_is_settled_without_the_task,
+            queue::only_the_claim_ends_a_job, queue::only_a_worker_that_did_the_work_itself_dies_of_it,
+            queue::a_hung_workers_claim_is_taken_back_and_nobody_elses,
+            queue::one_certain_job_can_be_claimed_if_it_is_available,
+            queue::nobody_waits_for_a_time_that_was_never_meant,
+            queue::parked_jobs_wait_for_their_service_and_cost_nothing,
+            queue::fifty_tickets_of_one_project_cost_another_one_turn,
+            queue::whoever_was_served_last_waits_also_after_a_pause,
+            queue::within_a_project_the_highest_priority_goes_first,
+            queue::a_delayed_job_of_high_priority_holds_nobody_up,
+            queue::a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work,
+            queue::no_place_is_kept_for_a_project_that_cannot_begin,
+            queue::no_project_has_more_than_its_share,
+            stops::a_queued_job_is_cancelled_at_once,
+            stops::a_queued_job_whose_program_may_run_is_not_cancelled_behind_it, stops::a_running_job_is_asked_to_stop,
+            stops::a_deploy_that_was_begun_is_not_cancelled_behind_its_hook,
+            stops::a_merge_under_way_is_not_stopped, stops::a_stop_survives_the_death_of_its_worker,
+            fences::a_worker_paused_past_its_lease_changes_nothing, fences::evidence_is_for_its_own_task_only,
+            leases::the_second_task_waits_and_is_woken, leases::steps_and_heartbeats_keep_a_lease,
+            leases::a_dead_holder_loses_the_lease, leases::an_unknown_merge_keeps_the_lease,
+            leases::a_wrong_tree_freezes_the_queue, leases::a_new_owner_adopts_merges_under_way,
+            leases::projects_do_not_share_a_lease,
+            inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
+            inbox::what_people_did_is_kept_and_noise_is_not,
+            evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
+            evidence::runs_are_completed_and_summed, evidence::two_commands_of_one_attempt_are_two_runs,
+            evidence::deployments_are_listed_newest_first,
+            evidence::settings_are_replaced,
+            evidence::what_was_kept_long_enough_goes_of_tasks_that_are_over_only,
+            evidence::people_have_a_number_of_their_own_for_ever,
+            inbox::what_was_dealt_with_loses_its_text_and_stays_known,
+        );
+    };
+    (@ $backend:ident, $make:expr, $($module:ident :: $story:ident),* $(,)?) => {
+        mod $backend {
+            use super::*;
+            $(#[test] fn $story() {
+                let (store, _guard) = $make;
+                $crate::contract::$module::$story(&mut $crate::contract::world::World::new(::std::sync::Arc::new(store)));
+            })*
+        }
+    };
+}

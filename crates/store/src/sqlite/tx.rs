@@ -1,0 +1,113 @@
+//! The primitives of a transaction in SQL. Nothing is decided here.
+
+use super::sql::{Db, DbError, all, json, one, run};
+use super::{evidence, jobs, journal, leases, tasks};
+use crate::rows::{Fence, Job, JobState};
+use crate::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
+use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
+use orch_core::task::{NewTask, Task};
+use rusqlite::{Connection, params};
+
+/// A transaction of this connection.
+pub(super) struct Rows<'c>(pub(super) &'c Connection);
+
+impl Tx for Rows<'_> {
+    type Error = DbError;
+
+    fn task(&mut self, id: TaskId) -> Db<Option<Task>> {
+        tasks::load(self.0, id)
+    }
+    fn task_of_ticket(&mut self, project: &ProjectKey, number: u64) -> Db<Option<Task>> {
+        tasks::by_ticket(self.0, project, number)
+    }
+    fn task_named(&mut self, item: &WorkItem) -> Db<Option<Task>> {
+        tasks::by_item(self.0, item)
+    }
+    fn add_task(&mut self, new: NewTask, now: Time) -> Db<Task> {
+        tasks::add(self.0, new, now)
+    }
+    fn save_task(&mut self, task: &Task) -> Db<()> {
+        tasks::save(self.0, task)
+    }
+    fn waiters(&mut self, project: &ProjectKey) -> Db<Vec<TaskId>> {
+        tasks::waiters(self.0, project)
+    }
+    fn spent_micro_usd(&mut self, task: TaskId) -> Db<u64> {
+        evidence::spent_micro_usd(self.0, task)
+    }
+
+    fn open_job(&mut self, id: JobId) -> Db<Option<Job>> {
+        jobs::open(self.0, id)
+    }
+    fn is_queued(&mut self, task: TaskId, coalesce: &str) -> Db<bool> {
+        let same = "SELECT 1 FROM job WHERE task = ?1 AND coalesce = ?2 AND state = 'queued'";
+        Ok(one(self.0, same, params![task.0, coalesce], |_| Ok(()))?.is_some())
+    }
+    fn add_job(&mut self, job: &AddedJob<'_>) -> Db<()> {
+        jobs::add(self.0, job)
+    }
+    fn save_job(&mut self, job: &Job) -> Db<()> {
+        let (fault, queued) = (job.last_fault.as_ref().map(json).transpose()?, job.state == JobState::Queued);
+        let changed = run(
+            self.0,
+            "UPDATE job SET state = ?3, attempts = ?4, transient_attempts = ?5, deaths = ?6, run_attempt = ?7, \
+             available_at = ?8, last_fault = ?9, parked = ?10, stop = ?11, worker = iif(?12, NULL, worker), \
+             lease_boot = iif(?12, NULL, lease_boot), lease_ms = iif(?12, NULL, lease_ms) WHERE task = ?1 AND seq = ?2",
+            params![
+                job.id.task.0,
+                job.id.seq,
+                job.state.as_str(),
+                job.attempts,
+                job.transient_attempts,
+                job.deaths,
+                job.run_attempt,
+                job.available_at.0,
+                fault,
+                job.parked,
+                job.stop,
+                queued
+            ],
+        )?;
+        if changed == 1 { Ok(()) } else { Err(DbError::bug(format!("there is no open job {}", job.id))) }
+    }
+    fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Db<()> {
+        let sql = "UPDATE job SET lease_boot = ?1, lease_ms = ?2 \
+                   WHERE task = ?3 AND seq = ?4 AND state = 'running' AND epoch = ?5";
+        run(self.0, sql, params![boot_id, until_ms, fence.job.task.0, fence.job.seq, fence.epoch as i64])?;
+        Ok(())
+    }
+    fn claims(&mut self) -> Db<Vec<Claim>> {
+        all(self.0, jobs::CLAIMS, [], jobs::claim_row)
+    }
+    fn has_open_run(&mut self, job: JobId) -> Db<bool> {
+        let sql = "SELECT 1 FROM run WHERE task = ?1 AND job = ?2 AND ended IS NULL";
+        Ok(one(self.0, sql, params![job.task.0, job.seq], |_| Ok(()))?.is_some())
+    }
+    fn give_back(&mut self, job: JobId, deaths: u32) -> Db<()> {
+        run(self.0, jobs::GIVE_BACK, params![job.task.0, job.seq, deaths])?;
+        Ok(())
+    }
+    fn end_job(&mut self, id: JobId, end: &End<'_>) -> Db<bool> {
+        jobs::end(self.0, id, end)
+    }
+
+    fn lease(&mut self, project: &ProjectKey) -> Db<Option<Lease>> {
+        leases::load(self.0, project)
+    }
+    fn save_lease(&mut self, project: &ProjectKey, lease: &Lease) -> Db<()> {
+        leases::save(self.0, project, lease)
+    }
+    fn held_leases(&mut self) -> Db<Vec<(ProjectKey, Lease)>> {
+        leases::held(self.0)
+    }
+
+    fn tick(&mut self, row: i64, task: TaskId, now: Time) -> Db<bool> {
+        journal::tick(self.0, row, task, now)
+    }
+    fn note(&mut self, row: i64, why: &str) -> Db<()> {
+        journal::note(self.0, row, why)
+    }
+    fn keep(&mut self, entry: &Entry<'_>) -> Db<()> {
+        journal::keep(self.0, entry)
+    }
+}

@@ -1,0 +1,178 @@
+//! One transaction of a store, as the choreography needs it: rows are read and written, and nothing is decided. What is
+//! done with them is written once, in `step.rs`, `queue.rs` and `lease.rs`, for every store there is. An error anywhere
+//! takes the whole transaction back.
+
+use crate::error::StoreError;
+use crate::rows::{Fence, Job, JobState};
+use orch_core::effect::{Effect, Lane, Outcome};
+use orch_core::event::Event;
+use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::task::{NewTask, Task};
+use orch_core::verdict::FaultNote;
+
+/// A transaction.
+pub trait Tx {
+    /// What goes wrong: an error of the backend, or a rule of the store that would be broken.
+    type Error: From<StoreError>;
+
+    // ---- tasks ----
+
+    /// Reads a task.
+    fn task(&mut self, id: TaskId) -> Result<Option<Task>, Self::Error>;
+    /// Reads the task of a ticket.
+    fn task_of_ticket(&mut self, project: &ProjectKey, number: u64) -> Result<Option<Task>, Self::Error>;
+    /// Reads a task by the name people use; upper and lower case do not matter.
+    fn task_named(&mut self, item: &WorkItem) -> Result<Option<Task>, Self::Error>;
+    /// Adds a task under the next id, which no task ever had.
+    fn add_task(&mut self, new: NewTask, now: Time) -> Result<Task, Self::Error>;
+    /// Writes a task that is there.
+    fn save_task(&mut self, task: &Task) -> Result<(), Self::Error>;
+    /// Tasks of a project that wait for its merge lease, the oldest first.
+    fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>, Self::Error>;
+    /// What the runs of a task have cost so far, millionths of a US dollar.
+    fn spent_micro_usd(&mut self, task: TaskId) -> Result<u64, Self::Error>;
+
+    // ---- jobs ----
+
+    /// A job that is queued or running.
+    fn open_job(&mut self, id: JobId) -> Result<Option<Job>, Self::Error>;
+    /// Is a job of the task queued that has this coalescing key?
+    fn is_queued(&mut self, task: TaskId, coalesce: &str) -> Result<bool, Self::Error>;
+    /// Adds a queued job.
+    fn add_job(&mut self, job: &AddedJob<'_>) -> Result<(), Self::Error>;
+    /// Writes what can change of an open job: state, spent attempts, deaths, run, time, fault, stop, service it waits for.
+    /// One that is queued has no worker.
+    fn save_job(&mut self, job: &Job) -> Result<(), Self::Error>;
+    /// Renews a claim until this time of the boot clock.
+    fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Result<(), Self::Error>;
+    /// Claims: every job that is running, the oldest first, those of kinds this version does not know too.
+    fn claims(&mut self) -> Result<Vec<Claim>, Self::Error>;
+    /// Is there a run of the job whose end was not written down?
+    fn has_open_run(&mut self, job: JobId) -> Result<bool, Self::Error>;
+    /// Gives a claim back; its job has had this many deaths then. Also of a kind this version does not know.
+    fn give_back(&mut self, job: JobId, deaths: u32) -> Result<(), Self::Error>;
+    /// Ends an open job; `false` if there is none.
+    fn end_job(&mut self, id: JobId, end: &End<'_>) -> Result<bool, Self::Error>;
+
+    // ---- leases ----
+
+    /// The merge lease of a project; `None` if it was never taken.
+    fn lease(&mut self, project: &ProjectKey) -> Result<Option<Lease>, Self::Error>;
+    /// Writes it.
+    fn save_lease(&mut self, project: &ProjectKey, lease: &Lease) -> Result<(), Self::Error>;
+    /// Projects whose lease is held.
+    fn held_leases(&mut self) -> Result<Vec<(ProjectKey, Lease)>, Self::Error>;
+
+    // ---- inbox and journal ----
+
+    /// Ticks a row of the inbox off; `false` if it is not there, not this task's, or ticked off before.
+    fn tick(&mut self, row: i64, task: TaskId, now: Time) -> Result<bool, Self::Error>;
+    /// Says at a row of the inbox why nothing came of it.
+    fn note(&mut self, row: i64, why: &str) -> Result<(), Self::Error>;
+    /// Writes what became of an event.
+    fn keep(&mut self, entry: &Entry<'_>) -> Result<(), Self::Error>;
+}
+
+/// A job as it is added.
+#[derive(Clone, Copy, Debug)]
+pub struct AddedJob<'a> {
+    /// Its task.
+    pub task: TaskId,
+    /// Its number within the task.
+    pub seq: Seq,
+    /// Project of its task.
+    pub project: &'a ProjectKey,
+    /// What it is.
+    pub effect: &'a Effect,
+    /// Attempts it has.
+    pub max_attempts: u32,
+    /// When.
+    pub now: Time,
+}
+
+/// A claim, as far as taking it back depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The job.
+    pub job: JobId,
+    /// Number of the claim.
+    pub epoch: u64,
+    /// Who has it.
+    pub worker: String,
+    /// Lane of the job; `None`: one this version does not know.
+    pub lane: Option<Lane>,
+    /// The boot on whose clock it was renewed last.
+    pub boot_id: String,
+    /// Until when it holds, boot clock, milliseconds.
+    pub until_ms: i64,
+    /// Deaths of workers at this job so far.
+    pub deaths: u32,
+}
+
+/// How a job ends.
+#[derive(Clone, Debug)]
+pub struct End<'a> {
+    /// Its state.
+    pub state: JobState,
+    /// Attempts that this end spends.
+    pub spends: u32,
+    /// What went wrong, if something did.
+    pub fault: Option<&'a FaultNote>,
+    /// What came of it.
+    pub outcome: &'a Outcome,
+    /// When.
+    pub now: Time,
+}
+
+/// A merge lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// Number of the last taking.
+    pub epoch: u64,
+    /// Who holds it.
+    pub holder: Option<Holder>,
+}
+
+/// The holder of a merge lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its task.
+    pub task: TaskId,
+    /// The name people use.
+    pub item: WorkItem,
+    /// Its branch.
+    pub branch: String,
+    /// The process that took or renewed it.
+    pub pid: u32,
+    /// The boot on whose clock it was renewed.
+    pub boot_id: String,
+    /// Until when it holds, boot clock, milliseconds.
+    pub until_ms: i64,
+    /// Since when.
+    pub taken_at: Time,
+}
+
+/// What became of an event, for the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The task as it is now.
+    pub task: &'a Task,
+    /// What happened.
+    pub event: &'a Event,
+    /// Why it was ignored, if it was.
+    pub ignored: Option<&'a str>,
+    /// What it came to, in sentences.
+    pub story: &'a [String],
+    /// When.
+    pub at: Time,
+}
+
+/// A rule of the store would be broken.
+pub(crate) fn bug<E: From<StoreError>>(text: impl Into<String>) -> E {
+    StoreError::Bug(text.into()).into()
+}
+
+/// The task of a verb that cannot do without it.
+pub(crate) fn need<T: Tx>(tx: &mut T, id: TaskId) -> Result<Task, T::Error> {
+    tx.task(id)?.ok_or_else(|| bug(format!("there is no task {id}")))
+}
