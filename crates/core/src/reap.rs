@@ -82,14 +82,14 @@ mod tests {
     const LIMITS: Limits = Limits { dead_looks: 2, max_running_ms: 3_600_000, finalize_grace_ms: 300_000 };
     const NEVER: [i64; 0] = [];
 
-    fn run() -> Option<String> {
-        Some("r".into())
+    fn run() -> String {
+        "r".into()
     }
 
     /// Looks at a claim at these seconds; the ones at which it is taken back.
     fn taken_at(looks: &[(i64, Seen)]) -> Vec<i64> {
-        let mut s = Sighting::first(1, run(), 0);
-        let taken = looks.iter().filter(|(at, seen)| s.look(run(), *seen, at * 1_000, &LIMITS).is_some());
+        let mut s = Sighting::first(1, Some(run()), 0);
+        let taken = looks.iter().filter(|(at, seen)| s.look(Some(run()), *seen, at * 1_000, &LIMITS).is_some());
         taken.map(|(at, _)| *at).collect()
     }
 
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn another_run_is_another_beginning() {
-        let mut s = Sighting::first(1, run(), 0);
+        let mut s = Sighting::first(1, Some(run()), 0);
         let next = || Some("r2".to_owned());
-        assert_eq!(s.look(run(), Seen::Dead, 60_000, &LIMITS), None);
+        assert_eq!(s.look(Some(run()), Seen::Dead, 60_000, &LIMITS), None);
         assert_eq!(s.look(next(), Seen::Dead, 120_000, &LIMITS), None, "its own supervisor was dead at one look");
         assert!(s.look(next(), Seen::Dead, 180_000, &LIMITS).is_some());
     }
