@@ -4,8 +4,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use orch_core::guard::{self, Configured, Files, Guard};
-use orch_core::tamper;
+use orch_testguard::guard::{self, Configured, Files, Guard};
+use orch_testguard::tamper;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};

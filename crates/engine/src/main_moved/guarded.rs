@@ -6,8 +6,8 @@ use crate::gates::{Bench, CommandRun, Look, ProjectCommand, Subject};
 use crate::project::Project;
 use crate::security::{self, Standing};
 use orch_core::ids::Sha;
-use orch_core::tamper;
 use orch_ports::Fault;
+use orch_testguard::tamper;
 
 /// Of a longer way only the names of the paths are looked at.
 const LONGEST: usize = 500;

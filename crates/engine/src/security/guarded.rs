@@ -5,9 +5,9 @@ use super::secrets::batches;
 use super::tree::Tree;
 use crate::gates::Look;
 use crate::project::Project;
-use orch_core::guard::{self, Configured, Files, Guard};
 use orch_ports::Fault;
 use orch_ports::git::{Entry, EntryKind};
+use orch_testguard::guard::{self, Configured, Files, Guard};
 use std::collections::{BTreeMap, HashMap};
 
 /// How often what was read names more that has to be read.

@@ -15,8 +15,8 @@ pub(crate) use protection::{Protection, protection};
 pub(crate) use secrets::{Secrets, Standing, secrets};
 
 use orch_advisories::Severity;
-use orch_core::tamper;
 use orch_ports::security::{Auditor, SecretScanner};
+use orch_testguard::tamper;
 use std::sync::Arc;
 
 /// What a project's security gate works with.

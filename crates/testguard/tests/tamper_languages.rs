@@ -1,7 +1,7 @@
 //! What counts as taking a test away, language by language: a table of small edits. The second half of each table is as
 //! important as the first: edits that everybody makes every day and nobody wants to be asked about.
 
-use orch_core::tamper::{Changed, Kind, tampering};
+use orch_testguard::tamper::{Changed, Kind, tampering};
 
 const DELETED: Kind = Kind::TestDeleted;
 const SKIPPED: Kind = Kind::TestSkipped;

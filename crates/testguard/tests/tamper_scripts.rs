@@ -1,6 +1,6 @@
 //! What counts as taking a test away in JavaScript, TypeScript and Go: tables as in `tamper_languages.rs`.
 
-use orch_core::tamper::{Changed, Kind, tampering};
+use orch_testguard::tamper::{Changed, Kind, tampering};
 
 const DELETED: Kind = Kind::TestDeleted;
 const SKIPPED: Kind = Kind::TestSkipped;

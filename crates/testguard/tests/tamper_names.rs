@@ -2,7 +2,7 @@
 
 mod tamper_kit;
 
-use orch_core::tamper::Kind;
+use orch_testguard::tamper::Kind;
 use tamper_kit::{found, loud, silent};
 
 const SKIPPED: Kind = Kind::TestSkipped;

@@ -1,7 +1,7 @@
 //! What the tables of edits share: one file before and after, and what is told of it.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
-use orch_core::tamper::{Changed, Kind, tampering};
+use orch_testguard::tamper::{Changed, Kind, tampering};
 
 /// What was done, where from and where to.
 pub(crate) type Edit<'a> = (&'a str, &'a str, &'a str);

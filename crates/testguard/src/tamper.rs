@@ -35,9 +35,9 @@ mod settings;
 pub use files::{is_test_file, reads};
 pub use paths::{PROTECTED, freed, protected, protected_below};
 
-use crate::verdict::Finding;
 use compare::Placed;
 use model::{Mark, Off, Test, Tests};
+use orch_core::verdict::Finding;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

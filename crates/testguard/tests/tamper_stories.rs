@@ -1,7 +1,7 @@
 //! Stories of whole changes: what people move around without taking anything away, and what is taken away in the guise
 //! of a move.
 
-use orch_core::tamper::{Changed, Kind, Tampering, tampering};
+use orch_testguard::tamper::{Changed, Kind, Tampering, tampering};
 
 const TOTAL: &str =
     "def test_total():\n    cart = Cart()\n    cart.add('apple', 3)\n    assert cart.total() == 3\n\n\n";
