@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use orch_core::statement::read;
+use orch_artefacts::statement::read;
 
 fuzz_target!(|bytes: &[u8]| {
     let judge = |bytes: &[u8]| read(bytes, "verdict", "APPROVED", "REQUEST_CHANGES").map(|s| s.good);

@@ -5,8 +5,8 @@
 
 use orch_adapters::command::CommandSettings;
 use orch_adapters::scripted::{ScriptedAgent, play};
-use orch_core::frontmatter::{self, verdict};
-use orch_core::testplan;
+use orch_artefacts::frontmatter::{self, verdict};
+use orch_artefacts::testplan;
 use orch_core::verdict::Severity;
 use orch_ports::agent::{AgentProgram, Brief, files};
 use std::collections::BTreeMap;

@@ -43,6 +43,17 @@ impl Finding {
     }
 }
 
+/// Lines of a file that are not what they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangedRange {
+    /// First of them in the file as it is now, from 1.
+    pub first: u32,
+    /// Last of them. Where lines were only taken away, the two they stood between.
+    pub last: u32,
+    /// By how many lines the file became longer here; negative if it became shorter.
+    pub grown: i64,
+}
+
 /// Kind of an infrastructure fault. The *only* input to retry and to `Inconclusive`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

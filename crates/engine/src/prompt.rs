@@ -5,7 +5,7 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
-use orch_core::frontmatter;
+use orch_artefacts::frontmatter;
 use orch_core::ids::Sha;
 use orch_core::verdict::{Finding, Severity};
 use orch_ports::git::ChangedLines;

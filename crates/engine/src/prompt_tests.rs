@@ -1,7 +1,7 @@
 //! Every built-in role renders, and no ticket gets out of its fence.
 
 use super::*;
-use orch_core::review::ChangedRange;
+use orch_core::verdict::ChangedRange;
 
 fn minimal(role: &str) -> PromptContext {
     let stage = if role == "deployer" { "deploy" } else { "development" };
@@ -160,7 +160,7 @@ fn the_examples_in_the_prompts_are_readable() {
             }
         }
         for block in prompt.split("```yaml\n").skip(1).filter_map(|b| b.split("\n```").next()) {
-            assert_eq!(orch_core::testplan::parse(block.as_bytes()).unwrap().len(), 1);
+            assert_eq!(orch_artefacts::testplan::parse(block.as_bytes()).unwrap().len(), 1);
             seen += 1;
         }
     }

@@ -5,7 +5,7 @@
 use crate::fault::Fault;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
-use orch_core::review::ChangedRange;
+use orch_core::verdict::ChangedRange;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

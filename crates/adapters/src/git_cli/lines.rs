@@ -5,7 +5,7 @@
 
 use super::tree::{Delta, Repo, shown};
 use orch_core::ids::Sha;
-use orch_core::review::ChangedRange;
+use orch_core::verdict::ChangedRange;
 use orch_ports::Fault;
 use orch_ports::git::ChangedLines;
 

@@ -90,7 +90,7 @@ fn case(number: usize, kind: &str, module: &str, description: &str, expected: &s
 /// Reads the request: front matter and fences aside, the first heading is the title, list items are criteria; without a
 /// list the sentences are, and without a text the title is.
 fn read(request: &str) -> Option<Ticket> {
-    let text = orch_core::frontmatter::read(request.as_bytes()).map_or_else(|_| request.to_owned(), |d| d.body);
+    let text = orch_artefacts::frontmatter::read(request.as_bytes()).map_or_else(|_| request.to_owned(), |d| d.body);
     let lines: Vec<&str> = text
         .lines()
         .map(|l| l.trim().trim_start_matches('>').trim())
@@ -105,7 +105,7 @@ fn read(request: &str) -> Option<Ticket> {
     if criteria.is_empty() {
         criteria = body.join(" ").split_inclusive(['.', '!', '?']).map(|s| s.trim().to_owned()).collect();
     }
-    criteria.retain(|c| c.chars().count() > 3 && !orch_core::testplan::is_placeholder(c));
+    criteria.retain(|c| c.chars().count() > 3 && !orch_artefacts::testplan::is_placeholder(c));
     if criteria.is_empty() {
         criteria.push(title.clone());
     }

@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Report};
 use super::document;
-use orch_core::testplan;
+use orch_artefacts::testplan;
 use orch_core::verdict::Finding;
 
 pub(super) fn work(desk: &Desk) -> Result<Report, String> {

@@ -4,8 +4,8 @@
 
 use super::{Cx, Ended, hex};
 use crate::shell::{self, Command};
+use orch_artefacts::failing;
 use orch_core::effect::Outcome;
-use orch_core::failing;
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};

@@ -2,9 +2,9 @@
 //! so that writing it twice is writing it once and a later review takes nothing away from an earlier one.
 
 use super::{Cx, Ended};
+use orch_artefacts::review;
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Seq};
-use orch_core::review;
 use orch_core::verdict::{FaultKind, Finding};
 use orch_ports::Fault;
 

@@ -3,11 +3,11 @@
 
 use super::{Cx, Ended, landing, push};
 use crate::main_moved;
+use orch_artefacts::numbered;
 use orch_core::artefact;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_core::landing::{History, Landing};
-use orch_core::numbered;
 use orch_core::verdict::Finding;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;

@@ -3,9 +3,9 @@
 use super::outline::{self, Line};
 use super::{Gate, Look, Meta, Subject, papers};
 use crate::project::Project;
+use orch_artefacts::testplan;
 use orch_core::artefact::ANALYSIS;
 use orch_core::ids::GateId;
-use orch_core::testplan;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;

@@ -4,7 +4,7 @@
 use super::{Gate, Look, Meta, Subject};
 use crate::effects::ensure_ci;
 use crate::project::Project;
-use orch_core::failing;
+use orch_artefacts::failing;
 use orch_core::ids::GateId;
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
 use orch_ports::Fault;

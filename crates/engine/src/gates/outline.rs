@@ -1,7 +1,7 @@
 //! What a document in Markdown says, line by line: its headings, and its text without whatever only looks like text. It
 //! decides what counts as written: a form that nobody filled in has headings, comments and placeholders, and says nothing.
 
-use orch_core::testplan::is_placeholder;
+use orch_artefacts::testplan::is_placeholder;
 
 /// A line that says something.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::Look;
 use crate::effects::hex;
-use orch_core::frontmatter::Unreadable;
-use orch_core::statement::{self, Statement};
+use orch_artefacts::frontmatter::Unreadable;
+use orch_artefacts::statement::{self, Statement};
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;

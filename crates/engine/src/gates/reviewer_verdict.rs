@@ -5,9 +5,9 @@ use super::papers::{self, Paper};
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use crate::review;
+use orch_artefacts::review::{FileSince, Previous};
+use orch_artefacts::statement::{self, Statement};
 use orch_core::ids::{GateId, Sha};
-use orch_core::review::{FileSince, Previous};
-use orch_core::statement::{self, Statement};
 use orch_core::verdict::{FaultKind, Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::ChangedLines;
@@ -63,13 +63,13 @@ impl Gate for ReviewerVerdict {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Statement, orch_core::frontmatter::Unreadable> {
+fn read(bytes: &[u8]) -> Result<Statement, orch_artefacts::frontmatter::Unreadable> {
     statement::read(bytes, "verdict", "APPROVED", "REQUEST_CHANGES")
 }
 
-fn ruling(bytes: &[u8], evidence: &Evidence) -> Result<Statement, orch_core::frontmatter::Unreadable> {
+fn ruling(bytes: &[u8], evidence: &Evidence) -> Result<Statement, orch_artefacts::frontmatter::Unreadable> {
     let previous = evidence.last.as_ref().map(|last| &last.previous);
-    Ok(orch_core::review::judge(read(bytes)?, previous))
+    Ok(orch_artefacts::review::judge(read(bytes)?, previous))
 }
 
 /// What is known of the last review, as far as these findings ask for it.

@@ -2,7 +2,7 @@
 
 use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
 use crate::project::Project;
-use orch_core::failing;
+use orch_artefacts::failing;
 use orch_core::ids::GateId;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;

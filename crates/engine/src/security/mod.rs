@@ -58,7 +58,7 @@ impl Default for Security {
 }
 
 /// One that looked, or could not, as the report tells it.
-pub(crate) type Engine = orch_core::security_report::Engine;
+pub(crate) type Engine = orch_artefacts::security_report::Engine;
 
 fn engine(name: impl Into<String>, outcome: impl Into<String>, complete: bool) -> Engine {
     Engine { name: name.into(), outcome: outcome.into(), complete }

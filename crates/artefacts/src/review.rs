@@ -3,10 +3,10 @@
 //! that was open already, or one whose place cannot be checked. Without it a reviewer who finds another matter of taste in
 //! code it has let pass can send a task back for ever.
 
-use crate::ids::GateId;
 use crate::markdown::{code, prose};
 use crate::statement::{Statement, blocks};
-use crate::verdict::{Finding, Severity};
+use orch_core::ids::GateId;
+use orch_core::verdict::{ChangedRange, Finding, Severity};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -30,17 +30,6 @@ pub struct FileSince {
     pub lines: u32,
     /// Those that changed, in order.
     pub changed: Vec<ChangedRange>,
-}
-
-/// Lines of a file that are not what they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ChangedRange {
-    /// First of them in the file as it is now, from 1.
-    pub first: u32,
-    /// Last of them. Where lines were only taken away, the two they stood between.
-    pub last: u32,
-    /// By how many lines the file became longer here; negative if it became shorter.
-    pub grown: i64,
 }
 
 impl FileSince {

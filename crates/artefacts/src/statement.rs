@@ -3,7 +3,7 @@
 //! author wrote because the list was malformed: a developer who gets "refused" and no reason spends the round in vain.
 
 use crate::frontmatter::{self, Unreadable};
-use crate::verdict::{Finding, Severity};
+use orch_core::verdict::{Finding, Severity};
 
 /// Longest text that is carried into a brief whole, in characters.
 pub const MAX_CARRIED: usize = 20_000;

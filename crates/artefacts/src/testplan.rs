@@ -2,8 +2,8 @@
 //! problem, because the analyst has one attempt to put all of them right. A plan full of placeholders would pass a check
 //! for "is there a file" and leave the tester with nothing.
 
-use crate::verdict::Finding;
 use crate::yaml;
+use orch_core::verdict::Finding;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

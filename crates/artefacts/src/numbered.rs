@@ -2,7 +2,7 @@
 //! record, and git sees no conflict. Decides from names alone whether a directory gives out numbers, and which new
 //! name takes one that is taken. A directory that uses a number twice already gives out none, and neither do dates.
 
-use crate::verdict::Finding;
+use orch_core::verdict::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A name that begins with a number, maybe behind a word: `0007_users.up.sql`, `adr-0012-cache.md`, `V7__init.sql`.

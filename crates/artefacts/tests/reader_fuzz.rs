@@ -2,8 +2,8 @@
 //! may never happen: a panic, a pass that an exact re-reading by other means does not confirm, a cut-off file that says
 //! more than the whole one.
 
-use orch_core::frontmatter::{self, verdict};
-use orch_core::{statement, testplan};
+use orch_artefacts::frontmatter::{self, verdict};
+use orch_artefacts::{statement, testplan};
 
 const SEEDS: [&str; 6] = [
     "---\nverdict: REQUEST_CHANGES\nrevision: 1a2b\nfindings:\n  - {id: R1, severity: P0, file: a.sh, line: 3, text: 'x: y'}\n---\nverdict: APPROVED\n",

@@ -4,8 +4,8 @@
 //!
 //! A positive verdict is read exactly, a negative one generously: where both could be read, the negative wins.
 
-use crate::verdict::{Finding, Severity};
 use crate::yaml::{self, Refused, Scalar, Whose};
+use orch_core::verdict::{Finding, Severity};
 use serde_json::{Map, Value};
 
 /// Largest front matter that is read, in bytes between the two `---` lines.

@@ -3,7 +3,7 @@
 //! does not know is in the log, which is carried too.
 
 use crate::statement;
-use crate::verdict::Finding;
+use orch_core::verdict::Finding;
 use std::collections::HashSet;
 
 /// Most tests that are named one by one.
