@@ -6,70 +6,12 @@
 //! if the newest one that the manifest lets through is, because that one gets installed. Where a clean one may be newer,
 //! or a version cannot be compared, it is in `unknown`.
 
-use crate::Ecosystem;
-use crate::manifests::{Dependency, Kind, is_manifest};
+use crate::manifests::{Kind, is_manifest};
 use crate::mirror::Records;
 use crate::osv::{self, Affected, Covered, Event, Record, Version};
-use crate::policy::Severity;
-use serde::{Deserialize, Serialize};
+use crate::{Advisory, Dependency, Ecosystem, Unknown};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
-
-/// A dependency that is known to be vulnerable or malicious.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Advisory {
-    /// The name it is shown by.
-    pub id: String,
-    /// Its other names.
-    pub aliases: Vec<String>,
-    /// Where the package comes from.
-    pub ecosystem: Ecosystem,
-    /// The package.
-    pub name: String,
-    /// The version that is covered; `None` if every version is, or the source does not say.
-    pub version: Option<String>,
-    /// How bad.
-    pub severity: Severity,
-    /// Is the package itself an attack?
-    pub malicious: bool,
-    /// Versions that are no longer affected, above the one that is.
-    pub fixed: Vec<String>,
-    /// One line for people.
-    pub summary: String,
-    /// The manifest that names the package.
-    pub manifest: String,
-    /// The line there.
-    pub line: Option<u32>,
-    /// Who says so: `osv`, `rustsec`, `pip-audit`, `npm audit`, `cargo audit`.
-    pub sources: Vec<String>,
-}
-
-impl Advisory {
-    /// Every name of it.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
-    }
-
-    /// The same vulnerability of the same package, in whatever version and manifest?
-    pub fn same_matter(&self, other: &Self) -> bool {
-        self.ecosystem == other.ecosystem
-            && self.name == other.name
-            && self.names().any(|name| other.names().any(|n| n == name))
-    }
-}
-
-/// A dependency of which nobody can say that it is clean.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unknown {
-    /// Which.
-    pub dependency: Dependency,
-    /// The advisories that may cover it.
-    pub ids: Vec<String>,
-    /// Is one of them about a malicious package?
-    pub malicious: bool,
-    /// Why nobody can say; a fragment for people.
-    pub why: String,
-}
 
 /// What an audit found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

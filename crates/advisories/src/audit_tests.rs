@@ -1,7 +1,8 @@
 //! Stories of dependencies and advisories.
 
 use super::*;
-use crate::policy::{Severity, classify};
+use crate::Severity;
+use crate::policy::classify;
 
 fn dependency(ecosystem: Ecosystem, name: &str, version: Option<&str>, manifest: &str) -> Dependency {
     let version = version.map(ToOwned::to_owned);

@@ -2,68 +2,8 @@
 //! package that the branch brings in pass, whatever its severity. What main already had is inherited: a task is not
 //! blamed for it, and it is still shown.
 
-use crate::audit::Advisory;
-use serde::{Deserialize, Serialize};
+use crate::{Advisory, Severity};
 use std::collections::BTreeSet;
-use std::fmt;
-
-/// How bad, in rising order. `Unknown` is below every threshold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Severity {
-    /// Nobody has said.
-    #[default]
-    Unknown,
-    /// CVSS below 4.
-    Low,
-    /// CVSS from 4.
-    Medium,
-    /// CVSS from 7.
-    High,
-    /// CVSS from 9.
-    Critical,
-}
-
-impl Severity {
-    /// The word databases and programs use, in any case. `None`: no such word.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Some(match word.trim().to_ascii_lowercase().as_str() {
-            "critical" => Self::Critical,
-            "high" | "important" => Self::High,
-            "medium" | "moderate" => Self::Medium,
-            "low" | "minor" | "info" | "none" => Self::Low,
-            _ => return None,
-        })
-    }
-
-    /// The severity from which on an advisory blocks. `Unknown` is none: what nobody has judged only warns.
-    pub fn parse_threshold(word: &str) -> Result<Self, String> {
-        match word.trim().to_ascii_uppercase().as_str() {
-            "CRITICAL" => Ok(Self::Critical),
-            "HIGH" => Ok(Self::High),
-            "MEDIUM" | "MODERATE" => Ok(Self::Medium),
-            "LOW" => Ok(Self::Low),
-            _ => Err(format!("`{}` is no severity: use CRITICAL, HIGH, MEDIUM or LOW", word.trim())),
-        }
-    }
-
-    /// As it is shown.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Unknown => "UNKNOWN",
-            Self::Low => "LOW",
-            Self::Medium => "MEDIUM",
-            Self::High => "HIGH",
-            Self::Critical => "CRITICAL",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
 
 /// The advisories of a branch, judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod advisory;
 pub mod agent;
 pub mod clock;
 pub mod contract;

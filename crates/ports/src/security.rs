@@ -1,8 +1,8 @@
 //! Programs and feeds that know more than the scan that is built in. What they find is added to it, never subtracted: no
 //! answer of theirs makes a finding of ours go away. A program that is not there says so; one that failed is a fault.
 
+use crate::advisory::{Advisory, Ecosystem, Unknown};
 use crate::fault::Fault;
-use orch_advisories::{Advisory, Ecosystem, Unknown};
 use orch_core::ids::Sha;
 use std::path::Path;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use std::path::Path;
 /// Where it is kept.
 pub(crate) const FILE: &str = "crates/sim/mutants/record.txt";
 
-/// The crates whose sources the simulation is built from. `orch-advisories` only lends types that it never uses.
+/// The crates whose sources the simulation is built from.
 const SOURCES: [&str; 4] = ["crates/core/src", "crates/ports/src", "crates/store/src", "crates/sim/src"];
 /// What of them the simulation never calls: tests.
 const NEVER_CALLED: [&str; 2] = ["crates/ports/src/contract/", "crates/store/src/contract/"];

@@ -2,8 +2,7 @@
 //! feed that is old, broken or not there is a problem in words, because it would find nothing and look clean.
 
 use super::dependencies;
-use orch_advisories::manifests::Dependency;
-use orch_advisories::{Ecosystem, Mirror, audit};
+use orch_advisories::{Dependency, Ecosystem, Mirror, audit};
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, Audited, Auditor, Sides};
 use std::path::PathBuf;

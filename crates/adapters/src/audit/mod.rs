@@ -11,8 +11,8 @@ pub use mirror::AdvisoryMirror;
 pub use npm_audit::NpmAudit;
 pub use pip_audit::PipAudit;
 
-use orch_advisories::is_manifest;
-use orch_advisories::manifests::{self, Dependency, Kind};
+use orch_advisories::manifests::{self, Kind};
+use orch_advisories::{Dependency, is_manifest};
 use orch_ports::security::ManifestFile;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,8 +6,7 @@
 use super::{Network, dependencies, kind};
 use crate::tool::Tool;
 use orch_advisories::auditors::{Audited as Manifest, npm_audit};
-use orch_advisories::manifests::{Dependency, Kind};
-use orch_advisories::{Advisory, Ecosystem};
+use orch_advisories::{Advisory, Dependency, Ecosystem, Kind};
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, Audited, Auditor, ManifestFile, Sides};
 

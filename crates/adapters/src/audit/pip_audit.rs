@@ -5,8 +5,7 @@
 use super::{Network, dependencies};
 use crate::tool::Tool;
 use orch_advisories::auditors::{Audited as Manifest, pip_audit};
-use orch_advisories::manifests::Dependency;
-use orch_advisories::{Advisory, Ecosystem};
+use orch_advisories::{Advisory, Dependency, Ecosystem};
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, Audited, Auditor, ManifestFile, Sides};
 

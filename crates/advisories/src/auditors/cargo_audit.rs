@@ -2,10 +2,10 @@
 //! ran with: what a `.cargo/audit.toml` of the repository told it to ignore is a problem here and never passes in silence.
 
 use super::{Audited, Report, Unusable};
+use crate::Advisory;
 use crate::Ecosystem;
-use crate::audit::Advisory;
+use crate::Severity;
 use crate::osv;
-use crate::policy::Severity;
 use crate::text;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -6,8 +6,8 @@ pub mod cargo_audit;
 pub mod npm_audit;
 pub mod pip_audit;
 
-use crate::audit::Advisory;
-use crate::manifests::Dependency;
+use crate::Advisory;
+use crate::Dependency;
 
 /// What one run of an auditor says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

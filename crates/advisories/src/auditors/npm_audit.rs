@@ -5,10 +5,10 @@
 //! does not tell of that one tells of nothing.
 
 use super::{Audited, Report, Unusable};
+use crate::Advisory;
 use crate::Ecosystem;
-use crate::audit::Advisory;
+use crate::Severity;
 use crate::osv;
-use crate::policy::Severity;
 use crate::text;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

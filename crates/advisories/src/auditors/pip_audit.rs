@@ -2,9 +2,9 @@
 //! vulnerabilities" when it could reach nothing; each package then has a `skip_reason`, which is a problem here.
 
 use super::{Audited, Report, Unusable};
+use crate::Advisory;
 use crate::Ecosystem;
-use crate::audit::Advisory;
-use crate::policy::Severity;
+use crate::Severity;
 use crate::text;
 use serde::Deserialize;
 use std::collections::BTreeMap;

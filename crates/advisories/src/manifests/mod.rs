@@ -22,28 +22,9 @@ mod yarn_lock;
 
 pub use unlocked::unlocked;
 
-use crate::Ecosystem;
 use crate::text;
+use crate::{Dependency, Ecosystem};
 use serde::{Deserialize, Serialize};
-
-/// One package that a manifest names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Dependency {
-    /// Where it comes from.
-    pub ecosystem: Ecosystem,
-    /// Its name, normalised by `Ecosystem::normal`.
-    pub name: String,
-    /// The one version that is installed; `None` where the manifest leaves that open.
-    pub version: Option<String>,
-    /// Where it is left open: the clauses that a registry's newest version has to fit, empty if there are none. `None` if
-    /// a version is pinned, if it comes from elsewhere, or if the clauses are not known here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wanted: Option<String>,
-    /// The manifest's path in the repository.
-    pub manifest: String,
-    /// The line it stands on, from 1, if that is known.
-    pub line: Option<u32>,
-}
 
 /// What one manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

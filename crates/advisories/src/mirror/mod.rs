@@ -9,8 +9,8 @@ mod zipped;
 
 pub use import::{ImportError, Imported, import};
 
+use crate::Dependency;
 use crate::Ecosystem;
-use crate::manifests::Dependency;
 use crate::osv::Record;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};

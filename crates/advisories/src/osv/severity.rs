@@ -3,7 +3,7 @@
 //! and is shown as that.
 
 use super::record::{Affected, Record};
-use crate::policy::Severity;
+use crate::Severity;
 use cvss::Cvss;
 use std::str::FromStr;
 

@@ -4,7 +4,7 @@
 use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use crate::security::{self, Dependencies, Protection, Secrets, Standing};
-use orch_advisories::manifests::Dependency;
+use orch_advisories::Dependency;
 use orch_artefacts::security_report::{self, Engine, ReportLine, Section, SecurityReport, Status, Summary};
 use orch_core::ids::GateId;
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
