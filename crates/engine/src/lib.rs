@@ -15,7 +15,6 @@ pub mod prompt;
 pub mod restored;
 pub mod review;
 mod runner;
-pub mod security;
 mod services;
 mod shell;
 pub mod standing;

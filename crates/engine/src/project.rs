@@ -1,15 +1,16 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
-use crate::security::Security;
-use orch_core::ids::{GateId, ProjectKey, Role};
+use orch_core::ids::{GateId, ProjectKey, Role, Sha, Time};
 use orch_core::landing::Landing;
 use orch_core::message::Subject;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_ports::agent::AgentProgram;
 use orch_ports::forge::{Forge, MergeMethod};
-use orch_ports::git::Author;
+use orch_ports::git::{Author, Git};
 use orch_ports::tracker::Tracker;
+use orch_security::{Range, Security};
+use orch_testguard::guard::Configured;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -159,6 +160,26 @@ impl Project {
     /// A gate's switch.
     pub fn mode(&self, gate: GateId) -> (GateMode, &str) {
         self.gates.get(&gate).map_or((GateMode::Enforce, "default"), |(mode, why)| (*mode, why.as_str()))
+    }
+    /// What `head` brings in over `base`, for the security room; no task's approvals count.
+    pub(crate) fn range<'a>(&'a self, git: &'a dyn Git, base: &'a Sha, head: &'a Sha, now: Time) -> Range<'a> {
+        let (project, security, commands) = (&self.key, &*self.security, self.commands());
+        Range { git, project, base, head, security, commands, task: None, now }
+    }
+    /// The commands that run what stands in its repository.
+    fn commands(&self) -> Vec<Configured> {
+        let deploy = &self.deploy;
+        let all = [
+            ("commands.test", &self.test),
+            ("commands.ci", &self.ci),
+            ("deploy.staging", &deploy.staging),
+            ("deploy.check", &deploy.check),
+            ("deploy.image", &deploy.image),
+            ("deploy.production", &deploy.production),
+            ("deploy.rollback", &deploy.rollback),
+        ];
+        let said = all.into_iter().filter_map(|(key, line)| Some((key, line.as_ref()?)));
+        said.map(|(key, line)| Configured { key: key.into(), line: line.clone() }).collect()
     }
 }
 

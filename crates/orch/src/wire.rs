@@ -20,7 +20,6 @@ use orch_core::landing::{Documents, Landing};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
 use orch_engine::project::{Merging, WatchPlan};
-use orch_engine::security::Security;
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
@@ -30,6 +29,7 @@ use orch_ports::clock::Clock;
 use orch_ports::forge::Forge as _;
 use orch_ports::git::Author;
 use orch_ports::security::{Auditor, SecretScanner};
+use orch_security::Security;
 use orch_store::Store;
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;

@@ -73,7 +73,7 @@ pub(super) async fn ensure(
     // Before the merge the hook is the branch's: what it changes of it waits for a person.
     if environment == Environment::Staging
         && !started
-        && let Some((subject, shown)) = gates::unapproved_hooks(cx, stage, revision).await?
+        && let Some((subject, shown)) = gates::unapproved_hooks(cx, revision).await?
     {
         return Ok(Outcome::ApprovalNeeded { subject, shown }.into());
     }

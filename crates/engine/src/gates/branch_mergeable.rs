@@ -4,12 +4,12 @@
 use super::{Gate, Look, Meta, Subject};
 use crate::effects::EMPTIED;
 use crate::project::Project;
-use crate::security::{self, Protection};
 use orch_core::conflict;
 use orch_core::ids::{GateId, Sha};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
+use orch_security::Protection;
 use serde::Serialize;
 
 pub(super) struct BranchMergeable;
@@ -45,9 +45,7 @@ impl Gate for BranchMergeable {
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let (project, head) = (&look.project.key, &look.subject.head);
-        let brought = look.git.brought_in(project, &look.subject.base, head).await?;
-        let at_head = look.git.entries(project, head).await?;
-        let protection = security::protection(look, &look.project.security, &brought, &at_head).await?;
+        let protection = orch_security::protection(&look.range()).await?;
         let emptied = look.git.is_emptied(project, &look.subject.base, head, &look.subject.artefact_dir).await?;
         let Some(task) = &look.subject.task else {
             let tip = look.subject.base.clone();

@@ -30,6 +30,7 @@ use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::Git;
 use orch_ports::probe::Probe;
+use orch_security::Range;
 use orch_store::{ArtefactRow, Job, Judgement};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -135,6 +136,15 @@ pub struct Look<'a> {
     pub probe: &'a dyn Probe,
     /// Papers and tests.
     pub bench: &'a dyn Bench,
+}
+
+impl Look<'_> {
+    /// What is judged, for the security room.
+    fn range(&self) -> Range<'_> {
+        let (subject, project) = (&self.subject, self.project);
+        let range = project.range(self.git, &subject.base, &subject.head, subject.now);
+        Range { task: subject.task.as_ref(), ..range }
+    }
 }
 
 /// What the author of a gate writes.
@@ -391,34 +401,15 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
 
 /// What of the branch's changes a person has to approve before a hook may run on it: digest and lines. Nothing if no hook
 /// runs what is changed, if it is approved, or if the gates that ask for such an approval are switched off.
-pub(crate) async fn unapproved_hooks(
-    cx: &Cx,
-    stage: &StageId,
-    head: &Sha,
-) -> Result<Option<(String, Vec<String>)>, Fault> {
+pub(crate) async fn unapproved_hooks(cx: &Cx, head: &Sha) -> Result<Option<(String, Vec<String>)>, Fault> {
     let asks = |id: GateId| cx.project.mode(id).0 == GateMode::Enforce;
     if !asks(GateId::SecurityGate) && !asks(GateId::BranchMergeable) {
         return Ok(None);
     }
     let fetched = cx.fetch().await?;
-    let now = cx.now();
-    let subject = Subject {
-        stage: stage.clone(),
-        head: head.clone(),
-        base: cx.task.base.clone().unwrap_or(fetched.tip),
-        artefact_dir: cx.task.artefact_dir(),
-        exact: false,
-        since: now,
-        now,
-        task: Some(cx.task.clone()),
-    };
-    let git = &*cx.engine.ports.git;
-    let bench = TaskBench { cx, run: None, limit: None };
-    let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
-    let (project, base) = (&cx.project.key, &look.subject.base);
-    let brought = git.brought_in(project, base, head).await?;
-    let at_head = git.entries(project, head).await?;
-    let found = crate::security::protection(&look, &cx.project.security, &brought, &at_head).await?;
+    let base = cx.task.base.as_ref().unwrap_or(&fetched.tip);
+    let range = cx.project.range(&*cx.engine.ports.git, base, head, cx.now());
+    let found = orch_security::protection(&Range { task: Some(&cx.task), ..range }).await?;
     let waits = found.of_hooks && found.approval.is_none() && !found.changes.is_empty();
     Ok(waits.then(|| (found.subject.clone(), found.shown())))
 }

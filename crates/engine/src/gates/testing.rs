@@ -75,7 +75,7 @@ pub(super) fn project() -> Project {
         merge_method: MergeMethod::FastForwardOnly,
         landing: Landing::default(),
         merging: crate::project::Merging::default(),
-        security: Arc::new(crate::security::Security::default()),
+        security: Arc::new(orch_security::Security::default()),
     }
 }
 

@@ -2,9 +2,7 @@
 //! configured commands run, tests that were taken away. It names them; it stops nobody.
 
 use crate::engine::Engine;
-use crate::gates::{Bench, CommandRun, Look, ProjectCommand, Subject};
 use crate::project::Project;
-use crate::security::{self, Standing};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_testguard::tamper;
@@ -42,10 +40,8 @@ pub(super) async fn came_in(
 
 /// As the security gate looks at a branch.
 async fn whole(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Result<Vec<String>, Fault> {
-    let (git, look) = (&*engine.ports.git, look(engine, project, from, to));
-    let brought = git.brought_in(&project.key, from, to).await?;
-    let at_head = git.entries(&project.key, to).await?;
-    let found = security::protection(&look, &project.security, &brought, &at_head).await?;
+    let range = project.range(&*engine.ports.git, from, to, engine.ports.clock.now());
+    let found = orch_security::protection(&range).await?;
     let lines = found.shown().into_iter().map(|line| line.replace(", so a person has to approve it", ""));
     let lines = lines.map(|line| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
     Ok(lines.take(LINES).collect())
@@ -53,47 +49,5 @@ async fn whole(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Resu
 
 /// Why what these commits bring in may hold a secret, a line each.
 pub(crate) async fn secrets(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Result<Vec<String>, Fault> {
-    let look = look(engine, project, from, to);
-    let brought = engine.ports.git.brought_in(&project.key, from, to).await?;
-    let secrets = security::secrets(&look, &brought).await?;
-    let new = secrets.found.into_iter().filter(|s| s.standing == Standing::New);
-    let mut why: Vec<String> = new.map(|s| format!("{}: {}", s.path, s.text)).collect();
-    why.extend(secrets.too_large.into_iter().map(|(path, what)| format!("{path}: {what}")));
-    why.extend(secrets.incomplete);
-    Ok(why)
-}
-
-fn look<'a>(engine: &'a Engine, project: &'a Project, from: &Sha, to: &Sha) -> Look<'a> {
-    let now = engine.ports.clock.now();
-    let subject = Subject {
-        stage: "main".into(),
-        head: to.clone(),
-        base: from.clone(),
-        // Documents of tasks are no code there; no task has this one.
-        artefact_dir: "docs/work-items/-".into(),
-        exact: false,
-        since: now,
-        now,
-        task: None,
-    };
-    Look { subject, project, git: &*engine.ports.git, probe: &*engine.ports.probe, bench: &Nobody }
-}
-
-/// There are no papers, and nothing is run.
-struct Nobody;
-
-#[async_trait::async_trait]
-impl Bench for Nobody {
-    async fn paper(&self, _: &str) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(None)
-    }
-    async fn papers(&self) -> Result<Vec<String>, Fault> {
-        Ok(Vec::new())
-    }
-    async fn keep(&self, _: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        Ok(bytes)
-    }
-    async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
-        Err(Fault::bug(format!("{} is not run to look at main", command.name)))
-    }
+    orch_security::leaks(&project.range(&*engine.ports.git, from, to, engine.ports.clock.now())).await
 }

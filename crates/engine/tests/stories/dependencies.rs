@@ -4,9 +4,9 @@
 use crate::security::{develops, report, token};
 use crate::world::World;
 use orch_adapters::audit::AdvisoryMirror;
-use orch_engine::security::Security;
 use orch_ports::Fault;
 use orch_ports::security::{AuditAnswer, Auditor, Sides};
+use orch_security::Security;
 use std::io::Write as _;
 use std::sync::Arc;
 

@@ -16,12 +16,12 @@ use orch_core::policy::Policy;
 use orch_core::task::{Phase, Task};
 use orch_engine::commands::Answer;
 use orch_engine::project::{Merging, WatchPlan};
-use orch_engine::security::Security;
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_security::Security;
 use orch_store::sqlite::{Durability, OpenOptions};
 use orch_store::{SqliteStore, Store};
 use std::collections::BTreeMap;

@@ -3,8 +3,7 @@
 
 use super::secrets::batches;
 use super::tree::Tree;
-use crate::gates::Look;
-use crate::project::Project;
+use crate::Range;
 use orch_ports::Fault;
 use orch_ports::git::{Entry, EntryKind};
 use orch_testguard::guard::{self, Configured, Files, Guard};
@@ -15,33 +14,17 @@ const ROUNDS: usize = 24;
 /// Longer files are no scripts that people write, bytes.
 const LONGEST: u64 = 512 * 1024;
 /// Keys of commands that a deploy runs.
-pub(crate) const HOOKS: &str = "deploy.";
-
-/// The commands of a project that run what stands in its repository.
-pub(crate) fn commands(project: &Project) -> Vec<Configured> {
-    let deploy = &project.deploy;
-    let all = [
-        ("commands.test", &project.test),
-        ("commands.ci", &project.ci),
-        ("deploy.staging", &deploy.staging),
-        ("deploy.check", &deploy.check),
-        ("deploy.image", &deploy.image),
-        ("deploy.production", &deploy.production),
-        ("deploy.rollback", &deploy.rollback),
-    ];
-    let said = all.into_iter().filter_map(|(key, line)| Some((key, line.as_ref()?)));
-    said.map(|(key, line)| Configured { key: key.into(), line: line.clone() }).collect()
-}
+pub(super) const HOOKS: &str = "deploy.";
 
 /// The guards of the project's commands on these trees, each once.
-pub(super) async fn guards(look: &Look<'_>, trees: &[&Tree<'_>]) -> Result<Vec<Guard>, Fault> {
-    let commands = commands(look.project);
+pub(super) async fn guards(range: &Range<'_>, trees: &[&Tree<'_>]) -> Result<Vec<Guard>, Fault> {
+    let commands = &range.commands;
     let mut found: BTreeMap<(String, guard::Part), Guard> = BTreeMap::new();
     if commands.is_empty() {
         return Ok(Vec::new());
     }
     for tree in trees {
-        for guard in of_tree(look, &commands, tree).await? {
+        for guard in of_tree(range, commands, tree).await? {
             let known = found.entry((guard.pattern.clone(), guard.part.clone())).or_insert_with(|| guard.clone());
             known.keys.extend(guard.keys);
         }
@@ -49,7 +32,7 @@ pub(super) async fn guards(look: &Look<'_>, trees: &[&Tree<'_>]) -> Result<Vec<G
     Ok(found.into_values().collect())
 }
 
-async fn of_tree(look: &Look<'_>, commands: &[Configured], tree: &Tree<'_>) -> Result<Vec<Guard>, Fault> {
+async fn of_tree(range: &Range<'_>, commands: &[Configured], tree: &Tree<'_>) -> Result<Vec<Guard>, Fault> {
     let mut files = Files::default();
     for entry in tree.all.iter().filter(|e| e.kind != EntryKind::Submodule) {
         files.add(&entry.path, tree.target(&entry.path));
@@ -67,7 +50,7 @@ async fn of_tree(look: &Look<'_>, commands: &[Configured], tree: &Tree<'_>) -> R
         }
         for some in batches(&small, |e| e.size) {
             let ids: Vec<String> = some.iter().map(|e| e.oid.clone()).collect();
-            let read = look.git.read_objects(&look.project.key, &ids).await?;
+            let read = range.git.read_objects(range.project, &ids).await?;
             for (entry, bytes) in some.iter().zip(read) {
                 files.set_text(&entry.path, bytes);
             }

@@ -2,13 +2,11 @@
 //! scanners to look away, and deletions of much of it. None of them is wrong by itself, and none of them is for an agent to decide: a person approves
 //! exactly these changes, and another change asks anew.
 
-use super::Security;
 use super::deletions::deletions;
 use super::guarded::{self, HOOKS};
 use super::secrets::batches;
 use super::tree::Tree;
-use crate::effects::hex;
-use crate::gates::Look;
+use crate::{Range, hex};
 use orch_core::task::{Approval, ApprovalKind};
 use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_ports::Fault;
@@ -32,23 +30,23 @@ const OTHERS: usize = 20;
 
 /// What a person has to approve, and whether one has.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Protection {
+pub struct Protection {
     /// Digest of exactly these changes; empty if there are none.
-    pub(crate) subject: String,
+    pub subject: String,
     /// The changes, a finding each.
-    pub(crate) changes: Vec<Finding>,
+    pub changes: Vec<Finding>,
     /// Every path that a large deletion takes away.
-    pub(crate) deleted: Vec<String>,
+    pub deleted: Vec<String>,
     /// The approval of exactly these.
-    pub(crate) approval: Option<Approval>,
+    pub approval: Option<Approval>,
     /// Is one of them about what a deploy hook runs?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) of_hooks: bool,
+    pub of_hooks: bool,
 }
 
 impl Protection {
     /// What is not approved yet makes the gate wait for a person; by hand, where nobody can approve, it fails.
-    pub(crate) fn verdict(&self, by_hand: bool) -> Option<Verdict> {
+    pub fn verdict(&self, by_hand: bool) -> Option<Verdict> {
         if self.changes.is_empty() || self.approval.is_some() {
             return None;
         }
@@ -61,7 +59,7 @@ impl Protection {
     }
 
     /// The changes, a line each, as many as people read.
-    pub(crate) fn shown(&self) -> Vec<String> {
+    pub fn shown(&self) -> Vec<String> {
         let place = |f: &Finding| match (&f.file, f.line) {
             (Some(file), Some(line)) => format!("{file}:{line}: {}", f.text),
             (Some(file), None) => format!("{file}: {}", f.text),
@@ -81,20 +79,15 @@ impl Protection {
 }
 
 /// What the branch changes of what guards the project.
-pub(crate) async fn protection(
-    look: &Look<'_>,
-    security: &Security,
-    brought: &BroughtIn,
-    at_head: &[Entry],
-) -> Result<Protection, Fault> {
+pub(crate) async fn protection(range: &Range<'_>, brought: &BroughtIn, at_head: &[Entry]) -> Result<Protection, Fault> {
     let before: BTreeMap<&str, &BlobAt> = brought.before.iter().map(|b| (b.path.as_str(), b)).collect();
     let after: BTreeMap<&str, &BlobAt> = brought.after.iter().map(|b| (b.path.as_str(), b)).collect();
     let paths: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    let patterns: Vec<&str> = security.protected.iter().map(String::as_str).collect();
-    let tree = Tree::read(look, at_head).await?;
-    let guards = if paths.is_empty() { Vec::new() } else { guards(look, &tree).await? };
+    let patterns: Vec<&str> = range.security.protected.iter().map(String::as_str).collect();
+    let tree = Tree::read(range, at_head).await?;
+    let guards = if paths.is_empty() { Vec::new() } else { guards(range, &tree).await? };
     let mut of_hooks = false;
-    let text = Texts::read(look, brought, &guards).await?;
+    let text = Texts::read(range, brought, &guards).await?;
     let side = |blob: Option<&&BlobAt>| blob.and_then(|b| text.whole.get(&b.oid)).map(Vec::as_slice);
     let changed: Vec<Changed<'_>> = paths
         .iter()
@@ -213,19 +206,19 @@ pub(crate) async fn protection(
         return Ok(Protection::default());
     }
     let subject = hex(&sum.finalize());
-    let task = look.subject.task.as_ref();
+    let task = range.task;
     let approval = task.and_then(|t| t.approved(ApprovalKind::Protected, &subject)).cloned();
     Ok(Protection { subject, changes, deleted, approval, of_hooks })
 }
 
 /// What the project's commands run, before the change and with it.
-async fn guards(look: &Look<'_>, head: &Tree<'_>) -> Result<Vec<Guard>, Fault> {
-    if guarded::commands(look.project).is_empty() {
+async fn guards(range: &Range<'_>, head: &Tree<'_>) -> Result<Vec<Guard>, Fault> {
+    if range.commands.is_empty() {
         return Ok(Vec::new());
     }
-    let at_base = look.git.entries(&look.project.key, &look.subject.base).await?;
-    let base = Tree::read(look, &at_base).await?;
-    guarded::guards(look, &[&base, head]).await
+    let at_base = range.git.entries(range.project, range.base).await?;
+    let base = Tree::read(range, &at_base).await?;
+    guarded::guards(range, &[&base, head]).await
 }
 
 /// A change of what a configured command runs. `sides`: object ids, and what could be read.
@@ -293,7 +286,7 @@ struct Texts {
 }
 
 impl Texts {
-    async fn read(look: &Look<'_>, brought: &BroughtIn, guards: &[Guard]) -> Result<Self, Fault> {
+    async fn read(range: &Range<'_>, brought: &BroughtIn, guards: &[Guard]) -> Result<Self, Fault> {
         let after: BTreeSet<&str> = brought.after.iter().map(|b| b.path.as_str()).collect();
         let before: BTreeSet<&str> = brought.before.iter().map(|b| b.path.as_str()).collect();
         // A test file that is gone may be there under another name, about as long as it was.
@@ -313,7 +306,7 @@ impl Texts {
             wanted.into_iter().map(|(oid, (size, whole))| (oid, size, whole)).collect();
         for some in batches(&wanted, |(_, size, _)| *size) {
             let ids: Vec<String> = some.iter().map(|(oid, ..)| (*oid).to_owned()).collect();
-            let read = look.git.read_objects(&look.project.key, &ids).await?;
+            let read = range.git.read_objects(range.project, &ids).await?;
             for ((oid, bytes), (_, _, whole)) in ids.into_iter().zip(read).zip(some) {
                 let lines = allows(&bytes);
                 if !lines.is_empty() {

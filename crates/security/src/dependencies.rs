@@ -2,7 +2,7 @@
 //! that saw less than it should have is degraded, and never clean.
 
 use super::{Engine, engine, manifests};
-use crate::gates::Look;
+use crate::Range;
 use orch_advisories::manifests::{Kind, Manifest};
 use orch_advisories::{Advisory, Classified, Dependency, Ecosystem, classify, is_manifest, unite};
 use orch_ports::Fault;
@@ -27,11 +27,11 @@ pub(crate) struct Dependencies {
 }
 
 /// Audits the dependencies of the head.
-pub(crate) async fn dependencies(look: &Look<'_>, at_head: &[Entry]) -> Result<Dependencies, Fault> {
-    let security = &look.project.security;
+pub(crate) async fn dependencies(range: &Range<'_>, at_head: &[Entry]) -> Result<Dependencies, Fault> {
+    let security = range.security;
     let mut out = Dependencies::default();
-    let at_base = look.git.entries(&look.project.key, &look.subject.base).await?;
-    let found = manifests::find(look, at_head, &at_base).await?;
+    let at_base = range.git.entries(range.project, range.base).await?;
+    let found = manifests::find(range, at_head, &at_base).await?;
     out.degraded.extend(found.unlocked);
     if let [first, ..] = &found.left_out[..] {
         let n = found.left_out.len();
@@ -42,7 +42,7 @@ pub(crate) async fn dependencies(look: &Look<'_>, at_head: &[Entry]) -> Result<D
         out.engines.push(engine("dependency audit", "no manifest of Python, Rust, Node or Go", true));
         return Ok(out);
     }
-    let before = manifests::find(look, &at_base, at_head).await?;
+    let before = manifests::find(range, &at_base, at_head).await?;
     // What could not be read before either, and is the same, is not the branch's doing.
     for ((path, content), why) in found.unreadable {
         match before.unreadable.get(&(path.clone(), content)) {
@@ -54,7 +54,7 @@ pub(crate) async fn dependencies(look: &Look<'_>, at_head: &[Entry]) -> Result<D
     let needed = ecosystems(&head, &base, &mut out);
     let there: BTreeSet<_> = base.iter().flat_map(|file| read(file).dependencies).map(|d| asked(&d)).collect();
     let limit = Duration::from_millis(security.timeout_ms);
-    let sides = Sides { head: &head, base: &base, timeout: limit, now_s: look.subject.now.0 / 1_000 };
+    let sides = Sides { head: &head, base: &base, timeout: limit, now_s: range.now.0 / 1_000 };
     let (mut at_head, mut at_base) = (Vec::new(), Vec::new());
     let (mut covered, mut missing) = (BTreeSet::new(), Vec::new());
     for auditor in &security.auditors {

@@ -2,11 +2,11 @@
 //! scanners add. A secret that stood under a changed path before is inherited: the task did not bring it.
 
 use super::{Engine, Security, engine};
-use crate::gates::Look;
+use crate::Range;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::git::{BlobAt, BroughtIn};
-use orch_ports::security::{Leak, Range, Scanned};
+use orch_ports::security::{self, Leak, Scanned};
 use orch_secrets::{Blob, Encoding, Hit, MAX_BLOB_BYTES, Rules, Scanner};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -62,14 +62,14 @@ pub(crate) struct Secrets {
 }
 
 /// Looks for secrets in what the branch brings in.
-pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secrets, Fault> {
-    let security = &look.project.security;
+pub(crate) async fn secrets(range: &Range<'_>, brought: &BroughtIn) -> Result<Secrets, Fault> {
+    let security = range.security;
     let mut out = Secrets::default();
     let limit = Duration::from_millis(security.timeout_ms);
-    let theirs = look.git.read_file(&look.project.key, &look.subject.base, RULES).await?;
+    let theirs = range.git.read_file(range.project, range.base, RULES).await?;
     let theirs = theirs.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let rules = rules(security, theirs.as_deref(), &mut out);
-    if let Ok(done) = tokio::time::timeout(limit, built_in(look, &rules, brought, &mut out)).await {
+    if let Ok(done) = tokio::time::timeout(limit, built_in(range, &rules, brought, &mut out)).await {
         done?;
     } else {
         let why = format!("the built-in scan was stopped after {} s", limit.as_secs());
@@ -77,17 +77,18 @@ pub(crate) async fn secrets(look: &Look<'_>, brought: &BroughtIn) -> Result<Secr
         out.incomplete.push(why);
     }
     for scanner in &security.scanners {
-        let repository = look.git.repository(&look.project.key);
-        let (base, head) = (&look.subject.base, &look.subject.head);
-        let range = Range { repository: &repository, base, head, rules: theirs.as_deref(), timeout: limit };
-        let answer = match tokio::time::timeout(limit, scanner.scan(&range)).await {
+        let repository = range.git.repository(range.project);
+        let (base, head) = (range.base, range.head);
+        let rules = theirs.as_deref();
+        let asked = security::Range { repository: &repository, base, head, rules, timeout: limit };
+        let answer = match tokio::time::timeout(limit, scanner.scan(&asked)).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::transient(format!("no answer after {} s", limit.as_secs()))),
         };
         match answer {
             Ok(Scanned::Missing { why }) => out.engines.push(engine(scanner.name(), why, false)),
             Ok(Scanned::Done { by, leaks }) => {
-                let old = there_before(look, brought, &leaks).await?;
+                let old = there_before(range, brought, &leaks).await?;
                 let n = leaks.len();
                 out.engines.push(engine(&by, format!("{n} {}", plural(n, "finding")), true));
                 for (leak, old) in leaks.into_iter().zip(old) {
@@ -134,7 +135,7 @@ fn covers(leak: &Leak, column: Option<u32>) -> bool {
 
 /// Which leaks were there before: another program says where it found something, not what. If every word of those lines
 /// stood in the files before, the branch has brought no secret with them; a secret that is new is a word that is new.
-async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> Result<Vec<bool>, Fault> {
+async fn there_before(range: &Range<'_>, brought: &BroughtIn, leaks: &[Leak]) -> Result<Vec<bool>, Fault> {
     let mut missing: Vec<Option<BTreeSet<Vec<u8>>>> = vec![None; leaks.len()];
     let mut files: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for (at, leak) in leaks.iter().enumerate().take(MAX_LOOKED_UP) {
@@ -144,7 +145,7 @@ async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> R
     }
     // What nobody can say, or is too much to look up, counts as new.
     for ((commit, path), places) in files {
-        let file = look.git.read_file(&look.project.key, &Sha::new(commit), path).await;
+        let file = range.git.read_file(range.project, &Sha::new(commit), path).await;
         let Some(text) = file.ok().flatten() else { continue };
         for at in places {
             let (Some(first), Some(last)) = (leaks[at].line, leaks[at].last_line) else { continue };
@@ -158,7 +159,7 @@ async fn there_before(look: &Look<'_>, brought: &BroughtIn, leaks: &[Leak]) -> R
             break;
         }
         let ids: Vec<String> = some.iter().map(|blob| blob.oid.clone()).collect();
-        for text in look.git.read_objects(&look.project.key, &ids).await? {
+        for text in range.git.read_objects(range.project, &ids).await? {
             for word in text.split(|b| apart(*b)) {
                 lacking.remove(word);
             }
@@ -195,10 +196,10 @@ fn apart(b: u8) -> bool {
     b.is_ascii_whitespace() || b"\"'`,".contains(&b)
 }
 
-async fn built_in(look: &Look<'_>, rules: &Rules, brought: &BroughtIn, out: &mut Secrets) -> Result<(), Fault> {
+async fn built_in(range: &Range<'_>, rules: &Rules, brought: &BroughtIn, out: &mut Secrets) -> Result<(), Fault> {
     let scanner =
-        Scanner::new(rules, &look.project.security.key).map_err(|e| Fault::bug(format!("the built-in rules: {e}")))?;
-    let scan = Scan { look, scanner: Arc::new(scanner) };
+        Scanner::new(rules, &range.security.key).map_err(|e| Fault::bug(format!("the built-in rules: {e}")))?;
+    let scan = Scan { range, scanner: Arc::new(scanner) };
     let mut hits = scan.blobs(&brought.blobs, out).await?;
     let mut bytes: u64 = brought.blobs.iter().map(|b| b.size).sum();
     hits.extend(scan.names(&brought.blobs));
@@ -280,7 +281,7 @@ type Hits = Vec<(Hit, String)>;
 type Part = Vec<(BlobAt, Vec<u8>)>;
 
 struct Scan<'l, 'a> {
-    look: &'l Look<'a>,
+    range: &'l Range<'a>,
     scanner: Arc<Scanner>,
 }
 
@@ -303,7 +304,7 @@ impl Scan<'_, '_> {
         for some in batches(&whole, |blob| blob.size) {
             let ids: Vec<String> = some.iter().map(|b| b.oid.clone()).collect();
             // While one batch is looked through the next one is read, and no more than these two are held.
-            let contents = self.look.git.read_objects(&self.look.project.key, &ids).await?;
+            let contents = self.range.git.read_objects(self.range.project, &ids).await?;
             hits.extend(under_way.ended().await?);
             under_way = self.start(some.to_vec(), contents);
         }
@@ -351,7 +352,7 @@ impl Scan<'_, '_> {
         let (mut hits, mut length) = (Vec::new(), 0);
         for commits in brought.commits.chunks(1_000) {
             let ids: Vec<String> = commits.iter().map(ToString::to_string).collect();
-            let objects = self.look.git.read_objects(&self.look.project.key, &ids).await?;
+            let objects = self.range.git.read_objects(self.range.project, &ids).await?;
             for (commit, object) in commits.iter().zip(&objects) {
                 let path = format!("commit {} message", commit.short());
                 length += object.len() as u64;

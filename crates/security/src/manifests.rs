@@ -3,7 +3,7 @@
 
 use super::secrets::batches;
 use super::tree::Tree;
-use crate::gates::Look;
+use crate::Range;
 use orch_advisories::manifests::{self, Kind};
 use orch_advisories::{is_manifest, unlocked};
 use orch_ports::Fault;
@@ -40,8 +40,8 @@ struct Wanted<'e> {
 
 /// Everything that names packages at a commit. Where there is too much to be read, what `other`, the other side, has as
 /// well comes last: what a branch changes is not hidden by adding more.
-pub(super) async fn find(look: &Look<'_>, all: &[Entry], other: &[Entry]) -> Result<Found, Fault> {
-    let tree = Tree::read(look, all).await?;
+pub(super) async fn find(range: &Range<'_>, all: &[Entry], other: &[Entry]) -> Result<Found, Fault> {
+    let tree = Tree::read(range, all).await?;
     let old: HashSet<(&str, &str)> = other.iter().map(|e| (e.path.as_str(), e.oid.as_str())).collect();
     let mut found = Found { unlocked: unlocked(all.iter().map(|e| e.path.as_str())), ..Found::default() };
     let mut wanted = named(&tree, &mut found);
@@ -72,7 +72,7 @@ pub(super) async fn find(look: &Look<'_>, all: &[Entry], other: &[Entry]) -> Res
         }
         for some in batches(&read, |w| w.file.size) {
             let ids: Vec<String> = some.iter().map(|w| w.file.oid.clone()).collect();
-            for (one, bytes) in some.iter().zip(look.git.read_objects(&look.project.key, &ids).await?) {
+            for (one, bytes) in some.iter().zip(range.git.read_objects(range.project, &ids).await?) {
                 for include in manifests::read(one.kind, &one.path, &bytes).includes {
                     if !seen.insert(include.clone()) {
                         continue;
@@ -133,7 +133,7 @@ fn named<'e>(tree: &Tree<'e>, found: &mut Found) -> Vec<Wanted<'e>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::tree::tests::{entries, tree};
+    use crate::tree::tests::{entries, tree};
 
     #[test]
     fn a_manifest_is_one_under_every_name_that_makes_it_one() {

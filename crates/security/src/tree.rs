@@ -1,7 +1,7 @@
 //! The paths of a commit, and where its links lead: as a file system would follow them, and never out of the repository.
 
 use super::secrets::batches;
-use crate::gates::Look;
+use crate::Range;
 use orch_ports::Fault;
 use orch_ports::git::{Entry, EntryKind};
 use std::collections::{HashMap, VecDeque};
@@ -19,13 +19,13 @@ pub(super) struct Tree<'e> {
 }
 
 impl<'e> Tree<'e> {
-    pub(super) async fn read(look: &Look<'_>, all: &'e [Entry]) -> Result<Self, Fault> {
+    pub(super) async fn read(range: &Range<'_>, all: &'e [Entry]) -> Result<Self, Fault> {
         let at = all.iter().map(|e| (e.path.as_str(), e)).collect();
         let links: Vec<&Entry> = all.iter().filter(|e| e.kind == EntryKind::Link && e.size <= LONGEST_TARGET).collect();
         let mut targets = HashMap::new();
         for some in batches(&links, |e| e.size) {
             let ids: Vec<String> = some.iter().map(|e| e.oid.clone()).collect();
-            let read = look.git.read_objects(&look.project.key, &ids).await?;
+            let read = range.git.read_objects(range.project, &ids).await?;
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             targets.extend(some.iter().map(|e| e.path.as_str()).zip(read.into_iter().map(text)));
         }
