@@ -7,6 +7,7 @@ pub mod approval;
 pub mod artefact;
 pub mod circuit;
 pub mod conflict;
+pub mod cost;
 pub mod decide;
 pub mod effect;
 pub mod event;

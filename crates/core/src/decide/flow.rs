@@ -2,6 +2,7 @@
 
 use super::people::is_edit;
 use super::{Cx, LeaseOp};
+use crate::cost::{Cause, Charged};
 use crate::effect::Effect;
 use crate::ids::{Environment, StageId};
 use crate::pipeline::{Cursor, Step};
@@ -257,16 +258,11 @@ impl Cx<'_> {
             return self.impossible(&format!("there is no stage `{to}` to go back to"));
         };
         let own = stage == here.stage && self.d.task.pipeline.role(stage).is_some_and(|r| r.as_str() != "developer");
-        let max = self.policy.max_developer_retries;
+        let cause = if own { Cause::RedInOwnStage } else { Cause::Red };
         let task = &mut self.d.task;
         task.repatched = 0;
         task.voided = 0;
-        let spent = if own { task.stage_rounds.entry(to.clone()).or_insert(0) } else { &mut task.rounds };
-        let exhausted = max <= *spent;
-        if !exhausted {
-            *spent += 1;
-        }
-        let spent = *spent;
+        let Charged { spent, max, exhausted } = cause.cost().charge(task, self.policy, to);
         let count = findings.len();
         let things = if count == 1 { "1 finding".to_owned() } else { format!("{count} findings") };
         self.raise(&findings, &from, false);
@@ -307,10 +303,11 @@ impl Cx<'_> {
         let role =
             self.d.task.pipeline.role(at.stage).map_or_else(|| self.d.task.stage().to_string(), ToString::to_string);
         let retry = Cursor { stage: at.stage, step: back.unwrap_or(0) };
-        self.d.task.role_attempts += 1;
-        let (spent, max) = (self.d.task.role_attempts, self.policy.max_role_attempts);
+        let stage = self.d.task.stage().clone();
+        let Charged { spent, max, exhausted } =
+            Cause::NotDelivered.cost().charge(&mut self.d.task, self.policy, &stage);
         self.raise(&findings, &from, true);
-        if max <= spent {
+        if exhausted {
             self.say(format!("{from}: the {role} has not delivered in {max} attempts"));
             self.say_findings(&findings);
             return self.block(BlockReason::RoleFailed { role, findings }, retry);

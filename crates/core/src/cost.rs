@@ -1,0 +1,127 @@
+//! What a failure costs its task. Three things are counted, each with an end: the developer's repairs (rounds), the repairs
+//! of a role in a stage of its own, and the attempts of a role to deliver what can be judged. Whatever is not the work's
+//! fault costs nothing: the task waits, or a person decides.
+//!
+//! This is the only place that charges one of them. What is charged for what is a table; a cause gets its price here, and
+//! nowhere else.
+
+use crate::ids::StageId;
+use crate::pipeline::OnInconclusive;
+use crate::policy::Policy;
+use crate::task::Task;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A gate said no to what was made, or the preparation of the merge did.
+    Red,
+    /// The same, in the stage of the role that made it: analysis, architecture.
+    RedInOwnStage,
+    /// What a role delivered cannot be judged: a document is missing or unreadable, nothing of its run was taken, or it
+    /// changed nothing.
+    NotDelivered,
+    /// A gate could not find out, and this is what the pipeline makes of that.
+    Inconclusive(OnInconclusive),
+    /// A job failed for good: its infrastructure, not the work.
+    JobFailed,
+    /// The run was stopped from outside.
+    Stopped,
+    /// Production did not take what is merged.
+    Production,
+}
+
+/// Who pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Nobody.
+    Nothing,
+    /// The role of the stage, one of its attempts in this visit.
+    Attempt,
+    /// The role of the stage that is gone back to, one of its own repairs.
+    OwnRound,
+    /// The developer, one of the repairs.
+    Round,
+}
+
+impl Cause {
+    /// Its price.
+    pub fn cost(self) -> Cost {
+        match self {
+            Self::Red | Self::Inconclusive(OnInconclusive::Fail) => Cost::Round,
+            Self::RedInOwnStage => Cost::OwnRound,
+            Self::NotDelivered => Cost::Attempt,
+            Self::Inconclusive(OnInconclusive::Hold | OnInconclusive::PassWithWarning)
+            | Self::JobFailed
+            | Self::Stopped
+            | Self::Production => Cost::Nothing,
+        }
+    }
+}
+
+/// What a charge came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Charged {
+    /// How many are spent now.
+    pub(crate) spent: u32,
+    /// How many there are.
+    pub(crate) max: u32,
+    /// There was none left.
+    pub(crate) exhausted: bool,
+}
+
+impl Cost {
+    /// Charges the task for going back to a stage. The first run of a role is free of rounds, and none of attempts: the last
+    /// attempt that fails is the end, while a round that cannot be paid is.
+    pub(crate) fn charge(self, task: &mut Task, policy: &Policy, to: &StageId) -> Charged {
+        let max_rounds = policy.max_developer_retries;
+        match self {
+            Self::Nothing => Charged { spent: 0, max: 0, exhausted: false },
+            Self::Attempt => {
+                task.role_attempts += 1;
+                let (spent, max) = (task.role_attempts, policy.max_role_attempts);
+                Charged { spent, max, exhausted: max <= spent }
+            }
+            Self::OwnRound => round(task.stage_rounds.entry(to.clone()).or_insert(0), max_rounds),
+            Self::Round => round(&mut task.rounds, max_rounds),
+        }
+    }
+}
+
+fn round(spent: &mut u32, max: u32) -> Charged {
+    let exhausted = max <= *spent;
+    if !exhausted {
+        *spent += 1;
+    }
+    Charged { spent: *spent, max, exhausted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_work_is_to_blame_for_costs_a_round() {
+        use OnInconclusive::{Fail, Hold, PassWithWarning};
+        let table = [
+            (Cause::Red, Cost::Round),
+            (Cause::RedInOwnStage, Cost::OwnRound),
+            (Cause::NotDelivered, Cost::Attempt),
+            (Cause::Inconclusive(Hold), Cost::Nothing),
+            (Cause::Inconclusive(PassWithWarning), Cost::Nothing),
+            (Cause::Inconclusive(Fail), Cost::Round),
+            (Cause::JobFailed, Cost::Nothing),
+            (Cause::Stopped, Cost::Nothing),
+            (Cause::Production, Cost::Nothing),
+        ];
+        for (cause, cost) in table {
+            assert_eq!(cause.cost(), cost, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn one_first_run_and_so_many_repairs_and_then_it_is_over() {
+        let mut spent = 0;
+        let rounds: Vec<(u32, bool)> = (0..5).map(|_| round(&mut spent, 3)).map(|c| (c.spent, c.exhausted)).collect();
+        assert_eq!(rounds, [(1, false), (2, false), (3, false), (3, true), (3, true)]);
+    }
+}
