@@ -6,6 +6,7 @@ mod generate;
 mod guarded;
 mod mutants;
 mod nightly;
+mod rooms;
 mod secrets;
 mod suite;
 mod torture;
@@ -58,6 +59,8 @@ enum Chore {
     },
     /// What takes too long for every change; writes docs/nightly.md
     Nightly(nightly::NightlyArgs),
+    /// Which rooms know which, and which files know each other in a circle; an arrow up or a new circle fails
+    Rooms(rooms::RoomsArgs),
     /// Plant secrets in a repository and measure who finds them: `cargo run --release -p xtask -- secrets`
     Secrets(secrets::SecretsArgs),
     /// Run every test, several test binaries at a time
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<()> {
             mutants::run(&mutants::Wishes { only, seeds, shrink, target, scn_dir, all, record })
         }
         Chore::Nightly(args) => nightly::run(&args),
+        Chore::Rooms(args) => rooms::run(&args),
         Chore::Secrets(args) => secrets::run(&args),
         Chore::Suite(args) => suite::run(&args),
         Chore::Torture(args) => torture::run(&args),
