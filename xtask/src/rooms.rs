@@ -193,7 +193,10 @@ fn list(dir: &Path, below: &str, files: &mut BTreeMap<String, String>) -> Result
         let name = format!("{below}{}", entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
             list(&entry.path(), &format!("{name}/"), files)?;
-        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && !name.contains("tests/") {
+        } else if entry.path().extension().is_some_and(|e| e == "rs")
+            && !name.ends_with("tests.rs")
+            && !name.contains("tests/")
+        {
             files.insert(name, fs::read_to_string(entry.path())?);
         }
     }
