@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// Longest sweep; one that takes longer is given up and starts again next time.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -51,7 +52,8 @@ async fn drive(engine: Arc<Engine>, watcher: &'static Watcher, shutdown: Cancell
         #[allow(clippy::disallowed_methods)]
         let sweep = tokio::spawn({
             let engine = Arc::clone(&engine);
-            async move { tokio::time::timeout(DEADLINE, (watcher.sweep)(&engine)).await }
+            let span = tracing::error_span!("watcher", name = watcher.name);
+            async move { tokio::time::timeout(DEADLINE, (watcher.sweep)(&engine)).await }.instrument(span)
         });
         let result = match sweep.await {
             Ok(Ok(Ok(report))) => Ok(report),

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 tokio::task_local! {
     static AT_WORK: Fence;
@@ -163,7 +164,16 @@ pub(crate) struct AtWork {
     over: CancellationToken,
 }
 
+/// What is logged while a job is worked on says which one it is: job, run, repository, and once the task is read its name
+/// and branch. An error span, so that a filter that shows warnings only shows it too.
 async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
+    let run = format!("{}-{}", job.id, job.run_attempt);
+    let (work_item, branch) = (tracing::field::Empty, tracing::field::Empty);
+    let span = tracing::error_span!("job", job_id = %job.id, run_id = run, repo = %job.project, work_item, branch);
+    work_on(engine, job, shutdown).instrument(span).await;
+}
+
+async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     let [stop, give_up, over] = [(); 3].map(|()| CancellationToken::new());
     let mine = AtWork { epoch: job.epoch, stop: stop.clone(), give_up: give_up.clone(), over: over.clone() };
     let before = engine.running.lock().unwrap_or_else(PoisonError::into_inner).insert(job.id, mine);
@@ -199,7 +209,7 @@ async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     };
     // A task of its own, so that a panic of one effect ends there.
     #[allow(clippy::disallowed_methods)]
-    let mut work = tokio::spawn(AT_WORK.scope(job.fence(), work));
+    let mut work = tokio::spawn(AT_WORK.scope(job.fence(), work).in_current_span());
     let ended = tokio::select! {
         joined = &mut work => Some(joined.unwrap_or_else(|error| {
             let text = if error.is_panic() { panic_text(error) } else { "it was aborted".to_owned() };

@@ -46,12 +46,16 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 
 /// Frees merge leases nobody renews, and wakes who waits for them.
 pub(super) async fn reclaim(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
-    for (project, holder, waiting) in engine.ports.store.reclaim_leases(engine.ports.clock.boot()).await? {
+    let store = &engine.ports.store;
+    let held = store.leases().await?;
+    for (project, holder, waiting) in store.reclaim_leases(engine.ports.clock.boot()).await? {
         report.found += 1;
         report.leases += 1;
         let holder = holder.map_or_else(|| "nobody known".to_owned(), |h| h.to_string());
         let text = format!("the merge lease of {project}, held by {holder}, was not renewed and is free");
-        tracing::warn!("{text}");
+        let lease = held.iter().find(|lease| lease.project == project);
+        let (pid, branch) = (lease.and_then(|l| l.pid), lease.and_then(|l| l.branch.as_deref()));
+        tracing::warn!(repo = %project, branch, pid, "{text}");
         tell(engine, format!("lease-{project}-{}", engine.ports.clock.now().0), text.clone()).await;
         report.last = Some(text);
         for task in waiting {
@@ -124,7 +128,12 @@ fn deadline_ms(dir: &Path) -> i64 {
 async fn taken(engine: &Engine, report: &mut Report, reaped: &Reaped, text: String) {
     report.found += 1;
     report.acted += 1;
-    tracing::warn!("{text}");
+    let (job, task) = (engine.ports.store.job(reaped.job).await, engine.task(reaped.job.task).await);
+    let run = job.ok().flatten().map(|job| format!("{}-{}", job.id, job.run_attempt));
+    let (repo, branch) = task.map(|t| (t.project.to_string(), t.branch)).ok().unzip();
+    // A worker is named by its process: `4711@boot+12`.
+    let pid = reaped.worker.split('@').next();
+    tracing::warn!(job_id = %reaped.job, run_id = run, pid, repo, branch, "{text}");
     tell(engine, format!("reaped-{}-{}", reaped.job, engine.ports.clock.now().0), text.clone()).await;
     report.last = Some(text);
 }

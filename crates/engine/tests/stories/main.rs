@@ -14,6 +14,7 @@ mod flaky;
 mod guarded;
 mod history;
 mod leases;
+mod logs;
 mod main_moved;
 mod merging;
 mod people;
