@@ -226,7 +226,8 @@ async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     }
     drop(over);
     if let Some(ended) = ended {
-        let tried = tried(ended).weighed(stop.is_cancelled(), still_runs(engine, &job).await);
+        let still_runs = still_runs(engine, &job, stop.is_cancelled()).await;
+        let tried = tried(ended).weighed(stop.is_cancelled(), still_runs);
         if !tried.is_a_guess() {
             engine.refusals.lock().unwrap_or_else(PoisonError::into_inner).forget(job.id);
         }
@@ -236,15 +237,26 @@ async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     forget(engine, &job);
 }
 
-/// Does a program of the job's present run still run? Not being able to look is no evidence of an end.
-async fn still_runs(engine: &Engine, job: &Job) -> bool {
+/// Does a program of the job's present run still run? Not being able to look is no evidence of an end. If the job is to be
+/// stopped, such a program is asked to end, whatever kept the executor from it: its project may be gone.
+async fn still_runs(engine: &Engine, job: &Job, stop: bool) -> bool {
     if !job.lane.outlives_workers() {
         return false;
     }
     let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return true };
-    let lives = |dir: &str| matches!(engine.ports.supervisor.look(Path::new(dir)), Ok(RunState::Live) | Err(_));
+    let supervisor = &engine.ports.supervisor;
+    let mut lives = false;
     let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
-    mine.into_iter().any(|run| lives(&run.dir))
+    for dir in mine.map(|run| Path::new(&run.dir)) {
+        if !matches!(supervisor.look(dir), Ok(RunState::Live) | Err(_)) {
+            continue;
+        }
+        lives = true;
+        if stop && let Err(fault) = supervisor.cancel(dir) {
+            tracing::warn!(%fault, "a program of a job that is to be stopped could not be asked to end");
+        }
+    }
+    lives
 }
 
 /// Nobody is at work on this claim any more; a later claim of the same job is left as it is.

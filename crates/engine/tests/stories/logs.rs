@@ -4,33 +4,49 @@ use crate::faults::How;
 use crate::world::World;
 use orch_engine::ReaperOptions;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
+use std::sync::Once;
 
-/// The log of this thread, a JSON object per line, as `ORCH_LOG_FORMAT=json` writes it.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static WRITTEN: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// The log of this thread, a JSON object per line, as `ORCH_LOG_FORMAT=json` writes it. There is one subscriber for the
+/// process: what several of them remember of each other is not for tests that run side by side.
+struct Log;
 
 impl Log {
-    fn begin(&self) -> DefaultGuard {
-        let written = tracing_subscriber::fmt().json().with_writer(self.clone()).finish();
-        tracing::subscriber::set_default(written)
+    fn begin() -> Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let written = tracing_subscriber::fmt().json().with_writer(|| Here).finish();
+            tracing::subscriber::set_global_default(written).unwrap();
+        });
+        WRITTEN.set(Some(Vec::new()));
+        Self
     }
     /// The first line whose message contains this.
     fn line(&self, text: &str) -> Value {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let all = String::from_utf8(bytes).unwrap();
+        let all = WRITTEN.with_borrow(|bytes| String::from_utf8(bytes.clone().unwrap()).unwrap());
         let mut lines = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let says = |line: &Value| line["fields"]["message"].as_str().is_some_and(|m| m.contains(text));
         lines.find(says).unwrap_or_else(|| panic!("nothing says `{text}`:\n{all}"))
     }
 }
 
-impl Write for Log {
+impl Drop for Log {
+    fn drop(&mut self) {
+        WRITTEN.set(None);
+    }
+}
+
+/// Writes to the log of this thread, if it keeps one.
+struct Here;
+
+impl Write for Here {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        WRITTEN.with_borrow_mut(|kept| kept.iter_mut().for_each(|log| log.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
@@ -38,17 +54,9 @@ impl Write for Log {
     }
 }
 
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn whatever_is_logged_while_a_job_is_worked_on_says_which_job_run_repository_and_branch() {
-    let log = Log::default();
-    let _guard = log.begin();
+    let log = Log::begin();
     let world = World::new().await;
     world.faults.plan("forge.ensure_pull_request", &[How::Before]);
     world.start();
@@ -64,8 +72,7 @@ async fn whatever_is_logged_while_a_job_is_worked_on_says_which_job_run_reposito
 
 #[tokio::test]
 async fn a_claim_that_is_taken_back_is_logged_with_job_run_process_repository_and_branch() {
-    let log = Log::default();
-    let _guard = log.begin();
+    let log = Log::begin();
     let minute_ms = 60_000;
     let limits = ReaperOptions { finalize_grace_ms: 10 * minute_ms, ..ReaperOptions::default() };
     let world = World::with(|c| c.reaper = limits).await;
