@@ -27,7 +27,7 @@ impl Log {
         Self
     }
     /// The first line whose message contains this.
-    fn line(&self, text: &str) -> Value {
+    fn line(text: &str) -> Value {
         let all = WRITTEN.with_borrow(|bytes| String::from_utf8(bytes.clone().unwrap()).unwrap());
         let mut lines = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let says = |line: &Value| line["fields"]["message"].as_str().is_some_and(|m| m.contains(text));
@@ -56,13 +56,13 @@ impl Write for Here {
 
 #[tokio::test]
 async fn whatever_is_logged_while_a_job_is_worked_on_says_which_job_run_repository_and_branch() {
-    let log = Log::begin();
+    let _log = Log::begin();
     let world = World::new().await;
     world.faults.plan("forge.ensure_pull_request", &[How::Before]);
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    let line = log.line("goes back to the queue");
+    let line = Log::line("goes back to the queue");
     let span = &line["span"];
     let job = span["job_id"].as_str().unwrap();
     assert_eq!((span["name"].as_str(), span["repo"].as_str()), (Some("job"), Some("DEMO")), "{line}");
@@ -72,7 +72,7 @@ async fn whatever_is_logged_while_a_job_is_worked_on_says_which_job_run_reposito
 
 #[tokio::test]
 async fn a_claim_that_is_taken_back_is_logged_with_job_run_process_repository_and_branch() {
-    let log = Log::begin();
+    let _log = Log::begin();
     let minute_ms = 60_000;
     let limits = ReaperOptions { finalize_grace_ms: 10 * minute_ms, ..ReaperOptions::default() };
     let world = World::with(|c| c.reaper = limits).await;
@@ -84,7 +84,7 @@ async fn a_claim_that_is_taken_back_is_logged_with_job_run_process_repository_an
     world.eventually("looked at", async || runs + 2 < world.engine().watcher("reaper").runs).await;
     world.clock.advance(10 * minute_ms);
     let task = world.until_done(&item).await;
-    let line = log.line("its result was not taken");
+    let line = Log::line("its result was not taken");
     let fields = &line["fields"];
     let job = fields["job_id"].as_str().unwrap();
     assert_eq!(fields["run_id"].as_str().unwrap(), format!("{job}-1"), "{line}");
