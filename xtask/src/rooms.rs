@@ -155,15 +155,18 @@ fn rooms(root: &Path) -> Result<Vec<Room>> {
     Ok(rooms)
 }
 
-/// Rooms a manifest names outside of its tests.
+/// Rooms a manifest names outside of its tests, in any of the forms of such a table.
 fn dependencies(manifest: &str) -> Vec<String> {
     let mut inside = false;
     let mut found = Vec::new();
+    let name = |rest: &str| rest.split(['.', ' ', '=', ']']).next().unwrap_or_default().to_owned();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            inside = line == "[dependencies]";
+            let table = !line.contains("dev-dependencies");
+            inside = table && line.ends_with("dependencies]");
+            found.extend(line.split_once("dependencies.orch-").filter(|_| table).map(|(_, rest)| name(rest)));
         } else if let Some(rest) = line.strip_prefix("orch-").filter(|_| inside) {
-            found.push(rest.split(['.', ' ', '=']).next().unwrap_or_default().to_owned());
+            found.push(name(rest));
         }
     }
     found
@@ -356,10 +359,10 @@ mod tests {
         assert!(new_circles(&plan.circles, &found(&["a.rs", "b.rs"])).is_empty());
         let new = new_circles(&plan.circles, &found(&["a.rs", "d.rs"]));
         assert_eq!(new, ["store: a new circle of files: a.rs d.rs"]);
-        assert_eq!(
-            dependencies("[dependencies]\norch-core.workspace = true\n[dev-dependencies]\norch-sim = 1\n"),
-            ["core"]
-        );
+        let manifest = "[dependencies]\norch-core.workspace = true\n[target.'cfg(unix)'.dependencies]\norch-store = 1\n\
+                        [dependencies.orch-engine]\npath = \"x\"\n[dev-dependencies]\norch-sim = 1\n\
+                        [dev-dependencies.orch-torture]\npath = \"y\"\n";
+        assert_eq!(dependencies(manifest), ["core", "store", "engine"]);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 
 use crate::effect::{Effect, Outcome};
 use crate::ids::{JobId, ProjectKey, Role, Time};
-use crate::retry::{Charge, Failure, Pauses, Requeue, Tried};
+use crate::pauses::Pauses;
+use crate::retry::{Charge, Failure, Requeue, Tried};
 use crate::verdict::{FaultKind, FaultNote};
 use serde::{Deserialize, Serialize};
 

@@ -1,32 +1,27 @@
 //! What a failure costs its task. Three things are counted, each with an end: the developer's repairs (rounds), the repairs
-//! of a role in a stage of its own, and the attempts of a role to deliver what can be judged. Whatever is not the work's
-//! fault costs nothing: the task waits, or a person decides.
+//! of a role in a stage of its own, and the attempts of a role to deliver what can be judged. Production that does not take
+//! a merge costs none of them. Nor do a job that failed, a run that was stopped and a gate that could not find out: they send
+//! no role back, so that they never come here (unless the pipeline says that not knowing is a no).
 //!
 //! This is the only place that charges one of them. What is charged for what is a table; a cause gets its price here, and
 //! nowhere else.
 
 use crate::ids::StageId;
-use crate::pipeline::OnInconclusive;
 use crate::policy::Policy;
 use crate::task::Task;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A gate said no to what was made, or the preparation of the merge did.
+    /// A gate said no to what was made, or could not find out where the pipeline takes that for a no, or the preparation of
+    /// the merge said no.
     Red,
     /// The same, in the stage of the role that made it: analysis, architecture.
     RedInOwnStage,
     /// What a role delivered cannot be judged: a document is missing or unreadable, nothing of its run was taken, or it
     /// changed nothing.
     NotDelivered,
-    /// A gate could not find out, and this is what the pipeline makes of that.
-    Inconclusive(OnInconclusive),
-    /// A job failed for good: its infrastructure, not the work.
-    JobFailed,
-    /// The run was stopped from outside.
-    Stopped,
-    /// Production did not take what is merged.
+    /// Production did not take what is merged: a person says whose fault that is.
     Production,
 }
 
@@ -47,13 +42,10 @@ impl Cause {
     /// Its price.
     pub fn cost(self) -> Cost {
         match self {
-            Self::Red | Self::Inconclusive(OnInconclusive::Fail) => Cost::Round,
+            Self::Red => Cost::Round,
             Self::RedInOwnStage => Cost::OwnRound,
             Self::NotDelivered => Cost::Attempt,
-            Self::Inconclusive(OnInconclusive::Hold | OnInconclusive::PassWithWarning)
-            | Self::JobFailed
-            | Self::Stopped
-            | Self::Production => Cost::Nothing,
+            Self::Production => Cost::Nothing,
         }
     }
 }
@@ -101,16 +93,10 @@ mod tests {
 
     #[test]
     fn only_what_the_work_is_to_blame_for_costs_a_round() {
-        use OnInconclusive::{Fail, Hold, PassWithWarning};
         let table = [
             (Cause::Red, Cost::Round),
             (Cause::RedInOwnStage, Cost::OwnRound),
             (Cause::NotDelivered, Cost::Attempt),
-            (Cause::Inconclusive(Hold), Cost::Nothing),
-            (Cause::Inconclusive(PassWithWarning), Cost::Nothing),
-            (Cause::Inconclusive(Fail), Cost::Round),
-            (Cause::JobFailed, Cost::Nothing),
-            (Cause::Stopped, Cost::Nothing),
             (Cause::Production, Cost::Nothing),
         ];
         for (cause, cost) in table {

@@ -64,6 +64,7 @@ impl NewTask {
             approval_again: None,
             voided: 0,
             old_branches: Vec::new(),
+            earlier_merges: Vec::new(),
             branch_again: false,
             prepared: None,
             findings: Vec::new(),

@@ -6,15 +6,12 @@
 
 use crate::effect::{Class, Effect, Outcome};
 use crate::ids::{JobId, Time};
+use crate::pauses::Pauses;
 use crate::verdict::{FaultKind, FaultNote};
-use std::collections::BTreeMap;
 
 /// Attempts in a row that the world failed, after which a person is told: the job is never given up, so nothing else
 /// would say so.
 pub const TELL_AFTER: u32 = 10;
-
-/// A refusal whose kind is a guess is final when a job has met the same one this often in a row.
-pub const REFUSALS: u32 = 5;
 
 /// A job whose workers died this often is quarantined: it would take the next one along, and all work in its process.
 pub const DEATHS: u32 = 3;
@@ -151,31 +148,6 @@ impl Tries {
     }
 }
 
-/// Doubling pauses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pauses {
-    /// The first, milliseconds.
-    pub first_ms: i64,
-    /// The longest, milliseconds, without jitter.
-    pub max_ms: i64,
-}
-
-impl Pauses {
-    /// The pause after so many tries, with up to a quarter of jitter. It is the same for the same job and try: jitter is
-    /// there to spread jobs, not to surprise tests.
-    pub fn after(self, tries: u32, job: JobId) -> i64 {
-        let pause = self.first_ms.saturating_mul(1_i64 << tries.min(20)).min(self.max_ms);
-        let mixed = (job.task.0.unsigned_abs() ^ (u64::from(job.seq) << 20) ^ (u64::from(tries) << 40))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        pause + (pause / 4) * i64::try_from(mixed >> 56).unwrap_or(0) / 256
-    }
-    /// Pauses that begin with so many first pauses.
-    #[must_use]
-    pub fn times(self, n: i64) -> Self {
-        Self { first_ms: self.first_ms.saturating_mul(n), ..self }
-    }
-}
-
 /// A merge, whose outcome must become known; and CI, which a gate waits for without owning its job: nothing else would
 /// ask for it again. The CI of a closed task ends by itself.
 fn is_never_given_up(effect: &Effect) -> bool {
@@ -239,28 +211,34 @@ fn again(
 }
 
 /// What becomes of a job that is claimed after too many of its workers died; `None`: it may be tried. A job the task waits
-/// for fails, and a person decides. A merge, or a side effect (a message, a ticket's state), must not be lost: it is put
-/// off, longer after every death, so that the other jobs get on.
+/// for fails, and a person decides; if a program of it still runs, that is to be ended first. A merge, or a side effect (a
+/// message, a ticket's state), must not be lost: it is put off, longer after every death, so that the other jobs get on.
 pub fn quarantine(
     effect: &Effect,
     tries: &Tries,
     last_fault: Option<&FaultNote>,
     now: Time,
     pauses: Pauses,
+    still_runs: bool,
 ) -> Option<Next> {
     let more = tries.deaths.checked_sub(DEATHS)?;
     let (what, n) = (effect.describe(), tries.deaths);
     let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
+    let put_off = |pause_ms, text| {
+        let (fault, not_before) = (FaultNote { kind: FaultKind::Transient, text }, now.plus_ms(pause_ms));
+        Next::Requeue(Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None })
+    };
     if effect.class() == Class::Repeatable && !effect.is_side() {
+        if still_runs {
+            return Some(put_off(pauses.after(0, tries.job), format!("{text}; its program is being ended")));
+        }
         return Some(Next::Settle(Outcome::Failed { fault: FaultNote { kind: FaultKind::Permanent, text } }));
     }
     if last_fault.is_some_and(|fault| fault.text == text) {
         // It has been put off for this death.
         return None;
     }
-    let not_before = now.plus_ms(pauses.times(QUARANTINE_PAUSES).after(more, tries.job));
-    let fault = FaultNote { kind: FaultKind::Transient, text };
-    Some(Next::Requeue(Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None }))
+    Some(put_off(pauses.times(QUARANTINE_PAUSES).after(more, tries.job), text))
 }
 
 /// Has the world failed this job so often that a person is to be told? Once, and not of side effects: what cannot be
@@ -268,39 +246,6 @@ pub fn quarantine(
 pub fn is_stuck(effect: &Effect, tries: &Tries, charge: Charge) -> bool {
     let quiet = effect.is_side() && !matches!(effect, Effect::EnsureCi { .. });
     !quiet && charge == Charge::Transient && tries.transient + 1 == TELL_AFTER
-}
-
-/// What jobs were refused last, and how often in a row.
-#[derive(Clone, Debug, Default)]
-pub struct Refusals(BTreeMap<JobId, (String, u32)>);
-
-impl Refusals {
-    /// Notes a refusal; true if this job has met the same one too often.
-    pub fn is_final(&mut self, job: JobId, text: &str) -> bool {
-        let text = alike(text);
-        let last = self.0.entry(job).or_default();
-        let times = if last.0 == text { last.1 + 1 } else { 1 };
-        *last = (text, times);
-        if times < REFUSALS {
-            return false;
-        }
-        self.0.remove(&job);
-        true
-    }
-
-    /// The job has come to an end, or its service has not answered at all.
-    pub fn forget(&mut self, job: JobId) {
-        self.0.remove(&job);
-    }
-}
-
-/// A refusal without what is different each time: numbers, ids and the names of temporary files, which have a digit.
-fn alike(text: &str) -> String {
-    let word = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
-    text.split(|c: char| c.is_whitespace() || matches!(c, '/' | '\'' | ':' | ',' | '(' | ')'))
-        .map(word)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[cfg(test)]
@@ -406,11 +351,14 @@ mod tests {
     #[test]
     fn three_deaths_quarantine_a_job_and_what_must_not_be_lost_is_only_put_off() {
         let dead = |deaths| Tries { deaths, ..tries() };
-        let ask =
-            |effect: &Effect, deaths, last: Option<&FaultNote>| quarantine(effect, &dead(deaths), last, NOW, PAUSES);
+        let ask = |effect: &Effect, deaths, last: Option<&FaultNote>| {
+            quarantine(effect, &dead(deaths), last, NOW, PAUSES, false)
+        };
         assert_eq!(ask(&branch(), 2, None), None);
         assert!(dead(2).is_suspect() && !dead(1).is_suspect());
         assert!(matches!(ask(&branch(), 3, None), Some(Next::Settle(Outcome::Failed { .. }))));
+        let runs = quarantine(&branch(), &dead(3), None, NOW, PAUSES, true);
+        assert!(matches!(runs, Some(Next::Requeue(r)) if r.charge == Charge::Nothing), "its program is ended first");
         for effect in [merge(), Effect::SyncTicket, ci()] {
             let Some(Next::Requeue(first)) = ask(&effect, 3, None) else { panic!("{effect:?} is given up") };
             assert_eq!(first.charge, Charge::Nothing);
@@ -442,35 +390,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_final_when_it_is_the_same_again_and_again() {
-        let (one, other) = (JobId { task: TaskId(7), seq: 3 }, JobId { task: TaskId(7), seq: 4 });
-        let mut refusals = Refusals::default();
-        let said = |n: u32| format!("push feature/x: pack-objects died, see /tmp/tmp_pack_x{n}Y and 1234567{n}");
-        for n in 1..REFUSALS {
-            assert!(!refusals.is_final(one, &said(n)), "{n}");
-            assert!(!refusals.is_final(other, &said(n)), "each job is counted alone");
-        }
-        assert!(refusals.is_final(one, &said(9)));
-        assert!(!refusals.is_final(other, "push feature/x: something else"), "another refusal is another beginning");
-        for n in 2..REFUSALS {
-            assert!(!refusals.is_final(other, "push feature/x: something else"), "{n}");
-        }
-        refusals.forget(other);
-        assert!(!refusals.is_final(other, "push feature/x: something else"));
+    fn a_refusal_that_is_a_guess_is_tried_again_until_it_is_final() {
         let guess = Failure { unsure: true, ..Failure::new(FaultKind::Permanent, "no") };
         let asks = |is_final| conclude(&branch(), &tries(), Tried::Failed(guess.clone()), NOW, PAUSES, |_| is_final);
         assert!(matches!(goes_back(&asks(false)), Some((Charge::Transient, _))));
         assert_eq!(goes_back(&asks(true)), None);
-    }
-
-    #[test]
-    fn pauses_double_are_bounded_and_never_shrink_below_their_base() {
-        let job = JobId { task: TaskId(7), seq: 3 };
-        let pauses: Vec<i64> = (0..12).map(|n| PAUSES.after(n, job)).collect();
-        for (n, pause) in pauses.iter().enumerate() {
-            let base = (1_000_i64 << n).min(60_000);
-            assert!((base..=base + base / 4).contains(pause), "try {n}: {pause}");
-        }
-        assert_eq!(pauses, (0..12).map(|n| PAUSES.after(n, job)).collect::<Vec<_>>());
     }
 }

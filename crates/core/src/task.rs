@@ -122,6 +122,9 @@ pub struct Task {
     pub intent: Option<MergeIntent>,
     /// The merge, once it is known.
     pub merged: Option<Merged>,
+    /// Commits that were the merge of earlier branches of it. A late look at main may find one of them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_merges: Vec<Sha>,
     /// That somebody else has merged its pull request, until that is taken as its merge or the task ends without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<Landed>,

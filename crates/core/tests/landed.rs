@@ -246,12 +246,35 @@ fn the_merge_that_is_being_repaired_is_no_news_however_late_it_is_heard_again() 
     for way in [WayOut::Repair, WayOut::Revert] {
         w.ok(Event::WayChosen { by: bob(), way });
         let refused = w.send(landed(Some(anna()), true)).unwrap_err();
-        assert!(refused.contains("production did not take"), "{refused}");
+        assert!(refused.contains("an earlier branch"), "{refused}");
         assert!(w.task.merged.is_none() && w.task.landed.is_none(), "nothing is deployed again by it");
         w.ok(Event::CancelAsked { by: bob() });
         w.end(Outcome::Cancelled);
         assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. }));
     }
+}
+
+/// The same for a merge that a person did not want and that is being taken back, and two branches later.
+#[test]
+fn a_merge_that_is_being_taken_back_is_no_news_either_nor_any_that_the_task_ever_had() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    w.ok(landed(Some(mallory()), false));
+    stopped(&mut w, true);
+    w.ok(Event::Rejected { by: anna(), comment: "not ours".into() });
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
+    let late = |w: &mut World| {
+        let refused = w.send(landed(Some(anna()), true)).unwrap_err();
+        assert!(refused.contains("an earlier branch"), "{refused}");
+        assert!(w.task.landed.is_none(), "{:?}", w.task.phase);
+    };
+    late(&mut w);
+    // What takes it back does not come up, and is repaired on a third branch.
+    w.until("judge check_deploy_status");
+    w.fail("port 80 is taken");
+    w.step();
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Repair });
+    assert_eq!(w.task.generation, 3);
+    late(&mut w);
 }
 
 #[test]

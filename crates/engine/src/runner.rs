@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::services;
 use orch_core::effect::{Class, Effect, Lane};
 use orch_core::event::Event;
-use orch_core::retry::{self, Next, TELL_AFTER, Tried};
+use orch_core::retry::{self, DEATHS, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
 use orch_ports::supervisor::RunState;
@@ -181,7 +181,7 @@ async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     if let Some(before) = &before {
         before.give_up.cancel();
     }
-    if let Some(next) = refuse(engine, &job) {
+    if let Some(next) = refuse(engine, &job).await {
         write_down(engine, &job, next, shutdown).await;
         forget(engine, &job);
         // Whoever comes next still has to wait for it.
@@ -304,13 +304,14 @@ async fn keep_alive(engine: &Engine, job: &Job, stop: &CancellationToken) {
 }
 
 /// Must this job not be tried now?
-fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
+async fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
     if job.stop {
         return None;
     }
-    let now = engine.ports.clock.now();
-    let quarantined =
-        retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, engine.options.pauses());
+    let (now, pauses) = (engine.ports.clock.now(), engine.options.pauses());
+    // What has cost too many workers their lives is asked to end before its job is over.
+    let runs = DEATHS <= job.deaths && still_runs(engine, job, true).await;
+    let quarantined = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, pauses, runs);
     quarantined.or_else(|| services::park(engine, job).map(Next::Requeue))
 }
 

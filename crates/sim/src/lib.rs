@@ -164,6 +164,7 @@ pub const FAULTS: &[&str] = &[
     "process stalls",
     "production sick",
     "pull request closed",
+    "reaper is slow",
     "result lost",
     "result twice",
     "rollback fails",

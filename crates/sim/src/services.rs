@@ -6,8 +6,10 @@ use crate::invariants as inv;
 use crate::sim::{Live, Sim};
 use orch_core::circuit::{self, Circuit, Heard};
 use orch_core::ids::JobId;
+use orch_core::pauses::Pauses;
 use orch_core::reap::{Limits, Seen, Sighting};
-use orch_core::retry::{self, Next, Pauses, Tried};
+use orch_core::refusals::Refusals;
+use orch_core::retry::{self, Next, Tried};
 use orch_store::{Charge, Fence, Job};
 use std::collections::BTreeMap;
 
@@ -27,8 +29,14 @@ impl Sim {
         if job.stop {
             return None;
         }
-        let (now, id) = (self.now, job.id);
-        if let Some(next) = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, PAUSES) {
+        let (now, id, runs) = (self.now, job.id, self.still_runs(job));
+        if let Some(next) = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, PAUSES, runs) {
+            // Its program is asked to end.
+            let run = self.sites.get_mut(&job.project).and_then(|s| s.runs.get_mut(&(id, job.run_attempt)));
+            if let Some(run) = run.filter(|_| runs) {
+                run.over = true;
+                run.killed = true;
+            }
             let put_off = matches!(next, Next::Requeue(_));
             self.seen.count("watcher", if put_off { "runner: poison put off" } else { "runner: poison quarantined" });
             return Some(next);
@@ -45,6 +53,12 @@ impl Sim {
             self.seen.count("watcher", "circuit: one job tries first");
         }
         parked
+    }
+
+    /// Does a program of the job's present run still run?
+    pub(crate) fn still_runs(&self, job: &Job) -> bool {
+        let run = self.sites.get(&job.project).and_then(|s| s.runs.get(&(job.id, job.run_attempt)));
+        job.lane.outlives_workers() && run.is_some_and(|run| !run.over)
     }
 
     /// Does the service of this job fail it now?
@@ -111,7 +125,7 @@ impl Sim {
             open.probe = None;
         }
         self.sightings.clear();
-        self.refusals = retry::Refusals::default();
+        self.refusals = Refusals::default();
     }
 
     /// What going back to the queue cost a job.

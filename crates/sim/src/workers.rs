@@ -149,9 +149,7 @@ impl Sim {
             None => return Ok(()),
             Some(End::Refused(next)) => next,
             Some(End::Tried(tried)) => {
-                let runs = self.sites.get(&job.project).and_then(|s| s.runs.get(&(job.id, job.run_attempt)));
-                let still_runs = job.lane.outlives_workers() && runs.is_some_and(|run| !run.over);
-                let tried = tried.weighed(flight.stop, still_runs);
+                let tried = tried.weighed(flight.stop, self.still_runs(job));
                 if !tried.is_a_guess() {
                     self.refusals.forget(job.id);
                 }

@@ -47,8 +47,8 @@ pub trait Tx {
     fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Result<(), Self::Error>;
     /// Claims: every job that is running, the oldest first, those of kinds this version does not know too.
     fn claims(&mut self) -> Result<Vec<Claim>, Self::Error>;
-    /// Is there a run of the job whose end was not written down?
-    fn has_open_run(&mut self, job: JobId) -> Result<bool, Self::Error>;
+    /// Is there a run of this attempt of the job whose end was not written down? Runs of earlier attempts are over.
+    fn has_open_run(&mut self, job: JobId, attempt: u32) -> Result<bool, Self::Error>;
     /// Gives a claim back; its job has had this many deaths then. Also of a kind this version does not know.
     fn give_back(&mut self, job: JobId, deaths: u32) -> Result<(), Self::Error>;
     /// Ends an open job; `false` if there is none.

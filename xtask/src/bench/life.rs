@@ -8,9 +8,9 @@ use orch_core::ids::{Actor, Digest, Sha, TaskId, Time};
 use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
-use orch_core::task::{DoneOutcome, NewTask};
-use orch_core::verdict::Verdict;
+use orch_core::task::NewTask;
 use orch_ports::clock::BootTime;
+use orch_store::contract::world::well;
 use orch_store::{Cause, ClaimRequest, Job, Share, StepRequest, Stepped, Store};
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -97,16 +97,13 @@ fn hex(seed: u64, digits: usize) -> String {
     text
 }
 
-/// The answer of a world in which everything goes well.
+/// The answer of a world in which everything goes well, with identifiers as long as real ones.
 fn outcome(job: &Job) -> Outcome {
     let seed = (job.id.task.0.unsigned_abs() << 8) + u64::from(job.id.seq);
     let sha = || Sha::new(hex(seed, 40));
     let base = Sha::new(hex(job.id.task.0.unsigned_abs(), 40));
     match &job.effect {
         Effect::OpenBranch => Outcome::Opened { head: sha(), base },
-        Effect::RunAgent { .. } => {
-            Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
-        }
         Effect::Publish { .. } => Outcome::Published {
             head: sha(),
             empty: false,
@@ -114,12 +111,6 @@ fn outcome(job: &Job) -> Outcome {
             unresolved: Vec::new(),
             refused: Vec::new(),
         },
-        Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: job.id.task.0.unsigned_abs() },
-        Effect::Judge { head, .. } => {
-            Outcome::Judged { head: head.clone(), verdict: Verdict::Pass, notes: Vec::new(), warning: None }
-        }
-        Effect::Deploy { .. } => Outcome::Deployed { skipped: None, ended: 0 },
-        Effect::Rollback { .. } => Outcome::RolledBack { ok: true, text: "back".into() },
         Effect::Update { head, .. } => Outcome::Updated {
             head: head.clone(),
             base,
@@ -127,12 +118,6 @@ fn outcome(job: &Job) -> Outcome {
             repatched: false,
             voids: false,
         },
-        Effect::Merge { intent, .. } => Outcome::Merged { commit: intent.head.clone(), tree: intent.tree.clone() },
-        Effect::Watch { .. } => Outcome::Watched { outcome: DoneOutcome::Healthy },
-        Effect::EnsureCi { .. }
-        | Effect::SyncTicket
-        | Effect::Notify { .. }
-        | Effect::CleanUp
-        | Effect::NoteFindings { .. } => Outcome::Sent,
+        _ => well(job),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::people::is_edit;
 use super::{Cx, LeaseOp};
-use crate::cost::{Cause, Charged};
+use crate::cost::{Cause, Charged, Cost};
 use crate::effect::Effect;
 use crate::ids::{Environment, StageId};
 use crate::pipeline::{Cursor, Step};
@@ -242,10 +242,23 @@ impl Cx<'_> {
         derive_findings(task);
     }
 
+    /// What is to blame for going back to this stage.
+    fn blame(&self, to: &StageId) -> Cause {
+        let (task, pipeline) = (&self.d.task, &self.d.task.pipeline);
+        let own = pipeline.position(to) == Some(task.at.stage)
+            && pipeline.role(task.at.stage).is_some_and(|role| role.as_str() != "developer");
+        match (&task.merged, own) {
+            (Some(_), _) => Cause::Production,
+            (None, true) => Cause::RedInOwnStage,
+            (None, false) => Cause::Red,
+        }
+    }
+
     /// Back to a stage with findings: a round, or the end of the rounds.
     pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: String) {
         let findings = or_say_so(findings, &from);
-        if let Some(merged) = self.d.task.merged.clone() {
+        let cause = self.blame(to);
+        if let (Cost::Nothing, Some(merged)) = (cause.cost(), self.d.task.merged.clone()) {
             // What has landed is not repaired on its branch, and whether it is to blame a person says: production goes back
             // to the revision before, then the task waits (`production_failed`).
             self.say(format!("{from}: fail; production goes back to the previous revision"));
@@ -253,12 +266,9 @@ impl Cx<'_> {
             self.d.task.findings_from = Some(from);
             return self.roll_back(merged.commit);
         }
-        let here = self.d.task.at;
         let Some(stage) = self.d.task.pipeline.position(to) else {
             return self.impossible(&format!("there is no stage `{to}` to go back to"));
         };
-        let own = stage == here.stage && self.d.task.pipeline.role(stage).is_some_and(|r| r.as_str() != "developer");
-        let cause = if own { Cause::RedInOwnStage } else { Cause::Red };
         let task = &mut self.d.task;
         task.repatched = 0;
         task.voided = 0;

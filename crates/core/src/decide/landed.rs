@@ -38,8 +38,10 @@ impl Cx<'_> {
         if let Some(merged) = &task.merged {
             return Err(format!("it is merged already, as {}", merged.commit.short()));
         }
-        if task.production.iter().any(|failure| failure.merged.commit == landed.commit) {
-            return Err("that is the merge that production did not take".into());
+        // Tasks that were stored before merges were remembered still have those that production did not take.
+        let failed = task.production.iter().map(|failure| &failure.merged.commit);
+        if task.earlier_merges.iter().chain(failed).any(|commit| *commit == landed.commit) {
+            return Err("that is the merge of an earlier branch of it".into());
         }
         if task.pipeline.merge_at().is_none() {
             return Err("its pipeline merges nothing".into());

@@ -252,7 +252,7 @@ impl Cx<'_> {
         task.conflicts = 0;
         task.pull_request = None;
         task.intent = None;
-        task.merged = None;
+        task.earlier_merges.extend(task.merged.take().map(|merged| merged.commit));
         task.landed = None;
         task.prepared = None;
         task.reverting = None;

@@ -3,6 +3,7 @@
 
 mod claim;
 mod evidence;
+mod state;
 mod tx;
 
 use orch_core::effect::Lane;
@@ -10,13 +11,13 @@ use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
 use orch_ports::clock::BootTime;
-use orch_store::tx::Lease;
 use orch_store::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement, LeaseRow,
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
     UnknownJob,
 };
 use orch_store::{lease, queue, step};
+use state::{Inbox, Row, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,58 +26,6 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// The store. Every verb is one transaction under one lock.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<State>);
-
-/// What an error takes back.
-#[derive(Clone, Debug, Default)]
-struct Changing {
-    tasks: BTreeMap<TaskId, Arc<Task>>,
-    /// Open jobs, in the order in which they were made.
-    jobs: Vec<Arc<Row>>,
-    leases: BTreeMap<ProjectKey, Lease>,
-    inbox: Vec<Arc<Inbox>>,
-}
-
-/// Everything there is. What is beside `now` is only added to, or changed by verbs that cannot fail.
-#[derive(Debug, Default)]
-struct State {
-    now: Changing,
-    made: u64,
-    done: Vec<Job>,
-    journal: Vec<JournalRow>,
-    ranks: BTreeMap<TaskId, i64>,
-    /// When a project was last served in a lane.
-    turns: BTreeMap<(Lane, ProjectKey), u64>,
-    judgements: Vec<Judgement>,
-    artefacts: Vec<ArtefactRow>,
-    runs: Vec<RunRow>,
-    deployments: Vec<Deployment>,
-    settings: BTreeMap<String, String>,
-    people: Vec<String>,
-}
-
-/// An open job and its claim.
-#[derive(Clone, Debug)]
-struct Row {
-    /// Grows with every job that is made.
-    id: u64,
-    job: Job,
-    worker: String,
-    boot_id: String,
-    until_ms: i64,
-}
-
-/// A row of the inbox; its id is its place.
-#[derive(Clone, Debug)]
-struct Inbox {
-    source: String,
-    key: String,
-    task: TaskId,
-    /// `None`: it was dealt with, and its text is gone.
-    event: Option<Event>,
-    at: Time,
-    done_at: Option<Time>,
-    note: Option<String>,
-}
 
 impl MemoryStore {
     fn read<T>(&self, verb: impl FnOnce(&State) -> T) -> T {
@@ -95,53 +44,6 @@ impl MemoryStore {
             state.journal.truncate(journal);
         }
         answer
-    }
-}
-
-impl State {
-    fn open(&self, id: JobId) -> Option<&Row> {
-        self.now.jobs.iter().find(|row| row.job.id == id).map(AsRef::as_ref)
-    }
-
-    /// An open job that is changed.
-    fn change(&mut self, id: JobId) -> Result<&mut Row> {
-        let row = self.now.jobs.iter_mut().find(|row| row.job.id == id);
-        row.map(Arc::make_mut).ok_or_else(|| StoreError::Bug(format!("there is no open job {id}")))
-    }
-
-    fn any(&self, id: JobId) -> Option<Job> {
-        let done = || self.done.iter().find(|job| job.id == id).cloned();
-        self.open(id).map(|row| row.job.clone()).or_else(done)
-    }
-
-    fn standing(&self, task: TaskId, job: Option<Seq>) -> Standing {
-        let runs = self.runs_of(task);
-        Standing {
-            job: job.and_then(|seq| self.any(JobId { task, seq })),
-            runs: runs.len() as u64,
-            cost_usd: runs.iter().map(|r| r.usage.cost_usd).sum(),
-        }
-    }
-
-    fn tasks(&self, filter: &TaskFilter) -> Vec<Task> {
-        let fits = |t: &&Arc<Task>| {
-            filter.before.is_none_or(|before| t.id < before)
-                && filter.project.as_ref().is_none_or(|p| *p == t.project)
-                && filter.stage.as_ref().is_none_or(|s| s == t.stage().as_str())
-                && (filter.closed || !t.is_closed())
-                && (filter.phases.is_empty() || filter.phases.contains(&t.phase_word()))
-        };
-        let limit = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
-        self.now.tasks.values().rev().filter(fits).take(limit).map(|t| (**t).clone()).collect()
-    }
-
-    fn open_jobs(&self, task: Option<TaskId>) -> Vec<Job> {
-        let mine = self.now.jobs.iter().filter(|row| task.is_none_or(|task| row.job.id.task == task));
-        let mut jobs: Vec<Job> = mine.map(|row| row.job.clone()).collect();
-        if task.is_some() {
-            jobs.sort_by_key(|job| job.id.seq);
-        }
-        jobs
     }
 }
 

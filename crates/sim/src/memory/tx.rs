@@ -4,7 +4,7 @@ use super::{Result, Row, State};
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
 use orch_store::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
-use orch_store::{Fence, Job, JobState, JournalRow, StoreError};
+use orch_store::{Fence, Job, JobState, JournalRow, RunRow, StoreError};
 use std::sync::Arc;
 
 pub(super) fn named(state: &State, item: &WorkItem) -> Option<Task> {
@@ -105,8 +105,9 @@ impl Tx for State {
         };
         Ok(running.map(claim).collect())
     }
-    fn has_open_run(&mut self, job: JobId) -> Result<bool> {
-        Ok(self.runs_of(job.task).iter().any(|run| run.job == job.seq && run.ended.is_none()))
+    fn has_open_run(&mut self, job: JobId, attempt: u32) -> Result<bool> {
+        let mine = |run: &RunRow| (run.job, run.attempt) == (job.seq, attempt) && run.ended.is_none();
+        Ok(self.runs_of(job.task).iter().any(mine))
     }
     fn give_back(&mut self, job: JobId, deaths: u32) -> Result<()> {
         let row = self.change(job)?;

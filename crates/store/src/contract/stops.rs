@@ -29,19 +29,20 @@ pub fn a_queued_job_is_cancelled_at_once(w: &mut World) {
     assert_eq!(last, [("cancel_asked", "stopping"), ("job_ended", "cancelled")]);
 }
 
-/// Its worker is gone and its program may run on: whoever claims it next ends that. What ended its run is just cancelled.
+/// Its worker is gone and its program may run on: whoever claims it next ends that. A job whose run has ended, or was lost
+/// and is begun anew, is just cancelled: it does not wait for a place.
 pub fn a_queued_job_whose_program_may_run_is_not_cancelled_behind_it(w: &mut World) {
-    for ended in [None, Some(w.now)] {
-        let id = w.started("DEMO", if ended.is_none() { 1 } else { 2 });
+    for (number, ended, new_run) in [(1, None, false), (2, Some(w.now), false), (3, None, true)] {
+        let id = w.started("DEMO", number);
         w.go_to(id, "running");
         let job = w.claim_of(id);
         let open = RunRow { ended, ..run(id, job.id.seq, 1) };
         assert!(block_on(w.store.put_run(job.fence(), open)).unwrap());
         let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
-        let back = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None };
+        let back = Requeue { charge: Charge::Transient, new_run, not_before, fault, parked: None };
         assert!(w.put_back(&job, back));
         let (lanes, _, _) = applied(w.tell(id, Event::CancelAsked { by: anna() }));
-        if ended.is_some() {
+        if ended.is_some() || new_run {
             assert_eq!(w.word(id), "cancelled");
             continue;
         }

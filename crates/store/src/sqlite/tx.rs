@@ -79,9 +79,9 @@ impl Tx for Rows<'_> {
     fn claims(&mut self) -> Db<Vec<Claim>> {
         all(self.0, jobs::CLAIMS, [], jobs::claim_row)
     }
-    fn has_open_run(&mut self, job: JobId) -> Db<bool> {
-        let sql = "SELECT 1 FROM run WHERE task = ?1 AND job = ?2 AND ended IS NULL";
-        Ok(one(self.0, sql, params![job.task.0, job.seq], |_| Ok(()))?.is_some())
+    fn has_open_run(&mut self, job: JobId, attempt: u32) -> Db<bool> {
+        let sql = "SELECT 1 FROM run WHERE task = ?1 AND job = ?2 AND attempt = ?3 AND ended IS NULL";
+        Ok(one(self.0, sql, params![job.task.0, job.seq, attempt], |_| Ok(()))?.is_some())
     }
     fn give_back(&mut self, job: JobId, deaths: u32) -> Db<()> {
         run(self.0, jobs::GIVE_BACK, params![job.task.0, job.seq, deaths])?;
