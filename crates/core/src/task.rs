@@ -516,20 +516,22 @@ impl Task {
             && self.pull_request.is_some()
             && self.intent.as_ref().is_some_and(|i| Some(&i.head) == self.head.as_ref())
     }
-    /// The revision of this task that failed in production and keeps later ones from there, and what repairs it or takes
-    /// it back, once that has landed: a revision with it may go.
-    pub fn holds_production(&self) -> Option<(&Sha, Option<&Sha>)> {
-        if self.is_closed() || matches!(self.step(), Some(Step::Watch)) {
-            return None;
+    /// Revisions of this task that failed in production and keep later ones from there, each with what repairs it or takes it
+    /// back, once that has landed: a revision with it may go. `just_failed`: its hook has failed, and its gate has not
+    /// spoken yet. A repair that fails as well leaves what it was to repair where it was.
+    pub fn production_holds(&self, just_failed: Option<&Sha>) -> Vec<(Sha, Option<Sha>)> {
+        let mut holds: Vec<(Sha, Option<Sha>)> = Vec::new();
+        if !self.is_closed() && !matches!(self.step(), Some(Step::Watch)) {
+            let failed: Vec<&Sha> = self.production.iter().map(|failure| &failure.merged.commit).collect();
+            let merged = self.merged.as_ref().map(|merged| &merged.commit);
+            for (n, commit) in failed.iter().enumerate() {
+                let repair = failed[n..].iter().copied().chain(merged).find(|later| later != commit);
+                holds.push(((*commit).clone(), repair.cloned()));
+            }
+            holds.extend(merged.filter(|_| self.rolling_back).map(|commit| (commit.clone(), None)));
         }
-        if self.rolling_back
-            && let Some(merged) = &self.merged
-        {
-            return Some((&merged.commit, None));
-        }
-        let failed = &self.production.last()?.merged.commit;
-        let repaired = self.merged.as_ref().map(|m| &m.commit).filter(|commit| *commit != failed);
-        Some((failed, repaired))
+        holds.extend(just_failed.map(|commit| (commit.clone(), None)));
+        holds
     }
     /// Directory of its artefacts in the repository.
     pub fn artefact_dir(&self) -> String {

@@ -253,6 +253,32 @@ fn what_is_merged_is_never_cancelled_and_a_repair_that_is_given_up_asks_again() 
     }
 }
 
+/// A revision with the failure and without its repair stays held back when the repair fails as well; and so does the repair.
+#[test]
+fn a_repair_that_fails_as_well_leaves_the_first_failure_where_it_was() {
+    let (mut w, first) = failed_in(Pipeline::lite());
+    assert_eq!(w.task.production_holds(None), [(first.clone(), None)]);
+    choose(&mut w, WayOut::Repair);
+    assert_eq!(w.task.production_holds(None), [(first.clone(), None)], "nothing has landed that repairs it");
+    w.until("judge check_deploy_status");
+    let second = w.task.merged.as_ref().unwrap().commit.clone();
+    assert_ne!(first, second);
+    assert_eq!(w.task.production_holds(None), [(first.clone(), Some(second.clone()))]);
+    let hook_failed = w.task.production_holds(Some(&second));
+    assert_eq!(
+        hook_failed,
+        [(first.clone(), Some(second.clone())), (second.clone(), None)],
+        "before its gate has spoken"
+    );
+    w.fail("port 80 is taken");
+    assert_eq!(w.task.production_holds(None), [(first.clone(), Some(second.clone())), (second.clone(), None)]);
+    w.step();
+    choose(&mut w, WayOut::Repair);
+    assert_eq!(w.task.production_holds(None), [(first, Some(second.clone())), (second, None)]);
+    w.finish();
+    assert_eq!(w.task.production_holds(None), [], "it is over");
+}
+
 #[test]
 fn a_deploy_that_is_held_back_waits_looks_again_and_costs_nothing() {
     let mut w = World::at(Pipeline::lite(), "deploy production");

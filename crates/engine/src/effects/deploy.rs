@@ -146,25 +146,22 @@ async fn held(cx: &Cx, revision: &Sha) -> Result<Option<Outcome>, Fault> {
         // A hook that has just failed counts before its gate has spoken.
         let last = known.iter().find(|d| d.task == task.id && !d.rollback);
         let just = last.filter(|d| !d.ok && task.merged.as_ref().is_some_and(|m| m.commit == d.revision));
-        let (failed, repaired) = match (task.holds_production(), just) {
-            (Some((failed, repaired)), _) => (failed.clone(), repaired.cloned()),
-            (None, Some(deployed)) => (deployed.revision.clone(), None),
-            (None, None) => continue,
-        };
-        if git.resolve(project, failed.as_str()).await?.is_none()
-            || git.resolve(project, revision.as_str()).await?.is_none()
-        {
-            cx.fetch().await?;
+        for (failed, repaired) in task.production_holds(just.map(|deployed| &deployed.revision)) {
+            if git.resolve(project, failed.as_str()).await?.is_none()
+                || git.resolve(project, revision.as_str()).await?.is_none()
+            {
+                cx.fetch().await?;
+            }
+            if !git.is_ancestor(project, &failed, revision).await? {
+                continue;
+            }
+            if let Some(repaired) = &repaired
+                && git.is_ancestor(project, repaired, revision).await?
+            {
+                continue;
+            }
+            return Ok(Some(Outcome::Held { revision: failed, by: task.work_item.clone() }));
         }
-        if !git.is_ancestor(project, &failed, revision).await? {
-            continue;
-        }
-        if let Some(repaired) = &repaired
-            && git.is_ancestor(project, repaired, revision).await?
-        {
-            continue;
-        }
-        return Ok(Some(Outcome::Held { revision: failed, by: task.work_item.clone() }));
     }
     Ok(None)
 }

@@ -129,14 +129,11 @@ impl Sim {
         for task in self.tasks.values().filter(|t| t.project == project && t.id != f.task.id && !t.is_closed()) {
             let last = known.iter().find(|d| d.task == task.id && !d.rollback);
             let just = last.filter(|d| !d.ok && task.merged.as_ref().is_some_and(|m| m.commit == d.revision));
-            let (failed, repaired) = match (task.holds_production(), just) {
-                (Some((failed, repaired)), _) => (failed, repaired),
-                (None, Some(deployed)) => (&deployed.revision, None),
-                (None, None) => continue,
-            };
-            let repaired = repaired.is_some_and(|r| site.repo.is_ancestor(r, revision));
-            if site.repo.is_ancestor(failed, revision) && !repaired {
-                return Ok(Some((failed.clone(), task.work_item.clone())));
+            for (failed, repaired) in task.production_holds(just.map(|deployed| &deployed.revision)) {
+                let repaired = repaired.is_some_and(|r| site.repo.is_ancestor(&r, revision));
+                if site.repo.is_ancestor(&failed, revision) && !repaired {
+                    return Ok(Some((failed, task.work_item.clone())));
+                }
             }
         }
         Ok(None)

@@ -202,6 +202,10 @@ impl Sim {
             self.seen.count("answer", "merge: lease lost");
             return Ok(Tried::Outcome(Outcome::LeaseLost));
         }
+        let ours = self.ledger.holds(f.job.fence());
+        if !ours && !f.blind {
+            return Ok(transient("the claim is somebody else's by now"));
+        }
         // Somebody else was paused in the middle of this very merge: what does it do when it wakes?
         let again = self.flights.iter().any(|g| g.job.id == f.job.id && g.job.epoch < f.job.epoch);
         if self.hit("forge refuses", if again { 950 } else { 180 }) {
@@ -211,7 +215,7 @@ impl Sim {
             self.outsider_pushes(&task.project.clone())?;
         }
         let lies = self.hit("forge merges another tree", 130);
-        let answer = self.site(&task.project)?.merge(number, &intent.head, task.id, f.blind && !holds, lies);
+        let answer = self.site(&task.project)?.merge(number, &intent.head, task.id, f.blind && !(holds && ours), lies);
         if matches!(answer, MergeAnswer::Merged) {
             let landed = self.site(&task.project)?.landed.last().cloned();
             self.say(|| format!("   forge: merged {} of {}", intent.head.short(), task.work_item));
