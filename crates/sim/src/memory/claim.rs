@@ -1,7 +1,7 @@
 //! Which job is claimed next. Projects take turns; within a project the highest priority goes first, then the oldest. A
 //! second writing of what the SQL of the other store says, on purpose: the contract and the lives compare the two.
 
-use super::{Row, State};
+use super::state::{Row, State};
 use orch_core::effect::Lane;
 use orch_core::ids::{JobId, ProjectKey};
 use orch_store::{ClaimRequest, Job, JobState};

@@ -1,6 +1,6 @@
 //! Evidence and the inbox. Evidence is written by the job that found it, while its claim holds.
 
-use super::{Inbox, Result, State};
+use super::state::{Inbox, Result, State};
 use orch_core::event::Event;
 use orch_core::ids::{TaskId, Time};
 use orch_store::{ArtefactRow, Fence, InboxRow, RunRow, StoreError, queue};

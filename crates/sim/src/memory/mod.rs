@@ -17,11 +17,9 @@ use orch_store::{
     UnknownJob,
 };
 use orch_store::{lease, queue, step};
-use state::{Inbox, Row, State};
+use state::{Result, Row, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// The store. Every verb is one transaction under one lock.
 #[derive(Debug, Default)]

@@ -9,6 +9,8 @@ use orch_store::{ArtefactRow, Deployment, Job, JournalRow, Judgement, RunRow, St
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(super) type Result<T> = std::result::Result<T, StoreError>;
+
 /// What an error takes back.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changing {
@@ -67,7 +69,7 @@ impl State {
     }
 
     /// An open job that is changed.
-    pub(super) fn change(&mut self, id: JobId) -> super::Result<&mut Row> {
+    pub(super) fn change(&mut self, id: JobId) -> Result<&mut Row> {
         let row = self.now.jobs.iter_mut().find(|row| row.job.id == id);
         row.map(Arc::make_mut).ok_or_else(|| StoreError::Bug(format!("there is no open job {id}")))
     }

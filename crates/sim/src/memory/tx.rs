@@ -1,6 +1,6 @@
 //! The primitives of a transaction over plain values.
 
-use super::{Result, Row, State};
+use super::state::{Result, Row, State};
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
 use orch_store::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
