@@ -1,5 +1,5 @@
-//! The real clock: wall time for people and "not before", the boot clock for leases. It never mixes the two, so that
-//! neither an administrator nor a time server can make a lease look expired.
+//! The real clock: wall time for people and "not before", the boot clock for how long something lasts. It never mixes
+//! the two, so that neither an administrator nor a time server can make a claim look late.
 
 use orch_core::ids::Time;
 use orch_ports::Fault;
@@ -17,7 +17,7 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// Reads the boot id once: it cannot change while this process lives. Without `/proc` the fault is permanent,
-    /// because a lease without a boot id could outlive a restart.
+    /// because a run could not be told from one of an earlier boot.
     pub fn new() -> Result<Self, Fault> {
         let text = std::fs::read_to_string(BOOT_ID_FILE)
             .map_err(|e| Fault::permanent(format!("read the boot id from {BOOT_ID_FILE}: {e}; is /proc mounted?")))?;

@@ -97,7 +97,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// Wall-clock time, Unix milliseconds. For display, reset times and "not before"; leases use the boot clock instead.
+/// Wall-clock time, Unix milliseconds. For display, reset times and "not before"; claims and leases use the store's clock instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Time(pub i64);

@@ -109,7 +109,7 @@ impl Engine {
     pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) -> Result<(), Fault> {
         let store = &self.ports.store;
         let lease_ms = self.options.merge_lease_ms;
-        let recover = || store.recover(&self.options.worker, self.ports.clock.boot(), lease_ms);
+        let recover = || store.recover(&self.options.worker, lease_ms);
         let Some(taken) = self.until_answered(&shutdown, recover).await? else { return Ok(()) };
         if !taken.is_empty() {
             tracing::info!("{} jobs of the process before are taken over", taken.len());

@@ -298,7 +298,7 @@ impl Engine {
             event,
             policy,
             now: self.ports.clock.now(),
-            boot: self.ports.clock.boot(),
+            worker: self.options.worker.clone(),
             lease_ttl_ms: self.options.merge_lease_ms,
         };
         let stepped = self.ports.store.step(request).await?;

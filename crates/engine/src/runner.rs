@@ -104,7 +104,6 @@ fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
         lane,
         worker: engine.options.worker.clone(),
         now: engine.ports.clock.now(),
-        boot: engine.ports.clock.boot(),
         lease_ms: engine.options.claim_ms,
         share: share(lane, width(engine, lane), engine.projects().len()),
     }
@@ -289,9 +288,8 @@ async fn keep_alive(engine: &Engine, job: &Job, stop: &CancellationToken) {
     let every = u64::try_from(engine.options.claim_ms / 3).unwrap_or(1_000).max(50);
     loop {
         engine.ports.clock.sleep_ms(every).await;
-        let boot = engine.ports.clock.boot();
         let (claim, lease) = (engine.options.claim_ms, engine.options.merge_lease_ms);
-        match engine.ports.store.heartbeat(job.fence(), boot, claim, lease).await {
+        match engine.ports.store.heartbeat(job.fence(), claim, lease).await {
             Ok(Beat::Held) => {}
             Ok(Beat::Stop) => stop.cancel(),
             Ok(Beat::Lost) => {

@@ -298,10 +298,10 @@ points! { "store", STORE, Store;
     async fn next_wake(&self) -> Verb<Option<Time>>;
     async fn claim(&self, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;
-    async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Verb<Beat>,
+    async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Verb<Beat>,
         by Some(fence);
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Verb<bool>, by Some(fence);
-    async fn reap(&self, boot: BootTime) -> Verb<Vec<Reaped>>, seen Faults::reaped;
+    async fn reap(&self) -> Verb<Vec<Reaped>>, seen Faults::reaped;
     async fn take_back(&self, fence: Fence) -> Verb<Option<Reaped>>;
     async fn prioritise(&self, task: TaskId, priority: i32) -> Verb<()>;
     async fn open_projects(&self) -> Verb<Vec<ProjectKey>>;
@@ -313,9 +313,9 @@ points! { "store", STORE, Store;
     async fn release(&self, worker: &str) -> Verb<u64>;
     async fn hurry(&self, beyond: Time, now: Time) -> Verb<u64>;
     async fn unpark(&self, service: &str, now: Time) -> Verb<Vec<Lane>>;
-    async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Verb<Vec<Reaped>>;
-    async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Verb<()>;
-    async fn reclaim_leases(&self, boot: BootTime) -> Verb<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
+    async fn recover(&self, worker: &str, lease_ttl_ms: i64) -> Verb<Vec<Reaped>>;
+    async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Verb<()>;
+    async fn reclaim_leases(&self) -> Verb<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     async fn leases(&self) -> Verb<Vec<LeaseRow>>;
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Verb<bool>;
     async fn job(&self, id: JobId) -> Verb<Option<Job>>;

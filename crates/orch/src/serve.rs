@@ -14,7 +14,7 @@ use orch_adapters::system_clock::SystemClock;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_store::sqlite::OpenOptions;
-use orch_store::{SqliteStore, StoreError};
+use orch_store::{SqliteStore, StoreClock, StoreError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,7 +79,12 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new().map_err(failure)?);
     let since = orch_engine::view::rfc3339(clock.now());
     let here = local_url(listener.local_addr().unwrap_or(config.server.listen));
-    let options = OpenOptions { holder: format!("orch serve at {here}, since {since}"), ..OpenOptions::default() };
+    let ticks = Arc::clone(&clock);
+    let options = OpenOptions {
+        holder: format!("orch serve at {here}, since {since}"),
+        clock: StoreClock::new(move || ticks.boot().ms),
+        ..OpenOptions::default()
+    };
     let store = Arc::new(open_store(config, options).await.map_err(store_failure)?);
     instance::claim(config)?;
     let token = token::ensure(&config.token_file())

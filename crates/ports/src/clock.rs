@@ -1,5 +1,5 @@
-//! Time, injected. The wall clock is for people and for "not before"; leases are measured by the boot clock, which no
-//! administrator and no time server can move.
+//! Time, injected. The wall clock is for people and for "not before"; how long something lasts is measured by the boot
+//! clock, which no administrator and no time server can move.
 
 use orch_core::ids::Time;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// A point on the boot clock (`CLOCK_BOOTTIME`), valid within one boot of one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootTime {
-    /// `/proc/sys/kernel/random/boot_id`. Another id means the machine restarted: every lease of it has expired.
+    /// `/proc/sys/kernel/random/boot_id`. Another id means that the machine restarted.
     pub boot_id: Arc<str>,
     /// Milliseconds since boot, suspend included.
     pub ms: i64,

@@ -93,6 +93,7 @@ impl Sim {
     pub(crate) fn happen(&mut self, patience: &mut BTreeMap<TaskId, u32>) -> Live<()> {
         self.steps += 1;
         self.choices.begin(self.faults_on);
+        self.take_turns();
         let weights: Vec<u64> = WEIGHTS.iter().map(|w| if self.faults_on { w.2 } else { w.3 }).collect();
         let turns: Vec<u64> = TURNS.iter().map(|a| a.index() as u64).collect();
         let action = Action::at(self.choices.weighted(Action::NAME, &weights, &turns));

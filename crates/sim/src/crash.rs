@@ -3,9 +3,11 @@
 //! meets each phase.
 
 use crate::invariants as inv;
+use crate::node;
 use crate::sim::{CLAIM_MS, Flight, Live, Sim, TTL_MS};
 use orch_core::effect::Class;
 use orch_core::ids::JobId;
+use orch_core::lease::{self, Hold};
 use orch_store::{Beat, Fence};
 
 /// Not at a job in particular.
@@ -66,7 +68,7 @@ impl Sim {
         let in_order = kind == CRASH_NOW && self.hit("process ends in order", 250);
         if in_order {
             // It gives back what it has claimed; nobody has died.
-            let (worker, held) = (self.worker(), self.ledger.held());
+            let (worker, held) = (self.worker(), self.ledger.held_by(self.node.process));
             let given = self.db(async |s| s.release(&worker).await)?;
             inv::ensure(given == held.len() as u64, "recover_takes_everything_back", || {
                 format!("claimed were {held:?}, given back {given}")
@@ -75,8 +77,6 @@ impl Sim {
                 self.ledger.release(job);
             }
         }
-        self.flights.clear();
-        self.process += 1;
         let rebooted = self.hit(REBOOT, if self.prey == REBOOT { 700 } else { 300 });
         let phases: Vec<&'static str> = self.tasks.values().map(orch_core::task::Task::phase_word).collect();
         for phase in phases {
@@ -88,34 +88,27 @@ impl Sim {
             }
         }
         if rebooted {
-            self.boots += 1;
-            self.boot.boot_id = format!("boot-{}", self.boots).into();
-            self.boot.ms = 5_000;
             for run in self.sites.values_mut().flat_map(|s| s.runs.values_mut()).filter(|r| !r.over) {
                 run.over = true;
                 run.plan = crate::site::Plan::Lost;
             }
         }
         let downtime = 1_000 + self.choices.below("downtime ms", 30_000) as i64;
-        self.now = self.now.plus_ms(downtime);
-        self.boot.ms += downtime;
-        self.open()?;
+        let gone = self.worker();
+        self.flights.retain(|f| !rebooted && f.process != self.node.process);
+        if rebooted {
+            self.pass_ms(downtime);
+        } else {
+            self.others_go_on(downtime)?;
+        }
         self.say(|| {
             if rebooted {
                 "== the machine goes down and comes back".into()
             } else {
-                "== the process is killed and starts again".into()
+                format!("== the process {gone} is killed and starts again")
             }
         });
-        let (worker, boot) = (self.worker(), self.boot.clone());
-        let held = self.ledger.held();
-        let taken = self.db(async |s| s.recover(&worker, boot, TTL_MS).await)?;
-        let back: std::collections::BTreeSet<JobId> = taken.iter().map(|r| r.job).collect();
-        inv::ensure(held == back, "recover_takes_everything_back", || {
-            format!("claimed were {held:?}, taken back {back:?}")
-        })?;
-        self.taken_back(&taken)?;
-        self.forget_the_process();
+        self.start_again(rebooted)?;
         for (id, task) in &self.tasks {
             let stored = self.db(async |s| s.task(*id).await)?;
             inv::ensure(stored.as_ref() == Some(task), "what_was_answered_is_durable", || {
@@ -157,8 +150,7 @@ impl Sim {
     pub(crate) fn pass(&mut self) -> Live<()> {
         // All of the process stands still, and the reaper is the first to wake.
         if self.hit("process stalls", 15) {
-            self.now = self.now.plus_ms(2 * TTL_MS);
-            self.boot.ms += 2 * TTL_MS;
+            self.others_go_on(2 * TTL_MS)?;
             self.say(|| "== the process stands still for two minutes".into());
             return self.sweep_claims();
         }
@@ -168,22 +160,47 @@ impl Sim {
             8 => 31_000,
             _ => self.until_next().clamp(1_000, 1_000_000),
         };
-        self.now = self.now.plus_ms(ms);
-        self.boot.ms += ms;
-        if !self.hit("lease heartbeat lost", 100) {
-            let boot = self.boot.clone();
-            self.db(async |s| s.renew_leases(boot, TTL_MS).await)?;
+        self.pass_ms(ms);
+        let living: Vec<u32> = self.processes().collect();
+        for process in living {
+            if !self.hit("lease heartbeat lost", 100) {
+                let worker = node::worker(process);
+                self.db(async |s| s.renew_leases(&worker, TTL_MS).await)?;
+                self.renewed_leases(&worker)?;
+            }
         }
         self.services_come_back();
+        self.beat(|_| true)
+    }
+
+    /// Time passes, and this process stands still: it renews nothing. Another one does.
+    fn others_go_on(&mut self, ms: i64) -> Live<()> {
+        let still = self.node.process;
+        let Some(other) = self.other.as_ref().map(|node| node::worker(node.process)) else {
+            self.pass_ms(ms);
+            return Ok(());
+        };
+        let mut left = ms;
+        while 0 < left {
+            self.pass_ms(left.min(CLAIM_MS / 2));
+            left -= CLAIM_MS / 2;
+            self.db(async |s| s.renew_leases(&other, TTL_MS).await)?;
+            self.renewed_leases(&other)?;
+            self.beat(|f| f.process != still)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever is awake renews its claim.
+    fn beat(&mut self, whose: impl Fn(&Flight) -> bool) -> Live<()> {
         let mut at = 0;
         while at < self.flights.len() {
             let (fence, asleep) = (self.flights[at].job.fence(), self.flights[at].asleep);
-            if asleep || self.hit("heartbeat lost", 20) {
+            if !whose(&self.flights[at]) || asleep || self.hit("heartbeat lost", 20) {
                 at += 1;
                 continue;
             }
-            let boot = self.boot.clone();
-            let beat = self.db(async |s| s.heartbeat(fence, boot, CLAIM_MS, TTL_MS).await)?;
+            let beat = self.db(async |s| s.heartbeat(fence, CLAIM_MS, TTL_MS).await)?;
             let valid = self.ledger.holds(fence);
             inv::invariant_fences_hold("heartbeat", fence, valid, beat != Beat::Lost)?;
             if valid {
@@ -207,10 +224,23 @@ impl Sim {
     }
 
     pub(crate) fn renewed(&mut self, fence: Fence) -> Live<()> {
+        self.ledger.renew(fence.job, self.ms() + CLAIM_MS);
         let task = fence.job.task;
         let Some(project) = self.tasks.get(&task).map(|t| t.project.clone()) else { return Ok(()) };
         if self.lease(&project)?.task == Some(task) {
-            self.ledger.lease_until.insert(task, (self.boot.boot_id.clone(), self.boot.ms + TTL_MS));
+            self.ledger.lease_until.insert(task, self.ms() + TTL_MS);
+        }
+        Ok(())
+    }
+
+    /// What this worker holds of what tasks still need has a full time now.
+    fn renewed_leases(&mut self, worker: &str) -> Live<()> {
+        for lease in self.db(async |s| s.leases().await)?.into_iter().filter(|l| l.worker.as_deref() == Some(worker)) {
+            if let Some(task) = lease.task.and_then(|id| self.tasks.get(&id))
+                && lease::hold(task, task.updated_at) != Hold::Free
+            {
+                self.ledger.lease_until.insert(task.id, self.ms() + TTL_MS);
+            }
         }
         Ok(())
     }

@@ -370,7 +370,7 @@ fn invariant_nothing_is_impossible(change: &Change<'_>) -> Live<()> {
 fn invariant_lease_is_held_while_merging(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     let after = change.after;
     if change.lease.task == Some(after.id) {
-        sim.ledger.lease_until.insert(after.id, (sim.boot.boot_id.clone(), sim.boot.ms + crate::sim::TTL_MS));
+        sim.ledger.lease_until.insert(after.id, sim.ms() + crate::sim::TTL_MS);
     }
     let busy = matches!(after.phase, Phase::Working { .. } | Phase::Stopping { .. })
         || matches!(after.phase, Phase::Blocked { why: BlockReason::WrongTree { .. }, .. })
@@ -443,9 +443,15 @@ pub(crate) fn invariant_a_merge_keeps_its_lease(sim: &Sim, task: &Task) -> Live<
     ensure(!merging && !frozen && !task.merge_unknown(), "a_merge_keeps_its_lease", || {
         format!("the lease of {} was reclaimed in {:?}", task.work_item, task.phase)
     })?;
-    let live =
-        sim.ledger.lease_until.get(&task.id).is_some_and(|(boot, ms)| *boot == sim.boot.boot_id && sim.boot.ms <= *ms);
+    let live = sim.ledger.lease_until.get(&task.id).is_some_and(|until| sim.ms() <= *until);
     ensure(!live, "a_merge_keeps_its_lease", || {
         format!("the lease of {} was reclaimed before it ran out", task.work_item)
     })
+}
+
+/// A claim whose worker renews it is taken from it by nobody who only looks at the clock, on whichever engine.
+pub(crate) fn invariant_a_renewed_claim_stays(sim: &Sim, job: JobId, worker: &str) -> Live<()> {
+    let claim = sim.ledger.claim_of(job);
+    let late = claim.is_some_and(|c| c.until_ms < sim.ms() && crate::node::worker(c.process) == worker);
+    ensure(late, "a_renewed_claim_stays", || format!("{job} was taken from {worker} in its time: {claim:?}"))
 }

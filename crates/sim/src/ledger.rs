@@ -11,7 +11,6 @@ use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_core::verdict::Verdict;
 use orch_store::{Fence, Job};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What a job has spent: attempts by its own failures, transient ones by the world's, and workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +22,8 @@ pub(crate) struct Spent {
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Valid claims: epoch, exclusive key, and whether the work goes on without its worker.
-    claims: BTreeMap<JobId, (u64, Option<String>, bool)>,
+    /// Valid claims.
+    claims: BTreeMap<JobId, Claim>,
     /// What each job has spent.
     pub(crate) spent: BTreeMap<JobId, Spent>,
     /// What agents cost, millionths of a dollar, by run; and what it was when a person last granted a budget.
@@ -49,7 +48,7 @@ pub(crate) struct Ledger {
     /// Tasks whose merge lease was reclaimed since they took it.
     pub(crate) reclaimed: BTreeSet<TaskId>,
     /// When each holder's lease may be reclaimed.
-    pub(crate) lease_until: BTreeMap<TaskId, (Arc<str>, i64)>,
+    pub(crate) lease_until: BTreeMap<TaskId, i64>,
     /// Newest journal row that was checked.
     pub(crate) journal: i64,
     /// Pull requests the core was told of.
@@ -64,16 +63,29 @@ pub(crate) struct Ledger {
     pub(crate) wishes: BTreeSet<String>,
 }
 
+/// A claim that was not given back.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    epoch: u64,
+    exclusive: Option<String>,
+    /// Does its work go on without its worker?
+    outlives: bool,
+    /// Process that has it.
+    pub(crate) process: u32,
+    /// Until when, by the store's clock.
+    pub(crate) until_ms: i64,
+}
+
 impl Ledger {
     pub(crate) fn holds(&self, fence: Fence) -> bool {
-        self.claims.get(&fence.job).is_some_and(|c| c.0 == fence.epoch)
+        self.claims.get(&fence.job).is_some_and(|c| c.epoch == fence.epoch)
     }
     pub(crate) fn release(&mut self, job: JobId) {
         self.claims.remove(&job);
     }
     /// Does the work of this claim go on without its worker?
     pub(crate) fn outlives(&self, job: JobId) -> bool {
-        self.claims.get(&job).is_some_and(|c| c.2)
+        self.claims.get(&job).is_some_and(|c| c.outlives)
     }
     /// What the agents of a task have cost, as far as it was written down.
     pub(crate) fn cost(&self, task: TaskId) -> u64 {
@@ -82,15 +94,33 @@ impl Ledger {
     pub(crate) fn held(&self) -> BTreeSet<JobId> {
         self.claims.keys().copied().collect()
     }
+    /// What this process has claimed.
+    pub(crate) fn held_by(&self, process: u32) -> BTreeSet<JobId> {
+        self.claims.iter().filter(|(_, c)| c.process == process).map(|(job, _)| *job).collect()
+    }
+    pub(crate) fn claim_of(&self, job: JobId) -> Option<&Claim> {
+        self.claims.get(&job)
+    }
 
-    pub(crate) fn claim(&mut self, job: &Job) {
-        self.claims.insert(job.id, (job.epoch, job.effect.exclusive(&job.project), job.lane.outlives_workers()));
+    pub(crate) fn claim(&mut self, job: &Job, process: u32, until_ms: i64) {
+        let (exclusive, outlives) = (job.effect.exclusive(&job.project), job.lane.outlives_workers());
+        self.claims.insert(job.id, Claim { epoch: job.epoch, exclusive, outlives, process, until_ms });
+    }
+
+    /// A claim was renewed.
+    pub(crate) fn renew(&mut self, job: JobId, until_ms: i64) {
+        if let Some(claim) = self.claims.get_mut(&job) {
+            claim.until_ms = until_ms;
+        }
     }
 
     /// Who else holds this job's exclusive key.
     pub(crate) fn rival(&self, job: &Job) -> Option<JobId> {
         let key = job.effect.exclusive(&job.project)?;
-        self.claims.iter().find(|(id, claim)| **id != job.id && claim.1.as_ref() == Some(&key)).map(|(id, _)| *id)
+        self.claims
+            .iter()
+            .find(|(id, claim)| **id != job.id && claim.exclusive.as_ref() == Some(&key))
+            .map(|(id, _)| *id)
     }
 
     /// Places of the gates between `Update` and `Merge`.

@@ -15,6 +15,8 @@ mod ledger;
 mod life;
 mod main_moved;
 pub mod memory;
+mod node;
+mod nodes;
 mod outside;
 mod people;
 mod promises;

@@ -162,6 +162,9 @@ impl Sim {
         self.roughness = [20, 50, 100, 100, 180][self.choices.below("roughness", 5)];
         self.prey = CRASHES[self.choices.below("prey", CRASHES.len())];
         let projects = if self.choices.chance("two projects", 250) { vec!["DEMO", "SIDE"] } else { vec!["DEMO"] };
+        if self.choices.chance("two engines", 250) {
+            self.begin_a_second();
+        }
         for key in &projects {
             let policy = Policy {
                 max_developer_retries: 1 + self.choices.below("repairs", 3) as u32,

@@ -4,11 +4,10 @@
 
 use crate::invariants as inv;
 use crate::sim::{Live, Sim};
-use orch_core::circuit::{self, Circuit, Heard};
+use orch_core::circuit::{self, Heard};
 use orch_core::ids::JobId;
 use orch_core::pauses::Pauses;
 use orch_core::reap::{Limits, Seen, Sighting};
-use orch_core::refusals::Refusals;
 use orch_core::retry::{self, Next, Tried};
 use orch_store::{Charge, Fence, Job};
 use std::collections::BTreeMap;
@@ -42,8 +41,8 @@ impl Sim {
             return Some(next);
         }
         let service = service(job)?;
-        let works = |other: JobId| self.flights.iter().any(|f| f.job.id == other);
-        let circuit = self.circuits.get_mut(&service)?;
+        let works = |other: JobId| self.flights.iter().any(|f| f.process == self.node.process && f.job.id == other);
+        let circuit = self.node.circuits.get_mut(&service)?;
         let admit = circuit.admit(id, now, works);
         let probe = circuit.open.as_ref().is_some_and(|open| open.probe == Some(id));
         let parked = admit.requeue(&service, |until| until.0.to_string()).map(Next::Requeue);
@@ -90,7 +89,7 @@ impl Sim {
         match circuit::heard(&job.effect, tried, now) {
             Heard::Nothing => Ok(()),
             Heard::Failed { back_at, why } => {
-                let circuit = self.circuits.entry(service.clone()).or_default();
+                let circuit = self.node.circuits.entry(service.clone()).or_default();
                 let after = circuit.failed(job.id, now, back_at, &why, PAUSES);
                 if after == circuit::After::Opened {
                     self.seen.count("watcher", "circuit: opened");
@@ -99,7 +98,7 @@ impl Sim {
                 Ok(())
             }
             Heard::Answered => {
-                let closed = self.circuits.get_mut(&service).is_some_and(|c| c.answered(job.id));
+                let closed = self.node.circuits.get_mut(&service).is_some_and(|c| c.answered(job.id));
                 if closed {
                     self.seen.count("watcher", "circuit: closed");
                     let parked = self.parked(&service)?;
@@ -118,16 +117,6 @@ impl Sim {
         Ok(open.iter().filter(|j| j.parked.as_deref() == Some(service)).map(|j| j.id).collect())
     }
 
-    /// The process is another one: what was kept of the circuits is read again, and what it only remembered is gone.
-    pub(crate) fn forget_the_process(&mut self) {
-        self.circuits.retain(|_, c| c.open.is_some());
-        for open in self.circuits.values_mut().filter_map(|c: &mut Circuit| c.open.as_mut()) {
-            open.probe = None;
-        }
-        self.sightings.clear();
-        self.refusals = Refusals::default();
-    }
-
     /// What going back to the queue cost a job.
     pub(crate) fn charge(&mut self, job: JobId, charge: Charge) {
         let spent = self.ledger.spent.entry(job).or_default();
@@ -143,8 +132,8 @@ impl Sim {
     /// no other claim with it.
     pub(crate) fn take_back_hung(&mut self) -> Live<()> {
         let running = self.db(async |s| s.running_jobs().await)?;
-        let now_ms = self.boot.ms;
-        let mut seen: BTreeMap<JobId, Sighting> = std::mem::take(&mut self.sightings);
+        let now_ms = self.ms();
+        let mut seen: BTreeMap<JobId, Sighting> = std::mem::take(&mut self.node.sightings);
         let late = self.hit("reaper is slow", 200);
         // What it has seen of claims that are over it forgets; one that is slow looks at them once more.
         seen.retain(|id, s| late || running.iter().any(|j| j.id == *id && j.epoch == s.epoch));
@@ -159,7 +148,7 @@ impl Sim {
         for (fence, _) in &suspects {
             seen.remove(&fence.job);
         }
-        self.sightings = seen;
+        self.node.sightings = seen;
         for (fence, why) in suspects {
             let valid = self.ledger.holds(fence);
             let taken = self.db(async |s| s.take_back(fence).await)?;

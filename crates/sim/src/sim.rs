@@ -6,23 +6,22 @@ use crate::helpers::Plan;
 use crate::invariants as inv;
 use crate::ledger::Ledger;
 use crate::memory::MemoryStore;
+use crate::node::Node;
 use crate::report::{Coverage, Violation};
 use crate::site::Site;
 use crate::words;
 use crate::{Life, On, Profile};
 use futures::executor::block_on;
-use orch_core::circuit::Circuit;
 use orch_core::effect::Outcome;
 use orch_core::event::Event;
-use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
-use orch_core::reap::Sighting;
-use orch_core::refusals::Refusals;
+use orch_core::ids::{ProjectKey, TaskId, Time};
 use orch_core::retry::{Next, Tried};
 use orch_core::task::Task;
-use orch_ports::clock::BootTime;
 use orch_store::sqlite::{Durability, OpenOptions, SqliteStore};
-use orch_store::{Cause, Fence, Job, LeaseRow, StepRequest, Stepped, Store, StoreError};
+use orch_store::{Cause, Fence, Job, LeaseRow, StepRequest, Stepped, Store, StoreClock, StoreError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Life of a claim without a heartbeat.
 pub(crate) const CLAIM_MS: i64 = 10_000;
@@ -38,6 +37,8 @@ pub(crate) type Live<T> = Result<T, Violation>;
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
     pub(crate) job: Job,
+    /// Process whose worker it is.
+    pub(crate) process: u32,
     /// The task as it was when the work began.
     pub(crate) task: Task,
     pub(crate) ended: Option<End>,
@@ -73,9 +74,13 @@ pub(crate) struct Sim {
     store: Option<Box<dyn Store>>,
     file: Option<tempfile::TempDir>,
     pub(crate) now: Time,
-    pub(crate) boot: BootTime,
-    pub(crate) boots: u32,
-    pub(crate) process: u32,
+    /// The store is measured by it, milliseconds.
+    clock: Arc<AtomicI64>,
+    /// The engine whose turn it is, and the other one if there are two.
+    pub(crate) node: Node,
+    pub(crate) other: Option<Node>,
+    /// Number of the newest process.
+    pub(crate) processes: u32,
     pub(crate) sites: BTreeMap<ProjectKey, Site>,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     pub(crate) flights: Vec<Flight>,
@@ -86,12 +91,8 @@ pub(crate) struct Sim {
     /// The kind of crash this life is after, and the phases it has met.
     pub(crate) prey: &'static str,
     pub(crate) hunted: BTreeSet<&'static str>,
-    /// Outside services that are down, and circuits that are open.
+    /// Outside services that are down.
     pub(crate) down: BTreeSet<String>,
-    pub(crate) circuits: BTreeMap<String, Circuit>,
-    /// What the runner and the reaper of this process remember.
-    pub(crate) refusals: Refusals,
-    pub(crate) sightings: BTreeMap<JobId, Sighting>,
     /// Does anybody tell of changed tickets?
     pub(crate) hints: bool,
     /// What people do to tickets in a quiet life.
@@ -120,9 +121,10 @@ impl Sim {
             store: None,
             file,
             now: Time(1_800_000_000_000),
-            boot: BootTime { boot_id: "boot-0".into(), ms: 100_000 },
-            boots: 0,
-            process: 0,
+            clock: Arc::new(AtomicI64::new(100_000)),
+            node: Node::default(),
+            other: None,
+            processes: 0,
             sites: BTreeMap::new(),
             tasks: BTreeMap::new(),
             flights: Vec::new(),
@@ -132,9 +134,6 @@ impl Sim {
             prey: crate::crash::CRASH_NOW,
             hunted: BTreeSet::new(),
             down: BTreeSet::new(),
-            circuits: BTreeMap::new(),
-            refusals: Refusals::default(),
-            sightings: BTreeMap::new(),
             hints: true,
             plans: BTreeMap::new(),
             keys: 0,
@@ -149,16 +148,17 @@ impl Sim {
 
     /// Opens the store; a file is closed first.
     pub(crate) fn open(&mut self) -> Live<()> {
+        let clock = StoreClock::by_hand(&self.clock);
         let store = match &self.file {
             None if self.store.is_some() => return Ok(()),
             None if self.on == On::Memory => {
-                self.store = Some(Box::new(MemoryStore::default()));
+                self.store = Some(Box::new(MemoryStore::new(clock)));
                 return Ok(());
             }
-            None => SqliteStore::open_in_memory(),
+            None => SqliteStore::open_in_memory(clock),
             Some(dir) => {
                 drop(self.store.take());
-                let options = OpenOptions { durability: Durability::Off, holder: "sim".into() };
+                let options = OpenOptions { durability: Durability::Off, holder: "sim".into(), clock };
                 SqliteStore::open(dir.path().join("sim.db"), options)
             }
         };
@@ -193,8 +193,15 @@ impl Sim {
         self.sites.get_mut(project).ok_or_else(missing)
     }
 
-    pub(crate) fn worker(&self) -> String {
-        format!("w{}", self.process)
+    /// What the store's clock says, milliseconds.
+    pub(crate) fn ms(&self) -> i64 {
+        self.clock.load(Ordering::SeqCst)
+    }
+
+    /// Time passes.
+    pub(crate) fn pass_ms(&mut self, ms: i64) {
+        self.now = self.now.plus_ms(ms);
+        self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
     pub(crate) fn lease(&self, project: &ProjectKey) -> Live<LeaseRow> {
@@ -205,7 +212,7 @@ impl Sim {
             holder: None,
             task: None,
             branch: None,
-            pid: None,
+            worker: None,
             taken_at: None,
         };
         Ok(rows.into_iter().find(|l| l.project == *project).unwrap_or_else(none))
@@ -243,7 +250,7 @@ impl Sim {
             event: event.clone(),
             policy: policy.clone(),
             now: self.now,
-            boot: self.boot.clone(),
+            worker: self.worker(),
             lease_ttl_ms: TTL_MS,
         };
         let stepped = self.db(async |s| s.step(request).await)?;

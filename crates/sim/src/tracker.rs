@@ -176,8 +176,8 @@ impl Sim {
             return Ok(crate::effects::transient("what was seen could not be written down"));
         }
         let task = self.tasks.get(&f.task.id).unwrap_or(&f.task).clone();
-        let (fence, boot) = (f.job.fence(), self.boot.clone());
-        let beat = self.db(async |s| s.heartbeat(fence, boot, CLAIM_MS, TTL_MS).await)?;
+        let fence = f.job.fence();
+        let beat = self.db(async |s| s.heartbeat(fence, CLAIM_MS, TTL_MS).await)?;
         inv::invariant_fences_hold("heartbeat", fence, self.ledger.holds(fence), beat != Beat::Lost)?;
         if beat == Beat::Lost {
             return Ok(crate::effects::transient("the claim is somebody else's by now"));

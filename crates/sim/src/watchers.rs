@@ -2,6 +2,7 @@
 //! tickets is in `tracker.rs`.
 
 use crate::invariants as inv;
+use crate::node;
 use crate::sim::{Live, Sim};
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
@@ -38,14 +39,18 @@ impl Sim {
 
     /// The reaper, as the engine's watcher does it.
     pub(crate) fn sweep_claims(&mut self) -> Live<()> {
-        let boot = self.boot.clone();
-        let reaped = self.db(async |s| s.reap(boot).await)?;
+        let reaped = self.db(async |s| s.reap().await)?;
+        for r in &reaped {
+            inv::invariant_a_renewed_claim_stays(self, r.job, &r.worker)?;
+            if self.other.is_some() && self.processes().all(|living| node::worker(living) != r.worker) {
+                self.seen.count("watcher", "two engines: what a dead one claimed is taken over");
+            }
+        }
         self.taken_back(&reaped)?;
         self.take_back_hung()?;
         let before: BTreeMap<_, _> =
             self.db(async |s| s.leases().await)?.into_iter().map(|l| (l.project.clone(), l)).collect();
-        let boot = self.boot.clone();
-        for (project, _, waiting) in self.db(async |s| s.reclaim_leases(boot).await)? {
+        for (project, _, waiting) in self.db(async |s| s.reclaim_leases().await)? {
             self.seen.count("answer", "lease reclaimed");
             let holder = before.get(&project).and_then(|l| l.task).and_then(|t| self.tasks.get(&t)).cloned();
             if let Some(task) = holder {

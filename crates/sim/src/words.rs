@@ -216,4 +216,6 @@ pub(crate) const WATCHERS: &[&str] = &[
     "poll found ticket_edited",
     "reaper: hung claim taken back",
     "runner: poison quarantined",
+    "two engines",
+    "two engines: what a dead one claimed is taken over",
 ];

@@ -34,14 +34,19 @@ impl Sim {
         for n in 0..Lane::ALL.len() {
             let lane = Lane::ALL[(start + n) % Lane::ALL.len()];
             let width = if lane == Lane::Agent { 2 } else { 3 };
-            if width <= self.flights.iter().filter(|f| f.job.lane == lane && !f.asleep).count() {
+            if width
+                <= self
+                    .flights
+                    .iter()
+                    .filter(|f| f.process == self.node.process && f.job.lane == lane && !f.asleep)
+                    .count()
+            {
                 continue;
             }
             let request = ClaimRequest {
                 lane,
                 worker: self.worker(),
                 now: self.now,
-                boot: self.boot.clone(),
                 lease_ms: CLAIM_MS,
                 share: Share::default(),
             };
@@ -51,7 +56,8 @@ impl Sim {
             inv::invariant_attempts_are_spent_by_failures_only(self, &job)?;
             inv::invariant_deaths_are_counted(self, job.id, job.deaths)?;
             inv::invariant_what_is_claimed_waits_for_nothing(&job)?;
-            self.ledger.claim(&job);
+            let (process, until_ms) = (self.node.process, self.ms() + CLAIM_MS);
+            self.ledger.claim(&job, process, until_ms);
             let id = job.id.task;
             let task = self.db(async |s| s.task(id).await)?;
             inv::ensure(task.as_ref() == self.tasks.get(&id), "what_is_not_applied_changes_nothing", || {
@@ -74,18 +80,20 @@ impl Sim {
                 let (id, service) = (job.id, service.clone());
                 self.say(|| format!("   {id}: waits for {service}"));
             }
-            self.flights.push(Flight { job, task, ended, asleep, stop, hung, blind: false });
+            self.flights.push(Flight { job, process, task, ended, asleep, stop, hung, blind: false });
             return Ok(());
         }
         Ok(())
     }
 
     pub(crate) fn act_any(&mut self) -> Live<()> {
-        let awake: Vec<usize> = (0..self.flights.len()).filter(|i| self.flights[*i].works()).collect();
+        let mut awake: Vec<usize> = (0..self.flights.len()).filter(|i| self.flights[*i].works()).collect();
         // Whoever wakes in a merge that somebody else has done with goes on at once: a moment later it knows better.
         let late = awake.iter().copied().find(|at| self.is_late_in_a_merge(&self.flights[*at]));
+        awake.retain(|at| self.flights[*at].process == self.node.process);
         let Some(at) = late.or_else(|| self.pick_worker(&awake)) else { return Ok(()) };
         let mut flight = self.flights[at].clone();
+        self.turn_of(flight.process);
         if self.crashes_at(CRASH_BEFORE, flight.job.id, 6) {
             return self.crash(CRASH_BEFORE);
         }
@@ -125,8 +133,7 @@ impl Sim {
     }
 
     pub(crate) fn settle_any(&mut self) -> Live<()> {
-        let ready: Vec<usize> =
-            (0..self.flights.len()).filter(|i| !self.flights[*i].asleep && self.flights[*i].ended.is_some()).collect();
+        let ready: Vec<usize> = (0..self.flights.len()).filter(|i| self.may_report(&self.flights[*i])).collect();
         let Some(at) = self.pick_worker(&ready) else { return Ok(()) };
         let flight = self.flights.swap_remove(at);
         if self.hit("result lost", 20) {
@@ -142,6 +149,10 @@ impl Sim {
         Ok(())
     }
 
+    fn may_report(&self, f: &Flight) -> bool {
+        f.process == self.node.process && !f.asleep && f.ended.is_some()
+    }
+
     /// What the runner does with an end.
     fn settle(&mut self, flight: &Flight) -> Live<()> {
         let job = &flight.job;
@@ -151,7 +162,7 @@ impl Sim {
             Some(End::Tried(tried)) => {
                 let tried = tried.weighed(flight.stop, self.still_runs(job));
                 if !tried.is_a_guess() {
-                    self.refusals.forget(job.id);
+                    self.node.refusals.forget(job.id);
                 }
                 self.hear(job, &tried)?;
                 let world = match &tried {
@@ -159,7 +170,7 @@ impl Sim {
                     Tried::Again { charge, .. } => *charge == Charge::Transient,
                     Tried::Outcome(_) => false,
                 };
-                let refusals = &mut self.refusals;
+                let refusals = &mut self.node.refusals;
                 let is_final = |text: &str| refusals.is_final(job.id, text);
                 let next = retry::conclude(&job.effect, &job.tries(), tried, self.now, PAUSES, is_final);
                 inv::invariant_the_world_costs_nothing(job, world, &next)?;

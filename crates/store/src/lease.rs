@@ -1,4 +1,4 @@
-//! The merge lease of a project: one holder, an epoch that grows with every taking, and a time to live on the boot clock.
+//! The merge lease of a project: one holder, an epoch that grows with every taking, and a time to live on the store's clock.
 //! Written once, for every store; which task keeps it is decided by `orch_core::lease`. A lease is never taken from a
 //! holder whose merge has an unknown outcome, however old it is: the tree that lands would not be the one that was tested.
 
@@ -7,7 +7,6 @@ use orch_core::decide::LeaseView;
 use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
 use orch_core::lease::{Hold, hold};
 use orch_core::task::Task;
-use orch_ports::clock::BootTime;
 
 /// What `decide` sees of a project's lease.
 pub(crate) fn view<T: Tx>(tx: &mut T, project: &ProjectKey) -> Result<LeaseView, T::Error> {
@@ -16,13 +15,7 @@ pub(crate) fn view<T: Tx>(tx: &mut T, project: &ProjectKey) -> Result<LeaseView,
 }
 
 /// The task takes a free lease.
-pub(crate) fn take<T: Tx>(
-    tx: &mut T,
-    task: &Task,
-    boot: &BootTime,
-    lease_ttl_ms: i64,
-    now: Time,
-) -> Result<(), T::Error> {
+pub(crate) fn take<T: Tx>(tx: &mut T, task: &Task, worker: &str, lease_ttl_ms: i64, now: Time) -> Result<(), T::Error> {
     let lease = tx.lease(&task.project)?.unwrap_or_default();
     if lease.holder.is_some() {
         return Err(bug(format!("{} takes the merge lease of {}, which is not free", task.work_item, task.project)));
@@ -31,9 +24,8 @@ pub(crate) fn take<T: Tx>(
         task: task.id,
         item: task.work_item.clone(),
         branch: task.branch.clone(),
-        pid: std::process::id(),
-        boot_id: boot.boot_id.to_string(),
-        until_ms: boot.ms.saturating_add(lease_ttl_ms),
+        worker: worker.to_owned(),
+        until_ms: tx.now_ms().saturating_add(lease_ttl_ms),
         taken_at: now,
     };
     tx.save_lease(&task.project, &Lease { epoch: lease.epoch + 1, holder: Some(holder) })
@@ -55,25 +47,38 @@ pub(crate) fn renew<T: Tx>(
     tx: &mut T,
     project: &ProjectKey,
     task: TaskId,
-    boot: &BootTime,
+    worker: &str,
     lease_ttl_ms: i64,
 ) -> Result<(), T::Error> {
     let Some(Lease { epoch, holder: Some(holder) }) = tx.lease(project)? else { return Ok(()) };
     if holder.task != task {
         return Ok(());
     }
-    let (pid, boot_id, until_ms) = (std::process::id(), boot.boot_id.to_string(), boot.ms.saturating_add(lease_ttl_ms));
-    tx.save_lease(project, &Lease { epoch, holder: Some(Holder { pid, boot_id, until_ms, ..holder }) })
+    let (worker, until_ms) = (worker.to_owned(), tx.now_ms().saturating_add(lease_ttl_ms));
+    tx.save_lease(project, &Lease { epoch, holder: Some(Holder { worker, until_ms, ..holder }) })
 }
 
-/// Renews the leases of tasks that still need them, for the process that works on them.
-pub fn renew_all<T: Tx>(tx: &mut T, boot: &BootTime, lease_ttl_ms: i64) -> Result<(), T::Error> {
+/// Renews the leases this worker holds for tasks that still need them.
+pub fn renew_own<T: Tx>(tx: &mut T, worker: &str, lease_ttl_ms: i64) -> Result<(), T::Error> {
     for (project, lease) in tx.held_leases()? {
-        let Some(holder) = lease.holder else { continue };
+        let Some(holder) = lease.holder.filter(|h| h.worker == worker) else { continue };
         let task = need(tx, holder.task)?;
         if hold(&task, task.updated_at) != Hold::Free {
-            renew(tx, &project, task.id, boot, lease_ttl_ms)?;
+            renew(tx, &project, task.id, worker, lease_ttl_ms)?;
         }
+    }
+    Ok(())
+}
+
+/// Every other worker is known to be dead: what tasks still need is this worker's for a full time, the rest runs out now.
+pub fn take_from_others<T: Tx>(tx: &mut T, worker: &str, lease_ttl_ms: i64) -> Result<(), T::Error> {
+    for (project, Lease { epoch, holder }) in tx.held_leases()? {
+        let Some(holder) = holder else { continue };
+        let task = need(tx, holder.task)?;
+        let lives_ms = if hold(&task, task.updated_at) == Hold::Free { -1 } else { lease_ttl_ms };
+        let until_ms = tx.now_ms().saturating_add(lives_ms);
+        let holder = Some(Holder { worker: worker.to_owned(), until_ms, ..holder });
+        tx.save_lease(&project, &Lease { epoch, holder })?;
     }
     Ok(())
 }
@@ -81,14 +86,13 @@ pub fn renew_all<T: Tx>(tx: &mut T, boot: &BootTime, lease_ttl_ms: i64) -> Resul
 /// A lease that was freed: whose repository, who lost it, who waits for it.
 pub type Lost = (ProjectKey, Option<WorkItem>, Vec<TaskId>);
 
-/// Frees what was not renewed, and what another process took: a database has one owner at a time, so that one is dead.
-pub fn reclaim<T: Tx>(tx: &mut T, boot: &BootTime) -> Result<Vec<Lost>, T::Error> {
+/// Frees what was not renewed in time, whoever held it.
+pub fn reclaim<T: Tx>(tx: &mut T) -> Result<Vec<Lost>, T::Error> {
     let mut lost = Vec::new();
     for (project, lease) in tx.held_leases()? {
-        let Some(holder) = lease.holder else { continue };
-        let dead = holder.pid != std::process::id() || *holder.boot_id != *boot.boot_id;
+        let Some(holder) = lease.holder.filter(|h| h.until_ms < tx.now_ms()) else { continue };
         let task = need(tx, holder.task)?;
-        if (dead || holder.until_ms < boot.ms) && !hold(&task, task.updated_at).outlasts_its_time() {
+        if !hold(&task, task.updated_at).outlasts_its_time() {
             let waiters = free(tx, &project, task.id)?;
             lost.push((project, Some(task.work_item), waiters));
         }

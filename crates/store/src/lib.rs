@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod clock;
 pub mod contract;
 pub mod error;
 pub mod lease;
@@ -13,6 +14,7 @@ pub mod step;
 pub mod tx;
 mod verbs;
 
+pub use clock::StoreClock;
 pub use error::StoreError;
 pub use rows::*;
 pub use sqlite::SqliteStore;

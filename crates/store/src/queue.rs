@@ -9,7 +9,6 @@ use orch_core::effect::{Class, Outcome};
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
 use orch_core::task::{NewTask, Task};
 use orch_core::verdict::FaultKind;
-use orch_ports::clock::BootTime;
 
 /// Attempts of what may be given up.
 const MAX_ATTEMPTS: u32 = 2;
@@ -57,16 +56,10 @@ pub fn held<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Job>, T::Error> {
 }
 
 /// Renews a claim, and the merge lease if the job's task holds one.
-pub fn heartbeat<T: Tx>(
-    tx: &mut T,
-    fence: Fence,
-    boot: &BootTime,
-    lease_ms: i64,
-    lease_ttl_ms: i64,
-) -> Result<Beat, T::Error> {
+pub fn heartbeat<T: Tx>(tx: &mut T, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat, T::Error> {
     let Some(job) = held(tx, fence)? else { return Ok(Beat::Lost) };
-    tx.renew_claim(fence, &boot.boot_id, boot.ms.saturating_add(lease_ms))?;
-    lease::renew(tx, &job.project, fence.job.task, boot, lease_ttl_ms)?;
+    let worker = tx.renew_claim(fence, tx.now_ms().saturating_add(lease_ms))?;
+    lease::renew(tx, &job.project, fence.job.task, &worker, lease_ttl_ms)?;
     Ok(if job.stop { Beat::Stop } else { Beat::Held })
 }
 
@@ -88,12 +81,13 @@ pub fn requeue<T: Tx>(tx: &mut T, fence: Fence, r: &Requeue) -> Result<bool, T::
     Ok(true)
 }
 
-/// Takes back every claim whose lease has run out.
-pub fn reap<T: Tx>(tx: &mut T, boot: &BootTime) -> Result<Vec<Reaped>, T::Error> {
-    take_back(tx, |claim| *claim.boot_id != *boot.boot_id || claim.until_ms < boot.ms)
+/// Takes back every claim that was not renewed in time, whoever had it.
+pub fn reap<T: Tx>(tx: &mut T) -> Result<Vec<Reaped>, T::Error> {
+    let now_ms = tx.now_ms();
+    take_back(tx, |claim| claim.until_ms < now_ms)
 }
 
-/// Takes back every claim of another worker.
+/// Every other worker is known to be dead: takes back every claim of one.
 pub fn take_from_others<T: Tx>(tx: &mut T, worker: &str) -> Result<Vec<Reaped>, T::Error> {
     take_back(tx, |claim| claim.worker != worker)
 }

@@ -9,7 +9,6 @@ use orch_core::retry::Tries;
 use orch_core::task::Task;
 use orch_core::verdict::{FaultNote, Verdict};
 use orch_ports::agent::Usage;
-use orch_ports::clock::BootTime;
 use serde::{Deserialize, Serialize};
 
 pub use orch_core::retry::{Charge, Requeue};
@@ -48,8 +47,8 @@ pub struct StepRequest {
     pub policy: Policy,
     /// Wall clock.
     pub now: Time,
-    /// Boot clock.
-    pub boot: BootTime,
+    /// Who makes it: the merge lease it takes or keeps is this worker's.
+    pub worker: String,
     /// How long a merge lease lives without being renewed, milliseconds.
     pub lease_ttl_ms: i64,
 }
@@ -118,8 +117,6 @@ pub struct ClaimRequest {
     pub worker: String,
     /// Wall clock: jobs with a later `available_at` are not taken.
     pub now: Time,
-    /// Boot clock.
-    pub boot: BootTime,
     /// How long the claim lives without a heartbeat, milliseconds.
     pub lease_ms: i64,
     /// How much of the lane one project may take.
@@ -455,8 +452,8 @@ pub struct LeaseRow {
     pub task: Option<TaskId>,
     /// Branch of the holder.
     pub branch: Option<String>,
-    /// Process that took it.
-    pub pid: Option<u32>,
+    /// Worker that took or renewed it last.
+    pub worker: Option<String>,
     /// Since when.
     pub taken_at: Option<Time>,
 }
@@ -471,7 +468,7 @@ impl LeaseRow {
             epoch,
             task: h.map(|h| h.task),
             branch: h.map(|h| h.branch.clone()),
-            pid: h.map(|h| h.pid),
+            worker: h.map(|h| h.worker.clone()),
             taken_at: h.map(|h| h.taken_at),
             holder: holder.map(|h| h.item),
         }

@@ -120,12 +120,12 @@ fn apply<T: Tx>(
     }
     match d.lease {
         LeaseOp::Take => {
-            lease::take(tx, task, &r.boot, r.lease_ttl_ms, r.now)?;
+            lease::take(tx, task, &r.worker, r.lease_ttl_ms, r.now)?;
             sum.freed.clear();
         }
         LeaseOp::Free => sum.freed = lease::free(tx, &task.project, task.id)?,
         LeaseOp::Keep if lease.holder.as_ref().is_some_and(|(holder, _)| *holder == task.id) => {
-            lease::renew(tx, &task.project, task.id, &r.boot, r.lease_ttl_ms)?;
+            lease::renew(tx, &task.project, task.id, &r.worker, r.lease_ttl_ms)?;
         }
         LeaseOp::Keep => {}
     }

@@ -15,6 +15,9 @@ pub trait Tx {
     /// What goes wrong: an error of the backend, or a rule of the store that would be broken.
     type Error: From<StoreError>;
 
+    /// What the store's clock says, milliseconds.
+    fn now_ms(&self) -> i64;
+
     // ---- tasks ----
 
     /// Reads a task.
@@ -43,8 +46,8 @@ pub trait Tx {
     /// Writes what can change of an open job: state, spent attempts, deaths, run, time, fault, stop, service it waits for.
     /// One that is queued has no worker.
     fn save_job(&mut self, job: &Job) -> Result<(), Self::Error>;
-    /// Renews a claim until this time of the boot clock.
-    fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Result<(), Self::Error>;
+    /// Renews a claim that is held until this time of the store's clock; whose it is.
+    fn renew_claim(&mut self, fence: Fence, until_ms: i64) -> Result<String, Self::Error>;
     /// Claims: every job that is running, the oldest first, those of kinds this version does not know too.
     fn claims(&mut self) -> Result<Vec<Claim>, Self::Error>;
     /// Is there a run of this attempt of the job whose end was not written down? Runs of earlier attempts are over.
@@ -101,9 +104,7 @@ pub struct Claim {
     pub worker: String,
     /// Lane of the job; `None`: one this version does not know.
     pub lane: Option<Lane>,
-    /// The boot on whose clock it was renewed last.
-    pub boot_id: String,
-    /// Until when it holds, boot clock, milliseconds.
+    /// Until when it holds, store's clock, milliseconds.
     pub until_ms: i64,
     /// Deaths of workers at this job so far.
     pub deaths: u32,
@@ -142,11 +143,9 @@ pub struct Holder {
     pub item: WorkItem,
     /// Its branch.
     pub branch: String,
-    /// The process that took or renewed it.
-    pub pid: u32,
-    /// The boot on whose clock it was renewed.
-    pub boot_id: String,
-    /// Until when it holds, boot clock, milliseconds.
+    /// The worker that took or renewed it last.
+    pub worker: String,
+    /// Until when it holds, store's clock, milliseconds.
     pub until_ms: i64,
     /// Since when.
     pub taken_at: Time,

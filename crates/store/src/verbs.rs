@@ -10,7 +10,6 @@ use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
-use orch_ports::clock::BootTime;
 
 /// Result of a verb.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
@@ -70,15 +69,15 @@ pub trait Store: Send + Sync + 'static {
     /// Sets how early the jobs of a task are claimed among those of its project; 0 is what every task begins with, more
     /// goes first. Jobs that are queued already heed it too.
     async fn prioritise(&self, task: TaskId, priority: i32) -> Result<()>;
-    /// Renews a claim, and the merge lease if the job's task holds one.
-    async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
+    /// Renews a claim, and the merge lease if the job's task holds one, for the worker that has the claim.
+    async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
     /// Puts a claimed job back; `false` if the fence is old.
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool>;
-    /// Takes back claims whose lease has expired by the boot clock (another boot id: expired). No attempt is spent; it
+    /// Takes back claims that were not renewed in time, by the store's clock and whoever had them. No attempt is spent; it
     /// counts as a death in lanes where the worker itself did the work ([`Lane::outlives_workers`]).
     ///
     /// [`Lane::outlives_workers`]: orch_core::effect::Lane::outlives_workers
-    async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>>;
+    async fn reap(&self) -> Result<Vec<Reaped>>;
     /// Takes back exactly this claim: its worker hangs. Counts as a death. `None`: the fence is old.
     async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>>;
     /// Gives back everything this worker has claimed, at the orderly end of its process; how many jobs.
@@ -88,16 +87,17 @@ pub trait Store: Send + Sync + 'static {
     /// Lets jobs run now that were put off beyond a time, those that wait for an outside service too; how many. For a
     /// wall clock that was set back: nobody may wait for a time that was never meant.
     async fn hurry(&self, beyond: Time, now: Time) -> Result<u64>;
-    /// For a process that has just become the owner of the database: everything claimed by others is taken back, merge
-    /// leases of tasks that are still inside their merge are renewed for it, and jobs that were put aside are looked at
-    /// again.
-    async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>>;
-    /// Renews the merge leases of tasks that are inside their merge, for the process that lives and works on them: a gate
+    /// For a worker that knows every other one to be dead, because the store has one owner at a time and it is that:
+    /// everything claimed by others is taken back, merge leases of tasks that are still inside their merge are this
+    /// worker's for a full time, and jobs that were put aside are looked at again. In a store of several workers nobody
+    /// may ask for it: what a dead one leaves runs out.
+    async fn recover(&self, worker: &str, lease_ttl_ms: i64) -> Result<Vec<Reaped>>;
+    /// Renews the merge leases this worker holds of tasks that are inside their merge, for it lives: a gate
     /// that waits for its turn, or for CI, must not cost its task the lease.
-    async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()>;
-    /// Frees merge leases that were not renewed, or that another process took which is dead by now, unless their holder's merge has an unknown outcome or the repository's
-    /// queue is frozen. Returns who lost one and who waits for it.
-    async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
+    async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Result<()>;
+    /// Frees merge leases that were not renewed in time, by the store's clock and whoever held them, unless their holder's
+    /// merge has an unknown outcome or the repository's queue is frozen. Returns who lost one and who waits for it.
+    async fn reclaim_leases(&self) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     /// Merge leases.
     async fn leases(&self) -> Result<Vec<LeaseRow>>;
     /// Does this task hold its project's merge lease under this epoch?

@@ -7,13 +7,13 @@ use futures::executor::block_on;
 use orch_core::ids::{TaskId, Time};
 use orch_core::pipeline::Pipeline;
 use orch_core::task::NewTask;
-use orch_store::sqlite::{Durability, OpenOptions};
+use orch_store::sqlite::OpenOptions;
 use orch_store::{SqliteStore, Store, StoreError, TaskFilter};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 fn options(holder: &str) -> OpenOptions {
-    OpenOptions { durability: Durability::Full, holder: holder.into() }
+    OpenOptions { holder: holder.into(), ..OpenOptions::default() }
 }
 /// A child has the locks of this process until it has become another program; whoever opens meanwhile would find its own.
 static SPAWNS: RwLock<()> = RwLock::new(());
@@ -155,7 +155,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     rusqlite::Connection::open(&p.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&p.path).unwrap();
     let error = refused(&p.path);
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 4, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error}");
     assert_eq!(std::fs::read(&p.path).unwrap(), before);
 }
 
@@ -295,6 +295,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         (2, include_str!("data/version2.sql")),
         (3, include_str!("data/version3.sql")),
         (4, include_str!("data/version4.sql")),
+        (5, include_str!("data/version5.sql")),
     ];
     for (version, sql) in versions {
         let p = place();
@@ -326,10 +327,9 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         assert_eq!(block_on(store.deployments(&"DEMO".into(), production, 5)).unwrap().len(), 1);
         assert_eq!(block_on(store.setting("draining")).unwrap().as_deref(), Some("no"));
         // And it goes on from there: what was in flight is taken over, and the merge under way keeps its lease.
-        let boot = orch_ports::clock::BootTime { boot_id: "another boot".into(), ms: 1 };
-        let taken = block_on(store.recover("me", boot.clone(), 1000)).unwrap();
+        let taken = block_on(store.recover("me", 1000)).unwrap();
         assert_eq!(taken.iter().map(|r| r.job).collect::<Vec<_>>(), [running[0].id]);
-        assert_eq!(block_on(store.reclaim_leases(boot)).unwrap(), []);
+        assert_eq!(block_on(store.reclaim_leases()).unwrap(), []);
     }
 }
 
@@ -340,7 +340,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
 fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
     use orch_core::effect::Lane;
     let p = place();
-    let (boot, now) = (orch_ports::clock::BootTime { boot_id: "b".into(), ms: 1 }, Time(9));
+    let now = Time(9);
     let started = |store: &SqliteStore, number| {
         let task = make(store, number);
         let request = orch_store::StepRequest {
@@ -349,7 +349,7 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
             event: orch_core::event::Event::Started { by: "local:anna".into() },
             policy: orch_core::policy::Policy { approvers: vec!["local:anna".into()], ..Default::default() },
             now: Time(2),
-            boot: boot.clone(),
+            worker: "w".into(),
             lease_ttl_ms: 1000,
         };
         block_on(store.step(request)).unwrap();
@@ -361,7 +361,6 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
             lane,
             worker,
             now,
-            boot: boot.clone(),
             lease_ms: 1,
             share: orch_store::Share::default(),
         }))
@@ -377,7 +376,7 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
     );
     edit(
         "INSERT INTO job SELECT 77, task, 77, project, 'warp', effect, kind, NULL, NULL, 'queued', 0, 0, 2, 0, 1, 2, NULL, \
-         NULL, NULL, 0, NULL, 2, NULL, 0, NULL, 0 FROM job WHERE task = 1 AND seq = 1",
+         NULL, 0, NULL, 2, NULL, 0, NULL, 0 FROM job WHERE task = 1 AND seq = 1",
     );
     drop(c);
 
@@ -401,7 +400,48 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
     assert_eq!(c.execute(open_branch, []).unwrap(), 1, "the row is still there");
     drop(c);
     let store = open(&p.path).unwrap();
-    block_on(store.recover("w", boot.clone(), 1000)).unwrap();
+    block_on(store.recover("w", 1000)).unwrap();
     let job = claim(&store, Lane::Forge).expect("it is looked at again");
     assert_eq!((job.id.task, job.epoch, job.attempts, job.parked), (odd, 1, 0, None));
+}
+
+/// A file has one owner at a time: what the last one was promised has run out when the next one opens it, whatever the
+/// clocks of the two machines, or of two boots of one, say.
+#[test]
+fn the_clock_of_a_file_goes_on_behind_what_was_promised_before() {
+    use orch_store::contract::world::{LEASE_MS, TTL_MS, World};
+    use std::sync::{Arc, atomic::AtomicI64};
+    let p = place();
+    let world = |boot_ms: i64| {
+        let hand = Arc::new(AtomicI64::new(boot_ms));
+        let clock = orch_store::StoreClock::by_hand(&hand);
+        let options = OpenOptions { clock, ..OpenOptions::default() };
+        World::new(Arc::new(SqliteStore::open(&p.path, options).unwrap()), hand)
+    };
+    let mut first = world(900_000_000);
+    let task = first.started("DEMO", 1);
+    first.go_to(task, "preparing_merge");
+    let job = first.claim_of(task);
+    drop(first);
+    // The machine restarted: its own clock begins anew, far below.
+    let mut second = world(7);
+    assert_eq!(block_on(second.store.reap()).unwrap().iter().map(|r| r.job).collect::<Vec<_>>(), [job.id]);
+    assert_eq!(block_on(second.store.reclaim_leases()).unwrap().len(), 1);
+    second.worker = "w2".into();
+    let other = second.create("SHOP", 1, orch_core::pipeline::Pipeline::lite());
+    let started = orch_core::event::Event::Started { by: "local:anna".into() };
+    second.step(other, orch_store::Cause::Engine, started);
+    second.go_to(other, "preparing_merge");
+    let again = second.claim_of(other);
+    second.pass_ms(LEASE_MS);
+    assert_eq!(block_on(second.store.reap()).unwrap(), [], "a claim of today has its full time");
+    assert_eq!(second.beat(again.fence()), orch_store::Beat::Held);
+    drop(second);
+    // An owner that takes over at once keeps the merge under way, for a full time.
+    let mut third = world(0);
+    assert_eq!(block_on(third.store.recover("w3", TTL_MS)).unwrap().len(), 1);
+    third.pass_ms(TTL_MS);
+    assert_eq!(block_on(third.store.reclaim_leases()).unwrap(), []);
+    third.pass_ms(1);
+    assert_eq!(block_on(third.store.reclaim_leases()).unwrap().len(), 1);
 }

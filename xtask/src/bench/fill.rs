@@ -203,7 +203,7 @@ pub(super) fn put_in_flight(path: &Path) -> Result<()> {
     let c = Connection::open(path)?;
     c.busy_timeout(std::time::Duration::from_secs(10))?;
     c.execute(
-        "UPDATE job SET state = 'running', worker = 'gone', lease_boot = 'gone', lease_ms = 1, claimed_at = created_at, \
+        "UPDATE job SET state = 'running', worker = 'gone', lease_ms = 1, claimed_at = created_at, \
          epoch = epoch + 1 WHERE id IN (SELECT id FROM job WHERE state = 'queued' AND kind = 'judge' ORDER BY id DESC LIMIT ?1)",
         [IN_FLIGHT],
     )?;

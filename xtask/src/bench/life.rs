@@ -9,7 +9,6 @@ use orch_core::landing::Landing;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::NewTask;
-use orch_ports::clock::BootTime;
 use orch_store::contract::world::well;
 use orch_store::{Cause, ClaimRequest, Job, Share, StepRequest, Stepped, Store};
 use std::fmt::Write as _;
@@ -27,10 +26,6 @@ pub(super) fn now() -> Time {
     Time(since.as_millis() as i64)
 }
 
-pub(super) fn boot() -> BootTime {
-    BootTime { boot_id: "bench".into(), ms: 0 }
-}
-
 pub(super) fn anna() -> Actor {
     Actor::new("local:anna")
 }
@@ -41,18 +36,11 @@ pub(super) fn policy() -> Policy {
 }
 
 pub(super) fn claim(lane: Lane, worker: &str) -> ClaimRequest {
-    ClaimRequest {
-        lane,
-        worker: worker.to_owned(),
-        now: now(),
-        boot: boot(),
-        lease_ms: 30_000,
-        share: Share::default(),
-    }
+    ClaimRequest { lane, worker: worker.to_owned(), now: now(), lease_ms: 30_000, share: Share::default() }
 }
 
 pub(super) fn step(task: TaskId, cause: Cause, event: Event) -> StepRequest {
-    StepRequest { task, cause, event, policy: policy(), now: now(), boot: boot(), lease_ttl_ms: 300_000 }
+    StepRequest { task, cause, event, policy: policy(), now: now(), worker: "bench".into(), lease_ttl_ms: 300_000 }
 }
 
 /// Ends a claimed job well.

@@ -175,7 +175,7 @@ impl Raw {
     /// Claims as many jobs as there are tasks.
     pub(super) fn claim(&self) -> Result<Vec<(i64, i64)>> {
         let now = life::now().0;
-        let sql = "UPDATE job SET state = 'running', epoch = epoch + 1, worker = 'w', lease_boot = 'bench', lease_ms = 30000, \
+        let sql = "UPDATE job SET state = 'running', epoch = epoch + 1, worker = 'w', lease_ms = 30000, \
                    claimed_at = ?1 WHERE id = (SELECT id FROM job WHERE state = 'queued' AND lane = ?2 AND available_at <= ?1 \
                    ORDER BY available_at, id LIMIT 1) RETURNING task, seq, effect";
         let mut claimed = Vec::new();

@@ -116,8 +116,8 @@ impl Cx {
 
     /// The last look before an act outside: a worker whose claim was taken back must not act any more. Renews the claim.
     pub(crate) async fn still_ours(&self) -> Result<(), Fault> {
-        let (boot, options) = (self.engine.ports.clock.boot(), &self.engine.options);
-        let beat = self.store().heartbeat(self.job.fence(), boot, options.claim_ms, options.merge_lease_ms).await?;
+        let options = &self.engine.options;
+        let beat = self.store().heartbeat(self.job.fence(), options.claim_ms, options.merge_lease_ms).await?;
         Self::fenced(beat != Beat::Lost)
     }
 

@@ -24,9 +24,9 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     let mut report = Report::default();
     let store = &engine.ports.store;
     let options = &engine.options.reaper;
-    store.renew_leases(engine.ports.clock.boot(), engine.options.merge_lease_ms).await?;
+    store.renew_leases(&engine.options.worker, engine.options.merge_lease_ms).await?;
     if options.enabled {
-        for reaped in store.reap(engine.ports.clock.boot()).await? {
+        for reaped in store.reap().await? {
             let worker = &reaped.worker;
             let text = format!("job {} of worker {worker} was not renewed and goes back to the queue", reaped.job);
             taken(engine, &mut report, &reaped, text).await;
@@ -48,13 +48,14 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 pub(super) async fn reclaim(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
     let store = &engine.ports.store;
     let held = store.leases().await?;
-    for (project, holder, waiting) in store.reclaim_leases(engine.ports.clock.boot()).await? {
+    for (project, holder, waiting) in store.reclaim_leases().await? {
         report.found += 1;
         report.leases += 1;
         let holder = holder.map_or_else(|| "nobody known".to_owned(), |h| h.to_string());
         let text = format!("the merge lease of {project}, held by {holder}, was not renewed and is free");
         let lease = held.iter().find(|lease| lease.project == project);
-        let (pid, branch) = (lease.and_then(|l| l.pid), lease.and_then(|l| l.branch.as_deref()));
+        let (worker, branch) = (lease.and_then(|l| l.worker.as_deref()), lease.and_then(|l| l.branch.as_deref()));
+        let pid = worker.and_then(pid_of);
         tracing::warn!(repo = %project, branch, pid, "{text}");
         tell(engine, format!("lease-{project}-{}", engine.ports.clock.now().0), text.clone()).await;
         report.last = Some(text);
@@ -131,11 +132,15 @@ async fn taken(engine: &Engine, report: &mut Report, reaped: &Reaped, text: Stri
     let (job, task) = (engine.ports.store.job(reaped.job).await, engine.task(reaped.job.task).await);
     let run = job.ok().flatten().map(|job| format!("{}-{}", job.id, job.run_attempt));
     let (repo, branch) = task.map(|t| (t.project.to_string(), t.branch)).ok().unzip();
-    // A worker is named by its process: `4711@boot+12`.
-    let pid = reaped.worker.split('@').next();
+    let pid = pid_of(&reaped.worker);
     tracing::warn!(job_id = %reaped.job, run_id = run, pid, repo, branch, "{text}");
     tell(engine, format!("reaped-{}-{}", reaped.job, engine.ports.clock.now().0), text.clone()).await;
     report.last = Some(text);
+}
+
+/// A worker is named by its process: `4711@boot+12`. For people only: nothing is decided by it.
+fn pid_of(worker: &str) -> Option<&str> {
+    worker.split('@').next()
 }
 
 async fn tell(engine: &Engine, key: String, text: String) {

@@ -3,11 +3,11 @@
 use crate::faults::How;
 use crate::runs::Does;
 use crate::world::{World, anna, demo};
+use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::GateId;
 use orch_core::task::{BlockReason, Phase, WaitReason};
 use orch_core::verdict::Verdict;
-use orch_ports::clock::BootTime;
 use orch_ports::forge::{Forge, StatusState};
 use orch_store::JobState;
 
@@ -207,7 +207,9 @@ async fn an_overtaken_worker_is_gone_before_its_successor_begins() {
     world.faults.reached("forge.set_status").await;
     let head = world.task(&item).await.head.unwrap();
     // Its claim is taken back, and another worker of the same process does the job.
-    world.store.reap(BootTime { boot_id: "a later boot".into(), ms: 0 }).await.unwrap();
+    let running = world.store.running_jobs().await.unwrap();
+    let fence = running.iter().find(|j| matches!(j.effect, Effect::EnsureCi { .. })).unwrap().fence();
+    world.store.take_back(fence).await.unwrap();
     let green = async || {
         let statuses = world.forge.statuses(&demo(), &head).await.unwrap();
         statuses.iter().any(|s| s.state == StatusState::Success)

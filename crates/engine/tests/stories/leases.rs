@@ -16,15 +16,17 @@ async fn left_behind(lease_reclaim: bool) -> (World, WorkItem) {
     world.start();
     let gone = world.ticket("Gone").await;
     let holder = world.task(&gone).await.id.0;
+    world.kill().await;
     let c = rusqlite::Connection::open(world.path(DB)).unwrap();
-    // Its time is far from over: what tells is that its process is dead.
+    // Its time is far from over. Whoever comes next owns the file, so whoever held it is dead.
     c.execute(
-        "INSERT INTO lease (project, epoch, holder_task, branch, pid, boot_id, expires_ms, taken_at) \
-         VALUES ('DEMO', 7, ?1, 'b', 1, 'this boot', 9000000000000, 0)",
+        "INSERT INTO lease (project, epoch, holder_task, branch, worker, expires_ms, taken_at) \
+         VALUES ('DEMO', 7, ?1, 'b', '1@before', 9000000000000, 0)",
         [holder],
     )
     .unwrap();
     drop(c);
+    world.start();
     let item = world.begin("Waits").await;
     (world, item)
 }

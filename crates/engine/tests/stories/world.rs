@@ -19,11 +19,12 @@ use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
+use orch_ports::clock::Clock as _;
 use orch_ports::forge::{Forge, MergeMethod};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
 use orch_security::Security;
 use orch_store::sqlite::{Durability, OpenOptions};
-use orch_store::{SqliteStore, Store};
+use orch_store::{SqliteStore, Store, StoreClock};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -192,9 +193,13 @@ impl World {
             gitea: choice.review_approval.then(|| Gitea::over(&dir.path().join("forge").join("DEMO.git"))),
         });
         let production = Arc::new(Production::default());
-        let quick = OpenOptions { durability: Durability::Off, holder: "a story".into() };
-        let store =
-            if choice.file { SqliteStore::open(dir.path().join(DB), quick) } else { SqliteStore::open_in_memory() };
+        let (durability, ticks) = (Durability::Off, clock.clone());
+        let ticks = StoreClock::new(move || ticks.boot().ms);
+        let store = if choice.file {
+            SqliteStore::open(dir.path().join(DB), OpenOptions { durability, holder: "a story".into(), clock: ticks })
+        } else {
+            SqliteStore::open_in_memory(ticks)
+        };
         let world = Self {
             dir,
             clock,

@@ -65,7 +65,9 @@ impl Sim {
         let goes_on = !f.stop && self.choices.chance("goes on", long);
         let site = self.site(&project)?;
         let Some(run) = site.runs.get_mut(&key) else { return Ok(None) };
-        if !run.over {
+        // Whoever comes late only reads what was the end of it before.
+        let ends_now = !run.over;
+        if ends_now {
             if goes_on {
                 return Ok(None);
             }
@@ -73,7 +75,9 @@ impl Sim {
             run.killed = f.stop;
         }
         let run = run.clone();
-        if let (Place::Environment(environment), Some(revision), true) = (run.place, &run.revision, run.answered()) {
+        if let (Place::Environment(environment), Some(revision), true) = (run.place, &run.revision, run.answered())
+            && ends_now
+        {
             self.ledger.hooked.insert((project, environment, revision.clone()), f.task.id);
         }
         Ok(Some(Ok(run)))

@@ -66,10 +66,10 @@ impl State {
     }
 
     fn take(&mut self, id: JobId, r: &ClaimRequest) -> Option<Job> {
+        let until_ms = self.clock.ms().saturating_add(r.lease_ms);
         let row = Arc::make_mut(self.now.jobs.iter_mut().find(|row| row.job.id == id)?);
         row.worker.clone_from(&r.worker);
-        row.boot_id = r.boot.boot_id.to_string();
-        row.until_ms = r.boot.ms.saturating_add(r.lease_ms);
+        row.until_ms = until_ms;
         row.job.state = JobState::Running;
         row.job.epoch += 1;
         row.job.claimed_at = Some(r.now);

@@ -10,11 +10,10 @@ use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
-use orch_ports::clock::BootTime;
 use orch_store::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement, LeaseRow,
-    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
-    UnknownJob,
+    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreClock, StoreError,
+    TaskFilter, UnknownJob,
 };
 use orch_store::{lease, queue, step};
 use state::{Result, Row, State};
@@ -26,6 +25,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct MemoryStore(Mutex<State>);
 
 impl MemoryStore {
+    /// An empty one, measured by this clock.
+    pub fn new(clock: StoreClock) -> Self {
+        Self(Mutex::new(State { clock, ..State::default() }))
+    }
+
     fn read<T>(&self, verb: impl FnOnce(&State) -> T) -> T {
         verb(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -137,14 +141,14 @@ impl Store for MemoryStore {
             Ok(())
         })
     }
-    async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
-        self.write(|tx| queue::heartbeat(tx, fence, &boot, lease_ms, lease_ttl_ms))
+    async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
+        self.write(|tx| queue::heartbeat(tx, fence, lease_ms, lease_ttl_ms))
     }
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool> {
         self.write(|tx| queue::requeue(tx, fence, &requeue))
     }
-    async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>> {
-        self.write(|tx| queue::reap(tx, &boot))
+    async fn reap(&self) -> Result<Vec<Reaped>> {
+        self.write(queue::reap)
     }
     async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
         self.write(|tx| queue::take_from(tx, fence))
@@ -175,18 +179,18 @@ impl Store for MemoryStore {
             Ok(late)
         })
     }
-    async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
+    async fn recover(&self, worker: &str, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
         self.write(|tx| {
             let reaped = queue::take_from_others(tx, worker)?;
-            lease::renew_all(tx, &boot, lease_ttl_ms)?;
+            lease::take_from_others(tx, worker, lease_ttl_ms)?;
             Ok(reaped)
         })
     }
-    async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()> {
-        self.write(|tx| lease::renew_all(tx, &boot, lease_ttl_ms))
+    async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Result<()> {
+        self.write(|tx| lease::renew_own(tx, worker, lease_ttl_ms))
     }
-    async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
-        self.write(|tx| lease::reclaim(tx, &boot))
+    async fn reclaim_leases(&self) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
+        self.write(lease::reclaim)
     }
     async fn leases(&self) -> Result<Vec<LeaseRow>> {
         Ok(self.read(|s| s.now.leases.iter().map(|(key, lease)| LeaseRow::of(key.clone(), lease.clone())).collect()))
@@ -321,5 +325,5 @@ impl Store for MemoryStore {
 mod tests {
     use super::MemoryStore;
 
-    orch_store::store_contract!(memory, (MemoryStore::default(), ()));
+    orch_store::store_contract!(memory, |clock| (MemoryStore::new(clock), ()));
 }

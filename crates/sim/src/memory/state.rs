@@ -5,7 +5,9 @@ use orch_core::event::Event;
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time};
 use orch_core::task::Task;
 use orch_store::tx::Lease;
-use orch_store::{ArtefactRow, Deployment, Job, JournalRow, Judgement, RunRow, Standing, StoreError, TaskFilter};
+use orch_store::{
+    ArtefactRow, Deployment, Job, JournalRow, Judgement, RunRow, Standing, StoreClock, StoreError, TaskFilter,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub(super) struct Changing {
 /// Everything there is. What is beside `now` is only added to, or changed by verbs that cannot fail.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    pub(super) clock: StoreClock,
     pub(super) now: Changing,
     pub(super) made: u64,
     pub(super) done: Vec<Job>,
@@ -46,7 +49,6 @@ pub(super) struct Row {
     pub(super) id: u64,
     pub(super) job: Job,
     pub(super) worker: String,
-    pub(super) boot_id: String,
     pub(super) until_ms: i64,
 }
 

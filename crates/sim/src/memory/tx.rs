@@ -15,6 +15,10 @@ pub(super) fn named(state: &State, item: &WorkItem) -> Option<Task> {
 impl Tx for State {
     type Error = StoreError;
 
+    fn now_ms(&self) -> i64 {
+        self.clock.ms()
+    }
+
     fn task(&mut self, id: TaskId) -> Result<Option<Task>> {
         Ok(self.now.tasks.get(&id).map(|t| (**t).clone()))
     }
@@ -78,19 +82,17 @@ impl Tx for State {
             deaths: 0,
             parked: None,
         };
-        let (worker, boot_id) = (String::new(), String::new());
-        self.now.jobs.push(Arc::new(Row { id: self.made, job, worker, boot_id, until_ms: 0 }));
+        self.now.jobs.push(Arc::new(Row { id: self.made, job, worker: String::new(), until_ms: 0 }));
         Ok(())
     }
     fn save_job(&mut self, job: &Job) -> Result<()> {
         self.change(job.id)?.job = job.clone();
         Ok(())
     }
-    fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Result<()> {
+    fn renew_claim(&mut self, fence: Fence, until_ms: i64) -> Result<String> {
         let row = self.change(fence.job)?;
-        boot_id.clone_into(&mut row.boot_id);
         row.until_ms = until_ms;
-        Ok(())
+        Ok(row.worker.clone())
     }
     fn claims(&mut self) -> Result<Vec<Claim>> {
         let running = self.now.jobs.iter().filter(|row| row.job.state == JobState::Running);
@@ -99,7 +101,6 @@ impl Tx for State {
             epoch: row.job.epoch,
             worker: row.worker.clone(),
             lane: Some(row.job.lane),
-            boot_id: row.boot_id.clone(),
             until_ms: row.until_ms,
             deaths: row.job.deaths,
         };

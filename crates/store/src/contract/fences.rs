@@ -32,7 +32,7 @@ pub fn a_worker_paused_past_its_lease_changes_nothing(w: &mut World) {
     w.go_to(id, "running");
     let paused = w.claim_of(id);
     w.pass_ms(LEASE_MS + 1);
-    block_on(w.store.reap(w.boot.clone())).unwrap();
+    block_on(w.store.reap()).unwrap();
     // Whether the job is queued again, or running with another worker, or over: the old claim is worth nothing.
     for moment in 0..3 {
         match moment {

@@ -1,13 +1,12 @@
 //! The merge lease: one task at a time, kept while it lives, lost when it does not, never lost while a merge's outcome
 //! is unknown.
 
-use super::world::{TTL_MS, World, anna, applied};
+use super::world::{LEASE_MS, TTL_MS, World, anna, applied};
 use crate::{Cause, LeaseRow, Stepped};
 use futures::executor::block_on;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
-use orch_ports::clock::BootTime;
 
 fn lease(w: &World) -> LeaseRow {
     block_on(w.store.leases()).unwrap().into_iter().find(|l| l.project.as_str() == "DEMO").expect("a lease was taken")
@@ -16,7 +15,7 @@ fn holder(w: &World) -> Option<TaskId> {
     lease(w).task
 }
 fn reclaim(w: &World) -> Vec<(String, Option<String>, Vec<TaskId>)> {
-    let lost = block_on(w.store.reclaim_leases(w.boot.clone())).unwrap();
+    let lost = block_on(w.store.reclaim_leases()).unwrap();
     lost.into_iter().map(|(p, item, waiters)| (p.to_string(), item.map(|i| i.to_string()), waiters)).collect()
 }
 
@@ -32,7 +31,7 @@ pub fn the_second_task_waits_and_is_woken(w: &mut World) {
     let (a, b) = two(w);
     let row = lease(w);
     assert_eq!((row.epoch, row.task, row.holder), (1, Some(a), Some("DEMO-1".into())));
-    assert_eq!((row.pid, row.branch), (Some(std::process::id()), Some(w.task(a).branch)));
+    assert_eq!((row.worker.as_deref(), row.branch), (Some("w1"), Some(w.task(a).branch)));
     assert!(block_on(w.store.holds_lease(a, 1)).unwrap());
     assert!(!block_on(w.store.holds_lease(a, 2)).unwrap() && !block_on(w.store.holds_lease(b, 1)).unwrap());
     w.go_to(a, "merging");
@@ -78,9 +77,6 @@ pub fn a_dead_holder_loses_the_lease(w: &mut World) {
     // The old holder finds out and queues up again; the new one keeps what it has.
     applied(w.end(&update, Outcome::LeaseLost));
     assert_eq!((w.word(a), holder(w), lease(w).epoch), ("waiting_for_lease", Some(b), 2), "{:?}", w.task(a).phase);
-    // Another boot: nothing of the old one is alive.
-    w.boot = BootTime { boot_id: "boot-2".into(), ms: 5 };
-    assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-2".to_owned()), vec![a])]);
 }
 
 pub fn an_unknown_merge_keeps_the_lease(w: &mut World) {
@@ -114,9 +110,8 @@ pub fn a_wrong_tree_freezes_the_queue(w: &mut World) {
 pub fn a_new_owner_adopts_merges_under_way(w: &mut World) {
     let (a, _) = two(w);
     w.claim_of(a);
-    w.boot = BootTime { boot_id: "boot-2".into(), ms: 5 };
     w.worker = "w2".into();
-    let back = block_on(w.store.recover("w2", w.boot.clone(), TTL_MS)).unwrap();
+    let back = block_on(w.store.recover("w2", TTL_MS)).unwrap();
     assert_eq!(back.len(), 1);
     w.pass_ms(TTL_MS);
     assert_eq!((reclaim(w), holder(w)), (vec![], Some(a)), "it has its full time under the new owner");
@@ -131,4 +126,60 @@ pub fn projects_do_not_share_a_lease(w: &mut World) {
     let holders: Vec<_> =
         block_on(w.store.leases()).unwrap().into_iter().map(|l| (l.project.to_string(), l.task)).collect();
     assert_eq!(holders, [("DEMO".to_owned(), Some(a)), ("SHOP".to_owned(), Some(b))]);
+}
+
+/// What one worker does, and its looking for what others left, is nothing to another that lives.
+pub fn two_workers_on_one_store_leave_each_other_what_they_have(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("SHOP", 1));
+    w.go_to(a, "preparing_merge");
+    let first = w.claim_of(a);
+    w.worker = "w2".into();
+    w.go_to(b, "preparing_merge");
+    let second = w.claim_of(b);
+    let beats = |w: &World, fence, worker: &str| {
+        block_on(w.store.renew_leases(worker, TTL_MS)).unwrap();
+        w.beat(fence)
+    };
+    // Both live: whoever looks, and however long.
+    for _ in 0..100 {
+        w.pass_ms(LEASE_MS - 1);
+        assert_eq!(beats(w, first.fence(), "w1"), crate::Beat::Held);
+        assert_eq!(beats(w, second.fence(), "w2"), crate::Beat::Held);
+        assert_eq!((block_on(w.store.reap()).unwrap(), reclaim(w)), (vec![], vec![]));
+    }
+    // The first is gone. Nobody renews for it, and each thing it had is free when its own time is over, not before.
+    let passes = |w: &mut World, ms: i64| {
+        for _ in 0..ms / LEASE_MS {
+            w.pass_ms(LEASE_MS);
+            assert_eq!(beats(w, second.fence(), "w2"), crate::Beat::Held);
+        }
+    };
+    passes(w, LEASE_MS);
+    assert_eq!(block_on(w.store.reap()).unwrap(), vec![], "its time is over now, and not yet past");
+    w.pass_ms(1);
+    let back = block_on(w.store.reap()).unwrap();
+    assert_eq!(back.iter().map(|r| (r.job, r.worker.as_str())).collect::<Vec<_>>(), [(first.id, "w1")]);
+    assert_eq!(w.beat(first.fence()), crate::Beat::Lost, "and it finds out when it wakes");
+    passes(w, TTL_MS - LEASE_MS);
+    assert_eq!(reclaim(w).len(), 1, "of the lease, too");
+    assert_eq!((w.job_of(b).id, holder(w)), (second.id, None));
+    assert!(block_on(w.store.holds_lease(b, 1)).unwrap(), "the other's is its own");
+}
+
+/// Whoever works on a task keeps its lease for it.
+pub fn a_lease_goes_on_with_whoever_works_on_its_task(w: &mut World) {
+    let (a, _) = two(w);
+    let worker = |w: &World| lease(w).worker;
+    w.worker = "w2".into();
+    let update = w.claim_of(a);
+    assert_eq!(worker(w).as_deref(), Some("w1"));
+    w.beat(update.fence());
+    assert_eq!(worker(w).as_deref(), Some("w2"), "the worker at its job");
+    w.worker = "w3".into();
+    w.end_well(&update);
+    assert_eq!(worker(w).as_deref(), Some("w3"), "the one that made its last step");
+    w.pass_ms(TTL_MS);
+    block_on(w.store.renew_leases("w1", TTL_MS)).unwrap();
+    w.pass_ms(1);
+    assert_eq!(reclaim(w).len(), 1, "somebody else's renewing is not its own");
 }

@@ -13,7 +13,8 @@ pub mod queue;
 pub mod stops;
 pub mod world;
 
-/// Tests that tell every story on a backend: `store_contract!(name, (store, guard))`. The guard is dropped after the store.
+/// Tests that tell every story on a backend: `store_contract!(name, |clock| (store, guard))`. The store is measured by that
+/// clock; the guard is dropped after it.
 #[macro_export]
 macro_rules! store_contract {
     ($backend:ident, $make:expr) => {
@@ -47,6 +48,8 @@ macro_rules! store_contract {
             leases::a_dead_holder_loses_the_lease, leases::an_unknown_merge_keeps_the_lease,
             leases::a_wrong_tree_freezes_the_queue, leases::a_new_owner_adopts_merges_under_way,
             leases::projects_do_not_share_a_lease,
+            leases::two_workers_on_one_store_leave_each_other_what_they_have,
+            leases::a_lease_goes_on_with_whoever_works_on_its_task,
             inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
             inbox::what_people_did_is_kept_and_noise_is_not,
             evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
@@ -62,8 +65,10 @@ macro_rules! store_contract {
         mod $backend {
             use super::*;
             $(#[test] fn $story() {
-                let (store, _guard) = $make;
-                $crate::contract::$module::$story(&mut $crate::contract::world::World::new(::std::sync::Arc::new(store)));
+                let hand = ::std::sync::Arc::new(::std::sync::atomic::AtomicI64::new(50_000));
+                let (store, _guard) = ($make)($crate::StoreClock::by_hand(&hand));
+                let world = &mut $crate::contract::world::World::new(::std::sync::Arc::new(store), hand);
+                $crate::contract::$module::$story(world);
             })*
         }
     };

@@ -9,7 +9,6 @@ use orch_core::ids::Time;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase};
 use orch_core::verdict::{FaultKind, Verdict, WaitFor};
-use orch_ports::clock::BootTime;
 
 fn goes_to_done(w: &mut World, pipeline: Pipeline) {
     let id = w.create("DEMO", 1, pipeline);
@@ -150,17 +149,14 @@ pub fn an_expired_claim_is_reaped_and_costs_no_attempt(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (dead, alive) = (w.claim_of(a), w.claim_of(b));
     w.pass_ms(LEASE_MS - 1);
-    assert_eq!(block_on(w.store.reap(w.boot.clone())).unwrap(), Vec::new(), "nobody is late yet");
+    assert_eq!(block_on(w.store.reap()).unwrap(), Vec::new(), "nobody is late yet");
     assert_eq!(w.beat(alive.fence()), crate::Beat::Held);
     w.pass_ms(2);
-    let reaped = block_on(w.store.reap(w.boot.clone())).unwrap();
+    let reaped = block_on(w.store.reap()).unwrap();
     assert_eq!(reaped.iter().map(|r| (r.job, r.worker.as_str())).collect::<Vec<_>>(), [(dead.id, "w1")]);
     let job = block_on(w.store.job(dead.id)).unwrap().unwrap();
     assert_eq!((job.state, job.attempts, job.transient_attempts, job.run_attempt), (JobState::Queued, 0, 0, 1));
     assert_eq!(w.claim_of(a).epoch, 2);
-    // After a reboot the boot clock starts anew: every claim of the old boot is dead, whatever its number says.
-    let rebooted = BootTime { boot_id: "boot-0".into(), ms: 1 };
-    assert_eq!(block_on(w.store.reap(rebooted)).unwrap().len(), 2);
 }
 
 pub fn a_new_owner_takes_back_what_others_claimed(w: &mut World) {
@@ -168,7 +164,7 @@ pub fn a_new_owner_takes_back_what_others_claimed(w: &mut World) {
     let old = w.claim_of(a);
     w.worker = "w2".into();
     let mine = w.claim_of(b);
-    let back = block_on(w.store.recover("w2", w.boot.clone(), 1)).unwrap();
+    let back = block_on(w.store.recover("w2", 1)).unwrap();
     assert_eq!(back.iter().map(|r| r.job).collect::<Vec<_>>(), [old.id]);
     assert_eq!(block_on(w.store.job(mine.id)).unwrap().unwrap().state, JobState::Running);
     let again = w.claim_of(a);
@@ -282,12 +278,12 @@ pub fn only_a_worker_that_did_the_work_itself_dies_of_it(w: &mut World) {
     let (forge, agent) = (w.claim_of(a), w.claim_of(b));
     w.worker = "w2".into();
     let deaths = |back: Vec<crate::Reaped>| back.iter().map(|r| (r.job, r.deaths)).collect::<Vec<_>>();
-    let back = block_on(w.store.recover("w2", w.boot.clone(), 1)).unwrap();
+    let back = block_on(w.store.recover("w2", 1)).unwrap();
     assert_eq!(deaths(back), [(forge.id, 1), (agent.id, 0)], "the agent lives on under its supervisor");
     // It hangs, or its lease runs out: the same count.
     let forge = w.claim_of(a);
     w.pass_ms(LEASE_MS + 1);
-    assert_eq!(deaths(block_on(w.store.reap(w.boot.clone())).unwrap()), [(forge.id, 2)]);
+    assert_eq!(deaths(block_on(w.store.reap()).unwrap()), [(forge.id, 2)]);
     assert_eq!(w.claim_of(a).deaths, 2);
     // An orderly end is nobody's death.
     assert_eq!(block_on(w.store.release("w2")).unwrap(), 1);
@@ -344,8 +340,8 @@ pub fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (first, second) = (w.job_of(a), w.job_of(b));
     let claim = |w: &World, id, lane| {
-        let (worker, now, boot) = (w.worker.clone(), w.now, w.boot.clone());
-        let request = crate::ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: w.share };
+        let request =
+            crate::ClaimRequest { lane, worker: w.worker.clone(), now: w.now, lease_ms: LEASE_MS, share: w.share };
         block_on(w.store.claim_one(id, request)).unwrap()
     };
     assert_eq!(claim(w, second.id, Lane::Agent), None, "it is in another lane");

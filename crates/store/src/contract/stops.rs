@@ -101,7 +101,7 @@ pub fn a_stop_survives_the_death_of_its_worker(w: &mut World) {
     let job = w.claim_of(id);
     cancel(w, id);
     w.pass_ms(LEASE_MS + 1);
-    assert_eq!(block_on(w.store.reap(w.boot.clone())).unwrap().len(), 1);
+    assert_eq!(block_on(w.store.reap()).unwrap().len(), 1);
     let again = w.claim_of(id);
     assert!(again.id == job.id && again.stop, "the next worker has to end what the dead one left");
     assert_eq!(w.beat(again.fence()), Beat::Stop);

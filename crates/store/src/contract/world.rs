@@ -10,8 +10,8 @@ use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask, Task};
 use orch_core::verdict::{FaultKind, FaultNote, Verdict};
-use orch_ports::clock::BootTime;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 pub const LEASE_MS: i64 = 10_000;
 pub const TTL_MS: i64 = 300_000;
@@ -20,7 +20,8 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub policy: Policy,
     pub now: Time,
-    pub boot: BootTime,
+    /// Moves the clock of the store.
+    pub clock: Arc<AtomicI64>,
     pub worker: String,
     pub share: Share,
     keys: u64,
@@ -34,15 +35,15 @@ pub fn fault(kind: FaultKind) -> FaultNote {
 }
 
 impl World {
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    /// A world around a store that is measured by this clock.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<AtomicI64>) -> Self {
         let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
-        let boot = BootTime { boot_id: "boot-1".into(), ms: 50_000 };
-        Self { store, policy, now: Time(1_000_000), boot, worker: "w1".into(), share: Share::default(), keys: 0 }
+        Self { store, policy, now: Time(1_000_000), clock, worker: "w1".into(), share: Share::default(), keys: 0 }
     }
 
     pub fn pass_ms(&mut self, ms: i64) {
         self.now = self.now.plus_ms(ms);
-        self.boot.ms += ms;
+        self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// A task of a small pipeline, started.
@@ -85,14 +86,13 @@ impl World {
     }
 
     pub fn try_step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, crate::StoreError> {
-        let (policy, now, boot) = (self.policy.clone(), self.now, self.boot.clone());
-        block_on(self.store.step(StepRequest { task, cause, event, policy, now, boot, lease_ttl_ms: TTL_MS }))
+        let (policy, now, worker) = (self.policy.clone(), self.now, self.worker.clone());
+        block_on(self.store.step(StepRequest { task, cause, event, policy, now, worker, lease_ttl_ms: TTL_MS }))
     }
 
     pub fn claim(&self, lane: Lane) -> Option<Job> {
-        let (worker, now, boot) = (self.worker.clone(), self.now, self.boot.clone());
-        block_on(self.store.claim(ClaimRequest { lane, worker, now, boot, lease_ms: LEASE_MS, share: self.share }))
-            .unwrap()
+        let (worker, now, share) = (self.worker.clone(), self.now, self.share);
+        block_on(self.store.claim(ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share })).unwrap()
     }
 
     pub fn end(&self, job: &Job, outcome: Outcome) -> Stepped {
@@ -103,7 +103,7 @@ impl World {
         self.end(job, well(job))
     }
     pub fn beat(&self, fence: Fence) -> Beat {
-        block_on(self.store.heartbeat(fence, self.boot.clone(), LEASE_MS, TTL_MS)).unwrap()
+        block_on(self.store.heartbeat(fence, LEASE_MS, TTL_MS)).unwrap()
     }
     pub fn put_back(&self, job: &Job, requeue: Requeue) -> bool {
         block_on(self.store.requeue(job.fence(), requeue)).unwrap()

@@ -13,7 +13,7 @@ fn admitted(c: &Connection, fence: Fence, task: TaskId) -> Db<bool> {
     if fence.job.task != task {
         return Err(DbError::bug(format!("job {} writes evidence for task {task}", fence.job)));
     }
-    Ok(queue::held(&mut Rows(c), fence)?.is_some())
+    Ok(queue::held(&mut Rows::timeless(c), fence)?.is_some())
 }
 
 fn judgement(row: &Row<'_>) -> Db<Judgement> {
@@ -57,7 +57,7 @@ fn artefact(row: &Row<'_>) -> Db<ArtefactRow> {
 }
 
 pub(super) fn put_artefacts(c: &Connection, fence: Fence, rows: &[ArtefactRow]) -> Db<bool> {
-    if queue::held(&mut Rows(c), fence)?.is_none() {
+    if queue::held(&mut Rows::timeless(c), fence)?.is_none() {
         return Ok(false);
     }
     for a in rows {

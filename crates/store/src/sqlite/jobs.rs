@@ -30,38 +30,38 @@ macro_rules! done_columns {
 /// Taken is what nobody runs an exclusive key of. A deploy that was begun holds its environment until it has ended, also
 /// while it waits for another try: its hook is under a supervisor and may be running still.
 ///
-/// A project that runs nothing in the lane may always begin. One that does may go on while it has less than `?6` there,
-/// and while the lane keeps a place, of `?7`, for every other project that is at work and has none.
+/// A project that runs nothing in the lane may always begin. One that does may go on while it has less than `?5` there,
+/// and while the lane keeps a place, of `?6`, for every other project that is at work and has none.
 ///
 /// Every step is a seek: `here` walks from one group of queued jobs (project and rank) to the next, `active` from one
 /// project to the next, however many jobs are queued.
 pub(super) const CLAIM: &str = concat!(
     "WITH RECURSIVE here (project, rank) AS (",
-    "SELECT * FROM (SELECT project, rank FROM job WHERE state = 'queued' AND lane = ?5 ORDER BY project, rank LIMIT 1) ",
+    "SELECT * FROM (SELECT project, rank FROM job WHERE state = 'queued' AND lane = ?4 ORDER BY project, rank LIMIT 1) ",
     "UNION ALL SELECT n.project, n.rank FROM here JOIN job n ON n.id = coalesce(",
-    "(SELECT m.id FROM job m WHERE m.state = 'queued' AND m.lane = ?5 AND m.project = here.project AND m.rank > here.rank ",
+    "(SELECT m.id FROM job m WHERE m.state = 'queued' AND m.lane = ?4 AND m.project = here.project AND m.rank > here.rank ",
     "ORDER BY m.rank LIMIT 1), ",
-    "(SELECT m.id FROM job m WHERE m.state = 'queued' AND m.lane = ?5 AND m.project > here.project ",
+    "(SELECT m.id FROM job m WHERE m.state = 'queued' AND m.lane = ?4 AND m.project > here.project ",
     "ORDER BY m.project, m.rank LIMIT 1))), ",
     "active (project) AS (SELECT min(project) FROM job WHERE lane NOT IN ('watch', 'message') ",
     "UNION ALL SELECT (SELECT min(m.project) FROM job m WHERE m.lane NOT IN ('watch', 'message') ",
     "AND m.project > active.project) FROM active WHERE active.project IS NOT NULL), ",
     "first (project, rank, id) AS MATERIALIZED (SELECT here.project, here.rank, (SELECT q.id FROM job q ",
-    "WHERE q.state = 'queued' AND q.lane = ?5 AND q.project = here.project AND q.rank = here.rank AND q.available_at <= ?4 ",
+    "WHERE q.state = 'queued' AND q.lane = ?4 AND q.project = here.project AND q.rank = here.rank AND q.available_at <= ?3 ",
     "AND (q.exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = q.exclusive)) ",
     "AND (q.lane <> 'deploy' OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'queued' AND r.lane = 'deploy' ",
     "AND r.exclusive = q.exclusive AND r.epoch > 0 AND r.id <> q.id AND (q.epoch = 0 OR r.id < q.id))) ",
     "ORDER BY q.available_at, q.id LIMIT 1) FROM here), ",
-    "held (project, n) AS MATERIALIZED (SELECT project, count(*) FROM job WHERE state = 'running' AND lane = ?5 ",
+    "held (project, n) AS MATERIALIZED (SELECT project, count(*) FROM job WHERE state = 'running' AND lane = ?4 ",
     "GROUP BY project) ",
-    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
+    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_ms = ?2, claimed_at = ?3, ",
     "parked = NULL ",
     "WHERE id = (SELECT first.id FROM first LEFT JOIN held ON held.project = first.project ",
-    "LEFT JOIN turn ON turn.lane = ?5 AND turn.project = first.project ",
-    "WHERE first.id IS NOT NULL AND (held.n IS NULL OR (held.n < ?6 AND (SELECT total(n) FROM held) ",
+    "LEFT JOIN turn ON turn.lane = ?4 AND turn.project = first.project ",
+    "WHERE first.id IS NOT NULL AND (held.n IS NULL OR (held.n < ?5 AND (SELECT total(n) FROM held) ",
     "+ (SELECT count(*) FROM active WHERE project IS NOT NULL AND project NOT IN (SELECT project FROM held) ",
     "AND EXISTS (SELECT 1 FROM job a WHERE a.lane NOT IN ('watch', 'message') AND a.project = active.project ",
-    "AND a.available_at <= ?4)) < ?7)) ",
+    "AND a.available_at <= ?3)) < ?6)) ",
     "ORDER BY coalesce(turn.last, 0), first.project, first.rank LIMIT 1) RETURNING ",
     columns!(),
     ", NULL, id"
@@ -74,8 +74,8 @@ const SERVED: &str = "INSERT INTO turn (lane, project, last) \
      ON CONFLICT DO UPDATE SET last = excluded.last";
 /// The same of one certain job.
 const CLAIM_ONE: &str = concat!(
-    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_boot = ?2, lease_ms = ?3, claimed_at = ?4, ",
-    "parked = NULL WHERE task = ?6 AND seq = ?7 AND state = 'queued' AND lane = ?5 AND available_at <= ?4 ",
+    "UPDATE job SET state = 'running', epoch = epoch + 1, worker = ?1, lease_ms = ?2, claimed_at = ?3, ",
+    "parked = NULL WHERE task = ?5 AND seq = ?6 AND state = 'queued' AND lane = ?4 AND available_at <= ?3 ",
     "AND (exclusive IS NULL OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'running' AND r.exclusive = job.exclusive)) ",
     "AND (lane <> 'deploy' OR NOT EXISTS (SELECT 1 FROM job r WHERE r.state = 'queued' AND r.lane = 'deploy' ",
     "AND r.exclusive = job.exclusive AND r.epoch > 0 AND r.id <> job.id AND (job.epoch = 0 OR r.id < job.id))) ",
@@ -83,12 +83,15 @@ const CLAIM_ONE: &str = concat!(
     columns!(),
     ", NULL"
 );
+/// The latest time until which anything in the file was promised to anyone, store's clock.
+pub(super) const LATEST: &str = "SELECT max(coalesce((SELECT max(lease_ms) FROM job INDEXED BY job_running WHERE state = 'running'), 0), \
+     coalesce((SELECT max(expires_ms) FROM lease), 0))";
 /// Claims. Running jobs are few; the index is named because the planner does not know that.
-pub(super) const CLAIMS: &str = "SELECT task, seq, epoch, worker, lane, lease_boot, lease_ms, deaths \
+pub(super) const CLAIMS: &str = "SELECT task, seq, epoch, worker, lane, lease_ms, deaths \
      FROM job INDEXED BY job_running WHERE state = 'running' ORDER BY id";
 const RUNNING: &str = "SELECT count(*) FROM job INDEXED BY job_running WHERE state = 'running'";
 /// A claim that is taken back spends no attempt and needs no new run.
-pub(super) const GIVE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, \
+pub(super) const GIVE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_ms = NULL, \
      deaths = ?3 WHERE task = ?1 AND seq = ?2 AND state = 'running'";
 /// What `parked` says of a job whose kind is not known.
 const UNKNOWN: &str = "?";
@@ -162,10 +165,10 @@ pub(super) fn add(c: &Connection, job: &AddedJob<'_>) -> Db<()> {
     Ok(())
 }
 
-pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
-    let until = r.boot.ms.saturating_add(r.lease_ms);
+pub(super) fn claim(c: &Connection, r: &ClaimRequest, now_ms: i64) -> Db<Option<Job>> {
+    let until = now_ms.saturating_add(r.lease_ms);
     let [each, all] = [r.share.each, r.share.all].map(i64::from);
-    let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str(), each, all];
+    let request = params![r.worker, until, r.now.0, r.lane.as_str(), each, all];
     loop {
         let claimed = one(c, CLAIM, request, |row| Ok((read(row), row.get::<_, i64>(19)?)))?;
         match claimed {
@@ -180,9 +183,9 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest) -> Db<Option<Job>> {
 }
 
 /// One certain job, if it is available.
-pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest) -> Db<Option<Job>> {
-    let until = r.boot.ms.saturating_add(r.lease_ms);
-    let request = params![r.worker, &*r.boot.boot_id, until, r.now.0, r.lane.as_str(), id.task.0, id.seq];
+pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest, now_ms: i64) -> Db<Option<Job>> {
+    let until = now_ms.saturating_add(r.lease_ms);
+    let request = params![r.worker, until, r.now.0, r.lane.as_str(), id.task.0, id.seq];
     one(c, CLAIM_ONE, request, read)
 }
 
@@ -200,7 +203,7 @@ pub(super) fn prioritise(c: &Connection, task: TaskId, priority: i32) -> Db<()> 
 fn put_aside(c: &Connection, id: i64, why: &DbError) -> Db<()> {
     let fault = FaultNote { kind: FaultKind::Bug, text: text(why) };
     tracing::warn!("a job is of a kind this version does not know and is kept: {}", fault.text);
-    let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_boot = NULL, lease_ms = NULL, epoch = epoch - 1, \
+    let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_ms = NULL, epoch = epoch - 1, \
                available_at = ?2, parked = ?3, last_fault = ?4 WHERE id = ?1";
     run(c, sql, params![id, NEVER, UNKNOWN, json(&fault)?])?;
     Ok(())
@@ -285,9 +288,8 @@ pub(super) fn claim_row(row: &Row<'_>) -> Db<Claim> {
         epoch: row.get::<_, i64>(2)? as u64,
         worker: row.get(3)?,
         lane: Lane::ALL.iter().copied().find(|l| l.as_str() == lane),
-        boot_id: row.get(5)?,
-        until_ms: row.get(6)?,
-        deaths: row.get(7)?,
+        until_ms: row.get(5)?,
+        deaths: row.get(6)?,
     })
 }
 

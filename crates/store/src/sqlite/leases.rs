@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 macro_rules! columns {
     () => {
-        "l.epoch, l.holder_task, t.item, l.branch, l.pid, l.boot_id, l.expires_ms, l.taken_at"
+        "l.epoch, l.holder_task, t.item, l.branch, l.worker, l.expires_ms, l.taken_at"
     };
 }
 
@@ -19,10 +19,9 @@ fn read(row: &Row<'_>, from: usize) -> Db<Lease> {
         task: TaskId(task),
         item: WorkItem::new(row.get::<_, String>(from + 2)?),
         branch: row.get(from + 3)?,
-        pid: row.get(from + 4)?,
-        boot_id: row.get(from + 5)?,
-        until_ms: row.get(from + 6)?,
-        taken_at: Time(row.get(from + 7)?),
+        worker: row.get(from + 4)?,
+        until_ms: row.get(from + 5)?,
+        taken_at: Time(row.get(from + 6)?),
     };
     Ok(Lease { epoch, holder: Some(holder) })
 }
@@ -46,17 +45,16 @@ pub(super) fn save(c: &Connection, project: &ProjectKey, lease: &Lease) -> Db<()
     let h = lease.holder.as_ref();
     run(
         c,
-        "INSERT INTO lease (project, epoch, holder_task, branch, pid, boot_id, expires_ms, taken_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch, \
-         holder_task = excluded.holder_task, branch = excluded.branch, pid = excluded.pid, \
-         boot_id = excluded.boot_id, expires_ms = excluded.expires_ms, taken_at = excluded.taken_at",
+        "INSERT INTO lease (project, epoch, holder_task, branch, worker, expires_ms, taken_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch, \
+         holder_task = excluded.holder_task, branch = excluded.branch, worker = excluded.worker, \
+         expires_ms = excluded.expires_ms, taken_at = excluded.taken_at",
         params![
             project.as_str(),
             lease.epoch as i64,
             h.map(|h| h.task.0),
             h.map(|h| &h.branch),
-            h.map(|h| h.pid),
-            h.map(|h| &h.boot_id),
+            h.map(|h| &h.worker),
             h.map(|h| h.until_ms),
             h.map(|h| h.taken_at.0)
         ],

@@ -19,6 +19,7 @@ mod writer;
 
 pub use keeping::Hold;
 
+use crate::clock::StoreClock;
 use crate::error::StoreError;
 use rusqlite::Connection;
 use sql::Db;
@@ -49,6 +50,9 @@ pub struct OpenOptions {
     /// Who opens it, for the next one who tries: program and since when (`orch serve, since 2026-11-23 12:04`); the
     /// pid is put in front.
     pub holder: String,
+    /// By what claims and leases are measured while it is open. The clock of the file begins behind everything that was
+    /// promised in it before: whoever it was promised to is gone, because a file has one owner at a time.
+    pub clock: StoreClock,
 }
 
 /// The store in an SQLite file. Dropping it finishes what was asked for, closes the file and lets go of the lock.
@@ -57,6 +61,7 @@ pub struct OpenOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: Arc<PathBuf>,
+    clock: StoreClock,
     backend: Option<Backend>,
 }
 
@@ -84,7 +89,9 @@ impl std::fmt::Debug for Backend {
 impl SqliteStore {
     /// Opens or makes a database and becomes its only owner. Missing directories are made for this user alone.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, StoreError> {
-        let schema::Opened { path, writer, readers, lock } = schema::open(path.as_ref(), &options, READERS)?;
+        let schema::Opened { path, writer, readers, lock, latest_ms } = schema::open(path.as_ref(), &options, READERS)?;
+        // An absurd time must not stop the clock.
+        let clock = options.clock.from_ms(latest_ms.clamp(0, i64::MAX / 2).saturating_add(1));
         let path = Arc::new(path);
         let (write, writes) = channel();
         let (read, reads) = channel();
@@ -101,14 +108,18 @@ impl SqliteStore {
             drop(writer);
             drop(lock);
         })?;
-        Ok(Self { path, backend: Some(Backend::File { writer: write, reader: read, readers: threads, writing }) })
+        Ok(Self {
+            path,
+            clock,
+            backend: Some(Backend::File { writer: write, reader: read, readers: threads, writing }),
+        })
     }
 
     /// A database that lives in memory as long as the store; nothing is written anywhere.
-    pub fn open_in_memory() -> Result<Self, StoreError> {
+    pub fn open_in_memory(clock: StoreClock) -> Result<Self, StoreError> {
         let c = schema::open_in_memory()?;
         let path = Arc::new(PathBuf::from(":memory:"));
-        Ok(Self { path, backend: Some(Backend::Memory(Mutex::new(c))) })
+        Ok(Self { path, clock, backend: Some(Backend::Memory(Mutex::new(c))) })
     }
 
     /// Looks at a database without opening it for work or changing anything: its schema version, `None` if there is no
@@ -152,6 +163,17 @@ impl SqliteStore {
             Err(StoreError::Corrupt { path: path.to_path_buf(), detail: found.join("; ") }.into())
         })
         .await
+    }
+
+    /// Runs a verb of the choreography, at the time it was asked for: one that waited takes nothing back that was renewed
+    /// meanwhile, and promises nothing longer.
+    async fn change<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut tx::Rows<'_>) -> Db<T> + Send + 'static,
+    {
+        let now_ms = self.clock.ms();
+        self.write(move |c| work(&mut tx::Rows(c, now_ms))).await
     }
 
     /// Runs a verb that writes; its answer is durable.

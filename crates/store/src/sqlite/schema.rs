@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002.sql"),
     include_str!("../../migrations/sqlite/0003.sql"),
     include_str!("../../migrations/sqlite/0004.sql"),
+    include_str!("../../migrations/sqlite/0005.sql"),
 ];
 /// Older versions can lose commits when a WAL is reset while another connection reads.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -37,6 +38,8 @@ pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) readers: Vec<Connection>,
     pub(super) lock: Lock,
+    /// Until when anything in it was promised to anyone, store's clock.
+    pub(super) latest_ms: i64,
 }
 
 /// Opens or makes the file.
@@ -58,10 +61,11 @@ fn open_in(path: &Path, options: &OpenOptions, readers: usize) -> Result<Opened,
     let existed = path.exists();
     let opened = connect(&path, options.durability).and_then(|writer| {
         let readers = (0..readers).map(|_| reader(&path)).collect::<Result<Vec<_>, _>>()?;
-        Ok((writer, readers))
+        let latest_ms = writer.query_row(super::jobs::LATEST, [], |row| row.get(0))?;
+        Ok((writer, readers, latest_ms))
     });
     match opened {
-        Ok((writer, readers)) => Ok(Opened { path, writer, readers, lock }),
+        Ok((writer, readers, latest_ms)) => Ok(Opened { path, writer, readers, lock, latest_ms }),
         Err(error) => {
             if !existed {
                 for end in ["", "-wal", "-shm", "-journal"] {

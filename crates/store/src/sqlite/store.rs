@@ -12,17 +12,16 @@ use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
-use orch_ports::clock::BootTime;
 
 #[async_trait::async_trait]
 impl Store for SqliteStore {
     async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)> {
-        self.write(move |c| queue::create_task(&mut Rows(c), new, now)).await
+        self.change(move |tx| queue::create_task(tx, new, now)).await
     }
     async fn step(&self, request: StepRequest) -> Result<Stepped> {
         // On the heap: a request carries a policy and an event and would make every caller's future as large.
         let request = Box::new(request);
-        self.write(move |c| step::step(&mut Rows(c), &request)).await
+        self.change(move |tx| step::step(tx, &request)).await
     }
     async fn task(&self, id: TaskId) -> Result<Option<Task>> {
         self.read(move |c| tasks::load(c, id)).await
@@ -48,26 +47,26 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
-        self.write(move |c| jobs::claim(c, &request)).await
+        self.change(move |tx| jobs::claim(tx.0, &request, tx.1)).await
     }
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>> {
-        self.write(move |c| jobs::claim_one(c, id, &request)).await
+        self.change(move |tx| jobs::claim_one(tx.0, id, &request, tx.1)).await
     }
-    async fn heartbeat(&self, fence: Fence, boot: BootTime, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
-        self.write(move |c| queue::heartbeat(&mut Rows(c), fence, &boot, lease_ms, lease_ttl_ms)).await
+    async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
+        self.change(move |tx| queue::heartbeat(tx, fence, lease_ms, lease_ttl_ms)).await
     }
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<bool> {
-        self.write(move |c| queue::requeue(&mut Rows(c), fence, &requeue)).await
+        self.change(move |tx| queue::requeue(tx, fence, &requeue)).await
     }
-    async fn reap(&self, boot: BootTime) -> Result<Vec<Reaped>> {
-        self.write(move |c| queue::reap(&mut Rows(c), &boot)).await
+    async fn reap(&self) -> Result<Vec<Reaped>> {
+        self.change(move |tx| queue::reap(tx)).await
     }
-    async fn recover(&self, worker: &str, boot: BootTime, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
+    async fn recover(&self, worker: &str, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
         let worker = worker.to_owned();
-        self.write(move |c| {
-            let reaped = queue::take_from_others(&mut Rows(c), &worker)?;
-            lease::renew_all(&mut Rows(c), &boot, lease_ttl_ms)?;
-            jobs::take_up_again(c)?;
+        self.change(move |tx| {
+            let reaped = queue::take_from_others(tx, &worker)?;
+            lease::take_from_others(tx, &worker, lease_ttl_ms)?;
+            jobs::take_up_again(tx.0)?;
             Ok(reaped)
         })
         .await
@@ -95,11 +94,11 @@ impl Store for SqliteStore {
         self.read(move |c| tasks::highest_number(c, &project)).await
     }
     async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
-        self.write(move |c| queue::take_from(&mut Rows(c), fence)).await
+        self.change(move |tx| queue::take_from(tx, fence)).await
     }
     async fn release(&self, worker: &str) -> Result<u64> {
         let worker = worker.to_owned();
-        self.write(move |c| queue::release(&mut Rows(c), &worker)).await
+        self.change(move |tx| queue::release(tx, &worker)).await
     }
     async fn hurry(&self, beyond: Time, now: Time) -> Result<u64> {
         self.write(move |c| jobs::hurry_all(c, beyond, now)).await
@@ -108,17 +107,18 @@ impl Store for SqliteStore {
         let service = service.to_owned();
         self.write(move |c| jobs::unpark(c, &service, now)).await
     }
-    async fn renew_leases(&self, boot: BootTime, lease_ttl_ms: i64) -> Result<()> {
-        self.write(move |c| lease::renew_all(&mut Rows(c), &boot, lease_ttl_ms)).await
+    async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Result<()> {
+        let worker = worker.to_owned();
+        self.change(move |tx| lease::renew_own(tx, &worker, lease_ttl_ms)).await
     }
-    async fn reclaim_leases(&self, boot: BootTime) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
-        self.write(move |c| lease::reclaim(&mut Rows(c), &boot)).await
+    async fn reclaim_leases(&self) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>> {
+        self.change(move |tx| lease::reclaim(tx)).await
     }
     async fn leases(&self) -> Result<Vec<LeaseRow>> {
         self.read(leases::list).await
     }
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool> {
-        self.read(move |c| lease::holds(&mut Rows(c), task, epoch)).await
+        self.read(move |c| lease::holds(&mut Rows::timeless(c), task, epoch)).await
     }
     async fn job(&self, id: JobId) -> Result<Option<Job>> {
         self.read(move |c| jobs::any(c, id)).await

@@ -9,7 +9,6 @@ use futures::executor::block_on;
 use orch_core::ids::Time;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::NewTask;
-use orch_ports::clock::BootTime;
 
 fn file() -> (SqliteStore, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
@@ -30,7 +29,7 @@ fn ticket(number: u64) -> NewTask {
 
 #[test]
 fn a_verb_that_fails_takes_back_only_itself() {
-    let store = SqliteStore::open_in_memory().unwrap();
+    let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     let c = super::schema::open_in_memory().unwrap();
     let set = |key: &'static str| move |c: &rusqlite::Connection| run(c, "INSERT INTO setting VALUES (?1, 'v')", [key]);
     let (a, got_a) = writer::Call::new(set("a"));
@@ -98,12 +97,10 @@ fn threads_that_ask_at_once_get_each_job_once() {
         let claim = |worker: usize| {
             let store = &store;
             move || {
-                let boot = BootTime { boot_id: "b".into(), ms: 0 };
                 let request = crate::ClaimRequest {
                     lane: orch_core::effect::Lane::Forge,
                     worker: format!("w{worker}"),
                     now: Time(9),
-                    boot,
                     lease_ms: 1000,
                     share: crate::Share::default(),
                 };
@@ -125,7 +122,7 @@ fn started(task: orch_core::ids::TaskId) -> crate::StepRequest {
         event: orch_core::event::Event::Started { by: by.clone() },
         policy: orch_core::policy::Policy { starters: vec![by], ..Default::default() },
         now: Time(2),
-        boot: BootTime { boot_id: "b".into(), ms: 0 },
+        worker: "w".into(),
         lease_ttl_ms: 1000,
     }
 }
@@ -164,14 +161,10 @@ fn a_full_disk_changes_nothing_and_passes_by_itself() {
 
 #[test]
 fn a_lease_that_is_not_free_is_not_taken() {
-    let store = SqliteStore::open_in_memory().unwrap();
+    let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     let (a, _) = block_on(store.create_task(ticket(1), Time(1))).unwrap();
     let (b, _) = block_on(store.create_task(ticket(2), Time(1))).unwrap();
-    let boot = BootTime { boot_id: "b".into(), ms: 0 };
-    let take = |task| {
-        let boot = boot.clone();
-        block_on(store.write(move |c| crate::lease::take(&mut Rows(c), &task, &boot, 10, Time(3))))
-    };
+    let take = |task| block_on(store.write(move |c| crate::lease::take(&mut Rows(c, 0), &task, "w", 10, Time(3))));
     take(a.clone()).unwrap();
     let error = take(b).unwrap_err();
     assert!(matches!(&error, StoreError::Bug(t) if t.contains("DEMO-2") && t.contains("not free")), "{error}");
@@ -200,7 +193,7 @@ fn the_settings_that_durability_hangs_on_are_set() {
 /// No query that runs while work goes on may walk a table.
 #[test]
 fn hot_queries_use_their_indexes() {
-    let store = SqliteStore::open_in_memory().unwrap();
+    let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     let plan = |sql: &'static str| {
         block_on(store.read(move |c| {
             let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
@@ -243,7 +236,7 @@ fn hot_queries_use_their_indexes() {
 
 #[test]
 fn claims_stay_quick_when_the_queue_is_long() {
-    let store = SqliteStore::open_in_memory().unwrap();
+    let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     let (task, _) = block_on(store.create_task(ticket(1), Time(1))).unwrap();
     block_on(store.write(move |c| {
         run(
@@ -256,13 +249,12 @@ fn claims_stay_quick_when_the_queue_is_long() {
         )
     }))
     .unwrap();
-    let boot = BootTime { boot_id: "b".into(), ms: 0 };
     // Counted in steps of SQLite's machine, not in time: 100 claims of a table scan would be millions.
     let (lane, worker, now) = (orch_core::effect::Lane::Forge, "w".to_owned(), Time(200_000));
-    let request = crate::ClaimRequest { lane, worker, now, boot, lease_ms: 1, share: crate::Share::default() };
+    let request = crate::ClaimRequest { lane, worker, now, lease_ms: 1, share: crate::Share::default() };
     let steps = block_on(store.write(move |c| {
         for _ in 0..100 {
-            assert!(jobs::claim(c, &request)?.is_some());
+            assert!(jobs::claim(c, &request, 0)?.is_some());
         }
         let statement = c.prepare_cached(jobs::CLAIM)?;
         Ok(statement.get_status(rusqlite::StatementStatus::VmStep))
@@ -274,14 +266,13 @@ fn claims_stay_quick_when_the_queue_is_long() {
 /// A statement that SQLite prepares again costs more than most verbs; it does so when a plan could hang on a value.
 #[test]
 fn statements_are_prepared_once_whatever_values_they_get() {
-    let store = SqliteStore::open_in_memory().unwrap();
-    let boot = BootTime { boot_id: "b".into(), ms: 0 };
+    let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     for n in 1..=20_i64 {
         let task = block_on(store.create_task(ticket(n.unsigned_abs()), Time(n))).unwrap().0.id;
         block_on(store.step(started(task))).unwrap();
-        let (lane, worker, boot) = (orch_core::effect::Lane::Forge, format!("w{n}"), boot.clone());
+        let (lane, worker) = (orch_core::effect::Lane::Forge, format!("w{n}"));
         let request =
-            crate::ClaimRequest { lane, worker, now: Time(10 + n), boot, lease_ms: n, share: crate::Share::default() };
+            crate::ClaimRequest { lane, worker, now: Time(10 + n), lease_ms: n, share: crate::Share::default() };
         let job = block_on(store.claim(request)).unwrap().unwrap();
         assert_eq!(job.id.task, task);
     }

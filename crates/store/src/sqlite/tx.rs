@@ -8,11 +8,22 @@ use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
 use rusqlite::{Connection, params};
 
-/// A transaction of this connection.
-pub(super) struct Rows<'c>(pub(super) &'c Connection);
+/// A transaction of this connection, at this time of the store's clock.
+pub(super) struct Rows<'c>(pub(super) &'c Connection, pub(super) i64);
+
+impl<'c> Rows<'c> {
+    /// Where nothing is asked for the time.
+    pub(super) fn timeless(c: &'c Connection) -> Self {
+        Self(c, 0)
+    }
+}
 
 impl Tx for Rows<'_> {
     type Error = DbError;
+
+    fn now_ms(&self) -> i64 {
+        self.1
+    }
 
     fn task(&mut self, id: TaskId) -> Db<Option<Task>> {
         tasks::load(self.0, id)
@@ -52,7 +63,7 @@ impl Tx for Rows<'_> {
             self.0,
             "UPDATE job SET state = ?3, attempts = ?4, transient_attempts = ?5, deaths = ?6, run_attempt = ?7, \
              available_at = ?8, last_fault = ?9, parked = ?10, stop = ?11, worker = iif(?12, NULL, worker), \
-             lease_boot = iif(?12, NULL, lease_boot), lease_ms = iif(?12, NULL, lease_ms) WHERE task = ?1 AND seq = ?2",
+             lease_ms = iif(?12, NULL, lease_ms) WHERE task = ?1 AND seq = ?2",
             params![
                 job.id.task.0,
                 job.id.seq,
@@ -70,11 +81,12 @@ impl Tx for Rows<'_> {
         )?;
         if changed == 1 { Ok(()) } else { Err(DbError::bug(format!("there is no open job {}", job.id))) }
     }
-    fn renew_claim(&mut self, fence: Fence, boot_id: &str, until_ms: i64) -> Db<()> {
-        let sql = "UPDATE job SET lease_boot = ?1, lease_ms = ?2 \
-                   WHERE task = ?3 AND seq = ?4 AND state = 'running' AND epoch = ?5";
-        run(self.0, sql, params![boot_id, until_ms, fence.job.task.0, fence.job.seq, fence.epoch as i64])?;
-        Ok(())
+    fn renew_claim(&mut self, fence: Fence, until_ms: i64) -> Db<String> {
+        let sql = "UPDATE job SET lease_ms = ?1 \
+                   WHERE task = ?2 AND seq = ?3 AND state = 'running' AND epoch = ?4 RETURNING worker";
+        let claim = params![until_ms, fence.job.task.0, fence.job.seq, fence.epoch as i64];
+        let worker = one(self.0, sql, claim, |row| Ok(row.get(0)?))?;
+        worker.ok_or_else(|| DbError::bug(format!("job {} is not claimed", fence.job)))
     }
     fn claims(&mut self) -> Db<Vec<Claim>> {
         all(self.0, jobs::CLAIMS, [], jobs::claim_row)

@@ -8,14 +8,15 @@ use orch_core::verdict::FaultKind;
 use orch_store::contract::evidence::{artefact, deployment, judgement, run};
 use orch_store::contract::world::{World, anna, fault};
 use orch_store::sqlite::OpenOptions;
-use orch_store::{Charge, Requeue, SqliteStore};
+use orch_store::{Charge, Requeue, SqliteStore, StoreClock};
 use rusqlite::Connection;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 /// Schema version of today.
-const TODAY: usize = 4;
+const TODAY: usize = 5;
 const HEADER: &str = "two tasks, the second waits for the merge lease of the first.\n";
 
 #[test]
@@ -46,7 +47,9 @@ fn released_migrations_are_never_edited() {
 }
 
 fn fill(path: &Path) {
-    let mut world = World::new(Arc::new(SqliteStore::open(path, OpenOptions::default()).unwrap()));
+    let hand = Arc::new(AtomicI64::new(0));
+    let options = OpenOptions { clock: StoreClock::by_hand(&hand), ..OpenOptions::default() };
+    let mut world = World::new(Arc::new(SqliteStore::open(path, options).unwrap()), hand);
     let w = &mut world;
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     w.go_to(a, "preparing_merge");

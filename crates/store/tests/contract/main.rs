@@ -6,13 +6,14 @@
 mod fixture;
 
 use orch_store::sqlite::{Durability, OpenOptions};
-use orch_store::{SqliteStore, store_contract};
+use orch_store::{SqliteStore, StoreClock, store_contract};
 
-fn file(durability: Durability) -> (SqliteStore, tempfile::TempDir) {
+fn file(durability: Durability, clock: StoreClock) -> (SqliteStore, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(dir.path().join("orch.db"), OpenOptions { durability, holder: "a test".into() });
+    let store =
+        SqliteStore::open(dir.path().join("orch.db"), OpenOptions { durability, holder: "a test".into(), clock });
     (store.unwrap(), dir)
 }
 
-store_contract!(sqlite_memory, (SqliteStore::open_in_memory().unwrap(), ()));
-store_contract!(sqlite_file, file(Durability::Full));
+store_contract!(sqlite_memory, |clock| (SqliteStore::open_in_memory(clock).unwrap(), ()));
+store_contract!(sqlite_file, |clock| file(Durability::Full, clock));

@@ -88,7 +88,7 @@ impl Seen {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with_store(Arc::new(SqliteStore::open_in_memory().unwrap())).await
+        Self::with_store(Arc::new(SqliteStore::open_in_memory(orch_store::StoreClock::default()).unwrap())).await
     }
 
     pub(crate) async fn with_store(store: Arc<dyn Store>) -> Self {
@@ -224,7 +224,6 @@ impl World {
                 lane: *lane,
                 worker: "test".into(),
                 now: self.clock.now(),
-                boot: self.clock.boot(),
                 lease_ms: 3_600_000,
                 share: orch_store::Share::default(),
             };

@@ -1,0 +1,12 @@
+-- Version 5. Claims and merge leases belong to workers and run out by the store's own clock; the boots of machines and
+-- the processes on them say nothing any more. What is open was claimed by an owner that is gone: it has run out already
+-- when the file is opened, because the clock begins behind it.
+
+DROP INDEX job_running;
+ALTER TABLE job DROP COLUMN lease_boot;
+CREATE INDEX job_running ON job (lease_ms) WHERE state = 'running';
+
+ALTER TABLE lease ADD COLUMN worker TEXT;
+UPDATE lease SET worker = pid || '@' || boot_id WHERE holder_task IS NOT NULL;
+ALTER TABLE lease DROP COLUMN pid;
+ALTER TABLE lease DROP COLUMN boot_id;
