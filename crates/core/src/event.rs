@@ -43,6 +43,9 @@ pub enum Event {
     Rejected {
         /// Who.
         by: Actor,
+        /// Which gate they named, if they named one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gate: Option<GateId>,
         /// Why, word for word.
         comment: String,
     },

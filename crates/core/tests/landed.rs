@@ -128,7 +128,7 @@ fn what_a_person_does_not_take_can_be_asked_again_taken_back_or_left() {
         let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
         w.judge(report("`build`", None));
         w.ok(landed(Some(mallory()), true));
-        w.ok(Event::Rejected { by: anna(), comment: "not ours".into() });
+        w.ok(Event::Rejected { by: anna(), gate: None, comment: "not ours".into() });
         let Phase::Blocked { why: BlockReason::Rejected { what, .. }, .. } = &w.task.phase else {
             panic!("{:?}", w.task.phase)
         };
@@ -260,7 +260,7 @@ fn a_merge_that_is_being_taken_back_is_no_news_either_nor_any_that_the_task_ever
     let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
     w.ok(landed(Some(mallory()), false));
     stopped(&mut w, true);
-    w.ok(Event::Rejected { by: anna(), comment: "not ours".into() });
+    w.ok(Event::Rejected { by: anna(), gate: None, comment: "not ours".into() });
     w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
     let late = |w: &mut World| {
         let refused = w.send(landed(Some(anna()), true)).unwrap_err();
@@ -315,7 +315,7 @@ fn a_main_that_only_orch_may_move_waits_for_a_yes_to_exactly_its_tip_and_holds_n
 
     let mut w = World::at(Pipeline::lite(), "update");
     w.end(needed(50));
-    w.ok(Event::Rejected { by: anna(), comment: String::new() });
+    w.ok(Event::Rejected { by: anna(), gate: None, comment: String::new() });
     assert!(w.told.last().unwrap().contains("rejected the default branch as somebody else moved it"), "{:?}", w.told);
     w.ok(Event::RetryAsked { by: bob() });
     assert_eq!(w.doing(), "update", "asked again");

@@ -77,8 +77,17 @@ fn an_approval_that_is_looked_for_again_is_asked_for_once() {
 fn a_rejected_analysis_goes_back_with_the_words_of_who_rejected_it() {
     let mut w = World::at(Pipeline::full(), "judge check_analysis_approved");
     w.judge(approval("digest-1"));
-    assert!(w.send(Event::Rejected { by: bob(), comment: "no".into() }).is_err());
-    w.ok(Event::Rejected { by: anna(), comment: "not this page".into() });
+    assert!(w.send(Event::Rejected { by: bob(), gate: None, comment: "no".into() }).is_err());
+    for (other, why) in [
+        (GateId::DeployStatus, "it waits for an approval of analysis, not of production"),
+        (GateId::SecurityGate, "not of protected changes"),
+        (GateId::CiGreen, "check_ci_green is not something a person approves"),
+    ] {
+        let refused = w.send(Event::Rejected { by: anna(), gate: Some(other), comment: "no".into() }).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let gate = Some(GateId::AnalysisApproved);
+    w.ok(Event::Rejected { by: anna(), gate, comment: "not this page".into() });
     assert_eq!((w.doing().as_str(), w.task.rounds), ("run analyst 0", 0));
     assert_eq!(w.task.findings, vec![must("not this page")]);
     assert_eq!(w.task.findings_from.as_deref(), Some("local:anna"));
@@ -112,7 +121,7 @@ fn production_is_approved_after_the_merge_by_revision_and_without_the_lease() {
 #[test]
 fn a_rejected_deploy_waits_for_a_person_and_asks_again() {
     let mut w = before_production();
-    w.ok(Event::Rejected { by: anna(), comment: "not on a Friday".into() });
+    w.ok(Event::Rejected { by: anna(), gate: None, comment: "not on a Friday".into() });
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::Rejected { .. }, .. }));
     w.ok(Event::RetryAsked { by: bob() });
     assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Approval { .. }, .. }));
@@ -230,7 +239,7 @@ fn a_protected_change_a_person_refuses_goes_back_with_their_words() {
     for at in ["judge check_security_gate", "judge check_branch_mergeable exact"] {
         let mut w = World::at(Pipeline::lite(), at);
         w.judge(protected("d1"));
-        w.ok(Event::Rejected { by: anna(), comment: "leave CI alone".into() });
+        w.ok(Event::Rejected { by: anna(), gate: None, comment: "leave CI alone".into() });
         assert_eq!((w.task.stage().as_str(), w.task.rounds), ("development", 1), "{at}");
         assert!(w.task.findings.iter().any(|f| f.text == "leave CI alone"), "{at}: {:?}", w.task.findings);
     }
@@ -253,6 +262,6 @@ fn a_hook_that_needs_a_yes_waits_and_runs_after_it() {
     assert_eq!(w.doing(), "deploy staging");
     assert!(w.task.approved(ApprovalKind::Protected, "d1").is_some());
     let mut w = waiting();
-    w.ok(Event::Rejected { by: anna(), comment: "leave the hook alone".into() });
+    w.ok(Event::Rejected { by: anna(), gate: None, comment: "leave the hook alone".into() });
     assert_eq!(w.doing(), "run developer 1");
 }

@@ -109,7 +109,7 @@ fn a_deploy_that_fails_again_asks_again_and_goes_past_no_approval() {
     w.ok(Event::Started { by: bob() });
     w.until("merge");
     w.step();
-    w.ok(Event::Rejected { by: anna(), comment: "not on a Friday".into() });
+    w.ok(Event::Rejected { by: anna(), gate: None, comment: "not on a Friday".into() });
     choose(&mut w, WayOut::Deploy);
     assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Approval { .. }, .. }), "{:?}", w.task.phase);
 }

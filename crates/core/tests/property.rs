@@ -172,7 +172,7 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             let subject = dice.is_multiple_of(3).then(|| "shown".to_owned());
             drop(w.send(Event::Approved { by: who(dice), gate, subject }));
         }
-        200..=204 => drop(w.send(Event::Rejected { by: who(dice), comment: "no".into() })),
+        200..=204 => drop(w.send(Event::Rejected { by: who(dice), gate: None, comment: "no".into() })),
         205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),
         210..=212 => cancel(w, dice),
         213..=216 => drop(w.send(Event::RetryAsked { by: who(dice) })),

@@ -102,7 +102,7 @@ impl Sim {
                 if self.hit("stale subject", 200) {
                     Event::Approved { by, gate: None, subject: Some(format!("not {subject}")) }
                 } else if self.hit("person says no", no) {
-                    Event::Rejected { by, comment: "not like this".into() }
+                    Event::Rejected { by, gate: None, comment: "not like this".into() }
                 } else {
                     let seen = self.choices.chance("says what was seen", 500).then(|| subject.clone());
                     Event::Approved { by, gate: None, subject: seen }
@@ -130,7 +130,7 @@ impl Sim {
                 14 => self.a_way_out(by),
                 0 => Event::Started { by },
                 1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None },
-                2 => Event::Rejected { by, comment: String::new() },
+                2 => Event::Rejected { by, gate: None, comment: String::new() },
                 3 => Event::Answered { by, text: "green".into() },
                 4 if self.hit("cancelled at any time", 250) => Event::CancelAsked { by },
                 5 => Event::RetryAsked { by },

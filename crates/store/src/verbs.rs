@@ -127,6 +127,11 @@ pub trait Store: Send + Sync + 'static {
     async fn pending_inbox(&self, limit: u32) -> Result<Vec<InboxRow>>;
     /// Journal rows after an id, oldest first; of one task or of all.
     async fn journal(&self, task: Option<TaskId>, after: i64, limit: u32) -> Result<Vec<JournalRow>>;
+    /// Id of the newest journal row; 0 if there is none.
+    async fn journal_head(&self) -> Result<i64>;
+    /// The newest journal rows of a task that say something to people (what it came to, or a wish that was refused), newest
+    /// first.
+    async fn journal_tail(&self, task: TaskId, limit: u32) -> Result<Vec<JournalRow>>;
 
     // ---- evidence ----
 
@@ -136,6 +141,8 @@ pub trait Store: Send + Sync + 'static {
     async fn judgements(&self, task: TaskId) -> Result<Vec<Judgement>>;
     /// The newest judgement of a gate on a key that let the task pass or failed it (not waits, not "cannot tell").
     async fn judgement(&self, task: TaskId, gate: GateId, key: &str) -> Result<Option<Judgement>>;
+    /// The newest judgement of a gate, whatever it says.
+    async fn last_judgement(&self, task: TaskId, gate: GateId) -> Result<Option<Judgement>>;
     /// Keeps artefacts; the same name of the same run is replaced. `false` if the fence is old.
     async fn put_artefacts(&self, fence: Fence, rows: Vec<ArtefactRow>) -> Result<bool>;
     /// An artefact of exactly this run.

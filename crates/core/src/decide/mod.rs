@@ -119,7 +119,7 @@ impl Cx<'_> {
             Event::LeaseFreed => self.lease_freed(),
             Event::Started { by } => self.started(by),
             Event::Approved { by, gate, subject } => self.approved(by, *gate, subject.as_deref()),
-            Event::Rejected { by, comment } => self.rejected(by, comment),
+            Event::Rejected { by, gate, comment } => self.rejected(by, *gate, comment),
             Event::Answered { by, text } => self.answered(by, text),
             Event::CancelAsked { by } => self.cancel_asked(by),
             Event::RetryAsked { by } => self.retry_asked(by),

@@ -47,16 +47,7 @@ impl Cx<'_> {
         let Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } = self.d.task.phase.clone() else {
             return Err("it does not wait for an approval".into());
         };
-        let named = match gate {
-            None => what,
-            Some(GateId::AnalysisApproved) => ApprovalKind::Analysis,
-            Some(GateId::DeployStatus) => ApprovalKind::Production,
-            Some(GateId::SecurityGate | GateId::BranchMergeable) => ApprovalKind::Protected,
-            Some(other) => return Err(format!("{other} is not something a person approves")),
-        };
-        if named != what {
-            return Err(format!("it waits for an approval of {}, not of {}", what.as_str(), named.as_str()));
-        }
+        waits_at(gate, what)?;
         if seen.is_some_and(|seen| seen != subject) {
             return Err("what was approved is not what is shown now: look again".into());
         }
@@ -71,12 +62,13 @@ impl Cx<'_> {
         Ok(())
     }
 
-    pub(super) fn rejected(&mut self, by: &Actor, comment: &str) -> Answer {
+    pub(super) fn rejected(&mut self, by: &Actor, gate: Option<GateId>, comment: &str) -> Answer {
         self.allow(self.policy.may_approve(by), by, "reject")?;
         let Phase::Waiting { why: WaitReason::Approval { what, .. }, .. } = &self.d.task.phase else {
             return Err("it does not wait for an approval".into());
         };
         let what = *what;
+        waits_at(gate, what)?;
         self.say(format!("{} rejected by {by}", what.as_str()));
         let back_to = match what {
             ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
@@ -340,4 +332,19 @@ impl Cx<'_> {
             _ => Err("it does not wait for the merge lease".into()),
         }
     }
+}
+
+/// Whoever names a gate means what is asked there: is that what the task waits for?
+fn waits_at(gate: Option<GateId>, what: ApprovalKind) -> Result<(), String> {
+    let named = match gate {
+        None => return Ok(()),
+        Some(GateId::AnalysisApproved) => ApprovalKind::Analysis,
+        Some(GateId::DeployStatus) => ApprovalKind::Production,
+        Some(GateId::SecurityGate | GateId::BranchMergeable) => ApprovalKind::Protected,
+        Some(other) => return Err(format!("{other} is not something a person approves")),
+    };
+    if named == what {
+        return Ok(());
+    }
+    Err(format!("it waits for an approval of {}, not of {}", what.as_str(), named.as_str()))
 }

@@ -450,8 +450,7 @@ async fn repeats(cx: &Cx, id: GateId, head: &Sha, verdict: &Verdict) -> Result<b
     if !matches!(verdict, Verdict::Wait { .. } | Verdict::Inconclusive { .. }) {
         return Ok(false);
     }
-    let all = cx.store().judgements(cx.task.id).await?;
-    let last = all.iter().rev().find(|j| j.gate == id).filter(|j| j.head == *head);
+    let last = cx.store().last_judgement(cx.task.id, id).await?.filter(|j| j.head == *head);
     Ok(last.is_some_and(|last| match (&last.verdict, verdict) {
         (Verdict::Wait { why: before, .. }, Verdict::Wait { why: now, .. }) => before == now,
         (before, now) => before == now,

@@ -155,7 +155,7 @@ async fn a_whole_directory_waits_and_one_that_is_moved_does_not() {
     let (_, shown) = shown(&world, &second).await;
     assert!(shown[0].contains("the whole directory d/"), "{shown:?}");
     assert_eq!(shown[1], "deleted: d/ (2 files)");
-    world.ask(&second, Event::Rejected { by: anna(), comment: "d is needed".into() }).await;
+    world.ask(&second, Event::Rejected { by: anna(), gate: None, comment: "d is needed".into() }).await;
     world.until(&second, "is developed again", |t| t.rounds == 1).await;
 }
 

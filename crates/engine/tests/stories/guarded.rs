@@ -64,7 +64,7 @@ async fn a_no_to_what_the_hook_would_run_goes_back_and_the_repaired_branch_is_st
     let item = world.begin("Change the deploy").await;
     world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
     assert_eq!(world.runs.count("./stage.sh"), 0);
-    world.ask(&item, Event::Rejected { by: anna(), comment: "leave the hook alone".into() }).await;
+    world.ask(&item, Event::Rejected { by: anna(), gate: None, comment: "leave the hook alone".into() }).await;
     let task = world.until_done(&item).await;
     assert_eq!((task.rounds, world.runs.count("./stage.sh")), (1, 1));
     assert!(briefs.lock().unwrap()[1].contains("leave the hook alone"));

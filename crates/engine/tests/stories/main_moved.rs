@@ -256,7 +256,7 @@ async fn what_was_not_tested_is_a_question_whoever_merged_it() {
     world.person_merges(&item, Some(&anna()), MergeMethod::Merge).await;
     let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
     assert!(task.landed.is_some_and(|l| !l.tested), "the tree is another one");
-    world.ask(&item, Event::Rejected { by: anna(), comment: "untested".into() }).await;
+    world.ask(&item, Event::Rejected { by: anna(), gate: None, comment: "untested".into() }).await;
     world.until_blocked(&item).await;
     world.runs.on("reviewer", approve);
     world.ask(&item, Event::WayChosen { by: anna(), way: WayOut::Revert }).await;

@@ -327,7 +327,7 @@ async fn a_person_who_says_no_sends_it_back_with_their_words() {
     world.start();
     let item = world.begin("Change CI").await;
     world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
-    world.ask(&item, Event::Rejected { by: anna(), comment: "leave CI alone".into() }).await;
+    world.ask(&item, Event::Rejected { by: anna(), gate: None, comment: "leave CI alone".into() }).await;
     let task = world.until_done(&item).await;
     assert_eq!(task.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("leave CI alone"));

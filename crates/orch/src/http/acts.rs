@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId};
-use orch_core::task::{ApprovalKind, Phase, Task, WaitReason, WayOut};
+use orch_core::task::{Phase, Task, WaitReason, WayOut};
 use orch_engine::commands::Answer;
 use serde_json::{Value, json};
 
@@ -106,18 +106,7 @@ pub(super) async fn reject(
     let gate = fields.text("gate")?.map(|name| gate(&name)).transpose()?;
     let comment = fields.text("comment")?.unwrap_or_default();
     let task = find(&state, &id).await?;
-    if let (Some(gate), Phase::Waiting { why: WaitReason::Approval { what, .. }, .. }) = (gate, &task.phase) {
-        let waits_at: &[GateId] = match what {
-            ApprovalKind::Analysis => &[GateId::AnalysisApproved],
-            ApprovalKind::Production => &[GateId::DeployStatus],
-            ApprovalKind::Protected => &[GateId::SecurityGate, GateId::BranchMergeable],
-            ApprovalKind::Main | ApprovalKind::Landed => &[],
-        };
-        if !waits_at.contains(&gate) {
-            return Err(Problem::refused(format!("it waits for an approval of {}, not at {gate}", what.as_str())));
-        }
-    }
-    let event = Event::Rejected { by: caller.actor.clone(), comment };
+    let event = Event::Rejected { by: caller.actor.clone(), gate, comment };
     ask(&state, &task, "reject", &caller, event).await.map(Json)
 }
 

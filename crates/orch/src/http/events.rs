@@ -16,7 +16,6 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -64,7 +63,7 @@ pub(super) async fn events(
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let after = match (last, number(query.after.as_deref(), "after")?) {
         (Some(id), _) | (None, Some(id)) => id,
-        (None, None) => newest(&state).await?,
+        (None, None) => state.engine.store().journal_head().await?,
     };
     let follower = Follower { state, task, after, rows: VecDeque::new(), heard, _place: place };
     let lines = stream::unfold(follower, |mut follower| async move {
@@ -105,27 +104,4 @@ impl Follower {
 fn line(row: &JournalRow) -> Event {
     let data = serde_json::to_string(&JournalView::from(row)).unwrap_or_else(|_| "{}".into());
     Event::default().event("journal").id(row.id.to_string()).data(data)
-}
-
-/// Id of the newest journal row, by looking whether there are rows after an id: with steps that double from one that is
-/// known, then that halve again. The journal only grows.
-pub(crate) async fn newest(state: &AppState) -> Result<i64, Problem> {
-    let store = state.engine.store();
-    let mut low = state.journal_tail.load(Ordering::Relaxed);
-    let mut step = 1;
-    loop {
-        match store.journal(None, low, 1).await?.first() {
-            None => break,
-            Some(row) => low = row.id,
-        }
-        let far = low.saturating_add(step);
-        if let Some(row) = store.journal(None, far, 1).await?.first() {
-            low = row.id;
-            step = step.saturating_mul(2);
-        } else {
-            step = (step / 2).max(1);
-        }
-    }
-    state.journal_tail.fetch_max(low, Ordering::Relaxed);
-    Ok(low)
 }

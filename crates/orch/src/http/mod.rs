@@ -31,7 +31,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -55,8 +55,6 @@ pub struct AppState {
     pub(crate) listen: SocketAddr,
     /// Places for event streams.
     pub(crate) streams: Arc<Semaphore>,
-    /// A journal row that is known to be there: where the search for the newest one begins.
-    pub(crate) journal_tail: Arc<AtomicI64>,
     /// The configuration in force; `None` where there is no file to read again.
     pub(crate) reload: Option<Arc<Reload>>,
     /// Requests that brought no key of their own.
@@ -74,7 +72,6 @@ impl AppState {
             db_path,
             listen,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            journal_tail: Arc::default(),
             reload: None,
             keyless: Arc::default(),
         }
@@ -163,9 +160,4 @@ async fn secure(mut response: Response) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-/// Id of the newest journal row.
-pub(crate) async fn newest_event(state: &AppState) -> Result<i64, Problem> {
-    events::newest(state).await
 }

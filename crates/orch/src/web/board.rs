@@ -99,7 +99,7 @@ async fn board(state: &AppState) -> Result<(Board, String), Problem> {
     let engine = &state.engine;
     let now = engine.clock().now();
     // Read before the tasks: what happens in between makes the page look again.
-    let newest = crate::http::newest_event(state).await?;
+    let newest = state.engine.store().journal_head().await?;
     let queue = engine.queue().await?;
     let counts: BTreeMap<String, u64> = engine.store().open_by_stage().await?.into_iter().collect();
     let mut stages: Vec<String> = Vec::new();

@@ -4,7 +4,7 @@ use super::words::{Moment, phase_tone, phase_word, short, span, tokens, usd, ver
 use super::{Wanted, refused, render};
 use crate::http::tasks::find;
 use crate::http::views::{GateView, RunView};
-use crate::http::{AppState, Problem, newest_event};
+use crate::http::{AppState, Problem};
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -13,12 +13,9 @@ use orch_core::pipeline::Step;
 use orch_core::task::Task;
 use orch_engine::view::{EvidenceView, TaskView};
 use orch_store::JournalRow;
-use std::collections::VecDeque;
 
 /// Lines of the story shown; the API has all of them.
 const STORY: usize = 300;
-/// Rows per look at the journal.
-const ROWS: u32 = 1_000;
 /// Longest text of an artefact or of evidence shown, characters; the API has all of it.
 const TEXT: usize = 60_000;
 
@@ -160,7 +157,7 @@ fn path_segment(text: &str) -> String {
 
 async fn build(state: &AppState, id: &str) -> Result<(TaskPage, i64), Problem> {
     let now = state.engine.clock().now();
-    let after = newest_event(state).await?;
+    let after = state.engine.store().journal_head().await?;
     let task = find(state, id).await?;
     let evidence = state.engine.evidence(&task.work_item).await?;
     let Some(evidence) = evidence else { return Err(Problem::missing(format!("there is no task {}", task.work_item))) };
@@ -353,18 +350,10 @@ fn run_line(run: &RunView, now: Time) -> RunLine {
 
 /// The newest lines of the journal, newest first, and whether older ones are left out.
 async fn story(state: &AppState, task: &Task, now: Time) -> Result<(Vec<StoryEntry>, bool), Problem> {
-    let mut last: VecDeque<JournalRow> = VecDeque::new();
-    let (mut after, mut cut) = (0, false);
-    loop {
-        let rows = state.engine.journal(Some(&task.work_item), after, ROWS).await?;
-        let Some(newest) = rows.last() else { break };
-        after = newest.id;
-        last.extend(rows.into_iter().filter(|r| !r.story.is_empty() || (r.ignored.is_some() && r.actor.is_some())));
-        while STORY < last.len() {
-            last.pop_front();
-            cut = true;
-        }
-    }
+    let limit = u32::try_from(STORY + 1).unwrap_or(u32::MAX);
+    let mut rows = state.engine.store().journal_tail(task.id, limit).await?;
+    let cut = STORY < rows.len();
+    rows.truncate(STORY);
     let entry = |row: &JournalRow| StoryEntry {
         at: Moment::new(row.at, now),
         stage: row.stage.to_string(),
@@ -374,7 +363,7 @@ async fn story(state: &AppState, task: &Task, now: Time) -> Result<(Vec<StoryEnt
         },
         ignored: row.ignored.is_some(),
     };
-    Ok((last.iter().rev().map(entry).collect(), cut))
+    Ok((rows.iter().map(entry).collect(), cut))
 }
 
 /// A text of bearable length, saying so where it was cut.

@@ -262,6 +262,14 @@ impl Store for MemoryStore {
         let fits = |row: &&JournalRow| after < row.id && task.is_none_or(|task| row.task == task);
         Ok(self.read(|s| s.journal.iter().filter(fits).take(limit as usize).cloned().collect()))
     }
+    async fn journal_head(&self) -> Result<i64> {
+        Ok(self.read(|s| s.journal.last().map_or(0, |row| row.id)))
+    }
+    async fn journal_tail(&self, task: TaskId, limit: u32) -> Result<Vec<JournalRow>> {
+        let says = |row: &&JournalRow| !row.story.is_empty() || (row.ignored.is_some() && row.actor.is_some());
+        let fits = |row: &&JournalRow| row.task == task && says(row);
+        Ok(self.read(|s| s.journal.iter().rev().filter(fits).take(limit as usize).cloned().collect()))
+    }
 
     async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool> {
         self.write(|s| s.put(fence, judgement.task, |s| s.judgements.push(judgement)))
@@ -274,6 +282,10 @@ impl Store for MemoryStore {
             (j.task, j.gate, j.key.as_str()) == (task, gate, key)
                 && ["pass", "skipped", "fail"].contains(&j.verdict.word())
         };
+        Ok(self.read(|s| s.judgements.iter().rev().find(fits).cloned()))
+    }
+    async fn last_judgement(&self, task: TaskId, gate: GateId) -> Result<Option<Judgement>> {
+        let fits = |j: &&Judgement| (j.task, j.gate) == (task, gate);
         Ok(self.read(|s| s.judgements.iter().rev().find(fits).cloned()))
     }
     async fn put_artefacts(&self, fence: Fence, rows: Vec<ArtefactRow>) -> Result<bool> {

@@ -105,6 +105,22 @@ pub fn the_newest_artefact_wins(w: &mut World) {
     assert_eq!(names, [("12-review.md", 5), ("notes.md", 2)]);
 }
 
+pub fn the_last_word_of_a_gate_is_read_alone(w: &mut World) {
+    let id = w.started("DEMO", 1);
+    let fence = w.claim_of(id).fence();
+    let last = |w: &World, gate| block_on(w.store.last_judgement(id, gate)).unwrap();
+    assert_eq!(last(w, GateId::CiGreen), None);
+    let pass = judgement(id, "k1", w.now);
+    let why = WaitFor::Report { what: "CI".into() };
+    let wait = Judgement { verdict: Verdict::Wait { why, until: None, recheck: None }, ..judgement(id, "k2", w.now) };
+    let other = Judgement { gate: GateId::TestsLocal, ..judgement(id, "k3", w.now) };
+    for each in [&pass, &wait, &other] {
+        assert!(block_on(w.store.put_judgement(fence, each.clone())).unwrap());
+    }
+    assert_eq!(last(w, GateId::CiGreen), Some(wait), "whatever it says");
+    assert_eq!(last(w, GateId::TestsLocal), Some(other));
+}
+
 pub fn runs_are_completed_and_summed(w: &mut World) {
     let (id, other) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let fence = w.claim_of(id).fence();

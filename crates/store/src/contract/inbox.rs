@@ -28,6 +28,23 @@ pub fn the_same_delivery_counts_once(w: &mut World) {
     assert_eq!(put(w, "tracker:local", "d1"), None, "nor after it was stepped");
 }
 
+pub fn the_end_of_the_journal_is_read_without_the_rest(w: &mut World) {
+    assert_eq!(block_on(w.store.journal_head()).unwrap(), 0);
+    let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
+    w.go_to(a, "running");
+    // A wish that is refused says something; a timer that comes too early does not.
+    w.tell(a, Event::Answered { by: anna(), text: "42".into() });
+    w.tell(b, Event::TimerFired);
+    let all = block_on(w.store.journal(None, 0, 1_000)).unwrap();
+    assert_eq!(Some(block_on(w.store.journal_head()).unwrap()), all.last().map(|row| row.id));
+    let says = |row: &&crate::JournalRow| !row.story.is_empty() || (row.ignored.is_some() && row.actor.is_some());
+    let mut told: Vec<_> = all.iter().filter(|row| row.task == a).filter(says).cloned().collect();
+    told.reverse();
+    assert!(told[0].ignored.is_some() && 2 < told.len(), "{told:?}");
+    assert_eq!(block_on(w.store.journal_tail(a, 1_000)).unwrap(), told);
+    assert_eq!(block_on(w.store.journal_tail(a, 2)).unwrap(), told[..2]);
+}
+
 pub fn a_row_is_stepped_once(w: &mut World) {
     let id = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
     let stranger = w.create("DEMO", 2, orch_core::pipeline::Pipeline::lite());

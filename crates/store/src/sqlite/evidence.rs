@@ -43,6 +43,12 @@ pub(super) fn standing(c: &Connection, task: TaskId, gate: GateId, key: &str) ->
     one(c, sql, params![task.0, gate.as_str(), key], judgement)
 }
 
+/// The newest one of a gate.
+pub(super) fn last_judgement(c: &Connection, task: TaskId, gate: GateId) -> Db<Option<Judgement>> {
+    let sql = "SELECT body FROM judgement WHERE task = ?1 AND gate = ?2 ORDER BY id DESC LIMIT 1";
+    one(c, sql, params![task.0, gate.as_str()], judgement)
+}
+
 fn artefact(row: &Row<'_>) -> Db<ArtefactRow> {
     Ok(ArtefactRow {
         task: TaskId(row.get(0)?),

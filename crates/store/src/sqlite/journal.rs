@@ -70,6 +70,12 @@ pub(super) fn keep(c: &Connection, entry: &Entry<'_>) -> Db<()> {
     Ok(())
 }
 
+macro_rules! columns {
+    () => {
+        "id, task, item, at, name, actor, ignored, story, stage, phase"
+    };
+}
+
 fn row(row: &Row<'_>) -> Db<JournalRow> {
     Ok(JournalRow {
         id: row.get(0)?,
@@ -88,14 +94,29 @@ fn row(row: &Row<'_>) -> Db<JournalRow> {
 pub(super) fn rows(c: &Connection, task: Option<TaskId>, after: i64, limit: u32) -> Db<Vec<JournalRow>> {
     match task {
         None => {
-            let sql = "SELECT id, task, item, at, name, actor, ignored, story, stage, phase FROM journal \
-                       WHERE id > ?1 ORDER BY id LIMIT ?2";
+            let sql = concat!("SELECT ", columns!(), " FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2");
             all(c, sql, params![after, limit], row)
         }
         Some(task) => {
-            let sql = "SELECT id, task, item, at, name, actor, ignored, story, stage, phase FROM journal \
-                       WHERE task = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+            let sql = concat!("SELECT ", columns!(), " FROM journal WHERE task = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
             all(c, sql, params![task.0, after, limit], row)
         }
     }
+}
+
+/// The newest id.
+pub(super) fn head(c: &Connection) -> Db<i64> {
+    let newest = one(c, "SELECT max(id) FROM journal", [], |row| Ok(row.get::<_, Option<i64>>(0)?))?;
+    Ok(newest.flatten().unwrap_or(0))
+}
+
+/// The newest rows of a task that say something to people, newest first.
+pub(super) fn tail(c: &Connection, task: TaskId, limit: u32) -> Db<Vec<JournalRow>> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM journal WHERE task = ?1 AND (story <> '[]' OR (ignored IS NOT NULL AND actor IS NOT NULL)) ",
+        "ORDER BY id DESC LIMIT ?2"
+    );
+    all(c, sql, params![task.0, limit], row)
 }

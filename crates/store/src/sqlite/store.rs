@@ -155,6 +155,12 @@ impl Store for SqliteStore {
     async fn journal(&self, task: Option<TaskId>, after: i64, limit: u32) -> Result<Vec<JournalRow>> {
         self.read(move |c| journal::rows(c, task, after, limit)).await
     }
+    async fn journal_head(&self) -> Result<i64> {
+        self.read(journal::head).await
+    }
+    async fn journal_tail(&self, task: TaskId, limit: u32) -> Result<Vec<JournalRow>> {
+        self.read(move |c| journal::tail(c, task, limit)).await
+    }
 
     async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool> {
         self.write(move |c| evidence::put_judgement(c, fence, &judgement)).await
@@ -165,6 +171,9 @@ impl Store for SqliteStore {
     async fn judgement(&self, task: TaskId, gate: GateId, key: &str) -> Result<Option<Judgement>> {
         let key = key.to_owned();
         self.read(move |c| evidence::standing(c, task, gate, &key)).await
+    }
+    async fn last_judgement(&self, task: TaskId, gate: GateId) -> Result<Option<Judgement>> {
+        self.read(move |c| evidence::last_judgement(c, task, gate)).await
     }
     async fn put_artefacts(&self, fence: Fence, rows: Vec<ArtefactRow>) -> Result<bool> {
         self.write(move |c| evidence::put_artefacts(c, fence, &rows)).await
