@@ -41,7 +41,7 @@ impl NewTask {
             number: self.number,
             title: self.title,
             body: self.body,
-            pipeline: self.pipeline,
+            pipeline: std::sync::Arc::new(self.pipeline),
             at: Cursor { stage: 0, step: 0 },
             phase: Phase::Idle,
             next_seq: 1,

@@ -69,8 +69,8 @@ pub struct Stage {
     pub steps: Vec<Step>,
 }
 
-/// A pipeline. A task stores the one it started with and finishes on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A pipeline. A task stores the one it started with and finishes on it. The empty one is nobody's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipeline {
     /// Its name: `full`, `lite` or the project's own.
     pub name: String,

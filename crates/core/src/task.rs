@@ -12,6 +12,7 @@ pub use crate::production::{LAST_LINES, ProductionFailure, Reverting, WayOut, Wa
 use crate::verdict::{FaultNote, Finding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A task as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +29,10 @@ pub struct Task {
     pub title: String,
     /// Text of the ticket; untrusted.
     pub body: String,
-    /// The pipeline it started with and finishes on.
-    pub pipeline: Pipeline,
+    /// The pipeline it started with and finishes on. It never changes, and is no part of the stored form: a store keeps each
+    /// pipeline once, whatever number of tasks have it, and puts it back. (Before schema version 5 it was part of it.)
+    #[serde(default, skip_serializing)]
+    pub pipeline: Arc<Pipeline>,
     /// Which step it is at.
     pub at: Cursor,
     /// What is going on at that step.

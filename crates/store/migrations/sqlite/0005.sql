@@ -1,6 +1,6 @@
 -- Version 5. Claims and merge leases belong to workers and run out by the store's own clock; the boots of machines and
 -- the processes on them say nothing any more. What is open was claimed by an owner that is gone: it has run out already
--- when the file is opened, because the clock begins behind it.
+-- when the file is opened, because the clock begins behind it. A pipeline is kept once, by content, and not in every task.
 
 DROP INDEX job_running;
 ALTER TABLE job DROP COLUMN lease_boot;
@@ -10,3 +10,12 @@ ALTER TABLE lease ADD COLUMN worker TEXT;
 UPDATE lease SET worker = pid || '@' || boot_id WHERE holder_task IS NOT NULL;
 ALTER TABLE lease DROP COLUMN pid;
 ALTER TABLE lease DROP COLUMN boot_id;
+
+CREATE TABLE pipeline (
+  id   INTEGER PRIMARY KEY,
+  body TEXT    NOT NULL UNIQUE
+) STRICT;
+INSERT INTO pipeline (body) SELECT DISTINCT json_extract(body, '$.pipeline') FROM task ORDER BY 1;
+ALTER TABLE task ADD COLUMN pipeline INTEGER REFERENCES pipeline (id);
+UPDATE task SET pipeline = (SELECT p.id FROM pipeline p WHERE p.body = json_extract(task.body, '$.pipeline')),
+  body = json_remove(body, '$.pipeline');

@@ -26,7 +26,7 @@ macro_rules! store_contract {
             queue::putting_back_spends_what_it_says, queue::a_merge_is_never_given_up,
             queue::an_expired_claim_is_reaped_and_costs_no_attempt, queue::a_new_owner_takes_back_what_others_claimed,
             queue::a_failed_job_is_kept_with_its_fault, queue::timers_and_delays_say_when_to_wake,
-            queue::a_ticket_makes_one_task, queue::a_side_effect_is_settled_without_the_task,
+            queue::a_ticket_makes_one_task, queue::a_task_keeps_the_pipeline_it_began_with, queue::a_side_effect_is_settled_without_the_task,
             queue::only_the_claim_ends_a_job, queue::only_a_worker_that_did_the_work_itself_dies_of_it,
             queue::a_hung_workers_claim_is_taken_back_and_nobody_elses,
             queue::one_certain_job_can_be_claimed_if_it_is_available,

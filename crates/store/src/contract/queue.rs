@@ -206,6 +206,20 @@ pub fn timers_and_delays_say_when_to_wake(w: &mut World) {
     assert_eq!(block_on(w.store.next_wake()).unwrap(), Some(later));
 }
 
+pub fn a_task_keeps_the_pipeline_it_began_with(w: &mut World) {
+    let mut own = Pipeline::lite();
+    own.name = "ours".into();
+    own.stages[1].steps.pop();
+    let (a, b) = (w.create("DEMO", 1, own.clone()), w.create("DEMO", 2, Pipeline::full()));
+    w.tell(a, Event::Started { by: anna() });
+    assert_eq!((&*w.task(a).pipeline, &*w.task(b).pipeline), (&own, &Pipeline::full()));
+    let item = block_on(w.store.task_by_item(&"DEMO-1".into())).unwrap().unwrap();
+    let listed = block_on(w.store.tasks(crate::TaskFilter::default())).unwrap();
+    assert_eq!((&*item.pipeline, &*listed[1].pipeline), (&own, &own));
+    w.settle();
+    assert_eq!((w.word(a), &*w.task(a).pipeline), ("done", &own));
+}
+
 pub fn a_ticket_makes_one_task(w: &mut World) {
     let new = |number| NewTask {
         project: "DEMO".into(),

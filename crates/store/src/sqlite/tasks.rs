@@ -1,13 +1,17 @@
 //! Rows of tasks: the value itself as JSON, and beside it only what a query has to find it by. The columns are derived
-//! from the value at every save, so they can never say something else.
+//! from the value at every save, so they can never say something else. Its pipeline never changes and has a row of its own.
 
 use super::jobs;
 use super::sql::{Db, DbError, all, json, one, parse, run};
 use crate::rows::{Standing, TaskFilter};
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
 use rusqlite::{Connection, Row, params};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Tasks whose timer has come.
 pub(super) const DUE: &str = "SELECT id FROM task WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
@@ -37,24 +41,55 @@ pub(super) fn highest_number(c: &Connection, project: &ProjectKey) -> Db<u64> {
     Ok(one(c, highest, [project.as_str()], |row| Ok(row.get::<_, i64>(0)? as u64))?.unwrap_or(0))
 }
 
+/// Where tasks are read with their pipelines.
+macro_rules! tasks {
+    ($rest:literal) => {
+        concat!("SELECT t.body, p.body FROM task t LEFT JOIN pipeline p ON p.id = t.pipeline ", $rest)
+    };
+}
+
+thread_local! {
+    /// Pipelines this thread has read, by their text: a few, and the same for nearly every task.
+    static PIPELINES: RefCell<HashMap<Box<str>, Arc<Pipeline>>> = RefCell::default();
+}
+/// Most of them that are kept.
+const KNOWN_PIPELINES: usize = 64;
+
+fn pipeline(text: &str) -> Db<Arc<Pipeline>> {
+    if let Some(known) = PIPELINES.with_borrow(|all| all.get(text).map(Arc::clone)) {
+        return Ok(known);
+    }
+    let read: Arc<Pipeline> = Arc::new(parse("pipeline", text)?);
+    PIPELINES.with_borrow_mut(|all| {
+        if KNOWN_PIPELINES <= all.len() {
+            all.clear();
+        }
+        all.insert(text.into(), Arc::clone(&read));
+    });
+    Ok(read)
+}
+
 fn body(row: &Row<'_>) -> Db<Task> {
-    parse("task", row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let mut task: Task = parse("task", text(0)?)?;
+    task.pipeline = pipeline(text(1)?)?;
+    Ok(task)
 }
 fn id(row: &Row<'_>) -> Db<TaskId> {
     Ok(TaskId(row.get(0)?))
 }
 
 pub(super) fn load(c: &Connection, task: TaskId) -> Db<Option<Task>> {
-    one(c, "SELECT body FROM task WHERE id = ?1", [task.0], body)
+    one(c, tasks!("WHERE t.id = ?1"), [task.0], body)
 }
 
 pub(super) fn by_ticket(c: &Connection, project: &ProjectKey, number: u64) -> Db<Option<Task>> {
-    let sql = "SELECT body FROM task WHERE project = ?1 AND number = ?2";
+    let sql = tasks!("WHERE t.project = ?1 AND t.number = ?2");
     one(c, sql, params![project.as_str(), number as i64], body)
 }
 
 pub(super) fn by_item(c: &Connection, item: &WorkItem) -> Db<Option<Task>> {
-    one(c, "SELECT body FROM task WHERE item = ?1", [item.as_str()], body)
+    one(c, tasks!("WHERE t.item = ?1"), [item.as_str()], body)
 }
 
 /// Adds a task under the next id.
@@ -63,11 +98,13 @@ pub(super) fn add(c: &Connection, new: NewTask, now: Time) -> Db<Task> {
     // Tasks are never deleted, so the next number is never a used one.
     let next = one(c, "SELECT coalesce(max(id), 0) + 1 FROM task", [], id)?.unwrap_or(TaskId(1));
     let task = new.into_task(next, now);
+    let pipeline = json(&task.pipeline)?;
+    run(c, "INSERT INTO pipeline (body) VALUES (?1) ON CONFLICT DO NOTHING", [&pipeline])?;
     run(
         c,
-        "INSERT INTO task (id, project, number, item, stage, phase, open, wake_at, waits_lease, body, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, '', '', 1, NULL, 0, '', 0)",
-        params![task.id.0, task.project.as_str(), number, task.work_item.as_str()],
+        "INSERT INTO task (id, project, number, item, stage, phase, open, wake_at, waits_lease, body, updated_at, pipeline) \
+         VALUES (?1, ?2, ?3, ?4, '', '', 1, NULL, 0, '', 0, (SELECT id FROM pipeline WHERE body = ?5))",
+        params![task.id.0, task.project.as_str(), number, task.work_item.as_str(), pipeline],
     )?;
     save(c, &task)?;
     Ok(task)
@@ -93,13 +130,13 @@ pub(super) fn save(c: &Connection, task: &Task) -> Db<()> {
 }
 
 pub(super) fn list(c: &Connection, filter: &TaskFilter) -> Db<Vec<Task>> {
-    let mut sql = "SELECT body FROM task WHERE id < ?1".to_owned();
+    let mut sql = tasks!("WHERE t.id < ?1").to_owned();
     let before = filter.before.map_or(i64::MAX, |t| t.0);
     let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
     let mut values: Vec<Box<dyn rusqlite::ToSql>> = vec![Box::new(before), Box::new(limit)];
     let mut only = |column: &str, value: &str| {
         values.push(Box::new(value.to_owned()));
-        let _ = write!(sql, " AND {column} = ?{}", values.len());
+        let _ = write!(sql, " AND t.{column} = ?{}", values.len());
     };
     if let Some(project) = &filter.project {
         only("project", project.as_str());
@@ -108,13 +145,13 @@ pub(super) fn list(c: &Connection, filter: &TaskFilter) -> Db<Vec<Task>> {
         only("stage", stage);
     }
     if !filter.closed {
-        sql.push_str(" AND open = 1");
+        sql.push_str(" AND t.open = 1");
     }
     if !filter.phases.is_empty() {
         let phases: Vec<String> = filter.phases.iter().map(|p| format!("'{p}'")).collect();
-        let _ = write!(sql, " AND phase IN ({})", phases.join(", "));
+        let _ = write!(sql, " AND t.phase IN ({})", phases.join(", "));
     }
-    sql.push_str(" ORDER BY id DESC LIMIT ?2");
+    sql.push_str(" ORDER BY t.id DESC LIMIT ?2");
     all(c, &sql, rusqlite::params_from_iter(values), body)
 }
 

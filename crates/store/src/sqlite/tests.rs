@@ -160,6 +160,22 @@ fn a_full_disk_changes_nothing_and_passes_by_itself() {
 }
 
 #[test]
+fn a_pipeline_is_kept_once_whatever_number_of_tasks_have_it() {
+    let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
+    for number in 1..=20 {
+        block_on(store.create_task(ticket(number), Time(1))).unwrap();
+    }
+    let own = NewTask { pipeline: Pipeline { name: "ours".into(), ..Pipeline::lite() }, ..ticket(21) };
+    block_on(store.create_task(own, Time(1))).unwrap();
+    let count = |c: &rusqlite::Connection, sql: &str| c.query_row(sql, [], |r| r.get::<_, i64>(0));
+    let kept = block_on(store.read(move |c| {
+        let inside = "SELECT count(*) FROM task WHERE json_extract(body, '$.pipeline') IS NOT NULL";
+        Ok((count(c, "SELECT count(*) FROM pipeline")?, count(c, inside)?))
+    }));
+    assert_eq!(kept.unwrap(), (2, 0));
+}
+
+#[test]
 fn a_lease_that_is_not_free_is_not_taken() {
     let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     let (a, _) = block_on(store.create_task(ticket(1), Time(1))).unwrap();

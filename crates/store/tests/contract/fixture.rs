@@ -93,6 +93,8 @@ fn dump(c: &Connection) -> String {
     for sql in schema(c) {
         writeln!(out, "{sql};").unwrap();
     }
+    // Rows may name rows of a table that comes later.
+    writeln!(out, "PRAGMA foreign_keys = OFF;").unwrap();
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid";
     for table in texts(c, tables) {
         let columns = texts(c, &format!("SELECT name FROM pragma_table_info('{table}')"));
@@ -101,5 +103,6 @@ fn dump(c: &Connection) -> String {
             writeln!(out, "INSERT INTO {table} VALUES ({row});").unwrap();
         }
     }
+    writeln!(out, "PRAGMA foreign_keys = ON;").unwrap();
     out
 }
