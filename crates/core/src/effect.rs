@@ -110,6 +110,13 @@ pub enum Effect {
         /// One line.
         text: String,
     },
+    /// Write a comment to the ticket, once per key.
+    Comment {
+        /// Key.
+        key: String,
+        /// For people.
+        text: String,
+    },
     /// Remove the working directory of a closed task.
     CleanUp,
     /// List on the pull request what a gate found, holds nothing up, and somebody should still read.
@@ -197,7 +204,7 @@ impl Effect {
             | Self::Merge { .. }
             | Self::CleanUp => Lane::Forge,
             Self::Watch { .. } => Lane::Watch,
-            Self::SyncTicket | Self::Notify { .. } | Self::NoteFindings { .. } => Lane::Message,
+            Self::SyncTicket | Self::Notify { .. } | Self::Comment { .. } | Self::NoteFindings { .. } => Lane::Message,
         }
     }
 
@@ -219,6 +226,7 @@ impl Effect {
             | Self::Update { .. }
             | Self::Watch { .. }
             | Self::Notify { .. }
+            | Self::Comment { .. }
             | Self::CleanUp
             | Self::NoteFindings { .. } => None,
         }
@@ -233,7 +241,12 @@ impl Effect {
     pub fn is_side(&self) -> bool {
         matches!(
             self,
-            Self::EnsureCi { .. } | Self::SyncTicket | Self::Notify { .. } | Self::CleanUp | Self::NoteFindings { .. }
+            Self::EnsureCi { .. }
+                | Self::SyncTicket
+                | Self::Notify { .. }
+                | Self::Comment { .. }
+                | Self::CleanUp
+                | Self::NoteFindings { .. }
         )
     }
 
@@ -261,6 +274,7 @@ impl Effect {
             Self::EnsureCi { commit } => format!("run CI on {}", commit.short()),
             Self::SyncTicket => "update the ticket".into(),
             Self::Notify { .. } => "tell a person".into(),
+            Self::Comment { .. } => "write a comment to the ticket".into(),
             Self::CleanUp => "remove the working directory".into(),
             Self::NoteFindings { gate, .. } => format!("list on the pull request what {gate} also found"),
         }

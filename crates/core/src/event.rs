@@ -38,6 +38,30 @@ pub enum Event {
         gate: Option<GateId>,
         /// What they saw, if they said so; must still be what is shown.
         subject: Option<String>,
+        /// What they add for the ticket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+    },
+    /// A person has something to say: it goes to the ticket, and into the next brief.
+    Commented {
+        /// Who.
+        by: Actor,
+        /// What.
+        text: String,
+    },
+    /// A person says how early its jobs go.
+    Prioritised {
+        /// Who.
+        by: Actor,
+        /// More goes first.
+        priority: i32,
+    },
+    /// orch met something about the task that people should know, once per key.
+    Noticed {
+        /// Key.
+        key: String,
+        /// For people.
+        text: String,
     },
     /// A person refused.
     Rejected {
@@ -111,6 +135,8 @@ impl Event {
             | Self::Approved { by, .. }
             | Self::Rejected { by, .. }
             | Self::Answered { by, .. }
+            | Self::Commented { by, .. }
+            | Self::Prioritised { by, .. }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::WayChosen { by, .. } => Some(by),
@@ -119,6 +145,7 @@ impl Event {
             | Self::TimerFired
             | Self::Nudged { .. }
             | Self::LeaseFreed
+            | Self::Noticed { .. }
             | Self::TicketEdited { .. }
             | Self::MainMoved { .. } => None,
         }
@@ -135,6 +162,9 @@ impl Event {
             Self::Approved { .. } => "approved",
             Self::Rejected { .. } => "rejected",
             Self::Answered { .. } => "answered",
+            Self::Commented { .. } => "commented",
+            Self::Prioritised { .. } => "prioritised",
+            Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",
             Self::WayChosen { .. } => "way_chosen",

@@ -42,6 +42,7 @@ impl NewTask {
             title: self.title,
             body: self.body,
             pipeline: std::sync::Arc::new(self.pipeline),
+            priority: 0,
             at: Cursor { stage: 0, step: 0 },
             phase: Phase::Idle,
             next_seq: 1,

@@ -33,6 +33,9 @@ pub struct Task {
     /// pipeline once, whatever number of tasks have it, and puts it back. (Before schema version 5 it was part of it.)
     #[serde(default, skip_serializing)]
     pub pipeline: Arc<Pipeline>,
+    /// How early its jobs are claimed among those of its project: more goes first, 0 is what every task begins with.
+    #[serde(default, skip_serializing_if = "zero")]
+    pub priority: i32,
     /// Which step it is at.
     pub at: Cursor,
     /// What is going on at that step.
@@ -158,6 +161,11 @@ pub struct Task {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn none(count: &u32) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 /// What is going on.

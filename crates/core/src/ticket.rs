@@ -72,7 +72,7 @@ pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before
             Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
         ) => Some(Event::RetryAsked { by }),
         (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
-            Some(Event::Approved { by, gate: None, subject: None })
+            Some(Event::Approved { by, gate: None, subject: None, comment: None })
         }
         (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
         (TicketState::Cancelled | TicketState::Backlog | TicketState::Todo, Some(phase)) => match phase {

@@ -112,10 +112,10 @@ fn about_everything_else_one_question_is_asked_and_no_queue_is_frozen() {
         // Told again, it is no news; time and hints end nothing.
         assert!(w.send(landed(by.clone(), tested)).is_err());
         assert!(w.send(Event::Nudged { what: "CI".into() }).is_err() && w.send(Event::LeaseFreed).is_err());
-        assert!(w.send(Event::Approved { by: bob(), gate: None, subject: None }).is_err());
+        assert!(w.send(Event::Approved { by: bob(), gate: None, subject: None, comment: None }).is_err());
         let other = Some("what is not shown".to_owned());
-        assert!(w.send(Event::Approved { by: anna(), gate: None, subject: other }).is_err());
-        w.ok(Event::Approved { by: anna(), gate: None, subject: Some(sha(7_000).to_string()) });
+        assert!(w.send(Event::Approved { by: anna(), gate: None, subject: other, comment: None }).is_err());
+        w.ok(Event::Approved { by: anna(), gate: None, subject: Some(sha(7_000).to_string()), comment: None });
         assert!(deploys(&w), "{:?}", w.task.phase);
         w.finish();
         assert_eq!(w.told.len(), 1, "{:?}", w.told);
@@ -306,9 +306,11 @@ fn a_main_that_only_orch_may_move_waits_for_a_yes_to_exactly_its_tip_and_holds_n
     w.end(needed(51));
     assert!(shown(&w, 51));
     assert_eq!(w.told.len(), 2, "something else is shown: {:?}", w.told);
-    assert!(w.send(Event::Approved { by: anna(), gate: None, subject: Some(sha(50).to_string()) }).is_err());
-    assert!(w.send(Event::Approved { by: bob(), gate: None, subject: None }).is_err());
-    w.ok(Event::Approved { by: anna(), gate: None, subject: Some(sha(51).to_string()) });
+    assert!(
+        w.send(Event::Approved { by: anna(), gate: None, subject: Some(sha(50).to_string()), comment: None }).is_err()
+    );
+    assert!(w.send(Event::Approved { by: bob(), gate: None, subject: None, comment: None }).is_err());
+    w.ok(Event::Approved { by: anna(), gate: None, subject: Some(sha(51).to_string()), comment: None });
     assert_eq!(w.doing(), "update");
     assert!(w.task.approved(ApprovalKind::Main, sha(51).as_str()).is_some());
     w.finish();

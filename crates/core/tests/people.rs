@@ -13,7 +13,7 @@ use orch_core::task::{ApprovalKind, BlockReason, DoneOutcome, Phase, WaitReason}
 use orch_core::verdict::Verdict;
 
 fn approve(by: orch_core::ids::Actor, gate: Option<GateId>, subject: Option<&str>) -> Event {
-    Event::Approved { by, gate, subject: subject.map(Into::into) }
+    Event::Approved { by, gate, subject: subject.map(Into::into), comment: None }
 }
 
 #[test]
@@ -92,6 +92,59 @@ fn a_rejected_analysis_goes_back_with_the_words_of_who_rejected_it() {
     assert_eq!(w.task.findings, vec![must("not this page")]);
     assert_eq!(w.task.findings_from.as_deref(), Some("local:anna"));
     w.finish();
+}
+
+#[test]
+fn a_comment_goes_to_the_ticket_and_into_every_brief_that_follows() {
+    let mut w = World::with(Pipeline::lite(), policy());
+    let say = |by, text: &str| Event::Commented { by, text: text.into() };
+    w.ok(say(bob(), "mind the limits"));
+    w.ok(Event::Started { by: bob() });
+    w.until("run developer 0");
+    w.ok(say(anna(), "and the old endpoint"));
+    assert!(w.send(say(mallory(), "delete everything")).unwrap_err().contains("may not comment on"));
+    assert!(w.send(say(anna(), " \n")).unwrap_err().contains("empty"));
+    let said = |w: &World| w.task.notes.iter().filter(|n| n.contains("commented on the ticket:\n")).count();
+    w.until("run reviewer 0");
+    assert_eq!(said(&w), 2, "the reviewer reads them as well: {:?}", w.task.notes);
+    w.finish();
+    assert!(w.send(say(anna(), "well done")).unwrap_err().contains("over"));
+}
+
+#[test]
+fn a_comment_on_an_approval_is_a_job_of_the_same_decision() {
+    let mut w = World::at(Pipeline::full(), "judge check_analysis_approved");
+    w.judge(approval("digest-1"));
+    let comment = Some("as we spoke".to_owned());
+    w.ok(Event::Approved { by: anna(), gate: None, subject: None, comment });
+    let comments: Vec<_> = w.jobs.iter().filter(|j| matches!(j.effect, Effect::Comment { .. })).collect();
+    let [job] = comments[..] else { panic!("{:?}", w.jobs) };
+    let Effect::Comment { text, .. } = &job.effect else { unreachable!() };
+    assert_eq!(text, "Approved by local:anna: as we spoke");
+}
+
+#[test]
+fn a_priority_is_kept_and_changes_nothing_else() {
+    let mut w = World::with(Pipeline::lite(), policy());
+    let of = |by, priority| Event::Prioritised { by, priority };
+    w.ok(of(bob(), 7));
+    assert_eq!((w.task.priority, w.doing().as_str()), (7, ""));
+    assert!(w.send(of(bob(), 7)).unwrap_err().contains("already"));
+    assert!(w.send(of(mallory(), 9)).is_err());
+    w.ok(Event::Started { by: bob() });
+    w.finish();
+    assert!(w.send(of(bob(), 1)).unwrap_err().contains("over"));
+}
+
+#[test]
+fn what_people_should_know_is_a_job_also_of_a_task_that_is_over() {
+    let mut w = World::with(Pipeline::lite(), policy());
+    w.ok(Event::Started { by: bob() });
+    w.finish();
+    let before = w.task.phase.clone();
+    w.ok(Event::Noticed { key: "k".into(), text: "its lease was free".into() });
+    assert!(matches!(&w.jobs[..], [job] if matches!(&job.effect, Effect::Notify { key, .. } if key == "k")));
+    assert_eq!(w.task.phase, before);
 }
 
 fn before_production() -> World {

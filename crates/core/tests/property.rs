@@ -139,7 +139,7 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
                     Phase::Waiting { why: WaitReason::Production { .. }, .. } => {
                         Event::WayChosen { by: bob(), way: WayOut::ALL[usize::from(dice) % WayOut::ALL.len()] }
                     }
-                    _ => Event::Approved { by: anna(), gate: None, subject: None },
+                    _ => Event::Approved { by: anna(), gate: None, subject: None, comment: None },
                 };
                 let closed = w.task.is_closed();
                 let taken = w.send(event.clone());
@@ -170,7 +170,7 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         196..=199 => {
             let gate = GateId::ALL.get(usize::from(dice) % 20).copied();
             let subject = dice.is_multiple_of(3).then(|| "shown".to_owned());
-            drop(w.send(Event::Approved { by: who(dice), gate, subject }));
+            drop(w.send(Event::Approved { by: who(dice), gate, subject, comment: None }));
         }
         200..=204 => drop(w.send(Event::Rejected { by: who(dice), gate: None, comment: "no".into() })),
         205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),

@@ -317,6 +317,15 @@ impl Engine {
         Ok(stepped)
     }
 
+    /// People should know this of a task, once per key: it goes into its journal, and a job of it sends it. Whoever met it
+    /// does not wait for that.
+    pub(crate) async fn notice(&self, task: TaskId, key: String, text: String) {
+        // A fault of the store is in the log already with what would have been said.
+        if let Err(fault) = self.step_one(task, Cause::Engine, Event::Noticed { key, text }).await {
+            tracing::warn!(task = task.0, %fault, "could not write down what people should know");
+        }
+    }
+
     fn tell(&self, task: &Task, story: &[String]) {
         for sentence in story {
             tracing::info!(task = %task.work_item, stage = %task.stage(), phase = task.phase_word(), "{sentence}");

@@ -11,7 +11,6 @@ use orch_core::effect::{Class, Effect, Lane};
 use orch_core::event::Event;
 use orch_core::retry::{self, DEATHS, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
-use orch_ports::notifier::Notice;
 use orch_ports::supervisor::RunState;
 use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
 use std::path::Path;
@@ -385,8 +384,12 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
             if effect.class() == Class::Repeatable && services::is_open(engine, job) {
                 return;
             }
+            // Of a notice nobody could be told by another one.
+            if matches!(effect, Effect::Notify { .. }) {
+                return;
+            }
             let item = engine.task(job.id.task).await.map(|t| t.work_item.to_string()).ok();
-            let name = item.clone().unwrap_or_else(|| format!("task {}", job.id.task));
+            let name = item.unwrap_or_else(|| format!("task {}", job.id.task));
             let (what, fault) = (effect.describe(), &requeue.fault.text);
             let text = match effect.class() {
                 Class::Irreversible => format!("{name}: cannot find out whether this has happened: {what}: {fault}"),
@@ -394,10 +397,7 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
                     format!("{name}: could not {what} {TELL_AFTER} times, and tries again by itself: {fault}")
                 }
             };
-            let notice = Notice { work_item: item, text, key: format!("unknown-{}", job.id) };
-            if let Err(fault) = engine.ports.notifier.tell(&notice).await {
-                tracing::warn!(%fault, "could not tell a person");
-            }
+            engine.notice(job.id.task, format!("unknown-{}", job.id), text).await;
         }
         _ => {}
     }

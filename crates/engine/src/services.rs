@@ -5,9 +5,9 @@ use crate::engine::Engine;
 use crate::standing;
 use crate::view::rfc3339;
 use orch_core::circuit::{self, After, Circuit, Heard};
+use orch_core::effect::Effect;
 use orch_core::retry::Tried;
 use orch_ports::Fault;
-use orch_ports::notifier::Notice;
 use orch_store::{Job, Requeue};
 use std::sync::PoisonError;
 
@@ -53,11 +53,9 @@ pub(crate) async fn hear(engine: &Engine, job: &Job, tried: &Tried) {
     let text = format!("{service} is not asked before {}: {}", rfc3339(open.until), open.why);
     tracing::warn!("{text}");
     // Once per opening: how long it stays so is seen in the queue.
-    if after == After::Opened {
-        let notice = Notice { work_item: None, text, key: format!("circuit-{service}-{}", open.since.0) };
-        if let Err(fault) = engine.ports.notifier.tell(&notice).await {
-            tracing::warn!(%fault, "could not tell a person");
-        }
+    // That notices cannot be sent is in the log and on the pages: no notice would say it.
+    if after == After::Opened && !matches!(job.effect, Effect::Notify { .. }) {
+        engine.notice(job.id.task, format!("circuit-{service}-{}", open.since.0), text).await;
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
         let needs = !matches!(job.effect, Effect::Notify { .. });
         return needs.then(|| later(not_configured(&job.project), format!("project:{}", job.project)));
     };
-    if matches!(job.effect, Effect::Notify { .. } | Effect::SyncTicket) {
+    if matches!(job.effect, Effect::Notify { .. } | Effect::SyncTicket | Effect::Comment { .. }) {
         return None;
     }
     let out = project.forge.out_of_service(&job.project)?;

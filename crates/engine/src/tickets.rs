@@ -6,7 +6,6 @@ use crate::engine::Engine;
 use orch_core::ids::ProjectKey;
 use orch_core::task::Task;
 use orch_ports::Fault;
-use orch_ports::notifier::Notice;
 use orch_ports::tracker::Ticket;
 use orch_store::Store;
 
@@ -45,8 +44,5 @@ pub(crate) fn not_own(task: &Task) -> String {
 /// Tells a person, once for each such ticket.
 pub(crate) async fn tell_not_own(engine: &Engine, task: &Task, ticket: &Ticket) {
     let key = format!("not-own-{}-{}", task.work_item, ticket.id);
-    let notice = Notice { work_item: Some(task.work_item.to_string()), text: not_own(task), key };
-    if let Err(fault) = engine.ports.notifier.tell(&notice).await {
-        tracing::warn!(%fault, "could not tell a person");
-    }
+    engine.notice(task.id, key, not_own(task)).await;
 }

@@ -80,6 +80,9 @@ pub struct TaskView {
     pub merge_commit: Option<String>,
     /// Stages of its pipeline, in order.
     pub stages: Vec<String>,
+    /// How early it goes among those of its project, where a person said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
 }
 
 /// Everything that is known about how a task was judged.
@@ -339,6 +342,7 @@ impl Engine {
             _ => None,
         };
         Ok(TaskView {
+            priority: (task.priority != 0).then_some(task.priority),
             id: task.work_item.to_string(),
             project: task.project.to_string(),
             title: task.title.clone(),

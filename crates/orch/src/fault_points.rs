@@ -303,7 +303,6 @@ points! { "store", STORE, Store;
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Verb<bool>, by Some(fence);
     async fn reap(&self) -> Verb<Vec<Reaped>>, seen Faults::reaped;
     async fn take_back(&self, fence: Fence) -> Verb<Option<Reaped>>;
-    async fn prioritise(&self, task: TaskId, priority: i32) -> Verb<()>;
     async fn open_projects(&self) -> Verb<Vec<ProjectKey>>;
     async fn highest_number(&self, project: &ProjectKey) -> Verb<u64>;
     async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Verb<Vec<(TaskId, Time)>>;

@@ -34,7 +34,7 @@ impl Sim {
         let event = match &task.phase {
             Phase::Idle => Event::Started { by: by() },
             Phase::Waiting { why: WaitReason::Approval { subject, .. }, .. } => {
-                Event::Approved { by: by(), gate: None, subject: Some(subject.clone()) }
+                Event::Approved { by: by(), gate: None, subject: Some(subject.clone()), comment: None }
             }
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => self.a_way_out(by()),

@@ -100,12 +100,13 @@ impl Sim {
                 // Few tasks come as far as production: there a no has to be heard often enough to be visited.
                 let no = if *what == ApprovalKind::Production { 600 } else { 350 };
                 if self.hit("stale subject", 200) {
-                    Event::Approved { by, gate: None, subject: Some(format!("not {subject}")) }
+                    Event::Approved { by, gate: None, subject: Some(format!("not {subject}")), comment: None }
                 } else if self.hit("person says no", no) {
                     Event::Rejected { by, gate: None, comment: "not like this".into() }
                 } else {
                     let seen = self.choices.chance("says what was seen", 500).then(|| subject.clone());
-                    Event::Approved { by, gate: None, subject: seen }
+                    let comment = self.choices.chance("says more", 200).then(|| "as we spoke".to_owned());
+                    Event::Approved { by, gate: None, subject: seen, comment }
                 }
             }
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } if sensible => {
@@ -129,7 +130,7 @@ impl Sim {
             _ => match self.choices.below("what", 15) {
                 14 => self.a_way_out(by),
                 0 => Event::Started { by },
-                1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None },
+                1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None, comment: None },
                 2 => Event::Rejected { by, gate: None, comment: String::new() },
                 3 => Event::Answered { by, text: "green".into() },
                 4 if self.hit("cancelled at any time", 250) => Event::CancelAsked { by },
@@ -140,6 +141,8 @@ impl Sim {
                     return self.edit_ticket(&task.project, task.number, title);
                 }
                 8 | 9 => return self.starts_a_new_one(),
+                10 => Event::Commented { by, text: "mind the limits".into() },
+                11 => Event::Prioritised { by, priority: self.choices.below("priority", 5) as i32 - 2 },
                 _ => return Ok(()),
             },
         };

@@ -47,6 +47,10 @@ impl Sim {
             }
         }
         self.taken_back(&reaped)?;
+        for r in &reaped {
+            let (key, text) = (format!("reaped-{}-{}", r.job, self.now.0), format!("{} goes back to the queue", r.job));
+            self.step(r.job.task, Cause::Engine, Event::Noticed { key, text })?;
+        }
         self.take_back_hung()?;
         let before: BTreeMap<_, _> =
             self.db(async |s| s.leases().await)?.into_iter().map(|l| (l.project.clone(), l)).collect();

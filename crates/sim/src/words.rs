@@ -19,6 +19,7 @@ pub(crate) fn effect(effect: &Effect) -> &'static str {
         Effect::EnsureCi { .. } => "ensure_ci",
         Effect::SyncTicket => "sync_ticket",
         Effect::Notify { .. } => "notify",
+        Effect::Comment { .. } => "comment",
         Effect::CleanUp => "clean_up",
         Effect::NoteFindings { .. } => "note_findings",
     }
@@ -39,6 +40,7 @@ pub(crate) const EFFECTS: &[&str] = &[
     "ensure_ci",
     "sync_ticket",
     "notify",
+    "comment",
     "clean_up",
     "note_findings",
 ];

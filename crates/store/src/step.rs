@@ -113,6 +113,9 @@ fn apply<T: Tx>(
 ) -> Result<Option<Event>, T::Error> {
     let task = &d.task;
     tx.save_task(task)?;
+    if matches!(event, Event::Prioritised { .. }) {
+        tx.prioritise(task)?;
+    }
     for new in &d.jobs {
         if queue::add(tx, task.id, &task.project, new, r.now)? && !sum.lanes.contains(&new.effect.lane()) {
             sum.lanes.push(new.effect.lane());

@@ -66,9 +66,6 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
     /// Takes one certain job, under the same conditions.
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>>;
-    /// Sets how early the jobs of a task are claimed among those of its project; 0 is what every task begins with, more
-    /// goes first. Jobs that are queued already heed it too.
-    async fn prioritise(&self, task: TaskId, priority: i32) -> Result<()>;
     /// Renews a claim, and the merge lease if the job's task holds one, for the worker that has the claim.
     async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat>;
     /// Puts a claimed job back; `false` if the fence is old.

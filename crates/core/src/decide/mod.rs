@@ -106,7 +106,10 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, event: &Event, now: Time) ->
     if let Err(why) = cx.dispatch(event) {
         return Decided::Ignore(why);
     }
-    cx.finish(before);
+    // Of a task that is over, too, there are things people should know: nothing else of it changes.
+    if !matches!(event, Event::Noticed { .. }) {
+        cx.finish(before);
+    }
     Decided::Apply(cx.d)
 }
 
@@ -118,7 +121,15 @@ impl Cx<'_> {
             Event::Nudged { what } => self.nudged(what),
             Event::LeaseFreed => self.lease_freed(),
             Event::Started { by } => self.started(by),
-            Event::Approved { by, gate, subject } => self.approved(by, *gate, subject.as_deref()),
+            Event::Approved { by, gate, subject, comment } => {
+                self.approved(by, *gate, subject.as_deref(), comment.as_deref())
+            }
+            Event::Commented { by, text } => self.commented(by, text),
+            Event::Prioritised { by, priority } => self.prioritised(by, *priority),
+            Event::Noticed { key, text } => {
+                self.noticed(key, text);
+                Ok(())
+            }
             Event::Rejected { by, gate, comment } => self.rejected(by, *gate, comment),
             Event::Answered { by, text } => self.answered(by, text),
             Event::CancelAsked { by } => self.cancel_asked(by),

@@ -12,8 +12,16 @@ use crate::verdict::Finding;
 /// How a remark about an edited ticket begins.
 const EDITED: &str = "The ticket was edited while this task was under way.";
 
+/// What stands behind the name of who commented.
+const COMMENTED: &str = " commented on the ticket:\n";
+
+/// Did a person say this to everybody who works on the task?
+pub(super) fn is_for_all(note: &str) -> bool {
+    is_edit(note) || note.contains(COMMENTED)
+}
+
 /// Is this remark about an edited ticket?
-pub(super) fn is_edit(note: &str) -> bool {
+fn is_edit(note: &str) -> bool {
     note.starts_with(EDITED)
 }
 
@@ -42,7 +50,51 @@ impl Cx<'_> {
         }
     }
 
-    pub(super) fn approved(&mut self, by: &Actor, gate: Option<GateId>, seen: Option<&str>) -> Answer {
+    /// Anybody who may start a task may add to it while it is under way.
+    pub(super) fn commented(&mut self, by: &Actor, text: &str) -> Answer {
+        self.allow(self.policy.may_start(by), by, "comment on")?;
+        if text.trim().is_empty() {
+            return Err("the comment is empty".into());
+        }
+        if self.d.task.is_closed() {
+            return Err("it is over: nobody would read it".into());
+        }
+        self.say(format!("{by} commented; the next brief has it"));
+        self.d.task.notes.push(format!("{by}{COMMENTED}{text}"));
+        self.comment(&format!("{by}: {text}"));
+        Ok(())
+    }
+
+    pub(super) fn prioritised(&mut self, by: &Actor, priority: i32) -> Answer {
+        self.allow(self.policy.may_start(by), by, "prioritise")?;
+        if self.d.task.is_closed() {
+            return Err("it is over: nothing of it is claimed any more".into());
+        }
+        if self.d.task.priority == priority {
+            return Err(format!("its priority is {priority} already"));
+        }
+        self.say(format!("priority {priority} by {by}"));
+        self.d.task.priority = priority;
+        Ok(())
+    }
+
+    /// People hear of it, whatever the task does.
+    pub(super) fn noticed(&mut self, key: &str, text: &str) {
+        self.emit(Effect::Notify { key: key.to_owned(), text: text.to_owned() });
+    }
+
+    fn comment(&mut self, text: &str) {
+        let key = format!("comment-{}-{}", self.d.task.work_item, self.d.task.next_seq);
+        self.emit(Effect::Comment { key, text: text.to_owned() });
+    }
+
+    pub(super) fn approved(
+        &mut self,
+        by: &Actor,
+        gate: Option<GateId>,
+        seen: Option<&str>,
+        comment: Option<&str>,
+    ) -> Answer {
         self.allow(self.policy.may_approve(by), by, "approve")?;
         let Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } = self.d.task.phase.clone() else {
             return Err("it does not wait for an approval".into());
@@ -53,6 +105,9 @@ impl Cx<'_> {
         }
         self.say(format!("{} approved by {by}", what.as_str()));
         self.d.task.approvals.push(Approval { what, subject, by: by.clone(), at: self.now });
+        if let Some(comment) = comment.filter(|c| !c.trim().is_empty()) {
+            self.comment(&format!("Approved by {by}: {comment}"));
+        }
         self.d.task.hold = None;
         if what == ApprovalKind::Landed {
             self.take_as_merge();

@@ -46,13 +46,21 @@ pub fn events() -> Vec<Event> {
         Event::TimerFired,
         Event::Nudged { what: "CI reported".into() },
         Event::LeaseFreed,
-        Event::Approved { by: anna(), gate: Some(GateId::AnalysisApproved), subject: Some("digest".into()) },
-        Event::Approved { by: anna(), gate: None, subject: None },
+        Event::Approved {
+            by: anna(),
+            gate: Some(GateId::AnalysisApproved),
+            subject: Some("digest".into()),
+            comment: None,
+        },
+        Event::Approved { by: anna(), gate: None, subject: None, comment: None },
         Event::Rejected { by: anna(), gate: None, comment: "no".into() },
         Event::Rejected { by: anna(), gate: Some(GateId::AnalysisApproved), comment: "no".into() },
         Event::Answered { by: bob(), text: "blue".into() },
         Event::CancelAsked { by: bob() },
         Event::RetryAsked { by: bob() },
+        Event::Commented { by: anna(), text: "mind the limits".into() },
+        Event::Prioritised { by: anna(), priority: -3 },
+        Event::Noticed { key: "k".into(), text: "the forge does not answer".into() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
         Event::WayChosen { by: bob(), way: WayOut::Repair },
@@ -62,7 +70,7 @@ pub fn events() -> Vec<Event> {
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
     ];
-    complete(values, 14, |v| match v {
+    complete(values, 17, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -73,6 +81,9 @@ pub fn events() -> Vec<Event> {
         Event::Answered { .. } => 7,
         Event::CancelAsked { .. } => 8,
         Event::RetryAsked { .. } => 9,
+        Event::Commented { .. } => 14,
+        Event::Prioritised { .. } => 15,
+        Event::Noticed { .. } => 16,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,
@@ -101,6 +112,7 @@ pub fn effects() -> Vec<Effect> {
         Effect::EnsureCi { commit: sha(2) },
         Effect::SyncTicket,
         Effect::Notify { key: "DEMO-1-7".into(), text: "DEMO-1 is blocked".into() },
+        Effect::Comment { key: "comment-DEMO-1-7".into(), text: "local:anna: mind the limits".into() },
         Effect::CleanUp,
         Effect::NoteFindings {
             pull_request: 5,
@@ -118,7 +130,7 @@ pub fn effects() -> Vec<Effect> {
         again: false,
         since: 12,
     });
-    complete(values, 15, |v| match v {
+    complete(values, 16, |v| match v {
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
         Effect::Publish { .. } => 2,
@@ -134,6 +146,7 @@ pub fn effects() -> Vec<Effect> {
         Effect::Notify { .. } => 12,
         Effect::CleanUp => 13,
         Effect::NoteFindings { .. } => 14,
+        Effect::Comment { .. } => 15,
     })
 }
 

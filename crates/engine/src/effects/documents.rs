@@ -5,15 +5,15 @@
 use super::{Cx, Fetched, push};
 use crate::main_moved::{self, DocumentsAsked};
 use orch_core::artefact;
+use orch_core::event::Event;
 use orch_core::ids::{Sha, Time};
 use orch_core::landing::AfterMerge;
 use orch_core::message::{self, trailer};
 use orch_core::task::{Phase, Task};
-use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, MergeAnswer, PullState, StatusState};
 use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
-use orch_ports::notifier::Notice;
+use orch_store::Cause;
 
 /// Tasks that merge go first, but not for longer than this: in a busy project there is always one.
 const POLITE_MS: i64 = 30 * 60 * 1_000;
@@ -163,12 +163,7 @@ async fn left(cx: &Cx, why: &str) -> Result<Documents, Fault> {
     main_moved::documents_read_back(&cx.engine, &cx.project, item, true).await?;
     let text =
         format!("{item}: its documents are not on the default branch: {why}. They are kept: `orch task show {item}`");
-    let notice = Notice { work_item: Some(item.to_string()), text, key: format!("documents-{item}-{}", cx.job.id) };
-    match cx.engine.ports.notifier.tell(&notice).await {
-        Err(fault) if fault.kind != FaultKind::Transient => {
-            tracing::warn!(%fault, "could not tell a person");
-            Ok(Documents::Left)
-        }
-        told => told.map(|()| Documents::Left),
-    }
+    let event = Event::Noticed { key: format!("documents-{item}-{}", cx.job.id), text };
+    cx.engine.step(cx.task.id, Cause::Engine, event).await?;
+    Ok(Documents::Left)
 }

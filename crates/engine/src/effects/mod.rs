@@ -2,6 +2,7 @@
 //! its life, by this process or by the next one, and must then come to the same end without doing a thing twice.
 
 mod clean_up;
+mod comment;
 mod deploy;
 mod documents;
 pub(crate) mod ensure_ci;
@@ -165,6 +166,7 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::EnsureCi { commit } => ensure_ci::ensure(cx, commit).await,
         Effect::SyncTicket => sync_ticket::ensure(cx).await,
         Effect::Notify { key, text } => notify::ensure(cx, key, text).await,
+        Effect::Comment { key, text } => comment::ensure(cx, key, text).await,
         Effect::CleanUp => clean_up::ensure(cx).await,
         Effect::NoteFindings { pull_request, gate, run, findings } => {
             note_findings::ensure(cx, *pull_request, *gate, *run, findings).await

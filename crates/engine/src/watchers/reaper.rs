@@ -13,7 +13,6 @@ use orch_core::event::Event;
 use orch_core::ids::JobId;
 use orch_core::reap::{Seen, Sighting};
 use orch_ports::Fault;
-use orch_ports::notifier::Notice;
 use orch_ports::supervisor::{RunSpec, RunState, files};
 use orch_store::{Cause, Job, Reaped};
 use std::collections::BTreeMap;
@@ -57,7 +56,9 @@ pub(super) async fn reclaim(engine: &Engine, report: &mut Report) -> Result<(), 
         let (worker, branch) = (lease.and_then(|l| l.worker.as_deref()), lease.and_then(|l| l.branch.as_deref()));
         let pid = worker.and_then(pid_of);
         tracing::warn!(repo = %project, branch, pid, "{text}");
-        tell(engine, format!("lease-{project}-{}", engine.ports.clock.now().0), text.clone()).await;
+        if let Some(task) = lease.and_then(|l| l.task) {
+            engine.notice(task, format!("lease-{project}-{}", engine.ports.clock.now().0), text.clone()).await;
+        }
         report.last = Some(text);
         for task in waiting {
             engine.step(task, Cause::Engine, Event::LeaseFreed).await?;
@@ -134,17 +135,12 @@ async fn taken(engine: &Engine, report: &mut Report, reaped: &Reaped, text: Stri
     let (repo, branch) = task.map(|t| (t.project.to_string(), t.branch)).ok().unzip();
     let pid = pid_of(&reaped.worker);
     tracing::warn!(job_id = %reaped.job, run_id = run, pid, repo, branch, "{text}");
-    tell(engine, format!("reaped-{}-{}", reaped.job, engine.ports.clock.now().0), text.clone()).await;
+    let key = format!("reaped-{}-{}", reaped.job, engine.ports.clock.now().0);
+    engine.notice(reaped.job.task, key, text.clone()).await;
     report.last = Some(text);
 }
 
 /// A worker is named by its process: `4711@boot+12`. For people only: nothing is decided by it.
 fn pid_of(worker: &str) -> Option<&str> {
     worker.split('@').next()
-}
-
-async fn tell(engine: &Engine, key: String, text: String) {
-    if let Err(fault) = engine.ports.notifier.tell(&Notice { work_item: None, text, key }).await {
-        tracing::warn!(%fault, "could not tell a person");
-    }
 }

@@ -11,7 +11,6 @@ use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
 use orch_core::ticket;
 use orch_ports::Fault;
-use orch_ports::notifier::Notice;
 use orch_ports::tracker::Ticket;
 
 /// Key of the comment that says why a ticket could not be cancelled.
@@ -88,9 +87,9 @@ async fn grace_ms(engine: &Engine, project: &Project, ticket: &Ticket) -> Result
 async fn tell(engine: &Engine, ticket: &Ticket, what: &str) {
     let text = format!("found by polling the tracker: {what}");
     let key = format!("reconciled-{}-{}@{}", ticket.project, ticket.number, ticket.updated_at.0);
-    let notice = Notice { work_item: Some(format!("{}-{}", ticket.project, ticket.number)), text, key };
-    if let Err(fault) = engine.ports.notifier.tell(&notice).await {
-        tracing::warn!(%fault, "could not tell a person");
+    let item = format!("{}-{}", ticket.project, ticket.number).into();
+    if let Ok(Some(task)) = engine.ports.store.task_by_item(&item).await {
+        engine.notice(task.id, key, text).await;
     }
 }
 

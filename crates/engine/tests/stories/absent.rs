@@ -128,7 +128,7 @@ async fn a_change_that_deletes_much_waits_for_a_person_who_sees_the_list_in_ever
         assert_eq!(shown.iter().filter(|s| s.starts_with("deleted: src/0")).count(), 30, "{pipeline}: {shown:?}");
         assert!(world.store.leases().await.unwrap().iter().all(|l| l.holder.is_none()), "{pipeline}");
         assert_eq!(world.main_tip().await, tip, "{pipeline}");
-        world.ask(&item, Event::Approved { by: anna(), gate: None, subject: Some(subject) }).await;
+        world.ask(&item, Event::Approved { by: anna(), gate: None, subject: Some(subject), comment: None }).await;
         world.until_done(&item).await;
         assert_eq!(on_main(&world).iter().filter(|f| f.starts_with("src/")).count(), 70, "{pipeline}");
         assert_eq!(world.says(&item, "approved by").await, 1, "{pipeline}: one approval serves all gates");

@@ -313,13 +313,14 @@ impl Git for FlakyGit {
     }
 }
 
-/// Who was told what, each key once.
+/// Who was told what, each key once; and whether it answers nobody for now.
 #[derive(Default)]
-pub struct Told(pub Mutex<Vec<Notice>>);
+pub struct Told(pub Mutex<Vec<Notice>>, pub tokio::sync::watch::Sender<bool>);
 
 #[async_trait::async_trait]
 impl Notifier for Told {
     async fn tell(&self, notice: &Notice) -> Result<(), Fault> {
+        let _ = self.1.subscribe().wait_for(|silent| !silent).await;
         let mut told = self.0.lock().unwrap();
         if !told.iter().any(|n| n.key == notice.key) {
             told.push(notice.clone());

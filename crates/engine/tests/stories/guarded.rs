@@ -40,7 +40,12 @@ async fn a_branch_that_changes_what_its_staging_hook_runs_waits_before_the_hook(
     );
     assert_eq!(task.stage().as_str(), "deploy-staging");
     assert_eq!(world.runs.count("sh ./deploy/stage.sh --all"), 0, "nothing of the branch has run as a hook");
-    world.ask(&item, Event::Approved { by: anna(), gate: Some(GateId::SecurityGate), subject: Some(subject) }).await;
+    world
+        .ask(
+            &item,
+            Event::Approved { by: anna(), gate: Some(GateId::SecurityGate), subject: Some(subject), comment: None },
+        )
+        .await;
     world.until_done(&item).await;
     assert_eq!(world.runs.count("sh ./deploy/stage.sh --all"), 1);
     assert_eq!(world.says(&item, "approved by").await, 1, "one yes serves the hook and the gates");

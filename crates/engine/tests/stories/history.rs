@@ -403,7 +403,7 @@ async fn a_person_approves(world: &World, items: &[WorkItem]) -> BTreeMap<String
             }
             open += 1;
             if matches!(&task.phase, Phase::Waiting { why: orch_core::task::WaitReason::Approval { .. }, .. }) {
-                world.ask(item, Event::Approved { by: anna(), gate: None, subject: None }).await;
+                world.ask(item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
             } else if asks_the_forge(&task) && given.get(item.as_str()) != task.head.as_ref() {
                 given.insert(item.to_string(), task.head.clone().unwrap());
                 approves(world, &task).await;
@@ -471,7 +471,7 @@ async fn where_main_touched_a_file_of_the_change_a_person_is_asked_once_more() {
     while !world.runs.live("stage") {
         let task = world.task(&item).await;
         if matches!(&task.phase, Phase::Waiting { why: orch_core::task::WaitReason::Approval { .. }, .. }) {
-            world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None }).await;
+            world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
         } else if asks_the_forge(&task) && seen.as_ref() != task.head.as_ref() {
             seen.clone_from(&task.head);
             approves(&world, &task).await;

@@ -153,10 +153,10 @@ async fn where_only_orch_may_move_main_one_approval_releases_every_task_and_the_
     let sees = |t: &Task| matches!(&t.phase, Phase::Waiting { why: WaitReason::Approval { subject, shown, .. }, .. } if subject == second.as_str() && shown.len() == 2);
     world.until(&one, "asking for the new tip", sees).await;
     world.until(&two, "asking for the new tip", sees).await;
-    let stale = Event::Approved { by: anna(), gate: None, subject: Some(first.to_string()) };
+    let stale = Event::Approved { by: anna(), gate: None, subject: Some(first.to_string()), comment: None };
     assert!(matches!(world.ask(&one, stale).await, orch_engine::commands::Answer::Refused(_)));
     assert_eq!(world.forge_did("merge-done").await, 0);
-    world.ask(&one, Event::Approved { by: anna(), gate: None, subject: Some(second.to_string()) }).await;
+    world.ask(&one, Event::Approved { by: anna(), gate: None, subject: Some(second.to_string()), comment: None }).await;
     let (one, two) = (world.until_done(&one).await, world.until_done(&two).await);
     assert_eq!(one.approvals.len() + two.approvals.len(), 1);
     assert_eq!(world.show("main", "evil.txt"), "nobody has seen this");
@@ -226,7 +226,7 @@ async fn a_merge_by_whom_nobody_mapped_or_knows_is_one_question_and_the_queue_go
         world.until_done(&other).await;
         assert!(asked(&world.task(&item).await, ApprovalKind::Landed));
         assert_eq!(world.told_people().len(), 1, "{:?}", world.told_people());
-        world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None }).await;
+        world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
         let task = world.until_done(&item).await;
         assert_eq!(task.merged.map(|m| m.commit), Some(landed));
         assert_eq!(world.forge_did("merge-done").await, 2);
@@ -276,7 +276,7 @@ async fn a_branch_pushed_to_main_as_it_is_is_asked_about_and_taken_as_one_revisi
     git(&world.bare(), &["update-ref", "refs/heads/main", head.as_str()]);
     let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
     assert!(task.landed.is_some_and(|l| l.tested && l.by.is_none() && l.commit == head));
-    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: Some(head.to_string()) }).await;
+    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: Some(head.to_string()), comment: None }).await;
     let task = world.until_done(&item).await;
     assert_eq!(task.merged.map(|m| m.commit), Some(head.clone()));
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(head.as_str()));
@@ -307,7 +307,7 @@ async fn a_persons_merge_beside_orchs_own_is_taken_where_it_is_what_was_tested_a
             assert!(free(&world).await, "the queue is not frozen");
             let other = world.begin("Another").await;
             world.until_done(&other).await;
-            world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None }).await;
+            world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
         }
         let task = world.until_done(&item).await;
         assert_eq!(task.merged.map(|m| m.commit), Some(landed));
@@ -335,7 +335,7 @@ async fn a_process_that_dies_between_the_word_to_the_task_and_the_record_repeats
     let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
     assert_eq!(main_of(&world).await.1.iter().map(|m| m.tasks.clone()).collect::<Vec<_>>(), [vec![item.clone()]]);
     assert_eq!(world.says(&item, "by local:eve and not by orch").await, 1);
-    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None }).await;
+    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
     let done = world.until_done(&item).await;
     assert_eq!(done.merged.map(|m| m.commit), task.landed.map(|l| l.commit));
 }
@@ -378,7 +378,7 @@ async fn what_was_merged_while_its_developer_worked_again_is_known_before_anothe
     let landed = world.main_tip().await;
     world.runs.finish("developer", |run| run.write("work.txt", "better\n"));
     world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
-    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None }).await;
+    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
     let task = world.until_done(&item).await;
     assert_eq!(task.merged.map(|m| m.commit), Some(landed));
     assert_eq!((world.forge_did("merge-done").await, world.forge_did("pull-opened").await), (1, 1));

@@ -199,6 +199,30 @@ async fn a_ticket_moved_to_cancelled_ends_the_task_even_if_orch_writes_first() {
 }
 
 #[tokio::test]
+async fn a_comment_is_on_the_ticket_once_and_in_the_brief() {
+    let world = World::new().await;
+    world.faults.plan("tracker.put_comment", &[How::Well, How::After]);
+    let brief = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let seen = std::sync::Arc::clone(&brief);
+    world.runs.on("developer", move |run| {
+        *seen.lock().unwrap() = run.prompt();
+        run.write("work.txt", "x\n");
+        Does::Exit(0)
+    });
+    world.start();
+    let item = world.ticket("Add a file").await;
+    world.ask(&item, Event::Commented { by: anna(), text: "Mind the old endpoint.".into() }).await;
+    world.ask(&item, Event::Started { by: anna() }).await;
+    world.until_done(&item).await;
+    world.until_quiet().await;
+    let said = world.comments(1).await;
+    assert_eq!(said.iter().filter(|c| *c == "local:anna: Mind the old endpoint.").count(), 1, "{said:?}");
+    let brief = brief.lock().unwrap();
+    assert!(brief.contains("local:anna commented on the ticket:"), "{brief}");
+    assert!(brief.contains("Mind the old endpoint."), "{brief}");
+}
+
+#[tokio::test]
 async fn a_stranger_moves_a_ticket_and_nothing_happens_but_a_line_in_the_journal() {
     let world = World::new().await;
     world.start();

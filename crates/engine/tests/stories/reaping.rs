@@ -52,6 +52,28 @@ async fn an_end_nobody_takes_is_taken_up_without_a_restart_and_the_queue_goes_on
     assert_eq!(world.told_people().iter().filter(|t| t.contains("goes back to the queue")).count(), 1);
 }
 
+/// Whoever meets something writes down that people should know it, and goes on: a job of the task sends it.
+#[tokio::test]
+async fn a_notifier_that_does_not_answer_stops_no_watcher_and_says_it_later() {
+    let world = World::with(|c| (c.agents, c.reaper) = (1, limits())).await;
+    world.told.1.send_replace(true);
+    world.faults.plan("answer developer", &[How::Pause]);
+    world.start();
+    let item = world.begin("First").await;
+    world.faults.reached("answer developer").await;
+    looked_at(&world).await;
+    world.clock.advance(10 * MINUTE_MS);
+    world.until_done(&item).await;
+    looked_at(&world).await;
+    assert_eq!(world.told_people(), Vec::<String>::new());
+    world.told.1.send_replace(false);
+    world
+        .eventually("they hear it", async || {
+            world.told_people().iter().filter(|t| t.contains("goes back to the queue")).count() == 1
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn a_dead_supervisor_nobody_noticed_is_noticed_at_the_second_look() {
     let world = World::with(|c| c.reaper = ReaperOptions { dead_ticks: 2, ..limits() }).await;

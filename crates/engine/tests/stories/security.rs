@@ -305,7 +305,7 @@ async fn a_change_of_what_guards_the_project_waits_for_a_person_and_holds_no_lea
     let why = world.engine().show_item(&item).await.unwrap().unwrap().waiting.unwrap();
     assert!(why.reason.contains("protected changes") && why.reason.contains("ci.yml"), "{why:?}");
     assert_eq!(world.main_tip().await, tip);
-    let event = Event::Approved { by: anna(), gate: Some(GateId::SecurityGate), subject: Some(subject) };
+    let event = Event::Approved { by: anna(), gate: Some(GateId::SecurityGate), subject: Some(subject), comment: None };
     world.ask(&item, event).await;
     world.until_done(&item).await;
     assert_ne!(world.main_tip().await, tip);

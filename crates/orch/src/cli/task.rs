@@ -24,6 +24,10 @@ pub enum TaskCommand {
     Cancel(CancelArgs),
     /// Let a blocked task try again, or choose how a failed production goes on
     Retry(RetryArgs),
+    /// Say something to everybody who works on a task: on its ticket, and in the next brief
+    Comment(CommentArgs),
+    /// Say how early a task goes among those of its project
+    Priority(PriorityArgs),
     /// List the tasks under way
     List(ListArgs),
     /// Show one task; exit 1 if it ended Blocked
@@ -105,6 +109,42 @@ pub struct RetryArgs {
     pub server: ServerArgs,
 }
 
+/// `orch task comment`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  orch task comment DEMO-1 'Keep the old endpoint until May'")]
+pub struct CommentArgs {
+    /// The task
+    pub id: String,
+    /// What to say; `-` reads standard input
+    pub text: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// `orch task priority`
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "0 is what every task begins with; more goes first. What is at work already is not stopped.\n\n\
+    Example:\n  orch task priority DEMO-7 10"
+)]
+pub struct PriorityArgs {
+    /// The task
+    pub id: String,
+    /// From -1000 to 1000
+    #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1_000..=1_000))]
+    pub priority: i32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
 /// `orch task list`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  orch task list --project DEMO --all")]
@@ -133,6 +173,10 @@ pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
             let body = a.way.as_ref().map_or_else(|| json!({}), |way| json!({ "as": way }));
             act(context, &a.server, &a.id, "retry", &body, a.json)
         }
+        TaskCommand::Comment(args) => comment(args, context),
+        TaskCommand::Priority(a) => {
+            act(context, &a.server, &a.id, "priority", &json!({ "priority": a.priority }), a.json)
+        }
         TaskCommand::List(args) => list(args, context),
         TaskCommand::Show(args) => one(args, context),
     }
@@ -159,6 +203,14 @@ fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
         context.say(show::field(&task, "id"));
     }
     Ok(Exit::Done)
+}
+
+fn comment(args: &CommentArgs, context: &mut Context<'_>) -> Outcome {
+    let text = if args.text == "-" { read_text(context, std::path::Path::new("-"))? } else { args.text.clone() };
+    if text.trim().is_empty() {
+        return Err(Failure::usage("the comment is empty"));
+    }
+    act(context, &args.server, &args.id, "comment", &json!({ "text": text }), args.json)
 }
 
 /// Reads a file, or standard input for `-`.

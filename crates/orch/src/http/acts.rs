@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 
 type Reply = Result<Json<Value>, Problem>;
 
+/// Largest priority, and with its sign turned round the smallest.
+const PRIORITY_MOST: i32 = 1_000;
+
 pub(super) async fn start(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
     plain(state, id, caller, &body, "start", |by| Event::Started { by }).await
 }
@@ -75,25 +78,25 @@ pub(super) async fn approve(
     let gate = fields.text("gate")?.map(|name| gate(&name)).transpose()?;
     let (comment, subject) = (fields.text("comment")?, fields.text("subject")?);
     let task = find(&state, &id).await?;
-    let event = Event::Approved { by: caller.actor.clone(), gate, subject };
+    let event = Event::Approved { by: caller.actor.clone(), gate, subject, comment };
     let mut answer = ask(&state, &task, "approve", &caller, event).await?;
     if let Phase::Waiting { why: WaitReason::Approval { what, subject, shown }, .. } = &task.phase {
         answer["approved"] = json!({ "what": what.as_str(), "subject": subject, "shown": shown });
     }
-    // The approval stands; its comment is for the ticket alone.
-    if let Some(comment) = comment.filter(|c| !c.trim().is_empty())
-        && let Err(fault) = tell_ticket(&state, &task, &caller, &comment).await
-    {
-        answer["warning"] = json!(format!("the comment could not be written to the ticket: {fault}"));
-    }
     Ok(Json(answer))
 }
 
-async fn tell_ticket(state: &AppState, task: &Task, caller: &Caller, comment: &str) -> Result<(), orch_ports::Fault> {
-    let project = state.engine.project(&task.project)?;
-    let key = format!("approved:{}", caller.key.clone().unwrap_or_else(|| state.fresh_key()));
-    let body = format!("Approved by {}: {comment}", caller.actor);
-    project.tracker.put_comment(&task.project, task.number, &key, &body).await
+/// A comment goes to the ticket and into the next brief.
+pub(super) async fn comment(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let text = body.fields(&["text"])?.needed("text")?;
+    let task = find(&state, &id).await?;
+    let event = Event::Commented { by: caller.actor.clone(), text };
+    ask(&state, &task, "comment", &caller, event).await.map(Json)
 }
 
 pub(super) async fn reject(
@@ -120,6 +123,22 @@ pub(super) async fn answer(
     let task = find(&state, &id).await?;
     let event = Event::Answered { by: caller.actor.clone(), text };
     ask(&state, &task, "answer", &caller, event).await.map(Json)
+}
+
+/// How early its jobs are claimed among those of its project.
+pub(super) async fn priority(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let given = body.fields(&["priority"])?.number("priority")?;
+    let given = given.and_then(|n| i32::try_from(n).ok()).filter(|n| (-PRIORITY_MOST..=PRIORITY_MOST).contains(n));
+    let priority = given
+        .ok_or_else(|| Problem::bad(format!("`priority` must be a number from -{PRIORITY_MOST} to {PRIORITY_MOST}")))?;
+    let task = find(&state, &id).await?;
+    let event = Event::Prioritised { by: caller.actor.clone(), priority };
+    ask(&state, &task, "priority", &caller, event).await.map(Json)
 }
 
 /// Asks the engine; the same key for the same task and verb is one wish.

@@ -66,6 +66,14 @@ impl Fields {
         }
         Ok(text)
     }
+    /// A whole number.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, Problem> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(n)) if n.is_i64() => Ok(n.as_i64()),
+            Some(_) => Err(Problem::bad(format!("`{name}` must be a whole number"))),
+        }
+    }
     /// A yes or no; no if it is not there.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         match self.0.remove(name) {

@@ -105,6 +105,8 @@ pub fn router(state: AppState) -> Router {
         .route("/tasks/{id}/approve", post(acts::approve))
         .route("/tasks/{id}/reject", post(acts::reject))
         .route("/tasks/{id}/answer", post(acts::answer))
+        .route("/tasks/{id}/comment", post(acts::comment))
+        .route("/tasks/{id}/priority", post(acts::priority))
         .route("/journal", get(tasks::whole_journal))
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))

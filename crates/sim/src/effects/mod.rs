@@ -76,7 +76,7 @@ impl Sim {
             Effect::Watch { revision, .. } => self.watch(f, revision),
             Effect::EnsureCi { commit } => self.ensure_ci(f, commit).map(Some),
             Effect::SyncTicket => self.sync_ticket(f).map(Some),
-            Effect::Notify { key, text } => {
+            Effect::Notify { key, text } | Effect::Comment { key, text } => {
                 let site = self.site(&f.task.project)?;
                 outside::invariant_notices_are_keyed(site, key, text)?;
                 site.notices.insert(key.clone(), text.clone());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 impl State {
     pub(super) fn claim(&mut self, r: &ClaimRequest) -> Option<Job> {
         let rows = self.now.jobs.iter().map(AsRef::as_ref);
-        let rank = |row: &Row| self.ranks.get(&row.job.id.task).copied().unwrap_or(0);
+        let rank = |row: &Row| self.now.tasks.get(&row.job.id.task).map_or(0, |task| -i64::from(task.priority));
         // The first of every project and rank that may be claimed now.
         let mut first: BTreeMap<(&ProjectKey, i64), &Row> = BTreeMap::new();
         for row in rows.clone().filter(|row| self.may_run(row, r)) {

@@ -132,15 +132,6 @@ impl Store for MemoryStore {
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>> {
         self.write(|s| Ok(s.claim_one(id, &request)))
     }
-    async fn prioritise(&self, task: TaskId, priority: i32) -> Result<()> {
-        self.write(|s| {
-            if !s.now.tasks.contains_key(&task) {
-                return Err(StoreError::Bug(format!("there is no task {task}")));
-            }
-            s.ranks.insert(task, -i64::from(priority));
-            Ok(())
-        })
-    }
     async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
         self.write(|tx| queue::heartbeat(tx, fence, lease_ms, lease_ttl_ms))
     }

@@ -31,7 +31,6 @@ pub(super) struct State {
     pub(super) made: u64,
     pub(super) done: Vec<Job>,
     pub(super) journal: Vec<JournalRow>,
-    pub(super) ranks: BTreeMap<TaskId, i64>,
     /// When a project was last served in a lane.
     pub(super) turns: BTreeMap<(Lane, ProjectKey), u64>,
     pub(super) judgements: Vec<Judgement>,

@@ -40,6 +40,10 @@ impl Tx for State {
         *known.ok_or_else(|| StoreError::Bug(format!("there is no task {}", task.id)))? = Arc::new(task.clone());
         Ok(())
     }
+    fn prioritise(&mut self, _: &Task) -> Result<()> {
+        // A claim reads the priority from the task.
+        Ok(())
+    }
     fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>> {
         let waits = |t: &&Arc<Task>| {
             t.project == *project && matches!(t.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. })

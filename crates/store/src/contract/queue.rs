@@ -443,10 +443,14 @@ pub fn whoever_was_served_last_waits_also_after_a_pause(w: &mut World) {
     assert_eq!(served(w, Lane::Agent), ["ACME", "SHOP"]);
 }
 
+fn prioritise(w: &mut World, task: orch_core::ids::TaskId, priority: i32) {
+    assert!(matches!(w.tell(task, Event::Prioritised { by: anna(), priority }), crate::Stepped::Applied { .. }));
+}
+
 pub fn within_a_project_the_highest_priority_goes_first(w: &mut World) {
     let ids: Vec<_> = (1..=4).map(|n| w.started("DEMO", n)).collect();
-    block_on(w.store.prioritise(ids[2], 5)).unwrap();
-    block_on(w.store.prioritise(ids[0], -1)).unwrap();
+    prioritise(w, ids[2], 5);
+    prioritise(w, ids[0], -1);
     let other = w.started("SHOP", 1);
     let claimed: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Forge)).collect();
     let order: Vec<_> = claimed.iter().map(|j| j.id.task).collect();
@@ -459,13 +463,12 @@ pub fn within_a_project_the_highest_priority_goes_first(w: &mut World) {
     let order: Vec<_> = std::iter::from_fn(|| w.claim(Lane::Agent)).map(|j| j.id.task).collect();
     assert_eq!(order, [ids[2], other, ids[1], ids[3], ids[0]]);
     // A higher one that may not run yet holds nobody up.
-    block_on(w.store.prioritise(w.task(ids[3]).id, i32::MAX)).unwrap();
-    assert!(block_on(w.store.prioritise(orch_core::ids::TaskId(999), 1)).is_err());
+    prioritise(w, ids[3], i32::MAX);
 }
 
 pub fn a_delayed_job_of_high_priority_holds_nobody_up(w: &mut World) {
     let (high, low) = (w.started("DEMO", 1), w.started("DEMO", 2));
-    block_on(w.store.prioritise(high, 9)).unwrap();
+    prioritise(w, high, 9);
     let job = w.claim(Lane::Forge).unwrap();
     let (not_before, fault) = (w.now.plus_ms(60_000), fault(FaultKind::Transient));
     w.put_back(&job, Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None });

@@ -189,6 +189,7 @@ pub fn well(job: &Job) -> Outcome {
         | Effect::SyncTicket
         | Effect::Notify { .. }
         | Effect::CleanUp
+        | Effect::Comment { .. }
         | Effect::NoteFindings { .. } => Outcome::Sent,
     }
 }

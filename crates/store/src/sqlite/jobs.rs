@@ -7,6 +7,7 @@ use crate::rows::{ClaimRequest, Job, JobState, OpenSample, QueueCounts, UnknownJ
 use crate::tx::{AddedJob, Claim, End};
 use orch_core::effect::Lane;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
+use orch_core::task::Task;
 use orch_core::verdict::{FaultKind, FaultNote};
 use rusqlite::{Connection, Params, Row, params};
 
@@ -189,13 +190,11 @@ pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest, now_ms: i64
     one(c, CLAIM_ONE, request, read)
 }
 
-/// Sets the priority of a task, and of what it has queued.
-pub(super) fn prioritise(c: &Connection, task: TaskId, priority: i32) -> Db<()> {
-    let rank = -i64::from(priority);
-    if run(c, "UPDATE task SET rank = ?2 WHERE id = ?1", params![task.0, rank])? == 0 {
-        return Err(DbError::bug(format!("there is no task {task}")));
-    }
-    run(c, "UPDATE job SET rank = ?2 WHERE task = ?1", params![task.0, rank])?;
+/// Claims of a task, and of what it has queued, go as early as its priority says.
+pub(super) fn prioritise(c: &Connection, task: &Task) -> Db<()> {
+    let rank = -i64::from(task.priority);
+    run(c, "UPDATE task SET rank = ?2 WHERE id = ?1", params![task.id.0, rank])?;
+    run(c, "UPDATE job SET rank = ?2 WHERE task = ?1", params![task.id.0, rank])?;
     Ok(())
 }
 

@@ -71,9 +71,6 @@ impl Store for SqliteStore {
         })
         .await
     }
-    async fn prioritise(&self, task: TaskId, priority: i32) -> Result<()> {
-        self.write(move |c| jobs::prioritise(c, task, priority)).await
-    }
     async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>> {
         self.read(move |c| retention::closed_between(c, after, until, limit)).await
     }

@@ -40,6 +40,9 @@ impl Tx for Rows<'_> {
     fn save_task(&mut self, task: &Task) -> Db<()> {
         tasks::save(self.0, task)
     }
+    fn prioritise(&mut self, task: &Task) -> Db<()> {
+        jobs::prioritise(self.0, task)
+    }
     fn waiters(&mut self, project: &ProjectKey) -> Db<Vec<TaskId>> {
         tasks::waiters(self.0, project)
     }

@@ -57,7 +57,6 @@ pub(crate) struct World {
     pub(crate) home: tempfile::TempDir,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) engine: Arc<Engine>,
-    pub(crate) tracker: Arc<LocalTracker>,
     pub(crate) app: Router,
 }
 
@@ -117,7 +116,7 @@ impl World {
                 ..Policy::default()
             },
             forge: Arc::new(forge),
-            tracker: Arc::<LocalTracker>::clone(&tracker),
+            tracker,
             default_program: Arc::new(agent),
             programs: BTreeMap::new(),
             test: None,
@@ -165,7 +164,7 @@ impl World {
         let engine = Engine::new(ports, options, projects);
         let address = "127.0.0.1:8500".parse().unwrap();
         let app = router(AppState::new(Arc::clone(&engine), TOKEN.into(), at("orch.db"), address));
-        Self { home, clock, engine, tracker, app }
+        Self { home, clock, engine, app }
     }
 
     pub(crate) fn pass(&self, ms: i64) {
@@ -382,6 +381,7 @@ impl World {
             | Effect::SyncTicket
             | Effect::Notify { .. }
             | Effect::CleanUp
+            | Effect::Comment { .. }
             | Effect::NoteFindings { .. } => Outcome::Sent,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use axum::http::StatusCode;
-use orch_ports::tracker::Tracker;
+use orch_core::effect::Effect;
 use serde_json::json;
 
 #[tokio::test]
@@ -69,9 +69,30 @@ async fn who_may_not_is_refused_with_the_reason_and_nothing_is_half_done_in_sile
 }
 
 #[tokio::test]
+async fn a_task_is_commented_on_and_given_a_priority() {
+    let world = World::new().await;
+    world.started("Add a limit").await;
+    let said = world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": "mind the old endpoint" })).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text());
+    assert!(world.task("DEMO-1").await.notes[0].ends_with("commented on the ticket:\nmind the old endpoint"));
+    let empty = world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": " " })).await;
+    assert_eq!(empty.status, StatusCode::BAD_REQUEST);
+
+    let first = world.post("/api/v1/tasks/DEMO-1/priority", json!({ "priority": 12 })).await;
+    assert_eq!((first.status, first.json()["priority"].clone()), (StatusCode::OK, json!(12)), "{}", first.text());
+    let again = world.post("/api/v1/tasks/DEMO-1/priority", json!({ "priority": 12 })).await;
+    assert_eq!(again.error(), (409, "refused".into(), "DEMO-1: its priority is 12 already".into()));
+    for nonsense in [json!("12"), json!(1.5), json!(99_999), json!(null)] {
+        let refused = world.post("/api/v1/tasks/DEMO-1/priority", json!({ "priority": nonsense })).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text());
+    }
+    assert_eq!(world.task("DEMO-1").await.priority, 12);
+}
+
+#[tokio::test]
 async fn a_task_is_approved_rejected_and_cancelled_by_name() {
     let world = World::new().await;
-    let task = world.started("Add a limit").await;
+    world.started("Add a limit").await;
     let early = world.post("/api/v1/tasks/DEMO-1/approve", json!({})).await;
     assert_eq!(early.error(), (409, "refused".into(), "DEMO-1: it does not wait for an approval".into()));
     world.work(|_| false).await;
@@ -94,8 +115,9 @@ async fn a_task_is_approved_rejected_and_cancelled_by_name() {
     let approved = world.post("/api/v1/tasks/DEMO-1/approve", body).await;
     assert_eq!(approved.status, StatusCode::OK);
     assert_eq!(world.task("DEMO-1").await.approvals[0].by.as_str(), "local:anna");
-    let comments = world.tracker.comments(&task.project, task.number).await.unwrap();
-    assert!(comments.iter().any(|c| c.body == "Approved by local:anna: as we spoke"), "{comments:?}");
+    let jobs = world.engine.store().open_jobs(None).await.unwrap();
+    let says = |text: &str| text == "Approved by local:anna: as we spoke";
+    assert!(jobs.iter().any(|j| matches!(&j.effect, Effect::Comment { text, .. } if says(text))), "{jobs:?}");
 
     let no_question = world.post("/api/v1/tasks/DEMO-1/answer", json!({ "text": "42" })).await;
     assert!(no_question.error().2.ends_with("it has no open question"));
