@@ -109,7 +109,7 @@ async fn submodules(
         return Ok(p.submodules.then_some(from));
     }
     let from = from?;
-    let repository = PathBuf::from(forge.remote(&key).await?);
+    let repository = PathBuf::from(forge.remote(&key).await?.url);
     if git.lacks_git_lfs(&repository, &p.default_branch).await? {
         tracing::warn!("{}", crate::odd::pointers(&p.key));
     }

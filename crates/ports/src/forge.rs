@@ -3,6 +3,7 @@
 //! unknown, an approval names a commit, and after any answer to a merge the truth is read again.
 
 use crate::fault::Fault;
+use crate::remote::Remote;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use serde::{Deserialize, Serialize};
 
@@ -139,8 +140,8 @@ pub trait Forge: Send + Sync + 'static {
     fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService>;
     /// Looks at a repository that is out of service, and brings it back if it can be served.
     async fn look_again(&self, project: &ProjectKey) -> Result<(), Fault>;
-    /// Where `git` fetches and pushes: a path or a URL without credentials.
-    async fn remote(&self, project: &ProjectKey) -> Result<String, Fault>;
+    /// Where `git` fetches and pushes, and with which credentials.
+    async fn remote(&self, project: &ProjectKey) -> Result<Remote, Fault>;
     /// Name of the protected default branch.
     async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault>;
     /// Tip of a branch, `None` if there is no such branch.

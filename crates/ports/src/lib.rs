@@ -12,8 +12,10 @@ pub mod forge;
 pub mod git;
 pub mod notifier;
 pub mod probe;
+pub mod remote;
 pub mod security;
 pub mod supervisor;
 pub mod tracker;
 
 pub use fault::Fault;
+pub use remote::{Remote, Secret};

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::run::io;
 use super::tree::{Entry, Repo, os, shown};
 use orch_core::ids::{ProjectKey, Sha};
-use orch_ports::Fault;
+use orch_ports::{Fault, Remote};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs;
@@ -208,15 +208,15 @@ impl GitCli {
     }
 
     /// Remembers where a forge on this machine has its store.
-    pub(super) fn note_store(&self, project: &ProjectKey, remote: &str) {
-        if Path::new(remote).is_dir() {
+    pub(super) fn note_store(&self, project: &ProjectKey, remote: &Remote) {
+        if Path::new(&remote.url).is_dir() {
             let mut places = self.forge_stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            places.insert(project.clone(), Path::new(remote).join("lfs"));
+            places.insert(project.clone(), Path::new(&remote.url).join("lfs"));
         }
     }
 
     /// Contents go where the pointers go, before them.
-    pub(super) async fn upload(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault> {
+    pub(super) async fn upload(&self, project: &ProjectKey, remote: &Remote) -> Result<(), Fault> {
         self.note_store(project, remote);
         let (from, to) = (self.lfs_store(project), self.forge_store(project));
         if from == to || !from.is_dir() {

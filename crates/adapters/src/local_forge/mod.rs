@@ -23,9 +23,9 @@ pub(crate) use repo::{is_branch_name, is_object_id};
 use crate::git_cli::run::{GitRun, io};
 use crate::local_db::LocalDb;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
-use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, PullState, Review};
+use orch_ports::{Fault, Remote};
 use protect::protect;
 use pulls::{Life, PullRow};
 use repo::MergedTree;
@@ -375,8 +375,8 @@ impl Forge for LocalForge {
         }
     }
 
-    async fn remote(&self, project: &ProjectKey) -> Result<String, Fault> {
-        Ok(self.served(project)?.remote.clone())
+    async fn remote(&self, project: &ProjectKey) -> Result<Remote, Fault> {
+        Ok(Remote::of(&self.served(project)?.remote))
     }
 
     async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault> {

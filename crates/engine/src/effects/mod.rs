@@ -138,7 +138,7 @@ impl Cx {
 /// The forge as of now.
 pub(crate) struct Fetched {
     /// Where to push.
-    pub(crate) remote: String,
+    pub(crate) remote: orch_ports::Remote,
     /// Its protected branch.
     pub(crate) default_branch: String,
     /// Tip of that.

@@ -1,7 +1,7 @@
 //! `[gitea]`, `[plane]`, `[telegram]`: access to other people's servers. Tokens are secrets and are never shown.
 
-use super::secret::Secret;
 use super::section::section;
+use orch_ports::Secret;
 
 section! {
     /// A Gitea server as forge.

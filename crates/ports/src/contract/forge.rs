@@ -87,7 +87,7 @@ pub async fn a_branch_is_at_its_tip_or_not_there(forge: &dyn Forge, fixture: &dy
     let head = fixture.push(&branch, &tip, "a.txt", &branch).await.expect("push");
     assert_eq!(must("read", forge.branch_head(&project, &branch).await), Some(head));
     assert_eq!(must("read a part of the name", forge.branch_head(&project, "feature").await), None);
-    assert!(!must("remote", forge.remote(&project).await).is_empty());
+    assert!(!must("remote", forge.remote(&project).await).url.is_empty());
 }
 
 /// Only a merge moves it: no push, no force, no deletion.

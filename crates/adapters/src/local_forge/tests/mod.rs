@@ -179,7 +179,7 @@ async fn it_keeps_the_contract_when_it_serves_somebodys_bare_repository_in_place
     git(root.path(), &["clone", "--quiet", "--bare", "src", bare.to_str().unwrap()]).unwrap();
     let clock = TestClock::at(1_000);
     let forge = serve(root.path(), &clock, &bare, "main").await.unwrap();
-    assert_eq!(forge.remote(&demo()).await.unwrap(), bare.canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(forge.remote(&demo()).await.unwrap().url, bare.canonicalize().unwrap().to_str().unwrap());
     let fixture = Fixture { bench: Bench { root, clock, forge }, runs: AtomicU64::new(0) };
     contract::all(&fixture.bench.forge, &fixture).await;
 }

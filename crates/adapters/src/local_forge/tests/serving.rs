@@ -160,7 +160,7 @@ async fn a_clone_whose_default_branch_is_trunk_is_imported_once() {
     std::fs::create_dir_all(unfinished.join("objects")).unwrap();
     let forge = serve(root.path(), &clock, &source, "trunk").await.unwrap();
     assert!(!unfinished.exists());
-    let bare = PathBuf::from(forge.remote(&demo()).await.unwrap());
+    let bare = PathBuf::from(forge.remote(&demo()).await.unwrap().url);
     assert_eq!(bare, root.path().canonicalize().unwrap().join("forge").join("DEMO.git"));
     assert_eq!(git(&bare, &["for-each-ref", "--format=%(refname)"]).unwrap(), "refs/heads/trunk\nrefs/tags/v1");
     assert_eq!(git(&bare, &["symbolic-ref", "HEAD"]).unwrap(), "refs/heads/trunk");
@@ -175,7 +175,7 @@ async fn a_clone_whose_default_branch_is_trunk_is_imported_once() {
     assert_eq!(forge.branch_head(&demo(), "trunk").await.unwrap(), Some(tip), "imported once, then left alone");
     git(&source, &["push", "--quiet", bare.to_str().unwrap(), "half-done"]).unwrap();
     git(&source, &["push", "--quiet", bare.to_str().unwrap(), "trunk"]).unwrap_err();
-    let url = url_of(&forge.remote(&demo()).await.unwrap(), 7);
+    let url = url_of(&forge.remote(&demo()).await.unwrap().url, 7);
     assert!(url.starts_with("file:///") && url.ends_with("/DEMO.git#7"), "{url}");
     assert_eq!(url_of("/a b/c#d", 1), "file:///a%20b/c%23d#1");
 }
@@ -216,7 +216,7 @@ async fn an_unknown_project_is_gone_and_a_project_can_be_added_later() {
         LocalRepo { key: "LATE".into(), source: late.to_str().unwrap().into(), default_branch: "main".into() };
     bench.forge.add_project(project).await.unwrap();
     assert!(bench.forge.branch_head(&"LATE".into(), "main").await.unwrap().is_some());
-    git(&late, &["push", bench.forge.remote(&"LATE".into()).await.unwrap().as_str(), "HEAD:refs/heads/a"]).unwrap();
+    git(&late, &["push", bench.forge.remote(&"LATE".into()).await.unwrap().url.as_str(), "HEAD:refs/heads/a"]).unwrap();
     let pull = bench.forge.ensure_pull_request(&"LATE".into(), "a", "main", "t", "").await.unwrap();
     assert_eq!(pull.number, 1, "numbers are per project");
 }
