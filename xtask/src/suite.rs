@@ -59,7 +59,7 @@ const LONG: [&str; 8] = [
 
 /// Tests that meet git: those of the adapter and of the forge made of it, and the stories in which branches meet.
 const OF_GIT: [(&str, &[&str]); 4] = [
-    ("orch-adapters lib", &["git_cli", "local_forge"]),
+    ("orch-adapters lib", &["git_cli", "git_forge"]),
     ("orch-adapters git_cli", &[]),
     ("orch-engine stories", &["merg", "conflict", "branch", "patch"]),
     ("orch gate_by_hand", &[]),

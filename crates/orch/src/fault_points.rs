@@ -179,6 +179,7 @@ points! { "forge", FORGE, Forge;
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
+        expect_base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;

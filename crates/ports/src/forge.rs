@@ -169,12 +169,15 @@ pub trait Forge: Send + Sync + 'static {
     async fn submit_review(&self, project: &ProjectKey, number: u64, review: &Review) -> Result<(), Fault>;
     /// Writes the comment with this key, or replaces its text.
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
-    /// Compare-and-merge: only if the branch is at `expect_head`.
+    /// Compare-and-merge: only if the branch is at `expect_head`, and the base branch at `expect_base`, the commit the
+    /// head was tested on. A base branch that was taken back has moved, too. Without a base the merge is a person's own,
+    /// into whatever is there.
     async fn merge(
         &self,
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
+        expect_base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;

@@ -21,6 +21,7 @@ mod lfs;
 mod lines;
 mod mirror;
 mod modules;
+pub(crate) mod names;
 mod objects;
 mod packs;
 pub(crate) mod reader;
@@ -33,6 +34,7 @@ mod staged;
 mod tree;
 mod trees;
 mod turns;
+pub(crate) mod whole;
 mod worktree;
 
 pub use modules::{Submodules, Unfilled};

@@ -256,7 +256,7 @@ impl GitCli {
 
     /// Refuses a repository on this machine that has not all of its history, with what to do.
     pub async fn refuse_parts(&self, path: &Path, branch: &str) -> Result<(), Fault> {
-        crate::local_forge::whole::refuse_parts(&self.git, path, branch).await
+        super::whole::refuse_parts(&self.git, path, branch).await
     }
 
     /// The submodules of the default branch of a repository on this machine that cannot be filled, with the reason: their

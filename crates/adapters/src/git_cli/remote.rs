@@ -2,9 +2,9 @@
 //! It may never push the protected default branch, whoever asks, and never overwrite what somebody else pushed.
 
 use super::dirs::{blocking, discard, sweep_leftovers};
+use super::names::is_branch_name;
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
-use crate::local_forge::is_branch_name;
 use crate::{durable, locks, owner};
 use orch_core::ids::Sha;
 use orch_ports::git::PushAnswer;

@@ -148,6 +148,7 @@ impl GitRun {
             envs: vec![],
             config: vec![],
             stdin: None,
+            limit: TIMEOUT,
         }
     }
 
@@ -171,8 +172,7 @@ impl GitRun {
     }
 }
 
-/// One git process to be.
-#[derive(Debug)]
+/// One git process to be. Not `Debug`: its configuration may hold credentials.
 #[must_use]
 pub(crate) struct Call<'g> {
     git: &'g GitRun,
@@ -181,9 +181,16 @@ pub(crate) struct Call<'g> {
     envs: Vec<(OsString, OsString)>,
     config: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
+    limit: Duration,
 }
 
 impl Call<'_> {
+    /// Gives it this long instead of the longest time.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Adds an argument. Names that come from outside belong behind `--end-of-options` or `--`.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
@@ -290,10 +297,10 @@ impl Call<'_> {
             };
             tokio::join!(write, child.wait_with_output()).1
         };
-        match tokio::time::timeout(TIMEOUT, talk).await {
+        match tokio::time::timeout(self.limit, talk).await {
             Ok(Ok(done)) => Ok(Output { status: done.status.code(), stdout: done.stdout, stderr: done.stderr }),
             Ok(Err(e)) => Err(Fault::transient(format!("{what}: {e}"))),
-            Err(_) => Err(Fault::transient(format!("{what}: no end after {} s, killed", TIMEOUT.as_secs()))),
+            Err(_) => Err(Fault::transient(format!("{what}: no end after {} s, killed", self.limit.as_secs()))),
         }
     }
 

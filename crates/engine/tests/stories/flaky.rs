@@ -4,7 +4,7 @@
 use crate::faults::Faults;
 use crate::world::git;
 use orch_adapters::git_cli::GitCli;
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 pub struct FlakyForge {
-    pub real: LocalForge,
+    pub real: GitForge,
     pub faults: Arc<Faults>,
     /// The next merge is answered with this, and nothing is done.
     pub lie: Mutex<Option<MergeAnswer>>,
@@ -97,6 +97,7 @@ impl Forge for FlakyForge {
         p: &ProjectKey,
         number: u64,
         head: &Sha,
+        base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
@@ -107,7 +108,7 @@ impl Forge for FlakyForge {
         if self.gitea.is_some() && !self.reviews(p, number).await?.iter().any(|r| r.approved && r.official) {
             return Ok(MergeAnswer::Refused { why: "Does not have enough approvals".into() });
         }
-        self.faults.call("forge.merge", self.real.merge(p, number, head, method, message)).await
+        self.faults.call("forge.merge", self.real.merge(p, number, head, base, method, message)).await
     }
 }
 

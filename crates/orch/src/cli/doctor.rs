@@ -12,7 +12,7 @@ use crate::instance::place;
 use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -352,7 +352,7 @@ fn emptied(config: &Config) -> Vec<Check> {
         let scratch = tempfile::tempdir().ok()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         for dir in served.iter().filter(|dir| dir.is_absolute() && dir.is_dir()) {
-            let looked = LocalForge::examine_branch(&forge, dir, &key, &p.default_branch, scratch.path());
+            let looked = GitForge::examine_branch(&forge, dir, &key, &p.default_branch, scratch.path());
             match runtime.block_on(looked) {
                 Ok(None) => {}
                 Ok(Some((true, text))) => return Some(check(&title, Tone::Warn, text, None)),

@@ -116,12 +116,12 @@ fn each_mistake_in_a_project_names_its_line() {
         ),
         (
             "forge = \"gitea\"\nstarters = [\"anna\"]",
-            "orch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `local`",
+            "orch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `git`",
         ),
         (
             "forge = \"gitea\"",
             "orch.toml:5: [[project]] DEMO has no `starters`: with a tracker or forge that others can write to, name the \
-             people\norch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `local`",
+             people\norch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `git`",
         ),
         (
             "forge = \"locl\"\nstarters = [\"a\"]",

@@ -1,7 +1,9 @@
-//! A forge in a directory of its own: bare repositories and one SQLite file. It is the product's default and at the same
-//! time the double that tests run on. It decides what a forge decides (which pull requests are open, what is merged) and
-//! nothing of orch's; it shares no row and no transaction with orch's store, so that the two can disagree and be
-//! compared. The head of a pull request is read from git every time, never remembered.
+//! A forge over git alone: branches live in a repository, everything else in one SQLite file beside it. The repository is
+//! a remote of somebody else's (`forge = "git"`), or a bare one of the forge's own or served in place (`forge = "local"`,
+//! at the same time the double that tests run on): the same pull requests, the same merge, and two ways to read and move a
+//! branch (`served`). It decides what a forge decides (which pull requests are open, what is merged) and nothing of orch's;
+//! it shares no row and no transaction with orch's store, so that the two can disagree and be compared. The head of a pull
+//! request is read from git every time, never remembered.
 
 mod again;
 mod branch;
@@ -15,10 +17,7 @@ mod served;
 mod talk;
 #[cfg(test)]
 mod tests;
-pub(crate) mod whole;
-
-pub(crate) use protect::is_own_hook;
-pub(crate) use repo::{is_branch_name, is_object_id};
+mod there;
 
 use crate::git_cli::run::{GitRun, io};
 use crate::local_db::LocalDb;
@@ -32,20 +31,42 @@ use repo::MergedTree;
 use rusqlite::params;
 use served::Served;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use again::PullAgain;
 
 /// A repository to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalRepo {
+pub struct ServedRepo {
     /// Project it belongs to.
     pub key: ProjectKey,
-    /// Path or URL from configuration. A bare repository on disk is served in place, anything else is imported once.
-    pub source: String,
+    /// Where it lives.
+    pub home: Home,
     /// The branch that only merges move.
     pub default_branch: String,
+}
+
+impl ServedRepo {
+    /// A repository of this machine, or a copy that is made once.
+    pub fn here(key: ProjectKey, source: impl Into<String>, default_branch: impl Into<String>) -> Self {
+        Self { key, home: Home::Here(source.into()), default_branch: default_branch.into() }
+    }
+}
+
+/// Where a repository lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// With this forge: a path or URL from configuration. A bare repository on disk is served in place, anything else is
+    /// imported once.
+    Here(String),
+    /// With somebody else: every branch is read and moved there, at its remote.
+    There {
+        /// Its remote.
+        remote: Remote,
+        /// A git directory that may have objects of it already; they are borrowed and not fetched again.
+        objects: Option<PathBuf>,
+    },
 }
 
 /// A line of the log.
@@ -71,31 +92,31 @@ pub struct LogEntry {
     pub at: Time,
 }
 
-/// The local forge. Cheap to clone.
+/// The forge. Cheap to clone.
 #[derive(Clone)]
-pub struct LocalForge {
+pub struct GitForge {
     state: Arc<State>,
 }
 
 struct State {
-    dir: std::path::PathBuf,
+    dir: PathBuf,
     db: LocalDb,
     git: GitRun,
     clock: Arc<dyn Clock>,
     members: RwLock<Vec<Actor>>,
     projects: RwLock<HashMap<ProjectKey, Arc<Served>>>,
     /// What could not be brought into service, and why.
-    out: RwLock<HashMap<ProjectKey, (Option<LocalRepo>, OutOfService)>>,
+    out: RwLock<HashMap<ProjectKey, (Option<ServedRepo>, OutOfService)>>,
 }
 
-impl LocalForge {
+impl GitForge {
     /// Opens or makes a forge in `dir` (one process per directory: opening ends merges that an earlier process left
     /// half done) and brings the repositories into service. `members` are the people whose reviews
     /// count. A repository that cannot be served is a `Permanent` fault that names the path, the key and the fix; of
     /// several, one that can is enough, and the others are out of service until [`Forge::look_again`] finds them well.
     pub async fn open(
         dir: &Path,
-        projects: Vec<LocalRepo>,
+        projects: Vec<ServedRepo>,
         members: Vec<Actor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Fault> {
@@ -118,7 +139,7 @@ impl LocalForge {
     }
 
     /// Brings a repository into service, or notes why it is not.
-    pub async fn serve(&self, project: LocalRepo) -> Result<(), Fault> {
+    pub async fn serve(&self, project: ServedRepo) -> Result<(), Fault> {
         let key = project.key.clone();
         let served = self.add_project(project.clone()).await;
         let mut out = self.state.out.write().unwrap_or_else(PoisonError::into_inner);
@@ -155,33 +176,35 @@ impl LocalForge {
     }
 
     /// Brings one more repository into service, or takes up a changed default branch.
-    pub async fn add_project(&self, project: LocalRepo) -> Result<(), Fault> {
+    pub async fn add_project(&self, project: ServedRepo) -> Result<(), Fault> {
         let (key, branch) = (project.key.clone(), project.default_branch.clone());
         let last = self.state.db.read("read the last merge", move |t| pulls::last_merge(t, &key, &branch)).await?;
         let mut served = Served::new(&self.state.git, &self.state.dir, project, last.as_ref()).await?;
         {
             let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
-            for other in projects.values().filter(|o| o.remote == served.remote) {
+            for other in projects.values().filter(|o| o.remote.url == served.remote.url) {
                 if other.key == served.key {
                     served.merging = Arc::clone(&other.merging);
                 } else if other.default_branch != served.default_branch {
                     return Err(Fault::permanent(format!(
                         "projects {} and {} share the repository {} with different `default_branch` ({} and {}); \
                          make them the same in [[project]]",
-                        other.key, served.key, served.remote, other.default_branch, served.default_branch
+                        other.key, served.key, served.remote.url, other.default_branch, served.default_branch
                     )));
                 }
             }
         }
         let turn = Arc::clone(&served.merging).lock_owned().await;
-        served.drop_dead_locks();
-        protect(&served.repo, &served.default_branch)
-            .await
-            .map_err(|f| f.context(format!("project {}", served.key)))?;
+        if served.there.is_none() {
+            served.drop_dead_locks();
+            protect(&served.repo, &served.default_branch)
+                .await
+                .map_err(|f| f.context(format!("project {}", served.key)))?;
+            // What people wrote there just before is kept, too, as soon as the disk has time.
+            let dir = served.repo.dir().to_owned();
+            tokio::task::spawn_blocking(move || crate::durable::file_system(&dir));
+        }
         self.state.settle_begun_merges(&served).await?;
-        // What people wrote there just before is kept, too, as soon as the disk has time.
-        let there = served.repo.dir().to_owned();
-        tokio::task::spawn_blocking(move || crate::durable::file_system(&there));
         let mut projects = self.state.projects.write().unwrap_or_else(PoisonError::into_inner);
         projects.insert(served.key.clone(), Arc::new(served));
         drop(projects);
@@ -247,7 +270,7 @@ impl LocalForge {
         let found = self.state.projects.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
         found.ok_or_else(|| match self.out_of_service(project) {
             Some(out) => Fault::transient(format!("project {project} is out of service: {}", out.why)),
-            None => Fault::gone(format!("the local forge serves no project {project}")),
+            None => Fault::gone(format!("the forge serves no project {project}")),
         })
     }
 }
@@ -256,16 +279,26 @@ impl State {
     /// The pull request as the port shows it: the row, and what git says now.
     async fn show(&self, served: &Served, row: PullRow) -> Result<PullRequest, Fault> {
         let tip = match row.life {
-            Life::Open | Life::Merging(_) => served.repo.branch(&row.head_branch).await?,
+            Life::Open | Life::Merging(_) => served.head(&row.head_branch).await?,
             Life::Merged(_) | Life::Closed => None,
         };
+        self.show_at(served, row, tip).await
+    }
+
+    /// The same where the tip of its branch has just been read.
+    async fn show_at(&self, served: &Served, row: PullRow, tip: Option<Sha>) -> Result<PullRequest, Fault> {
         let (state, merge_commit) = match row.life {
             Life::Merged(commit) => (PullState::Merged, Some(commit)),
             // A pull request whose branch was deleted is closed for as long as the branch is away.
             Life::Open | Life::Merging(_) if tip.is_some() => (PullState::Open, None),
             Life::Open | Life::Merging(_) | Life::Closed => (PullState::Closed, None),
         };
-        let mergeable = match (&tip, served.repo.branch(&row.base_branch).await?) {
+        // Elsewhere it would cost two questions and a fetch at every look, and nobody decides on it.
+        let base = match &served.there {
+            None => served.repo.branch(&row.base_branch).await?,
+            Some(_) => None,
+        };
+        let mergeable = match (&tip, base) {
             (Some(head), Some(base)) => match served.repo.merge_tree(&base, head).await {
                 Ok(MergedTree::Clean(_)) => Some(true),
                 Ok(MergedTree::Conflict(_)) => Some(false),
@@ -285,7 +318,7 @@ impl State {
             merged_by: merge_commit.is_some().then(Actor::orch),
             merge_commit,
             mergeable,
-            url: url_of(&served.remote, row.number),
+            url: url_of(&served.remote.url, row.number),
         })
     }
 
@@ -308,14 +341,16 @@ impl State {
         if let Some(row) = open {
             self.load(served, row.number).await?;
         }
-        let Some(head) = served.repo.branch(head_branch).await? else {
+        let tips = served.heads(&[head_branch, base_branch]).await?;
+        let [Some(head), base] = &tips[..] else {
             return Err(Fault::gone(format!("there is no branch {head_branch} to open a pull request from")));
         };
-        if served.repo.branch(base_branch).await?.is_none() {
+        let head = head.clone();
+        if base.is_none() {
             return Err(Fault::gone(format!("there is no branch {base_branch} to open a pull request into")));
         }
         let (project, at, body) = (served.key.clone(), self.clock.now(), body.to_owned());
-        let (head_branch, base_branch) = (head_branch.to_owned(), base_branch.to_owned());
+        let (head_branch, base_branch, tip) = (head_branch.to_owned(), base_branch.to_owned(), head.clone());
         let row = self
             .db
             .write("open a pull request", move |t| {
@@ -326,7 +361,7 @@ impl State {
                 pulls::read(t, &project, number)
             })
             .await?;
-        self.show(served, row).await
+        self.show_at(served, row, Some(tip)).await
     }
 
     async fn close(&self, served: &Served, number: u64) -> Result<(), Fault> {
@@ -336,7 +371,10 @@ impl State {
         if matches!(row.life, Life::Merged(_) | Life::Closed) {
             return Ok(());
         }
-        let head = served.repo.branch(&row.head_branch).await?.unwrap_or(row.last_head);
+        if let Life::Merging(intent) = &row.life {
+            served.quiet(intent).await?;
+        }
+        let head = served.head(&row.head_branch).await?.unwrap_or(row.last_head);
         let (project, at) = (served.key.clone(), self.clock.now());
         self.db.write("close a pull request", move |t| pulls::close(t, &project, number, &head, at)).await
     }
@@ -344,6 +382,9 @@ impl State {
 
 /// Something a terminal or a browser can open, and a person can tell the number from.
 fn url_of(remote: &str, number: u64) -> String {
+    if !remote.starts_with('/') {
+        return format!("{remote}#{number}");
+    }
     let mut path = String::with_capacity(remote.len());
     for c in remote.chars() {
         match c {
@@ -358,7 +399,7 @@ fn url_of(remote: &str, number: u64) -> String {
 }
 
 #[async_trait::async_trait]
-impl Forge for LocalForge {
+impl Forge for GitForge {
     fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService> {
         let out = self.state.out.read().unwrap_or_else(PoisonError::into_inner);
         out.get(project).map(|(_, out)| out.clone())
@@ -376,7 +417,7 @@ impl Forge for LocalForge {
     }
 
     async fn remote(&self, project: &ProjectKey) -> Result<Remote, Fault> {
-        Ok(Remote::of(&self.served(project)?.remote))
+        Ok(self.served(project)?.remote.clone())
     }
 
     async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault> {
@@ -384,7 +425,7 @@ impl Forge for LocalForge {
     }
 
     async fn branch_head(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
-        self.served(project)?.repo.branch(branch).await
+        self.served(project)?.head(branch).await
     }
 
     async fn ensure_pull_request(
@@ -415,7 +456,7 @@ impl Forge for LocalForge {
 
     async fn set_status(&self, project: &ProjectKey, commit: &Sha, status: &CommitStatus) -> Result<(), Fault> {
         let served = self.served(project)?;
-        if !served.repo.has_commit(commit).await? {
+        if !served.has_commit(commit).await? {
             return Err(Fault::gone(format!("set a status: no commit {commit} in project {project}")));
         }
         let (project, commit, status, at) = (project.clone(), commit.clone(), status.clone(), self.state.clock.now());
@@ -446,13 +487,14 @@ impl Forge for LocalForge {
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
+        expect_base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
         let (served, state) = (self.served(project)?, Arc::clone(&self.state));
-        let (expect_head, message) = (expect_head.clone(), message.to_owned());
+        let (expect, message) = ((expect_head.clone(), expect_base.cloned()), message.to_owned());
         // On a task of its own: a caller that stops waiting must not kill git while it moves the branch.
-        let merge = async move { state.merge(&served, number, &expect_head, method, &message).await };
+        let merge = async move { state.merge(&served, number, (&expect.0, expect.1.as_ref()), method, &message).await };
         match tokio::spawn(merge).await {
             Ok(answer) => answer.map_err(|f| f.context(format!("merge pull request #{number} of {project}"))),
             Err(e) => Err(Fault::bug(format!("merge pull request #{number} of {project}: {e}"))),

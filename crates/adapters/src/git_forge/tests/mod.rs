@@ -42,7 +42,7 @@ fn a_clone(dir: &Path, branch: &str) {
 struct Bench {
     root: tempfile::TempDir,
     clock: Arc<TestClock>,
-    forge: LocalForge,
+    forge: GitForge,
 }
 
 fn demo() -> ProjectKey {
@@ -103,7 +103,7 @@ impl Bench {
     }
 
     async fn merge(&self, pull: &PullRequest, method: MergeMethod) -> MergeAnswer {
-        self.forge.merge(&demo(), pull.number, &pull.head, method, "message").await.unwrap()
+        self.forge.merge(&demo(), pull.number, &pull.head, None, method, "message").await.unwrap()
     }
 
     async fn effects(&self) -> Vec<String> {
@@ -115,14 +115,14 @@ impl Bench {
     }
 }
 
-async fn open(root: &Path, clock: &Arc<TestClock>) -> Result<LocalForge, Fault> {
+async fn open(root: &Path, clock: &Arc<TestClock>) -> Result<GitForge, Fault> {
     serve(root, clock, &root.join("src"), "main").await
 }
 
-async fn serve(root: &Path, clock: &Arc<TestClock>, source: &Path, branch: &str) -> Result<LocalForge, Fault> {
+async fn serve(root: &Path, clock: &Arc<TestClock>, source: &Path, branch: &str) -> Result<GitForge, Fault> {
     let source = source.to_str().unwrap().to_owned();
-    let project = LocalRepo { key: demo(), source, default_branch: branch.into() };
-    LocalForge::open(&root.join("forge"), vec![project], vec!["local:rita".into()], clock.clone()).await
+    let project = ServedRepo::here(demo(), source, branch);
+    GitForge::open(&root.join("forge"), vec![project], vec!["local:rita".into()], clock.clone()).await
 }
 
 struct Fixture {

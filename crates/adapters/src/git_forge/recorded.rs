@@ -2,9 +2,10 @@
 //! read, with all that the newest of them brought in, and repairs what a power cut may have emptied in a repository that is
 //! whole otherwise: `HEAD` (its default branch: `branch`). Of what is missing it decides nothing; it says it.
 
-use super::LocalForge;
-use super::repo::{Repo, is_object_id};
+use super::GitForge;
+use super::repo::Repo;
 use crate::durable;
+use crate::git_cli::names::is_object_id;
 use crate::git_cli::run::told;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
@@ -14,7 +15,7 @@ use std::path::Path;
 /// Recorded merges whose content is read at a start, the newest ones.
 const MERGES: usize = 200;
 
-impl LocalForge {
+impl GitForge {
     /// Merges that were recorded, by this forge or as `others` has them (who merged it, as what), and are not in the
     /// default branch, or cannot be read; each as a sentence.
     pub async fn missing_merges(&self, project: &ProjectKey, others: Vec<(String, Sha)>) -> Result<Vec<String>, Fault> {
@@ -29,16 +30,28 @@ impl LocalForge {
             recorded.insert(commit, who);
         }
         recorded.retain(|commit, _| is_object_id(commit.as_str()));
-        served.repo.missing(&served.default_branch, &recorded).await
+        if recorded.is_empty() {
+            return Ok(vec![]);
+        }
+        let branch = &served.default_branch;
+        let Some(name) = served.reference(branch).await? else {
+            return Ok(vec![format!("there is no branch {branch} at {}", served.remote.url)]);
+        };
+        // What a remote's own disk still holds is its server's business; that the merges are in the branch is not.
+        served.repo.missing(branch, &name, &recorded, served.there.is_none()).await
     }
 }
 
 impl Repo {
-    async fn missing(&self, branch: &str, recorded: &BTreeMap<Sha, String>) -> Result<Vec<String>, Fault> {
-        if recorded.is_empty() {
-            return Ok(vec![]);
-        }
-        let listed = self.call("rev-list").args(["--parents", &format!("refs/heads/{branch}"), "--"]).run().await?;
+    /// `name` is the branch as this repository has it; `whole`: is its content looked at, too?
+    async fn missing(
+        &self,
+        branch: &str,
+        name: &str,
+        recorded: &BTreeMap<Sha, String>,
+        whole: bool,
+    ) -> Result<Vec<String>, Fault> {
+        let listed = self.call("rev-list").args(["--parents", name, "--"]).run().await?;
         if listed.status != Some(0) {
             let why = told(&listed.stderr);
             return Ok(vec![format!("branch {branch} of {} cannot be read: {why}", self.dir().display())]);
@@ -54,6 +67,9 @@ impl Repo {
             .iter()
             .map(|(commit, who)| format!("{who} is recorded as merged and {} is not in {branch}", commit.short()))
             .collect();
+        if !whole {
+            return Ok(said);
+        }
         let readable = async |commits: &[&Sha]| {
             let mut list = String::new();
             for commit in commits {

@@ -1,18 +1,22 @@
-//! Bringing a repository into service. A bare repository on disk is served where it is; anything else is imported once
-//! into a bare repository of the forge's own, by way of a temporary directory and a rename, so that a crash leaves
-//! either nothing or all of it. Whatever is wrong with a repository is said once, with the path, the key and the fix.
+//! Bringing a repository into service. One that lives elsewhere stays there, and is only looked at. Of the others a bare
+//! one on disk is served where it is; anything else is imported once into a bare repository of the forge's own, by way of
+//! a temporary directory and a rename, so that a crash leaves either nothing or all of it. Whatever is wrong with a
+//! repository is said once, with the path, the key and the fix.
 
 use super::pulls::Intent;
 use super::recorded::repair_head;
-use super::repo::{Repo, is_branch_name};
-use super::whole;
-use super::{LocalRepo, branch};
+use super::repo::Repo;
+use super::there::{BROUGHT, Pushed, There};
+use super::{Home, ServedRepo, branch};
 use crate::git_cli::dirs::{blocking, discard, sweep_leftovers};
-use crate::git_cli::run::{GitRun, io, mask};
+use crate::git_cli::names::{is_branch_name, is_object_id};
+use crate::git_cli::remote::Address;
+use crate::git_cli::run::{Call, GitRun, io, mask};
+use crate::git_cli::whole;
 use crate::{durable, locks, owner};
 use orch_core::ids::{ProjectKey, Sha};
 use orch_core::verdict::FaultKind;
-use orch_ports::Fault;
+use orch_ports::{Fault, Remote};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,10 +26,13 @@ const MANY_OBJECTS: usize = 2_000;
 /// A repository in service.
 pub(super) struct Served {
     pub(super) key: ProjectKey,
+    /// Where objects are read and made: the repository itself, or the cache beside one that lives elsewhere.
     pub(super) repo: Repo,
     pub(super) default_branch: String,
-    /// Its directory as text, as `git` is told it.
-    pub(super) remote: String,
+    /// Where git fetches and pushes.
+    pub(super) remote: Remote,
+    /// Nothing where the repository is the forge's own.
+    pub(super) there: Option<There>,
     /// One merge at a time. The branch moves by compare-and-swap anyway; this keeps two callers from overwriting each
     /// other's intent. Outlives a second registration of the project.
     pub(super) merging: Arc<tokio::sync::Mutex<()>>,
@@ -39,13 +46,36 @@ impl Served {
     pub(super) async fn new(
         git: &GitRun,
         forge_dir: &Path,
-        project: LocalRepo,
+        project: ServedRepo,
         last: Option<&Sha>,
     ) -> Result<Self, Fault> {
-        let LocalRepo { key, source, default_branch } = project;
-        let about = format!("project {key}: repository {}", mask(&source));
+        let ServedRepo { key, home, default_branch } = project;
+        let place = match &home {
+            Home::Here(source) => mask(source),
+            Home::There { remote, .. } => remote.url.clone(),
+        };
+        let about = format!("project {key}: repository {place}");
+        fits(&key, &default_branch).map_err(|f| f.context(&about))?;
+        let source = match home {
+            Home::Here(source) => source,
+            Home::There { remote, objects } => {
+                let cache = forge_dir.join("remote").join(format!("{key}.git"));
+                let there = There::new(git, &remote, cache, objects).map_err(|f| f.context(&about))?;
+                look(&there, &default_branch).await.map_err(|f| f.context(&about))?;
+                let (repo, there) = (there.repo(), Some(there));
+                return Ok(Self {
+                    key,
+                    repo,
+                    default_branch,
+                    remote,
+                    there,
+                    merging: Arc::default(),
+                    kept: Mutex::default(),
+                });
+            }
+        };
         let served = async {
-            let repo = Self::bring(git, forge_dir, &key, &source, &default_branch).await?;
+            let repo = Self::own(git, forge_dir, &key, &source, &default_branch).await?;
             branch::mend(&repo, &default_branch, last).await?;
             let branches = repo.branches().await?;
             if !branches.iter().any(|(name, _)| *name == default_branch) {
@@ -55,15 +85,87 @@ impl Served {
             Ok(repo)
         };
         let repo = served.await.map_err(|f| f.context(&about))?;
-        let remote = repo.dir().to_str().map(str::to_owned).ok_or_else(|| {
+        let url = repo.dir().to_str().map(str::to_owned).ok_or_else(|| {
             Fault::permanent(format!("{about}: the path {} is not UTF-8; move it", repo.dir().display()))
         })?;
-        Ok(Self { key, repo, default_branch, remote, merging: Arc::default(), kept: Mutex::default() })
+        let remote = Remote { url, credentials: None };
+        Ok(Self { key, repo, default_branch, remote, there: None, merging: Arc::default(), kept: Mutex::default() })
+    }
+
+    /// Tips of these branches as of now, in their order. Elsewhere that is one question.
+    pub(super) async fn heads(&self, branches: &[&str]) -> Result<Vec<Option<Sha>>, Fault> {
+        if let Some(there) = &self.there {
+            return there.heads(branches).await;
+        }
+        let mut tips = Vec::new();
+        for branch in branches {
+            tips.push(self.repo.branch(branch).await?);
+        }
+        Ok(tips)
+    }
+
+    /// Tip of one branch as of now.
+    pub(super) async fn head(&self, branch: &str) -> Result<Option<Sha>, Fault> {
+        Ok(self.heads(&[branch]).await?.pop().flatten())
+    }
+
+    /// Sees to it that these commits, which were seen at the tips of these branches, can be read.
+    pub(super) async fn bring(&self, wanted: &[(&str, &Sha)]) -> Result<(), Fault> {
+        match &self.there {
+            Some(there) => there.bring(wanted).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Is there such a commit? One that was pushed just now may have to be brought first.
+    pub(super) async fn has_commit(&self, commit: &Sha) -> Result<bool, Fault> {
+        let Some(there) = self.there.as_ref().filter(|_| is_object_id(commit.as_str())) else {
+            return self.repo.has_commit(commit).await;
+        };
+        there.ready(commit).await?;
+        if self.repo.has_commit(commit).await? {
+            return Ok(true);
+        }
+        there.bring_all().await?;
+        self.repo.has_commit(commit).await
+    }
+
+    /// The name of a branch in `repo`, after it was brought there as it is now. `None`: there is no such branch.
+    pub(super) async fn reference(&self, branch: &str) -> Result<Option<String>, Fault> {
+        if self.there.is_none() {
+            return Ok(Some(format!("refs/heads/{branch}")));
+        }
+        let Some(tip) = self.head(branch).await? else { return Ok(None) };
+        self.bring(&[(branch, &tip)]).await?;
+        let name = format!("{BROUGHT}{branch}");
+        self.repo.call("update-ref").args([&name, tip.as_str()]).ok().await?;
+        Ok(Some(name))
+    }
+
+    /// Returns when no git of an earlier process can carry out this merge any more.
+    pub(super) async fn quiet(&self, begun: &Intent) -> Result<(), Fault> {
+        match &self.there {
+            Some(there) => there.ready(&begun.old_base).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a branch from where a merge found it to where it takes it, or leaves it. What it says is a hint; the branch
+    /// tells.
+    pub(super) async fn compare_and_move(&self, branch: &str, intent: &Intent, why: &str) -> Result<Pushed, Fault> {
+        if let Some(there) = &self.there {
+            return there.push(branch, &intent.old_base, &intent.intended).await;
+        }
+        let moved = self.repo.compare_and_move(branch, &intent.old_base, &intent.intended, why).await;
+        moved.map(|()| Pushed::Look)
     }
 
     /// Returns when a merge is on disk, whoever wrote its objects: people push with a git of their own, which does not
     /// sync them. Where the branch was not where the last merge left it, nothing is known of what lies below.
     pub(super) async fn keep(&self, branch: &str, intent: &Intent) -> Result<(), Fault> {
+        if let Some(there) = &self.there {
+            return there.keep(branch).await;
+        }
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept().as_ref() == Some(&intent.old_base);
         let objects = if known { self.repo.objects_between(&intent.old_base, &intent.intended).await? } else { vec![] };
@@ -91,25 +193,14 @@ impl Served {
         locks::drop_dead(self.repo.dir());
     }
 
-    async fn bring(
+    /// The bare repository of this machine that is served.
+    async fn own(
         git: &GitRun,
         forge_dir: &Path,
         key: &ProjectKey,
         source: &str,
         default_branch: &str,
     ) -> Result<Repo, Fault> {
-        if !is_branch_name(default_branch) {
-            return Err(Fault::permanent(format!(
-                "{default_branch:?} cannot be a branch name; correct `default_branch` in [[project]]"
-            )));
-        }
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if key.as_str().is_empty() || !key.as_str().chars().all(fits) {
-            return Err(Fault::permanent(format!(
-                "the key {:?} cannot name a directory; use letters, digits, `-` and `_` for `key` in [[project]]",
-                key.as_str()
-            )));
-        }
         let source = Source::of(source)?;
         if let Source::Path(path) = &source {
             repair_head(path, default_branch)?;
@@ -124,7 +215,7 @@ impl Served {
                 if !dir.exists() {
                     let on_disk = match &source {
                         Source::Path(path) => Some(path.clone()),
-                        Source::Url(url) => whole::directory(url),
+                        Source::Url(address) => whole::directory(address.url()),
                     };
                     if let Some(path) = on_disk {
                         whole::refuse_parts(git, &path, default_branch).await?;
@@ -139,9 +230,48 @@ impl Served {
     }
 }
 
+/// Can the key name a directory, and the branch a branch?
+fn fits(key: &ProjectKey, default_branch: &str) -> Result<(), Fault> {
+    if !is_branch_name(default_branch) {
+        return Err(Fault::permanent(format!(
+            "{default_branch:?} cannot be a branch name; correct `default_branch` in [[project]]"
+        )));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if key.as_str().is_empty() || !key.as_str().chars().all(fits) {
+        return Err(Fault::permanent(format!(
+            "the key {:?} cannot name a directory; use letters, digits, `-` and `_` for `key` in [[project]]",
+            key.as_str()
+        )));
+    }
+    Ok(())
+}
+
+/// Can this remote be worked with? One that does not answer now may answer later: whoever needs it then waits for it.
+async fn look(there: &There, default_branch: &str) -> Result<(), Fault> {
+    there.refuse_checked_out(default_branch).await?;
+    match there.heads(&[default_branch]).await {
+        Ok(heads) if heads.iter().any(Option::is_some) => Ok(()),
+        Ok(_) => {
+            let names = there.branches().await?;
+            Err(no_default_branch(Path::new(there.url()), default_branch, &names))
+        }
+        Err(fault) if fault.is_transient() => {
+            tracing::warn!(repository = there.url(), %fault, "the repository does not answer; its tasks wait for it");
+            Ok(())
+        }
+        Err(fault) if fault.kind == FaultKind::Denied => Err(Fault::denied(format!(
+            "{}; over HTTP name in [project.git] `token_env` the environment variable that holds the password or token, over \
+             ssh let the user orch runs as log in without being asked",
+            fault.text
+        ))),
+        Err(fault) => Err(Fault::permanent(format!("{}; correct `repo` in [[project]]", fault.text))),
+    }
+}
+
 enum Source {
     Path(PathBuf),
-    Url(String),
+    Url(Address),
 }
 
 impl Source {
@@ -154,7 +284,7 @@ impl Source {
             .split_once(':')
             .is_some_and(|(host, rest)| !host.contains('/') && !host.is_empty() && !rest.is_empty());
         if text.contains("://") || short {
-            return Ok(Self::Url(text.to_owned()));
+            return Ok(Self::Url(Address::of(&Remote::of(text))?));
         }
         Err(Fault::permanent("there is no such directory; correct `repo` in [[project]]"))
     }
@@ -162,7 +292,15 @@ impl Source {
     fn as_os_str(&self) -> &std::ffi::OsStr {
         match self {
             Self::Path(path) => path.as_os_str(),
-            Self::Url(url) => url.as_ref(),
+            Self::Url(address) => address.url().as_ref(),
+        }
+    }
+
+    /// A call that goes there.
+    fn with<'g>(&self, call: Call<'g>) -> Call<'g> {
+        match self {
+            Self::Path(_) => call,
+            Self::Url(address) => address.with(call),
         }
     }
 }
@@ -175,7 +313,7 @@ async fn is_bare(git: &GitRun, path: &Path) -> Result<bool, Fault> {
 
 /// Copies the default branch and the tags, nothing else: no remote with somebody's credentials, no half-done branches.
 async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path) -> Result<(), Fault> {
-    let listed = git.call(None, "ls-remote").args(["--heads", "--"]).arg(source.as_os_str()).run().await?;
+    let listed = source.with(git.call(None, "ls-remote")).args(["--heads", "--"]).arg(source.as_os_str()).run().await?;
     if listed.status != Some(0) {
         let fault = listed.fault("ls-remote");
         return Err(match (source, fault.kind) {
@@ -186,7 +324,7 @@ async fn import(git: &GitRun, source: &Source, default_branch: &str, dir: &Path)
                 Fault::permanent(format!("{}; correct `repo` in [[project]]", fault.text))
             }
             (Source::Url(_), FaultKind::Denied) => Fault::denied(format!(
-                "{}; the local forge has no credentials: clone it yourself and name the clone in `repo` in [[project]]",
+                "{}; `forge = \"local\"` has no credentials: set `forge = \"git\"` in [[project]], with [project.git] `token_env`",
                 fault.text
             )),
             _ => fault,
@@ -245,7 +383,8 @@ async fn fill(git: &GitRun, source: &Source, default_branch: &str, temp: &Path, 
     for (name, value) in durable::FSYNC.into_iter().chain(own) {
         repo.call("config").args(["--local", name, value]).ok().await?;
     }
-    repo.call("fetch")
+    source
+        .with(repo.call("fetch"))
         .args(["--quiet", "--no-write-fetch-head", "--no-tags", "--"])
         .arg(source.as_os_str())
         .arg(format!("+refs/heads/{default_branch}:refs/heads/{default_branch}"))
@@ -266,20 +405,21 @@ async fn fill(git: &GitRun, source: &Source, default_branch: &str, temp: &Path, 
 async fn lfs(git: &GitRun, source: &Source, branch: &str, to: &Path) -> Result<(), Fault> {
     let on_disk = match source {
         Source::Path(path) => Some(path.clone()),
-        Source::Url(url) => whole::directory(url),
+        Source::Url(address) => whole::directory(address.url()),
     };
     if let Some(path) = on_disk {
         let asked = git.call(None, "-C").arg(&path).args(["rev-parse", "--git-common-dir"]).line().await?;
         return crate::git_cli::bring_lfs(&path.join(asked).join("lfs"), &to.join("lfs")).await;
     }
-    let Source::Url(url) = source else { return Ok(()) };
+    let Source::Url(address) = source else { return Ok(()) };
     if !crate::git_cli::has_lfs(git, to, branch).await? {
         return Ok(());
     }
-    let fetched = git.call(Some(to), "lfs").args(["fetch", "--all"]).arg(url).arg(branch).run().await?;
+    let call = source.with(git.call(Some(to), "lfs")).args(["fetch", "--all"]);
+    let fetched = call.arg(address.url()).arg(branch).run().await?;
     if fetched.status != Some(0) {
         let why = crate::git_cli::run::told(&fetched.stderr);
-        tracing::warn!(repository = %mask(url), %why, "files of git-lfs stay pointers: install git-lfs, or name a clone with them");
+        tracing::warn!(repository = address.url(), %why, "files of git-lfs stay pointers: install git-lfs, or name a clone with them");
     }
     Ok(())
 }
