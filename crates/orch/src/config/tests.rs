@@ -125,7 +125,7 @@ fn each_mistake_in_a_project_names_its_line() {
         ),
         (
             "forge = \"locl\"\nstarters = [\"a\"]",
-            "orch.toml:9: [[project]] `forge` must be `local`, not `locl`: did you mean `local`?",
+            "orch.toml:9: [[project]] `forge` must be `local` or `git`, not `locl`: did you mean `local`?",
         ),
         (
             "[project.agents]\ndeveloper = \"mein\"",
