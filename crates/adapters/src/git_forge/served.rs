@@ -7,7 +7,7 @@ use super::pulls::Intent;
 use super::recorded::repair_head;
 use super::repo::Repo;
 use super::there::{BROUGHT, Pushed, There};
-use super::{Home, ServedRepo, branch};
+use super::{GitForge, Home, ServedRepo, branch};
 use crate::git_cli::dirs::{blocking, discard, sweep_leftovers};
 use crate::git_cli::names::{is_branch_name, is_object_id};
 use crate::git_cli::remote::Address;
@@ -247,6 +247,32 @@ fn fits(key: &ProjectKey, default_branch: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+impl GitForge {
+    /// What `orch doctor` says of a remote with this default branch: nothing if it can be read and pushed to. Works in
+    /// `scratch` and changes nothing over there.
+    ///
+    /// # Errors
+    /// Transient: it does not answer. Any other: it cannot be worked with, and why, with the fix.
+    pub async fn examine_remote(remote: &Remote, default_branch: &str, scratch: &Path) -> Result<(), Fault> {
+        let there = There::new(&GitRun::new(&scratch.join("home"))?, remote, scratch.join("cache.git"), None)?;
+        there.refuse_checked_out(default_branch).await?;
+        let tip = there.heads(&[default_branch]).await;
+        let Some(tip) = tip.ok().into_iter().flatten().flatten().next() else {
+            look(&there, default_branch).await?;
+            return Err(Fault::transient("it does not answer"));
+        };
+        there.ready(&tip).await?;
+        there.lets_push().await.map_err(|f| match f.kind {
+            FaultKind::Transient => f,
+            _ => Fault::denied(format!("it can be read, but not pushed to: {}; {LET_IN}", f.text)),
+        })
+    }
+}
+
+/// What to do where a remote lets nobody in.
+const LET_IN: &str = "over HTTP name in [project.git] `token_env` the environment variable that holds the password or token, \
+                      over ssh let the user orch runs as log in without being asked";
+
 /// Can this remote be worked with? One that does not answer now may answer later: whoever needs it then waits for it.
 async fn look(there: &There, default_branch: &str) -> Result<(), Fault> {
     there.refuse_checked_out(default_branch).await?;
@@ -260,11 +286,7 @@ async fn look(there: &There, default_branch: &str) -> Result<(), Fault> {
             tracing::warn!(repository = there.url(), %fault, "the repository does not answer; its tasks wait for it");
             Ok(())
         }
-        Err(fault) if fault.kind == FaultKind::Denied => Err(Fault::denied(format!(
-            "{}; over HTTP name in [project.git] `token_env` the environment variable that holds the password or token, over \
-             ssh let the user orch runs as log in without being asked",
-            fault.text
-        ))),
+        Err(fault) if fault.kind == FaultKind::Denied => Err(Fault::denied(format!("{}; {LET_IN}", fault.text))),
         Err(fault) => Err(Fault::permanent(format!("{}; correct `repo` in [[project]]", fault.text))),
     }
 }

@@ -169,6 +169,17 @@ impl There {
         refused(&out).ok_or_else(|| out.fault("push"))
     }
 
+    /// Does the remote let orch push? It is asked to delete a branch that is not there, and not even that is done.
+    pub(super) async fn lets_push(&self) -> Result<(), Fault> {
+        let call = self.address.with(self.git.call(Some(&self.cache), "push")).within(LOOK);
+        let call = call.args(["--dry-run", "--porcelain", "--no-verify", "--end-of-options", self.url()]);
+        let out = call.arg(":refs/heads/orch-doctor/there-is-no-such-branch").run().await?;
+        let fault = out.fault("push");
+        // Whoever is told that the branch is not there was let in.
+        let told = out.status == Some(0) || fault.text.contains("remote ref does not exist") || refused(&out).is_some();
+        if told { Ok(()) } else { Err(fault) }
+    }
+
     /// Of a repository on this machine the branch is on disk; elsewhere that is its server's own business.
     pub(super) async fn keep(&self, branch: &str) -> Result<(), Fault> {
         let Some(dir) = self.address.local().map(Path::to_owned) else { return Ok(()) };

@@ -43,11 +43,13 @@ pub struct Setup {
     pub program: String,
     /// Lines below `[[project]]`, sub-tables included.
     pub project: String,
+    /// The remote that is worked on, in the place of a copy.
+    pub remote: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { pipeline: "lite", agent: String::new(), program: String::new(), project: String::new() }
+        Self { pipeline: "lite", agent: String::new(), program: String::new(), project: String::new(), remote: None }
     }
 }
 
