@@ -53,7 +53,7 @@ impl World {
                 l if l.starts_with("default = ") => text.push_str("default = \"mine\"\n"),
                 // The clone's `origin` is a directory in which the branch is checked out: git takes no push to that.
                 l if l.starts_with("repo = ") => {
-                    writeln!(text, "repo = \"{}\"", setup.remote.as_deref().unwrap_or(".")).unwrap()
+                    writeln!(text, "repo = \"{}\"", setup.remote.as_deref().unwrap_or(".")).unwrap();
                 }
                 "forge = \"git\"" if setup.remote.is_none() => text.push_str("forge = \"local\"\n"),
                 l if l.starts_with("pipeline = ") => writeln!(text, "pipeline = \"{}\"", setup.pipeline).unwrap(),
