@@ -256,10 +256,14 @@ impl GitForge {
     pub async fn examine_remote(remote: &Remote, default_branch: &str, scratch: &Path) -> Result<(), Fault> {
         let there = There::new(&GitRun::new(&scratch.join("home"))?, remote, scratch.join("cache.git"), None)?;
         there.refuse_checked_out(default_branch).await?;
-        let tip = there.heads(&[default_branch]).await;
-        let Some(tip) = tip.ok().into_iter().flatten().flatten().next() else {
+        let tip = match there.heads(&[default_branch]).await {
+            Ok(tips) => tips.into_iter().flatten().next(),
+            Err(fault) if fault.is_transient() => return Err(fault.context("it does not answer")),
+            Err(_) => None,
+        };
+        let Some(tip) = tip else {
             look(&there, default_branch).await?;
-            return Err(Fault::transient("it does not answer"));
+            return Err(Fault::transient("its branches changed while they were looked at"));
         };
         there.ready(&tip).await?;
         there.lets_push().await.map_err(|f| match f.kind {
