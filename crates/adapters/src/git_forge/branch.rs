@@ -3,7 +3,7 @@
 //! and one of them contains all the others. Else nothing is changed, and the file and the way out are named.
 
 use super::GitForge;
-use super::recorded::{is_bare, says_nothing};
+use super::emptied::{is_bare, says_nothing};
 use super::repo::Repo;
 use crate::durable;
 use crate::git_cli::names::is_object_id;

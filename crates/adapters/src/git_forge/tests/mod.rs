@@ -3,11 +3,12 @@
 mod merging;
 mod serving;
 
+use super::asked::url_of;
 use super::*;
 use crate::test_clock::TestClock;
 use orch_core::verdict::FaultKind;
 use orch_ports::contract::forge::{self as contract, ForgeFixture};
-use orch_ports::forge::StatusState;
+use orch_ports::forge::{PullState, StatusState};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
