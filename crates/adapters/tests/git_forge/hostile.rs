@@ -19,21 +19,29 @@ async fn state(forge: &GitForge, pull: &PullRequest) -> PullState {
 
 #[tokio::test]
 async fn a_push_to_main_between_the_look_and_the_merge_stays_and_the_merge_is_prepared_again() {
-    let Some((world, http)) = World::over_http() else { return };
-    let forge = world.open().await.unwrap();
-    let (pull, base) = world.proposal(&forge).await;
-    let theirs = world.push("theirs", base.as_str(), "theirs.txt", "theirs").unwrap();
-    let (bare, id) = (world.bare(), theirs.to_string());
-    http.before_push(move || drop(git(&bare, &["update-ref", "refs/heads/main", &id]).unwrap()));
-    assert_eq!(merge(&forge, &pull, &base).await.unwrap(), MergeAnswer::BaseMoved);
-    assert_eq!(world.tip("main"), theirs.as_str(), "the colleague's commit is not lost");
-    assert_eq!(state(&forge, &pull).await, PullState::Open);
-    assert_eq!(world.count(&forge, "merge-abandoned").await, 1);
+    // Before the push is told where main is, and after that.
+    for told in [false, true] {
+        let Some((world, http)) = World::over_http() else { return };
+        let forge = world.open().await.unwrap();
+        let (pull, base) = world.proposal(&forge).await;
+        let theirs = world.push("theirs", base.as_str(), "theirs.txt", "theirs").unwrap();
+        let (bare, id) = (world.bare(), theirs.to_string());
+        let moves = move || drop(git(&bare, &["update-ref", "refs/heads/main", &id]).unwrap());
+        if told {
+            http.before_push(moves);
+        } else {
+            http.before_push_looks(moves);
+        }
+        assert_eq!(merge(&forge, &pull, &base).await.unwrap(), MergeAnswer::BaseMoved);
+        assert_eq!(world.tip("main"), theirs.as_str(), "the colleague's commit is not lost");
+        assert_eq!(state(&forge, &pull).await, PullState::Open);
+        assert_eq!(world.count(&forge, "merge-abandoned").await, 1);
+    }
 }
 
 #[tokio::test]
 async fn a_main_that_was_taken_back_gets_nothing_back_by_a_merge() {
-    for during in [false, true] {
+    for when in ["before the merge", "before the push looks", "during the push"] {
         let Some((world, http)) = World::over_http() else { return };
         let first = world.tip("main");
         let bad = world.push("bad", &first, "bad.txt", "bad").unwrap();
@@ -44,12 +52,12 @@ async fn a_main_that_was_taken_back_gets_nothing_back_by_a_merge() {
         // The head is a fast-forward of where main is now, and would bring back what was taken away.
         let (bare, to) = (world.bare(), first.clone());
         let rewind = move || drop(git(&bare, &["update-ref", "refs/heads/main", &to]).unwrap());
-        if during {
-            http.before_push(rewind);
-        } else {
-            rewind();
+        match when {
+            "before the merge" => rewind(),
+            "during the push" => http.before_push(rewind),
+            _ => http.before_push_looks(rewind),
         }
-        assert_eq!(merge(&forge, &pull, &base).await.unwrap(), MergeAnswer::BaseMoved, "during the push: {during}");
+        assert_eq!(merge(&forge, &pull, &base).await.unwrap(), MergeAnswer::BaseMoved, "{when}");
         assert_eq!(world.tip("main"), first);
     }
 }

@@ -88,6 +88,7 @@ struct Shared {
     users: BTreeMap<String, String>,
     weather: Mutex<Weather>,
     before_push: Mutex<Option<Meanwhile>>,
+    before_look: Mutex<Option<Meanwhile>>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -110,6 +111,7 @@ impl Http {
             users,
             weather: Mutex::new(Weather::Fair),
             before_push: Mutex::default(),
+            before_look: Mutex::default(),
             asked: Mutex::default(),
         });
         let for_all = Arc::clone(&shared);
@@ -139,6 +141,10 @@ impl Http {
     /// Once, after the next push has been sent and before it is carried out.
     pub fn before_push(&self, meanwhile: impl FnOnce() + Send + 'static) {
         *self.shared.before_push.lock().unwrap() = Some(Box::new(meanwhile));
+    }
+    /// Once, before the next push is told where the branches are.
+    pub fn before_push_looks(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        *self.shared.before_look.lock().unwrap() = Some(Box::new(meanwhile));
     }
     /// What was asked so far, `user GET /x.git/info/refs?service=git-upload-pack`, and is forgotten.
     pub fn asked(&self) -> Vec<String> {
@@ -182,6 +188,11 @@ impl Shared {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let push = method == "POST" && path.ends_with("/git-receive-pack");
         if push && let Some(meanwhile) = self.before_push.lock().unwrap().take() {
+            meanwhile();
+        }
+        if query == "service=git-receive-pack"
+            && let Some(meanwhile) = self.before_look.lock().unwrap().take()
+        {
             meanwhile();
         }
         let mut backend = Command::new(&self.backend);
