@@ -409,6 +409,7 @@ impl Git for GitCli {
         self.upload(project, remote).await?;
         let remote = Address::of(remote)?;
         checked(commit)?;
+        self.refuse_stranded(project, &remote, protected, commit).await?;
         let lock = self.lock(project);
         let held = lock.lock().await;
         let unreadable = self.known(project, |k| k.unreadable.keys().cloned().collect());

@@ -287,6 +287,7 @@ impl Call<'_> {
             // No descriptors, no processes, no memory: that passes.
             _ => Fault::transient(format!("{what}: cannot start git: {e}")),
         })?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         let feed = self.stdin.clone().zip(child.stdin.take());
         let talk = async {
             let write = async {
@@ -300,7 +301,13 @@ impl Call<'_> {
         match tokio::time::timeout(self.limit, talk).await {
             Ok(Ok(done)) => Ok(Output { status: done.status.code(), stdout: done.stdout, stderr: done.stderr }),
             Ok(Err(e)) => Err(Fault::transient(format!("{what}: {e}"))),
-            Err(_) => Err(Fault::transient(format!("{what}: no end after {} s, killed", self.limit.as_secs()))),
+            Err(_) => {
+                // With its helpers: what speaks to a remote is a process of its own, and would go on with a push.
+                if let Some(group) = group {
+                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+                }
+                Err(Fault::transient(format!("{what}: no end after {} s, killed", self.limit.as_secs())))
+            }
         }
     }
 
@@ -519,6 +526,24 @@ mod tests {
         ];
         for (text, kind) in cases {
             assert_eq!(classify(text.as_bytes()), *kind, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_git_that_does_not_end_is_killed_with_what_it_started() {
+        let tmp = tempfile::tempdir().unwrap();
+        let child = tmp.path().join("child");
+        let script = format!("sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' &\nwait", child.display());
+        crate::test_program::program(tmp.path(), "git", &script);
+        let git = GitRun::found_in(&tmp.path().join("home"), tmp.path());
+        let fault = git.call(None, "push").within(Duration::from_secs(2)).run().await.unwrap_err();
+        assert!(fault.kind == FaultKind::Transient && fault.text.contains("killed"), "{fault}");
+        let pid = std::fs::read_to_string(child).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        let began = std::time::Instant::now();
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(began.elapsed() < Duration::from_secs(20), "{}", state());
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
