@@ -98,6 +98,38 @@ fn a_ticket_lands_on_main_of_a_remote_over_http_as_the_commit_that_was_tested_an
 }
 
 #[test]
+fn what_a_remote_does_not_allow_is_said_before_anything_runs() {
+    let Some((remote, mut world)) = Remote::with_world(&Setup::default()) else { return };
+    let says = |world: &World, words: &[&str]| {
+        let doctor = world.orch(&["doctor"]);
+        assert_eq!(doctor.code, 1, "{doctor:?}");
+        for word in words {
+            assert!(doctor.out.contains(word), "{word} in {}", doctor.out);
+        }
+    };
+    world.git(&remote.bare(), &["config", "http.receivepack", "false"]);
+    says(&world, &["can be read, but not pushed to", "token_env"]);
+    world.git(&remote.bare(), &["config", "http.receivepack", "true"]);
+    world.env = vec![("SHOP_TOKEN", "another".to_owned())];
+    says(&world, &["does not let orch in", "token_env"]);
+    world.env.clear();
+    says(&world, &["SHOP_TOKEN is not set"]);
+    let refused = world.serve_refuses(&[]);
+    assert!(refused.err.contains("SHOP_TOKEN is not set"), "{refused:?}");
+    // One that is away is only a warning: the daemon starts without it, and its tasks wait.
+    world.env.push(("SHOP_TOKEN", WORD.to_owned()));
+    remote.http.weather(servers::Weather::Away);
+    let doctor = world.orch(&["doctor"]);
+    assert!(doctor.code == 0 && doctor.out.contains("it does not answer"), "{doctor:?}");
+    world.start();
+    let id = world.task("Показать версию");
+    world.until("it waits for the remote", || world.orch(&["why", &id]).out.contains("forge").then_some(()));
+    remote.http.weather(servers::Weather::Fair);
+    let task = world.wait(&id, &["done"]);
+    assert_eq!(task["round"].as_u64(), Some(0), "a remote that is away is nobody's round");
+}
+
+#[test]
 fn a_daemon_that_is_killed_while_the_remote_takes_its_merge_finds_that_it_landed_and_a_colleague_loses_nothing() {
     let Some((remote, mut world)) = Remote::with_world(&Setup::default()) else { return };
     // Whoever pushes to main waits at the server until the test has seen it.

@@ -251,7 +251,10 @@ async fn look(there: &There, default_branch: &str) -> Result<(), Fault> {
             tracing::warn!(repository = there.url(), %fault, "the repository does not answer; its tasks wait for it");
             Ok(())
         }
-        Err(fault) if fault.kind == FaultKind::Denied => Err(Fault::denied(format!("{}; {LET_IN}", fault.text))),
+        Err(fault) if fault.kind == FaultKind::Denied => Err(Fault::denied(format!(
+            "it does not let orch in, or not with the password it was given: {}; {LET_IN}",
+            fault.text
+        ))),
         Err(fault) => Err(Fault::permanent(format!("{}; correct `repo` in [[project]]", fault.text))),
     }
 }
