@@ -97,6 +97,35 @@ fn a_ticket_lands_on_main_of_a_remote_over_http_as_the_commit_that_was_tested_an
     assert!(calls("git-upload-pack") <= 60 && calls("git-receive-pack") <= 8, "{asked:#?}");
 }
 
+/// The other end of ssh is played by a program of that name; what it is asked is git's own way to ask.
+#[test]
+fn over_ssh_the_users_own_ssh_is_asked_without_a_question_and_with_the_users_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let bare = dir.path().join("shop.git");
+    let remote = Some(format!("git@server:{}", bare.display()));
+    let mut world = World::new(&Setup { remote, ..Setup::default() });
+    world.git(&world.root, &["init", "--quiet", "--bare", "--initial-branch=trunk", &bare.display().to_string()]);
+    world.git(&world.repo, &["push", "--quiet", &bare.display().to_string(), "HEAD:refs/heads/trunk"]);
+    let asked = world.root.join("asked");
+    let script = format!(
+        "echo \"$* agent=${{SSH_AUTH_SOCK:-none}}\" >> '{}'\nwhile [ \"$1\" != git@server ]; do shift; done\nshift\neval \"$*\"",
+        asked.display()
+    );
+    world.program("ssh", &script);
+    world.env.push(("SSH_AUTH_SOCK", "/run/agent.of.the.user".to_owned()));
+    world.start();
+    let task = world.wait(&world.task("Показать версию"), &["done"]);
+    assert_eq!(world.git(&bare, &["rev-parse", "trunk"]), task["merge_commit"].as_str().unwrap());
+    let asked = fs::read_to_string(asked).unwrap();
+    assert!(asked.contains("git-receive-pack") && asked.contains("git-upload-pack"), "{asked}");
+    for line in asked.lines() {
+        assert!(line.contains("-oBatchMode=yes") && line.ends_with("agent=/run/agent.of.the.user"), "{line}");
+    }
+    let environments: Vec<String> =
+        world.runs().iter().filter_map(|run| fs::read_to_string(run.dir.join("tmp/environ.txt")).ok()).collect();
+    assert!(!environments.is_empty() && !environments.iter().any(|env| env.contains("SSH_AUTH_SOCK")));
+}
+
 #[test]
 fn what_a_remote_does_not_allow_is_said_before_anything_runs() {
     let Some((remote, mut world)) = Remote::with_world(&Setup::default()) else { return };
