@@ -28,6 +28,7 @@ pub(crate) mod reader;
 mod references;
 pub(crate) mod remote;
 pub(crate) mod run;
+mod said;
 mod signing;
 mod snapshot;
 mod staged;
