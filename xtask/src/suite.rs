@@ -58,11 +58,13 @@ const LONG: [&str; 8] = [
 ];
 
 /// Tests that meet git: those of the adapter and of the forge made of it, and the stories in which branches meet.
-const OF_GIT: [(&str, &[&str]); 4] = [
-    ("orch-adapters lib", &["git_cli", "local_forge"]),
+const OF_GIT: [(&str, &[&str]); 6] = [
+    ("orch-adapters lib", &["git_cli", "git_forge"]),
     ("orch-adapters git_cli", &[]),
+    ("orch-adapters git_forge", &[]),
     ("orch-engine stories", &["merg", "conflict", "branch", "patch"]),
     ("orch gate_by_hand", &[]),
+    ("orch git_remote", &[]),
 ];
 
 pub(crate) fn run(args: &SuiteArgs) -> Result<()> {

@@ -18,7 +18,6 @@ use orch_core::event::Event;
 use orch_core::ids::{Actor, Digest, Environment, GateId, JobId, ProjectKey, Seq, Sha, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
 use orch_engine::{Options, Ports, Project, ReaperOptions};
-use orch_ports::Fault;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
@@ -29,6 +28,7 @@ use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
 use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use orch_ports::{Fault, Remote};
 use orch_store::{
     ArtefactRow, Beat, Cause, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow,
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
@@ -156,7 +156,7 @@ pub fn registry() -> impl Iterator<Item = &'static str> {
 
 points! { "forge", FORGE, Forge;
     async fn look_again(&self, project: &ProjectKey) -> Result<(), Fault>;
-    async fn remote(&self, project: &ProjectKey) -> Result<String, Fault>;
+    async fn remote(&self, project: &ProjectKey) -> Result<Remote, Fault>;
     async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault>;
     async fn branch_head(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault>;
     async fn ensure_pull_request(
@@ -179,6 +179,7 @@ points! { "forge", FORGE, Forge;
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
+        expect_base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;
@@ -199,7 +200,7 @@ points! { "tracker", TRACKER, Tracker;
 }
 
 points! { "git", GIT, Git;
-    async fn fetch(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault>;
+    async fn fetch(&self, project: &ProjectKey, remote: &Remote) -> Result<(), Fault>;
     async fn forge_branch(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault>;
     async fn resolve(&self, project: &ProjectKey, rev: &str) -> Result<Option<Sha>, Fault>;
     async fn tree(&self, project: &ProjectKey, commit: &Sha) -> Result<Digest, Fault>;
@@ -242,19 +243,19 @@ points! { "git", GIT, Git;
     async fn one_commit(&self, one: &OneCommit<'_>) -> Result<Updated, Fault>;
     async fn carry(&self, carry: &Carry<'_>) -> Result<Sha, Fault>;
     async fn delete_branch(
-        &self, project: &ProjectKey, remote: &str, branch: &str, protected: &str, expect: &Sha
+        &self, project: &ProjectKey, remote: &Remote, branch: &str, protected: &str, expect: &Sha
     ) -> Result<PushAnswer, Fault>;
     async fn keep_history(&self, project: &ProjectKey, name: &str, commit: &Sha) -> Result<(), Fault>;
     async fn kept(&self, project: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault>;
     async fn let_go(&self, project: &ProjectKey, shelf: Shelf, name: &str) -> Result<(), Fault>;
-    async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault>;
+    async fn push_history(&self, project: &ProjectKey, remote: &Remote, name: &str, commit: &Sha) -> Result<(), Fault>;
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
     async fn conflict(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Option<Conflict>, Fault>;
     async fn conflict_shown(&self, project: &ProjectKey, commit: &Sha, record: &Conflict, over: &Sha, artefact_dir: &str) -> Result<Shown, Fault>;
     async fn push(
         &self,
         project: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         commit: &Sha,

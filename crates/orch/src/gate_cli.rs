@@ -7,8 +7,8 @@ use crate::config::{Config, project::Project as ConfigProject};
 use crate::gate_config;
 use crate::wire::{self, Process};
 use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::http_probe::HttpProbe;
-use orch_adapters::local_forge::LocalForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha, StageId};
@@ -172,7 +172,7 @@ async fn on_the_bench(asked: &Asked, config: Option<&Config>, path: String) -> R
 async fn project(asked: &Asked, config: Option<&Config>, dir: &Path, process: &Process) -> Result<Project, Fault> {
     let clock = Arc::clone(&process.clock);
     // A forge and a tracker that serve nothing: what only a server knows is "cannot tell" here.
-    let forge = Arc::new(LocalForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?);
+    let forge = Arc::new(GitForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?);
     let tracker = Arc::new(LocalTracker::open(&dir.join("tracker.db"), clock)?);
     let key = wire::random_key()?.into_bytes();
     let here = asked.repo.canonicalize().unwrap_or_else(|_| asked.repo.clone());
@@ -181,7 +181,7 @@ async fn project(asked: &Asked, config: Option<&Config>, dir: &Path, process: &P
         config.projects.iter().find(same).or_else(|| config.projects.first()).map(|p| (config, p))
     });
     if let Some((config, p)) = configured {
-        return wire::project(config, p, &forge, &tracker, process, &key);
+        return wire::project(config, p, (forge, tracker), process, &key);
     }
     // A database is named, and never opened.
     let text = "[db]\npath = \"orch.db\"\n[agents]\ndefault = \"none\"\n[agents.programs.none]\nkind = \"command\"\ncommand = [\"false\"]\n\
@@ -193,7 +193,7 @@ async fn project(asked: &Asked, config: Option<&Config>, dir: &Path, process: &P
         bare.security_mut().clone_from(&config.security);
     }
     let p = bare.projects.first().ok_or_else(|| Fault::bug("the bare configuration has no project"))?;
-    wire::project(&bare, p, &forge, &tracker, process, &key)
+    wire::project(&bare, p, (forge, tracker), process, &key)
 }
 
 /// The work item whose artefacts the commits change; the only one there is, if they change none.

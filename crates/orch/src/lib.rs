@@ -18,5 +18,6 @@ pub mod reload;
 pub mod serve;
 pub mod sites;
 pub mod token;
+pub mod vendors;
 pub mod web;
 pub mod wire;

@@ -7,7 +7,8 @@ pub mod others;
 use crate::cli::{Exit, Failure};
 use crate::config::Config;
 use crate::keep::{RESTORED, Restored};
-use orch_adapters::local_forge::{LocalForge, LocalRepo};
+use crate::vendors::all_served;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{ProjectKey, Time};
@@ -29,7 +30,7 @@ pub fn remains(data: &Path) -> Vec<&'static str> {
     if !LocalTracker::is_empty(&data.join("tracker.db")) {
         found.push("tickets (tracker.db)");
     }
-    if !LocalForge::is_empty(&data.join("forge")) {
+    if !GitForge::is_empty(&data.join("forge")) {
         found.push("pull requests (forge/forge.db)");
     }
     if filled("runs") {
@@ -69,7 +70,7 @@ pub fn gone(config: &Config) -> Vec<Gone> {
     let Some((tasks, pulls)) = SqliteStore::knows(&config.db.path) else { return Vec::new() };
     let data = config.data_dir();
     let tracker = (tasks && LocalTracker::is_empty(&data.join("tracker.db"))).then_some(Gone::Tracker);
-    let forge = (pulls && LocalForge::is_empty(&data.join("forge"))).then_some(Gone::Forge);
+    let forge = (pulls && GitForge::is_empty(&data.join("forge"))).then_some(Gone::Forge);
     tracker.into_iter().chain(forge).collect()
 }
 
@@ -113,15 +114,6 @@ fn refuse_others(config: &Config) -> Result<(), Failure> {
         "bring a backup back with `orch restore DIR`, or see with `orch db new` what is lost and what is made again from the \
          tasks, and do it with `orch db new --yes`",
     ))
-}
-
-fn repos(config: &Config) -> Vec<LocalRepo> {
-    let repo = |p: &crate::config::project::Project| LocalRepo {
-        key: ProjectKey::new(&p.key),
-        source: p.repo.clone(),
-        default_branch: p.default_branch.clone(),
-    };
-    config.projects.iter().map(repo).collect()
 }
 
 /// What no ticket and no branch can tell.
@@ -175,7 +167,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
     let data = config.data_dir();
     let tracker = LocalTracker::open(&data.join("tracker.db"), Arc::clone(&clock))?;
-    let forge = LocalForge::open(&data.join("forge"), repos(config), Vec::new(), clock).await?;
+    let forge = GitForge::open(&data.join("forge"), all_served(config)?, Vec::new(), clock).await?;
     let mut lost = Vec::new();
     for (index, project) in config.projects.iter().enumerate() {
         let key = ProjectKey::new(&project.key);
@@ -211,7 +203,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
 /// give it out again.
 async fn given_out(config: &Config, key: &ProjectKey) -> Result<u64, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
-    let forge = LocalForge::open(&config.data_dir().join("forge"), repos(config), Vec::new(), clock).await?;
+    let forge = GitForge::open(&config.data_dir().join("forge"), all_served(config)?, Vec::new(), clock).await?;
     let log = forge.log(key).await?;
     let opened = log.iter().filter(|line| line.effect == "pull-opened");
     Ok(opened.filter_map(|line| number_in(&line.detail, key.as_str())).max().unwrap_or(0))

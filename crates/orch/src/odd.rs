@@ -3,6 +3,7 @@
 
 use crate::config::project::Project;
 use orch_adapters::git_cli::{GitCli, Unfilled};
+use orch_adapters::git_forge::GitForge;
 use orch_ports::Fault;
 use std::path::Path;
 
@@ -20,6 +21,20 @@ pub(crate) fn pointers(project: &str) -> String {
         "project {project}: git-lfs keeps files of it, and is not installed: in clones and checkouts they stay pointers; install \
          it (Debian: apt install git-lfs)"
     )
+}
+
+/// What `orch doctor` says of the remote of a project with `forge = "git"`: can it be read and pushed to?
+pub(crate) async fn remote(project: &Project) -> Result<Option<Odd>, Fault> {
+    let scratch = tempfile::tempdir().map_err(|e| Fault::transient(format!("make a temporary directory: {e}")))?;
+    let looked = async {
+        let remote = crate::vendors::remote(project)?;
+        GitForge::examine_remote(&remote, &project.default_branch, scratch.path()).await
+    };
+    Ok(match looked.await {
+        Ok(()) => None,
+        Err(fault) if fault.is_transient() => Some(Odd::Said(fault.text)),
+        Err(fault) => Some(Odd::Refused(fault.text)),
+    })
 }
 
 /// What `orch doctor` says of the repository of a project, which is a directory of this machine.

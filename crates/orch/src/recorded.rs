@@ -2,7 +2,7 @@
 //! in its default branch and readable. What is not is told to a person and shown in `/health`; it stops no project. Work
 //! goes on meanwhile.
 
-use orch_adapters::local_forge::LocalForge;
+use crate::vendors::Hosted;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_engine::Engine;
 use orch_ports::Fault;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 const PAGE: u32 = 500;
 
 /// Looks at every project, one after the other.
-pub(crate) async fn look(engine: Arc<Engine>, forge: Arc<LocalForge>, projects: Vec<ProjectKey>) {
+pub(crate) async fn look(engine: Arc<Engine>, projects: Vec<(ProjectKey, Arc<dyn Hosted>)>) {
     let mut found = Vec::new();
-    for project in projects {
-        match missing(&engine, &forge, &project).await {
+    for (project, forge) in projects {
+        match missing(&engine, &*forge, &project).await {
             Ok(said) => found.extend(said.into_iter().map(|line| format!("{project}: {line}"))),
             Err(fault) => found.push(format!("{project}: recorded merges could not be looked at: {fault}")),
         }
@@ -27,7 +27,7 @@ pub(crate) async fn look(engine: Arc<Engine>, forge: Arc<LocalForge>, projects: 
     engine.found_at_start("recorded merges", found);
 }
 
-async fn missing(engine: &Engine, forge: &LocalForge, project: &ProjectKey) -> Result<Vec<String>, Fault> {
+async fn missing(engine: &Engine, forge: &dyn Hosted, project: &ProjectKey) -> Result<Vec<String>, Fault> {
     forge.missing_merges(project, merged(engine, project).await?).await
 }
 

@@ -4,12 +4,12 @@ use crate::config::agents::ProgramKind;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
+use crate::vendors::{Hosted, Vendors};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_adapters::git_cli::{GitCli, Signing, Submodules};
 use orch_adapters::gitleaks::Gitleaks;
 use orch_adapters::http_probe::HttpProbe;
-use orch_adapters::local_forge::{LocalForge, LocalRepo};
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::scripted::ScriptedAgent;
@@ -26,9 +26,10 @@ use orch_engine::{
 use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
-use orch_ports::forge::Forge as _;
+use orch_ports::forge::Forge;
 use orch_ports::git::Author;
 use orch_ports::security::{Auditor, SecretScanner};
+use orch_ports::tracker::Tracker;
 use orch_security::Security;
 use orch_store::Store;
 use orch_supervise::ProcessSupervisor;
@@ -55,8 +56,8 @@ pub struct Process {
 /// What projects are built from, for a daemon that builds them again.
 pub struct Parts {
     process: Process,
-    forge: Arc<LocalForge>,
-    tracker: Arc<LocalTracker>,
+    forges: Vendors,
+    tracker: Arc<dyn Tracker>,
     key: Vec<u8>,
     #[cfg(feature = "fault-points")]
     faults: Arc<crate::fault_points::Faults>,
@@ -64,7 +65,8 @@ pub struct Parts {
 
 impl Parts {
     fn project(&self, config: &Config, p: &ConfigProject) -> Result<Arc<Project>, Fault> {
-        let project = project(config, p, &self.forge, &self.tracker, &self.process, &self.key)?;
+        let forge: Arc<dyn Forge> = Arc::<dyn Hosted>::clone(self.forges.of(p)?);
+        let project = project(config, p, (forge, Arc::clone(&self.tracker)), &self.process, &self.key)?;
         #[cfg(feature = "fault-points")]
         let project = self.faults.project(project);
         Ok(Arc::new(project))
@@ -78,18 +80,7 @@ impl Parts {
             let project = self.project(new, p)?;
             projects.insert(project.key.clone(), project);
         }
-        self.forge.set_members(members(new));
-        let before: BTreeMap<ProjectKey, LocalRepo> = repos(old).into_iter().map(|r| (r.key.clone(), r)).collect();
-        let mut out = Vec::new();
-        for repo in repos(new) {
-            if before.get(&repo.key) != Some(&repo) {
-                let key = repo.key.clone();
-                out.extend(self.forge.serve(repo).await.err().map(|fault| format!("{key}: {fault}")));
-            }
-        }
-        for key in before.keys().filter(|key| !projects.contains_key(*key)) {
-            self.forge.forget(key);
-        }
+        let out = self.forges.take_up(old, new).await?;
         Ok((projects, out))
     }
 }
@@ -98,7 +89,7 @@ impl Parts {
 /// of service there is nothing to look at yet.
 async fn submodules(
     git: &GitCli,
-    forge: &LocalForge,
+    forge: &dyn Hosted,
     p: &ConfigProject,
     repos_dir: &Path,
 ) -> Result<Option<Submodules>, Fault> {
@@ -109,7 +100,12 @@ async fn submodules(
         return Ok(p.submodules.then_some(from));
     }
     let from = from?;
-    let repository = PathBuf::from(forge.remote(&key).await?);
+    // What a network does not answer at a start says nothing about the first task: only what lies here is looked at.
+    let remote = forge.remote(&key).await?.url;
+    let repository = PathBuf::from(remote.strip_prefix("file://").unwrap_or(&remote));
+    if !repository.is_dir() {
+        return Ok(p.submodules.then_some(from));
+    }
     if git.lacks_git_lfs(&repository, &p.default_branch).await? {
         tracing::warn!("{}", crate::odd::pointers(&p.key));
     }
@@ -123,19 +119,6 @@ async fn submodules(
     }
 }
 
-fn repos(config: &Config) -> Vec<LocalRepo> {
-    let repo = |p: &ConfigProject| LocalRepo {
-        key: ProjectKey::new(&p.key),
-        source: p.repo.clone(),
-        default_branch: p.default_branch.clone(),
-    };
-    config.projects.iter().map(repo).collect()
-}
-
-fn members(config: &Config) -> Vec<Actor> {
-    config.projects.iter().flat_map(|p| p.approvers.iter().map(Actor::new)).collect()
-}
-
 /// Builds the engine.
 pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -> Result<(Arc<Engine>, Parts), Fault> {
     #[cfg(feature = "fault-points")]
@@ -144,11 +127,10 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let process = &faults.process(process);
     let data = config.data_dir();
     let clock = &process.clock;
-    let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
-    let forge = LocalForge::open(&data.join("forge"), repos(config), members(config), Arc::clone(clock)).await?;
+    let tracker: Arc<dyn Tracker> = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
     let parts = Parts {
         process: process.clone(),
-        forge: Arc::new(forge),
+        forges: Vendors::open(config, clock).await?,
         tracker,
         key: fingerprint_key(&*store).await?,
         #[cfg(feature = "fault-points")]
@@ -163,7 +145,8 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let mut modules = BTreeMap::new();
     for p in &config.projects {
         let key = ProjectKey::new(&p.key);
-        match submodules(&git, &parts.forge, p, &config.repos_dir()).await {
+        let forge = parts.forges.of(p)?;
+        match submodules(&git, &**forge, p, &config.repos_dir()).await {
             Ok(Some(from)) => {
                 modules.insert(key, from);
             }
@@ -172,7 +155,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
             // Of several projects it takes only itself out; a restart looks again.
             Err(fault) => {
                 tracing::error!("project {key}: {fault}");
-                parts.forge.take_out(&key, &fault.text);
+                forge.take_out(&key, &fault.text);
             }
         }
     }
@@ -191,9 +174,12 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let options = options(config, process);
     #[cfg(feature = "fault-points")]
     let (ports, options) = (faults.ports(ports), faults.options(options));
-    let keys = projects.keys().cloned().collect();
     let engine = Engine::new(ports, options, projects);
-    tokio::spawn(crate::recorded::look(Arc::clone(&engine), Arc::clone(&parts.forge), keys));
+    let mut looked = Vec::new();
+    for p in &config.projects {
+        looked.push((ProjectKey::new(&p.key), Arc::clone(parts.forges.of(p)?)));
+    }
+    tokio::spawn(crate::recorded::look(Arc::clone(&engine), looked));
     Ok((engine, parts))
 }
 
@@ -275,8 +261,7 @@ fn ms(seconds: u64) -> i64 {
 pub fn project(
     config: &Config,
     p: &ConfigProject,
-    forge: &Arc<LocalForge>,
-    tracker: &Arc<LocalTracker>,
+    (forge, tracker): (Arc<dyn Forge>, Arc<dyn Tracker>),
     process: &Process,
     key: &[u8],
 ) -> Result<Project, Fault> {
@@ -303,8 +288,8 @@ pub fn project(
         key: ProjectKey::new(&p.key),
         policy: policy(config, p),
         pipeline,
-        forge: Arc::<LocalForge>::clone(forge),
-        tracker: Arc::<LocalTracker>::clone(tracker),
+        forge,
+        tracker,
         default_program,
         programs,
         test: p.commands.test.clone(),

@@ -3,6 +3,7 @@
 //! unknown, an approval names a commit, and after any answer to a merge the truth is read again.
 
 use crate::fault::Fault;
+use crate::remote::Remote;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use serde::{Deserialize, Serialize};
 
@@ -139,8 +140,8 @@ pub trait Forge: Send + Sync + 'static {
     fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService>;
     /// Looks at a repository that is out of service, and brings it back if it can be served.
     async fn look_again(&self, project: &ProjectKey) -> Result<(), Fault>;
-    /// Where `git` fetches and pushes: a path or a URL without credentials.
-    async fn remote(&self, project: &ProjectKey) -> Result<String, Fault>;
+    /// Where `git` fetches and pushes, and with which credentials.
+    async fn remote(&self, project: &ProjectKey) -> Result<Remote, Fault>;
     /// Name of the protected default branch.
     async fn default_branch(&self, project: &ProjectKey) -> Result<String, Fault>;
     /// Tip of a branch, `None` if there is no such branch.
@@ -168,12 +169,15 @@ pub trait Forge: Send + Sync + 'static {
     async fn submit_review(&self, project: &ProjectKey, number: u64, review: &Review) -> Result<(), Fault>;
     /// Writes the comment with this key, or replaces its text.
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
-    /// Compare-and-merge: only if the branch is at `expect_head`.
+    /// Compare-and-merge: only if the branch is at `expect_head`, and the base branch at `expect_base`, the commit the
+    /// head was tested on. A base branch that was taken back has moved, too. Without a base the merge is a person's own,
+    /// into whatever is there.
     async fn merge(
         &self,
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
+        expect_base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;

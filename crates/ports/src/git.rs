@@ -3,6 +3,7 @@
 //! the private repository, from a fresh fetch; an agent's own `.git` is never believed.
 
 use crate::fault::Fault;
+use crate::remote::Remote;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_core::verdict::ChangedRange;
@@ -276,7 +277,7 @@ pub struct BroughtIn {
 pub trait Git: Send + Sync + 'static {
     /// Brings the private repository up to date with the forge (branches as `refs/forge/<branch>`), creating it first
     /// if need be.
-    async fn fetch(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault>;
+    async fn fetch(&self, project: &ProjectKey, remote: &Remote) -> Result<(), Fault>;
     /// Tip of a forge branch as of the last fetch.
     async fn forge_branch(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault>;
     /// The full commit id of any revision expression, `None` if there is none.
@@ -357,7 +358,7 @@ pub trait Git: Send + Sync + 'static {
     async fn delete_branch(
         &self,
         project: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         expect: &Sha,
@@ -369,7 +370,7 @@ pub trait Git: Send + Sync + 'static {
     /// Lets one of these go; gone already is done.
     async fn let_go(&self, project: &ProjectKey, shelf: Shelf, name: &str) -> Result<(), Fault>;
     /// Publishes what is kept on the forge as `refs/orch/history/<name>`, beside all branches.
-    async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault>;
+    async fn push_history(&self, project: &ProjectKey, remote: &Remote, name: &str, commit: &Sha) -> Result<(), Fault>;
     /// Would `head` merge into `onto`? The files that conflict, empty if none.
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault>;
     /// What bringing `head` to the tip `onto` conflicts in, path by path; `None` if it merges. The same two commits give
@@ -390,7 +391,7 @@ pub trait Git: Send + Sync + 'static {
     async fn push(
         &self,
         project: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         commit: &Sha,

@@ -1,5 +1,5 @@
 //! Traits to the outside world and the one fault type every implementation reports. No implementation lives here, and
-//! no vendor's word may appear: `local_forge` and Gitea, `local_tracker` and Plane must both fit.
+//! no vendor's word may appear: a plain git remote and Gitea, `local_tracker` and Plane must both fit.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
@@ -12,8 +12,10 @@ pub mod forge;
 pub mod git;
 pub mod notifier;
 pub mod probe;
+pub mod remote;
 pub mod security;
 pub mod supervisor;
 pub mod tracker;
 
 pub use fault::Fault;
+pub use remote::{Remote, Secret};

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::http_probe::HttpProbe;
-use orch_adapters::local_forge::LocalForge;
 use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::event::Event;
@@ -83,7 +83,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         grace_ms: 1_000,
     };
     // It serves no repository: the branch of a task cannot be opened, and the task is blocked at once.
-    let forge = LocalForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?;
+    let forge = GitForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?;
     let project = Project {
         key: PROJECT.into(),
         pipeline: Pipeline::full(),

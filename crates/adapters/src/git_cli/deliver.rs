@@ -4,11 +4,11 @@
 //! under git's own lock, from where it is said to be.
 
 use super::dirs::blocking;
+use super::names::is_own_hook;
 use super::objects::{self, Loose};
 use super::reader::Ask;
 use super::references::{self, From, Move};
 use super::tree::{Repo, checked};
-use crate::local_forge::is_own_hook;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use std::collections::{BTreeSet, HashSet};

@@ -2,11 +2,11 @@
 //! and says nothing, so each step looks whether it is still there.
 
 use super::dirs::{blocking, unique};
+use super::names::is_object_id;
 use super::run::io;
 use super::staged;
 use super::tree::{Entry, Repo, is_empty_tree};
 use super::worktree::copied;
-use crate::local_forge::is_object_id;
 use orch_core::ids::Time;
 use orch_ports::Fault;
 use std::ffi::OsStr;

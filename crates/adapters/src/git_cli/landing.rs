@@ -4,7 +4,7 @@
 
 use super::history::NewCommit;
 use super::index::Index;
-use super::remote::{Remote, refuse_protected};
+use super::remote::{Address, refuse_protected};
 use super::signing::Signing;
 use super::tree::{Entry, Repo, artefact_dir, checked, shown};
 use orch_core::ids::Sha;
@@ -115,7 +115,7 @@ impl Repo {
     /// See [`orch_ports::git::Git::delete_branch`].
     pub(super) async fn delete_branch(
         &self,
-        remote: &Remote,
+        remote: &Address,
         branch: &str,
         protected: &str,
         expect: &Sha,
@@ -125,7 +125,7 @@ impl Repo {
         self.check_ref(&reference).await?;
         let call = remote.with(self.call("push")).args(["--porcelain", "--no-verify", "--no-recurse-submodules"]);
         let call = call.arg(format!("--force-with-lease={reference}:{}", checked(expect)?));
-        let call = call.args(["--end-of-options", remote.address(), &format!(":{reference}")]);
+        let call = call.args(["--end-of-options", remote.url(), &format!(":{reference}")]);
         let output = call.run().await?;
         // Whatever the words: where the branch is decides what it means.
         match self.look(remote, &reference).await? {
@@ -182,11 +182,11 @@ impl Repo {
     }
 
     /// Publishes what is kept under the same name, beside all branches.
-    pub(super) async fn push_history(&self, remote: &Remote, name: &str, commit: &Sha) -> Result<(), Fault> {
+    pub(super) async fn push_history(&self, remote: &Address, name: &str, commit: &Sha) -> Result<(), Fault> {
         let reference = format!("{HISTORY}/{name}");
         self.check_ref(&reference).await?;
         let call = remote.with(self.call("push")).args(["--porcelain", "--no-verify", "--no-recurse-submodules"]);
         let spec = format!("+{}:{reference}", checked(commit)?);
-        call.args(["--end-of-options", remote.address(), &spec]).ok().await.map(drop)
+        call.args(["--end-of-options", remote.url(), &spec]).ok().await.map(drop)
     }
 }

@@ -7,10 +7,11 @@
 use super::GitCli;
 use super::dirs::{blocking, inside, unique};
 use super::index::Index;
+use super::remote::Address;
 use super::run::io;
 use super::tree::{Entry, Repo, os, shown};
 use orch_core::ids::{ProjectKey, Sha};
-use orch_ports::Fault;
+use orch_ports::{Fault, Remote};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs;
@@ -208,21 +209,52 @@ impl GitCli {
     }
 
     /// Remembers where a forge on this machine has its store.
-    pub(super) fn note_store(&self, project: &ProjectKey, remote: &str) {
-        if Path::new(remote).is_dir() {
-            let mut places = self.forge_stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            places.insert(project.clone(), Path::new(remote).join("lfs"));
+    pub(super) fn note_store(&self, project: &ProjectKey, remote: &Remote) {
+        let Ok(address) = Address::of(remote) else { return };
+        if let Some(dir) = address.local() {
+            let inside = dir.join(".git");
+            let store = if inside.is_dir() { inside } else { dir.to_owned() }.join("lfs");
+            self.forge_stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(project.clone(), store);
         }
     }
 
     /// Contents go where the pointers go, before them.
-    pub(super) async fn upload(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault> {
+    pub(super) async fn upload(&self, project: &ProjectKey, remote: &Remote) -> Result<(), Fault> {
         self.note_store(project, remote);
         let (from, to) = (self.lfs_store(project), self.forge_store(project));
         if from == to || !from.is_dir() {
             return Ok(());
         }
         blocking(move || bring(&from, &to)).await
+    }
+
+    /// Refuses to push pointers whose contents nobody else has: no content goes to a remote over the network.
+    pub(super) async fn refuse_stranded(
+        &self,
+        project: &ProjectKey,
+        address: &Address,
+        protected: &str,
+        commit: &Sha,
+    ) -> Result<(), Fault> {
+        let store = self.lfs_store(project);
+        if address.local().is_some() || !store.join("objects").is_dir() {
+            return Ok(());
+        }
+        let repo = self.open(project)?;
+        let Some(main) = repo.peel(&format!("refs/forge/{protected}"), "commit").await? else { return Ok(()) };
+        let deltas = repo.deltas(&repo.tree_of(&Sha::new(main)).await?, &repo.tree_of(commit).await?).await?;
+        for file in deltas.iter().map(|d| &d.new).filter(|e| e.is_regular()) {
+            let path = shown(&file.path);
+            let pointer = Pointer::parse(&repo.blob(&file.oid, &path).await?);
+            if pointer.is_some_and(|pointer| pointer.place(&store).is_file()) {
+                return Err(Fault::permanent(format!(
+                    "the change holds {path}, which git-lfs keeps: its content cannot be brought to a remote over the network \
+                     yet, and its pointer alone would be broken for everybody; leave such files out of the task, or bring them \
+                     in by hand"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Where the forge's repository has its contents, if it is on this machine: as of the last fetch.

@@ -6,13 +6,13 @@
 use super::GitCli;
 use super::dirs::{blocking, discard};
 use super::references;
-use super::remote::{self, Remote};
+use super::remote::{self, Address};
 use super::run::{Output, told};
 use super::tree::Repo;
 use crate::{durable, owner};
 use orch_core::ids::ProjectKey;
 use orch_core::verdict::FaultKind;
-use orch_ports::Fault;
+use orch_ports::{Fault, Remote};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -24,7 +24,7 @@ pub(super) struct Known {
     /// It was found sound, or made, since this process began.
     probed: bool,
     /// Where it was fetched from last.
-    remote: Option<String>,
+    pub(super) remote: Option<Remote>,
     /// Branches of the forge that cannot be read, and what git said.
     pub(super) unreadable: BTreeMap<String, String>,
 }
@@ -65,7 +65,7 @@ impl GitCli {
     }
 
     /// See [`orch_ports::git::Git::fetch`]. Called under the project's lock.
-    pub(super) async fn bring(&self, project: &ProjectKey, repo: &Repo, remote: &Remote) -> Result<(), Fault> {
+    pub(super) async fn bring(&self, project: &ProjectKey, repo: &Repo, remote: &Address) -> Result<(), Fault> {
         let aside = aside(&repo.dir);
         if !repo.dir.is_dir() {
             self.make(project, repo, remote, aside.is_dir().then_some(aside.as_path())).await?;
@@ -75,10 +75,7 @@ impl GitCli {
                 self.renew(project, repo, remote, &damage).await?;
             }
         }
-        self.known(project, |k| {
-            k.probed = true;
-            k.remote = Some(remote.named().to_owned());
-        });
+        self.known(project, |k| k.probed = true);
         let unreadable = match self.fetched(repo, remote).await {
             Ok(()) => BTreeMap::new(),
             Err(fault) if fault.kind == FaultKind::Denied => return Err(fault),
@@ -102,7 +99,7 @@ impl GitCli {
     }
 
     /// A fetch, but where every branch is here already: of a repository of this machine its files say so.
-    async fn fetched(&self, repo: &Repo, remote: &Remote) -> Result<(), Fault> {
+    async fn fetched(&self, repo: &Repo, remote: &Address) -> Result<(), Fault> {
         if let Some(there) = remote.local().map(Path::to_owned) {
             let here = repo.dir.clone();
             let same = blocking(move || {
@@ -121,20 +118,20 @@ impl GitCli {
     pub(super) async fn sound<T>(&self, project: &ProjectKey, done: Result<T, Fault>) -> Result<T, Fault> {
         let Err(fault) = done else { return done };
         let suspect = matches!(fault.kind, FaultKind::Gone | FaultKind::Permanent) && speaks_of_damage(&fault.text);
-        let Some(address) = self.known(project, |k| k.remote.clone()).filter(|_| suspect) else { return Err(fault) };
+        let Some(remote) = self.known(project, |k| k.remote.clone()).filter(|_| suspect) else { return Err(fault) };
         let repo = self.repo(project)?;
         let lock = self.lock(project);
         let _held = lock.lock().await;
         let damage = if repo.dir.is_dir() { repo.probe(true).await? } else { Some("it was removed".to_owned()) };
         let Some(damage) = damage else { return Err(fault) };
-        let remote = Remote::new(&address)?;
+        let remote = Address::of(&remote)?;
         self.renew(project, &repo, &remote, &damage).await?;
         repo.fetch(&remote).await?;
         Err(Fault::transient(format!("{fault}; the private repository was damaged and has been made anew")))
     }
 
     /// Sets a damaged repository aside and makes it anew, with what only the old one had.
-    async fn renew(&self, project: &ProjectKey, repo: &Repo, remote: &Remote, damage: &str) -> Result<(), Fault> {
+    async fn renew(&self, project: &ProjectKey, repo: &Repo, remote: &Address, damage: &str) -> Result<(), Fault> {
         let aside = aside(&repo.dir);
         tracing::warn!(
             target: "orch::notice",
@@ -163,7 +160,7 @@ impl GitCli {
         &self,
         project: &ProjectKey,
         repo: &Repo,
-        remote: &Remote,
+        remote: &Address,
         aside: Option<&Path>,
     ) -> Result<(), Fault> {
         let aside = aside.filter(|dir| dir.is_dir() && !dir.join(TAKEN).exists());
@@ -207,7 +204,7 @@ impl GitCli {
 
 impl GitCli {
     /// What begins may have the objects of a repository of this machine; what was damaged is brought anew.
-    async fn share_objects(&self, repo: &Repo, fresh: PathBuf, remote: &Remote) -> Result<PathBuf, Fault> {
+    async fn share_objects(&self, repo: &Repo, fresh: PathBuf, remote: &Address) -> Result<PathBuf, Fault> {
         let Some(there) = remote.local() else { return Ok(fresh) };
         let new = Repo { git: self.git.clone(), dir: fresh.clone(), index_dir: repo.index_dir.clone() };
         let done = async { if new.share(there).await? { new.fetch(remote).await } else { Ok(()) } };
@@ -275,7 +272,7 @@ impl Repo {
 
     /// Fetches branch by branch, because all at once failed with `fault`: that is the answer if the forge does not even
     /// say which branches there are. Returns those that cannot be read.
-    async fn fetch_each(&self, remote: &Remote, fault: Fault) -> Result<BTreeMap<String, String>, Fault> {
+    async fn fetch_each(&self, remote: &Address, fault: Fault) -> Result<BTreeMap<String, String>, Fault> {
         let listed = remote.list(&self.git).await?;
         let Some(listed) = listed else { return Err(fault) };
         let here = self.call("for-each-ref").args(["--format=%(objectname) %(refname)", "refs/forge/"]).ok().await?;

@@ -21,18 +21,21 @@ mod lfs;
 mod lines;
 mod mirror;
 mod modules;
+pub(crate) mod names;
 mod objects;
 mod packs;
 pub(crate) mod reader;
 mod references;
-mod remote;
+pub(crate) mod remote;
 pub(crate) mod run;
+mod said;
 mod signing;
 mod snapshot;
 mod staged;
 mod tree;
 mod trees;
 mod turns;
+pub(crate) mod whole;
 mod worktree;
 
 pub use modules::{Submodules, Unfilled};
@@ -40,12 +43,12 @@ pub use modules::{Submodules, Unfilled};
 use dirs::component;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
-use orch_ports::Fault;
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, CommitLine, FileWrite, Git, OneCommit, PrepareWorktree,
     PushAnswer, Shelf, Snapshot, Snapshotted, Updated,
 };
-use remote::Remote;
+use orch_ports::{Fault, Remote};
+use remote::Address;
 use run::{GitRun, io};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -165,13 +168,14 @@ fn recent(version: &str) -> bool {
 
 #[async_trait::async_trait]
 impl Git for GitCli {
-    async fn fetch(&self, project: &ProjectKey, remote: &str) -> Result<(), Fault> {
+    async fn fetch(&self, project: &ProjectKey, remote: &Remote) -> Result<(), Fault> {
         let repo = self.repo(project)?;
         self.note_store(project, remote);
-        let remote = Remote::new(remote)?;
+        let address = Address::of(remote)?;
         let lock = self.lock(project);
         let _held = lock.lock().await;
-        self.bring(project, &repo, &remote).await.map_err(|f| f.context(format!("fetch {project}")))
+        self.known(project, |k| k.remote = Some(remote.clone()));
+        self.bring(project, &repo, &address).await.map_err(|f| f.context(format!("fetch {project}")))
     }
 
     async fn forge_branch(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
@@ -335,12 +339,12 @@ impl Git for GitCli {
     async fn delete_branch(
         &self,
         project: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         expect: &Sha,
     ) -> Result<PushAnswer, Fault> {
-        let (repo, remote) = (self.open(project)?, Remote::new(remote)?);
+        let (repo, remote) = (self.open(project)?, Address::of(remote)?);
         let lock = self.lock(project);
         let _held = lock.lock().await;
         repo.delete_branch(&remote, branch, protected, expect).await
@@ -370,8 +374,8 @@ impl Git for GitCli {
         repo.let_go(shelf, name).await
     }
 
-    async fn push_history(&self, project: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault> {
-        self.open(project)?.push_history(&Remote::new(remote)?, name, commit).await
+    async fn push_history(&self, project: &ProjectKey, remote: &Remote, name: &str, commit: &Sha) -> Result<(), Fault> {
+        self.open(project)?.push_history(&Address::of(remote)?, name, commit).await
     }
 
     async fn conflicts(&self, project: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
@@ -396,7 +400,7 @@ impl Git for GitCli {
     async fn push(
         &self,
         project: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         commit: &Sha,
@@ -404,8 +408,9 @@ impl Git for GitCli {
     ) -> Result<PushAnswer, Fault> {
         let repo = self.open(project)?;
         self.upload(project, remote).await?;
-        let remote = Remote::new(remote)?;
+        let remote = Address::of(remote)?;
         checked(commit)?;
+        self.refuse_stranded(project, &remote, protected, commit).await?;
         let lock = self.lock(project);
         let held = lock.lock().await;
         let unreadable = self.known(project, |k| k.unreadable.keys().cloned().collect());

@@ -6,12 +6,12 @@
 
 use super::clone::Cut;
 use super::dirs::{inside, is_real_dir};
-use super::remote::{self, Remote};
+use super::remote::{self, Address};
 use super::run::mask;
 use super::tree::{Repo, shown};
 use super::{GitCli, MODULES_DIR};
 use orch_core::ids::{ProjectKey, Sha};
-use orch_ports::Fault;
+use orch_ports::{Fault, Remote};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -256,7 +256,7 @@ impl GitCli {
 
     /// Refuses a repository on this machine that has not all of its history, with what to do.
     pub async fn refuse_parts(&self, path: &Path, branch: &str) -> Result<(), Fault> {
-        crate::local_forge::whole::refuse_parts(&self.git, path, branch).await
+        super::whole::refuse_parts(&self.git, path, branch).await
     }
 
     /// The submodules of the default branch of a repository on this machine that cannot be filled, with the reason: their
@@ -417,7 +417,7 @@ impl GitCli {
         let dir = self.repos_dir.join(MODULES_DIR).join(format!("{name}.git"));
         let index_dir = self.repos_dir.join(MODULES_DIR).join(format!("{name}.index"));
         let repo = Repo { git: self.git.clone(), dir, index_dir };
-        let remote = Remote::new(url)?;
+        let remote = Address::of(&Remote::of(url))?;
         let lock = self.lock(&ProjectKey::new(format!("{MODULES_DIR}/{name}")));
         let _held = lock.lock().await;
         if !repo.dir.is_dir() {

@@ -3,8 +3,8 @@
 //! asked again of a git of its own, whose words are then the answer; so nothing that was young, damaged or gone is judged
 //! by what an old process remembers. What small objects hold is kept in memory for a while.
 
+use super::names::is_object_id;
 use super::run::GitRun;
-use crate::local_forge::is_object_id;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,8 +3,8 @@
 //! Where they are kept in another way, or say anything else than an object id, this says nothing, and git is asked.
 
 use super::dirs::blocking;
+use super::names::{is_branch_name, is_object_id};
 use super::tree::{Repo, checked};
-use crate::local_forge::{is_branch_name, is_object_id};
 use crate::locks::Held;
 use orch_core::ids::Sha;
 use orch_ports::Fault;

@@ -2,63 +2,48 @@
 //! It may never push the protected default branch, whoever asks, and never overwrite what somebody else pushed.
 
 use super::dirs::{blocking, discard, sweep_leftovers};
+use super::names::is_branch_name;
 use super::run::{Call, GitRun, Output, told};
 use super::tree::{Repo, checked};
-use crate::local_forge::is_branch_name;
 use crate::{durable, locks, owner};
 use orch_core::ids::Sha;
-use orch_ports::Fault;
 use orch_ports::git::PushAnswer;
+use orch_ports::{Fault, Remote, Secret};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A remote's address; credentials written into it travel in the environment, not in the list of processes.
-pub(super) struct Remote {
-    /// As it was named.
-    named: String,
-    address: String,
+/// A remote as git is told it: the address as an argument, the credentials in the environment, where neither the list of
+/// processes nor a repository's configuration shows them.
+pub(crate) struct Address {
+    url: String,
     authorization: Option<String>,
 }
 
-impl Remote {
-    /// Reads an address as the forge names it.
-    pub(super) fn new(remote: &str) -> Result<Self, Fault> {
-        if remote.is_empty() || remote.starts_with('-') || remote.contains(['\n', '\0']) {
+impl Address {
+    /// Reads what the forge names. A malformed address is a bug: it would be read as an option.
+    pub(crate) fn of(remote: &Remote) -> Result<Self, Fault> {
+        let url = remote.url.clone();
+        if url.is_empty() || url.starts_with('-') || url.contains(['\n', '\0']) {
             return Err(Fault::bug("the address of the remote is empty or malformed"));
         }
-        let named = remote.to_owned();
-        let plain = Self { named: named.clone(), address: named.clone(), authorization: None };
-        let Some((scheme, rest)) = remote.split_once("://") else { return Ok(plain) };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        match authority.rsplit_once('@') {
-            Some((user, host)) if scheme == "http" || scheme == "https" => Ok(Self {
-                named,
-                address: format!("{scheme}://{host}{path}"),
-                authorization: Some(format!("Authorization: Basic {}", base64(&percent_decoded(user)))),
-            }),
-            _ => Ok(plain),
-        }
+        let basic = |secret: &Secret| format!("Authorization: Basic {}", base64(secret.expose().as_bytes()));
+        Ok(Self { authorization: remote.credentials.as_ref().map(basic), url })
     }
 
     /// The directory, if the repository is one of this machine.
-    pub(super) fn local(&self) -> Option<&Path> {
-        let path = Path::new(self.address.strip_prefix("file://").unwrap_or(&self.address));
+    pub(crate) fn local(&self) -> Option<&Path> {
+        let path = Path::new(self.url.strip_prefix("file://").unwrap_or(&self.url));
         (path.is_absolute() && path.is_dir()).then_some(path)
     }
 
-    /// The address as it was named, credentials and all.
-    pub(super) fn named(&self) -> &str {
-        &self.named
-    }
-
-    /// Where it is, without credentials.
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Every branch it has, by name; `None` if it does not say.
     pub(super) async fn list(&self, git: &GitRun) -> Result<Option<BTreeMap<String, String>>, Fault> {
-        let call = self.with(git.call(None, "ls-remote")).args(["-q", "--heads", "--end-of-options", &self.address]);
+        let call = self.with(git.call(None, "ls-remote")).args(["-q", "--heads", "--end-of-options", &self.url]);
         let output = call.run().await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let heads = text.lines().filter_map(|l| l.split_once("\trefs/heads/"));
@@ -66,10 +51,24 @@ impl Remote {
         Ok((output.status == Some(0)).then_some(heads))
     }
 
-    pub(super) fn with<'g>(&self, call: Call<'g>) -> Call<'g> {
+    /// Gives a call what it needs to be let in.
+    pub(crate) fn with<'g>(&self, call: Call<'g>) -> Call<'g> {
         match &self.authorization {
-            Some(header) => call.config(format!("http.{}.extraHeader", self.address), header),
+            Some(header) => call.config(format!("http.{}.extraHeader", self.url), header),
+            None if self.is_ssh() => match std::env::var_os("SSH_AUTH_SOCK") {
+                // The keys themselves, `known_hosts` and `config` ssh finds in the user's own home.
+                Some(agent) => call.env("SSH_AUTH_SOCK", agent),
+                None => call,
+            },
             None => call,
+        }
+    }
+
+    /// `ssh://` or ssh's short form `git@host:path`.
+    fn is_ssh(&self) -> bool {
+        match self.url.split_once("://") {
+            Some((scheme, _)) => scheme == "ssh" || scheme.ends_with("+ssh"),
+            None => self.url.split_once(':').is_some_and(|(host, _)| !host.contains('/')),
         }
     }
 }
@@ -101,9 +100,8 @@ pub(super) fn refuse_protected<'b>(branch: &'b str, protected: &str) -> Result<&
 
 /// Creates a private repository that speaks the remote's object format, beside its place `dir`; returns where. What a crash
 /// leaves there goes with the next one.
-pub(super) async fn create(git: &GitRun, dir: &Path, remote: &Remote) -> Result<PathBuf, Fault> {
-    let listed =
-        remote.with(git.call(None, "ls-remote")).args(["-q", "--end-of-options", &remote.address]).ok().await?;
+pub(super) async fn create(git: &GitRun, dir: &Path, remote: &Address) -> Result<PathBuf, Fault> {
+    let listed = remote.with(git.call(None, "ls-remote")).args(["-q", "--end-of-options", remote.url()]).ok().await?;
     let long = listed.split(|b| *b == b'\t').next().is_some_and(|id| id.len() == 64);
     let format = if long { "--object-format=sha256" } else { "--object-format=sha1" };
     let at = dir.to_owned();
@@ -146,11 +144,11 @@ pub(super) async fn place(fresh: PathBuf, dir: PathBuf) -> Result<(), Fault> {
 
 impl Repo {
     /// Mirrors the remote's branches to `refs/forge/`.
-    pub(super) async fn fetch(&self, remote: &Remote) -> Result<(), Fault> {
+    pub(super) async fn fetch(&self, remote: &Address) -> Result<(), Fault> {
         let call = remote.with(self.call("fetch"));
         let call = call.args(["-q", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
         let call =
-            call.args(["--no-recurse-submodules", "--end-of-options", &remote.address, "+refs/heads/*:refs/forge/*"]);
+            call.args(["--no-recurse-submodules", "--end-of-options", remote.url(), "+refs/heads/*:refs/forge/*"]);
         let first = call.run().await?;
         if first.status == Some(0) {
             return self.keep(&[]).await;
@@ -159,11 +157,11 @@ impl Repo {
     }
 
     /// Fetches one commit by its id, and the tags. That the remote does not give it is no fault: it is not there then.
-    pub(super) async fn fetch_commit(&self, remote: &Remote, commit: &Sha) -> Result<(), Fault> {
+    pub(super) async fn fetch_commit(&self, remote: &Address, commit: &Sha) -> Result<(), Fault> {
         for what in ["+refs/tags/*:refs/forge-tags/*", checked(commit)?] {
             let call = remote.with(self.call("fetch")).args(["-q", "--no-tags", "--no-write-fetch-head"]);
             let call = call.args(["--no-auto-maintenance", "--no-recurse-submodules", "--end-of-options"]);
-            let output = call.args([&remote.address, what]).run().await?;
+            let output = call.args([remote.url(), what]).run().await?;
             let fault = (output.status != Some(0)).then(|| output.fault("fetch"));
             if let Some(fault) = fault.filter(Fault::is_transient) {
                 return Err(fault);
@@ -173,16 +171,16 @@ impl Repo {
     }
 
     /// Fetches a single branch.
-    pub(super) async fn fetch_one(&self, remote: &Remote, branch: &str) -> Result<Output, Fault> {
+    pub(super) async fn fetch_one(&self, remote: &Address, branch: &str) -> Result<Output, Fault> {
         let call = remote.with(self.call("fetch"));
         let call = call.args(["-q", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]);
-        let call = call.args(["--no-recurse-submodules", "--end-of-options", &remote.address]);
+        let call = call.args(["--no-recurse-submodules", "--end-of-options", remote.url()]);
         call.arg(format!("+refs/heads/{branch}:refs/forge/{branch}")).run().await
     }
 
     /// Where the remote's branch is now.
-    pub(super) async fn look(&self, remote: &Remote, reference: &str) -> Result<Option<Sha>, Fault> {
-        let call = remote.with(self.call("ls-remote")).args(["-q", "--end-of-options", &remote.address, reference]);
+    pub(super) async fn look(&self, remote: &Address, reference: &str) -> Result<Option<Sha>, Fault> {
+        let call = remote.with(self.call("ls-remote")).args(["-q", "--end-of-options", remote.url(), reference]);
         let out = String::from_utf8_lossy(&call.ok().await?).into_owned();
         Ok(out
             .lines()
@@ -193,8 +191,8 @@ impl Repo {
 
     /// A branch of the remote that cannot be there beside `name`: `a` and `a/b`, and one that differs in case only, or
     /// clashes so, where the remote's file system takes both for the same.
-    async fn clash(&self, remote: &Remote, name: &str) -> Result<Option<String>, Fault> {
-        let call = remote.with(self.call("ls-remote")).args(["-q", "--heads", "--end-of-options", &remote.address]);
+    async fn clash(&self, remote: &Address, name: &str) -> Result<Option<String>, Fault> {
+        let call = remote.with(self.call("ls-remote")).args(["-q", "--heads", "--end-of-options", remote.url()]);
         let out = String::from_utf8_lossy(&call.ok().await?).into_owned();
         let heads = out.lines().filter_map(|l| l.split_once("\trefs/heads/")).map(|(_, head)| head);
         Ok(heads.filter(|head| *head != name).find(|head| clashes(head, name)).map(str::to_owned))
@@ -203,7 +201,7 @@ impl Repo {
     /// Pushes a task's branch.
     pub(super) async fn push(
         &self,
-        remote: &Remote,
+        remote: &Address,
         branch: &str,
         protected: &str,
         commit: &Sha,
@@ -244,7 +242,7 @@ impl Repo {
             if local.is_some() {
                 call = call.arg(durable::receive_pack(unreadable));
             }
-            let call = call.args(["--end-of-options", &remote.address, &format!("{}:{reference}", checked(commit)?)]);
+            let call = call.args(["--end-of-options", remote.url(), &format!("{}:{reference}", checked(commit)?)]);
             call.run().await
         };
         let mut output = push().await?;
@@ -310,18 +308,6 @@ fn rejection(output: &Output) -> Option<String> {
     Some(line.split('\t').nth(2).unwrap_or(line).to_owned())
 }
 
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = vec![];
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|h| u8::from_str_radix(h, 16).ok());
-        out.push(hex.unwrap_or(bytes[at]));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    out
-}
-
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
@@ -366,13 +352,20 @@ mod tests {
     }
 
     #[test]
-    fn credentials_leave_the_address() {
-        let remote = Remote::new("https://bot:p%40ss@forge:3000/o/r.git").unwrap();
-        assert_eq!(remote.address, "https://forge:3000/o/r.git");
-        assert_eq!(remote.authorization.as_deref(), Some("Authorization: Basic Ym90OnBAc3M="));
-        assert_eq!(Remote::new("ssh://git@forge/o/r.git").unwrap().address, "ssh://git@forge/o/r.git");
-        assert_eq!(Remote::new("/srv/a@b.git").unwrap().authorization, None);
-        assert!(Remote::new("--upload-pack=touch x").is_err());
+    fn credentials_travel_beside_the_address() {
+        let address = Address::of(&Remote::of("https://bot:p%40ss@forge:3000/o/r.git")).unwrap();
+        assert_eq!(address.url, "https://forge:3000/o/r.git");
+        assert_eq!(address.authorization.as_deref(), Some("Authorization: Basic Ym90OnBAc3M="));
+        assert!(Address::of(&Remote::of("--upload-pack=touch x")).is_err());
+        for (url, ssh) in [
+            ("ssh://git@forge/o/r.git", true),
+            ("git@forge:o/r.git", true),
+            ("git+ssh://forge/r", true),
+            ("https://forge/r", false),
+            ("/srv/a:b.git", false),
+        ] {
+            assert_eq!(Address::of(&Remote::of(url)).unwrap().is_ssh(), ssh, "{url}");
+        }
         assert_eq!((base64(b"a"), base64(b"ab"), base64(b"abc")), ("YQ==".into(), "YWI=".into(), "YWJj".into()));
     }
 }

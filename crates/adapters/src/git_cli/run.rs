@@ -5,6 +5,7 @@
 
 use super::facts::Facts;
 use super::reader::Readers;
+pub(crate) use super::said::{classify, mask, told};
 use crate::durable::{self, FSYNC, Kept};
 use crate::locks;
 use crate::tool::Tool;
@@ -148,6 +149,7 @@ impl GitRun {
             envs: vec![],
             config: vec![],
             stdin: None,
+            limit: TIMEOUT,
         }
     }
 
@@ -171,8 +173,7 @@ impl GitRun {
     }
 }
 
-/// One git process to be.
-#[derive(Debug)]
+/// One git process to be. Not `Debug`: its configuration may hold credentials.
 #[must_use]
 pub(crate) struct Call<'g> {
     git: &'g GitRun,
@@ -181,9 +182,16 @@ pub(crate) struct Call<'g> {
     envs: Vec<(OsString, OsString)>,
     config: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
+    limit: Duration,
 }
 
 impl Call<'_> {
+    /// Gives it this long instead of the longest time.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Adds an argument. Names that come from outside belong behind `--end-of-options` or `--`.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
@@ -280,6 +288,7 @@ impl Call<'_> {
             // No descriptors, no processes, no memory: that passes.
             _ => Fault::transient(format!("{what}: cannot start git: {e}")),
         })?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         let feed = self.stdin.clone().zip(child.stdin.take());
         let talk = async {
             let write = async {
@@ -290,10 +299,16 @@ impl Call<'_> {
             };
             tokio::join!(write, child.wait_with_output()).1
         };
-        match tokio::time::timeout(TIMEOUT, talk).await {
+        match tokio::time::timeout(self.limit, talk).await {
             Ok(Ok(done)) => Ok(Output { status: done.status.code(), stdout: done.stdout, stderr: done.stderr }),
             Ok(Err(e)) => Err(Fault::transient(format!("{what}: {e}"))),
-            Err(_) => Err(Fault::transient(format!("{what}: no end after {} s, killed", TIMEOUT.as_secs()))),
+            Err(_) => {
+                // With its helpers: what speaks to a remote is a process of its own, and would go on with a push.
+                if let Some(group) = group {
+                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+                }
+                Err(Fault::transient(format!("{what}: no end after {} s, killed", self.limit.as_secs())))
+            }
         }
     }
 
@@ -332,139 +347,6 @@ impl Output {
     }
 }
 
-/// What git said, in one line, without credentials, short enough for a journal. A call that git does not understand is
-/// answered with the whole usage of the command: of that, only the reason before it stays, or else its first line.
-pub(crate) fn told(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let said = |line: &&str| !line.is_empty() && !line.starts_with("hint:");
-    let mut lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(said).collect();
-    if let Some(usage) = lines.iter().position(|line| line.starts_with("usage: ")) {
-        lines.truncate(usage.max(1));
-    }
-    let joined = mask(&lines.join("; "));
-    let clean: String = joined.chars().filter(|c| !c.is_control()).collect();
-    match clean.char_indices().nth(1500) {
-        Some((cut, _)) => format!("{}…", &clean[..cut]),
-        None => clean,
-    }
-}
-
-/// Replaces what stands between `://` and `@`.
-pub(crate) fn mask(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let authority = after.find(['/', ' ', '\'', '"', '\n']).unwrap_or(after.len());
-        rest = match after[..authority].rfind('@') {
-            Some(end) => {
-                out.push_str("***");
-                &after[end..]
-            }
-            None => after,
-        };
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Kind of a failure, by git's own words (`LC_ALL=C`). Order matters: git adds "could not read from remote repository"
-/// to nearly everything, so the particular words come first.
-pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
-    const DENIED: &[&str] = &[
-        "authentication failed",
-        "could not read username",
-        "could not read password",
-        "permission denied (",
-        "host key verification failed",
-        "terminal prompts disabled",
-        "returned error: 401",
-        "returned error: 403",
-        "access denied",
-        "not authorized",
-    ];
-    const GONE: &[&str] = &[
-        "repository not found",
-        "does not appear to be a git repository",
-        "not a git repository",
-        "returned error: 404",
-        "' not found",
-        "bad object",
-        "not a valid object",
-        "not a valid commit",
-        "unknown revision",
-        "not our ref",
-        "not something we can merge",
-        "not a tree object",
-    ];
-    const TRANSIENT: &[&str] = &[
-        "could not resolve host",
-        "could not resolve hostname",
-        "failed to connect",
-        "couldn't connect",
-        "connection refused",
-        "connection reset",
-        "connection timed out",
-        "connection closed",
-        "timed out",
-        "unable to connect",
-        "unreachable",
-        "hung up unexpectedly",
-        "early eof",
-        "rpc failed",
-        "returned error: 408",
-        "returned error: 429",
-        "returned error: 5",
-        "empty reply",
-        "unexpected disconnect",
-        "temporary failure",
-        "temporarily unavailable",
-        ".lock': file exists",
-        "cannot lock ref",
-        // A git of the process before may still be at work where it died.
-        "could not lock config file",
-        "no space left",
-        "cannot allocate memory",
-        "too many open files",
-        "resource temporarily unavailable",
-        "input/output error",
-        "disk quota exceeded",
-        "cannot fork",
-        "unable to fork",
-        // A process that git had started was killed, and the machine kills again as long as it has no memory.
-        "died of signal",
-        "died with error",
-        "invalid index-pack output",
-        "expected flush after",
-        "index-pack failed",
-        "pack-objects died",
-    ];
-    // Git's words for a full disk where it does not add the system's. With the system's, those decide.
-    const WRITE: &[&str] = &[
-        "failed to write new configuration file",
-        "could not write config file",
-        "unable to write new index file",
-        "unable to write file",
-        "unable to create temporary file",
-        "file write error",
-        "write failure",
-        "write error",
-    ];
-    const STAYS: &[&str] = &["permission denied", "read-only file system", "not a directory", "is a directory"];
-    let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
-    if says(DENIED) {
-        FaultKind::Denied
-    } else if says(TRANSIENT) || says(WRITE) && !says(STAYS) {
-        FaultKind::Transient
-    } else if says(GONE) {
-        FaultKind::Gone
-    } else {
-        FaultKind::Permanent
-    }
-}
-
 /// Errors of the system that have no name of their own in the standard library, and pass: no descriptors, a failing disk.
 const PASSES: &[rustix::io::Errno] = &[rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::IO];
 
@@ -489,29 +371,21 @@ pub(crate) fn io(path: &Path, what: &str, error: &std::io::Error) -> Fault {
 mod tests {
     use super::*;
 
-    #[test]
-    fn faults_are_told_apart_by_gits_own_words() {
-        let cases: &[(&str, FaultKind)] = &[
-            ("fatal: unable to access 'http://h/': Failed to connect to h port 1", FaultKind::Transient),
-            ("fatal: unable to access 'http://h/': The requested URL returned error: 503", FaultKind::Transient),
-            ("error: RPC failed; curl 56\nfatal: the remote end hung up unexpectedly", FaultKind::Transient),
-            ("fatal: Authentication failed for 'http://h/'", FaultKind::Denied),
-            ("fatal: could not read Username for 'http://h': terminal prompts disabled", FaultKind::Denied),
-            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", FaultKind::Denied),
-            ("fatal: '/x' does not appear to be a git repository\nfatal: Could not read from", FaultKind::Gone),
-            ("fatal: repository 'http://h/x/' not found", FaultKind::Gone),
-            ("fatal: refusing to merge unrelated histories", FaultKind::Permanent),
-            ("error: failed to write new configuration file /x/.git/config.lock", FaultKind::Transient),
-            ("error: could not lock config file /x/.git/config: File exists", FaultKind::Transient),
-            ("fatal: cannot fork() for remote-https: Resource temporarily unavailable", FaultKind::Transient),
-            ("error: unable to write file /x/y: Permission denied", FaultKind::Permanent),
-            ("error: pack-objects died of signal 9\nfatal: could not fetch", FaultKind::Transient),
-            ("fatal: git-pack-objects died with error.", FaultKind::Transient),
-            ("fatal: fetch-pack: invalid index-pack output", FaultKind::Transient),
-            ("Killed\nfatal: expected flush after ref listing", FaultKind::Transient),
-        ];
-        for (text, kind) in cases {
-            assert_eq!(classify(text.as_bytes()), *kind, "{text}");
+    #[tokio::test]
+    async fn a_git_that_does_not_end_is_killed_with_what_it_started() {
+        let tmp = tempfile::tempdir().unwrap();
+        let child = tmp.path().join("child");
+        let script = format!("sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' &\nwait", child.display());
+        crate::test_program::program(tmp.path(), "git", &script);
+        let git = GitRun::found_in(&tmp.path().join("home"), tmp.path());
+        let fault = git.call(None, "push").within(Duration::from_secs(2)).run().await.unwrap_err();
+        assert!(fault.kind == FaultKind::Transient && fault.text.contains("killed"), "{fault}");
+        let pid = std::fs::read_to_string(child).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        let began = std::time::Instant::now();
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(began.elapsed() < Duration::from_secs(20), "{}", state());
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -532,21 +406,5 @@ mod tests {
         }
         assert_eq!(kind(rustix::io::Errno::ACCESS), FaultKind::Denied);
         assert_eq!(kind(rustix::io::Errno::NOENT), FaultKind::Permanent);
-    }
-
-    #[test]
-    fn a_call_git_does_not_know_is_answered_with_the_reason_and_not_with_the_whole_usage() {
-        let said = told(
-            b"error: unknown option `merge-base=1'\nusage: git merge-tree [--write-tree] <a> <b>\n   or: git x\n\n    -z\n",
-        );
-        assert_eq!(said, "error: unknown option `merge-base=1'");
-        assert_eq!(told(b"usage: git x\n    -z  records end with NUL\n"), "usage: git x");
-    }
-
-    #[test]
-    fn a_token_in_an_address_is_never_told() {
-        let said =
-            told(b"hint: x\nfatal: unable to access 'https://bot:s3cret@h/o/r.git/': no\nfatal: see https://h/a@b");
-        assert_eq!(said, "fatal: unable to access 'https://***@h/o/r.git/': no; fatal: see https://h/a@b");
     }
 }

@@ -2,9 +2,9 @@
 //! can be tied to. Never touches a working directory. Paths are bytes here; text is made of them for people only.
 
 use super::index::Index;
+use super::names::{is_branch_name, is_object_id};
 use super::reader::Ask;
 use super::run::GitRun;
-use crate::local_forge::{is_branch_name, is_object_id};
 use orch_core::artefact::{self, Known};
 use orch_core::ids::{Digest, Sha};
 use orch_ports::Fault;

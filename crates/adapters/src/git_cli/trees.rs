@@ -2,10 +2,10 @@
 //! without some of its files, whether one commit follows another. Each says `None` where git has to answer itself: an
 //! object that is not there, a shape git itself would not write, more trees than one git lists faster.
 
+use super::names::is_object_id;
 use super::objects::{self, Loose};
 use super::reader::{Ask, Object};
 use super::tree::{Delta, Entry, Repo, checked, hex};
-use crate::local_forge::is_object_id;
 use orch_core::ids::Sha;
 use orch_ports::Fault;
 use std::collections::{BTreeMap, HashMap};

@@ -144,7 +144,7 @@ async fn a_push_is_done_once_repeatable_and_never_overwrites_somebody_elses() {
 async fn faults_of_a_remote_are_told_apart() {
     let w = World::new().await;
     let base = w.trunk().await;
-    let kind = async |remote: &str| w.git.fetch(&w.project, remote).await.unwrap_err().kind;
+    let kind = async |remote: &str| w.git.fetch(&w.project, &Remote::of(remote)).await.unwrap_err().kind;
     assert_eq!(kind(w.path("no such.git").to_str().unwrap()).await, FaultKind::Gone);
     assert_eq!(kind("http://127.0.0.1:9/x.git").await, FaultKind::Transient);
     assert_eq!(kind("ext::sh -c 'touch /tmp/never'").await, FaultKind::Permanent);
@@ -198,7 +198,7 @@ async fn credentials_reach_the_forge_in_a_header_and_no_fault_tells_them() {
     ];
     for (answer, kind) in cases {
         let (port, questions) = web_server(answer);
-        let remote = format!("http://bot:s3cret@127.0.0.1:{port}/o/r.git");
+        let remote = Remote::of(&format!("http://bot:s3cret@127.0.0.1:{port}/o/r.git"));
         let fault = w.git.fetch(&w.project, &remote).await.unwrap_err();
         assert_eq!(fault.kind, kind, "{fault}");
         assert!(!fault.text.contains("s3cret") && !fault.text.contains("Ym90OnMzY3JldA"), "{fault}");

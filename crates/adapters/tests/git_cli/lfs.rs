@@ -43,6 +43,12 @@ async fn pointers_stay_pointers_in_commits_and_are_contents_in_working_directori
     assert!(new.starts_with("version https://git-lfs.github.com/spec/v1\n") && new.ends_with("size 5\n"), "{new}");
     assert_eq!(w.read(&taken.commit, "empty.bin").await.as_deref(), Some(""));
 
+    // To a remote over the network no content goes, and no pointer without it.
+    let away = Remote::of("http://127.0.0.1:9/x.git");
+    let fault = w.git.push(&w.project, &away, BRANCH, TRUNK, &taken.commit, None).await.unwrap_err();
+    assert!(fault.kind == FaultKind::Permanent && fault.text.contains("new.bin"), "{fault}");
+    let fault = w.git.push(&w.project, &away, BRANCH, TRUNK, &base, None).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Transient, "what changes no such file is pushed: {fault}");
     // The content is on the forge as soon as the pointer is.
     w.git.push(&w.project, &w.remote(), BRANCH, TRUNK, &taken.commit, None).await.unwrap();
     assert_eq!(fs::read(store_of(&forge, &oid_of(&new))).unwrap(), b"\0raw\0");

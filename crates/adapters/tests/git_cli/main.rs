@@ -15,6 +15,7 @@ mod taking;
 use orch_adapters::git_cli::GitCli;
 use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
 use orch_core::verdict::FaultKind;
+use orch_ports::Remote;
 use orch_ports::git::{Author, FileWrite, Git, PrepareWorktree, PushAnswer, Shelf, Snapshot, Snapshotted, Updated};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -87,8 +88,8 @@ impl World {
     fn path(&self, name: &str) -> PathBuf {
         self.tmp.path().join(name)
     }
-    fn remote(&self) -> String {
-        self.path("forge.git").to_str().unwrap().to_owned()
+    fn remote(&self) -> Remote {
+        Remote::of(self.path("forge.git").to_str().unwrap())
     }
     fn private(&self) -> PathBuf {
         self.path("repos dir/DEMO.git")

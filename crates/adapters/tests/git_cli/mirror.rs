@@ -158,8 +158,8 @@ async fn a_push_to_a_repository_of_this_machine_is_synced_by_the_git_that_receiv
     fs::write(&hook, "#!/bin/sh\ngit config core.fsync > heard\ngit config core.fsyncMethod >> heard\n").unwrap();
     fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
     let mine = w.commit(&w.trunk().await, &[("mine.txt", "x")]).await;
-    for remote in [w.remote(), format!("file://{}", w.remote())] {
-        let branch = format!("feature/{}", remote.len());
+    for remote in [w.remote(), Remote::of(&format!("file://{}", w.remote().url))] {
+        let branch = format!("feature/{}", remote.url.len());
         assert_eq!(w.git.push(&w.project, &remote, &branch, TRUNK, &mine, None).await.unwrap(), PushAnswer::Done);
         let heard = fs::read_to_string(forge.join("heard")).unwrap();
         assert_eq!(heard, "objects,derived-metadata,reference\nfsync\n");

@@ -27,7 +27,7 @@ fn add(dir: &Path, path: &str, url: &str, commit: &str) {
 
 fn filled(mut w: World, others: &[&str]) -> World {
     let others: Vec<String> = others.iter().map(|h| (*h).to_owned()).collect();
-    let from = Submodules::of(&w.remote(), &others, TRUNK);
+    let from = Submodules::of(&w.remote().url, &others, TRUNK);
     w.git = w.git.with_submodules(BTreeMap::from([(w.project.clone(), from)]));
     w
 }
@@ -145,7 +145,7 @@ async fn what_may_not_be_followed_is_said_before_the_first_task() {
     let forge = w.path("forge.git");
     let said = async |others: &[&str]| {
         let others: Vec<String> = others.iter().map(|h| (*h).to_owned()).collect();
-        let from = w.git.submodules_of(&w.remote(), &others, TRUNK).await.unwrap();
+        let from = w.git.submodules_of(&w.remote().url, &others, TRUNK).await.unwrap();
         w.git.unfilled(&forge, &from, &w.path("mirrors")).await.unwrap()
     };
     let unfilled = said(&[]).await;
@@ -174,7 +174,7 @@ async fn a_submodule_whose_directory_or_commit_is_gone_is_said_before_the_first_
     let base = land(&w).await;
     let repos = w.path("repos dir");
     let said = async |mirrors: &std::path::Path| {
-        let from = w.git.submodules_of(&w.remote(), &[], TRUNK).await.unwrap();
+        let from = w.git.submodules_of(&w.remote().url, &[], TRUNK).await.unwrap();
         let found = w.git.unfilled(&w.path("forge.git"), &from, mirrors).await.unwrap();
         found.into_iter().map(|u| (u.path, u.why, u.fix)).collect::<Vec<_>>()
     };

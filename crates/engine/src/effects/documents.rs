@@ -98,7 +98,8 @@ async fn land(cx: &Cx, fetched: &Fetched, head: &Sha, text: &str) -> Result<Docu
     let asked = DocumentsAsked { work_item: cx.task.work_item.clone(), pull_request: pull.number, head: head.clone() };
     main_moved::documents_asked(&cx.engine, &cx.project, asked).await?;
     cx.still_ours().await?;
-    let answer = forge.merge(project, pull.number, head, cx.project.merge_method, text).await;
+    let method = cx.project.merge_method;
+    let answer = forge.merge(project, pull.number, head, Some(&fetched.tip), method, text).await;
     let now = forge.pull_request(project, pull.number).await?;
     if now.state == PullState::Merged {
         cx.fetch().await?;

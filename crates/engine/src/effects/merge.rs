@@ -40,7 +40,8 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         (_, Some(_)) if cx.task.reverting.is_some() => format!("{}: {}", cx.task.work_item, landing::subject(cx)),
         _ => format!("{}: {}", cx.task.work_item, cx.task.title),
     };
-    let answer = forge.merge(project, number, &intent.head, cx.project.merge_method, &message).await;
+    let method = cx.project.merge_method;
+    let answer = forge.merge(project, number, &intent.head, Some(&intent.base), method, &message).await;
     // An error may hide a merge that happened: only what is read back counts.
     if let Some(outcome) = landed(cx, number, intent).await? {
         return Ok(outcome.into());

@@ -2,7 +2,6 @@
 //! its life, by this process or by the next one, and must then come to the same end without doing a thing twice.
 
 mod clean_up;
-mod comment;
 mod deploy;
 mod documents;
 pub(crate) mod ensure_ci;
@@ -139,7 +138,7 @@ impl Cx {
 /// The forge as of now.
 pub(crate) struct Fetched {
     /// Where to push.
-    pub(crate) remote: String,
+    pub(crate) remote: orch_ports::Remote,
     /// Its protected branch.
     pub(crate) default_branch: String,
     /// Tip of that.
@@ -166,7 +165,7 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::EnsureCi { commit } => ensure_ci::ensure(cx, commit).await,
         Effect::SyncTicket => sync_ticket::ensure(cx).await,
         Effect::Notify { key, text } => notify::ensure(cx, key, text).await,
-        Effect::Comment { key, text } => comment::ensure(cx, key, text).await,
+        Effect::Comment { key, text } => sync_ticket::comment(cx, key, text).await,
         Effect::CleanUp => clean_up::ensure(cx).await,
         Effect::NoteFindings { pull_request, gate, run, findings } => {
             note_findings::ensure(cx, *pull_request, *gate, *run, findings).await

@@ -31,3 +31,15 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     tracker.put_comment(project, number, COMMENT, &comment).await?;
     Ok(Outcome::Sent.into())
 }
+
+/// Writes a comment of a person's or of orch's own. The key makes a second writing replace the first.
+pub(super) async fn comment(cx: &Cx, key: &str, text: &str) -> Result<Ended, Fault> {
+    let (tracker, project, number) = (&cx.project.tracker, &cx.project.key, cx.task.number);
+    let shown = tracker.ticket(project, number).await?;
+    if !tickets::is_own(cx.store(), &cx.task, &shown).await? {
+        return Err(Fault::permanent(tickets::not_own(&cx.task)));
+    }
+    cx.still_ours().await?;
+    tracker.put_comment(project, number, key, text).await?;
+    Ok(Outcome::Sent.into())
+}

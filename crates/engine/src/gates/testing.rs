@@ -3,7 +3,7 @@
 use super::{AnyGate, Bench, CommandRun, Judged, Look, ProjectCommand, Subject};
 use crate::project::{Deploy, Project, WatchPlan};
 use orch_adapters::git_cli::GitCli;
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, Sha, Time};
@@ -46,7 +46,7 @@ pub(super) fn project() -> Project {
     // A thread of its own, because some tests are on a runtime already.
     let open = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(LocalForge::open(&place, Vec::new(), Vec::new(), time))
+        runtime.block_on(GitForge::open(&place, Vec::new(), Vec::new(), time))
     };
     let forge = std::thread::spawn(open).join().unwrap().unwrap();
     Project {

@@ -22,7 +22,7 @@ async fn main_changes(world: &World, branch: &str, change: impl FnOnce(&Path)) {
     git(&src, &["push", "--quiet", bare, &format!("HEAD:refs/heads/{branch}")]);
     let head = Sha::new(git(&src, &["rev-parse", "HEAD"]));
     let pull = world.forge.ensure_pull_request(&demo(), branch, "main", branch, "").await.unwrap();
-    world.forge.merge(&demo(), pull.number, &head, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
+    world.forge.merge(&demo(), pull.number, &head, None, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
 }
 
 /// A developer by number of the run, from 1.

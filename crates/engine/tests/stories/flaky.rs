@@ -4,11 +4,10 @@
 use crate::faults::Faults;
 use crate::world::git;
 use orch_adapters::git_cli::GitCli;
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
-use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
@@ -17,12 +16,13 @@ use orch_ports::git::{
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use orch_ports::{Fault, Remote};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 pub struct FlakyForge {
-    pub real: LocalForge,
+    pub real: GitForge,
     pub faults: Arc<Faults>,
     /// The next merge is answered with this, and nothing is done.
     pub lie: Mutex<Option<MergeAnswer>>,
@@ -40,7 +40,7 @@ impl Forge for FlakyForge {
     async fn look_again(&self, p: &ProjectKey) -> Result<(), Fault> {
         self.faults.call("forge.look_again", self.real.look_again(p)).await
     }
-    async fn remote(&self, p: &ProjectKey) -> Result<String, Fault> {
+    async fn remote(&self, p: &ProjectKey) -> Result<Remote, Fault> {
         self.faults.call("forge.remote", self.real.remote(p)).await
     }
     async fn default_branch(&self, p: &ProjectKey) -> Result<String, Fault> {
@@ -97,6 +97,7 @@ impl Forge for FlakyForge {
         p: &ProjectKey,
         number: u64,
         head: &Sha,
+        base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
@@ -107,7 +108,7 @@ impl Forge for FlakyForge {
         if self.gitea.is_some() && !self.reviews(p, number).await?.iter().any(|r| r.approved && r.official) {
             return Ok(MergeAnswer::Refused { why: "Does not have enough approvals".into() });
         }
-        self.faults.call("forge.merge", self.real.merge(p, number, head, method, message)).await
+        self.faults.call("forge.merge", self.real.merge(p, number, head, base, method, message)).await
     }
 }
 
@@ -153,7 +154,7 @@ pub struct FlakyGit {
 
 #[async_trait::async_trait]
 impl Git for FlakyGit {
-    async fn fetch(&self, p: &ProjectKey, remote: &str) -> Result<(), Fault> {
+    async fn fetch(&self, p: &ProjectKey, remote: &Remote) -> Result<(), Fault> {
         self.faults.call("git.fetch", self.real.fetch(p, remote)).await
     }
     async fn forge_branch(&self, p: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
@@ -262,7 +263,7 @@ impl Git for FlakyGit {
     async fn delete_branch(
         &self,
         p: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         expect: &Sha,
@@ -279,7 +280,7 @@ impl Git for FlakyGit {
     async fn kept(&self, p: &ProjectKey, shelf: Shelf) -> Result<Vec<(String, Sha)>, Fault> {
         self.real.kept(p, shelf).await
     }
-    async fn push_history(&self, p: &ProjectKey, remote: &str, name: &str, commit: &Sha) -> Result<(), Fault> {
+    async fn push_history(&self, p: &ProjectKey, remote: &Remote, name: &str, commit: &Sha) -> Result<(), Fault> {
         self.real.push_history(p, remote, name, commit).await
     }
     async fn conflicts(&self, p: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
@@ -288,7 +289,7 @@ impl Git for FlakyGit {
     async fn push(
         &self,
         p: &ProjectKey,
-        remote: &str,
+        remote: &Remote,
         branch: &str,
         protected: &str,
         commit: &Sha,

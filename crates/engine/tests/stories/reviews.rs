@@ -302,7 +302,7 @@ async fn no_name_no_attribute_and_no_binary_flag_hides_a_changed_line() {
     crate::world::git(&src, &["commit", "--quiet", "-m", "after"]);
     crate::world::git(&src, &["push", "--quiet", world.bare().to_str().unwrap(), "HEAD:refs/heads/after"]);
     let after = Sha::new(crate::world::git(&src, &["rev-parse", "HEAD"]));
-    world.git.fetch(&demo(), world.bare().to_str().unwrap()).await.unwrap();
+    world.git.fetch(&demo(), &orch_ports::Remote::of(world.bare().to_str().unwrap())).await.unwrap();
     let file = |path: &str, how, lines: &[(u32, u32, i64)]| {
         let range = |(first, last, grown)| ChangedRange { first, last, grown };
         ChangedLines { path: path.into(), how, lines: lines.iter().copied().map(range).collect() }

@@ -5,7 +5,7 @@ use crate::flaky::{FlakyForge, FlakyGit, FlakyTracker, Gitea, Production, Told};
 use crate::runs::{Does, InProcess, Played, Run, Runs};
 use crate::time::FastClock;
 use orch_adapters::git_cli::{GitCli, Signing};
-use orch_adapters::local_forge::{LocalForge, LocalRepo};
+use orch_adapters::git_forge::{GitForge, ServedRepo};
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -83,7 +83,7 @@ pub struct World {
     pub clock: Arc<FastClock>,
     pub store: Arc<dyn Store>,
     pub faults: Arc<Faults>,
-    pub forge: LocalForge,
+    pub forge: GitForge,
     pub flaky: Arc<FlakyForge>,
     pub tracker: Arc<LocalTracker>,
     pub git: Arc<GitCli>,
@@ -173,10 +173,10 @@ impl World {
         git(&src, &["commit", "--quiet", "-m", "first"]);
         let clock = FastClock::new();
         let source = src.to_str().unwrap().to_owned();
-        let repo = LocalRepo { key: demo(), source, default_branch: "main".into() };
+        let repo = ServedRepo::here(demo(), source, "main");
         let as_clock: Arc<dyn orch_ports::clock::Clock> = clock.clone();
         let forge =
-            LocalForge::open(&dir.path().join("forge"), vec![repo], vec![anna()], as_clock.clone()).await.unwrap();
+            GitForge::open(&dir.path().join("forge"), vec![repo], vec![anna()], as_clock.clone()).await.unwrap();
         let tracker = Arc::new(LocalTracker::open(&dir.path().join("tracker.db"), as_clock).unwrap());
         let mut git = GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap();
         if let Some(signing) = choice.signing.take() {
@@ -441,7 +441,7 @@ impl World {
     pub async fn outsider_merges(&self, branch: &str, path: &str, text: &str) {
         let head = self.outsider_pushes(branch, "main", path, text);
         let pull = self.forge.ensure_pull_request(&demo(), branch, "main", branch, "").await.unwrap();
-        self.forge.merge(&demo(), pull.number, &head, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
+        self.forge.merge(&demo(), pull.number, &head, None, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
     }
 
     /// Somebody else pushes a commit on top of `from` to `branch`.
@@ -472,7 +472,7 @@ impl World {
         let task = self.task(item).await;
         let (number, head) = (task.pull_request.unwrap(), task.head.unwrap());
         self.flaky.merged_by.lock().unwrap().insert(number, by.cloned());
-        let answer = self.forge.merge(&demo(), number, &head, method, "merged by hand").await.unwrap();
+        let answer = self.forge.merge(&demo(), number, &head, None, method, "merged by hand").await.unwrap();
         assert!(matches!(answer, orch_ports::forge::MergeAnswer::Merged { .. }), "{answer:?}");
     }
 

@@ -12,7 +12,7 @@ use crate::instance::place;
 use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -323,21 +323,23 @@ fn programs(config: &Config, path: &str) -> Vec<Check> {
     out
 }
 
-/// Repositories that are directories here: are they git's?
+/// Repositories that are directories here: are they git's? And remotes: do they let orch read and push?
 fn repositories(config: &Config) -> Vec<Check> {
-    let local = config.projects.iter().filter(|p| Path::new(&p.repo).is_absolute());
+    let local = config.projects.iter().filter(|p| p.forge == "git" || Path::new(&p.repo).is_absolute());
     local
         .map(|p| {
             let title = format!("project {}", p.key);
             let dir = Path::new(&p.repo);
             let fix = Some(format!("correct `repo` of {} in {}", p.key, config.file.display()));
-            if !git_probe::is_repository(dir) {
+            if p.forge == "git" {
+                odd(&title, p, odd::remote(p))
+            } else if !git_probe::is_repository(dir) {
                 check(&title, Tone::Bad, format!("{} is not a git repository", dir.display()), fix)
             } else if !git_probe::has_branch(dir, &p.default_branch) {
                 let detail = format!("{} has no branch `{}`", dir.display(), p.default_branch);
                 check(&title, Tone::Bad, detail, Some("make a first commit on it, or correct `default_branch`".into()))
             } else {
-                odd(&title, p, &config.repos_dir())
+                odd(&title, p, odd::look(p, &config.repos_dir()))
             }
         })
         .collect()
@@ -352,7 +354,7 @@ fn emptied(config: &Config) -> Vec<Check> {
         let scratch = tempfile::tempdir().ok()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         for dir in served.iter().filter(|dir| dir.is_absolute() && dir.is_dir()) {
-            let looked = LocalForge::examine_branch(&forge, dir, &key, &p.default_branch, scratch.path());
+            let looked = GitForge::examine_branch(&forge, dir, &key, &p.default_branch, scratch.path());
             match runtime.block_on(looked) {
                 Ok(None) => {}
                 Ok(Some((true, text))) => return Some(check(&title, Tone::Warn, text, None)),
@@ -370,14 +372,18 @@ fn emptied(config: &Config) -> Vec<Check> {
         }
         None
     };
-    config.projects.iter().filter_map(look).collect()
+    config.projects.iter().filter(|p| p.forge == "local").filter_map(look).collect()
 }
 
 /// A repository that is there: can orch work on it?
-fn odd(title: &str, project: &crate::config::project::Project, repos_dir: &Path) -> Check {
+fn odd(
+    title: &str,
+    project: &crate::config::project::Project,
+    look: impl Future<Output = Result<Option<Odd>, orch_ports::Fault>>,
+) -> Check {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let looked = runtime.map_err(|e| orch_ports::Fault::transient(e.to_string()));
-    match looked.and_then(|runtime| runtime.block_on(odd::look(project, repos_dir))) {
+    match looked.and_then(|runtime| runtime.block_on(look)) {
         Ok(None) => check(title, Tone::Good, project.repo.clone(), None),
         // The fix is a part of the sentence.
         Ok(Some(Odd::Refused(why))) => check(title, Tone::Bad, format!("{}: {why}", project.repo), None),

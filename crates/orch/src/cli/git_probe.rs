@@ -35,6 +35,17 @@ pub(super) fn default_branch(dir: &Path) -> Option<String> {
         .or_else(|| ask(dir, &["symbolic-ref", "--short", "HEAD"]))
 }
 
+/// Names of the remotes of a clone.
+pub(super) fn remotes(dir: &Path) -> Vec<String> {
+    ask(dir, &["remote"]).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Where a remote is pushed to, as git itself would go there.
+pub(super) fn remote_url(dir: &Path, name: &str) -> Option<String> {
+    let all = ask(dir, &["remote", "get-url", "--push", name])?;
+    all.lines().next().map(str::to_owned)
+}
+
 /// Does a repository have a commit yet?
 pub(super) fn has_commit(dir: &Path) -> bool {
     ask(dir, &["rev-parse", "--verify", "--quiet", "HEAD"]).is_some()

@@ -1,13 +1,17 @@
 //! `orch init`: an orch.toml for the repository at hand. It looks, writes a file that passes the check, and never
 //! writes over one; what it does not know it leaves commented out and says so.
 
+mod guess;
+mod origin;
+
 use super::context::{Context, Tone};
 use super::exit::{Exit, Failure, Outcome};
 use super::{git_probe, show};
-use crate::config::check::is_project_key;
 use crate::config::{Config, FILE_NAME};
 use crate::instance::{place, record};
 use clap::Args;
+use guess::{guess_test, key_of};
+use origin::Origin;
 use serde_json::json;
 use std::fs;
 use std::io::Write;
@@ -35,6 +39,7 @@ pub struct InitArgs {
 struct Found {
     key: String,
     branch: String,
+    origin: Origin,
     actor: String,
     /// The test command and the file it was guessed from.
     test: Option<(&'static str, &'static str)>,
@@ -99,6 +104,7 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
     let found = Found {
         key: key_of(&top),
         branch,
+        origin: Origin::of(&top),
         actor: context.actor(),
         test: guess_test(&top),
         agent: pick_agent(context),
@@ -131,6 +137,7 @@ fn report(args: &InitArgs, context: &mut Context<'_>, top: &Path, file: &Path, f
         context.say(show::json(&json!({
             "file": file, "key": found.key, "default_branch": found.branch, "approvers": [found.actor],
             "test": found.test.map(|(command, _)| command), "agent": found.agent.name, "has_commit": !empty,
+            "forge": forge_of(&found.origin), "repo": repo_of(found),
             "instance": found.instance.name, "instance_known": found.instance.known, "state": found.instance.state,
         })));
         return;
@@ -138,6 +145,10 @@ fn report(args: &InitArgs, context: &mut Context<'_>, top: &Path, file: &Path, f
     let word = context.paint(Tone::Good, "wrote");
     context.say(format!("{word} {}", file.display()));
     context.say(format!("  project {}, branch {}, approver {}", found.key, found.branch, found.actor));
+    match &found.origin {
+        Origin::None => context.say("  branches and merges in a bare copy of this clone, which has no remote"),
+        Origin::Remote { name, url, .. } => context.say(format!("  branches and merges at `{name}`, {url}")),
+    }
     match found.test {
         Some((command, from)) => context.say(format!("  tests: `{command}` (because of {from})")),
         None => context.say("  tests: none found; name a command under [project.commands], then `orch config check`"),
@@ -151,6 +162,9 @@ fn report(args: &InitArgs, context: &mut Context<'_>, top: &Path, file: &Path, f
             "{STATE_DIR} holds the state of an earlier version and is used where it is; `git clean` removes it: \
              `orch instance move` brings it out of the clone"
         ));
+    }
+    for note in found.origin.notes(&token_env(&found.key)) {
+        context.note(note);
     }
     if empty {
         context.note("the repository has no commit yet: make one before the first task");
@@ -212,42 +226,32 @@ pub(super) fn random() -> Result<u16, Failure> {
     Ok(u16::from_be_bytes(bytes))
 }
 
-/// A project key from the name of a directory, in any script.
-fn key_of(top: &Path) -> String {
-    let name = top.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let upper = deunicode::deunicode(&name).to_ascii_uppercase();
-    let letters = upper.chars().filter(char::is_ascii_alphanumeric).skip_while(char::is_ascii_digit);
-    let key: String = letters.take(10).collect();
-    if is_project_key(&key) { key } else { "APP".into() }
-}
-
-/// The usual test command of a kind of repository.
-fn guess_test(top: &Path) -> Option<(&'static str, &'static str)> {
-    let has = |name: &str| top.join(name).is_file();
-    if has("Cargo.toml") {
-        return Some(("cargo test", "Cargo.toml"));
-    }
-    if has("package.json") {
-        return Some(("npm test", "package.json"));
-    }
-    if has("pyproject.toml") {
-        return Some(("pytest", "pyproject.toml"));
-    }
-    let makefile = fs::read_to_string(top.join("Makefile")).unwrap_or_default();
-    if makefile
-        .lines()
-        .any(|l| l.strip_prefix("test").is_some_and(|r| r.trim_start().starts_with(':') && !r.contains(":=")))
-    {
-        return Some(("make test", "Makefile"));
-    }
-    has("test.sh").then_some(("sh test.sh", "test.sh"))
-}
-
 fn pick_agent(context: &Context<'_>) -> Agent {
     let path = context.env.get("PATH").map(String::as_str).unwrap_or_default();
     let there = |a: &&Agent| super::doctor::on_path(a.name, path).is_some();
     let Agent { name, line } = AGENTS.iter().find(there).unwrap_or(&AGENTS[0]);
     Agent { name, line }
+}
+
+/// The name of the variable that is proposed for a password.
+fn token_env(key: &str) -> String {
+    format!("{key}_GIT_TOKEN")
+}
+
+fn forge_of(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::None => "local",
+        Origin::Remote { .. } => "git",
+    }
+}
+
+/// What `repo` is.
+fn repo_of(found: &Found) -> String {
+    match (&found.origin, &found.clone) {
+        (Origin::Remote { url, .. }, _) => url.clone(),
+        (Origin::None, Some(top)) => top.display().to_string(),
+        (Origin::None, None) => ".".into(),
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -258,12 +262,29 @@ fn render(found: &Found) -> String {
     let Found { key, branch, actor, agent, .. } = found;
     let (branch, actor) = (quoted(branch), quoted(actor));
     let instance = quoted(&found.instance.name);
-    let (mut clone, mut repo, mut places) = (String::new(), quoted("."), String::new());
+    let (mut clone, repo, mut places) = (String::new(), quoted(&repo_of(found)), String::new());
     if let Some(top) = &found.clone {
         let top = quoted(&top.display().to_string());
         clone = format!("# The clone this file is for: it is found from inside it.\nclone = {top}\n");
-        repo = top;
     }
+    let forge = match found.origin {
+        Origin::None => {
+            "# Tickets and pull requests in orch's own store; no other server is needed. Branches and merges in a bare copy of\n\
+             # `repo`, made at the first start.\ntracker = \"local\"\nforge = \"local\"\n"
+        }
+        Origin::Remote { .. } => {
+            "# Tickets and pull requests in orch's own store; branches and merges at `repo`, where this clone comes from.\n\
+             tracker = \"local\"\nforge = \"git\"\n"
+        }
+    };
+    let access = match found.origin.http() {
+        Some(_) => format!(
+            "\n[project.git]\n# How orch is let in there: a name, and the environment variable of the daemon that holds the \
+             password or token.\nusername = \"git\"\n# token_env = \"{}\"\n",
+            token_env(key)
+        ),
+        None => String::new(),
+    };
     if found.instance.old {
         places = format!(
             "\n[db]\n# An earlier version kept the state here; `orch instance move` brings it out of the clone.\n\
@@ -320,15 +341,12 @@ silence_s = 1200
 key = "{key}"
 repo = {repo}
 default_branch = {branch}
-# Tickets and pull requests in orch's own store; no other server is needed.
-tracker = "local"
-forge = "local"
-# full: analysis, architecture, development, review, testing, staging, deploy. lite: development, review, deploy.
+{forge}# full: analysis, architecture, development, review, testing, staging, deploy. lite: development, review, deploy.
 pipeline = "lite"
 # Who may approve, and who may start tasks.
 approvers = [{actor}]
 starters = [{actor}]
-{untested}
+{untested}{access}
 [project.commands]
 {tests}
 # [project.deploy]

@@ -9,7 +9,7 @@ use crate::instance::moving::{self, Plan};
 use crate::instance::record::{self, Record};
 use crate::instance::{lies_in, place};
 use clap::{Args, Subcommand};
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_ports::supervisor::{RunState, Supervisor};
 use orch_store::SqliteStore;
 use orch_supervise::ProcessSupervisor;
@@ -145,7 +145,7 @@ fn move_state(args: &MoveArgs, context: &mut Context<'_>) -> Outcome {
     let pairs = pairs(&plan).map_err(|e| trouble(&plan, &e))?;
     let mut relocate = |at: &Path| {
         SqliteStore::relocate(&at.join("orch.db"), &pairs).map_err(io::Error::other)?;
-        LocalForge::relocate(&at.join("forge"), &pairs).map_err(io::Error::other)
+        GitForge::relocate(&at.join("forge"), &pairs).map_err(io::Error::other)
     };
     let mut tick = |_: &str| Ok(());
     if !begun {

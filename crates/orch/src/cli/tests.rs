@@ -202,6 +202,39 @@ fn the_default_branch_is_what_the_remote_says() {
 }
 
 #[test]
+fn a_clone_is_worked_on_where_it_comes_from_and_only_one_without_a_remote_is_copied() {
+    let home = tempfile::tempdir().unwrap();
+    let set_up = |name: &str, remotes: &[(&str, &str)]| {
+        let dir = home.path().join(name);
+        repository(&dir, "main", &[("test.sh", "true\n")]);
+        for (remote, url) in remotes {
+            git(&dir, &["remote", "add", remote, url]);
+        }
+        let made = orch_in(&dir, &[], &["init"]);
+        assert_eq!(made.code, 0, "{}", made.err);
+        let text = std::fs::read_to_string(dir.join("orch.toml")).unwrap();
+        assert!(!text.contains("t0ken") && !made.out.contains("t0ken") && !made.err.contains("t0ken"), "{text}");
+        let (config, _) = crate::config::Config::load(&dir.join("orch.toml"), &BTreeMap::new()).unwrap();
+        let project = config.projects[0].clone();
+        (project.forge, project.repo, text, made.out + &made.err)
+    };
+    let (forge, repo, ..) = set_up("alone", &[]);
+    assert_eq!((forge.as_str(), repo), ("local", home.path().join("alone").display().to_string()));
+    let (forge, repo, text, said) =
+        set_up("github", &[("backup", "/srv/x.git"), ("origin", "https://anna:t0ken@github.com/o/r.git")]);
+    assert_eq!((forge.as_str(), repo.as_str()), ("git", "https://github.com/o/r.git"));
+    assert!(text.contains("# token_env = \"GITHUB_GIT_TOKEN\"") && said.contains("GITHUB_GIT_TOKEN"), "{text}\n{said}");
+    let (forge, repo, text, _) = set_up("ssh", &[("origin", "git@example.org:o/r.git")]);
+    assert_eq!((forge.as_str(), repo.as_str()), ("git", "git@example.org:o/r.git"));
+    assert!(!text.contains("token_env"), "{text}");
+    let (forge, _, _, said) = set_up("tea", &[("origin", "https://gitea.example.org/o/r.git")]);
+    assert!(forge == "git" && said.contains("forge = \"gitea\"") && said.contains("later"), "{said}");
+    // A relative path, of a remote of another name.
+    let (forge, repo, ..) = set_up("path", &[("upstream", "../served.git")]);
+    assert_eq!((forge.as_str(), repo), ("git", home.path().join("served.git").display().to_string()));
+}
+
+#[test]
 fn config_errors_name_file_line_and_key_and_end_with_two() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("orch.toml"), "[server]\nlisen = 1\n").unwrap();

@@ -1,9 +1,9 @@
 //! `[agents]`: which programs do the creative work, how many at once and for how long. A program kind that is not
 //! built is refused at load: a task must not find out after an hour in the queue.
 
-use super::secret::Secret;
 use super::section::section;
 use super::value::{choices, quoted};
+use orch_ports::Secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -5,6 +5,7 @@ use super::env;
 use super::load::{Loader, full_key};
 use super::problem::did_you_mean;
 use super::project::{DeployMode, Project};
+use super::vendors::FORGES;
 use super::{Tables, agents::ProgramKind};
 use orch_core::ids::GateId;
 use orch_core::landing::{AfterMerge, Documents, History};
@@ -180,28 +181,44 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
         let hint = did_you_mean(state, TicketState::ALL.iter().map(|s| s.as_str()));
         loader.at_path(&format!("{at}.states.{state}"), format!("[project.states] unknown state `{state}`{hint}"));
     }
-    if project.review_approval && project.forge == "local" {
-        let text =
-            "[[project]] `review_approval` needs a forge on which people review; the local one has no place for it";
-        loader.at_path(&format!("{at}.review_approval"), text);
-    }
     deploy(loader, at, project);
 }
 
 /// Adapters that are not there, and what they would need.
 fn vendors(loader: &mut Loader<'_>, at: &str, project: &Project) {
-    let kinds = [("tracker", &project.tracker, "plane"), ("forge", &project.forge, "gitea")];
-    for (what, name, planned) in kinds {
-        let here = format!("{at}.{what}");
-        if name == planned {
-            let text = format!("[[project]] `{what}` {name} is not built yet in this version: use `local`");
+    let name = &project.tracker;
+    if name == "plane" {
+        let text = format!("[[project]] `tracker` {name} is not built yet in this version: use `local`");
+        loader.at_path(&format!("{at}.tracker"), text);
+    } else if name != "local" {
+        let hint = did_you_mean(name, ["local"]);
+        loader.at_path(&format!("{at}.tracker"), format!("[[project]] `tracker` must be `local`, not `{name}`{hint}"));
+    }
+    let (name, here) = (&project.forge, format!("{at}.forge"));
+    let forge = FORGES.iter().find(|kind| kind.name == name);
+    let built = || FORGES.iter().filter(|kind| kind.built).map(|kind| kind.name);
+    match forge {
+        Some(kind) if kind.built => {
+            for (key, text) in (kind.faults)(project) {
+                loader.at_path(&format!("{at}.{key}"), text);
+            }
+        }
+        Some(_) => {
+            let text = format!("[[project]] `forge` {name} is not built yet in this version: use `git`");
             loader.at_path(&here, text);
-        } else if name != "local" {
-            let hint = did_you_mean(name, ["local"]);
-            loader.at_path(&here, format!("[[project]] `{what}` must be `local`, not `{name}`{hint}"));
+        }
+        None => {
+            let names = built().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+            let hint = did_you_mean(name, built());
+            loader.at_path(&here, format!("[[project]] `forge` must be {names}, not `{name}`{hint}"));
         }
     }
-    if project.tracker == "local" && project.forge == "local" {
+    if project.review_approval && forge.is_some_and(|kind| kind.built && !kind.people) {
+        let text =
+            format!("[[project]] `review_approval` needs a forge on which people review; `{name}` has no place for it");
+        loader.at_path(&format!("{at}.review_approval"), text);
+    }
+    if project.tracker == "local" && forge.is_none_or(|kind| !kind.people) {
         return;
     }
     for (what, list) in [("approvers", &project.approvers), ("starters", &project.starters)] {

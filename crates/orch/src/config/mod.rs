@@ -24,7 +24,6 @@ pub mod reconcile;
 pub mod reference;
 pub mod repos;
 pub mod retention;
-pub mod secret;
 mod section;
 pub mod security;
 pub mod server;
@@ -36,8 +35,8 @@ pub mod vendors;
 #[cfg(test)]
 mod tests;
 
+pub use orch_ports::Secret;
 pub use problem::{ConfigErrors, Problem, Source, Warning};
-pub use secret::Secret;
 
 use load::Loader;
 use orch_core::pipeline::Pipeline;

@@ -3,6 +3,7 @@
 use super::gates::ProjectGate;
 use super::section::section;
 use super::value::choices;
+use super::vendors::GitAccess;
 use std::collections::BTreeMap;
 
 section! {
@@ -16,7 +17,8 @@ section! {
         default_branch: String = "main".into();
         /// Where its tickets live.
         tracker: String = "local".into();
-        /// Where its pull requests live.
+        /// Where its branches and pull requests live: `local` serves `repo` where it is if that is a bare repository, and
+        /// else copies it once; `git` works with `repo` as a remote, and keeps pull requests beside the database.
         forge: String = "local".into();
         /// Its pipeline: `full`, `lite` or the name of a `[pipelines.NAME]` table.
         pipeline: String = "full".into();
@@ -35,6 +37,8 @@ section! {
         /// Hosts its submodules may come from beside its own: `github.com`; `file` for directories of this machine that its
         /// default branch names.
         submodule_hosts: Vec<String> = Vec::new();
+        /// How orch is let in at its remote, with `forge = "git"`.
+        git: GitAccess = GitAccess::default();
         /// Its commands.
         commands: Commands = Commands::default();
         /// What its forge must report.

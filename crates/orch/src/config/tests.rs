@@ -116,16 +116,31 @@ fn each_mistake_in_a_project_names_its_line() {
         ),
         (
             "forge = \"gitea\"\nstarters = [\"anna\"]",
-            "orch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `local`",
+            "orch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `git`",
         ),
         (
             "forge = \"gitea\"",
             "orch.toml:5: [[project]] DEMO has no `starters`: with a tracker or forge that others can write to, name the \
-             people\norch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `local`",
+             people\norch.toml:9: [[project]] `forge` gitea is not built yet in this version: use `git`",
         ),
         (
             "forge = \"locl\"\nstarters = [\"a\"]",
-            "orch.toml:9: [[project]] `forge` must be `local`, not `locl`: did you mean `local`?",
+            "orch.toml:9: [[project]] `forge` must be `local` or `git`, not `locl`: did you mean `local`?",
+        ),
+        (
+            "forge = \"git\"\nreview_approval = true",
+            "orch.toml:10: [[project]] `review_approval` needs a forge on which people review; `git` has no place for it",
+        ),
+        (
+            "forge = \"git\"\n[project.git]\nusername = \"a:b\"\ntoken_env = \"s3cret-token\"",
+            "orch.toml:11: [project.git] `username` must not be empty or hold a colon\n\
+             orch.toml:12: [project.git] `token_env` is for addresses that begin with https:// or http://: ssh logs in with keys\n\
+             orch.toml:12: [project.git] `token_env` must be the name of an environment variable, like \"SHOP_TOKEN\", and \
+             not the token itself",
+        ),
+        (
+            "[project.git]\ntoken_env = \"SHOP_TOKEN\"",
+            "orch.toml:10: [project.git] `token_env` is for `forge = \"git\"`: a copy that is made once is let in nowhere",
         ),
         (
             "[project.agents]\ndeveloper = \"mein\"",
@@ -513,4 +528,17 @@ fn people_are_named_with_or_without_where_they_come_from() {
     let p = &config.projects[0];
     assert!(p.may_approve("local:anna") && p.may_approve("gitea:anna") && !p.may_approve("local:bob"));
     assert!(p.may_start("local:anna") && !p.may_start("gitea:anna"));
+}
+
+#[test]
+fn an_address_with_a_password_is_refused_with_the_way_out_and_not_shown() {
+    let text = project("forge = \"git\"").replace("\"demo\"", "\"https://anna:s3cret@example.org/o/r.git\"");
+    let said = problems(&text);
+    for word in ["`repo`", "`username`", "`token_env`", "[project.git]"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(!said.contains("s3cret"), "{said}");
+    let text = text.replace("anna:s3cret@", "") + "[project.git]\ntoken_env = \"DEMO_TOKEN\"\n";
+    let (config, _) = parse(&text, &[]).unwrap();
+    assert_eq!(config.projects[0].git.token_env.as_deref(), Some("DEMO_TOKEN"));
 }

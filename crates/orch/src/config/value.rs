@@ -3,7 +3,7 @@
 
 use super::load::Loader;
 use super::reference::KeyDoc;
-use super::secret::Secret;
+use orch_ports::Secret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

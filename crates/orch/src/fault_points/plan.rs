@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The variable that names the plan.
-pub const VARIABLE: &str = "ORCH_FAULT";
+pub use crate::config::env::FAULTS as VARIABLE;
 
 /// How long a worker goes on after a pause before it hears that its claim is lost. A real one would hear it at its next
 /// heartbeat.

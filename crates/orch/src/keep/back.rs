@@ -5,7 +5,7 @@ use super::{Manifest, RESTORED, Restored, repos, take};
 use crate::config::Config;
 use crate::instance::moving;
 use crate::instance::record::{sync_dir, write_whole};
-use orch_adapters::local_forge::LocalForge;
+use orch_adapters::git_forge::GitForge;
 use orch_store::SqliteStore;
 use std::fs;
 use std::io;
@@ -102,7 +102,7 @@ fn build(config: &Config, manifest: &Manifest, from: &Path, to: &Path) -> Result
         }
     }
     SqliteStore::relocate(&to.join("orch.db"), &pairs).map_err(|e| e.to_string())?;
-    LocalForge::relocate(&to.join("forge"), &pairs).map_err(|e| e.text)?;
+    GitForge::relocate(&to.join("forge"), &pairs).map_err(|e| e.text)?;
     let restored = Restored { made_at: manifest.made_at.clone(), from: from.to_owned() };
     let body = serde_json::to_vec_pretty(&restored).map_err(|e| e.to_string())?;
     write_whole(&to.join(RESTORED), &body).map_err(|e| at(to, e))

@@ -36,6 +36,7 @@ impl World {
             tip: String::new(),
             init: Value::Null,
             nap: String::new(),
+            env: Vec::new(),
             port,
             serve: None,
             _dir: dir,

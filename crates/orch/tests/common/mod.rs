@@ -43,11 +43,13 @@ pub struct Setup {
     pub program: String,
     /// Lines below `[[project]]`, sub-tables included.
     pub project: String,
+    /// The remote that is worked on, in the place of a copy.
+    pub remote: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { pipeline: "lite", agent: String::new(), program: String::new(), project: String::new() }
+        Self { pipeline: "lite", agent: String::new(), program: String::new(), project: String::new(), remote: None }
     }
 }
 
@@ -64,6 +66,8 @@ pub struct World {
     pub init: Value,
     /// An argument for `sleep` that no other process on this machine uses.
     pub nap: String,
+    /// What is in the environment of everything that starts from now on.
+    pub env: Vec<(&'static str, String)>,
     port: u16,
     serve: Option<Child>,
     _dir: TempDir,
@@ -134,6 +138,7 @@ impl World {
             tip: String::new(),
             init: Value::Null,
             nap,
+            env: Vec::new(),
             port: daemon::free_port(),
             serve: None,
             _dir: dir,
@@ -209,6 +214,7 @@ impl World {
         command.current_dir(dir).env_clear().env("PATH", path);
         command.env("XDG_STATE_HOME", self.root.join("state"));
         command.env("HOME", &self.root).env("TMPDIR", self.tmp()).env("LANG", "C.UTF-8").stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         command
     }
 

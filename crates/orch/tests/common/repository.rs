@@ -51,6 +51,11 @@ impl World {
             match line {
                 l if l.starts_with("listen = ") => writeln!(text, "listen = \"127.0.0.1:{}\"", self.port).unwrap(),
                 l if l.starts_with("default = ") => text.push_str("default = \"mine\"\n"),
+                // The clone's `origin` is a directory in which the branch is checked out: git takes no push to that.
+                l if l.starts_with("repo = ") => {
+                    writeln!(text, "repo = \"{}\"", setup.remote.as_deref().unwrap_or(".")).unwrap();
+                }
+                "forge = \"git\"" if setup.remote.is_none() => text.push_str("forge = \"local\"\n"),
                 l if l.starts_with("pipeline = ") => writeln!(text, "pipeline = \"{}\"", setup.pipeline).unwrap(),
                 "[[project]]" => writeln!(text, "[merge]\ndefer_delay_s = 1\n\n{program}\n[[project]]").unwrap(),
                 "# ci = \"make ci\"" => text.push_str("ci = \"sh test.sh\"\n"),

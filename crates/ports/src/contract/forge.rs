@@ -14,6 +14,10 @@ pub trait ForgeFixture: Send + Sync {
     fn project(&self) -> ProjectKey;
     /// A word no other run of the suite has used, fit for branch and file names.
     fn unique(&self) -> String;
+    /// Does the forge itself keep everybody but orch from pushing to the default branch? A plain git server does not.
+    fn guards_main(&self) -> bool {
+        true
+    }
     /// Somebody whose approval counts and who opened none of the pull requests.
     fn reviewer(&self) -> Actor;
     /// Makes a commit on top of `parent` with one more file and pushes it, by force, to a branch. `Err` holds what the
@@ -45,6 +49,7 @@ pub async fn all(forge: &dyn Forge, fixture: &dyn ForgeFixture) {
     a_fast_forward_lands_the_tested_commit_itself(forge, fixture).await;
     a_moved_head_is_not_merged(forge, fixture).await;
     a_moved_base_is_not_merged(forge, fixture).await;
+    what_was_tested_on_another_base_is_not_merged(forge, fixture).await;
     merge_and_squash_land_the_tested_tree(forge, fixture).await;
 }
 
@@ -76,7 +81,7 @@ async fn merge(
     head: &Sha,
     method: MergeMethod,
 ) -> MergeAnswer {
-    must("merge", forge.merge(&fixture.project(), pull.number, head, method, "Merged by the suite").await)
+    must("merge", forge.merge(&fixture.project(), pull.number, head, None, method, "Merged by the suite").await)
 }
 
 /// Reading branches.
@@ -87,14 +92,19 @@ pub async fn a_branch_is_at_its_tip_or_not_there(forge: &dyn Forge, fixture: &dy
     let head = fixture.push(&branch, &tip, "a.txt", &branch).await.expect("push");
     assert_eq!(must("read", forge.branch_head(&project, &branch).await), Some(head));
     assert_eq!(must("read a part of the name", forge.branch_head(&project, "feature").await), None);
-    assert!(!must("remote", forge.remote(&project).await).is_empty());
+    assert!(!must("remote", forge.remote(&project).await).url.is_empty());
 }
 
-/// Only a merge moves it: no push, no force, no deletion.
+/// Only a merge moves it: no push, no force, no deletion. Where the forge cannot see to that, a push is seen at once.
 pub async fn the_default_branch_cannot_be_pushed_to(forge: &dyn Forge, fixture: &dyn ForgeFixture) {
-    let (main, tip) = main_of(forge, fixture).await;
-    fixture.push(&main, &tip, &fixture.unique(), "x").await.expect_err("a push to the default branch is refused");
-    fixture.push_deletion(&main).await.expect_err("so is its deletion");
+    let (main, mut tip) = main_of(forge, fixture).await;
+    let pushed = fixture.push(&main, &tip, &fixture.unique(), "x").await;
+    if fixture.guards_main() {
+        pushed.expect_err("a push to the default branch is refused");
+        fixture.push_deletion(&main).await.expect_err("so is its deletion");
+    } else {
+        tip = pushed.expect("nobody guards the default branch");
+    }
     assert_eq!(main_of(forge, fixture).await.1, tip);
     let branch = format!("feature/{}", fixture.unique());
     fixture.push(&branch, &tip, "a.txt", "x").await.expect("other branches can be pushed");
@@ -151,7 +161,7 @@ pub async fn a_pull_request_that_is_not_there_is_gone(forge: &dyn Forge, fixture
     must_fail("close", FaultKind::Gone, forge.close_pull_request(&project, nobody).await);
     must_fail("read reviews", FaultKind::Gone, forge.reviews(&project, nobody).await);
     must_fail("comment", FaultKind::Gone, forge.put_comment(&project, nobody, "k", "b").await);
-    let merged = forge.merge(&project, nobody, &tip, MergeMethod::FastForwardOnly, "m").await;
+    let merged = forge.merge(&project, nobody, &tip, None, MergeMethod::FastForwardOnly, "m").await;
     must_fail("merge", FaultKind::Gone, merged);
 }
 
@@ -260,6 +270,20 @@ pub async fn a_moved_base_is_not_merged(forge: &dyn Forge, fixture: &dyn ForgeFi
     assert_eq!(answer, MergeAnswer::BaseMoved);
     assert_eq!(main_of(forge, fixture).await.1, quick.head);
     assert_eq!(must("read", forge.pull_request(&fixture.project(), slow.number).await).state, PullState::Open);
+}
+
+/// The base the head was tested on is compared too, whatever the method could do about it.
+pub async fn what_was_tested_on_another_base_is_not_merged(forge: &dyn Forge, fixture: &dyn ForgeFixture) {
+    let (project, (_, tip)) = (fixture.project(), main_of(forge, fixture).await);
+    let pull = proposal(forge, fixture).await;
+    for method in [MergeMethod::FastForwardOnly, MergeMethod::Merge, MergeMethod::Squash] {
+        let answer = forge.merge(&project, pull.number, &pull.head, Some(&pull.head), method, "m").await;
+        assert_eq!(must("merge", answer), MergeAnswer::BaseMoved, "{method:?}");
+    }
+    assert_eq!(main_of(forge, fixture).await.1, tip);
+    let method = MergeMethod::FastForwardOnly;
+    let answer = forge.merge(&project, pull.number, &pull.head, Some(&tip), method, "m").await;
+    assert_eq!(must("merge", answer), MergeAnswer::Merged { commit: pull.head.clone() });
 }
 
 /// The other methods make a commit of their own, with the tested tree and the right parents.

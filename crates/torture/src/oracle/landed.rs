@@ -5,7 +5,7 @@ use crate::api::field;
 use crate::repo::git_in;
 use crate::world::{PERSON, World};
 use anyhow::Result;
-use orch_adapters::local_forge::{LocalForge, LocalRepo, LogEntry};
+use orch_adapters::git_forge::{GitForge, LogEntry, ServedRepo};
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{Actor, ProjectKey};
 use orch_ports::clock::Clock;
@@ -92,8 +92,8 @@ fn forge_log(world: &World, project: &str) -> Result<Vec<LogEntry>> {
     runtime.block_on(async {
         let key = ProjectKey::new(project);
         let source = world.repo(project).display().to_string();
-        let repo = LocalRepo { key: key.clone(), source, default_branch: "main".into() };
-        let forge = LocalForge::open(&world.data().join("forge"), vec![repo], vec![Actor::new(PERSON)], clock()?).await;
+        let repo = ServedRepo::here(key.clone(), source, "main");
+        let forge = GitForge::open(&world.data().join("forge"), vec![repo], vec![Actor::new(PERSON)], clock()?).await;
         Ok(forge?.log(&key).await?)
     })
 }

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
 use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_forge::GitForge;
 use orch_adapters::http_probe::HttpProbe;
-use orch_adapters::local_forge::LocalForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::log_notifier::LogNotifier;
 use orch_core::effect::{Effect, Lane, Outcome};
@@ -96,7 +96,7 @@ impl World {
         let clock = Arc::new(TestClock(AtomicI64::new(NOON)));
         let dyn_clock: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
         let tracker = Arc::new(LocalTracker::open(&at("tracker.db"), Arc::clone(&dyn_clock)).unwrap());
-        let forge = LocalForge::open(&at("forge"), Vec::new(), Vec::new(), Arc::clone(&dyn_clock)).await.unwrap();
+        let forge = GitForge::open(&at("forge"), Vec::new(), Vec::new(), Arc::clone(&dyn_clock)).await.unwrap();
         let agent = CommandAgent::new(CommandSettings {
             name: "mine".into(),
             command: vec!["/bin/true".into()],

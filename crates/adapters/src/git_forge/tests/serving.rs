@@ -57,11 +57,7 @@ async fn two_projects_may_share_a_repository_but_not_disagree_about_its_default_
     let bench = Bench::new().await;
     let tip = bench.tip().await;
     git(&bench.bare(), &["update-ref", "refs/heads/other", tip.as_str()]).unwrap();
-    let twin = |key: &str, branch: &str| LocalRepo {
-        key: key.into(),
-        source: bench.bare().to_str().unwrap().to_owned(),
-        default_branch: branch.into(),
-    };
+    let twin = |key: &str, branch: &str| ServedRepo::here(key.into(), bench.bare().to_str().unwrap(), branch);
     bench.forge.add_project(twin("TWIN", "main")).await.unwrap();
     let fault = bench.forge.add_project(twin("ODD", "other")).await.unwrap_err();
     assert!(fault.text.contains("DEMO") || fault.text.contains("TWIN"), "{fault}");
@@ -160,7 +156,7 @@ async fn a_clone_whose_default_branch_is_trunk_is_imported_once() {
     std::fs::create_dir_all(unfinished.join("objects")).unwrap();
     let forge = serve(root.path(), &clock, &source, "trunk").await.unwrap();
     assert!(!unfinished.exists());
-    let bare = PathBuf::from(forge.remote(&demo()).await.unwrap());
+    let bare = PathBuf::from(forge.remote(&demo()).await.unwrap().url);
     assert_eq!(bare, root.path().canonicalize().unwrap().join("forge").join("DEMO.git"));
     assert_eq!(git(&bare, &["for-each-ref", "--format=%(refname)"]).unwrap(), "refs/heads/trunk\nrefs/tags/v1");
     assert_eq!(git(&bare, &["symbolic-ref", "HEAD"]).unwrap(), "refs/heads/trunk");
@@ -175,7 +171,7 @@ async fn a_clone_whose_default_branch_is_trunk_is_imported_once() {
     assert_eq!(forge.branch_head(&demo(), "trunk").await.unwrap(), Some(tip), "imported once, then left alone");
     git(&source, &["push", "--quiet", bare.to_str().unwrap(), "half-done"]).unwrap();
     git(&source, &["push", "--quiet", bare.to_str().unwrap(), "trunk"]).unwrap_err();
-    let url = url_of(&forge.remote(&demo()).await.unwrap(), 7);
+    let url = url_of(&forge.remote(&demo()).await.unwrap().url, 7);
     assert!(url.starts_with("file:///") && url.ends_with("/DEMO.git#7"), "{url}");
     assert_eq!(url_of("/a b/c#d", 1), "file:///a%20b/c%23d#1");
 }
@@ -212,11 +208,10 @@ async fn an_unknown_project_is_gone_and_a_project_can_be_added_later() {
     assert_eq!(bench.forge.remote(&"LATE".into()).await.unwrap_err().kind, FaultKind::Gone);
     let late = bench.root.path().join("late");
     a_clone(&late, "main");
-    let project =
-        LocalRepo { key: "LATE".into(), source: late.to_str().unwrap().into(), default_branch: "main".into() };
+    let project = ServedRepo::here("LATE".into(), late.to_str().unwrap(), "main");
     bench.forge.add_project(project).await.unwrap();
     assert!(bench.forge.branch_head(&"LATE".into(), "main").await.unwrap().is_some());
-    git(&late, &["push", bench.forge.remote(&"LATE".into()).await.unwrap().as_str(), "HEAD:refs/heads/a"]).unwrap();
+    git(&late, &["push", bench.forge.remote(&"LATE".into()).await.unwrap().url.as_str(), "HEAD:refs/heads/a"]).unwrap();
     let pull = bench.forge.ensure_pull_request(&"LATE".into(), "a", "main", "t", "").await.unwrap();
     assert_eq!(pull.number, 1, "numbers are per project");
 }
@@ -321,13 +316,13 @@ async fn a_default_branch_that_a_power_cut_emptied_is_written_again_from_what_th
             None => std::fs::remove_file(&file).unwrap(),
         }
         let scratch = tempfile::tempdir().unwrap();
-        let looked = LocalForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
+        let looked = GitForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
         assert!(looked.is_some_and(|(mends, text)| mends && text.contains(tip.short())), "{how}");
         assert_eq!(std::fs::read(&file).ok().as_deref(), left, "looking changes nothing");
         let bench = bench.reopen().await;
         assert_eq!(bench.tip().await, tip, "{how}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{tip}\n"));
-        let looked = LocalForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
+        let looked = GitForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
         assert_eq!(looked, None);
         let next = bench.proposal("feature/two", "two.txt").await;
         assert!(matches!(bench.merge(&next, MergeMethod::Squash).await, MergeAnswer::Merged { .. }), "{how}");
@@ -353,7 +348,7 @@ async fn a_default_branch_that_is_empty_and_named_nowhere_is_refused_with_its_fi
     }
     let scratch = tempfile::tempdir().unwrap();
     let forge = root.path().join("forge");
-    let looked = LocalForge::examine_branch(&forge, &theirs, &demo(), "main", scratch.path()).await;
+    let looked = GitForge::examine_branch(&forge, &theirs, &demo(), "main", scratch.path()).await;
     let (mends, text) = looked.unwrap().unwrap();
     assert!(!mends && text.contains("refs/heads/main is empty"), "{text}");
     assert_eq!(std::fs::read(theirs.join("refs/heads/main")).unwrap(), b"");
@@ -431,7 +426,7 @@ async fn a_pull_request_made_again_shows_a_merge_that_landed_while_nobody_knew()
         for end in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(root.path().join(format!("forge/forge.db{end}")));
         }
-        assert!(LocalForge::is_empty(&root.path().join("forge")));
+        assert!(GitForge::is_empty(&root.path().join("forge")));
         let forge = super::open(root.path(), &clock).await.unwrap();
         let again = |pull: &PullRequest, begun: Option<(Sha, String)>| PullAgain {
             number: pull.number,
@@ -448,7 +443,7 @@ async fn a_pull_request_made_again_shows_a_merge_that_landed_while_nobody_knew()
         for _ in 0..2 {
             forge.make_again(&demo(), pulls.clone()).await.unwrap();
         }
-        assert!(!LocalForge::is_empty(&root.path().join("forge")));
+        assert!(!GitForge::is_empty(&root.path().join("forge")));
         let first = forge.pull_request(&demo(), done.number).await.unwrap();
         assert_eq!(first.state == PullState::Merged, landed);
         assert_eq!(first.merge_commit, landed.then(|| tip.clone()));

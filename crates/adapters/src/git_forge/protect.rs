@@ -3,13 +3,11 @@
 //! there already: it takes the free one of two places, or says that there is none.
 
 use super::repo::Repo;
+use crate::git_cli::names::{MARK, is_own_hook};
 use crate::git_cli::run::io;
 use orch_ports::Fault;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// What tells our hook from somebody else's.
-const MARK: &str = "# orch: protects the default branch";
 
 /// Either place is asked before anything moves: `update` once per branch, `pre-receive` once per push.
 const PLACES: [&str; 2] = ["update", "pre-receive"];
@@ -40,11 +38,6 @@ pub(super) async fn protect(repo: &Repo, branch: &str) -> Result<(), Fault> {
         )));
     };
     write(&path, &script).map_err(|f| f.context(doing()))
-}
-
-/// Is this text of a hook ours?
-pub(crate) fn is_own_hook(text: &[u8]) -> bool {
-    String::from_utf8_lossy(text).lines().any(|line| line.starts_with(MARK))
 }
 
 /// Where the repository looks for its hooks. Made explicit in its own configuration, because a `core.hooksPath` in a

@@ -3,11 +3,12 @@
 mod merging;
 mod serving;
 
+use super::asked::url_of;
 use super::*;
 use crate::test_clock::TestClock;
 use orch_core::verdict::FaultKind;
 use orch_ports::contract::forge::{self as contract, ForgeFixture};
-use orch_ports::forge::StatusState;
+use orch_ports::forge::{PullState, StatusState};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +43,7 @@ fn a_clone(dir: &Path, branch: &str) {
 struct Bench {
     root: tempfile::TempDir,
     clock: Arc<TestClock>,
-    forge: LocalForge,
+    forge: GitForge,
 }
 
 fn demo() -> ProjectKey {
@@ -103,7 +104,7 @@ impl Bench {
     }
 
     async fn merge(&self, pull: &PullRequest, method: MergeMethod) -> MergeAnswer {
-        self.forge.merge(&demo(), pull.number, &pull.head, method, "message").await.unwrap()
+        self.forge.merge(&demo(), pull.number, &pull.head, None, method, "message").await.unwrap()
     }
 
     async fn effects(&self) -> Vec<String> {
@@ -115,14 +116,14 @@ impl Bench {
     }
 }
 
-async fn open(root: &Path, clock: &Arc<TestClock>) -> Result<LocalForge, Fault> {
+async fn open(root: &Path, clock: &Arc<TestClock>) -> Result<GitForge, Fault> {
     serve(root, clock, &root.join("src"), "main").await
 }
 
-async fn serve(root: &Path, clock: &Arc<TestClock>, source: &Path, branch: &str) -> Result<LocalForge, Fault> {
+async fn serve(root: &Path, clock: &Arc<TestClock>, source: &Path, branch: &str) -> Result<GitForge, Fault> {
     let source = source.to_str().unwrap().to_owned();
-    let project = LocalRepo { key: demo(), source, default_branch: branch.into() };
-    LocalForge::open(&root.join("forge"), vec![project], vec!["local:rita".into()], clock.clone()).await
+    let project = ServedRepo::here(demo(), source, branch);
+    GitForge::open(&root.join("forge"), vec![project], vec!["local:rita".into()], clock.clone()).await
 }
 
 struct Fixture {
@@ -179,7 +180,7 @@ async fn it_keeps_the_contract_when_it_serves_somebodys_bare_repository_in_place
     git(root.path(), &["clone", "--quiet", "--bare", "src", bare.to_str().unwrap()]).unwrap();
     let clock = TestClock::at(1_000);
     let forge = serve(root.path(), &clock, &bare, "main").await.unwrap();
-    assert_eq!(forge.remote(&demo()).await.unwrap(), bare.canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(forge.remote(&demo()).await.unwrap().url, bare.canonicalize().unwrap().to_str().unwrap());
     let fixture = Fixture { bench: Bench { root, clock, forge }, runs: AtomicU64::new(0) };
     contract::all(&fixture.bench.forge, &fixture).await;
 }

@@ -1,13 +1,15 @@
 //! The only thing that moves a default branch. A merge writes down what it is about to do, moves the branch by
-//! compare-and-swap, and writes down that it did; a crash at any point leaves a state that the next look resolves by
-//! asking the repository whether the intended commit landed. It never retries by itself and never merges anything but
-//! the head it was told.
+//! compare-and-swap (of a remote by a push with the expected commit), reads it back whatever the answer was, and writes
+//! down that it moved; a crash at any point leaves a state that the next look resolves by asking the repository whether the
+//! intended commit landed. It never retries by itself and never merges anything but the head it was told.
 
 use super::State;
 use super::pulls::{self, Intent, Life, Line, PullRow};
 use super::repo::MergedTree;
 use super::served::Served;
+use super::there::Pushed;
 use orch_core::ids::Sha;
+use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::forge::{MergeAnswer, MergeMethod};
 
@@ -17,7 +19,8 @@ impl State {
         let project = served.key.clone();
         let row = self.db.read("read a pull request", move |t| pulls::read(t, &project, number)).await?;
         let Life::Merging(intent) = &row.life else { return Ok(row) };
-        if !landed(served, &row.base_branch, &intent.intended).await? {
+        let tip = served.head(&row.base_branch).await?;
+        if !contains(served, &row.base_branch, tip.as_ref(), intent).await? {
             return Ok(row);
         }
         self.finish(served, (number, &row.base_branch), intent, "found by a later look").await?;
@@ -29,8 +32,18 @@ impl State {
     pub(super) async fn settle_begun_merges(&self, served: &Served) -> Result<(), Fault> {
         let project = served.key.clone();
         for row in self.db.read("find begun merges", move |t| pulls::merging(t, &project)).await? {
-            if let Life::Merging(intent) = self.load(served, row.number).await?.life {
-                self.abandon(served, row.number, intent, "cut off before the branch moved").await?;
+            let Life::Merging(begun) = &row.life else { continue };
+            let ended = async {
+                served.quiet(begun).await?;
+                if let Life::Merging(intent) = self.load(served, row.number).await?.life {
+                    self.abandon(served, row.number, intent, "cut off before the branch moved").await?;
+                }
+                Ok(())
+            };
+            match ended.await {
+                // A remote that does not answer now: the next look at the pull request asks again.
+                Err(Fault { kind: FaultKind::Transient, .. }) if served.there.is_some() => {}
+                done => done?,
             }
         }
         Ok(())
@@ -41,7 +54,7 @@ impl State {
         &self,
         served: &Served,
         number: u64,
-        expect_head: &Sha,
+        (expect_head, expect_base): (&Sha, Option<&Sha>),
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
@@ -56,12 +69,14 @@ impl State {
                 return Ok(MergeAnswer::Refused { why });
             }
             Life::Closed => return Ok(MergeAnswer::Refused { why: "the pull request is closed".into() }),
-            Life::Open | Life::Merging(_) => {}
+            Life::Merging(begun) => served.quiet(begun).await?,
+            Life::Open => {}
         }
-        let (head, base) = (served.repo.branch(&row.head_branch).await?, served.repo.branch(&row.base_branch).await?);
-        let intent = match (head, base) {
+        let tips = served.heads(&[&row.head_branch, &row.base_branch]).await?;
+        let intent = match (tips.first().cloned().flatten(), tips.get(1).cloned().flatten()) {
             (head, _) if head.as_ref() != Some(expect_head) => Err(MergeAnswer::HeadMoved),
             (_, None) => Err(MergeAnswer::Refused { why: format!("there is no branch {}", row.base_branch) }),
+            (_, Some(base)) if expect_base.is_some_and(|expected| *expected != base) => Err(MergeAnswer::BaseMoved),
             (_, Some(old_base)) => plan(served, &row, expect_head, old_base, method, message).await?,
         };
         let intent = match intent {
@@ -77,16 +92,24 @@ impl State {
         self.db.write("begin a merge", move |t| pulls::intend(t, &project, number, &stored, name, at)).await?;
 
         let why = format!("orch: merge pull request #{number}");
-        let moved = served.repo.compare_and_move(&row.base_branch, &intent.old_base, &intent.intended, &why).await;
-        if let Err(fault) = moved {
-            // Whatever git said, the branch tells what happened.
-            if !landed(served, &row.base_branch, &intent.intended).await? {
-                if served.repo.branch(&row.base_branch).await?.as_ref() == Some(&intent.old_base) {
-                    return Err(fault.context(format!("move branch {}", row.base_branch)));
-                }
+        let moved = served.compare_and_move(&row.base_branch, &intent, &why).await;
+        // Whatever git said, the branch tells what happened.
+        let tip = served.head(&row.base_branch).await?;
+        if !contains(served, &row.base_branch, tip.as_ref(), &intent).await? {
+            if tip.as_ref() != Some(&intent.old_base) {
                 self.abandon(served, number, intent, "the base branch moved").await?;
                 return Ok(MergeAnswer::BaseMoved);
             }
+            let doing = format!("move branch {}", row.base_branch);
+            return match moved {
+                Ok(Pushed::Refused(why)) => {
+                    self.abandon(served, number, intent, "the remote refused it").await?;
+                    Ok(MergeAnswer::Refused { why })
+                }
+                // Done or not, it does not show: the intent stays, and the next look asks again.
+                Ok(Pushed::Look) => Err(Fault::transient(format!("{doing}: the branch is where it was"))),
+                Err(fault) => Err(fault.context(doing)),
+            };
         }
         self.finish(served, (number, &row.base_branch), &intent, name).await?;
         Ok(MergeAnswer::Merged { commit: intent.intended })
@@ -143,6 +166,7 @@ async fn plan(
     message: &str,
 ) -> Result<Result<Intent, MergeAnswer>, Fault> {
     let repo = &served.repo;
+    served.bring(&[(&row.head_branch, head), (&row.base_branch, &old_base)]).await?;
     if *head == old_base {
         let why = format!("nothing to merge: {} is at {} already", row.base_branch, head.short());
         return Ok(Err(MergeAnswer::Refused { why }));
@@ -175,12 +199,17 @@ async fn plan(
     Ok(Ok(Intent { expect_head: head.clone(), old_base, intended }))
 }
 
-/// Does the branch contain the commit?
-async fn landed(served: &Served, branch: &str, commit: &Sha) -> Result<bool, Fault> {
-    match served.repo.branch(branch).await? {
-        Some(tip) if tip == *commit => Ok(true),
-        // A commit whose objects did not survive a crash cannot be in any branch.
-        Some(tip) => Ok(served.repo.has_commit(commit).await? && served.repo.is_ancestor(commit, &tip).await?),
+/// Did a merge land in this branch, which is at `tip`?
+async fn contains(served: &Served, branch: &str, tip: Option<&Sha>, intent: &Intent) -> Result<bool, Fault> {
+    match tip {
+        Some(tip) if *tip == intent.intended => Ok(true),
+        Some(tip) if *tip == intent.old_base => Ok(false),
+        Some(tip) => {
+            served.bring(&[(branch, tip)]).await?;
+            // A commit whose objects did not survive a crash cannot be in any branch.
+            let commit = &intent.intended;
+            Ok(served.repo.has_commit(commit).await? && served.repo.is_ancestor(commit, tip).await?)
+        }
         None => Ok(false),
     }
 }

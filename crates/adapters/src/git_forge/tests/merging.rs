@@ -9,7 +9,7 @@ async fn ten_who_merge_at_once_merge_once() {
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let (forge, head) = (bench.forge.clone(), pull.head.clone());
-            tokio::spawn(async move { forge.merge(&demo(), 1, &head, MergeMethod::Merge, "m").await.unwrap() })
+            tokio::spawn(async move { forge.merge(&demo(), 1, &head, None, MergeMethod::Merge, "m").await.unwrap() })
         })
         .collect();
     let mut commits = std::collections::BTreeSet::new();
@@ -158,7 +158,7 @@ async fn registering_a_project_again_during_its_merges_loses_none() {
     for n in 0..4 {
         let pull = bench.proposal(&format!("feature/{n}"), &format!("{n}.txt")).await;
         let source = bench.work().to_str().unwrap().to_owned();
-        let again = LocalRepo { key: demo(), source, default_branch: "main".into() };
+        let again = ServedRepo::here(demo(), source, "main");
         let (answer, added) =
             tokio::join!(bench.merge(&pull, MergeMethod::FastForwardOnly), bench.forge.add_project(again));
         added.unwrap();
@@ -178,7 +178,7 @@ async fn a_lock_on_the_branch_stays_while_a_git_is_at_work_and_goes_with_the_las
     let mut at_work = Command::new("git");
     at_work.args(["cat-file", "--batch"]).current_dir(bench.bare()).stdin(std::process::Stdio::piped());
     let mut at_work = at_work.spawn().unwrap();
-    let held = bench.forge.merge(&demo(), 1, &pull.head, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
+    let held = bench.forge.merge(&demo(), 1, &pull.head, None, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
     assert_eq!(held.kind, FaultKind::Transient, "{held}");
     assert!(lock.exists(), "it may be that git's");
     at_work.kill().unwrap();
@@ -212,7 +212,7 @@ async fn another_head_than_the_merged_one_is_not_called_merged() {
     let base = bench.tip().await;
     let pull = bench.proposal("feature/x", "x.txt").await;
     bench.merge(&pull, MergeMethod::FastForwardOnly).await;
-    let answer = bench.forge.merge(&demo(), 1, &base, MergeMethod::FastForwardOnly, "m").await.unwrap();
+    let answer = bench.forge.merge(&demo(), 1, &base, None, MergeMethod::FastForwardOnly, "m").await.unwrap();
     let MergeAnswer::Refused { why } = answer else { panic!("{answer:?}") };
     assert!(why.contains("already merged"), "{why}");
 }

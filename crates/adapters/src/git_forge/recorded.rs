@@ -1,20 +1,18 @@
 //! Are the merges that were acknowledged still there? Looks whether each recorded merge commit is in its branch and can be
-//! read, with all that the newest of them brought in, and repairs what a power cut may have emptied in a repository that is
-//! whole otherwise: `HEAD` (its default branch: `branch`). Of what is missing it decides nothing; it says it.
+//! read, with all that the newest of them brought in. Of what is missing it decides nothing; it says it.
 
-use super::LocalForge;
-use super::repo::{Repo, is_object_id};
-use crate::durable;
+use super::GitForge;
+use super::repo::Repo;
+use crate::git_cli::names::is_object_id;
 use crate::git_cli::run::told;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// Recorded merges whose content is read at a start, the newest ones.
 const MERGES: usize = 200;
 
-impl LocalForge {
+impl GitForge {
     /// Merges that were recorded, by this forge or as `others` has them (who merged it, as what), and are not in the
     /// default branch, or cannot be read; each as a sentence.
     pub async fn missing_merges(&self, project: &ProjectKey, others: Vec<(String, Sha)>) -> Result<Vec<String>, Fault> {
@@ -29,16 +27,28 @@ impl LocalForge {
             recorded.insert(commit, who);
         }
         recorded.retain(|commit, _| is_object_id(commit.as_str()));
-        served.repo.missing(&served.default_branch, &recorded).await
+        if recorded.is_empty() {
+            return Ok(vec![]);
+        }
+        let branch = &served.default_branch;
+        let Some(name) = served.reference(branch).await? else {
+            return Ok(vec![format!("there is no branch {branch} at {}", served.remote.url)]);
+        };
+        // What a remote's own disk still holds is its server's business; that the merges are in the branch is not.
+        served.repo.missing(branch, &name, &recorded, served.there.is_none()).await
     }
 }
 
 impl Repo {
-    async fn missing(&self, branch: &str, recorded: &BTreeMap<Sha, String>) -> Result<Vec<String>, Fault> {
-        if recorded.is_empty() {
-            return Ok(vec![]);
-        }
-        let listed = self.call("rev-list").args(["--parents", &format!("refs/heads/{branch}"), "--"]).run().await?;
+    /// `name` is the branch as this repository has it; `whole`: is its content looked at, too?
+    async fn missing(
+        &self,
+        branch: &str,
+        name: &str,
+        recorded: &BTreeMap<Sha, String>,
+        whole: bool,
+    ) -> Result<Vec<String>, Fault> {
+        let listed = self.call("rev-list").args(["--parents", name, "--"]).run().await?;
         if listed.status != Some(0) {
             let why = told(&listed.stderr);
             return Ok(vec![format!("branch {branch} of {} cannot be read: {why}", self.dir().display())]);
@@ -54,6 +64,9 @@ impl Repo {
             .iter()
             .map(|(commit, who)| format!("{who} is recorded as merged and {} is not in {branch}", commit.short()))
             .collect();
+        if !whole {
+            return Ok(said);
+        }
         let readable = async |commits: &[&Sha]| {
             let mut list = String::new();
             for commit in commits {
@@ -127,40 +140,4 @@ impl Repo {
             self.call("rev-list").args(["--objects", "--no-walk", "--quiet", "--end-of-options", commit.as_str()]);
         Ok(call.run().await?.status == Some(0))
     }
-}
-
-/// Does a file say nothing, or is it not there?
-pub(super) fn says_nothing(path: &Path) -> bool {
-    match std::fs::read(path) {
-        Ok(bytes) => bytes.iter().all(|b| *b == 0),
-        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
-/// Is everything but `HEAD` and references there that makes a directory a bare repository?
-pub(super) fn is_bare(dir: &Path) -> bool {
-    ["objects", "refs"].iter().all(|name| dir.join(name).is_dir()) && dir.join("config").is_file()
-}
-
-/// Writes the `HEAD` of a bare repository that a power cut left without one, if everything else that makes it a repository
-/// is there.
-pub(super) fn repair_head(dir: &Path, default_branch: &str) -> Result<(), Fault> {
-    let head = dir.join("HEAD");
-    if !is_bare(dir) || !says_nothing(&head) {
-        return Ok(());
-    }
-    let name = format!("refs/heads/{default_branch}");
-    let packed = std::fs::read_to_string(dir.join("packed-refs")).unwrap_or_default();
-    let known =
-        !says_nothing(&dir.join(&name)) || packed.lines().any(|l| l.split_once(' ').is_some_and(|(_, n)| n == name));
-    if !known {
-        return Ok(());
-    }
-    durable::put(&head, format!("ref: {name}\n").as_bytes(), 0o644)?;
-    tracing::warn!(
-        target: "orch::notice",
-        "{} was empty, as a power cut leaves it: it names {default_branch} again; nothing else of the repository was changed",
-        head.display()
-    );
-    Ok(())
 }

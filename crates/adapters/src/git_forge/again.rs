@@ -1,10 +1,10 @@
 //! Pull requests that are made again after the forge's file was lost, as orch knows them from its tasks. Whether a merge
 //! that was under way has landed is read from the repository, never assumed. What is there is left as it is.
 
-use super::LocalForge;
+use super::GitForge;
 use super::pulls::{self, Line};
-use super::repo::is_object_id;
 use super::talk;
+use crate::git_cli::names::is_object_id;
 use crate::local_db;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
@@ -35,7 +35,7 @@ pub struct PullAgain {
     pub statuses: Vec<CommitStatus>,
 }
 
-impl LocalForge {
+impl GitForge {
     /// Is no pull request known in a forge's directory? Looking changes nothing.
     pub fn is_empty(dir: &Path) -> bool {
         local_db::is_empty(&dir.join("forge.db"), "pull_request")
@@ -114,7 +114,8 @@ impl LocalForge {
             return Ok(None);
         }
         let served = self.served(project)?;
-        let range = format!("{base}..refs/heads/{}", pull.base);
+        let Some(branch) = served.reference(&pull.base).await? else { return Ok(None) };
+        let range = format!("{base}..{branch}");
         let call = served.repo.call("rev-list").args(["--first-parent", "--reverse", "--no-commit-header"]);
         let out = call.args(["--format=%H %T", "--end-of-options", &range]).ok().await?;
         let text = String::from_utf8_lossy(&out);

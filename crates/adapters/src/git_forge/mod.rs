@@ -1,10 +1,15 @@
-//! A forge in a directory of its own: bare repositories and one SQLite file. It is the product's default and at the same
-//! time the double that tests run on. It decides what a forge decides (which pull requests are open, what is merged) and
-//! nothing of orch's; it shares no row and no transaction with orch's store, so that the two can disagree and be
-//! compared. The head of a pull request is read from git every time, never remembered.
+//! A forge over git alone: branches live in a repository, everything else in one SQLite file beside it. The repository is
+//! a remote of somebody else's (`forge = "git"`), or a bare one of the forge's own or served in place (`forge = "local"`,
+//! at the same time the double that tests run on): the same pull requests, the same merge, and two ways to read and move a
+//! branch (`served`). It decides what a forge decides (which pull requests are open, what is merged) and nothing of orch's;
+//! it shares no row and no transaction with orch's store, so that the two can disagree and be compared. The head of a pull
+//! request is read from git every time, never remembered.
 
 mod again;
+mod asked;
 mod branch;
+mod emptied;
+mod import;
 mod merge;
 mod protect;
 mod pulls;
@@ -15,37 +20,54 @@ mod served;
 mod talk;
 #[cfg(test)]
 mod tests;
-pub(crate) mod whole;
-
-pub(crate) use protect::is_own_hook;
-pub(crate) use repo::{is_branch_name, is_object_id};
+mod there;
 
 use crate::git_cli::run::{GitRun, io};
 use crate::local_db::LocalDb;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
-use orch_ports::Fault;
 use orch_ports::clock::Clock;
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, PullState, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
+use orch_ports::{Fault, Remote};
 use protect::protect;
-use pulls::{Life, PullRow};
-use repo::MergedTree;
 use rusqlite::params;
 use served::Served;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use again::PullAgain;
 
 /// A repository to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalRepo {
+pub struct ServedRepo {
     /// Project it belongs to.
     pub key: ProjectKey,
-    /// Path or URL from configuration. A bare repository on disk is served in place, anything else is imported once.
-    pub source: String,
+    /// Where it lives.
+    pub home: Home,
     /// The branch that only merges move.
     pub default_branch: String,
+}
+
+impl ServedRepo {
+    /// A repository of this machine, or a copy that is made once.
+    pub fn here(key: ProjectKey, source: impl Into<String>, default_branch: impl Into<String>) -> Self {
+        Self { key, home: Home::Here(source.into()), default_branch: default_branch.into() }
+    }
+}
+
+/// Where a repository lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// With this forge: a path or URL from configuration. A bare repository on disk is served in place, anything else is
+    /// imported once.
+    Here(String),
+    /// With somebody else: every branch is read and moved there, at its remote.
+    There {
+        /// Its remote.
+        remote: Remote,
+        /// A git directory that may have objects of it already; they are borrowed and not fetched again.
+        objects: Option<PathBuf>,
+    },
 }
 
 /// A line of the log.
@@ -71,31 +93,31 @@ pub struct LogEntry {
     pub at: Time,
 }
 
-/// The local forge. Cheap to clone.
+/// The forge. Cheap to clone.
 #[derive(Clone)]
-pub struct LocalForge {
+pub struct GitForge {
     state: Arc<State>,
 }
 
 struct State {
-    dir: std::path::PathBuf,
+    dir: PathBuf,
     db: LocalDb,
     git: GitRun,
     clock: Arc<dyn Clock>,
     members: RwLock<Vec<Actor>>,
     projects: RwLock<HashMap<ProjectKey, Arc<Served>>>,
     /// What could not be brought into service, and why.
-    out: RwLock<HashMap<ProjectKey, (Option<LocalRepo>, OutOfService)>>,
+    out: RwLock<HashMap<ProjectKey, (Option<ServedRepo>, OutOfService)>>,
 }
 
-impl LocalForge {
+impl GitForge {
     /// Opens or makes a forge in `dir` (one process per directory: opening ends merges that an earlier process left
     /// half done) and brings the repositories into service. `members` are the people whose reviews
     /// count. A repository that cannot be served is a `Permanent` fault that names the path, the key and the fix; of
     /// several, one that can is enough, and the others are out of service until [`Forge::look_again`] finds them well.
     pub async fn open(
         dir: &Path,
-        projects: Vec<LocalRepo>,
+        projects: Vec<ServedRepo>,
         members: Vec<Actor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Fault> {
@@ -118,7 +140,7 @@ impl LocalForge {
     }
 
     /// Brings a repository into service, or notes why it is not.
-    pub async fn serve(&self, project: LocalRepo) -> Result<(), Fault> {
+    pub async fn serve(&self, project: ServedRepo) -> Result<(), Fault> {
         let key = project.key.clone();
         let served = self.add_project(project.clone()).await;
         let mut out = self.state.out.write().unwrap_or_else(PoisonError::into_inner);
@@ -155,33 +177,35 @@ impl LocalForge {
     }
 
     /// Brings one more repository into service, or takes up a changed default branch.
-    pub async fn add_project(&self, project: LocalRepo) -> Result<(), Fault> {
+    pub async fn add_project(&self, project: ServedRepo) -> Result<(), Fault> {
         let (key, branch) = (project.key.clone(), project.default_branch.clone());
         let last = self.state.db.read("read the last merge", move |t| pulls::last_merge(t, &key, &branch)).await?;
         let mut served = Served::new(&self.state.git, &self.state.dir, project, last.as_ref()).await?;
         {
             let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
-            for other in projects.values().filter(|o| o.remote == served.remote) {
+            for other in projects.values().filter(|o| o.remote.url == served.remote.url) {
                 if other.key == served.key {
                     served.merging = Arc::clone(&other.merging);
                 } else if other.default_branch != served.default_branch {
                     return Err(Fault::permanent(format!(
                         "projects {} and {} share the repository {} with different `default_branch` ({} and {}); \
                          make them the same in [[project]]",
-                        other.key, served.key, served.remote, other.default_branch, served.default_branch
+                        other.key, served.key, served.remote.url, other.default_branch, served.default_branch
                     )));
                 }
             }
         }
         let turn = Arc::clone(&served.merging).lock_owned().await;
-        served.drop_dead_locks();
-        protect(&served.repo, &served.default_branch)
-            .await
-            .map_err(|f| f.context(format!("project {}", served.key)))?;
+        if served.there.is_none() {
+            served.drop_dead_locks();
+            protect(&served.repo, &served.default_branch)
+                .await
+                .map_err(|f| f.context(format!("project {}", served.key)))?;
+            // What people wrote there just before is kept, too, as soon as the disk has time.
+            let dir = served.repo.dir().to_owned();
+            tokio::task::spawn_blocking(move || crate::durable::file_system(&dir));
+        }
         self.state.settle_begun_merges(&served).await?;
-        // What people wrote there just before is kept, too, as soon as the disk has time.
-        let there = served.repo.dir().to_owned();
-        tokio::task::spawn_blocking(move || crate::durable::file_system(&there));
         let mut projects = self.state.projects.write().unwrap_or_else(PoisonError::into_inner);
         projects.insert(served.key.clone(), Arc::new(served));
         drop(projects);
@@ -247,118 +271,13 @@ impl LocalForge {
         let found = self.state.projects.read().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
         found.ok_or_else(|| match self.out_of_service(project) {
             Some(out) => Fault::transient(format!("project {project} is out of service: {}", out.why)),
-            None => Fault::gone(format!("the local forge serves no project {project}")),
+            None => Fault::gone(format!("the forge serves no project {project}")),
         })
     }
-}
-
-impl State {
-    /// The pull request as the port shows it: the row, and what git says now.
-    async fn show(&self, served: &Served, row: PullRow) -> Result<PullRequest, Fault> {
-        let tip = match row.life {
-            Life::Open | Life::Merging(_) => served.repo.branch(&row.head_branch).await?,
-            Life::Merged(_) | Life::Closed => None,
-        };
-        let (state, merge_commit) = match row.life {
-            Life::Merged(commit) => (PullState::Merged, Some(commit)),
-            // A pull request whose branch was deleted is closed for as long as the branch is away.
-            Life::Open | Life::Merging(_) if tip.is_some() => (PullState::Open, None),
-            Life::Open | Life::Merging(_) | Life::Closed => (PullState::Closed, None),
-        };
-        let mergeable = match (&tip, served.repo.branch(&row.base_branch).await?) {
-            (Some(head), Some(base)) => match served.repo.merge_tree(&base, head).await {
-                Ok(MergedTree::Clean(_)) => Some(true),
-                Ok(MergedTree::Conflict(_)) => Some(false),
-                // Nobody decides on this field, so not knowing it must not hide the rest.
-                Err(_) => None,
-            },
-            _ => None,
-        };
-        Ok(PullRequest {
-            number: row.number,
-            title: row.title,
-            head_branch: row.head_branch,
-            head: tip.unwrap_or(row.last_head),
-            base_branch: row.base_branch,
-            state,
-            // Nobody else can merge here: who pushes to the default branch has merged no pull request.
-            merged_by: merge_commit.is_some().then(Actor::orch),
-            merge_commit,
-            mergeable,
-            url: url_of(&served.remote, row.number),
-        })
-    }
-
-    async fn ensure(
-        &self,
-        served: &Served,
-        (head_branch, base_branch): (&str, &str),
-        (title, body): (&str, &str),
-    ) -> Result<PullRequest, Fault> {
-        let title = title.trim().to_owned();
-        if title.is_empty() {
-            return Err(Fault::permanent("a pull request needs a title; this one is empty"));
-        }
-        if head_branch == base_branch {
-            return Err(Fault::permanent(format!("a pull request from {head_branch} into itself")));
-        }
-        // A merge that was cut off may have landed: then the row below is not open any more, and a new one is due.
-        let (project, branch) = (served.key.clone(), head_branch.to_owned());
-        let open = self.db.read("find an open pull request", move |t| pulls::open_from(t, &project, &branch)).await?;
-        if let Some(row) = open {
-            self.load(served, row.number).await?;
-        }
-        let Some(head) = served.repo.branch(head_branch).await? else {
-            return Err(Fault::gone(format!("there is no branch {head_branch} to open a pull request from")));
-        };
-        if served.repo.branch(base_branch).await?.is_none() {
-            return Err(Fault::gone(format!("there is no branch {base_branch} to open a pull request into")));
-        }
-        let (project, at, body) = (served.key.clone(), self.clock.now(), body.to_owned());
-        let (head_branch, base_branch) = (head_branch.to_owned(), base_branch.to_owned());
-        let row = self
-            .db
-            .write("open a pull request", move |t| {
-                if let Some(row) = pulls::open_from(t, &project, &head_branch)? {
-                    return Ok(row);
-                }
-                let number = pulls::insert(t, &project, (&title, &body), (&head_branch, &base_branch), &head, at)?;
-                pulls::read(t, &project, number)
-            })
-            .await?;
-        self.show(served, row).await
-    }
-
-    async fn close(&self, served: &Served, number: u64) -> Result<(), Fault> {
-        // Not while it is being merged: the answer to "closed or merged?" must not depend on who wrote last.
-        let _turn = served.merging.lock().await;
-        let row = self.load(served, number).await?;
-        if matches!(row.life, Life::Merged(_) | Life::Closed) {
-            return Ok(());
-        }
-        let head = served.repo.branch(&row.head_branch).await?.unwrap_or(row.last_head);
-        let (project, at) = (served.key.clone(), self.clock.now());
-        self.db.write("close a pull request", move |t| pulls::close(t, &project, number, &head, at)).await
-    }
-}
-
-/// Something a terminal or a browser can open, and a person can tell the number from.
-fn url_of(remote: &str, number: u64) -> String {
-    let mut path = String::with_capacity(remote.len());
-    for c in remote.chars() {
-        match c {
-            '%' => path.push_str("%25"),
-            '#' => path.push_str("%23"),
-            '?' => path.push_str("%3F"),
-            ' ' => path.push_str("%20"),
-            _ => path.push(c),
-        }
-    }
-    format!("file://{path}#{number}")
 }
 
 #[async_trait::async_trait]
-impl Forge for LocalForge {
+impl Forge for GitForge {
     fn out_of_service(&self, project: &ProjectKey) -> Option<OutOfService> {
         let out = self.state.out.read().unwrap_or_else(PoisonError::into_inner);
         out.get(project).map(|(_, out)| out.clone())
@@ -375,7 +294,7 @@ impl Forge for LocalForge {
         }
     }
 
-    async fn remote(&self, project: &ProjectKey) -> Result<String, Fault> {
+    async fn remote(&self, project: &ProjectKey) -> Result<Remote, Fault> {
         Ok(self.served(project)?.remote.clone())
     }
 
@@ -384,7 +303,7 @@ impl Forge for LocalForge {
     }
 
     async fn branch_head(&self, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
-        self.served(project)?.repo.branch(branch).await
+        self.served(project)?.head(branch).await
     }
 
     async fn ensure_pull_request(
@@ -415,7 +334,7 @@ impl Forge for LocalForge {
 
     async fn set_status(&self, project: &ProjectKey, commit: &Sha, status: &CommitStatus) -> Result<(), Fault> {
         let served = self.served(project)?;
-        if !served.repo.has_commit(commit).await? {
+        if !served.has_commit(commit).await? {
             return Err(Fault::gone(format!("set a status: no commit {commit} in project {project}")));
         }
         let (project, commit, status, at) = (project.clone(), commit.clone(), status.clone(), self.state.clock.now());
@@ -446,13 +365,14 @@ impl Forge for LocalForge {
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
+        expect_base: Option<&Sha>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
         let (served, state) = (self.served(project)?, Arc::clone(&self.state));
-        let (expect_head, message) = (expect_head.clone(), message.to_owned());
+        let (expect, message) = ((expect_head.clone(), expect_base.cloned()), message.to_owned());
         // On a task of its own: a caller that stops waiting must not kill git while it moves the branch.
-        let merge = async move { state.merge(&served, number, &expect_head, method, &message).await };
+        let merge = async move { state.merge(&served, number, (&expect.0, expect.1.as_ref()), method, &message).await };
         match tokio::spawn(merge).await {
             Ok(answer) => answer.map_err(|f| f.context(format!("merge pull request #{number} of {project}"))),
             Err(e) => Err(Fault::bug(format!("merge pull request #{number} of {project}: {e}"))),

@@ -1,7 +1,7 @@
 //! Does a repository on this machine have all of its history? One that has not can be cloned by nobody who needs it:
 //! git ends such a fetch with several hundred characters about corruption. Only reads.
 
-use crate::git_cli::run::GitRun;
+use super::run::GitRun;
 use orch_ports::Fault;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) async fn refuse_parts(git: &GitRun, source: &Path, branch: &str) -> R
 }
 
 /// The directory that `file://` names, where it is one.
-pub(super) fn directory(url: &str) -> Option<PathBuf> {
+pub(crate) fn directory(url: &str) -> Option<PathBuf> {
     let path = PathBuf::from(url.strip_prefix("file://")?);
     path.is_dir().then_some(path)
 }

@@ -2,10 +2,11 @@
 //! the repository shows which commit it named, by its reflog, the merges that were recorded, and its packed references,
 //! and one of them contains all the others. Else nothing is changed, and the file and the way out are named.
 
-use super::LocalForge;
-use super::recorded::{is_bare, says_nothing};
-use super::repo::{Repo, is_object_id};
+use super::GitForge;
+use super::emptied::{is_bare, says_nothing};
+use super::repo::Repo;
 use crate::durable;
+use crate::git_cli::names::is_object_id;
 use crate::git_cli::run::GitRun;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
@@ -121,7 +122,7 @@ fn last_of_reflog(file: &Path) -> Option<String> {
     text.lines().rev().find_map(id)
 }
 
-impl LocalForge {
+impl GitForge {
     /// What `orch doctor` says of the file of a default branch of a repository that a forge in `dir` serves: what a start
     /// does about it, and whether that is enough. `None`: nothing is wrong with it. Changes nothing in either place.
     pub async fn examine_branch(
