@@ -7,7 +7,7 @@ use orch_core::ids::{GateId, ProjectKey, Seq, Sha, TaskId};
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::{ChangedLines, Git};
-use orch_store::Store;
+use orch_store::Evidence;
 
 /// A review that was judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct LastReview {
 }
 
 /// The newest review of a task that was judged before the run `before` began.
-pub(crate) async fn last(store: &dyn Store, task: TaskId, before: Seq) -> Result<Option<LastReview>, Fault> {
+pub(crate) async fn last(store: &dyn Evidence, task: TaskId, before: Seq) -> Result<Option<LastReview>, Fault> {
     let judged = store.judgements(task).await?;
     Ok(judged.into_iter().rev().filter(|j| j.gate == GateId::ReviewerVerdict && j.job < before && !j.reused).find_map(
         |j| match j.verdict {

@@ -7,7 +7,7 @@ use orch_core::ids::ProjectKey;
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
-use orch_store::Store;
+use orch_store::{Memory, Store};
 
 /// Key under which the identity of the ticket of a number is kept.
 pub fn own_key(project: &str, number: u64) -> String {
@@ -26,7 +26,7 @@ pub(crate) async fn given_out(store: &dyn Store, project: &ProjectKey) -> Result
 }
 
 /// Is it the ticket that the task was made for? One that a task of an earlier version has is told by its age.
-pub(crate) async fn is_own(store: &dyn Store, task: &Task, ticket: &Ticket) -> Result<bool, Fault> {
+pub(crate) async fn is_own(store: &dyn Memory, task: &Task, ticket: &Ticket) -> Result<bool, Fault> {
     let own = store.setting(&own_key(task.project.as_str(), task.number)).await?;
     Ok(own.map_or(ticket.created_at <= task.created_at, |own| own == ticket.id))
 }

@@ -34,6 +34,7 @@ use orch_store::{
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
     UnknownJob,
 };
+use orch_store::{Evidence, Journal, Memory, Queue, Tasks};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -109,11 +110,14 @@ impl Clock for Skewed {
     }
 }
 
-/// Wraps a trait, method by method. `by`: whose claim a call is for, where its arguments say so. `seen`: what the plan
+/// Wraps a trait, method by method; or a part `of` one. `by`: whose claim a call is for, where its arguments say so. `seen`: what the plan
 /// learns from an answer.
 macro_rules! points {
+    ($port:literal, $points:ident, $trait:ident; $($rest:tt)*) => {
+        points! { $port, $points, $trait of $trait; $($rest)* }
+    };
     (
-        $port:literal, $points:ident, $trait:ident;
+        $port:literal, $points:ident, $trait:ident of $whole:ident;
         $(async fn $m:ident(&self $(, $a:ident: $t:ty)* $(,)?) -> $ret:ty $(, by $by:expr)? $(, seen $seen:expr)?;)*
         $(sync fn $sm:ident(&self $(, $sa:ident: $st:ty)* $(,)?) -> $sret:ty;)*
         $(no point: $($plain:item)*)?
@@ -124,7 +128,7 @@ macro_rules! points {
         ];
 
         #[async_trait::async_trait]
-        impl $trait for Wrapped<dyn $trait> {
+        impl $trait for Wrapped<dyn $whole> {
             $(async fn $m(&self $(, $a: $t)*) -> $ret {
                 #[allow(unused_mut, unused_assignments)]
                 let mut by = None;
@@ -151,7 +155,22 @@ type Verb<T> = Result<T, StoreError>;
 
 /// Every fault point.
 pub fn registry() -> impl Iterator<Item = &'static str> {
-    [FORGE, TRACKER, GIT, SUPERVISOR, PROBE, NOTIFIER, STORE].into_iter().flatten().copied()
+    [
+        FORGE,
+        TRACKER,
+        GIT,
+        SUPERVISOR,
+        PROBE,
+        NOTIFIER,
+        STORE_TASKS,
+        STORE_QUEUE,
+        STORE_JOURNAL,
+        STORE_EVIDENCE,
+        STORE_MEMORY,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 points! { "forge", FORGE, Forge;
@@ -287,7 +306,7 @@ points! { "notifier", NOTIFIER, Notifier;
     async fn tell(&self, notice: &Notice) -> Result<(), Fault>;
 }
 
-points! { "store", STORE, Store;
+points! { "store", STORE_TASKS, Tasks of Store;
     async fn create_task(&self, new: NewTask, now: Time) -> Verb<(Task, bool)>;
     async fn step(&self, request: StepRequest) -> Verb<Stepped>, by fence_of(&request.cause), seen Faults::stepped;
     async fn task(&self, id: TaskId) -> Verb<Option<Task>>;
@@ -295,8 +314,15 @@ points! { "store", STORE, Store;
     async fn tasks(&self, filter: TaskFilter) -> Verb<Vec<Task>>;
     async fn overviews(&self, filter: TaskFilter) -> Verb<Vec<(Task, Standing)>>;
     async fn standing(&self, task: TaskId, job: Option<Seq>) -> Verb<Standing>;
+    async fn open_projects(&self) -> Verb<Vec<ProjectKey>>;
+    async fn highest_number(&self, project: &ProjectKey) -> Verb<u64>;
+    async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Verb<Vec<(TaskId, Time)>>;
     async fn due(&self, now: Time) -> Verb<Vec<TaskId>>;
     async fn next_wake(&self) -> Verb<Option<Time>>;
+    async fn open_by_stage(&self) -> Verb<Vec<(String, u64)>>;
+}
+
+points! { "store", STORE_QUEUE, Queue of Store;
     async fn claim(&self, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Verb<Option<Job>>, seen Faults::claimed;
     async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Verb<Beat>,
@@ -304,15 +330,9 @@ points! { "store", STORE, Store;
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Verb<bool>, by Some(fence);
     async fn reap(&self) -> Verb<Vec<Reaped>>, seen Faults::reaped;
     async fn take_back(&self, fence: Fence) -> Verb<Option<Reaped>>;
-    async fn open_projects(&self) -> Verb<Vec<ProjectKey>>;
-    async fn highest_number(&self, project: &ProjectKey) -> Verb<u64>;
-    async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Verb<Vec<(TaskId, Time)>>;
-    async fn drop_evidence(&self, task: TaskId) -> Verb<u64>;
-    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Verb<i64>;
-    async fn person_ids(&self, names: Vec<String>) -> Verb<Vec<(String, i64)>>;
     async fn release(&self, worker: &str) -> Verb<u64>;
-    async fn hurry(&self, beyond: Time, now: Time) -> Verb<u64>;
     async fn unpark(&self, service: &str, now: Time) -> Verb<Vec<Lane>>;
+    async fn hurry(&self, beyond: Time, now: Time) -> Verb<u64>;
     async fn recover(&self, worker: &str, lease_ttl_ms: i64) -> Verb<Vec<Reaped>>;
     async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Verb<()>;
     async fn reclaim_leases(&self) -> Verb<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
@@ -321,20 +341,27 @@ points! { "store", STORE, Store;
     async fn job(&self, id: JobId) -> Verb<Option<Job>>;
     async fn open_jobs(&self, task: Option<TaskId>) -> Verb<Vec<Job>>;
     async fn open_sample(&self, limit: u32) -> Verb<OpenSample>;
-    async fn open_by_stage(&self) -> Verb<Vec<(String, u64)>>;
     async fn running_jobs(&self) -> Verb<Vec<Job>>;
     async fn unknown_jobs(&self) -> Verb<Vec<UnknownJob>>;
     async fn recent_jobs(&self, limit: u32) -> Verb<Vec<Job>>;
     async fn counts(&self, now: Time) -> Verb<QueueCounts>;
+}
+
+points! { "store", STORE_JOURNAL, Journal of Store;
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Verb<Option<i64>>;
     async fn pending_inbox(&self, limit: u32) -> Verb<Vec<InboxRow>>;
     async fn journal(&self, task: Option<TaskId>, after: i64, limit: u32) -> Verb<Vec<JournalRow>>;
     async fn journal_head(&self) -> Verb<i64>;
     async fn journal_tail(&self, task: TaskId, limit: u32) -> Verb<Vec<JournalRow>>;
+    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Verb<i64>;
+    async fn person_ids(&self, names: Vec<String>) -> Verb<Vec<(String, i64)>>;
+}
+
+points! { "store", STORE_EVIDENCE, Evidence of Store;
     async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Verb<bool>, by Some(fence);
     async fn judgements(&self, task: TaskId) -> Verb<Vec<Judgement>>;
-    async fn last_judgement(&self, task: TaskId, gate: GateId) -> Verb<Option<Judgement>>;
     async fn judgement(&self, task: TaskId, gate: GateId, key: &str) -> Verb<Option<Judgement>>;
+    async fn last_judgement(&self, task: TaskId, gate: GateId) -> Verb<Option<Judgement>>;
     async fn put_artefacts(&self, fence: Fence, rows: Vec<ArtefactRow>) -> Verb<bool>, by Some(fence);
     async fn artefact(&self, task: TaskId, run: Seq, name: &str) -> Verb<Option<ArtefactRow>>;
     async fn artefacts(&self, task: TaskId) -> Verb<Vec<ArtefactRow>>;
@@ -342,9 +369,13 @@ points! { "store", STORE, Store;
     async fn runs(&self, task: TaskId) -> Verb<Vec<RunRow>>;
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Verb<bool>, by Some(fence);
     async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Verb<Vec<Deployment>>;
+    async fn cost_usd(&self, task: TaskId) -> Verb<f64>;
+    async fn drop_evidence(&self, task: TaskId) -> Verb<u64>;
+}
+
+points! { "store", STORE_MEMORY, Memory of Store;
     async fn set_setting(&self, key: &str, value: &str) -> Verb<()>;
     async fn setting(&self, key: &str) -> Verb<Option<String>>;
-    async fn cost_usd(&self, task: TaskId) -> Verb<f64>;
 }
 
 fn fence_of(cause: &Cause) -> Option<Fence> {

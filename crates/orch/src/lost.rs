@@ -19,7 +19,7 @@ use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
 use orch_store::sqlite::OpenOptions;
-use orch_store::{SqliteStore, Store};
+use orch_store::{Memory, SqliteStore, Tasks};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ use orch_ports::git::Author;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::tracker::Tracker;
 use orch_security::Security;
-use orch_store::Store;
+use orch_store::{Memory, Store};
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -399,7 +399,7 @@ fn security(config: &Config, process: &Process, key: &[u8]) -> Result<Security, 
 
 /// The key of secrets' fingerprints: made once, kept in the database, so that fingerprints can be compared and nobody
 /// without the database can try guesses against them.
-async fn fingerprint_key(store: &dyn Store) -> Result<Vec<u8>, Fault> {
+async fn fingerprint_key(store: &dyn Memory) -> Result<Vec<u8>, Fault> {
     const NAME: &str = "security/fingerprint-key";
     if let Some(kept) = store.setting(NAME).await? {
         return Ok(kept.into_bytes());

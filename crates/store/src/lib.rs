@@ -18,4 +18,4 @@ pub use clock::StoreClock;
 pub use error::StoreError;
 pub use rows::*;
 pub use sqlite::SqliteStore;
-pub use verbs::Store;
+pub use verbs::{Evidence, Journal, Memory, Queue, Store, Tasks};

@@ -14,11 +14,9 @@ use orch_core::task::{NewTask, Task};
 /// Result of a verb.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
-/// The store.
+/// Tasks, and the only way to change one. Its users: whoever decides, shows, or looks for what is due.
 #[async_trait::async_trait]
-pub trait Store: Send + Sync + 'static {
-    // ---- tasks ----
-
+pub trait Tasks: Send + Sync + 'static {
     /// Makes a task of a ticket; there is one per project and number, a second call returns the first one's task and
     /// `false`.
     async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)>;
@@ -46,20 +44,17 @@ pub trait Store: Send + Sync + 'static {
     async fn highest_number(&self, project: &ProjectKey) -> Result<u64>;
     /// Tasks that are over and changed last after `after` and not after `until`, in the order of their end.
     async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>>;
-    /// Removes the verdicts and documents of a task that is over; how many rows. Of an open task nothing is removed.
-    async fn drop_evidence(&self, task: TaskId) -> Result<u64>;
-    /// Empties events of the inbox behind the row `after` that were dealt with before `until`, at most `limit` of them;
-    /// the last row that was looked at. That they were delivered stays known.
-    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64>;
-    /// The numbers by which people are named in exports; who has none gets one.
-    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>>;
     /// Tasks whose timer has come.
     async fn due(&self, now: Time) -> Result<Vec<TaskId>>;
     /// When the next timer comes, or the next delayed job becomes available.
     async fn next_wake(&self) -> Result<Option<Time>>;
+    /// How many open tasks are in which stage.
+    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>>;
+}
 
-    // ---- jobs ----
-
+/// Jobs, claims and merge leases. Its users: the runner, the reaper, and the pages that show the queue.
+#[async_trait::async_trait]
+pub trait Queue: Send + Sync + 'static {
     /// Takes the next available job of a lane whose exclusive key nobody runs; raises its epoch. Projects take turns;
     /// within a project the highest priority goes first, then the oldest. How much of the lane one project may have is
     /// bounded by the request. A job of a kind this version does not know is put aside for one that does.
@@ -105,8 +100,6 @@ pub trait Store: Send + Sync + 'static {
     async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>>;
     /// At most so many of the open jobs, and how many there are.
     async fn open_sample(&self, limit: u32) -> Result<OpenSample>;
-    /// How many open tasks are in which stage.
-    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>>;
     /// Jobs that are claimed, by whomever.
     async fn running_jobs(&self) -> Result<Vec<Job>>;
     /// Open jobs of a kind this version does not know: kept, and nobody works on them.
@@ -115,9 +108,11 @@ pub trait Store: Send + Sync + 'static {
     async fn recent_jobs(&self, limit: u32) -> Result<Vec<Job>>;
     /// Counts.
     async fn counts(&self, now: Time) -> Result<QueueCounts>;
+}
 
-    // ---- inbox and journal ----
-
+/// What happened, and what has been said and not yet been stepped. Its users: webhooks and commands, the export, the live pages.
+#[async_trait::async_trait]
+pub trait Journal: Send + Sync + 'static {
     /// Keeps an event for a task until it is stepped. `None`: the same source and key was there before.
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>>;
     /// Events not stepped yet, oldest first.
@@ -129,9 +124,16 @@ pub trait Store: Send + Sync + 'static {
     /// The newest journal rows of a task that say something to people (what it came to, or a wish that was refused), newest
     /// first.
     async fn journal_tail(&self, task: TaskId, limit: u32) -> Result<Vec<JournalRow>>;
+    /// Empties events of the inbox behind the row `after` that were dealt with before `until`, at most `limit` of them;
+    /// the last row that was looked at. That they were delivered stays known.
+    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64>;
+    /// The numbers by which people are named in exports; who has none gets one.
+    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>>;
+}
 
-    // ---- evidence ----
-
+/// What gates found, what runs left and cost, what was brought where. Its users: executors, gates, whoever asks why.
+#[async_trait::async_trait]
+pub trait Evidence: Send + Sync + 'static {
     /// Keeps a judgement; `false` if the fence is old.
     async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool>;
     /// Judgements of a task, oldest first.
@@ -154,13 +156,22 @@ pub trait Store: Send + Sync + 'static {
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool>;
     /// Deployments of an environment, newest first.
     async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Result<Vec<Deployment>>;
+    /// Sum of costs of a task, US dollars.
+    async fn cost_usd(&self, task: TaskId) -> Result<f64>;
+    /// Removes the verdicts and documents of a task that is over; how many rows. Of an open task nothing is removed.
+    async fn drop_evidence(&self, task: TaskId) -> Result<u64>;
+}
 
-    // ---- the rest ----
-
+/// What the engine remembers beside its tasks: cursors, what it pushed, open circuits. Its users: watchers.
+#[async_trait::async_trait]
+pub trait Memory: Send + Sync + 'static {
     /// Keeps a small setting (`draining`, poll cursors).
     async fn set_setting(&self, key: &str, value: &str) -> Result<()>;
     /// Reads one.
     async fn setting(&self, key: &str) -> Result<Option<String>>;
-    /// Sum of costs of a task, US dollars.
-    async fn cost_usd(&self, task: TaskId) -> Result<f64>;
 }
+
+/// The store: all of it, for whoever is built around one.
+pub trait Store: Tasks + Queue + Journal + Evidence + Memory {}
+
+impl<S: Tasks + Queue + Journal + Evidence + Memory> Store for S {}

@@ -8,7 +8,7 @@ use orch_core::ids::{TaskId, Time};
 use orch_core::pipeline::Pipeline;
 use orch_core::task::NewTask;
 use orch_store::sqlite::OpenOptions;
-use orch_store::{SqliteStore, Store, StoreError, TaskFilter};
+use orch_store::{Evidence, Journal, Memory, Queue, SqliteStore, StoreError, TaskFilter, Tasks};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 

@@ -10,7 +10,7 @@ use orch_core::pipeline::Pipeline;
 use orch_core::verdict::Verdict;
 use orch_ports::agent::Usage;
 use orch_store::sqlite::OpenOptions;
-use orch_store::{Cause, Job, Judgement, RunRow, SqliteStore, Store};
+use orch_store::{Cause, Evidence, Job, Judgement, Queue, RunRow, SqliteStore, Tasks};
 use rusqlite::Connection;
 use std::path::Path;
 

@@ -11,7 +11,7 @@ use orch_core::ids::TaskId;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::Task;
 use orch_store::sqlite::OpenOptions;
-use orch_store::{SqliteStore, Store};
+use orch_store::{Queue, SqliteStore, Tasks};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;

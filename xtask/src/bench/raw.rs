@@ -6,7 +6,7 @@ use super::life;
 use anyhow::{Context, Result};
 use orch_core::pipeline::Pipeline;
 use orch_store::sqlite::OpenOptions;
-use orch_store::{SqliteStore, Store};
+use orch_store::{Queue, SqliteStore, Tasks};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use std::path::Path;

@@ -24,7 +24,7 @@ use orch_ports::clock::Clock;
 use orch_ports::forge::MergeMethod;
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
 use orch_store::sqlite::OpenOptions;
-use orch_store::{Cause, SqliteStore, Store};
+use orch_store::{Cause, Queue, SqliteStore, Tasks};
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
 use std::path::Path;

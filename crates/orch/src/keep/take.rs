@@ -7,7 +7,7 @@ use super::{Entry, FORM, MANIFEST, Manifest, digest};
 use crate::config::Config;
 use crate::instance::record::{sync_dir, write_whole};
 use orch_store::sqlite::OpenOptions;
-use orch_store::{SqliteStore, Store, TaskFilter};
+use orch_store::{SqliteStore, TaskFilter, Tasks};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -14,7 +14,7 @@ use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::{CommitStatus, StatusState};
 use orch_ports::tracker::TicketState;
-use orch_store::{SqliteStore, Store, TaskFilter};
+use orch_store::{Evidence, Memory, SqliteStore, TaskFilter, Tasks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

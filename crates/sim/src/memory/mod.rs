@@ -12,10 +12,10 @@ use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, 
 use orch_core::task::{NewTask, Task};
 use orch_store::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement, LeaseRow,
-    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreClock, StoreError,
+    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
     TaskFilter, UnknownJob,
 };
-use orch_store::{lease, queue, step};
+use orch_store::{Evidence, Journal, Memory, Queue, Tasks, lease, queue, step};
 use state::{Result, Row, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +50,7 @@ impl MemoryStore {
 }
 
 #[async_trait::async_trait]
-impl Store for MemoryStore {
+impl Tasks for MemoryStore {
     async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)> {
         self.write(|tx| queue::create_task(tx, new, now))
     }
@@ -91,24 +91,6 @@ impl Store for MemoryStore {
             found.into_iter().take(limit as usize).map(|(at, id)| (id, at)).collect()
         }))
     }
-    async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
-        self.write(|s| Ok(s.drop_evidence(task)))
-    }
-    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64> {
-        self.write(|s| Ok(s.drop_bodies(after, until, limit)))
-    }
-    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
-        self.write(|s| {
-            let mut number = |name: String| {
-                let at = s.people.iter().position(|known| *known == name).unwrap_or_else(|| {
-                    s.people.push(name.clone());
-                    s.people.len() - 1
-                });
-                (name, at as i64 + 1)
-            };
-            Ok(names.into_iter().map(&mut number).collect())
-        })
-    }
     async fn due(&self, now: Time) -> Result<Vec<TaskId>> {
         Ok(self.read(|s| {
             let timers = s.now.tasks.values().filter_map(|t| Some((t.wake_at()?, t.id)));
@@ -125,7 +107,19 @@ impl Store for MemoryStore {
             timers.chain(put_off.map(|j| j.available_at)).min()
         }))
     }
+    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>> {
+        Ok(self.read(|s| {
+            let mut stages: BTreeMap<String, u64> = BTreeMap::new();
+            for task in s.now.tasks.values().filter(|t| !t.is_closed()) {
+                *stages.entry(task.stage().to_string()).or_default() += 1;
+            }
+            stages.into_iter().collect()
+        }))
+    }
+}
 
+#[async_trait::async_trait]
+impl Queue for MemoryStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
         self.write(|s| Ok(s.claim(&request)))
     }
@@ -208,15 +202,6 @@ impl Store for MemoryStore {
             OpenSample { jobs, total, watching, parked: parked.into_iter().collect() }
         }))
     }
-    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>> {
-        Ok(self.read(|s| {
-            let mut stages: BTreeMap<String, u64> = BTreeMap::new();
-            for task in s.now.tasks.values().filter(|t| !t.is_closed()) {
-                *stages.entry(task.stage().to_string()).or_default() += 1;
-            }
-            stages.into_iter().collect()
-        }))
-    }
     async fn running_jobs(&self) -> Result<Vec<Job>> {
         let jobs = self.read(|s| s.open_jobs(None));
         Ok(jobs.into_iter().filter(|j| j.state == JobState::Running).collect())
@@ -242,7 +227,10 @@ impl Store for MemoryStore {
             }
         }))
     }
+}
 
+#[async_trait::async_trait]
+impl Journal for MemoryStore {
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>> {
         self.write(|s| Ok(s.put_inbox(source, key, task, event, at)))
     }
@@ -261,7 +249,25 @@ impl Store for MemoryStore {
         let fits = |row: &&JournalRow| row.task == task && says(row);
         Ok(self.read(|s| s.journal.iter().rev().filter(fits).take(limit as usize).cloned().collect()))
     }
+    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64> {
+        self.write(|s| Ok(s.drop_bodies(after, until, limit)))
+    }
+    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
+        self.write(|s| {
+            let mut number = |name: String| {
+                let at = s.people.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    s.people.push(name.clone());
+                    s.people.len() - 1
+                });
+                (name, at as i64 + 1)
+            };
+            Ok(names.into_iter().map(&mut number).collect())
+        })
+    }
+}
 
+#[async_trait::async_trait]
+impl Evidence for MemoryStore {
     async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool> {
         self.write(|s| s.put(fence, judgement.task, |s| s.judgements.push(judgement)))
     }
@@ -309,7 +315,16 @@ impl Store for MemoryStore {
         let fits = |d: &&Deployment| d.project == *project && d.environment == environment;
         Ok(self.read(|s| s.deployments.iter().rev().filter(fits).take(limit as usize).cloned().collect()))
     }
+    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
+        Ok(self.read(|s| s.standing(task, None).cost_usd))
+    }
+    async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
+        self.write(|s| Ok(s.drop_evidence(task)))
+    }
+}
 
+#[async_trait::async_trait]
+impl Memory for MemoryStore {
     async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         self.write(|s| {
             s.settings.insert(key.to_owned(), value.to_owned());
@@ -318,9 +333,6 @@ impl Store for MemoryStore {
     }
     async fn setting(&self, key: &str) -> Result<Option<String>> {
         Ok(self.read(|s| s.settings.get(key).cloned()))
-    }
-    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
-        Ok(self.read(|s| s.standing(task, None).cost_usd))
     }
 }
 

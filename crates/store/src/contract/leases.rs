@@ -58,7 +58,8 @@ pub fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
     w.end_well(&update);
     w.pass_ms(TTL_MS - 1);
     assert_eq!(reclaim(w), [], "the step renewed it");
-    // The waiting task's own life renews nothing.
+    // The waiting task's own life renews nothing, nor does a notice about the holder.
+    w.step(a, Cause::Engine, Event::Noticed { key: "k".into(), text: "its worker is dead".into() });
     w.step(b, Cause::Engine, Event::TimerFired);
     w.pass_ms(2);
     assert_eq!(reclaim(w).len(), 1);

@@ -6,7 +6,7 @@ use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
     QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
-use crate::verbs::{Result, Store};
+use crate::verbs::{Evidence, Journal, Memory, Queue, Result, Tasks};
 use crate::{lease, queue, step};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -14,7 +14,7 @@ use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, 
 use orch_core::task::{NewTask, Task};
 
 #[async_trait::async_trait]
-impl Store for SqliteStore {
+impl Tasks for SqliteStore {
     async fn create_task(&self, new: NewTask, now: Time) -> Result<(Task, bool)> {
         self.change(move |tx| queue::create_task(tx, new, now)).await
     }
@@ -39,13 +39,29 @@ impl Store for SqliteStore {
     async fn standing(&self, task: TaskId, job: Option<Seq>) -> Result<Standing> {
         self.read(move |c| tasks::standing(c, task, job)).await
     }
+    async fn open_projects(&self) -> Result<Vec<ProjectKey>> {
+        self.read(tasks::open_projects).await
+    }
+    async fn highest_number(&self, project: &ProjectKey) -> Result<u64> {
+        let project = project.clone();
+        self.read(move |c| tasks::highest_number(c, &project)).await
+    }
+    async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>> {
+        self.read(move |c| retention::closed_between(c, after, until, limit)).await
+    }
     async fn due(&self, now: Time) -> Result<Vec<TaskId>> {
         self.read(move |c| tasks::due(c, now)).await
     }
     async fn next_wake(&self) -> Result<Option<Time>> {
         self.read(tasks::next_wake).await
     }
+    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>> {
+        self.read(tasks::open_by_stage).await
+    }
+}
 
+#[async_trait::async_trait]
+impl Queue for SqliteStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
         self.change(move |tx| jobs::claim(tx.0, &request, tx.1)).await
     }
@@ -61,6 +77,20 @@ impl Store for SqliteStore {
     async fn reap(&self) -> Result<Vec<Reaped>> {
         self.change(move |tx| queue::reap(tx)).await
     }
+    async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
+        self.change(move |tx| queue::take_from(tx, fence)).await
+    }
+    async fn release(&self, worker: &str) -> Result<u64> {
+        let worker = worker.to_owned();
+        self.change(move |tx| queue::release(tx, &worker)).await
+    }
+    async fn unpark(&self, service: &str, now: Time) -> Result<Vec<Lane>> {
+        let service = service.to_owned();
+        self.write(move |c| jobs::unpark(c, &service, now)).await
+    }
+    async fn hurry(&self, beyond: Time, now: Time) -> Result<u64> {
+        self.write(move |c| jobs::hurry_all(c, beyond, now)).await
+    }
     async fn recover(&self, worker: &str, lease_ttl_ms: i64) -> Result<Vec<Reaped>> {
         let worker = worker.to_owned();
         self.change(move |tx| {
@@ -70,39 +100,6 @@ impl Store for SqliteStore {
             Ok(reaped)
         })
         .await
-    }
-    async fn closed_between(&self, after: (Time, TaskId), until: Time, limit: u32) -> Result<Vec<(TaskId, Time)>> {
-        self.read(move |c| retention::closed_between(c, after, until, limit)).await
-    }
-    async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
-        self.write(move |c| retention::drop_evidence(c, task)).await
-    }
-    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64> {
-        self.write(move |c| retention::drop_bodies(c, after, until, limit)).await
-    }
-    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
-        self.write(move |c| retention::person_ids(c, names)).await
-    }
-    async fn open_projects(&self) -> Result<Vec<ProjectKey>> {
-        self.read(tasks::open_projects).await
-    }
-    async fn highest_number(&self, project: &ProjectKey) -> Result<u64> {
-        let project = project.clone();
-        self.read(move |c| tasks::highest_number(c, &project)).await
-    }
-    async fn take_back(&self, fence: Fence) -> Result<Option<Reaped>> {
-        self.change(move |tx| queue::take_from(tx, fence)).await
-    }
-    async fn release(&self, worker: &str) -> Result<u64> {
-        let worker = worker.to_owned();
-        self.change(move |tx| queue::release(tx, &worker)).await
-    }
-    async fn hurry(&self, beyond: Time, now: Time) -> Result<u64> {
-        self.write(move |c| jobs::hurry_all(c, beyond, now)).await
-    }
-    async fn unpark(&self, service: &str, now: Time) -> Result<Vec<Lane>> {
-        let service = service.to_owned();
-        self.write(move |c| jobs::unpark(c, &service, now)).await
     }
     async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Result<()> {
         let worker = worker.to_owned();
@@ -126,9 +123,6 @@ impl Store for SqliteStore {
     async fn open_sample(&self, limit: u32) -> Result<OpenSample> {
         self.read(move |c| jobs::open_sample(c, limit)).await
     }
-    async fn open_by_stage(&self) -> Result<Vec<(String, u64)>> {
-        self.read(tasks::open_by_stage).await
-    }
     async fn running_jobs(&self) -> Result<Vec<Job>> {
         self.read(jobs::list_running).await
     }
@@ -141,7 +135,10 @@ impl Store for SqliteStore {
     async fn counts(&self, now: Time) -> Result<QueueCounts> {
         self.read(move |c| jobs::counts(c, now)).await
     }
+}
 
+#[async_trait::async_trait]
+impl Journal for SqliteStore {
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>> {
         let (source, key) = (source.to_owned(), key.to_owned());
         self.write(move |c| journal::put(c, &source, &key, task, &event, at)).await
@@ -158,7 +155,16 @@ impl Store for SqliteStore {
     async fn journal_tail(&self, task: TaskId, limit: u32) -> Result<Vec<JournalRow>> {
         self.read(move |c| journal::tail(c, task, limit)).await
     }
+    async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64> {
+        self.write(move |c| retention::drop_bodies(c, after, until, limit)).await
+    }
+    async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
+        self.write(move |c| retention::person_ids(c, names)).await
+    }
+}
 
+#[async_trait::async_trait]
+impl Evidence for SqliteStore {
     async fn put_judgement(&self, fence: Fence, judgement: Judgement) -> Result<bool> {
         self.write(move |c| evidence::put_judgement(c, fence, &judgement)).await
     }
@@ -195,7 +201,16 @@ impl Store for SqliteStore {
         let project = project.clone();
         self.read(move |c| evidence::deployments(c, &project, environment, limit)).await
     }
+    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
+        self.read(move |c| evidence::cost_usd(c, task)).await
+    }
+    async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
+        self.write(move |c| retention::drop_evidence(c, task)).await
+    }
+}
 
+#[async_trait::async_trait]
+impl Memory for SqliteStore {
     async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write(move |c| evidence::set_setting(c, &key, &value)).await
@@ -203,8 +218,5 @@ impl Store for SqliteStore {
     async fn setting(&self, key: &str) -> Result<Option<String>> {
         let key = key.to_owned();
         self.read(move |c| evidence::setting(c, &key)).await
-    }
-    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
-        self.read(move |c| evidence::cost_usd(c, task)).await
     }
 }

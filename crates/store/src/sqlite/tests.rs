@@ -4,7 +4,7 @@ use super::sql::{DbError, run};
 use super::tx::Rows;
 use super::{OpenOptions, SqliteStore, jobs, journal, tasks, writer};
 use crate::error::StoreError;
-use crate::verbs::Store;
+use crate::verbs::{Memory, Queue, Tasks};
 use futures::executor::block_on;
 use orch_core::ids::Time;
 use orch_core::pipeline::Pipeline;
