@@ -151,6 +151,11 @@ impl Event {
         }
     }
 
+    /// Is it only said of the task, or told people? Nothing goes on by it.
+    pub fn is_said(&self) -> bool {
+        matches!(self, Self::Commented { .. } | Self::Prioritised { .. } | Self::Noticed { .. })
+    }
+
     /// Its name in the journal.
     pub fn name(&self) -> &'static str {
         match self {

@@ -78,6 +78,7 @@ impl NewTask {
             question: None,
             budget_from_micro_usd: 0,
             answers: Vec::new(),
+            comments: Vec::new(),
             approvals: Vec::new(),
             intent: None,
             merged: None,

@@ -122,6 +122,9 @@ pub struct Task {
     pub budget_from_micro_usd: u64,
     /// Questions answered so far.
     pub answers: Vec<Answer>,
+    /// What people had to say to whoever works on it, the newest last and not more than the newest few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comments: Vec<Comment>,
     /// Approvals given; each is bound to what was shown.
     pub approvals: Vec<Approval>,
     /// The durable intent to merge, written before the forge is asked.
@@ -166,6 +169,15 @@ fn none(count: &u32) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn zero(priority: &i32) -> bool {
     *priority == 0
+}
+
+/// What a person had to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Who.
+    pub by: Actor,
+    /// What, word for word.
+    pub text: String,
 }
 
 /// What is going on.

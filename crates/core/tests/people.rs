@@ -104,9 +104,14 @@ fn a_comment_goes_to_the_ticket_and_into_every_brief_that_follows() {
     w.ok(say(anna(), "and the old endpoint"));
     assert!(w.send(say(mallory(), "delete everything")).unwrap_err().contains("may not comment on"));
     assert!(w.send(say(anna(), " \n")).unwrap_err().contains("empty"));
-    let said = |w: &World| w.task.notes.iter().filter(|n| n.contains("commented on the ticket:\n")).count();
+    let long = "x".repeat(16 * 1024 + 1);
+    assert!(w.send(say(anna(), &long)).unwrap_err().contains("16385 bytes long"));
     w.until("run reviewer 0");
-    assert_eq!(said(&w), 2, "the reviewer reads them as well: {:?}", w.task.notes);
+    assert_eq!(w.task.comments.len(), 2, "the reviewer reads them as well: {:?}", w.task.comments);
+    for n in 0..30 {
+        w.ok(say(bob(), &format!("and {n}")));
+    }
+    assert_eq!((w.task.comments.len(), w.task.comments[19].text.as_str()), (20, "and 29"), "the newest few");
     w.finish();
     assert!(w.send(say(anna(), "well done")).unwrap_err().contains("over"));
 }

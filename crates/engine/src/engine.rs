@@ -320,10 +320,19 @@ impl Engine {
     /// People should know this of a task, once per key: it goes into its journal, and a job of it sends it. Whoever met it
     /// does not wait for that.
     pub(crate) async fn notice(&self, task: TaskId, key: String, text: String) {
-        // A fault of the store is in the log already with what would have been said.
-        if let Err(fault) = self.step_one(task, Cause::Engine, Event::Noticed { key, text }).await {
-            tracing::warn!(task = task.0, %fault, "could not write down what people should know");
+        if let Err(fault) = self.try_notice(task, &key, text.clone()).await {
+            tracing::warn!(task = task.0, %fault, "could not write down what people should know: {text}");
         }
+    }
+
+    /// The same, where whoever met it can try again.
+    pub(crate) async fn try_notice(&self, task: TaskId, key: &str, text: String) -> Result<(), Fault> {
+        let event = Event::Noticed { key: key.to_owned(), text };
+        let now = self.ports.clock.now();
+        if let Some(row) = self.ports.store.put_inbox("notice", key, task, event.clone(), now).await? {
+            self.step_one(task, Cause::Inbox(row), event).await?;
+        }
+        Ok(())
     }
 
     fn tell(&self, task: &Task, story: &[String]) {

@@ -225,6 +225,9 @@ impl Sim {
 
     pub(crate) fn renewed(&mut self, fence: Fence) -> Live<()> {
         self.ledger.renew(fence.job, self.ms() + CLAIM_MS);
+        if self.ledger.claim_of(fence.job).is_some_and(|claim| claim.side) {
+            return Ok(());
+        }
         let task = fence.job.task;
         let Some(project) = self.tasks.get(&task).map(|t| t.project.clone()) else { return Ok(()) };
         if self.lease(&project)?.task == Some(task) {

@@ -372,8 +372,8 @@ fn invariant_nothing_is_impossible(change: &Change<'_>) -> Live<()> {
 /// From `Update` to the read-back the lease is the task's, unless it was reclaimed because nobody renewed it.
 fn invariant_lease_is_held_while_merging(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     let after = change.after;
-    // A notice about a task is no sign of life of it.
-    if change.lease.task == Some(after.id) && !matches!(change.event, Event::Noticed { .. }) {
+    // What is said of a task is no sign of life of it.
+    if change.lease.task == Some(after.id) && !change.event.is_said() {
         sim.ledger.lease_until.insert(after.id, sim.ms() + crate::sim::TTL_MS);
     }
     let busy = matches!(after.phase, Phase::Working { .. } | Phase::Stopping { .. })

@@ -70,6 +70,8 @@ pub(crate) struct Claim {
     exclusive: Option<String>,
     /// Does its work go on without its worker?
     outlives: bool,
+    /// Is it beside what its task does?
+    pub(crate) side: bool,
     /// Process that has it.
     pub(crate) process: u32,
     /// Until when, by the store's clock.
@@ -104,7 +106,10 @@ impl Ledger {
 
     pub(crate) fn claim(&mut self, job: &Job, process: u32, until_ms: i64) {
         let (exclusive, outlives) = (job.effect.exclusive(&job.project), job.lane.outlives_workers());
-        self.claims.insert(job.id, Claim { epoch: job.epoch, exclusive, outlives, process, until_ms });
+        self.claims.insert(
+            job.id,
+            Claim { epoch: job.epoch, exclusive, outlives, side: job.effect.is_side(), process, until_ms },
+        );
     }
 
     /// A claim was renewed.

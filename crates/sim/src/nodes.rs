@@ -54,10 +54,15 @@ impl Sim {
             self.processes += 1;
             node.begin_again(self.processes);
         }
+        if all {
+            self.open()?;
+        }
         if self.other.is_some() {
             return Ok(());
         }
-        self.open()?;
+        if !all {
+            self.open()?;
+        }
         let (worker, held) = (self.worker(), self.ledger.held());
         let taken = self.db(async |s| s.recover(&worker, TTL_MS).await)?;
         let back: BTreeSet<JobId> = taken.iter().map(|r| r.job).collect();

@@ -4,6 +4,7 @@
 use crate::invariants as inv;
 use crate::node;
 use crate::sim::{Live, Sim};
+use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
 use orch_core::pipeline::Step;
@@ -48,6 +49,11 @@ impl Sim {
         }
         self.taken_back(&reaped)?;
         for r in &reaped {
+            let id = r.job;
+            let job = self.db(async |s| s.job(id).await)?;
+            if job.is_some_and(|job| matches!(job.effect, Effect::Notify { .. })) {
+                continue;
+            }
             let (key, text) = (format!("reaped-{}-{}", r.job, self.now.0), format!("{} goes back to the queue", r.job));
             self.step(r.job.task, Cause::Engine, Event::Noticed { key, text })?;
         }

@@ -59,7 +59,10 @@ pub fn held<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Job>, T::Error> {
 pub fn heartbeat<T: Tx>(tx: &mut T, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat, T::Error> {
     let Some(job) = held(tx, fence)? else { return Ok(Beat::Lost) };
     let worker = tx.renew_claim(fence, tx.now_ms().saturating_add(lease_ms))?;
-    lease::renew(tx, &job.project, fence.job.task, &worker, lease_ttl_ms)?;
+    // What is sent beside a task is no sign that anybody works on it.
+    if !job.effect.is_side() {
+        lease::renew(tx, &job.project, fence.job.task, &worker, lease_ttl_ms)?;
+    }
     Ok(if job.stop { Beat::Stop } else { Beat::Held })
 }
 

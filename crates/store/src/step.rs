@@ -127,11 +127,8 @@ fn apply<T: Tx>(
             sum.freed.clear();
         }
         LeaseOp::Free => sum.freed = lease::free(tx, &task.project, task.id)?,
-        // What people are told of a task is no sign that anybody works on it.
-        LeaseOp::Keep
-            if !matches!(event, Event::Noticed { .. })
-                && lease.holder.as_ref().is_some_and(|(holder, _)| *holder == task.id) =>
-        {
+        // What people say and are told of a task is no sign that anybody works on it.
+        LeaseOp::Keep if !event.is_said() && lease.holder.as_ref().is_some_and(|(holder, _)| *holder == task.id) => {
             lease::renew(tx, &task.project, task.id, &r.worker, r.lease_ttl_ms)?;
         }
         LeaseOp::Keep => {}

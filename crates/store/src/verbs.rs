@@ -94,7 +94,7 @@ pub trait Queue: Send + Sync + 'static {
     async fn leases(&self) -> Result<Vec<LeaseRow>>;
     /// Does this task hold its project's merge lease under this epoch?
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool>;
-    /// Reads a job, finished or not; one that cannot be read is not there, see [`Store::unknown_jobs`].
+    /// Reads a job, finished or not; one that cannot be read is not there, see [`Queue::unknown_jobs`].
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs that are queued or running; of one task or of all.
     async fn open_jobs(&self, task: Option<TaskId>) -> Result<Vec<Job>>;

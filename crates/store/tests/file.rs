@@ -302,7 +302,17 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         let c = rusqlite::Connection::open(&p.path).unwrap();
         c.execute_batch(sql).unwrap();
         drop(c);
-        let store = open(&p.path).unwrap();
+        // What was promised in it has run out, whatever clock it was promised by.
+        let copy = p.path.with_extension("copy");
+        std::fs::copy(&p.path, &copy).unwrap();
+        let hand = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(3));
+        let clock = orch_store::StoreClock::by_hand(&hand);
+        let at = |path: &Path| {
+            let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+            SqliteStore::open(path, options).unwrap()
+        };
+        assert_eq!(block_on(at(&copy).reap()).unwrap().len(), 1, "version {version}");
+        let store = at(&p.path);
         block_on(store.check()).unwrap();
         let two = TaskFilter { closed: true, ..TaskFilter::default() };
         let tasks: Vec<_> = block_on(store.tasks(two)).unwrap().into_iter().filter(|t| t.number <= 2).collect();
@@ -329,8 +339,25 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         // And it goes on from there: what was in flight is taken over, and the merge under way keeps its lease.
         let taken = block_on(store.recover("me", 1000)).unwrap();
         assert_eq!(taken.iter().map(|r| r.job).collect::<Vec<_>>(), [running[0].id]);
-        assert_eq!(block_on(store.reclaim_leases()).unwrap(), []);
+        hand.fetch_add(1_000, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(block_on(store.reclaim_leases()).unwrap(), [], "for a full time");
+        hand.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(block_on(store.reclaim_leases()).unwrap().len(), 1);
     }
+}
+
+/// One row that nobody can read keeps no other from being brought over to a newer version.
+#[test]
+fn a_row_that_cannot_be_read_stays_and_the_others_are_brought_over() {
+    let p = place();
+    let c = rusqlite::Connection::open(&p.path).unwrap();
+    c.execute_batch(include_str!("data/version4.sql")).unwrap();
+    c.execute("UPDATE task SET body = '{oops' WHERE number = 1", []).unwrap();
+    drop(c);
+    let store = open(&p.path).unwrap();
+    let read = |item: &str| block_on(store.task_by_item(&item.into()));
+    assert_eq!(read("DEMO-2").unwrap().unwrap().phase_word(), "waiting_for_lease");
+    assert!(matches!(read("DEMO-1"), Err(StoreError::Bug(_))), "{:?}", read("DEMO-1"));
 }
 
 /// A version that knows more has left jobs behind that this one does not know: of another kind, of another lane, or with

@@ -1,6 +1,6 @@
 //! Moving along the pipeline: into a step, to the next one, back with findings. The cursor is changed here only.
 
-use super::people::is_for_all;
+use super::people::is_edit;
 use super::{Cx, LeaseOp};
 use crate::cost::{Cause, Charged, Cost};
 use crate::effect::Effect;
@@ -186,8 +186,8 @@ impl Cx<'_> {
         if task.at.stage < stage {
             task.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
-            // Remarks were for whoever worked so far; what people and the ticket say now is for everybody.
-            task.notes.retain(|n| is_for_all(n));
+            // Remarks were for whoever worked so far; what the ticket says now is for everybody.
+            task.notes.retain(|n| is_edit(n));
         }
         self.move_to(to);
     }

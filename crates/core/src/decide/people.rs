@@ -6,22 +6,28 @@ use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::slug;
-use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Phase, WaitReason, WayOut};
+use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, WaitReason, WayOut};
 use crate::verdict::Finding;
 
 /// How a remark about an edited ticket begins.
 const EDITED: &str = "The ticket was edited while this task was under way.";
 
-/// What stands behind the name of who commented.
-const COMMENTED: &str = " commented on the ticket:\n";
+/// Longest comment, bytes: it is in every brief that follows, and in every step of the task.
+const COMMENT_MOST: usize = 16 * 1024;
+/// Comments that are kept for the briefs; all of them are on the ticket.
+const COMMENTS: usize = 20;
 
-/// Did a person say this to everybody who works on the task?
-pub(super) fn is_for_all(note: &str) -> bool {
-    is_edit(note) || note.contains(COMMENTED)
+/// May this go onto the ticket?
+fn is_bearable(comment: &str) -> Result<(), String> {
+    if comment.len() <= COMMENT_MOST {
+        return Ok(());
+    }
+    let (long, most) = (comment.len(), COMMENT_MOST);
+    Err(format!("the comment is {long} bytes long, and {most} are the most: put it into a file of the repository"))
 }
 
 /// Is this remark about an edited ticket?
-fn is_edit(note: &str) -> bool {
+pub(super) fn is_edit(note: &str) -> bool {
     note.starts_with(EDITED)
 }
 
@@ -56,11 +62,14 @@ impl Cx<'_> {
         if text.trim().is_empty() {
             return Err("the comment is empty".into());
         }
+        is_bearable(text)?;
         if self.d.task.is_closed() {
             return Err("it is over: nobody would read it".into());
         }
         self.say(format!("{by} commented; the next brief has it"));
-        self.d.task.notes.push(format!("{by}{COMMENTED}{text}"));
+        let comments = &mut self.d.task.comments;
+        comments.push(Comment { by: by.clone(), text: text.to_owned() });
+        comments.drain(..comments.len().saturating_sub(COMMENTS));
         self.comment(&format!("{by}: {text}"));
         Ok(())
     }
@@ -80,6 +89,7 @@ impl Cx<'_> {
 
     /// People hear of it, whatever the task does.
     pub(super) fn noticed(&mut self, key: &str, text: &str) {
+        self.say(text);
         self.emit(Effect::Notify { key: key.to_owned(), text: text.to_owned() });
     }
 
@@ -103,6 +113,7 @@ impl Cx<'_> {
         if seen.is_some_and(|seen| seen != subject) {
             return Err("what was approved is not what is shown now: look again".into());
         }
+        is_bearable(comment.unwrap_or_default())?;
         self.say(format!("{} approved by {by}", what.as_str()));
         self.d.task.approvals.push(Approval { what, subject, by: by.clone(), at: self.now });
         if let Some(comment) = comment.filter(|c| !c.trim().is_empty()) {

@@ -5,7 +5,6 @@
 use super::{Cx, Fetched, push};
 use crate::main_moved::{self, DocumentsAsked};
 use orch_core::artefact;
-use orch_core::event::Event;
 use orch_core::ids::{Sha, Time};
 use orch_core::landing::AfterMerge;
 use orch_core::message::{self, trailer};
@@ -13,7 +12,6 @@ use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, MergeAnswer, PullState, StatusState};
 use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
-use orch_store::Cause;
 
 /// Tasks that merge go first, but not for longer than this: in a busy project there is always one.
 const POLITE_MS: i64 = 30 * 60 * 1_000;
@@ -164,7 +162,6 @@ async fn left(cx: &Cx, why: &str) -> Result<Documents, Fault> {
     main_moved::documents_read_back(&cx.engine, &cx.project, item, true).await?;
     let text =
         format!("{item}: its documents are not on the default branch: {why}. They are kept: `orch task show {item}`");
-    let event = Event::Noticed { key: format!("documents-{item}-{}", cx.job.id), text };
-    cx.engine.step(cx.task.id, Cause::Engine, event).await?;
+    cx.engine.try_notice(cx.task.id, &format!("documents-{item}-{}", cx.job.id), text).await?;
     Ok(Documents::Left)
 }

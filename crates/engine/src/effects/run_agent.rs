@@ -156,6 +156,7 @@ async fn context(
         by: a.by.to_string(),
     });
     let previous = cx.job.last_fault.as_ref().map(|f| f.text.clone()).unwrap_or_default();
+    let comments = task.comments.iter().map(|c| format!("{} commented on the ticket:\n{}", c.by, c.text));
     Ok(PromptContext {
         work_item: task.work_item.to_string(),
         project: task.project.to_string(),
@@ -176,7 +177,7 @@ async fn context(
         last_review: last_review(cx, brief, head).await?,
         findings_from: task.findings_from.clone().unwrap_or_default(),
         answers: answers.collect(),
-        notes: task.notes.clone(),
+        notes: task.notes.iter().cloned().chain(comments).collect(),
         conflicts: task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
         conflict_paths: conflicts::to_resolve(task),
         was_in_conflict: conflicts::resolved(cx).await?,

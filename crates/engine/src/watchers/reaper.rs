@@ -131,12 +131,17 @@ async fn taken(engine: &Engine, report: &mut Report, reaped: &Reaped, text: Stri
     report.found += 1;
     report.acted += 1;
     let (job, task) = (engine.ports.store.job(reaped.job).await, engine.task(reaped.job.task).await);
-    let run = job.ok().flatten().map(|job| format!("{}-{}", job.id, job.run_attempt));
+    let job = job.ok().flatten();
+    // Of a notice nobody could be told by another one.
+    let is_notice = job.as_ref().is_some_and(|job| matches!(job.effect, Effect::Notify { .. }));
+    let run = job.map(|job| format!("{}-{}", job.id, job.run_attempt));
     let (repo, branch) = task.map(|t| (t.project.to_string(), t.branch)).ok().unzip();
     let pid = pid_of(&reaped.worker);
     tracing::warn!(job_id = %reaped.job, run_id = run, pid, repo, branch, "{text}");
-    let key = format!("reaped-{}-{}", reaped.job, engine.ports.clock.now().0);
-    engine.notice(reaped.job.task, key, text.clone()).await;
+    if !is_notice {
+        let key = format!("reaped-{}-{}", reaped.job, engine.ports.clock.now().0);
+        engine.notice(reaped.job.task, key, text.clone()).await;
+    }
     report.last = Some(text);
 }
 

@@ -4,6 +4,7 @@
 use crate::faults::How;
 use crate::runs::Does;
 use crate::world::{World, anna};
+use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::task::{BlockReason, Phase};
 use orch_engine::ReaperOptions;
@@ -66,6 +67,17 @@ async fn a_notifier_that_does_not_answer_stops_no_watcher_and_says_it_later() {
     world.until_done(&item).await;
     looked_at(&world).await;
     assert_eq!(world.told_people(), Vec::<String>::new());
+    // The job that hangs with it is taken back again and again, and makes no other one of that.
+    let notices = async || {
+        let open = world.store.open_jobs(None).await.unwrap();
+        open.iter().filter(|j| matches!(j.effect, Effect::Notify { .. })).count()
+    };
+    let waiting = notices().await;
+    for _ in 0..3 {
+        world.clock.advance(90 * MINUTE_MS);
+        looked_at(&world).await;
+    }
+    assert_eq!(notices().await, waiting);
     world.told.1.send_replace(false);
     world
         .eventually("they hear it", async || {

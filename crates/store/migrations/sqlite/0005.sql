@@ -1,4 +1,4 @@
--- Version 5. Claims and merge leases belong to workers and run out by the store's own clock; the boots of machines and
+-- Version 5. (`lease_ms` and `expires_ms` are times of the store's clock now.) Claims and merge leases belong to workers and run out by the store's own clock; the boots of machines and
 -- the processes on them say nothing any more. What is open was claimed by an owner that is gone: it has run out already
 -- when the file is opened, because the clock begins behind it. A pipeline is kept once, by content, and not in every task.
 
@@ -15,7 +15,10 @@ CREATE TABLE pipeline (
   id   INTEGER PRIMARY KEY,
   body TEXT    NOT NULL UNIQUE
 ) STRICT;
-INSERT INTO pipeline (body) SELECT DISTINCT json_extract(body, '$.pipeline') FROM task ORDER BY 1;
+-- A row that cannot be read stays as it is and keeps no other from being brought over.
+INSERT INTO pipeline (body) SELECT DISTINCT json_extract(body, '$.pipeline') FROM task
+  WHERE CASE WHEN json_valid(body) THEN json_type(body, '$.pipeline') = 'object' ELSE 0 END ORDER BY 1;
 ALTER TABLE task ADD COLUMN pipeline INTEGER REFERENCES pipeline (id);
 UPDATE task SET pipeline = (SELECT p.id FROM pipeline p WHERE p.body = json_extract(task.body, '$.pipeline')),
-  body = json_remove(body, '$.pipeline');
+  body = json_remove(body, '$.pipeline')
+  WHERE CASE WHEN json_valid(body) THEN json_type(body, '$.pipeline') = 'object' ELSE 0 END;

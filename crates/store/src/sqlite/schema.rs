@@ -184,14 +184,15 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
         ("synchronous", synchronous, level),
         ("foreign_keys", "ON", "1"),
         ("trusted_schema", "OFF", "0"),
-        // What a savepoint may have to take back is kept in memory; in a file it costs a write per page.
-        ("temp_store", "MEMORY", "2"),
         ("busy_timeout", &BUSY_TIMEOUT_MS.to_string(), &BUSY_TIMEOUT_MS.to_string()),
         ("journal_size_limit", &JOURNAL_SIZE_LIMIT.to_string(), &JOURNAL_SIZE_LIMIT.to_string()),
     ] {
         set(&c, path, name, value, want)?;
     }
     migrate(&mut c, MIGRATIONS)?;
+    // What a savepoint may have to take back is kept in memory; in a file it costs a write per page. Not before: what a
+    // migration of a large file may have to take back is large.
+    set(&c, path, "temp_store", "MEMORY", "2")?;
     Ok(c)
 }
 

@@ -7,6 +7,7 @@ use crate::rows::{Standing, TaskFilter};
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -72,6 +73,9 @@ fn pipeline(text: &str) -> Db<Arc<Pipeline>> {
 fn body(row: &Row<'_>) -> Db<Task> {
     let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
     let mut task: Task = parse("task", text(0)?)?;
+    if row.get_ref(1)? == ValueRef::Null {
+        return Err(DbError::bug(format!("the stored task {} has no pipeline", task.work_item)));
+    }
     task.pipeline = pipeline(text(1)?)?;
     Ok(task)
 }

@@ -74,7 +74,7 @@ async fn a_task_is_commented_on_and_given_a_priority() {
     world.started("Add a limit").await;
     let said = world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": "mind the old endpoint" })).await;
     assert_eq!(said.status, StatusCode::OK, "{}", said.text());
-    assert!(world.task("DEMO-1").await.notes[0].ends_with("commented on the ticket:\nmind the old endpoint"));
+    assert_eq!(world.task("DEMO-1").await.comments[0].text, "mind the old endpoint");
     let empty = world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": " " })).await;
     assert_eq!(empty.status, StatusCode::BAD_REQUEST);
 
