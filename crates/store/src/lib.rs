@@ -1,5 +1,5 @@
 //! Durable state behind transaction-shaped verbs: what belongs together is written together, and nobody outside can
-//! write half of it. A task changes through [`Store::step`] and through nothing else.
+//! write half of it. A task changes through [`Tasks::step`] and through nothing else.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
