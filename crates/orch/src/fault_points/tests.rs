@@ -10,10 +10,10 @@ const NO_POINT: &[&str] = &["forge.out_of_service", "git.repository", "git.workt
 
 /// Names of a trait's methods, from its own file.
 fn methods(port: &str, text: &str) -> BTreeSet<String> {
-    let trait_at = text.find("#[async_trait::async_trait]").unwrap();
-    let body = &text[trait_at..];
-    let body = &body[..body.find("\n}").unwrap()];
-    let names = body.split("fn ").skip(1).map(|rest| rest.split('(').next().unwrap());
+    // A port may be several traits.
+    let traits = text.split("#[async_trait::async_trait]").skip(1);
+    let bodies: String = traits.map(|rest| &rest[..rest.find("\n}").unwrap()]).collect();
+    let names = bodies.split("fn ").skip(1).map(|rest| rest.split('(').next().unwrap());
     names.map(|name| format!("{port}.{name}")).filter(|name| !NO_POINT.contains(&name.as_str())).collect()
 }
 
