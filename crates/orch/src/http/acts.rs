@@ -86,19 +86,6 @@ pub(super) async fn approve(
     Ok(Json(answer))
 }
 
-/// A comment goes to the ticket and into the next brief.
-pub(super) async fn comment(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-    Extension(caller): Extension<Caller>,
-    body: Raw,
-) -> Reply {
-    let text = body.fields(&["text"])?.needed("text")?;
-    let task = find(&state, &id).await?;
-    let event = Event::Commented { by: caller.actor.clone(), text };
-    ask(&state, &task, "comment", &caller, event).await.map(Json)
-}
-
 pub(super) async fn reject(
     State(state): State<AppState>,
     Path(id): Path<String>,
@@ -113,16 +100,28 @@ pub(super) async fn reject(
     ask(&state, &task, "reject", &caller, event).await.map(Json)
 }
 
-pub(super) async fn answer(
+pub(super) async fn answer(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
+    said(state, id, caller, &body, "answer", |by, text| Event::Answered { by, text }).await
+}
+
+/// A comment goes to the ticket and into every brief that follows.
+pub(super) async fn comment(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
+    said(state, id, caller, &body, "comment", |by, text| Event::Commented { by, text }).await
+}
+
+/// Something a person says, in a text.
+async fn said(
     State(state): State<AppState>,
     Path(id): Path<String>,
     Extension(caller): Extension<Caller>,
-    body: Raw,
+    body: &Raw,
+    verb: &str,
+    event: fn(Actor, String) -> Event,
 ) -> Reply {
     let text = body.fields(&["text"])?.needed("text")?;
     let task = find(&state, &id).await?;
-    let event = Event::Answered { by: caller.actor.clone(), text };
-    ask(&state, &task, "answer", &caller, event).await.map(Json)
+    let event = event(caller.actor.clone(), text);
+    ask(&state, &task, verb, &caller, event).await.map(Json)
 }
 
 /// How early its jobs are claimed among those of its project.

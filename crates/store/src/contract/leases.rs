@@ -4,7 +4,7 @@
 use super::world::{LEASE_MS, TTL_MS, World, anna, applied};
 use crate::{Cause, LeaseRow, Stepped};
 use futures::executor::block_on;
-use orch_core::effect::{Effect, Outcome};
+use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::TaskId;
 
@@ -58,9 +58,16 @@ pub fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
     w.end_well(&update);
     w.pass_ms(TTL_MS - 1);
     assert_eq!(reclaim(w), [], "the step renewed it");
-    // The waiting task's own life renews nothing, nor does a notice about the holder.
+    // The waiting task's own life renews nothing, nor does what is said of the holder, nor whoever sends that on.
     w.step(a, Cause::Engine, Event::Noticed { key: "k".into(), text: "its worker is dead".into() });
+    w.tell(a, Event::Commented { by: anna(), text: "how is it going?".into() });
     w.step(b, Cause::Engine, Event::TimerFired);
+    let mut sent = 0;
+    while let Some(message) = w.claim(Lane::Message) {
+        assert_eq!(w.beat(message.fence()), crate::Beat::Held);
+        sent += usize::from(message.id.task == a);
+    }
+    assert!(2 <= sent, "the notice and the comment");
     w.pass_ms(2);
     assert_eq!(reclaim(w).len(), 1);
 }
