@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 /// Longest sweep; one that takes longer is given up and starts again next time.
@@ -48,13 +49,13 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
 async fn drive(engine: Arc<Engine>, watcher: &'static Watcher, shutdown: CancellationToken) {
     let period_ms = (watcher.period)(&engine.options).max(1);
     loop {
-        // A task of its own, so that a panic of one sweep ends there.
+        // A task of its own, so that a panic of one sweep ends there; it ends with whoever waits for it.
         #[allow(clippy::disallowed_methods)]
-        let sweep = tokio::spawn({
+        let sweep = AbortOnDropHandle::new(tokio::spawn({
             let engine = Arc::clone(&engine);
             let span = tracing::error_span!("watcher", name = watcher.name);
             async move { tokio::time::timeout(DEADLINE, (watcher.sweep)(&engine)).await }.instrument(span)
-        });
+        }));
         let result = match sweep.await {
             Ok(Ok(Ok(report))) => Ok(report),
             Ok(Ok(Err(fault))) => Err(fault.text),

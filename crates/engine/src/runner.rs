@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 tokio::task_local! {
@@ -205,9 +206,9 @@ async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
             }
         }
     };
-    // A task of its own, so that a panic of one effect ends there.
+    // A task of its own, so that a panic of one effect ends there; it ends with whoever waits for it.
     #[allow(clippy::disallowed_methods)]
-    let mut work = tokio::spawn(AT_WORK.scope(job.fence(), work).in_current_span());
+    let mut work = AbortOnDropHandle::new(tokio::spawn(AT_WORK.scope(job.fence(), work).in_current_span()));
     let ended = tokio::select! {
         joined = &mut work => Some(joined.unwrap_or_else(|error| {
             let text = if error.is_panic() { panic_text(error) } else { "it was aborted".to_owned() };
@@ -380,24 +381,7 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
             }
         }
         (Next::Requeue(requeue), effect) if retry::is_stuck(effect, &job.tries(), requeue.charge) => {
-            // Of a service that does not answer at all people know already.
-            if effect.class() == Class::Repeatable && services::is_open(engine, job) {
-                return;
-            }
-            // Of a notice nobody could be told by another one.
-            if matches!(effect, Effect::Notify { .. }) {
-                return;
-            }
-            let item = engine.task(job.id.task).await.map(|t| t.work_item.to_string()).ok();
-            let name = item.unwrap_or_else(|| format!("task {}", job.id.task));
-            let (what, fault) = (effect.describe(), &requeue.fault.text);
-            let text = match effect.class() {
-                Class::Irreversible => format!("{name}: cannot find out whether this has happened: {what}: {fault}"),
-                Class::Repeatable => {
-                    format!("{name}: could not {what} {TELL_AFTER} times, and tries again by itself: {fault}")
-                }
-            };
-            engine.notice(job.id.task, format!("unknown-{}", job.id), text).await;
+            say_it_is_stuck(engine, job, requeue).await;
         }
         _ => {}
     }
@@ -406,6 +390,24 @@ async fn after(engine: &Engine, job: &Job, next: &Next) {
     {
         notify.notify_one();
     }
+}
+
+/// People hear of a job that was tried often enough for them to look.
+async fn say_it_is_stuck(engine: &Engine, job: &Job, requeue: &Requeue) {
+    let effect = &job.effect;
+    // Of a service that does not answer at all people know already; of a notice none could tell them.
+    let known = effect.class() == Class::Repeatable && services::is_open(engine, job);
+    if known || matches!(effect, Effect::Notify { .. }) {
+        return;
+    }
+    let item = engine.task(job.id.task).await.map(|t| t.work_item.to_string()).ok();
+    let name = item.unwrap_or_else(|| format!("task {}", job.id.task));
+    let (what, fault) = (effect.describe(), &requeue.fault.text);
+    let text = match effect.class() {
+        Class::Irreversible => format!("{name}: cannot find out whether this has happened: {what}: {fault}"),
+        Class::Repeatable => format!("{name}: could not {what} {TELL_AFTER} times, and tries again by itself: {fault}"),
+    };
+    engine.notice(job.id.task, format!("unknown-{}", job.id), text).await;
 }
 
 #[cfg(test)]

@@ -16,8 +16,7 @@ async fn left_behind(lease_reclaim: bool) -> (World, WorkItem) {
     world.start();
     let gone = world.ticket("Gone").await;
     let holder = world.task(&gone).await.id.0;
-    // In order, so that no sweep of it is under way any more that would free the lease in the place of the next one's.
-    world.shut_down().await;
+    world.kill().await;
     let c = rusqlite::Connection::open(world.path(DB)).unwrap();
     // Its time is far from over. Whoever comes next owns the file, so whoever held it is dead.
     c.execute(
