@@ -69,12 +69,12 @@ impl Cost {
         match self {
             Self::Nothing => Charged { spent: 0, max: 0, exhausted: false },
             Self::Attempt => {
-                task.role_attempts += 1;
-                let (spent, max) = (task.role_attempts, policy.max_role_attempts);
+                task.spent.role_attempts += 1;
+                let (spent, max) = (task.spent.role_attempts, policy.max_role_attempts);
                 Charged { spent, max, exhausted: max <= spent }
             }
-            Self::OwnRound => round(task.stage_rounds.entry(to.clone()).or_insert(0), max_rounds),
-            Self::Round => round(&mut task.rounds, max_rounds),
+            Self::OwnRound => round(task.spent.stage_rounds.entry(to.clone()).or_insert(0), max_rounds),
+            Self::Round => round(&mut task.spent.rounds, max_rounds),
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn explain(task: &Task) -> Option<Waiting> {
             "somebody moves its ticket to In Progress or starts it".into(),
             Some(format!("orch task start {item}")),
         )),
-        Phase::Working { since, .. } if task.landed.is_some() => Some(waiting(
+        Phase::Working { since, .. } if task.landing.landed.is_some() => Some(waiting(
             "somebody else has merged its pull request, and the job under way is being stopped".into(),
             *since,
             "the job under way has ended".into(),
@@ -53,7 +53,7 @@ pub fn explain(task: &Task) -> Option<Waiting> {
         )),
         Phase::Working { since, .. } => {
             let (reason, ends) = working(task);
-            Some(waiting(reason, task.hold.map_or(*since, |h| h.since), ends.into(), None))
+            Some(waiting(reason, task.wait.hold.map_or(*since, |h| h.since), ends.into(), None))
         }
         Phase::Stopping { by, since, .. } => {
             Some(waiting(format!("it is being cancelled for {by}"), *since, "the job under way has ended".into(), None))
@@ -104,12 +104,12 @@ pub fn explain(task: &Task) -> Option<Waiting> {
         Phase::Blocked { why, since, .. } => Some(waiting(
             block(why),
             *since,
-            if task.landed.is_some() {
+            if task.landing.landed.is_some() {
                 format!(
                     "somebody lets it be asked again, takes the change back with `orch task retry {item} --as revert`, \
                      or cancels the task and leaves the change on main"
                 )
-            } else if task.merged.is_some() {
+            } else if task.landing.merged.is_some() {
                 format!("somebody repairs the cause and lets it go on, or chooses with --as {}", WayOut::CHOICE)
             } else if task.merge_unknown() {
                 "somebody repairs the cause and lets it go on".into()
@@ -127,10 +127,10 @@ fn working(task: &Task) -> (String, &'static str) {
         return ("it is at a step its pipeline does not have".into(), "a person looks");
     };
     match step {
-        _ if task.rolling_back => {
+        _ if task.production.rolling_back => {
             ("production is being brought back".into(), "the previous revision runs again, or cannot")
         }
-        Step::Agent { .. } if task.head.is_none() => {
+        Step::Agent { .. } if task.branch.head.is_none() => {
             ("the branch is being opened".into(), "the branch is on the forge")
         }
         Step::Open => ("the branch is being opened".into(), "the branch is on the forge"),

@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod artefact;
+mod branch;
 pub mod circuit;
 pub mod conflict;
 pub mod cost;
@@ -12,6 +13,7 @@ pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod explain;
+mod findings;
 pub mod ids;
 pub mod landed;
 pub mod landing;
@@ -26,8 +28,10 @@ pub mod reap;
 pub mod refusals;
 pub mod retry;
 pub mod slug;
+mod stored;
 pub mod task;
 pub mod ticket;
 pub mod verdict;
+mod wait;
 
 pub use decide::{Decided, Decision, LeaseOp, LeaseView, NewJob, Snapshot, decide};

@@ -1,12 +1,35 @@
 //! What production did not take: the record of a failure, the four ways out of it, and which of them a person took. Decides
 //! nothing; `decide/production.rs` does.
 
-use crate::ids::{Actor, Sha, Time};
-use crate::task::Merged;
+use crate::ids::{Actor, Seq, Sha, Time};
+use crate::landing::Merged;
+use crate::stored::is_default;
 use serde::{Deserialize, Serialize};
 
 /// Begins the heading, in a log of a deploy, over what its hook or its check printed.
 pub const LAST_LINES: &str = "## Last lines of the ";
+
+/// How a task stands in production.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Production {
+    /// Is the job under way a rollback of production, not what the step usually does?
+    #[serde(skip_serializing_if = "is_default")]
+    pub rolling_back: bool,
+    /// Why the last deploy did nothing, if it did nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub not_deployed: Vec<String>,
+    /// What of it production did not take, oldest first, and what a person said to each.
+    #[serde(skip_serializing_if = "is_default")]
+    pub failures: Vec<ProductionFailure>,
+    /// Hooks of earlier jobs than this one do not count for the revision any more: a person wants it deployed again, or it
+    /// came back to the stage.
+    #[serde(skip_serializing_if = "is_default")]
+    pub hooks_from: Seq,
+    /// What this generation takes back, if it does.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reverting: Option<Reverting>,
+}
 
 /// The ways out for what production did not take. The same words everywhere: command line, API, pages, tickets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

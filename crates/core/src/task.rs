@@ -2,14 +2,18 @@
 //! shown is derived from it by `explain`, never stored beside it.
 
 pub use crate::approval::{Approval, ApprovalKind};
+pub use crate::branch::Branch;
 pub use crate::conflict::Conflict;
+pub use crate::findings::{Answer, Comment, Findings, Raised};
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
 pub use crate::landed::Landed;
-use crate::landing::Landing;
+pub use crate::landing::{Landing, LandingPlan, MergeIntent, Merged, Passed};
 pub use crate::new_task::NewTask;
 use crate::pipeline::{Cursor, Pipeline, Step};
-pub use crate::production::{LAST_LINES, ProductionFailure, Reverting, WayOut, WayTaken};
+pub use crate::production::{LAST_LINES, Production, ProductionFailure, Reverting, WayOut, WayTaken};
+use crate::stored::is_default;
 use crate::verdict::{FaultNote, Finding};
+pub use crate::wait::{Hold, Unsure, Wait};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +38,7 @@ pub struct Task {
     #[serde(default, skip_serializing)]
     pub pipeline: Arc<Pipeline>,
     /// How early its jobs are claimed among those of its project: more goes first, 0 is what every task begins with.
-    #[serde(default, skip_serializing_if = "zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub priority: i32,
     /// Which step it is at.
     pub at: Cursor,
@@ -42,117 +46,32 @@ pub struct Task {
     pub phase: Phase,
     /// Number the next job gets.
     pub next_seq: Seq,
-    /// The task's branch.
-    pub branch: String,
-    /// 1, then 2 (`...-r2`) after a failure in production.
-    pub generation: u32,
-    /// Head of the branch as orch last pushed it.
-    pub head: Option<Sha>,
-    /// Commit of the default branch the head contains.
-    pub base: Option<Sha>,
-    /// Commit of the default branch the developer has to merge by hand because it conflicts, with what conflicts.
-    pub conflict: Option<Conflict>,
-    /// Conflicts of this branch that were resolved, with what was said of each: reviewers see them, and nothing of them may
-    /// be left in what is merged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub resolved: Vec<Conflict>,
-    /// Conflicts the developer was sent back with since a person last looked; they spend no round.
-    #[serde(default, skip_serializing_if = "none")]
-    pub conflicts: u32,
-    /// Number of its pull request.
-    pub pull_request: Option<u64>,
+    /// Its branch.
+    pub branch: Branch,
+    /// Its way to the default branch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub landing: Landing,
+    /// What the next brief must carry.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub findings: Findings,
+    /// How long it has been waiting, and for whose words.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub wait: Wait,
+    /// What it has used of what it may.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spent: Spent,
+    /// How it stands in production.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub production: Production,
     /// The agent or hook run of this visit to the stage: the only one whose artefacts count.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub run: Option<Seq>,
-    /// Developer repairs spent.
-    pub rounds: u32,
-    /// Repairs spent by stages that go back to themselves.
-    pub stage_rounds: BTreeMap<StageId, u32>,
-    /// Attempts the role of this stage has spent on missing or unreadable evidence in this visit.
-    pub role_attempts: u32,
-    /// Times the merge was prepared anew because main moved.
-    pub updates: u32,
-    /// Times a clean update made another patch of its changes since a developer last worked on them.
-    #[serde(default, skip_serializing_if = "none")]
-    pub repatched: u32,
-    /// How it lands. A task that was stored before this was a choice has none: its branch lands as it is, and the papers of
-    /// staging are committed when its merge is prepared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landing: Option<Landing>,
     /// Who started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub started_by: Option<Actor>,
-    /// Where it goes on once the forge's approval, which a change of main has voided, is there again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_again: Option<Cursor>,
-    /// Times a change of main has voided the forge's approval since a developer last worked.
-    #[serde(default, skip_serializing_if = "none")]
-    pub voided: u32,
-    /// Branches of earlier generations and where orch last pushed them; they are deleted with the task's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub old_branches: Vec<(String, Sha)>,
-    /// A person lets it go on although its branch is gone from the forge: the next push makes the branch again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub branch_again: bool,
-    /// The head that has the papers of the merge: prepared again, it needs no others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prepared: Option<Sha>,
-    /// What the next brief must carry, word for word.
-    pub findings: Vec<Finding>,
-    /// Where those came from: a gate's name, a person, a hook.
-    pub findings_from: Option<String>,
-    /// The place they were raised at: they are settled once the task is past its stage.
-    pub findings_at: Option<Cursor>,
-    /// The same, one entry per place, for as long as each is open: a red CI must not make the next brief forget what the
-    /// review said before. The three fields above are derived from it.
-    #[serde(default)]
-    pub raised: Vec<Raised>,
-    /// Since when this very step has been waiting, kept over re-checks.
-    pub hold: Option<Hold>,
-    /// The wait of a gate behind `Update` while the merge is prepared again for it: without this every preparation would
-    /// start the wait anew and nobody would ever be told.
-    #[serde(default)]
-    pub unsure: Option<Unsure>,
-    /// Is the job under way a rollback of production, not what the step usually does?
-    #[serde(default)]
-    pub rolling_back: bool,
-    /// A question an agent asked and nobody has answered yet.
-    pub question: Option<String>,
-    /// What its agents had cost when a person granted the present budget, millionths of a US dollar.
-    #[serde(default)]
-    pub budget_from_micro_usd: u64,
-    /// Questions answered so far.
-    pub answers: Vec<Answer>,
-    /// What people had to say to whoever works on it, the newest last and not more than the newest few.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub comments: Vec<Comment>,
     /// Approvals given; each is bound to what was shown.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub approvals: Vec<Approval>,
-    /// The durable intent to merge, written before the forge is asked.
-    pub intent: Option<MergeIntent>,
-    /// The merge, once it is known.
-    pub merged: Option<Merged>,
-    /// Commits that were the merge of earlier branches of it. A late look at main may find one of them again.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub earlier_merges: Vec<Sha>,
-    /// That somebody else has merged its pull request, until that is taken as its merge or the task ends without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landed: Option<Landed>,
-    /// Verdicts that let the task pass, by gate and by the head they were given for; emptied by `Update`.
-    pub passed: Vec<Passed>,
-    /// Why the last deploy did nothing, if it did nothing.
-    pub not_deployed: Vec<String>,
-    /// What of it production did not take, oldest first, and what a person said to each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub production: Vec<ProductionFailure>,
-    /// Hooks of earlier jobs than this one do not count for the revision any more: a person wants it deployed again, or it
-    /// came back to the stage.
-    #[serde(default, skip_serializing_if = "none")]
-    pub hooks_from: Seq,
-    /// What this generation takes back, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverting: Option<Reverting>,
-    /// Remarks for the next brief: discarded changes and the like.
-    pub notes: Vec<String>,
     /// When it was made.
     pub created_at: Time,
     /// When it changed last.
@@ -161,23 +80,22 @@ pub struct Task {
     pub done_at: Option<Time>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
-fn none(count: &u32) -> bool {
-    *count == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
-fn zero(priority: &i32) -> bool {
-    *priority == 0
-}
-
-/// What a person had to say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Comment {
-    /// Who.
-    pub by: Actor,
-    /// What, word for word.
-    pub text: String,
+/// What a task has used of what it may.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spent {
+    /// Developer repairs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub rounds: u32,
+    /// Repairs of stages that go back to themselves.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stage_rounds: BTreeMap<StageId, u32>,
+    /// Attempts the role of this stage has used on missing or unreadable evidence in this visit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub role_attempts: u32,
+    /// What its agents had cost when a person granted the present budget, millionths of a US dollar.
+    #[serde(skip_serializing_if = "is_default")]
+    pub budget_from_micro_usd: u64,
 }
 
 /// What is going on.
@@ -402,90 +320,14 @@ impl DoneOutcome {
     }
 }
 
-/// A wait that lasts over several looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Since when.
-    pub since: Time,
-    /// Has a person been told that it takes too long?
-    pub told: bool,
-    /// Has a person been asked for what this waits for?
-    #[serde(default)]
-    pub asked: bool,
-}
-
-/// A wait that is kept while the merge is prepared again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unsure {
-    /// The gate that waits.
-    pub at: Cursor,
-    /// How long it has, and what was said about it.
-    pub hold: Hold,
-}
-
-/// Findings that are still open, and the place that will see whether they are settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Raised {
-    /// Where they were raised.
-    pub at: Cursor,
-    /// By a gate's name, a person, a hook.
-    pub from: String,
-    /// Word for word.
-    pub findings: Vec<Finding>,
-}
-
-/// An answered question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// What was asked.
-    pub question: String,
-    /// What was answered.
-    pub answer: String,
-    /// By whom.
-    pub by: Actor,
-}
-
-/// What is about to be merged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MergeIntent {
-    /// The head all gates judged.
-    pub head: Sha,
-    /// The tip of the default branch it contains.
-    pub base: Sha,
-    /// Its tree.
-    pub tree: Digest,
-    /// Epoch of the lease it is merged under.
-    pub lease_epoch: u64,
-}
-
-/// What was merged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Merged {
-    /// Commit on the default branch.
-    pub commit: Sha,
-    /// Its tree, equal to the tested one.
-    pub tree: Digest,
-    /// When it was known.
-    pub at: Time,
-}
-
-/// A gate that let a head pass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Passed {
-    /// Place of the gate in the pipeline.
-    pub at: Cursor,
-    /// Head it judged.
-    pub head: Sha,
-}
-
 impl Task {
     /// Times the developer was sent back so far, with findings or with a conflict.
     pub fn repairs(&self) -> u32 {
-        self.rounds + self.conflicts
+        self.spent.rounds + self.landing.conflicts
     }
     /// Every conflict of this branch, the one that is being resolved last.
     pub fn all_conflicts(&self) -> impl Iterator<Item = &Conflict> {
-        self.resolved.iter().chain(&self.conflict)
+        self.landing.resolved.iter().chain(&self.landing.conflict)
     }
     /// The stage it is in.
     pub fn stage(&self) -> &StageId {
@@ -517,7 +359,7 @@ impl Task {
     pub fn wake_at(&self) -> Option<Time> {
         match self.phase {
             Phase::Waiting { until, recheck, .. } => {
-                let until = if self.hold.is_some_and(|h| h.told) { None } else { until };
+                let until = if self.wait.hold.is_some_and(|h| h.told) { None } else { until };
                 match (until, recheck) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
@@ -535,9 +377,9 @@ impl Task {
     pub fn merge_unknown(&self) -> bool {
         matches!(self.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, retry, .. } if retry == self.at)
             && matches!(self.step(), Some(Step::Merge))
-            && self.merged.is_none()
-            && self.pull_request.is_some()
-            && self.intent.as_ref().is_some_and(|i| Some(&i.head) == self.head.as_ref())
+            && self.landing.merged.is_none()
+            && self.branch.pull_request.is_some()
+            && self.landing.intent.as_ref().is_some_and(|i| Some(&i.head) == self.branch.head.as_ref())
     }
     /// Revisions of this task that failed in production and keep later ones from there, each with what repairs it or takes it
     /// back, once that has landed: a revision with it may go. `just_failed`: its hook has failed, and its gate has not
@@ -545,13 +387,13 @@ impl Task {
     pub fn production_holds(&self, just_failed: Option<&Sha>) -> Vec<(Sha, Option<Sha>)> {
         let mut holds: Vec<(Sha, Option<Sha>)> = Vec::new();
         if !self.is_closed() && !matches!(self.step(), Some(Step::Watch)) {
-            let failed: Vec<&Sha> = self.production.iter().map(|failure| &failure.merged.commit).collect();
-            let merged = self.merged.as_ref().map(|merged| &merged.commit);
+            let failed: Vec<&Sha> = self.production.failures.iter().map(|failure| &failure.merged.commit).collect();
+            let merged = self.landing.merged.as_ref().map(|merged| &merged.commit);
             for (n, commit) in failed.iter().enumerate() {
                 let repair = failed[n..].iter().copied().chain(merged).find(|later| later != commit);
                 holds.push(((*commit).clone(), repair.cloned()));
             }
-            holds.extend(merged.filter(|_| self.rolling_back).map(|commit| (commit.clone(), None)));
+            holds.extend(merged.filter(|_| self.production.rolling_back).map(|commit| (commit.clone(), None)));
         }
         holds.extend(just_failed.map(|commit| (commit.clone(), None)));
         holds
@@ -568,10 +410,10 @@ impl Task {
     pub fn phase_word(&self) -> &'static str {
         match &self.phase {
             Phase::Idle => "idle",
-            Phase::Working { .. } if self.rolling_back => "rolling_back",
+            Phase::Working { .. } if self.production.rolling_back => "rolling_back",
             Phase::Working { .. } => match self.step() {
                 Some(Step::Open) => "opening",
-                Some(Step::Agent { .. }) if self.head.is_none() => "opening",
+                Some(Step::Agent { .. }) if self.branch.head.is_none() => "opening",
                 Some(Step::Agent { .. }) => "running",
                 Some(Step::Publish | Step::PullRequest) => "publishing",
                 Some(Step::Gate { .. }) => "judging",

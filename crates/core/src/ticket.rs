@@ -123,13 +123,13 @@ pub fn comment(task: &Task, cost_usd: f64) -> String {
             let _ = writeln!(text, "`{command}`");
         }
     }
-    let _ = writeln!(text, "\nBranch `{}`", task.branch);
-    if let Some(number) = task.pull_request {
+    let _ = writeln!(text, "\nBranch `{}`", task.branch.name);
+    if let Some(number) = task.branch.pull_request {
         let _ = writeln!(text, "Pull request {number}");
     }
-    if let Some(merged) = &task.merged {
+    if let Some(merged) = &task.landing.merged {
         let _ = writeln!(text, "Merged as {}", merged.commit.short());
     }
-    let _ = writeln!(text, "Repairs {}; cost {cost_usd:.2} USD", task.rounds);
+    let _ = writeln!(text, "Repairs {}; cost {cost_usd:.2} USD", task.spent.rounds);
     text
 }

@@ -1,8 +1,8 @@
 //! What a gate can say, and why it cannot. Five answers, never a boolean: "CI still runs" must not cost a developer a
 //! round, and "the forge is down" must not look like a pass.
 
+use crate::approval::ApprovalKind;
 use crate::ids::Time;
-use crate::task::ApprovalKind;
 use serde::{Deserialize, Serialize};
 
 /// How bad a finding is. `P0` and `P1` block.

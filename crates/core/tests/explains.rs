@@ -45,7 +45,7 @@ fn every_phase_and_reason_at_every_step_explains_itself() {
                 for phase in samples::phases() {
                     task.phase = phase;
                     for rolling_back in [false, true] {
-                        task.rolling_back = rolling_back;
+                        task.production.rolling_back = rolling_back;
                         check(&task);
                         seen += 1;
                     }

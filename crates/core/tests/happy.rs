@@ -55,7 +55,7 @@ done: watch, ticket
 done: clean up, ticket";
     assert_eq!(lines.join("\n"), expected);
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Healthy, .. }));
-    assert_eq!((w.merges, w.task.rounds), (1, 0));
+    assert_eq!((w.merges, w.task.spent.rounds), (1, 0));
     assert_eq!(w.told, Vec::<String>::new(), "success is quiet");
     assert_eq!(w.task.done_at, Some(w.now));
 }
@@ -125,7 +125,7 @@ fn every_job_belongs_to_the_run_its_gates_read() {
     w.until("judge check_reviewer_verdict");
     match &w.job.as_ref().unwrap().effect {
         orch_core::effect::Effect::Judge { run: read, head, exact, .. } => {
-            assert_eq!((*read, Some(head), *exact), (run, w.task.head.as_ref(), false));
+            assert_eq!((*read, Some(head), *exact), (run, w.task.branch.head.as_ref(), false));
         }
         other => panic!("{}", name(other)),
     }

@@ -21,7 +21,7 @@ fn asks(w: &World) -> bool {
 
 /// Everything is behind it: the deploy of exactly what landed is under way.
 fn deploys(w: &World) -> bool {
-    w.doing() == "deploy production" && w.task.merged.as_ref().is_some_and(|m| m.commit == sha(7_000))
+    w.doing() == "deploy production" && w.task.landing.merged.as_ref().is_some_and(|m| m.commit == sha(7_000))
 }
 
 /// The job under way was stopped, and says so or ends as it would have.
@@ -68,13 +68,13 @@ fn whatever_a_job_that_was_stopped_ends_with_nothing_is_begun_and_nobody_is_bloc
     w.ok(landed(Some(anna()), true));
     w.fail("not like this");
     assert!(deploys(&w), "{:?}", w.task.phase);
-    assert!(w.task.findings.is_empty() && w.task.raised.is_empty());
+    assert!(w.task.findings.open.is_empty() && w.task.findings.raised.is_empty());
     let mut w = World::at(Pipeline::lite(), "update");
     w.ok(landed(None, true));
     w.end(Outcome::Conflict { onto: sha(7_000), files: vec!["a.rs".into()], record: None });
     assert!(asks(&w), "{:?}", w.task.phase);
     w.step();
-    assert!(deploys(&w) && w.task.conflict.is_none());
+    assert!(deploys(&w) && w.task.landing.conflict.is_none());
 }
 
 #[test]
@@ -145,9 +145,9 @@ fn what_a_person_does_not_take_can_be_asked_again_taken_back_or_left() {
         assert!(w.send(Event::WayChosen { by: bob(), way }).unwrap_err().contains("--as revert"));
     }
     w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
-    assert_eq!((w.doing().as_str(), w.task.generation), ("open", 2));
-    assert_eq!(w.task.reverting.as_ref().map(|r| &r.commit), Some(&sha(7_000)));
-    assert!(w.task.notes.iter().all(|n| !n.contains("failed in production")), "{:?}", w.task.notes);
+    assert_eq!((w.doing().as_str(), w.task.branch.generation), ("open", 2));
+    assert_eq!(w.task.production.reverting.as_ref().map(|r| &r.commit), Some(&sha(7_000)));
+    assert!(w.task.findings.notes.iter().all(|n| !n.contains("failed in production")), "{:?}", w.task.findings.notes);
     w.finish();
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }), "{:?}", w.task.phase);
     assert_eq!(w.merges, 1);
@@ -247,7 +247,7 @@ fn the_merge_that_is_being_repaired_is_no_news_however_late_it_is_heard_again() 
         w.ok(Event::WayChosen { by: bob(), way });
         let refused = w.send(landed(Some(anna()), true)).unwrap_err();
         assert!(refused.contains("an earlier branch"), "{refused}");
-        assert!(w.task.merged.is_none() && w.task.landed.is_none(), "nothing is deployed again by it");
+        assert!(w.task.landing.merged.is_none() && w.task.landing.landed.is_none(), "nothing is deployed again by it");
         w.ok(Event::CancelAsked { by: bob() });
         w.end(Outcome::Cancelled);
         assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. }));
@@ -265,7 +265,7 @@ fn a_merge_that_is_being_taken_back_is_no_news_either_nor_any_that_the_task_ever
     let late = |w: &mut World| {
         let refused = w.send(landed(Some(anna()), true)).unwrap_err();
         assert!(refused.contains("an earlier branch"), "{refused}");
-        assert!(w.task.landed.is_none(), "{:?}", w.task.phase);
+        assert!(w.task.landing.landed.is_none(), "{:?}", w.task.phase);
     };
     late(&mut w);
     // What takes it back does not come up, and is repaired on a third branch.
@@ -273,14 +273,14 @@ fn a_merge_that_is_being_taken_back_is_no_news_either_nor_any_that_the_task_ever
     w.fail("port 80 is taken");
     w.step();
     w.ok(Event::WayChosen { by: bob(), way: WayOut::Repair });
-    assert_eq!(w.task.generation, 3);
+    assert_eq!(w.task.branch.generation, 3);
     late(&mut w);
 }
 
 #[test]
 fn what_failed_in_production_and_was_merged_as_it_was_is_taken_back_whole() {
     let mut w = World::at(Pipeline::lite(), "judge check_security_gate");
-    let (head, base) = (w.task.head.clone().unwrap(), w.task.base.clone());
+    let (head, base) = (w.task.branch.head.clone().unwrap(), w.task.branch.base.clone());
     let by = Some(anna());
     w.ok(Event::Landed { commit: head.clone(), tree: tree(7), head: head.clone(), by, tested: true });
     w.end(Outcome::Cancelled);
@@ -288,7 +288,7 @@ fn what_failed_in_production_and_was_merged_as_it_was_is_taken_back_whole() {
     w.fail("port 80 is taken");
     w.step();
     w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
-    let reverting = w.task.reverting.clone().unwrap();
+    let reverting = w.task.production.reverting.clone().unwrap();
     assert_eq!((reverting.commit, reverting.base), (head, base), "several commits may have landed at once");
 }
 

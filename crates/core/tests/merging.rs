@@ -22,16 +22,16 @@ fn a_conflict_goes_to_the_developer_with_the_files_and_publishing_clears_it() {
     let mut w = lite("update");
     w.end(Outcome::Conflict { onto: sha(7), files: vec!["a.rs".into(), "b.rs".into()], record: None });
     assert_eq!((w.doing().as_str(), w.holds_lease()), ("run developer 1", false));
-    assert_eq!(w.task.conflict.as_ref().map(|c| (&c.onto, c.files.len())), Some((&sha(7), 2)));
-    assert_eq!(w.task.findings.len(), 2);
+    assert_eq!(w.task.landing.conflict.as_ref().map(|c| (&c.onto, c.files.len())), Some((&sha(7), 2)));
+    assert_eq!(w.task.findings.open.len(), 2);
     refuse(&mut w, "b.rs");
-    assert!(w.task.conflict.is_some(), "markers are still there");
-    assert_eq!((w.doing().as_str(), w.task.rounds, w.task.role_attempts), ("run developer 1", 0, 0));
+    assert!(w.task.landing.conflict.is_some(), "markers are still there");
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds, w.task.spent.role_attempts), ("run developer 1", 0, 0));
     w.step();
     w.step();
-    assert_eq!((w.task.conflict.clone(), w.task.base.clone()), (None, Some(sha(7))));
+    assert_eq!((w.task.landing.conflict.clone(), w.task.branch.base.clone()), (None, Some(sha(7))));
     assert_eq!(
-        w.task.resolved.iter().map(|c| c.refused).collect::<Vec<_>>(),
+        w.task.landing.resolved.iter().map(|c| c.refused).collect::<Vec<_>>(),
         [1],
         "what was in conflict is still known"
     );
@@ -57,7 +57,7 @@ fn two_finished_repairs_that_do_not_count_block_and_a_fault_between_them_is_none
             // The run ends by a fault, and a person lets it go on: the record is the same, and nothing was counted.
             w.end(failed("the disk is full"));
             assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }));
-            assert_eq!(w.task.conflict.as_ref().map(|c| c.refused), Some(1));
+            assert_eq!(w.task.landing.conflict.as_ref().map(|c| c.refused), Some(1));
             w.ok(Event::RetryAsked { by: bob() });
             assert_eq!(w.doing(), "run developer 0", "a person looked: what was counted begins anew");
             refuse(&mut w, "a.rs");
@@ -68,11 +68,11 @@ fn two_finished_repairs_that_do_not_count_block_and_a_fault_between_them_is_none
             panic!("{:?}", w.task.phase)
         };
         assert_eq!(findings.iter().map(|f| f.file.as_deref()).collect::<Vec<_>>(), [Some("b.rs")]);
-        assert_eq!((w.task.rounds, w.told.len() - usize::from(fault_between)), (0, 1));
+        assert_eq!((w.task.spent.rounds, w.told.len() - usize::from(fault_between)), (0, 1));
         assert!(w.told.last().unwrap().contains("b.rs: conflict markers are still in this file"), "{:?}", w.told);
         w.ok(Event::RetryAsked { by: bob() });
         assert!(w.doing().starts_with("run developer"), "{}", w.doing());
-        assert!(w.task.conflict.is_some(), "the record is kept");
+        assert!(w.task.landing.conflict.is_some(), "the record is kept");
         w.finish();
     }
 }
@@ -83,7 +83,7 @@ fn a_branch_that_conflicts_again_and_again_ends_with_a_person_and_spends_no_roun
     assert!(w.policy.max_developer_retries < w.policy.max_updates, "repairs that count are no rounds");
     for n in 1..=w.policy.max_updates {
         w.end(Outcome::Conflict { onto: sha(7 + u64::from(n)), files: vec!["a.rs".into()], record: None });
-        assert_eq!((w.doing(), w.task.rounds), (format!("run developer {n}"), 0));
+        assert_eq!((w.doing(), w.task.spent.rounds), (format!("run developer {n}"), 0));
         w.until("update");
     }
     w.end(Outcome::Conflict { onto: sha(200), files: vec!["a.rs".into()], record: None });
@@ -118,7 +118,7 @@ fn what_cannot_be_read_of_resolved_is_said_where_nothing_was_in_conflict() {
     let mut w = lite("run developer 0");
     let resolved = Resolution { takes: vec![], unreadable: vec!["it is not a list".into()], broken: None };
     w.end(Outcome::AgentFinished { question: None, resolved });
-    assert!(w.task.notes.iter().any(|n| n.contains("it is not a list")), "{:?}", w.task.notes);
+    assert!(w.task.findings.notes.iter().any(|n| n.contains("it is not a list")), "{:?}", w.task.findings.notes);
     assert!(w.story.iter().any(|s| s.contains("it is not a list")));
     w.finish();
 }
@@ -133,10 +133,10 @@ fn a_later_round_says_anew_what_it_takes_of_a_path_that_was_resolved() {
     let says = |take| Resolution { takes: vec![word(take)], ..Resolution::default() };
     w.end(Outcome::AgentFinished { question: None, resolved: says(Take::Base) });
     w.until("judge check_reviewer_verdict");
-    assert_eq!(w.task.resolved[0].answer.takes.last(), Some(&word(Take::Base)));
+    assert_eq!(w.task.landing.resolved[0].answer.takes.last(), Some(&word(Take::Base)));
     w.fail("take the branch's");
     w.end(Outcome::AgentFinished { question: None, resolved: says(Take::Branch) });
-    let words: Vec<_> = w.task.resolved[0].answer.takes.iter().filter(|t| t.path == "a.bin").cloned().collect();
+    let words: Vec<_> = w.task.landing.resolved[0].answer.takes.iter().filter(|t| t.path == "a.bin").cloned().collect();
     assert_eq!(words, [word(Take::Branch)]);
     assert!(w.story.iter().any(|s| s.contains("a.bin: the developer now says `branch`")));
     w.finish();
@@ -166,14 +166,14 @@ fn a_pipeline_without_a_developer_says_that_nobody_can_resolve_the_conflict() {
 fn when_main_moves_the_merge_is_prepared_again_on_the_new_tip() {
     let mut w = lite("merge");
     w.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
-    assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates), ("update", true, 1));
-    assert_eq!(w.task.intent, None);
+    assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.landing.updates), ("update", true, 1));
+    assert_eq!(w.task.landing.intent, None);
     let head = w.fresh();
     w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: false, voids: false });
     assert_eq!(w.doing(), "judge check_ci_green exact", "nothing judged before counts");
     w.until("merge");
-    assert_eq!(w.task.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
-    assert_eq!(w.task.rounds, 0);
+    assert_eq!(w.task.landing.intent.as_ref().map(|i| (&i.head, &i.base)), Some((&head, &sha(9))));
+    assert_eq!(w.task.spent.rounds, 0);
     w.finish();
 }
 
@@ -189,8 +189,11 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
         let head = w.fresh();
         w.end(Outcome::Updated { head: head.clone(), base: sha(9), tree: tree(9), repatched: true, voids: false });
         assert_eq!((w.doing().as_str(), w.holds_lease()), ("run reviewer 0", false));
-        assert_eq!((w.task.rounds, w.task.head.clone(), w.task.base.clone()), (0, Some(head), Some(sha(9))));
-        assert_eq!((w.task.intent.clone(), w.task.passed.len()), (None, 0));
+        assert_eq!(
+            (w.task.spent.rounds, w.task.branch.head.clone(), w.task.branch.base.clone()),
+            (0, Some(head), Some(sha(9)))
+        );
+        assert_eq!((w.task.landing.intent.clone(), w.task.landing.passed.len()), (None, 0));
         let seen = w.story.len();
         w.finish();
         for needed in ["check_reviewer_verdict: pass", "check_tests_passed: pass", "check_ci_green: pass"] {
@@ -209,7 +212,7 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
     assert!(matches!(&w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{:?}", w.task.phase);
     assert_eq!((w.told.iter().filter(|t| t.contains("blocked")).count(), w.holds_lease()), (1, false));
     w.ok(Event::RetryAsked { by: bob() });
-    assert_eq!((w.doing().as_str(), w.task.repatched), ("run reviewer 0", 0));
+    assert_eq!((w.doing().as_str(), w.task.landing.patch_changes), ("run reviewer 0", 0));
     w.finish();
 
     let mut nobody = Pipeline::lite();
@@ -220,7 +223,7 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
     let head = w.fresh();
     w.end(Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: true, voids: false });
     assert_eq!(w.doing(), "judge check_ci_green exact", "nobody judges the patch");
-    assert_eq!(w.task.prepared, w.task.head, "it has its papers");
+    assert_eq!(w.task.landing.prepared, w.task.branch.head, "it has its papers");
 }
 
 /// Gitea dismisses an approval when main and the change touch the same file: a person has to look again, and nobody else.
@@ -228,18 +231,18 @@ fn a_change_that_an_update_made_another_is_reviewed_and_tested_again_at_nobodys_
 fn an_approval_that_main_has_voided_is_asked_for_on_the_prepared_head_with_no_lease_held() {
     let voids = |head| Outcome::Updated { head, base: sha(9), tree: tree(9), repatched: false, voids: true };
     let mut w = World::at(Pipeline::full(), "update");
-    let (run, rounds) = (w.task.run, w.task.rounds);
+    let (run, rounds) = (w.task.run, w.task.spent.rounds);
     let head = w.fresh();
     w.end(voids(head.clone()));
     assert_eq!((w.doing().as_str(), w.holds_lease()), ("judge check_review_approved", false));
-    assert_eq!((w.task.head.clone(), w.task.intent.clone()), (Some(head), None));
+    assert_eq!((w.task.branch.head.clone(), w.task.landing.intent.clone()), (Some(head), None));
     w.judge(report("an approval of the prepared head on the forge", None));
     assert!(!w.holds_lease());
     w.wake();
     let seen = w.story.len();
     w.step();
     assert_eq!(w.doing(), "update", "straight on to the merge: no agent and no gate is asked twice");
-    assert_eq!((w.task.run, w.task.rounds, w.task.approval_again), (run, rounds, None));
+    assert_eq!((w.task.run, w.task.spent.rounds, w.task.landing.approval_again), (run, rounds, None));
     w.finish();
     assert!(!w.story[seen..].iter().any(|s| s.contains("the reviewer") || s.contains("the tester")));
 
@@ -255,7 +258,7 @@ fn an_approval_that_main_has_voided_is_asked_for_on_the_prepared_head_with_no_le
     assert!(matches!(&w.task.phase, Phase::Blocked { why: BlockReason::JobFailed { .. }, .. }), "{:?}", w.task.phase);
     assert_eq!((w.told.iter().filter(|t| t.contains("blocked")).count(), w.holds_lease()), (1, false));
     w.ok(Event::RetryAsked { by: bob() });
-    assert_eq!((w.doing().as_str(), w.task.voided), ("judge check_review_approved", 0));
+    assert_eq!((w.doing().as_str(), w.task.landing.voided), ("judge check_review_approved", 0));
     w.finish();
 
     // What was asked on the way back to development is asked on the way forward again, not skipped over.
@@ -263,7 +266,10 @@ fn an_approval_that_main_has_voided_is_asked_for_on_the_prepared_head_with_no_le
     let head = w.fresh();
     w.end(voids(head));
     w.fail("not like this");
-    assert_eq!((w.doing().as_str(), w.task.approval_again, w.task.voided), ("run developer 1", None, 0));
+    assert_eq!(
+        (w.doing().as_str(), w.task.landing.approval_again, w.task.landing.voided),
+        ("run developer 1", None, 0)
+    );
     w.finish();
 
     // A pipeline in which nobody asks the forge goes on.
@@ -277,10 +283,13 @@ fn an_approval_that_main_has_voided_is_asked_for_on_the_prepared_head_with_no_le
 #[test]
 fn a_prepared_head_that_is_out_of_date_is_prepared_again_at_once() {
     let mut w = lite("judge check_branch_mergeable exact");
-    let head = w.task.head.clone().unwrap();
+    let head = w.task.branch.head.clone().unwrap();
     let fault = FaultNote { kind: FaultKind::Gone, text: "the default branch moved".into() };
     w.end(Outcome::Judged { head, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
-    assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.updates, w.task.rounds), ("update", true, 1, 0));
+    assert_eq!(
+        (w.doing().as_str(), w.holds_lease(), w.task.landing.updates, w.task.spent.rounds),
+        ("update", true, 1, 0)
+    );
     w.finish();
 }
 
@@ -383,9 +392,9 @@ fn a_gate_that_cannot_tell_before_the_merge_frees_the_lease_and_is_told_once() {
         assert!(matches!(&w.job.as_ref().unwrap().effect, Effect::Judge { since: s, .. } if *s == since));
     }
     assert_eq!(w.told.len(), 1, "{:?}", w.told);
-    assert_eq!((w.task.rounds, w.task.updates), (0, 0));
+    assert_eq!((w.task.spent.rounds, w.task.landing.updates), (0, 0));
     w.step();
-    assert_eq!(w.task.unsure, None);
+    assert_eq!(w.task.wait.unsure, None);
     w.finish();
 }
 
@@ -395,9 +404,9 @@ fn a_lease_lost_on_the_way_is_taken_again_before_anything_is_judged_or_merged() 
         let mut w = lite(name);
         w.lease.holder = None;
         w.step();
-        assert_eq!((w.doing().as_str(), w.lease.epoch, w.task.rounds), ("update", 2, 0), "{name}");
+        assert_eq!((w.doing().as_str(), w.lease.epoch, w.task.spent.rounds), ("update", 2, 0), "{name}");
         w.until("merge");
-        assert_eq!(w.task.intent.as_ref().map(|i| i.lease_epoch), Some(2));
+        assert_eq!(w.task.landing.intent.as_ref().map(|i| i.lease_epoch), Some(2));
     }
     let mut w = lite("merge");
     w.lease.holder = None;
@@ -475,7 +484,7 @@ fn a_task_can_be_cancelled_at_every_step_before_it_is_merged_and_never_after() {
                 ..World::new(Pipeline::lite())
             };
             assert!(w.send(Event::CancelAsked { by: common::mallory() }).is_err());
-            if w.task.merged.is_some() {
+            if w.task.landing.merged.is_some() {
                 assert!(w.send(Event::CancelAsked { by: bob() }).is_err());
             } else {
                 w.ok(Event::CancelAsked { by: bob() });
@@ -500,13 +509,13 @@ fn a_task_can_be_cancelled_at_every_step_before_it_is_merged_and_never_after() {
 fn a_run_stopped_from_outside_starts_again_and_costs_nothing() {
     let mut w = lite("run developer 0");
     w.end(Outcome::Cancelled);
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 0", 0));
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run developer 0", 0));
 }
 
 #[test]
 fn what_landed_differs_from_what_was_tested_and_the_queue_freezes() {
     let mut w = lite("merge");
-    let head = w.task.head.clone().unwrap();
+    let head = w.task.branch.head.clone().unwrap();
     w.end(Outcome::Merged { commit: head, tree: tree(0) });
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::WrongTree { .. }, .. }));
     assert!(w.holds_lease(), "nobody else merges until somebody has looked");
@@ -522,7 +531,7 @@ fn what_a_stranger_pushed_is_judged_by_everybody_before_it_is_merged() {
     w.end(Outcome::BranchMoved { now: Some(sha(66)) });
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::BranchMoved { .. }, .. }));
     w.ok(Event::RetryAsked { by: bob() });
-    assert_eq!((w.doing().as_str(), w.task.head.clone()), ("pull request", Some(sha(66))));
+    assert_eq!((w.doing().as_str(), w.task.branch.head.clone()), ("pull request", Some(sha(66))));
     w.until("run reviewer 0");
     w.finish();
 
@@ -541,13 +550,13 @@ fn whatever_says_no_after_the_merge_production_goes_back_first_and_nothing_is_me
         }
     }
     let mut w = World::at(pipeline, "judge check_deploy_status");
-    let commit = w.task.merged.clone().unwrap().commit;
+    let commit = w.task.landing.merged.clone().unwrap().commit;
     let fault = FaultNote { kind: FaultKind::Transient, text: "no network here".into() };
     w.end(Outcome::Judged { head: commit, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
     assert_eq!(w.task.phase_word(), "rolling_back");
     w.end(Outcome::RolledBack { ok: true, text: "production is back".into() });
     assert_eq!(w.task.phase_word(), "production_failed");
-    assert_eq!((w.task.generation, w.task.merged.is_some(), w.task.rounds), (1, true, 0));
+    assert_eq!((w.task.branch.generation, w.task.landing.merged.is_some(), w.task.spent.rounds), (1, true, 0));
 }
 
 /// Whoever removes a branch twice is asked twice.
@@ -557,13 +566,13 @@ fn a_branch_is_made_again_once_for_each_word_of_a_person() {
         let mut w = lite("update");
         w.end(Outcome::BranchMoved { now: None });
         w.ok(Event::RetryAsked { by: bob() });
-        assert!(w.task.branch_again && w.doing() == "update");
+        assert!(w.task.branch.again && w.doing() == "update");
         let updated = |w: &mut World, repatched| {
             let head = w.fresh();
             w.end(Outcome::Updated { head, base: sha(1), tree: tree(9), repatched, voids: false });
         };
         updated(&mut w, other);
-        assert!(!w.task.branch_again, "another patch of it: {other}");
+        assert!(!w.task.branch.again, "another patch of it: {other}");
         w.finish();
     }
 }

@@ -88,9 +88,9 @@ fn a_rejected_analysis_goes_back_with_the_words_of_who_rejected_it() {
     }
     let gate = Some(GateId::AnalysisApproved);
     w.ok(Event::Rejected { by: anna(), gate, comment: "not this page".into() });
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run analyst 0", 0));
-    assert_eq!(w.task.findings, vec![must("not this page")]);
-    assert_eq!(w.task.findings_from.as_deref(), Some("local:anna"));
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run analyst 0", 0));
+    assert_eq!(w.task.findings.open, vec![must("not this page")]);
+    assert_eq!(w.task.findings.from.as_deref(), Some("local:anna"));
     w.finish();
 }
 
@@ -107,11 +107,15 @@ fn a_comment_goes_to_the_ticket_and_into_every_brief_that_follows() {
     let long = "x".repeat(16 * 1024 + 1);
     assert!(w.send(say(anna(), &long)).unwrap_err().contains("16385 bytes long"));
     w.until("run reviewer 0");
-    assert_eq!(w.task.comments.len(), 2, "the reviewer reads them as well: {:?}", w.task.comments);
+    assert_eq!(w.task.findings.comments.len(), 2, "the reviewer reads them as well: {:?}", w.task.findings.comments);
     for n in 0..30 {
         w.ok(say(bob(), &format!("and {n}")));
     }
-    assert_eq!((w.task.comments.len(), w.task.comments[19].text.as_str()), (20, "and 29"), "the newest few");
+    assert_eq!(
+        (w.task.findings.comments.len(), w.task.findings.comments[19].text.as_str()),
+        (20, "and 29"),
+        "the newest few"
+    );
     w.finish();
     assert!(w.send(say(anna(), "well done")).unwrap_err().contains("over"));
 }
@@ -126,7 +130,7 @@ fn no_name_of_a_file_passes_for_a_persons_comment() {
     let head = w.fresh();
     w.end(Outcome::Published { head, empty: false, discarded: vec![forged], unresolved: vec![], refused: vec![] });
     w.until("run reviewer 0");
-    assert_eq!((w.task.comments.len(), w.task.notes.len()), (0, 0), "{:?}", w.task.notes);
+    assert_eq!((w.task.findings.comments.len(), w.task.findings.notes.len()), (0, 0), "{:?}", w.task.findings.notes);
 }
 
 #[test]
@@ -176,7 +180,7 @@ fn before_production() -> World {
 #[test]
 fn production_is_approved_after_the_merge_by_revision_and_without_the_lease() {
     let mut w = before_production();
-    let commit = w.task.merged.clone().unwrap().commit;
+    let commit = w.task.landing.merged.clone().unwrap().commit;
     assert!(
         matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Production, subject, .. }, .. } if *subject == commit.to_string())
     );
@@ -235,7 +239,7 @@ fn nothing_to_deploy_is_recorded_once_and_is_no_pass() {
     w.fail("a secret");
     w.until("deploy staging");
     w.end(Outcome::Deployed { skipped: Some("no hook".into()), ended: 0 });
-    assert_eq!(w.task.not_deployed, vec!["staging: no hook"]);
+    assert_eq!(w.task.production.not_deployed, vec!["staging: no hook"]);
 }
 
 #[test]
@@ -311,8 +315,8 @@ fn a_protected_change_a_person_refuses_goes_back_with_their_words() {
         let mut w = World::at(Pipeline::lite(), at);
         w.judge(protected("d1"));
         w.ok(Event::Rejected { by: anna(), gate: None, comment: "leave CI alone".into() });
-        assert_eq!((w.task.stage().as_str(), w.task.rounds), ("development", 1), "{at}");
-        assert!(w.task.findings.iter().any(|f| f.text == "leave CI alone"), "{at}: {:?}", w.task.findings);
+        assert_eq!((w.task.stage().as_str(), w.task.spent.rounds), ("development", 1), "{at}");
+        assert!(w.task.findings.open.iter().any(|f| f.text == "leave CI alone"), "{at}: {:?}", w.task.findings.open);
     }
 }
 

@@ -14,7 +14,7 @@ use orch_core::task::{BlockReason, DoneOutcome, Phase, WaitReason, WayOut};
 /// Production has said no, and is back on what ran before.
 fn failed_in(pipeline: Pipeline) -> (World, Sha) {
     let mut w = World::at(pipeline, "judge check_deploy_status");
-    let bad = w.task.merged.clone().unwrap().commit;
+    let bad = w.task.landing.merged.clone().unwrap().commit;
     w.fail("# DEMO-1 on production\n\n- hook: exit 7\n\n    connecting\n    no such table: people\n");
     assert!(matches!(&w.job.as_ref().unwrap().effect, Effect::Rollback { failed, .. } if *failed == bad));
     assert!(explain(&w.task).unwrap().reason.contains("brought back"));
@@ -35,7 +35,10 @@ fn a_failed_deploy_waits_for_a_person_costs_no_round_and_is_told_once_with_its_c
     for pipeline in [Pipeline::lite(), Pipeline::full()] {
         let (w, bad) = failed_in(pipeline);
         assert!(waits(&w), "{:?}", w.task.phase);
-        assert_eq!((w.task.rounds, w.task.generation, w.task.merged.clone().unwrap().commit), (0, 1, bad.clone()));
+        assert_eq!(
+            (w.task.spent.rounds, w.task.branch.generation, w.task.landing.merged.clone().unwrap().commit),
+            (0, 1, bad.clone())
+        );
         let about: Vec<_> = w.told.iter().filter(|t| t.contains("production failed")).collect();
         assert_eq!(about.len(), 1, "{:?}", w.told);
         for said in
@@ -80,9 +83,9 @@ fn deploy_deploys_the_same_revision_again_with_hooks_that_run_again() {
         let Effect::Deploy { revision, since, .. } = job.effect else { panic!("{job:?}") };
         assert_eq!((revision, since), (bad, job.seq), "hooks of earlier jobs do not count");
         w.finish();
-        assert_eq!((w.merges, w.task.generation, w.task.rounds), (1, 1, 0));
+        assert_eq!((w.merges, w.task.branch.generation, w.task.spent.rounds), (1, 1, 0));
         assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Healthy, .. }));
-        let answer = w.task.production[0].answer.clone().unwrap();
+        let answer = w.task.production.failures[0].answer.clone().unwrap();
         assert_eq!((answer.way, answer.by), (WayOut::Deploy, bob()));
     }
 }
@@ -96,7 +99,7 @@ fn a_deploy_that_fails_again_asks_again_and_goes_past_no_approval() {
         w.fail("down");
         w.step();
         assert!(waits(&w));
-        assert_eq!(w.task.production.len(), nth);
+        assert_eq!(w.task.production.failures.len(), nth);
         choose(&mut w, WayOut::Deploy);
         assert_eq!(w.doing(), "deploy production", "it is approved for this revision");
         w.step();
@@ -117,16 +120,19 @@ fn a_deploy_that_fails_again_asks_again_and_goes_past_no_approval() {
 #[test]
 fn repair_goes_to_development_on_a_new_branch_with_the_log_and_all_repairs() {
     let (mut w, _) = failed_in(Pipeline::lite());
-    w.task.rounds = w.policy.max_developer_retries;
+    w.task.spent.rounds = w.policy.max_developer_retries;
     choose(&mut w, WayOut::Repair);
-    assert_eq!((w.task.branch.as_str(), w.task.generation), ("feature/DEMO-1-show-the-version-r2", 2));
+    assert_eq!((w.task.branch.name.as_str(), w.task.branch.generation), ("feature/DEMO-1-show-the-version-r2", 2));
     assert_eq!((w.doing().as_str(), w.task.stage().as_str()), ("open", "development"));
-    assert_eq!((w.task.merged.clone(), w.task.intent.clone(), w.task.pull_request), (None, None, None));
+    assert_eq!(
+        (w.task.landing.merged.clone(), w.task.landing.intent.clone(), w.task.branch.pull_request),
+        (None, None, None)
+    );
     w.step();
     assert_eq!(w.doing(), "run developer 0");
-    assert!(w.task.findings[0].text.contains("no such table: people"));
+    assert!(w.task.findings.open[0].text.contains("no such table: people"));
     w.finish();
-    assert_eq!((w.merges, w.task.pull_request), (2, Some(2)));
+    assert_eq!((w.merges, w.task.branch.pull_request), (2, Some(2)));
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Healthy, .. }));
 }
 
@@ -134,10 +140,10 @@ fn repair_goes_to_development_on_a_new_branch_with_the_log_and_all_repairs() {
 fn revert_takes_the_change_back_through_every_gate_without_a_developer() {
     for pipeline in [Pipeline::lite(), Pipeline::full()] {
         let (mut w, bad) = failed_in(pipeline);
-        let base = w.task.intent.clone().unwrap().base;
+        let base = w.task.landing.intent.clone().unwrap().base;
         choose(&mut w, WayOut::Revert);
-        assert_eq!((w.doing().as_str(), w.task.generation), ("open", 2));
-        let reverting = w.task.reverting.clone().unwrap();
+        assert_eq!((w.doing().as_str(), w.task.branch.generation), ("open", 2));
+        let reverting = w.task.production.reverting.clone().unwrap();
         assert_eq!((reverting.commit, reverting.base), (bad, Some(base)));
         w.step();
         assert_eq!(w.doing(), "pull request", "nothing is to be developed");
@@ -158,11 +164,11 @@ fn what_cannot_be_taken_back_by_itself_is_taken_back_by_the_developer() {
     let (mut w, _) = failed_in(Pipeline::lite());
     choose(&mut w, WayOut::Revert);
     w.end(Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None });
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("open", 0));
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("open", 0));
     w.step();
     assert_eq!(w.doing(), "run developer 0");
-    assert_eq!(w.task.findings[0].file.as_deref(), Some("a.rs"));
-    assert!(w.task.findings[0].text.contains("take back"));
+    assert_eq!(w.task.findings.open[0].file.as_deref(), Some("a.rs"));
+    assert!(w.task.findings.open[0].text.contains("take back"));
     w.finish();
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }));
 }
@@ -173,8 +179,8 @@ fn accept_leaves_production_as_it_is_and_says_who_did() {
     let told = w.told.len();
     choose(&mut w, WayOut::Accept);
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Accepted, .. }));
-    assert_eq!((w.task.merged.clone().unwrap().commit, w.told.len()), (bad, told));
-    let answer = w.task.production[0].answer.clone().unwrap();
+    assert_eq!((w.task.landing.merged.clone().unwrap().commit, w.told.len()), (bad, told));
+    let answer = w.task.production.failures[0].answer.clone().unwrap();
     assert_eq!((answer.way, answer.by), (WayOut::Accept, bob()));
     assert!(w.story.iter().any(|s| s.contains("local:bob chooses: accept")), "{:?}", w.story);
 }
@@ -244,10 +250,10 @@ fn what_is_merged_is_never_cancelled_and_a_repair_that_is_given_up_asks_again() 
             w.end(Outcome::Cancelled);
         }
         assert!(waits(&w), "{stop}: {:?}", w.task.phase);
-        assert_eq!(w.task.merged.clone().unwrap().commit, bad);
+        assert_eq!(w.task.landing.merged.clone().unwrap().commit, bad);
         assert_eq!(w.told.iter().filter(|t| t.contains("production failed")).count(), 2);
         choose(&mut w, WayOut::Revert);
-        assert_eq!((w.task.generation, w.task.branch.ends_with("-r3")), (3, true));
+        assert_eq!((w.task.branch.generation, w.task.branch.name.ends_with("-r3")), (3, true));
         w.finish();
         assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }));
     }
@@ -261,7 +267,7 @@ fn a_repair_that_fails_as_well_leaves_the_first_failure_where_it_was() {
     choose(&mut w, WayOut::Repair);
     assert_eq!(w.task.production_holds(None), [(first.clone(), None)], "nothing has landed that repairs it");
     w.until("judge check_deploy_status");
-    let second = w.task.merged.as_ref().unwrap().commit.clone();
+    let second = w.task.landing.merged.as_ref().unwrap().commit.clone();
     assert_ne!(first, second);
     assert_eq!(w.task.production_holds(None), [(first.clone(), Some(second.clone()))]);
     let hook_failed = w.task.production_holds(Some(&second));
@@ -292,7 +298,7 @@ fn a_deploy_that_is_held_back_waits_looks_again_and_costs_nothing() {
         assert_eq!(w.doing(), "deploy production");
     }
     let said = w.story.iter().filter(|s| s.contains("failed in production")).count();
-    assert_eq!((said, w.told.len(), w.task.rounds), (1, 0, 0));
+    assert_eq!((said, w.told.len(), w.task.spent.rounds), (1, 0, 0));
     w.finish();
 }
 

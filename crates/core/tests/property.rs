@@ -99,7 +99,7 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         Effect::Watch { .. } => {
             Outcome::Watched { outcome: if pick < 3 { DoneOutcome::Degraded } else { DoneOutcome::Inconclusive } }
         }
-        Effect::OpenBranch if pick < 3 && w.task.reverting.is_some() => {
+        Effect::OpenBranch if pick < 3 && w.task.production.reverting.is_some() => {
             Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None }
         }
         Effect::OpenBranch => Outcome::BranchMoved { now: Some(fresh) },
@@ -162,7 +162,8 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         185..=189 => drop(w.send(Event::Nudged { what: "a webhook".into() })),
         190..=192 => drop(w.send(Event::LeaseFreed)),
         193..=194 => {
-            let (commit, tree, head) = (sha(5_000 + u64::from(dice)), tree(9), w.task.head.clone().unwrap_or(sha(4)));
+            let (commit, tree, head) =
+                (sha(5_000 + u64::from(dice)), tree(9), w.task.branch.head.clone().unwrap_or(sha(4)));
             let by = (!dice.is_multiple_of(7)).then(|| who(dice));
             drop(w.send(Event::Landed { commit, tree, head, by, tested: dice.is_multiple_of(2) }));
         }
@@ -190,14 +191,14 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
 }
 
 fn cancel(w: &mut World, dice: u8) {
-    let merged = w.task.merged.clone();
+    let merged = w.task.landing.merged.clone();
     let taken = w.send(Event::CancelAsked { by: who(dice) });
     if taken.is_ok() {
         assert_eq!(merged, None, "a merged task was cancelled");
         let ends = matches!(w.task.phase, Phase::Cancelled { .. } | Phase::Stopping { .. });
         // What is merged is never cancelled; its repair is given up, and a person chooses again.
         let asks = matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
-        assert!(ends || asks && !w.task.production.is_empty(), "{:?}", w.task.phase);
+        assert!(ends || asks && !w.task.production.failures.is_empty(), "{:?}", w.task.phase);
     }
 }
 

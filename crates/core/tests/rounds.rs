@@ -28,14 +28,14 @@ fn a_refused_review_costs_a_round_and_carries_its_findings_word_for_word() {
         text: "loses data\n  when the disk is full".into(),
     };
     w.judge(Verdict::Fail { findings: vec![finding.clone()] });
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 1", 1));
-    assert_eq!(w.task.findings, vec![finding.clone()]);
-    assert_eq!(w.task.findings_from.as_deref(), Some("check_reviewer_verdict"));
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run developer 1", 1));
+    assert_eq!(w.task.findings.open, vec![finding.clone()]);
+    assert_eq!(w.task.findings.from.as_deref(), Some("check_reviewer_verdict"));
     w.until("run reviewer 1");
-    assert_eq!(w.task.findings, vec![finding], "the reviewer sees what was asked for");
+    assert_eq!(w.task.findings.open, vec![finding], "the reviewer sees what was asked for");
     w.until("update");
     w.until("deploy production");
-    assert_eq!(w.task.findings, vec![], "settled");
+    assert_eq!(w.task.findings.open, vec![], "settled");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_head_that_did_not_change_is_judged_by_ci_without_a_push() {
     let mut w = World::with(Pipeline::lite(), Policy { own_ci: true, ..common::policy() });
     w.ok(Event::Started { by: common::anna() });
     w.until("publish developer");
-    let head = w.task.head.clone().unwrap();
+    let head = w.task.branch.head.clone().unwrap();
     w.end(Outcome::Published {
         head: head.clone(),
         empty: false,
@@ -58,11 +58,11 @@ fn a_head_that_did_not_change_is_judged_by_ci_without_a_push() {
 #[test]
 fn what_is_not_taken_costs_the_same_role_an_attempt_and_nobody_a_round() {
     let mut w = World::at(Pipeline::lite(), "publish developer");
-    let (head, why) = (w.task.head.clone(), must("d/x is absent, and the clone did not show it"));
+    let (head, why) = (w.task.branch.head.clone(), must("d/x is absent, and the clone did not show it"));
     let not_taken = || Outcome::NotTaken { findings: vec![why.clone()] };
     w.end(not_taken());
-    assert_eq!((w.doing().as_str(), w.task.rounds, &w.task.head), ("run developer 0", 0, &head));
-    assert_eq!(w.task.findings, vec![why.clone()], "the next brief says why");
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds, &w.task.branch.head), ("run developer 0", 0, &head));
+    assert_eq!(w.task.findings.open, vec![why.clone()], "the next brief says why");
     w.until("publish developer");
     w.end(not_taken());
     match &w.task.phase {
@@ -79,7 +79,7 @@ fn what_is_not_taken_costs_the_same_role_an_attempt_and_nobody_a_round() {
     });
     w.end(not_taken());
     assert!(matches!(&w.task.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. }), "{:?}", w.task.phase);
-    assert!(w.task.notes.contains(&why.text) && w.task.role_attempts == 0);
+    assert!(w.task.findings.notes.contains(&why.text) && w.task.spent.role_attempts == 0);
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn the_fourth_failure_blocks_and_a_person_is_told_once() {
         other => panic!("{other:?}"),
     }
     assert_eq!(common::names(&w.jobs), "notify, ticket");
-    assert_eq!(w.task.rounds, 3);
+    assert_eq!(w.task.spent.rounds, 3);
     assert_eq!(w.told.iter().filter(|t| t.contains("blocked")).count(), 1);
     w.pass(10_000_000);
     assert!(w.send(Event::TimerFired).is_err());
 
     w.ok(Event::RetryAsked { by: common::bob() });
     assert_eq!(w.doing(), "run developer 0");
-    assert_eq!(w.task.findings, vec![must("TC-03 failed")], "a retry forgets nothing");
+    assert_eq!(w.task.findings.open, vec![must("TC-03 failed")], "a retry forgets nothing");
     w.finish();
 }
 
@@ -122,7 +122,7 @@ fn a_review_that_refuses_a_fourth_time_blocks_and_a_person_is_told_once() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!((w.task.rounds, w.told.iter().filter(|t| t.contains("blocked")).count()), (3, 1));
+    assert_eq!((w.task.spent.rounds, w.told.iter().filter(|t| t.contains("blocked")).count()), (3, 1));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_of_a_review_holds_nothing_up_is_noted_on_the_pull_request_and_costs_noth
     let run = w.task.run.unwrap();
     let nit = Finding { severity: Severity::P3, ..must("a nit") };
     let judged = |w: &World, verdict, notes: &[Finding]| Outcome::Judged {
-        head: w.task.head.clone().unwrap(),
+        head: w.task.branch.head.clone().unwrap(),
         verdict,
         notes: notes.to_vec(),
         warning: None,
@@ -145,7 +145,7 @@ fn what_of_a_review_holds_nothing_up_is_noted_on_the_pull_request_and_costs_noth
         findings: vec![nit.clone()],
     };
     assert_eq!(w.jobs[0].effect, note);
-    assert_eq!((w.task.rounds, w.task.findings.len()), (0, 0), "nobody has to do anything about it");
+    assert_eq!((w.task.spent.rounds, w.task.findings.open.len()), (0, 0), "nobody has to do anything about it");
 
     let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
     w.end(judged(&w, Verdict::Fail { findings: vec![must("a bug")] }, &[nit]));
@@ -163,7 +163,7 @@ fn a_warning_of_a_gate_is_a_job_of_its_own_and_not_one_at_every_look() {
     let warning = Warning { key: "feed".into(), text: "the feed is down".into() };
     let fault = common::fault(FaultKind::Transient, "secrets cannot be ruled out");
     let judged = |w: &World, verdict| Outcome::Judged {
-        head: w.task.head.clone().unwrap(),
+        head: w.task.branch.head.clone().unwrap(),
         verdict,
         notes: vec![],
         warning: Some(warning.clone()),
@@ -186,13 +186,13 @@ fn rounds_are_shared_by_all_that_goes_back_to_development() {
     w.until("update");
     w.end(Outcome::Conflict { onto: common::sha(2), files: vec!["a.rs".into()], record: None });
     assert_eq!(
-        (w.doing().as_str(), w.task.rounds),
+        (w.doing().as_str(), w.task.spent.rounds),
         ("run developer 3", 2),
         "a conflict is the developer's work and not a round"
     );
     w.until("judge check_ci_green exact");
     w.fail("red once more");
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 4", 3));
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run developer 4", 3));
     w.until("judge check_ci_green");
     w.fail("red again");
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::RoundsSpent { .. }, .. }));
@@ -202,15 +202,15 @@ fn rounds_are_shared_by_all_that_goes_back_to_development() {
 fn a_missing_artefact_costs_the_role_and_never_the_developer() {
     let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
     w.judge(Verdict::Unreadable { findings: vec![must("12-review.md is missing")] });
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run reviewer 0", 0));
-    assert_eq!(w.task.findings, vec![must("12-review.md is missing")]);
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run reviewer 0", 0));
+    assert_eq!(w.task.findings.open, vec![must("12-review.md is missing")]);
     w.until("judge check_reviewer_verdict");
     w.judge(Verdict::Unreadable { findings: vec![must("12-review.md is broken")] });
     match &w.task.phase {
         Phase::Blocked { why: BlockReason::RoleFailed { role, .. }, .. } => assert_eq!(role, "reviewer"),
         other => panic!("{other:?}"),
     }
-    assert_eq!((w.task.rounds, w.told.len()), (0, 1));
+    assert_eq!((w.task.spent.rounds, w.told.len()), (0, 1));
     w.ok(Event::RetryAsked { by: common::bob() });
     assert_eq!(w.doing(), "run reviewer 0");
     w.finish();
@@ -222,8 +222,8 @@ fn analysis_goes_back_to_itself_on_a_counter_of_its_own() {
     for n in 1..=3 {
         w.until("judge check_analysis_complete");
         w.fail("TC-01 twice");
-        assert_eq!((w.doing().as_str(), w.task.rounds), ("run analyst 0", 0));
-        assert_eq!(w.task.stage_rounds.get(&"analysis".into()), Some(&n));
+        assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run analyst 0", 0));
+        assert_eq!(w.task.spent.stage_rounds.get(&"analysis".into()), Some(&n));
     }
     w.until("judge check_analysis_complete");
     w.fail("TC-01 twice");
@@ -236,13 +236,17 @@ fn a_red_ci_does_not_make_the_next_brief_forget_the_review() {
     w.fail("the lock is leaked");
     w.until("judge check_ci_green");
     w.fail("test_lock failed");
-    assert_eq!(w.task.findings, vec![must("test_lock failed"), must("the lock is leaked")]);
-    assert_eq!(w.task.findings_from.as_deref(), Some("check_ci_green, check_reviewer_verdict"));
+    assert_eq!(w.task.findings.open, vec![must("test_lock failed"), must("the lock is leaked")]);
+    assert_eq!(w.task.findings.from.as_deref(), Some("check_ci_green, check_reviewer_verdict"));
     w.until("judge check_ci_green");
     w.fail("test_other failed");
-    assert_eq!(w.task.findings, vec![must("test_other failed"), must("the lock is leaked")], "the old red is replaced");
+    assert_eq!(
+        w.task.findings.open,
+        vec![must("test_other failed"), must("the lock is leaked")],
+        "the old red is replaced"
+    );
     w.until("run reviewer 3");
-    assert_eq!(w.task.findings, vec![must("the lock is leaked")], "CI is green, the review has not looked again");
+    assert_eq!(w.task.findings.open, vec![must("the lock is leaked")], "CI is green, the review has not looked again");
 }
 
 #[test]
@@ -251,19 +255,19 @@ fn an_unreadable_review_does_not_forget_the_first_one_and_neither_does_an_empty_
     w.fail("the lock is leaked");
     w.until("publish developer");
     published(&mut w, true, &[]);
-    assert_eq!((w.doing().as_str(), w.task.rounds), ("run developer 1", 1));
-    assert!(w.task.findings.contains(&must("the lock is leaked")) && w.task.findings.len() == 2);
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run developer 1", 1));
+    assert!(w.task.findings.open.contains(&must("the lock is leaked")) && w.task.findings.open.len() == 2);
     w.until("judge check_reviewer_verdict");
     w.judge(Verdict::Unreadable { findings: vec![must("12-review.md is missing")] });
-    assert_eq!(w.task.findings, vec![must("12-review.md is missing"), must("the lock is leaked")]);
+    assert_eq!(w.task.findings.open, vec![must("12-review.md is missing"), must("the lock is leaked")]);
 }
 
 #[test]
 fn a_red_gate_without_a_word_still_gives_the_next_brief_something() {
     let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
     w.judge(Verdict::Fail { findings: vec![] });
-    assert_eq!(w.task.findings.len(), 1);
-    assert!(w.task.findings[0].text.contains("check_ci_green"));
+    assert_eq!(w.task.findings.open.len(), 1);
+    assert!(w.task.findings.open[0].text.contains("check_ci_green"));
 }
 
 #[test]
@@ -275,7 +279,7 @@ fn waiting_and_not_knowing_never_cost_anything() {
         w.cannot_tell("the forge is down");
         w.wake();
     }
-    assert_eq!((w.task.rounds, w.task.role_attempts, w.task.findings.len()), (0, 0, 0));
+    assert_eq!((w.task.spent.rounds, w.task.spent.role_attempts, w.task.findings.open.len()), (0, 0, 0));
     w.finish();
 }
 
@@ -324,7 +328,7 @@ fn a_question_waits_for_an_answer_and_goes_back_to_who_asked() {
     assert!(w.send(Event::Answered { by: common::mallory(), text: "pink".into() }).is_err());
     w.ok(Event::Answered { by: common::bob(), text: "blue".into() });
     assert_eq!(w.doing(), "run developer 0");
-    assert_eq!((w.task.answers.len(), w.task.answers[0].answer.as_str()), (1, "blue"));
+    assert_eq!((w.task.findings.answers.len(), w.task.findings.answers[0].answer.as_str()), (1, "blue"));
     assert!(w.send(Event::Answered { by: common::bob(), text: "red".into() }).is_err());
     w.finish();
 }
@@ -363,19 +367,19 @@ fn an_edited_ticket_is_a_note_for_everybody_and_only_the_latest_text_counts() {
     w.ok(edit("C"));
     assert!(w.send(edit("C")).is_err());
     w.ok(edit("B"));
-    assert_eq!(w.task.notes.len(), 1);
-    assert!(w.task.notes[0].contains("\nB\n"));
+    assert_eq!(w.task.findings.notes.len(), 1);
+    assert!(w.task.findings.notes[0].contains("\nB\n"));
     w.until("judge check_ci_green");
     w.fail("red");
     w.until("run reviewer 1");
-    assert_eq!(w.task.notes.len(), 1, "the reviewer's brief says so too");
+    assert_eq!(w.task.findings.notes.len(), 1, "the reviewer's brief says so too");
     w.ok(Event::TicketEdited { title: w.task.title.clone(), body: w.task.body.clone() });
-    assert_eq!(w.task.notes.len(), 0, "edited back");
+    assert_eq!(w.task.findings.notes.len(), 0, "edited back");
 
     let mut idle = World::new(Pipeline::lite());
     idle.ok(edit("Another thing"));
     assert_eq!(
-        (idle.task.title.as_str(), idle.task.branch.as_str()),
+        (idle.task.title.as_str(), idle.task.branch.name.as_str()),
         ("Another thing", "feature/DEMO-1-another-thing")
     );
 }

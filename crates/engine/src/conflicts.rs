@@ -14,7 +14,7 @@ const MAX_FILES: usize = 50;
 
 /// What the developer resolves, path by path.
 pub(crate) fn to_resolve(task: &Task) -> Vec<ConflictNote> {
-    let Some(record) = &task.conflict else { return Vec::new() };
+    let Some(record) = &task.landing.conflict else { return Vec::new() };
     conflict::paths(record).iter().map(|path| ConflictNote { what: what_to_do(path), ..note(path) }).collect()
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn to_resolve(task: &Task) -> Vec<ConflictNote> {
 pub(crate) async fn resolved(cx: &Cx) -> Result<Vec<ConflictNote>, Fault> {
     let mut notes = Vec::new();
     let mut room = MAX_TEXT;
-    for record in &cx.task.resolved {
+    for record in &cx.task.landing.resolved {
         for path in conflict::paths(record) {
             let said = record.answer.takes.iter().find(|t| t.path == path.path);
             let what = match said {

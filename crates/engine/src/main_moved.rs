@@ -294,7 +294,7 @@ pub(crate) async fn unapproved(engine: &Engine, project: &Project, task: &Task) 
 /// The task's journal says what came in otherwise and its merge is prepared on, each move once.
 pub(crate) async fn tell_task(engine: &Engine, project: &Project, task: &Task, tip: &Sha) -> Result<(), Fault> {
     let (git, at) = (&engine.ports.git, &project.key);
-    let (Some(base), Some(record)) = (&task.base, read(engine, at).await?) else { return Ok(()) };
+    let (Some(base), Some(record)) = (&task.branch.base, read(engine, at).await?) else { return Ok(()) };
     if base == tip {
         return Ok(());
     }
@@ -324,5 +324,5 @@ pub(crate) async fn own_landed(engine: &Engine, project: &Project, task: &Task, 
     if let Some(landing) = landed::merged_by_others(engine, project, task).await? {
         landing.send(engine, &project.key, SOURCE, at).await?;
     }
-    Ok(engine.task(task.id).await?.landed.is_some())
+    Ok(engine.task(task.id).await?.landing.landed.is_some())
 }

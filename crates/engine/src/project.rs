@@ -1,7 +1,7 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
 use orch_core::ids::{GateId, ProjectKey, Role, Sha, Time};
-use orch_core::landing::Landing;
+use orch_core::landing::LandingPlan;
 use orch_core::message::Subject;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
@@ -145,7 +145,7 @@ pub struct Project {
     /// How merges are made.
     pub merge_method: MergeMethod,
     /// How new tasks land; each keeps what it began with.
-    pub landing: Landing,
+    pub landing: LandingPlan,
     /// What the one commit says of itself.
     pub merging: Merging,
     /// What the security gate works with.

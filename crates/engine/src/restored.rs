@@ -54,7 +54,7 @@ pub async fn unknown(engine: &Engine, landed: &BTreeMap<String, String>) -> Resu
         let short = commit.get(..10).unwrap_or(commit);
         match engine.ports.store.task_by_item(&WorkItem::new(item)).await? {
             None => out.push(format!("{item} landed as {short}; this database has no task of it")),
-            Some(task) if task.merged.is_none() && !matches!(task.phase, Phase::Cancelled { .. }) => out.push(format!(
+            Some(task) if task.landing.merged.is_none() && !matches!(task.phase, Phase::Cancelled { .. }) => out.push(format!(
                 "{item} landed as {short}; here it is still `{}`: `orch task cancel {item}` if nothing is left to do",
                 task.phase_word()
             )),

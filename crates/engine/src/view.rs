@@ -357,17 +357,17 @@ impl Engine {
                 command: w.command,
                 shown: w.shown,
             }),
-            branch: task.branch.clone(),
-            head: task.head.as_ref().map(ToString::to_string),
-            pull_request: task.pull_request,
-            round: task.rounds,
+            branch: task.branch.name.clone(),
+            head: task.branch.head.as_ref().map(ToString::to_string),
+            pull_request: task.branch.pull_request,
+            round: task.spent.rounds,
             runs: usize::try_from(standing.runs).unwrap_or(usize::MAX),
             cost_usd: standing.cost_usd,
             created_at: rfc3339(task.created_at),
             updated_at: rfc3339(task.updated_at),
             done_at: task.done_at.map(rfc3339),
             outcome,
-            merge_commit: task.merged.as_ref().map(|m| m.commit.to_string()),
+            merge_commit: task.landing.merged.as_ref().map(|m| m.commit.to_string()),
             stages: task.pipeline.stages.iter().map(|s| s.id.to_string()).collect(),
         })
     }
@@ -404,7 +404,7 @@ impl Engine {
                 not_checked.push(format!("{gate}: {why}"));
             }
         }
-        not_checked.extend(task.not_deployed.iter().cloned());
+        not_checked.extend(task.production.not_deployed.iter().cloned());
         let artefacts = store.artefacts(task.id).await?.into_iter().map(|a| ArtefactView {
             name: a.name,
             sha256: a.sha256,

@@ -245,7 +245,7 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
         let (task, _) = store.create_task(new, now).await?;
         // What stands on its branch is its own work, which a person has just agreed to go on from.
         if let Some(head) = &one.head {
-            store.set_setting(&orch_engine::effects::pushed_key(&task, &task.branch), head).await?;
+            store.set_setting(&orch_engine::effects::pushed_key(&task, &task.branch.name), head).await?;
         }
     }
     // What production runs is not known: nothing that is on a default branch already is deployed without a person.

@@ -41,6 +41,8 @@ async fn merged(engine: &Engine, project: &ProjectKey) -> Result<Vec<(String, Sh
         let page = engine.store().tasks(filter).await?;
         let Some(last) = page.last() else { return Ok(merges) };
         before = Some(last.id);
-        merges.extend(page.iter().filter_map(|t| Some((t.work_item.to_string(), t.merged.as_ref()?.commit.clone()))));
+        merges.extend(
+            page.iter().filter_map(|t| Some((t.work_item.to_string(), t.landing.merged.as_ref()?.commit.clone()))),
+        );
     }
 }

@@ -16,7 +16,7 @@ use orch_adapters::scripted::ScriptedAgent;
 use orch_advisories::Severity;
 use orch_core::effect::Lane;
 use orch_core::ids::{Actor, GateId, ProjectKey, Role};
-use orch_core::landing::{Documents, Landing};
+use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
 use orch_engine::project::{Merging, WatchPlan};
@@ -324,9 +324,9 @@ pub fn project(
 }
 
 /// How new tasks land.
-pub(crate) fn landing(config: &Config, p: &ConfigProject) -> Landing {
+pub(crate) fn landing(config: &Config, p: &ConfigProject) -> LandingPlan {
     let usual = if p.pipeline == "lite" { Documents::Evidence } else { Documents::Repository };
-    Landing {
+    LandingPlan {
         history: config.merge.history,
         documents: config.artefacts.keep.unwrap_or(usual),
         after_merge: config.artefacts.after_merge,

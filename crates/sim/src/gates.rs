@@ -183,16 +183,16 @@ impl Sim {
             }
             GateId::BranchMergeable => {
                 let site = self.site(&task.project)?;
-                let pull = task.pull_request.and_then(|n| site.pulls.get(&n)).cloned();
+                let pull = task.branch.pull_request.and_then(|n| site.pulls.get(&n)).cloned();
                 let shows = pull.as_ref().and_then(|p| site.pull_head(p));
                 let open = pull.as_ref().is_some_and(|p| p.state == PullState::Open);
                 let merged = pull.as_ref().is_some_and(|p| p.state == PullState::Merged);
-                let prepared = task.intent.as_ref().map(|i| &i.head) == Some(head);
+                let prepared = task.landing.intent.as_ref().map(|i| &i.head) == Some(head);
                 if merged && prepared && shows.as_ref() == Some(head) {
                     Verdict::Pass
                 } else if !site.repo.is_ancestor(&site.main, head) {
                     cannot("the default branch moved while the merge was prepared")
-                } else if task.intent.as_ref().map(|i| &i.head) != Some(head) {
+                } else if task.landing.intent.as_ref().map(|i| &i.head) != Some(head) {
                     cannot("another head was prepared")
                 } else if !open || shows.as_ref() != Some(head) {
                     cannot("the pull request does not show the prepared head")

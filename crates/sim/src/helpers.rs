@@ -67,8 +67,8 @@ impl Sim {
 
     fn repair(&mut self, task: &Task, why: &BlockReason) -> Live<()> {
         let site = self.site(&task.project)?;
-        if let (BlockReason::BranchMoved { now: None }, Some(head)) = (why, &task.head) {
-            site.branches.entry(task.branch.clone()).or_insert_with(|| head.clone());
+        if let (BlockReason::BranchMoved { now: None }, Some(head)) = (why, &task.branch.head) {
+            site.branches.entry(task.branch.name.clone()).or_insert_with(|| head.clone());
         }
         self.reopen(task)
     }
@@ -77,14 +77,14 @@ impl Sim {
     /// forge has one open pull request per branch.
     fn reopen(&mut self, task: &Task) -> Live<()> {
         let site = self.site(&task.project)?;
-        let Some(number) = task.pull_request else { return Ok(()) };
+        let Some(number) = task.branch.pull_request else { return Ok(()) };
         if site.pulls.get(&number).is_none_or(|p| p.state != PullState::Closed) {
             return Ok(());
         }
         for (n, pull) in &mut site.pulls {
             if *n == number {
                 pull.state = PullState::Open;
-            } else if pull.branch == task.branch && pull.state == PullState::Open {
+            } else if pull.branch == task.branch.name && pull.state == PullState::Open {
                 pull.state = PullState::Closed;
             }
         }
@@ -95,7 +95,7 @@ impl Sim {
     fn report_ci(&mut self, task: &Task) -> Live<()> {
         self.reopen(task)?;
         let now = self.now;
-        let head: Option<Sha> = task.head.clone();
+        let head: Option<Sha> = task.branch.head.clone();
         let site = self.site(&task.project)?;
         if let Some(head) = head
             && site.ci.get(&head).is_none_or(|c| c.state == CiState::Broken || now < c.from)

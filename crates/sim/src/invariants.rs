@@ -132,15 +132,15 @@ fn invariant_rounds_are_bounded(sim: &Sim, change: &Change<'_>) -> Live<()> {
             format!("{} was sent back to {stage} {n} times, {max} are allowed", change.after.work_item)
         })?;
     }
-    ensure(change.after.rounds <= max, "rounds_are_bounded", || {
-        format!("{} rounds are written down", change.after.rounds)
+    ensure(change.after.spent.rounds <= max, "rounds_are_bounded", || {
+        format!("{} rounds are written down", change.after.spent.rounds)
     })
 }
 
 /// What is on main by another hand, and what a person has cancelled, is not decided by its job any more: the task is closed,
 /// or a repair of production that was given up is a question again.
 fn goes_its_own_way(before: &Task) -> bool {
-    before.landed.is_some() || matches!(before.phase, Phase::Stopping { .. })
+    before.landing.landed.is_some() || matches!(before.phase, Phase::Stopping { .. })
 }
 
 /// A run of which nothing was taken leaves the branch where it is, and no step behind it is entered.
@@ -153,9 +153,18 @@ fn invariant_what_is_not_taken_moves_nothing(change: &Change<'_>) -> Live<()> {
     let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
     let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
     let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
-    ensure(after.head == before.head && (again || waits || over), "what_is_not_taken_moves_nothing", || {
-        format!("{} went on to step {} of {} with what was not taken", after.work_item, after.at.step, after.stage())
-    })
+    ensure(
+        after.branch.head == before.branch.head && (again || waits || over),
+        "what_is_not_taken_moves_nothing",
+        || {
+            format!(
+                "{} went on to step {} of {} with what was not taken",
+                after.work_item,
+                after.at.step,
+                after.stage()
+            )
+        },
+    )
 }
 
 /// A repair of a conflict that does not count leaves the conflict as it is, and no step behind the developer's is entered.
@@ -164,7 +173,7 @@ fn invariant_a_refused_repair_goes_no_further(change: &Change<'_>) -> Live<()> {
     let Event::JobEnded { job, outcome: Outcome::Published { unresolved, refused, .. } } = change.event else {
         return Ok(());
     };
-    if before.job() != Some(*job) || before.conflict.is_none() || unresolved.is_empty() && refused.is_empty() {
+    if before.job() != Some(*job) || before.landing.conflict.is_none() || unresolved.is_empty() && refused.is_empty() {
         return Ok(());
     }
     if goes_its_own_way(before) {
@@ -173,7 +182,7 @@ fn invariant_a_refused_repair_goes_no_further(change: &Change<'_>) -> Live<()> {
     let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
     let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
     let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
-    let stays = after.is_closed() || after.conflict.is_some();
+    let stays = after.is_closed() || after.landing.conflict.is_some();
     ensure(stays && (again || waits || over), "a_refused_repair_goes_no_further", || {
         format!("{} went on to step {} of {} unresolved", after.work_item, after.at.step, after.stage())
     })
@@ -186,8 +195,8 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
     let none = std::collections::BTreeMap::new();
     let passes = sim.ledger.passes.get(&after.id).unwrap_or(&none);
     // What somebody else merged is on main, whatever was to come before.
-    let by_hand = before.landed.is_some() || matches!(change.event, Event::Landed { .. });
-    if by_hand && after.merged.is_some() {
+    let by_hand = before.landing.landed.is_some() || matches!(change.event, Event::Landed { .. });
+    if by_hand && after.landing.merged.is_some() {
         return Ok(());
     }
     // A repair that is given up goes back to the question what becomes of production.
@@ -201,8 +210,9 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
             })?;
         }
         // The approval of what an update made of the branch is asked for again from the update, which goes on from there.
-        let returns = before.approval_again == Some(after.at);
-        let one = before.at.stage + 1 == after.at.stage || after.generation != before.generation || returns;
+        let returns = before.landing.approval_again == Some(after.at);
+        let one =
+            before.at.stage + 1 == after.at.stage || after.branch.generation != before.branch.generation || returns;
         ensure(one, "gates_stand_before_the_next_stage", || format!("{} skipped a stage", after.work_item))?;
     }
     let new = main_jobs(change.open).find(|j| before.next_seq <= j.id.seq);
@@ -232,7 +242,9 @@ fn invariant_passed_is_of_the_prepared_head(sim: &Sim, change: &Change<'_>) -> L
     let passes = sim.ledger.passes.get(&after.id);
     // Between going back to `Update` and its end the old words are still written down; nothing reads them there.
     let behind = exact.first().is_some_and(|first| first <= &after.at);
-    for passed in after.passed.iter().filter(|p| behind && after.merged.is_none() && exact.contains(&p.at)) {
+    for passed in
+        after.landing.passed.iter().filter(|p| behind && after.landing.merged.is_none() && exact.contains(&p.at))
+    {
         let known = passes.and_then(|p| p.get(&passed.at)) == Some(&passed.head);
         ensure(known, "passed_is_of_the_prepared_head", || {
             format!("{}: {:?} on {} is from before the last update", after.work_item, passed.at, passed.head.short())
@@ -244,7 +256,7 @@ fn invariant_passed_is_of_the_prepared_head(sim: &Sim, change: &Change<'_>) -> L
 /// The durable intent names the head and the tip of the last `Update`, from the moment it is written.
 fn invariant_the_intent_is_what_was_prepared(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let after = change.after;
-    let Some(intent) = &after.intent else { return Ok(()) };
+    let Some(intent) = &after.landing.intent else { return Ok(()) };
     let prepared = sim.ledger.prepared.get(&after.id);
     let same = prepared.is_some_and(|(head, tip)| *head == intent.head && *tip == intent.base);
     ensure(same, "the_intent_is_what_was_prepared", || {
@@ -306,7 +318,7 @@ fn invariant_told_once(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     })?;
     for (kind, words) in [("too long", "waiting too long"), ("wish", "needs you")] {
         if notices(change).any(|t| t.contains(words)) {
-            let since = after.hold.or(before.hold).map_or(after.updated_at, |h| h.since);
+            let since = after.wait.hold.or(before.wait.hold).map_or(after.updated_at, |h| h.since);
             let fresh = sim.ledger.told.insert((after.id, since, kind));
             ensure(fresh, "told_once", || format!("{}: `{words}` is said again for the same wait", after.work_item))?;
         }
@@ -319,11 +331,11 @@ fn invariant_told_once(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
 fn invariant_a_failed_deploy_is_nobodys_round(change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     let chosen = matches!(change.event, Event::WayChosen { .. });
-    ensure(after.generation == before.generation || chosen, "a_failed_deploy_is_nobodys_round", || {
-        format!("{} begins generation {} without a person's word", after.work_item, after.generation)
+    ensure(after.branch.generation == before.branch.generation || chosen, "a_failed_deploy_is_nobodys_round", || {
+        format!("{} begins generation {} without a person's word", after.work_item, after.branch.generation)
     })?;
-    let failed = before.merged.is_some() && before.rolling_back && !after.rolling_back;
-    ensure(!failed || after.rounds == before.rounds, "a_failed_deploy_is_nobodys_round", || {
+    let failed = before.landing.merged.is_some() && before.production.rolling_back && !after.production.rolling_back;
+    ensure(!failed || after.spent.rounds == before.spent.rounds, "a_failed_deploy_is_nobodys_round", || {
         format!("{} spent a round on production", after.work_item)
     })?;
     let waits = |t: &Task| matches!(t.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });

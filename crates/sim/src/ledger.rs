@@ -158,7 +158,7 @@ impl Ledger {
         }
         // Going back voids what was said from there on; going back for an approval alone voids nothing but that.
         if after.at < before.at {
-            let alone = after.approval_again.is_some();
+            let alone = after.landing.approval_again.is_some();
             let stands = |at: &Cursor| *at < after.at || alone && *at != after.at;
             self.passes.entry(id).or_default().retain(|at, _| stands(at));
         }
@@ -176,10 +176,12 @@ impl Ledger {
             self.bounces.retain(|(task, _), _| *task != id);
         }
         // Another branch is in no conflict, and neither is what a person has merged.
-        if after.generation != before.generation || before.landed.is_some() && after.merged.is_some() {
+        if after.branch.generation != before.branch.generation
+            || before.landing.landed.is_some() && after.landing.merged.is_some()
+        {
             self.conflicts.remove(&id);
         }
-        if after.generation != before.generation {
+        if after.branch.generation != before.branch.generation {
             self.passes.remove(&id);
             self.prepared.remove(&id);
         }
@@ -190,7 +192,7 @@ impl Ledger {
 
     fn note_production(&mut self, change: &Change<'_>) {
         let (before, after) = (change.before, change.after);
-        let (id, merged) = (after.id, after.merged.as_ref().map(|m| m.commit.clone()));
+        let (id, merged) = (after.id, after.landing.merged.as_ref().map(|m| m.commit.clone()));
         let waits = matches!(before.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
         let again = match change.event {
             Event::WayChosen { way: WayOut::Deploy, .. } => true,
@@ -200,10 +202,12 @@ impl Ledger {
         if again {
             self.hooked.retain(|_, task| *task != id);
         }
-        let fails = after.rolling_back && !before.rolling_back && matches!(before.step(), Some(Step::Gate { .. }));
+        let fails = after.production.rolling_back
+            && !before.production.rolling_back
+            && matches!(before.step(), Some(Step::Gate { .. }));
         match (fails, merged, self.broken.get(&id).cloned()) {
             (true, Some(failed), _) => drop(self.broken.insert(id, (failed, None))),
-            (false, Some(commit), Some((failed, _))) if before.merged.is_none() && commit != failed => {
+            (false, Some(commit), Some((failed, _))) if before.landing.merged.is_none() && commit != failed => {
                 self.broken.insert(id, (failed, Some(commit)));
             }
             (false, Some(commit), Some((failed, Some(_)))) if commit == failed => {
@@ -219,8 +223,8 @@ impl Ledger {
     fn note_outcome(&mut self, change: &Change<'_>, outcome: &Outcome) {
         let (before, after) = (change.before, change.after);
         let id = after.id;
-        let judged = before.merged.as_ref().map(|m| m.commit.clone()).or_else(|| before.head.clone());
-        let goes_on = matches!(after.phase, Phase::Working { .. }) && before.landed.is_none();
+        let judged = before.landing.merged.as_ref().map(|m| m.commit.clone()).or_else(|| before.branch.head.clone());
+        let goes_on = matches!(after.phase, Phase::Working { .. }) && before.landing.landed.is_none();
         let mut sent_back = false;
         match (before.step(), outcome) {
             (_, Outcome::Updated { head, base, repatched, .. }) => {
@@ -241,7 +245,7 @@ impl Ledger {
                     }
                     // Of what is being stopped nothing is told.
                     let quiet = notes.is_empty() || matches!(before.phase, Phase::Stopping { .. });
-                    if let (Some(pull), Some(run), false) = (before.pull_request, before.run, quiet) {
+                    if let (Some(pull), Some(run), false) = (before.branch.pull_request, before.run, quiet) {
                         self.noted.insert((id, outside::note_key(pull, *gate, run)));
                     }
                 }

@@ -11,7 +11,7 @@ use crate::sim::{Live, Sim, pipeline};
 use crate::site::{Setup, Site};
 use crate::{Life, transcript};
 use orch_core::ids::TaskId;
-use orch_core::landing::{History, Landing};
+use orch_core::landing::{History, LandingPlan};
 use orch_core::policy::Policy;
 use orch_core::task::Phase;
 use orch_ports::tracker::{Ticket, TicketState};
@@ -181,7 +181,7 @@ impl Sim {
             };
             let one = self.choices.chance("one commit lands", 700);
             let history = if one { History::OneCommit } else { History::AsIs };
-            let landing = Landing { history, ..Landing::default() };
+            let landing = LandingPlan { history, ..LandingPlan::default() };
             let setup = Setup {
                 policy,
                 staging_hook: self.choices.chance("staging", 800),

@@ -31,7 +31,7 @@ impl Sim {
         let open: Vec<Task> = self
             .tasks
             .values()
-            .filter(|t| t.project == *project && !t.is_closed() && t.merged.is_none())
+            .filter(|t| t.project == *project && !t.is_closed() && t.landing.merged.is_none())
             .cloned()
             .collect();
         for task in open {
@@ -47,15 +47,16 @@ impl Sim {
     /// The look of whoever prepares the merge of this very task. Does it know by now that somebody else has merged it?
     pub(crate) fn landed_meanwhile(&mut self, task: &Task, job: &str) -> Live<bool> {
         self.look_at_main(&task.project.clone())?;
-        if self.tasks.get(&task.id).is_some_and(|t| t.landed.is_none()) {
+        if self.tasks.get(&task.id).is_some_and(|t| t.landing.landed.is_none()) {
             self.tell_landed(task, job)?;
         }
-        Ok(self.tasks.get(&task.id).is_some_and(|t| t.landed.is_some()))
+        Ok(self.tasks.get(&task.id).is_some_and(|t| t.landing.landed.is_some()))
     }
 
     pub(crate) fn tell_landed(&mut self, task: &Task, job: &str) -> Live<()> {
         let site = self.site(&task.project)?;
-        let pull = task.pull_request.and_then(|n| site.pulls.get(&n)).filter(|p| p.state == PullState::Merged).cloned();
+        let pull =
+            task.branch.pull_request.and_then(|n| site.pulls.get(&n)).filter(|p| p.state == PullState::Merged).cloned();
         let Some((commit, head, by)) = pull.and_then(|p| Some((p.merge_commit?, p.head?, p.merged_by))) else {
             return Ok(());
         };

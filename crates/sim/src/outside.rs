@@ -132,7 +132,7 @@ fn invariant_a_merge_happens_under_its_lease(sim: &Sim, task: &Task, landed: &La
 }
 
 fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
-    let Some(merged) = &task.merged else {
+    let Some(merged) = &task.landing.merged else {
         let done = matches!(task.phase, Phase::Done { .. });
         return ensure(!done, "merged_means_merged", || format!("{} is done and never merged", task.work_item));
     };
@@ -155,9 +155,9 @@ fn invariant_what_is_cancelled_is_not_merged(site: &Site, task: &Task) -> Live<(
 /// passed; or it is exactly what was prepared, or a person has said so.
 fn invariant_what_somebody_else_merged_is_taken_by_right(sim: &Sim, site: &Site, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
-    let (None, Some(merged)) = (&before.merged, &after.merged) else { return Ok(()) };
+    let (None, Some(merged)) = (&before.landing.merged, &after.landing.merged) else { return Ok(()) };
     // A repair that is given up goes back to what was merged before it.
-    let known = before.production.iter().any(|f| f.merged.commit == merged.commit);
+    let known = before.production.failures.iter().any(|f| f.merged.commit == merged.commit);
     let Some(landed) = site.landed.iter().find(|l| l.by_hand && l.commit == merged.commit).filter(|_| !known) else {
         return Ok(());
     };
@@ -179,7 +179,7 @@ fn invariant_what_somebody_else_merged_is_taken_by_right(sim: &Sim, site: &Site,
 
 fn invariant_a_wrong_tree_freezes(site: &Site, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
-    let (None, Some(merged)) = (&before.merged, &after.merged) else { return Ok(()) };
+    let (None, Some(merged)) = (&before.landing.merged, &after.landing.merged) else { return Ok(()) };
     // A repair that is given up goes back to a merge that was looked at long ago.
     if !matches!(change.event, Event::JobEnded { outcome: Outcome::Merged { .. }, .. }) {
         return Ok(());
@@ -305,7 +305,7 @@ pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
                     format!("the working directory of {} is still there", task.work_item)
                 })?;
                 let open = site.pulls.iter().any(|(number, p)| {
-                    p.branch == task.branch
+                    p.branch == task.branch.name
                         && p.state == PullState::Open
                         && sim.ledger.pulls.contains(&(task.id, *number))
                 });

@@ -113,7 +113,9 @@ impl Sim {
                 Event::Answered { by, text: "blue".into() }
             }
             Phase::Waiting { why: WaitReason::Production { .. }, .. } if sensible => self.a_way_out(by),
-            Phase::Blocked { .. } if sensible && task.merged.is_some() && self.choices.chance("way out", 300) => {
+            Phase::Blocked { .. }
+                if sensible && task.landing.merged.is_some() && self.choices.chance("way out", 300) =>
+            {
                 self.a_way_out(by)
             }
             Phase::Blocked { .. } if sensible => Event::RetryAsked { by },

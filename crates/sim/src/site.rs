@@ -4,7 +4,7 @@
 use crate::repo::{Repo, Tree, hash, red};
 use orch_core::conflict::Resolution;
 use orch_core::ids::{Actor, Digest, Environment, JobId, ProjectKey, Seq, Sha, TaskId, Time};
-use orch_core::landing::Landing;
+use orch_core::landing::LandingPlan;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_ports::tracker::Ticket;
@@ -147,7 +147,7 @@ pub(crate) struct Setup {
     pub(crate) local_tests: bool,
     pub(crate) review_on_forge: bool,
     pub(crate) shadow_security: bool,
-    pub(crate) landing: Landing,
+    pub(crate) landing: LandingPlan,
     /// Does the forge dismiss an approval when main has changed the same files?
     pub(crate) dismisses: bool,
 }

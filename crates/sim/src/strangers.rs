@@ -13,26 +13,26 @@ impl Sim {
         if self.hit("stranger pushes to main", 300) {
             return self.outsider_pushes(&project);
         }
-        let unmerged = task.merged.is_none() && task.head.is_some();
+        let unmerged = task.landing.merged.is_none() && task.branch.head.is_some();
         if unmerged && self.hit("stranger pushes to the branch", 100) {
             let content = self.choices.below("content", 10_000) as u64 * 8 + 4;
             let site = self.site(&project)?;
-            if let Some(head) = site.branches.get(&task.branch).cloned() {
+            if let Some(head) = site.branches.get(&task.branch.name).cloned() {
                 let mut tree = site.repo.tree(&head);
                 tree.insert("stranger".into(), content);
                 let commit = site.repo.commit(&[head], tree, "stranger");
-                site.branches.insert(task.branch.clone(), commit.clone());
-                self.say(|| format!("   a stranger pushes {} to {}", commit.short(), task.branch));
+                site.branches.insert(task.branch.name.clone(), commit.clone());
+                self.say(|| format!("   a stranger pushes {} to {}", commit.short(), task.branch.name));
             }
         } else if unmerged && self.hit("branch deleted", 25) {
-            self.site(&project)?.branches.remove(&task.branch);
-            self.say(|| format!("   {} is deleted by a stranger", task.branch));
+            self.site(&project)?.branches.remove(&task.branch.name);
+            self.say(|| format!("   {} is deleted by a stranger", task.branch.name));
         } else if unmerged && self.hit("pull request closed", 40) {
             let site = self.site(&project)?;
-            for pull in site.pulls.values_mut().filter(|p| p.branch == task.branch && p.state == PullState::Open) {
+            for pull in site.pulls.values_mut().filter(|p| p.branch == task.branch.name && p.state == PullState::Open) {
                 pull.state = PullState::Closed;
             }
-            self.say(|| format!("   the pull request of {} is closed by a stranger", task.branch));
+            self.say(|| format!("   the pull request of {} is closed by a stranger", task.branch.name));
         } else if unmerged && self.hit("person merges by hand", 250) {
             self.merges_by_hand(&task)?;
         }
@@ -48,7 +48,7 @@ impl Sim {
             _ => None,
         };
         let as_it_is = self.choices.chance("as it is", 400);
-        let Some(number) = task.pull_request else { return Ok(()) };
+        let Some(number) = task.branch.pull_request else { return Ok(()) };
         if let Some(commit) = self.site(&task.project)?.merge_by_hand(number, task.id, by.clone(), as_it_is) {
             self.site(&task.project)?.strangers.insert(commit.clone());
             self.say(|| format!("   {by:?} merges the pull request of {} as {}", task.work_item, commit.short()));

@@ -42,7 +42,7 @@ fn end(task: &Task) -> String {
         _ => task.phase_word().to_owned(),
     };
     let approved: Vec<String> = task.approvals.iter().map(|a| format!("{} by {}", a.what.as_str(), a.by)).collect();
-    let merged = if task.merged.is_some() { ", merged" } else { "" };
+    let merged = if task.landing.merged.is_some() { ", merged" } else { "" };
     let approved = if approved.is_empty() { String::new() } else { format!(", approved: {}", approved.join(", ")) };
     format!("{} at {}: {how}{merged}{approved}", task.work_item, task.stage())
 }

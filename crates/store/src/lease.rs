@@ -23,7 +23,7 @@ pub(crate) fn take<T: Tx>(tx: &mut T, task: &Task, worker: &str, lease_ttl_ms: i
     let holder = Holder {
         task: task.id,
         item: task.work_item.clone(),
-        branch: task.branch.clone(),
+        branch: task.branch.name.clone(),
         worker: worker.to_owned(),
         until_ms: tx.now_ms().saturating_add(lease_ttl_ms),
         taken_at: now,

@@ -30,7 +30,7 @@ fn ticket(number: u64) -> NewTask {
         title,
         body,
         pipeline: Pipeline::lite(),
-        landing: orch_core::landing::Landing::default(),
+        landing: orch_core::landing::LandingPlan::default(),
     }
 }
 fn make(store: &SqliteStore, number: u64) -> TaskId {
@@ -155,7 +155,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     rusqlite::Connection::open(&p.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&p.path).unwrap();
     let error = refused(&p.path);
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 6, .. }), "{error}");
     assert_eq!(std::fs::read(&p.path).unwrap(), before);
 }
 
@@ -296,6 +296,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         (3, include_str!("data/version3.sql")),
         (4, include_str!("data/version4.sql")),
         (5, include_str!("data/version5.sql")),
+        (6, include_str!("data/version6.sql")),
     ];
     for (version, sql) in versions {
         let p = place();
@@ -343,6 +344,25 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         assert_eq!(block_on(store.reclaim_leases()).unwrap(), [], "for a full time");
         hand.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         assert_eq!(block_on(store.reclaim_leases()).unwrap().len(), 1);
+    }
+}
+
+/// Tasks in every kind of trouble, as version 5 stored them, are the same tasks in the groups of version 6.
+#[test]
+fn tasks_of_version_5_are_the_same_tasks_in_groups() {
+    let stored: Vec<serde_json::Value> = serde_json::from_str(include_str!("data/tasks_of_version5.json")).unwrap();
+    let same: Vec<orch_core::task::Task> =
+        serde_json::from_str(include_str!("../../core/tests/wire/task.json")).unwrap();
+    assert_eq!(stored.len(), same.len());
+    for (stored, mut same) in stored.into_iter().zip(same) {
+        let p = place();
+        let c = rusqlite::Connection::open(&p.path).unwrap();
+        c.execute_batch(include_str!("data/version5.sql")).unwrap();
+        c.execute("UPDATE task SET body = ?1 WHERE number = 1", [stored.to_string()]).unwrap();
+        drop(c);
+        let read = block_on(open(&p.path).unwrap().task_by_item(&"DEMO-1".into())).unwrap().unwrap();
+        same.pipeline = std::sync::Arc::clone(&read.pipeline);
+        assert_eq!(read, same, "{stored:#}");
     }
 }
 

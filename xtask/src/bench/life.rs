@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Digest, Sha, TaskId, Time};
-use orch_core::landing::Landing;
+use orch_core::landing::LandingPlan;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::NewTask;
@@ -57,7 +57,7 @@ pub(super) async fn begin(store: &dyn Store, project: &str, number: u64, pipelin
         title,
         body: BODY.to_owned(),
         pipeline,
-        landing: Landing::default(),
+        landing: LandingPlan::default(),
     };
     let (task, _) = store.create_task(new, now()).await?;
     let stepped = store.step(step(task.id, Cause::Engine, Event::Started { by: anna() })).await?;

@@ -14,7 +14,7 @@ use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Time};
-use orch_core::landing::Landing;
+use orch_core::landing::LandingPlan;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::NewTask;
 use orch_engine::project::WatchPlan;
@@ -104,7 +104,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         review_approval: false,
         merge_method: MergeMethod::FastForwardOnly,
 
-        landing: Landing::default(),
+        landing: LandingPlan::default(),
         merging: orch_engine::project::Merging::default(),
         security: Arc::default(),
     };
@@ -185,7 +185,7 @@ async fn one(
         title,
         body,
         pipeline: Pipeline::full(),
-        landing: Landing::default(),
+        landing: LandingPlan::default(),
     };
     let (task, _) = store.create_task(new, life::now()).await?;
     let began = Instant::now();

@@ -17,19 +17,19 @@ const MAX_REFUSED: u32 = 2;
 impl Cx<'_> {
     /// What an agent says of the paths in conflict. What cannot be read is never passed over in silence.
     pub(super) fn hear(&mut self, role: &Role, resolved: &Resolution) {
-        if let Some(conflict) = self.d.task.conflict.as_mut() {
+        if let Some(conflict) = self.d.task.landing.conflict.as_mut() {
             conflict.answer.hear(resolved);
             return;
         }
         for why in &resolved.unreadable {
             let text = format!("`resolved` in the result file of the {role} could not be read: {why}");
             self.say(&text);
-            self.d.task.notes.push(text);
+            self.d.task.findings.notes.push(text);
         }
         // A later round may decide otherwise about a path that was resolved before; it says so in the same way.
         for said in &resolved.takes {
             let of_path = |c: &&mut Conflict| c.paths.iter().any(|p| p.path == said.path);
-            if let Some(record) = self.d.task.resolved.iter_mut().rev().find(of_path) {
+            if let Some(record) = self.d.task.landing.resolved.iter_mut().rev().find(of_path) {
                 record.answer.hear(&Resolution { takes: vec![said.clone()], ..Resolution::default() });
                 self.say(format!("{}: the {role} now says `{}`", said.path, said.take.as_str()));
             } else {
@@ -66,10 +66,10 @@ impl Cx<'_> {
         });
         self.say_findings(&findings);
         let task = &mut self.d.task;
-        task.conflict = Some(record);
-        task.conflicts += 1;
-        task.repatched = 0;
-        let (times, max) = (task.conflicts, self.policy.max_updates);
+        task.landing.conflict = Some(record);
+        task.landing.conflicts += 1;
+        task.landing.patch_changes = 0;
+        let (times, max) = (task.landing.conflicts, self.policy.max_updates);
         if max < times {
             let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
             let text = format!("main conflicted with the branch {times}");
@@ -85,7 +85,7 @@ impl Cx<'_> {
         if let Some(stage) = self.developers_stage() {
             return self.enter_stage(stage);
         }
-        self.d.task.conflict = None;
+        self.d.task.landing.conflict = None;
         let text = "the branch conflicts with the default branch, and the pipeline has no developer".to_owned();
         let fault = FaultNote { kind: FaultKind::Permanent, text };
         let retry = self.start_of_merging();
@@ -105,7 +105,7 @@ impl Cx<'_> {
             ..Finding::must_fix("conflict markers are still in this file")
         });
         let findings = if refused.is_empty() { plain.collect() } else { refused.to_vec() };
-        let spent = match self.d.task.conflict.as_mut() {
+        let spent = match self.d.task.landing.conflict.as_mut() {
             Some(conflict) => {
                 conflict.refused += 1;
                 conflict.refused

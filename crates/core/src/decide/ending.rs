@@ -29,12 +29,12 @@ impl Cx<'_> {
             (was, is) if was == is => None,
             (_, Phase::Blocked { why, .. }) => Some(format!("{item} is blocked: {}", explain::block(why))),
             (_, Phase::Waiting { why: why @ (WaitReason::Approval { .. } | WaitReason::Answer { .. }), .. })
-                if after.hold.is_some_and(|h| !h.asked) =>
+                if after.wait.hold.is_some_and(|h| !h.asked) =>
             {
                 Some(format!("{item} needs you: {}", explain::reason(why)))
             }
             (_, Phase::Waiting { why: WaitReason::Production { revision, cause, now }, .. })
-                if after.hold.is_some_and(|h| !h.asked) =>
+                if after.wait.hold.is_some_and(|h| !h.asked) =>
             {
                 Some(format!(
                     "{item}: production failed on {}: {cause}\n{now}\nChoose with `orch task retry {item} --as {}`: {}",
@@ -52,7 +52,7 @@ impl Cx<'_> {
             matches!(why, WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. })
         };
         if matches!(&after.phase, Phase::Waiting { why, .. } if asks(why))
-            && let Some(hold) = self.d.task.hold.as_mut()
+            && let Some(hold) = self.d.task.wait.hold.as_mut()
         {
             hold.asked = true;
         }

@@ -12,7 +12,7 @@ use crate::verdict::{FaultKind, FaultNote, Finding};
 impl Cx<'_> {
     /// Starts the step the cursor is at.
     pub(super) fn enter(&mut self) {
-        if self.d.task.landed.is_some() {
+        if self.d.task.landing.landed.is_some() {
             return self.take_landed();
         }
         let task = &self.d.task;
@@ -33,7 +33,7 @@ impl Cx<'_> {
         match step {
             Step::Open => self.work(Effect::OpenBranch),
             // The branch of a second generation.
-            Step::Agent { .. } if self.d.task.head.is_none() => self.work(Effect::OpenBranch),
+            Step::Agent { .. } if self.d.task.branch.head.is_none() => self.work(Effect::OpenBranch),
             Step::Agent { .. } if self.budget_is_spent() => {}
             Step::Agent { role } => {
                 let round = self.d.task.repairs();
@@ -56,31 +56,31 @@ impl Cx<'_> {
             }
             Step::Deploy { environment } => {
                 let revision = match environment {
-                    Environment::Staging => self.d.task.head.clone(),
-                    Environment::Production => self.d.task.merged.as_ref().map(|m| m.commit.clone()),
+                    Environment::Staging => self.d.task.branch.head.clone(),
+                    Environment::Production => self.d.task.landing.merged.as_ref().map(|m| m.commit.clone()),
                 };
                 let Some(revision) = revision else { return self.impossible("there is no revision to deploy") };
                 self.d.task.run = Some(self.d.task.next_seq);
-                let since = self.d.task.hooks_from;
+                let since = self.d.task.production.hooks_from;
                 self.work(Effect::Deploy { environment, revision, stage, again: false, since });
             }
             Step::Restage => {
-                let Some(revision) = self.d.task.head.clone() else {
+                let Some(revision) = self.d.task.branch.head.clone() else {
                     return self.impossible("there is no head to stage again");
                 };
                 self.d.task.run = Some(self.d.task.next_seq);
-                let since = self.d.task.hooks_from;
+                let since = self.d.task.production.hooks_from;
                 self.work(Effect::Deploy { environment: Environment::Staging, revision, stage, again: true, since });
             }
             Step::Update => self.enter_update(),
-            Step::Merge => match (self.d.task.pull_request, self.d.task.intent.clone()) {
-                (Some(pull_request), Some(intent)) if Some(&intent.head) == self.d.task.head.as_ref() => {
+            Step::Merge => match (self.d.task.branch.pull_request, self.d.task.landing.intent.clone()) {
+                (Some(pull_request), Some(intent)) if Some(&intent.head) == self.d.task.branch.head.as_ref() => {
                     self.work(Effect::Merge { pull_request, intent });
                 }
                 _ => self.impossible("there is no prepared head to merge"),
             },
             Step::ApproveProduction => {
-                let subject = self.d.task.merged.as_ref().map(|m| m.commit.to_string()).unwrap_or_default();
+                let subject = self.d.task.landing.merged.as_ref().map(|m| m.commit.to_string()).unwrap_or_default();
                 if !self.policy.production_approval
                     || self.d.task.approved(ApprovalKind::Production, &subject).is_some()
                 {
@@ -94,7 +94,7 @@ impl Cx<'_> {
                     );
                 }
             }
-            Step::Watch => match self.d.task.merged.clone() {
+            Step::Watch => match self.d.task.landing.merged.clone() {
                 Some(merged) if self.policy.watch => {
                     self.work(Effect::Watch { revision: merged.commit, since: self.now });
                 }
@@ -107,7 +107,7 @@ impl Cx<'_> {
     fn budget_is_spent(&mut self) -> bool {
         let Some(limit_micro_usd) = self.policy.task_budget_micro_usd else { return false };
         let spent_micro_usd = self.spent_micro_usd;
-        if spent_micro_usd.saturating_sub(self.d.task.budget_from_micro_usd) < limit_micro_usd {
+        if spent_micro_usd.saturating_sub(self.d.task.spent.budget_from_micro_usd) < limit_micro_usd {
             return false;
         }
         self.say("its agents have cost what they may");
@@ -118,14 +118,14 @@ impl Cx<'_> {
     /// What gates judge here: the merge commit once there is one, else the head.
     pub(super) fn judged_commit(&self) -> Option<crate::ids::Sha> {
         let task = &self.d.task;
-        task.merged.as_ref().map(|m| m.commit.clone()).or_else(|| task.head.clone())
+        task.landing.merged.as_ref().map(|m| m.commit.clone()).or_else(|| task.branch.head.clone())
     }
 
     /// `Update` is entered with the lease or not at all.
     fn enter_update(&mut self) {
-        let Some(head) = self.d.task.head.clone() else { return self.impossible("there is no head to update") };
-        self.d.task.intent = None;
-        if self.d.task.conflict.is_some() {
+        let Some(head) = self.d.task.branch.head.clone() else { return self.impossible("there is no head to update") };
+        self.d.task.landing.intent = None;
+        if self.d.task.landing.conflict.is_some() {
             // A half-repaired branch contains the tip, so that git would see no conflict any more.
             self.say("the conflict with the default branch is not resolved yet");
             return self.resolve_conflict();
@@ -137,7 +137,7 @@ impl Cx<'_> {
                 self.lease.epoch + 1
             }
             Some((_, item)) => {
-                if self.d.task.hold.is_none() {
+                if self.d.task.wait.hold.is_none() {
                     self.say(format!("{item} is merging; this task waits for the merge lease"));
                 }
                 let recheck = Some(self.now.plus_ms(self.policy.lease_recheck_ms));
@@ -174,62 +174,62 @@ impl Cx<'_> {
         let stage = to.stage;
         let task = &mut self.d.task;
         task.run = None;
-        task.role_attempts = 0;
-        task.updates = 0;
-        task.question = None;
-        task.unsure = None;
+        task.spent.role_attempts = 0;
+        task.landing.updates = 0;
+        task.wait.question = None;
+        task.wait.unsure = None;
         if stage < task.at.stage {
             // A new visit of staging is a new deploy there, also of what was there before.
-            task.hooks_from = task.next_seq;
+            task.production.hooks_from = task.next_seq;
         }
-        task.approval_again = None;
+        task.landing.approval_again = None;
         if task.at.stage < stage {
-            task.raised.retain(|r| stage <= r.at.stage);
+            task.findings.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
             // Remarks were for whoever worked so far; what the ticket says now is for everybody.
-            task.notes.retain(|n| is_edit(n));
+            task.findings.notes.retain(|n| is_edit(n));
         }
         self.move_to(to);
     }
 
     pub(super) fn move_to(&mut self, at: Cursor) {
         self.d.task.at = at;
-        self.d.task.hold = None;
+        self.d.task.wait.hold = None;
         self.enter();
     }
 
     /// Waits; how long it has waited is kept while the step stays the same.
     pub(super) fn wait(&mut self, why: WaitReason, until: Option<crate::ids::Time>, recheck: Option<crate::ids::Time>) {
         let asks = matches!(why, WaitReason::Approval { what: ApprovalKind::Landed, .. });
-        if self.d.task.landed.is_some() && !asks {
+        if self.d.task.landing.landed.is_some() && !asks {
             return self.take_landed();
         }
         let now = self.now;
         let fresh = self.waited_here().unwrap_or(Hold { since: now, told: false, asked: false });
-        let hold = *self.d.task.hold.get_or_insert(fresh);
+        let hold = *self.d.task.wait.hold.get_or_insert(fresh);
         self.d.task.phase = Phase::Waiting { why, since: hold.since, until, recheck };
     }
 
     /// How long this step has been waiting, counted over re-checks and over preparing the merge again.
     pub(super) fn waited_here(&self) -> Option<Hold> {
         let task = &self.d.task;
-        task.hold.or_else(|| task.unsure.filter(|u| u.at == task.at).map(|u| u.hold))
+        task.wait.hold.or_else(|| task.wait.unsure.filter(|u| u.at == task.at).map(|u| u.hold))
     }
 
     /// Puts the cursor back on `Update` for the gate it is at; the gate's wait goes on counting.
     pub(super) fn prepare_again(&mut self) {
         let at = self.d.task.at;
         if let Some(hold) = self.waited_here() {
-            self.d.task.unsure = Some(Unsure { at, hold });
+            self.d.task.wait.unsure = Some(Unsure { at, hold });
         }
-        self.d.task.hold = None;
+        self.d.task.wait.hold = None;
         self.d.task.at = self.start_of_merging();
     }
 
     /// Opens what a repair of a conflict left, in place of what the repair before it left.
     pub(super) fn raise_refused(&mut self, findings: &[Finding], from: &str) {
         let at = self.d.task.at;
-        self.d.task.raised.retain(|r| r.at != at || r.from != from);
+        self.d.task.findings.raised.retain(|r| r.at != at || r.from != from);
         self.raise(findings, from, true);
     }
 
@@ -237,8 +237,8 @@ impl Cx<'_> {
     pub(super) fn raise(&mut self, findings: &[Finding], from: &str, keep_here: bool) {
         let task = &mut self.d.task;
         let at = task.at;
-        task.raised.retain(|r| at < r.at || keep_here && r.at == at);
-        task.raised.push(Raised { at, from: from.to_owned(), findings: findings.to_vec() });
+        task.findings.raised.retain(|r| at < r.at || keep_here && r.at == at);
+        task.findings.raised.push(Raised { at, from: from.to_owned(), findings: findings.to_vec() });
         derive_findings(task);
     }
 
@@ -247,7 +247,7 @@ impl Cx<'_> {
         let (task, pipeline) = (&self.d.task, &self.d.task.pipeline);
         let own = pipeline.position(to) == Some(task.at.stage)
             && pipeline.role(task.at.stage).is_some_and(|role| role.as_str() != "developer");
-        match (&task.merged, own) {
+        match (&task.landing.merged, own) {
             (Some(_), _) => Cause::Production,
             (None, true) => Cause::RedInOwnStage,
             (None, false) => Cause::Red,
@@ -258,20 +258,20 @@ impl Cx<'_> {
     pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: String) {
         let findings = or_say_so(findings, &from);
         let cause = self.blame(to);
-        if let (Cost::Nothing, Some(merged)) = (cause.cost(), self.d.task.merged.clone()) {
+        if let (Cost::Nothing, Some(merged)) = (cause.cost(), self.d.task.landing.merged.clone()) {
             // What has landed is not repaired on its branch, and whether it is to blame a person says: production goes back
             // to the revision before, then the task waits (`production_failed`).
             self.say(format!("{from}: fail; production goes back to the previous revision"));
-            self.d.task.findings = findings;
-            self.d.task.findings_from = Some(from);
+            self.d.task.findings.open = findings;
+            self.d.task.findings.from = Some(from);
             return self.roll_back(merged.commit);
         }
         let Some(stage) = self.d.task.pipeline.position(to) else {
             return self.impossible(&format!("there is no stage `{to}` to go back to"));
         };
         let task = &mut self.d.task;
-        task.repatched = 0;
-        task.voided = 0;
+        task.landing.patch_changes = 0;
+        task.landing.voided = 0;
         let Charged { spent, max, exhausted } = cause.cost().charge(task, self.policy, to);
         let count = findings.len();
         let things = if count == 1 { "1 finding".to_owned() } else { format!("{count} findings") };
@@ -329,19 +329,19 @@ impl Cx<'_> {
 
     pub(super) fn block(&mut self, why: BlockReason, retry: Cursor) {
         let answered = matches!(why, BlockReason::Rejected { what: Some(ApprovalKind::Landed), .. });
-        if self.d.task.landed.is_some() && !answered {
+        if self.d.task.landing.landed.is_some() && !answered {
             return self.take_landed();
         }
-        self.d.task.hold = None;
-        self.d.task.unsure = None;
+        self.d.task.wait.hold = None;
+        self.d.task.wait.unsure = None;
         self.d.task.phase = Phase::Blocked { why, since: self.now, retry };
     }
 
     pub(super) fn done(&mut self, outcome: DoneOutcome) {
-        let took_back = self.d.task.reverting.is_some() && self.d.task.merged.is_some();
+        let took_back = self.d.task.production.reverting.is_some() && self.d.task.landing.merged.is_some();
         let outcome = if took_back && outcome.is_well() { DoneOutcome::Reverted } else { outcome };
         self.say(format!("done: {}", outcome.as_str().replace('_', " ")));
-        self.d.task.hold = None;
+        self.d.task.wait.hold = None;
         self.d.task.done_at = Some(self.now);
         self.d.task.phase = Phase::Done { outcome, since: self.now };
         self.emit(Effect::CleanUp);
@@ -363,18 +363,18 @@ pub(super) fn or_say_so(findings: Vec<Finding>, from: &str) -> Vec<Finding> {
 
 /// What the next brief carries: the newest first, nothing twice.
 fn derive_findings(task: &mut Task) {
-    task.findings.clear();
+    task.findings.open.clear();
     let mut from: Vec<&str> = Vec::new();
-    for raised in task.raised.iter().rev() {
+    for raised in task.findings.raised.iter().rev() {
         for finding in &raised.findings {
-            if !task.findings.contains(finding) {
-                task.findings.push(finding.clone());
+            if !task.findings.open.contains(finding) {
+                task.findings.open.push(finding.clone());
             }
         }
         if !from.contains(&raised.from.as_str()) {
             from.push(&raised.from);
         }
     }
-    task.findings_from = (!from.is_empty()).then(|| from.join(", "));
-    task.findings_at = task.raised.iter().map(|r| r.at).max();
+    task.findings.from = (!from.is_empty()).then(|| from.join(", "));
+    task.findings.at = task.findings.raised.iter().map(|r| r.at).max();
 }

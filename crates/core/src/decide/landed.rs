@@ -22,7 +22,7 @@ impl Cx<'_> {
 
     /// Only orch may move main here, and somebody else has: nothing is prepared on top of it before a person says yes.
     pub(super) fn approval_of_main(&mut self, tip: &str, shown: &[String]) {
-        if self.d.task.hold.is_none() {
+        if self.d.task.wait.hold.is_none() {
             self.say("somebody else has moved main, which only orch may; a person has to approve what came in");
         }
         let (what, subject, shown) = (ApprovalKind::Main, tip.to_owned(), shown.to_vec());
@@ -35,12 +35,12 @@ impl Cx<'_> {
         if task.is_closed() {
             return Err("it is over".into());
         }
-        if let Some(merged) = &task.merged {
+        if let Some(merged) = &task.landing.merged {
             return Err(format!("it is merged already, as {}", merged.commit.short()));
         }
         // Tasks that were stored before merges were remembered still have those that production did not take.
-        let failed = task.production.iter().map(|failure| &failure.merged.commit);
-        if task.earlier_merges.iter().chain(failed).any(|commit| *commit == landed.commit) {
+        let failed = task.production.failures.iter().map(|failure| &failure.merged.commit);
+        if task.landing.earlier.iter().chain(failed).any(|commit| *commit == landed.commit) {
             return Err("that is the merge of an earlier branch of it".into());
         }
         if task.pipeline.merge_at().is_none() {
@@ -50,12 +50,12 @@ impl Cx<'_> {
         if merging && matches!(task.phase, Phase::Working { .. } | Phase::Stopping { .. }) || task.merge_unknown() {
             return Err("its merge is under way, and what became of it is read back by itself".into());
         }
-        if task.landed.as_ref().is_some_and(|known| known.commit == landed.commit) {
+        if task.landing.landed.as_ref().is_some_and(|known| known.commit == landed.commit) {
             return Err("that is known already".into());
         }
         let by = landed.by.as_ref().map_or_else(|| "somebody".to_owned(), ToString::to_string);
         self.say(format!("its pull request was merged as {}, by {by} and not by orch", landed.commit.short()));
-        self.d.task.landed = Some(landed);
+        self.d.task.landing.landed = Some(landed);
         match self.d.task.phase {
             Phase::Working { job, .. } => {
                 self.say("the job under way is being stopped");
@@ -75,21 +75,21 @@ impl Cx<'_> {
     pub(super) fn landed_otherwise(&mut self, commit: &Sha, tree: &Digest, by: Option<&Actor>) {
         let who = by.map_or_else(|| "somebody".to_owned(), ToString::to_string);
         self.say(format!("its pull request was merged as {}, by {who} and not by orch", commit.short()));
-        let head = self.d.task.head.clone().unwrap_or_else(|| commit.clone());
+        let head = self.d.task.branch.head.clone().unwrap_or_else(|| commit.clone());
         let (commit, tree, by) = (commit.clone(), tree.clone(), by.cloned());
-        self.d.task.landed = Some(Landed { commit, tree, head, by, tested: false });
+        self.d.task.landing.landed = Some(Landed { commit, tree, head, by, tested: false });
     }
 
     /// It is on main. Either that is the task's merge, or a person says what it is.
     pub(super) fn take_landed(&mut self) {
-        let Some(landed) = self.d.task.landed.clone() else { return };
+        let Some(landed) = self.d.task.landing.landed.clone() else { return };
         if landed.counts(self.policy) {
             return self.take_as_merge();
         }
         let (subject, shown) = (landed.commit.to_string(), landed.shown(self.policy));
         self.say("a person says whether that is its merge");
-        self.d.task.hold = None;
-        self.d.task.unsure = None;
+        self.d.task.wait.hold = None;
+        self.d.task.wait.unsure = None;
         self.wait(WaitReason::Approval { what: ApprovalKind::Landed, subject, shown }, None, None);
     }
 
@@ -123,15 +123,15 @@ impl Cx<'_> {
     /// Writes the merge down; what was open on the way to it is settled by it.
     fn forget_the_way(&mut self) -> Option<Landed> {
         let task = &mut self.d.task;
-        let landed = task.landed.take()?;
-        task.merged = Some(Merged { commit: landed.commit.clone(), tree: landed.tree.clone(), at: self.now });
-        task.intent = task.intent.take().filter(|intent| intent.head == landed.head);
-        task.conflict = None;
-        task.question = None;
-        task.raised.clear();
-        task.findings.clear();
-        task.findings_from = None;
-        task.findings_at = None;
+        let landed = task.landing.landed.take()?;
+        task.landing.merged = Some(Merged { commit: landed.commit.clone(), tree: landed.tree.clone(), at: self.now });
+        task.landing.intent = task.landing.intent.take().filter(|intent| intent.head == landed.head);
+        task.landing.conflict = None;
+        task.wait.question = None;
+        task.findings.raised.clear();
+        task.findings.open.clear();
+        task.findings.from = None;
+        task.findings.at = None;
         Some(landed)
     }
 }

@@ -30,36 +30,36 @@ impl Cx<'_> {
             self.impossible("the pipeline has no such step");
             return Ok(());
         };
-        if std::mem::take(&mut self.d.task.rolling_back) {
+        if std::mem::take(&mut self.d.task.production.rolling_back) {
             self.rollback_ended(&step, outcome);
             return Ok(());
         }
         if matches!(outcome, Outcome::Opened { .. } | Outcome::Published { .. } | Outcome::Updated { .. }) {
             // The branch is there again, and is made again for nobody who removes it once more.
-            self.d.task.branch_again = false;
+            self.d.task.branch.again = false;
         }
         match (step, outcome) {
             (Step::Open, Outcome::Opened { head, base }) => {
-                self.d.task.head = Some(head.clone());
-                self.d.task.base = Some(base.clone());
-                self.say(format!("branch {} is open", self.d.task.branch));
+                self.d.task.branch.head = Some(head.clone());
+                self.d.task.branch.base = Some(base.clone());
+                self.say(format!("branch {} is open", self.d.task.branch.name));
                 self.next();
             }
-            (Step::Agent { .. }, Outcome::Opened { head, base }) if self.d.task.head.is_none() => {
-                self.d.task.head = Some(head.clone());
-                self.d.task.base = Some(base.clone());
-                self.say(format!("branch {} is open", self.d.task.branch));
-                if self.d.task.reverting.as_ref().is_some_and(|r| !r.by_hand) {
+            (Step::Agent { .. }, Outcome::Opened { head, base }) if self.d.task.branch.head.is_none() => {
+                self.d.task.branch.head = Some(head.clone());
+                self.d.task.branch.base = Some(base.clone());
+                self.say(format!("branch {} is open", self.d.task.branch.name));
+                if self.d.task.production.reverting.as_ref().is_some_and(|r| !r.by_hand) {
                     self.reverted(head);
                 } else {
                     self.enter();
                 }
             }
-            (Step::Agent { .. }, Outcome::Conflict { files, .. }) if self.d.task.head.is_none() => {
+            (Step::Agent { .. }, Outcome::Conflict { files, .. }) if self.d.task.branch.head.is_none() => {
                 self.revert_conflicts(files);
             }
             (Step::Agent { role }, Outcome::AgentFinished { question, resolved }) => {
-                self.d.task.question.clone_from(question);
+                self.d.task.wait.question.clone_from(question);
                 self.hear(&role, resolved);
                 self.say(format!("the {role} is finished"));
                 self.next();
@@ -75,10 +75,10 @@ impl Cx<'_> {
                 self.block(BlockReason::BranchMoved { now: now.clone() }, retry);
             }
             (Step::PullRequest, Outcome::PullRequestOpen { number }) => {
-                if self.d.task.pull_request != Some(*number) {
+                if self.d.task.branch.pull_request != Some(*number) {
                     self.say(format!("pull request {number} is open"));
                 }
-                self.d.task.pull_request = Some(*number);
+                self.d.task.branch.pull_request = Some(*number);
                 self.next();
             }
             (
@@ -103,9 +103,9 @@ impl Cx<'_> {
             (Step::Deploy { environment }, Outcome::Deployed { skipped, ended }) => {
                 self.say_what_was_ended(environment, *ended);
                 let name = format!("{environment}: ");
-                self.d.task.not_deployed.retain(|n| !n.starts_with(&name));
+                self.d.task.production.not_deployed.retain(|n| !n.starts_with(&name));
                 match skipped {
-                    Some(why) => self.d.task.not_deployed.push(format!("{environment}: {why}")),
+                    Some(why) => self.d.task.production.not_deployed.push(format!("{environment}: {why}")),
                     None => self.say(format!("{environment}: the deploy is over")),
                 }
                 self.next();
@@ -136,9 +136,9 @@ impl Cx<'_> {
             }
             (Step::Update, Outcome::Updated { head, base, .. }) if !self.holds_lease() => {
                 // The branch has moved all the same; it is ours and known.
-                self.d.task.head = Some(head.clone());
-                self.d.task.base = Some(base.clone());
-                self.d.task.prepared = Some(head.clone());
+                self.d.task.branch.head = Some(head.clone());
+                self.d.task.branch.base = Some(base.clone());
+                self.d.task.landing.prepared = Some(head.clone());
                 self.say("the merge lease was lost; the merge is prepared again");
                 self.update_again();
             }
@@ -177,7 +177,7 @@ impl Cx<'_> {
             }
             (_, Outcome::Failed { fault }) => self.job_failed(fault),
             // It was stopped for what the task takes now.
-            (_, Outcome::Cancelled) if self.d.task.landed.is_some() => self.take_landed(),
+            (_, Outcome::Cancelled) if self.d.task.landing.landed.is_some() => self.take_landed(),
             (_, Outcome::Cancelled) => {
                 // Nobody cancelled this task: the run was stopped under us. It is done again, not counted.
                 self.say("the run was stopped from outside; it starts again");
@@ -210,19 +210,19 @@ impl Cx<'_> {
 
     /// Nothing of the run was taken. A question it asked is still one; otherwise the role delivers again.
     fn not_taken(&mut self, findings: &[Finding]) {
-        if let Some(question) = self.d.task.question.clone() {
+        if let Some(question) = self.d.task.wait.question.clone() {
             let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned().unwrap_or_else(|| "agent".into());
             self.say(format!("the {role} asks: {question}"));
             self.say_findings(findings);
-            self.d.task.notes.extend(findings.iter().map(|f| f.text.clone()));
+            self.d.task.findings.notes.extend(findings.iter().map(|f| f.text.clone()));
             return self.wait(WaitReason::Answer { role, question }, None, None);
         }
         self.role_again(findings.to_vec(), "the commit".into());
     }
 
     fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {
-        let moved = self.d.task.head.as_ref() != Some(head);
-        self.d.task.head = Some(head.clone());
+        let moved = self.d.task.branch.head.as_ref() != Some(head);
+        self.d.task.branch.head = Some(head.clone());
         // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
         // would wait for them. Of one that was judged it costs a look.
         if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {
@@ -230,12 +230,12 @@ impl Cx<'_> {
         }
         if !discarded.is_empty() {
             self.say(format!("not taken, outside this role's business: {}", discarded.join(", ")));
-            self.d.task.notes.push(format!(
+            self.d.task.findings.notes.push(format!(
                 "These changes were not taken, because they are not this role's business: {}",
                 discarded.join(", ")
             ));
         }
-        if let Some(question) = self.d.task.question.clone() {
+        if let Some(question) = self.d.task.wait.question.clone() {
             let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned().unwrap_or_else(|| "agent".into());
             self.say(format!("the {role} asks: {question}"));
             return self.wait(WaitReason::Answer { role, question }, None, None);
@@ -243,13 +243,13 @@ impl Cx<'_> {
         if !unresolved.is_empty() || !refused.is_empty() {
             return self.repair_refused(unresolved, refused);
         }
-        if let Some(conflict) = self.d.task.conflict.take() {
+        if let Some(conflict) = self.d.task.landing.conflict.take() {
             for path in conflict::not_in_conflict(&conflict) {
                 self.say(format!("`resolved` also names {path}, which was not in conflict"));
             }
             self.say("the conflict with the default branch is resolved");
-            self.d.task.base = Some(conflict.onto.clone());
-            self.d.task.resolved.push(conflict);
+            self.d.task.branch.base = Some(conflict.onto.clone());
+            self.d.task.landing.resolved.push(conflict);
         }
         let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
         if developer && empty {
@@ -264,12 +264,12 @@ impl Cx<'_> {
 
     /// The hook waits for a person; the step is entered again once there is a yes to exactly these changes.
     fn approval_before_hook(&mut self, subject: &str, shown: &[String]) {
-        if self.d.task.hold.is_none() {
+        if self.d.task.wait.hold.is_none() {
             self.say("staging: the branch changes what the hook runs; a person has to approve that first");
         }
         // A lease is never held while a person is awaited: the merge is prepared again afterwards.
         if self.d.task.pipeline.in_lease_span(self.d.task.at) {
-            self.d.task.hold = None;
+            self.d.task.wait.hold = None;
             self.d.task.at = self.start_of_merging();
         }
         let (what, subject, shown) = (ApprovalKind::Protected, subject.to_owned(), shown.to_vec());
@@ -291,7 +291,7 @@ impl Cx<'_> {
                     Verdict::Skipped { why } => self.say(format!("{gate}: skipped: {why}")),
                     _ => self.say(format!("{gate}: pass")),
                 }
-                self.d.task.passed.push(Passed { at: self.d.task.at, head: head.clone() });
+                self.d.task.landing.passed.push(Passed { at: self.d.task.at, head: head.clone() });
                 self.settled();
                 self.after_gate(gate);
             }
@@ -302,7 +302,7 @@ impl Cx<'_> {
                         WaitReason::Approval { what: *what, subject: subject.clone(), shown: shown.clone() }
                     }
                 };
-                if self.d.task.hold.is_none() {
+                if self.d.task.wait.hold.is_none() {
                     self.say(match &reason {
                         WaitReason::Approval { .. } => format!("{gate}: waits for a person"),
                         _ => format!("{gate}: waits"),
@@ -318,7 +318,7 @@ impl Cx<'_> {
                 };
                 // A lease is never held while a person is awaited: the merge is prepared again afterwards.
                 if matches!(reason, WaitReason::Approval { .. }) && self.d.task.pipeline.in_lease_span(self.d.task.at) {
-                    self.d.task.hold = None;
+                    self.d.task.wait.hold = None;
                     self.d.task.at = self.start_of_merging();
                 }
                 self.wait(reason, *until, recheck);
@@ -334,7 +334,8 @@ impl Cx<'_> {
 
     /// What a gate found and holds nothing up reaches people on the pull request, and costs nobody anything.
     fn note(&mut self, gate: GateId, notes: &[Finding]) {
-        let (Some(pull_request), Some(run), false) = (self.d.task.pull_request, self.d.task.run, notes.is_empty())
+        let (Some(pull_request), Some(run), false) =
+            (self.d.task.branch.pull_request, self.d.task.run, notes.is_empty())
         else {
             return;
         };
@@ -377,9 +378,9 @@ impl Cx<'_> {
                 // A lease is never held for something without a deadline: the merge is prepared again afterwards.
                 if self.d.task.pipeline.in_lease_span(self.d.task.at) {
                     let hold = self.waited_here().unwrap_or(Hold { since, told: false, asked: false });
-                    self.d.task.hold = Some(hold);
+                    self.d.task.wait.hold = Some(hold);
                     self.prepare_again();
-                    self.d.task.hold = Some(hold);
+                    self.d.task.wait.hold = Some(hold);
                 }
                 let recheck = self.now.plus_ms(self.policy.recheck_ms);
                 let until = since.plus_ms(self.policy.tell_after_ms);
@@ -389,8 +390,8 @@ impl Cx<'_> {
     }
 
     fn merged(&mut self, commit: &Sha, tree: &crate::ids::Digest) {
-        let tested = self.d.task.intent.as_ref().map(|i| i.tree.clone());
-        self.d.task.merged = Some(Merged { commit: commit.clone(), tree: tree.clone(), at: self.now });
+        let tested = self.d.task.landing.intent.as_ref().map(|i| i.tree.clone());
+        self.d.task.landing.merged = Some(Merged { commit: commit.clone(), tree: tree.clone(), at: self.now });
         match tested {
             Some(tested) if tested != *tree => {
                 self.say("what landed is not what was tested: the merge queue of this repository is frozen");
@@ -405,7 +406,7 @@ impl Cx<'_> {
     }
 
     fn watched(&mut self, outcome: DoneOutcome) {
-        let merged = self.d.task.merged.as_ref().map(|m| m.commit.clone());
+        let merged = self.d.task.landing.merged.as_ref().map(|m| m.commit.clone());
         match (outcome, merged) {
             (DoneOutcome::Degraded, Some(failed)) if self.policy.auto_rollback => {
                 self.say("production is degraded: rolling back");
@@ -417,13 +418,13 @@ impl Cx<'_> {
 
     /// This gate has its answer.
     fn settled(&mut self) {
-        if self.d.task.unsure.is_some_and(|u| u.at == self.d.task.at) {
-            self.d.task.unsure = None;
+        if self.d.task.wait.unsure.is_some_and(|u| u.at == self.d.task.at) {
+            self.d.task.wait.unsure = None;
         }
     }
 
     pub(super) fn roll_back(&mut self, failed: Sha) {
-        self.d.task.rolling_back = true;
+        self.d.task.production.rolling_back = true;
         self.work(Effect::Rollback { environment: Environment::Production, failed });
     }
 
@@ -478,7 +479,7 @@ impl Cx<'_> {
                 self.landed_otherwise(commit, tree, who.as_ref());
                 self.cancelled(by);
             }
-            _ if self.d.task.landed.as_ref().is_some_and(|l| l.counts(self.policy)) => {
+            _ if self.d.task.landing.landed.as_ref().is_some_and(|l| l.counts(self.policy)) => {
                 self.say("the cancel came too late: the change is merged");
                 self.take_landed();
             }
@@ -488,7 +489,7 @@ impl Cx<'_> {
             }
             // What was opened meanwhile must be known, or nobody closes it.
             Outcome::PullRequestOpen { number } => {
-                self.d.task.pull_request = Some(*number);
+                self.d.task.branch.pull_request = Some(*number);
                 self.cancelled(by);
             }
             Outcome::Cancelled => self.cancelled(by),
@@ -500,7 +501,8 @@ impl Cx<'_> {
     /// Nothing has landed, and a request of a worker that was taken for dead may still be on its way to the forge. So the
     /// merge's executor, which sees that the task is being cancelled, closes the pull request and reads back once more.
     fn withdraw(&mut self, by: crate::ids::Actor, since: Time) {
-        let (Some(pull_request), Some(intent)) = (self.d.task.pull_request, self.d.task.intent.clone()) else {
+        let (Some(pull_request), Some(intent)) = (self.d.task.branch.pull_request, self.d.task.landing.intent.clone())
+        else {
             return self.cancelled(by);
         };
         self.say("it is not merged; its pull request is closed, so that nothing under way can merge it");

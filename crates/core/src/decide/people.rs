@@ -67,7 +67,7 @@ impl Cx<'_> {
             return Err("it is over: nobody would read it".into());
         }
         self.say(format!("{by} commented; the next brief has it"));
-        let comments = &mut self.d.task.comments;
+        let comments = &mut self.d.task.findings.comments;
         comments.push(Comment { by: by.clone(), text: text.to_owned() });
         comments.drain(..comments.len().saturating_sub(COMMENTS));
         self.comment(&format!("{by}: {text}"));
@@ -119,7 +119,7 @@ impl Cx<'_> {
         if let Some(comment) = comment.filter(|c| !c.trim().is_empty()) {
             self.comment(&format!("Approved by {by}: {comment}"));
         }
-        self.d.task.hold = None;
+        self.d.task.wait.hold = None;
         if what == ApprovalKind::Landed {
             self.take_as_merge();
         } else {
@@ -176,8 +176,8 @@ impl Cx<'_> {
             return Err("it has no open question".into());
         };
         self.say(format!("answered by {by}"));
-        self.d.task.question = None;
-        self.d.task.answers.push(Answered { question, answer: text.to_owned(), by: by.clone() });
+        self.d.task.wait.question = None;
+        self.d.task.findings.answers.push(Answered { question, answer: text.to_owned(), by: by.clone() });
         let at = self.d.task.at;
         let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
         let agent = steps.iter().take(at.step).rposition(|s| matches!(s, Step::Agent { .. }));
@@ -187,7 +187,7 @@ impl Cx<'_> {
 
     pub(super) fn cancel_asked(&mut self, by: &Actor) -> Answer {
         self.allow(self.policy.may_start(by), by, "cancel")?;
-        if let Some(merged) = &self.d.task.merged {
+        if let Some(merged) = &self.d.task.landing.merged {
             let (item, commit) = (&self.d.task.work_item, merged.commit.short());
             return Err(match self.d.task.phase {
                 Phase::Done { .. } => "it is over already".to_owned(),
@@ -224,14 +224,14 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancelled(&mut self, by: Actor) {
-        if let Some(landed) = self.d.task.landed.take() {
+        if let Some(landed) = self.d.task.landing.landed.take() {
             self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
         }
         if self.d.task.under_repair().is_some() {
             return self.repair_given_up(&by);
         }
         self.say(format!("cancelled by {by}"));
-        self.d.task.hold = None;
+        self.d.task.wait.hold = None;
         self.d.task.phase = Phase::Cancelled { by, since: self.now };
         self.emit(Effect::CleanUp);
     }
@@ -247,37 +247,37 @@ impl Cx<'_> {
         };
         self.say(format!("{by} lets it go on"));
         let task = &mut self.d.task;
-        task.role_attempts = 0;
-        task.updates = 0;
-        task.repatched = 0;
-        task.conflicts = 0;
-        if let Some(conflict) = task.conflict.as_mut() {
+        task.spent.role_attempts = 0;
+        task.landing.updates = 0;
+        task.landing.patch_changes = 0;
+        task.landing.conflicts = 0;
+        if let Some(conflict) = task.landing.conflict.as_mut() {
             conflict.refused = 0;
         }
-        task.voided = 0;
+        task.landing.voided = 0;
         match why {
             BlockReason::RoundsSpent { .. } => {
-                task.rounds = 0;
-                task.stage_rounds.clear();
+                task.spent.rounds = 0;
+                task.spent.stage_rounds.clear();
                 task.run = None;
             }
             BlockReason::BranchMoved { now: Some(now) } => {
                 // What was pushed has resolved nothing that is recorded; merged anew, its markers carry its own name.
-                if let Some(conflict) = task.conflict.as_mut().filter(|c| !c.labels.is_empty()) {
+                if let Some(conflict) = task.landing.conflict.as_mut().filter(|c| !c.labels.is_empty()) {
                     conflict.labels.push(now.to_string());
                 }
-                task.head = Some(now);
+                task.branch.head = Some(now);
                 let at = self.after_a_stranger(retry);
                 self.enter_stage_at(at);
                 return Ok(());
             }
-            BlockReason::BranchMoved { now: None } => task.branch_again = true,
+            BlockReason::BranchMoved { now: None } => task.branch.again = true,
             BlockReason::WrongTree { .. } => {
                 // The person has looked and accepts what landed.
                 self.next();
                 return Ok(());
             }
-            BlockReason::BudgetSpent { .. } => task.budget_from_micro_usd = self.spent_micro_usd,
+            BlockReason::BudgetSpent { .. } => task.spent.budget_from_micro_usd = self.spent_micro_usd,
             BlockReason::RoleFailed { .. }
             | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }
@@ -309,29 +309,32 @@ impl Cx<'_> {
         if self.d.task.is_closed() {
             return Err("it is over".into());
         }
-        if self.d.task.title == title && self.d.task.body == body && !self.d.task.notes.iter().any(|n| is_edit(n)) {
+        if self.d.task.title == title
+            && self.d.task.body == body
+            && !self.d.task.findings.notes.iter().any(|n| is_edit(n))
+        {
             return Err("nothing changed".into());
         }
         if matches!(self.d.task.phase, Phase::Idle) {
             let task = &mut self.d.task;
             title.clone_into(&mut task.title);
             body.clone_into(&mut task.body);
-            task.branch = slug::branch(&task.work_item, title, task.generation);
+            task.branch.name = slug::branch(&task.work_item, title, task.branch.generation);
             self.say("the ticket was edited before the start");
             return Ok(());
         }
         // Only the latest text counts; one edited back needs no remark at all.
         let note = format!("{EDITED} It now reads:\n{title}\n\n{body}");
-        if self.d.task.notes.contains(&note) {
+        if self.d.task.findings.notes.contains(&note) {
             return Err("this edit is noted already".into());
         }
-        self.d.task.notes.retain(|n| !is_edit(n));
+        self.d.task.findings.notes.retain(|n| !is_edit(n));
         if self.d.task.title == title && self.d.task.body == body {
             self.say("the ticket was edited back to what it was");
             return Ok(());
         }
         self.say("the ticket was edited; the next brief says so");
-        self.d.task.notes.push(note);
+        self.d.task.findings.notes.push(note);
         Ok(())
     }
 
@@ -340,13 +343,13 @@ impl Cx<'_> {
             return Err("nothing waits for a timer".into());
         };
         let mut acted = false;
-        if let (Some(until), Some(hold)) = (until, self.d.task.hold.as_mut())
+        if let (Some(until), Some(hold)) = (until, self.d.task.wait.hold.as_mut())
             && until <= self.now
             && !hold.told
         {
             hold.told = true;
             let here = self.d.task.at;
-            if let Some(unsure) = self.d.task.unsure.as_mut()
+            if let Some(unsure) = self.d.task.wait.unsure.as_mut()
                 && (unsure.at == here || Some(here.step) == self.d.task.pipeline.update_step(here.stage))
             {
                 unsure.hold.told = true;
@@ -370,7 +373,7 @@ impl Cx<'_> {
         match &self.d.task.phase {
             // Another task's approval may count for it, or main has moved on and something else is shown.
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Main, .. }, .. } => {
-                self.d.task.hold = None;
+                self.d.task.wait.hold = None;
                 self.enter();
                 Ok(())
             }

@@ -33,46 +33,46 @@ pub(super) fn cause(findings: &[Finding]) -> String {
 impl Task {
     /// The revision whose failure in production waits for a repair or a revert that has not landed.
     pub(super) fn under_repair(&self) -> Option<&ProductionFailure> {
-        self.production.last().filter(|_| self.merged.is_none())
+        self.production.failures.last().filter(|_| self.landing.merged.is_none())
     }
 }
 
 impl Cx<'_> {
     /// Production is as it can be had: a person chooses how it goes on.
     pub(super) fn production_failed(&mut self, now: &str) {
-        let Some(merged) = self.d.task.merged.clone() else {
+        let Some(merged) = self.d.task.landing.merged.clone() else {
             return self.impossible("production failed on nothing that is merged");
         };
         let revision = merged.commit.clone();
-        let cause = cause(&self.d.task.findings);
+        let cause = cause(&self.d.task.findings.open);
         let base = self.base_of(&revision);
         let failure =
             ProductionFailure { merged, base, cause: cause.clone(), now: now.to_owned(), at: self.now, answer: None };
-        self.d.task.production.push(failure);
+        self.d.task.production.failures.push(failure);
         self.say(format!("production failed on {}; a person chooses: {}", revision.short(), WayOut::CHOICE));
         self.ask_for_a_way(revision, cause, now.to_owned());
     }
 
     fn ask_for_a_way(&mut self, revision: Sha, cause: String, now: String) {
-        self.d.task.hold = None;
-        self.d.task.unsure = None;
+        self.d.task.wait.hold = None;
+        self.d.task.wait.unsure = None;
         self.wait(WaitReason::Production { revision, cause, now }, None, None);
     }
 
     /// The tip of the default branch before a merge of this task.
     fn base_of(&self, revision: &Sha) -> Option<Sha> {
         let task = &self.d.task;
-        if let Some(known) = task.production.iter().rev().find(|f| f.merged.commit == *revision) {
+        if let Some(known) = task.production.failures.iter().rev().find(|f| f.merged.commit == *revision) {
             return known.base.clone();
         }
-        let intended = task.intent.as_ref().map(|i| i.base.clone());
+        let intended = task.landing.intent.as_ref().map(|i| i.base.clone());
         // What somebody else put on main as it was, several commits perhaps, has no intent.
-        intended.or_else(|| task.base.clone().filter(|_| task.head.as_ref() == Some(revision)))
+        intended.or_else(|| task.branch.base.clone().filter(|_| task.branch.head.as_ref() == Some(revision)))
     }
 
     /// The deploy waits, at nobody's cost, for a repair of what another task merged.
     pub(super) fn held(&mut self, revision: &Sha, by: &WorkItem) {
-        if self.d.task.hold.is_none() {
+        if self.d.task.wait.hold.is_none() {
             let failed = revision.short();
             self.say(format!("not deployed: main contains {failed}, which failed in production ({by})"));
         }
@@ -88,21 +88,27 @@ impl Cx<'_> {
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => {}
             // Deployed again by a person's word, it waits for another failure, and that may wait for this one.
             Phase::Waiting { why: WaitReason::Held { .. }, .. }
-                if self.d.task.production.last().is_some_and(|f| Some(&f.merged) == self.d.task.merged.as_ref()) => {}
+                if self
+                    .d
+                    .task
+                    .production
+                    .failures
+                    .last()
+                    .is_some_and(|f| Some(&f.merged) == self.d.task.landing.merged.as_ref()) => {}
             Phase::Blocked { why: BlockReason::WrongTree { .. }, .. } => {
                 return Err(format!(
                     "what landed is not what was tested; look at it first, then `orch task retry {item}` accepts it"
                 ));
             }
-            Phase::Blocked { why, .. } if self.d.task.merged.is_some() => {
+            Phase::Blocked { why, .. } if self.d.task.landing.merged.is_some() => {
                 // It failed in another way than by its deploy's own end: what stopped it is the cause.
-                self.d.task.findings = vec![Finding::must_fix(crate::explain::block(&why))];
-                self.d.task.findings_from = Some("production".into());
+                self.d.task.findings.open = vec![Finding::must_fix(crate::explain::block(&why))];
+                self.d.task.findings.from = Some("production".into());
                 self.production_failed("what it ran before, as far as is known");
             }
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Landed, .. }, .. }
             | Phase::Blocked { .. }
-                if self.d.task.landed.is_some() =>
+                if self.d.task.landing.landed.is_some() =>
             {
                 return self.take_landed_back(by, way);
             }
@@ -122,7 +128,7 @@ impl Cx<'_> {
         }
         self.say(format!("{by} chooses: {} ({})", way.as_str(), way.means()));
         let taken = WayTaken { way, by: by.clone(), at: self.now };
-        if let Some(last) = self.d.task.production.last_mut() {
+        if let Some(last) = self.d.task.production.failures.last_mut() {
             last.answer = Some(taken);
         }
         match way {
@@ -137,9 +143,9 @@ impl Cx<'_> {
     /// The first step behind the merge, with hooks that run again.
     pub(super) fn deploy_again(&mut self) {
         let Some(to) = self.behind_merge() else { return self.impossible("the pipeline merges nothing") };
-        self.d.task.findings.clear();
-        self.d.task.findings_from = None;
-        self.d.task.hooks_from = self.d.task.next_seq;
+        self.d.task.findings.open.clear();
+        self.d.task.findings.from = None;
+        self.d.task.production.hooks_from = self.d.task.next_seq;
         self.enter_stage_at(to);
     }
 
@@ -153,8 +159,8 @@ impl Cx<'_> {
 
     /// A new branch from main, with the log in the brief. A person asked for it: the repairs are given back.
     fn repair(&mut self) {
-        let findings = std::mem::take(&mut self.d.task.findings);
-        let from = self.d.task.findings_from.take().unwrap_or_else(|| "production".into());
+        let findings = std::mem::take(&mut self.d.task.findings.open);
+        let from = self.d.task.findings.from.take().unwrap_or_else(|| "production".into());
         let findings = super::flow::or_say_so(findings, &from);
         let Some(to) = self.repaired_in() else { return self.impossible("no stage repairs what failed in production") };
         self.new_generation();
@@ -165,17 +171,20 @@ impl Cx<'_> {
 
     /// A new branch from main that begins with the change taken back. Nobody has to develop anything: it goes to the gates.
     pub(super) fn revert(&mut self) {
-        let Some(merged) = self.d.task.merged.clone() else { return self.impossible("there is nothing to take back") };
+        let Some(merged) = self.d.task.landing.merged.clone() else {
+            return self.impossible("there is nothing to take back");
+        };
         let Some(stage) = self.developed_in() else { return self.impossible("no stage of the pipeline develops") };
         let base = self.base_of(&merged.commit);
-        let failed = self.d.task.production.iter().any(|f| f.merged.commit == merged.commit);
+        let failed = self.d.task.production.failures.iter().any(|f| f.merged.commit == merged.commit);
         let why = if failed { ", which failed in production" } else { "" };
-        self.d.task.findings.clear();
-        self.d.task.findings_from = None;
+        self.d.task.findings.open.clear();
+        self.d.task.findings.from = None;
         self.new_generation();
-        self.d.task.reverting = Some(Reverting { commit: merged.commit.clone(), base, by_hand: false });
+        self.d.task.production.reverting = Some(Reverting { commit: merged.commit.clone(), base, by_hand: false });
         self.d
             .task
+            .findings
             .notes
             .push(format!("This branch takes back {}{why}: what it removes is meant to go.", merged.commit.short()));
         let steps = &self.d.task.pipeline.stages[stage].steps;
@@ -198,7 +207,7 @@ impl Cx<'_> {
 
     /// What is taken back conflicts with what came later: the developer does it by hand.
     pub(super) fn revert_conflicts(&mut self, files: &[String]) {
-        let Some(reverting) = self.d.task.reverting.as_mut() else {
+        let Some(reverting) = self.d.task.production.reverting.as_mut() else {
             return self.impossible("a branch that was to be opened conflicts");
         };
         reverting.by_hand = true;
@@ -218,20 +227,20 @@ impl Cx<'_> {
 
     /// A person gives a repair up. What is merged stays merged, so the question is open again.
     pub(super) fn repair_given_up(&mut self, by: &Actor) {
-        let Some(failure) = self.d.task.production.last().cloned() else { return };
+        let Some(failure) = self.d.task.production.failures.last().cloned() else { return };
         self.say(format!("{by} gives the repair up; what is merged stays merged"));
         let task = &mut self.d.task;
-        task.merged = Some(failure.merged.clone());
-        task.intent = None;
+        task.landing.merged = Some(failure.merged.clone());
+        task.landing.intent = None;
         task.run = None;
-        task.conflict = None;
-        task.resolved.clear();
-        task.conflicts = 0;
-        task.question = None;
-        task.reverting = None;
-        task.findings = vec![Finding::must_fix(failure.cause.clone())];
-        task.findings_from = Some("production".into());
-        task.production.push(ProductionFailure { at: self.now, answer: None, ..failure.clone() });
+        task.landing.conflict = None;
+        task.landing.resolved.clear();
+        task.landing.conflicts = 0;
+        task.wait.question = None;
+        task.production.reverting = None;
+        task.findings.open = vec![Finding::must_fix(failure.cause.clone())];
+        task.findings.from = Some("production".into());
+        task.production.failures.push(ProductionFailure { at: self.now, answer: None, ..failure.clone() });
         if let Some(at) = task.pipeline.judges_production_at() {
             task.at = at;
         }
@@ -241,26 +250,26 @@ impl Cx<'_> {
     /// Starts a new branch; everything that was about the old one is forgotten.
     fn new_generation(&mut self) {
         let task = &mut self.d.task;
-        task.generation += 1;
-        if let Some(head) = task.head.take() {
-            task.old_branches.push((task.branch.clone(), head));
+        task.branch.generation += 1;
+        if let Some(head) = task.branch.head.take() {
+            task.branch.old.push((task.branch.name.clone(), head));
         }
-        task.branch = slug::branch(&task.work_item, &task.title, task.generation);
-        task.base = None;
-        task.conflict = None;
-        task.resolved.clear();
-        task.conflicts = 0;
-        task.pull_request = None;
-        task.intent = None;
-        task.earlier_merges.extend(task.merged.take().map(|merged| merged.commit));
-        task.landed = None;
-        task.prepared = None;
-        task.reverting = None;
-        task.rounds = 0;
-        task.stage_rounds.clear();
-        task.repatched = 0;
-        task.passed.clear();
-        task.not_deployed.clear();
+        task.branch.name = slug::branch(&task.work_item, &task.title, task.branch.generation);
+        task.branch.base = None;
+        task.landing.conflict = None;
+        task.landing.resolved.clear();
+        task.landing.conflicts = 0;
+        task.branch.pull_request = None;
+        task.landing.intent = None;
+        task.landing.earlier.extend(task.landing.merged.take().map(|merged| merged.commit));
+        task.landing.landed = None;
+        task.landing.prepared = None;
+        task.production.reverting = None;
+        task.spent.rounds = 0;
+        task.spent.stage_rounds.clear();
+        task.landing.patch_changes = 0;
+        task.landing.passed.clear();
+        task.production.not_deployed.clear();
     }
 
     /// Where what failed in production is repaired: where its gate goes back to.

@@ -12,14 +12,14 @@ const MAX_VOIDED: u32 = 3;
 
 impl Cx<'_> {
     pub(super) fn updated(&mut self, head: &Sha, base: &Sha, tree: &crate::ids::Digest) {
-        let moved = self.d.task.head.as_ref() != Some(head);
-        let main_moved = self.d.task.base.as_ref() != Some(base);
-        self.d.task.head = Some(head.clone());
-        self.d.task.base = Some(base.clone());
-        self.d.task.prepared = Some(head.clone());
-        self.d.task.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
+        let moved = self.d.task.branch.head.as_ref() != Some(head);
+        let main_moved = self.d.task.branch.base.as_ref() != Some(base);
+        self.d.task.branch.head = Some(head.clone());
+        self.d.task.branch.base = Some(base.clone());
+        self.d.task.landing.prepared = Some(head.clone());
+        self.d.task.landing.passed.retain(|p| p.head == *head && !self.d.task.pipeline.in_lease_span(p.at));
         let lease_epoch = self.lease.epoch;
-        self.d.task.intent =
+        self.d.task.landing.intent =
             Some(MergeIntent { head: head.clone(), base: base.clone(), tree: tree.clone(), lease_epoch });
         if moved {
             let what = if main_moved { "brought to the tip of main" } else { "prepared for the merge" };
@@ -39,13 +39,13 @@ impl Cx<'_> {
             return self.impossible("nothing judges the patch");
         };
         let task = &mut self.d.task;
-        task.head = Some(head.clone());
-        task.base = Some(base.clone());
-        task.passed.retain(|p| p.head == *head);
-        task.intent = None;
-        task.prepared = None;
-        task.repatched += 1;
-        let (times, max) = (task.repatched, self.policy.max_developer_retries);
+        task.branch.head = Some(head.clone());
+        task.branch.base = Some(base.clone());
+        task.landing.passed.retain(|p| p.head == *head);
+        task.landing.intent = None;
+        task.landing.prepared = None;
+        task.landing.patch_changes += 1;
+        let (times, max) = (task.landing.patch_changes, self.policy.max_developer_retries);
         let why = "main has changed what is around its changes";
         self.say(format!("brought to the tip of main as {}; {why}, so they are judged again", head.short()));
         if self.policy.own_ci {
@@ -59,6 +59,7 @@ impl Cx<'_> {
         }
         self.d
             .task
+            .findings
             .notes
             .push(format!("Judged again as a whole, with unchanged lines too: {why} since it was judged."));
         self.enter_stage_at(to);
@@ -72,14 +73,14 @@ impl Cx<'_> {
         };
         let back = self.start_of_merging();
         let task = &mut self.d.task;
-        task.head = Some(head.clone());
-        task.base = Some(base.clone());
-        task.prepared = Some(head.clone());
-        task.passed.retain(|p| p.head == *head);
-        task.intent = None;
-        task.voided += 1;
-        task.approval_again = Some(back);
-        let times = task.voided;
+        task.branch.head = Some(head.clone());
+        task.branch.base = Some(base.clone());
+        task.landing.prepared = Some(head.clone());
+        task.landing.passed.retain(|p| p.head == *head);
+        task.landing.intent = None;
+        task.landing.voided += 1;
+        task.landing.approval_again = Some(back);
+        let times = task.landing.voided;
         let why = "main has changed files of this change";
         self.say(format!("brought to the tip of main as {}; {why}: its approval is asked for again", head.short()));
         if self.policy.own_ci {
@@ -96,9 +97,9 @@ impl Cx<'_> {
 
     /// On from a gate that let the task pass: to the next step, or to where the forge's approval was missing.
     pub(super) fn after_gate(&mut self, gate: GateId) {
-        match self.d.task.approval_again {
+        match self.d.task.landing.approval_again {
             Some(at) if gate == GateId::ReviewApproved => {
-                self.d.task.approval_again = None;
+                self.d.task.landing.approval_again = None;
                 self.move_to(at);
             }
             _ => self.next(),
@@ -106,11 +107,14 @@ impl Cx<'_> {
     }
 
     pub(super) fn update_again(&mut self) {
-        self.d.task.updates += 1;
-        if self.policy.max_updates < self.d.task.updates {
+        self.d.task.landing.updates += 1;
+        if self.policy.max_updates < self.d.task.landing.updates {
             let fault = FaultNote {
                 kind: crate::verdict::FaultKind::Transient,
-                text: format!("main or the lease moved on {} times while the merge was prepared", self.d.task.updates),
+                text: format!(
+                    "main or the lease moved on {} times while the merge was prepared",
+                    self.d.task.landing.updates
+                ),
             };
             let retry = self.start_of_merging();
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);

@@ -51,7 +51,7 @@ pub fn new_task(pipeline: Pipeline) -> Task {
         title: "Show the version".into(),
         body: "On the front page.".into(),
         pipeline,
-        landing: orch_core::landing::Landing::default(),
+        landing: orch_core::landing::LandingPlan::default(),
     }
     .into_task(TaskId(1), T0)
 }
@@ -187,7 +187,7 @@ impl World {
                     Some(Step::Gate { on_inconclusive: OnInconclusive::PassWithWarning, .. })
                 ) =>
             {
-                self.exact.extend(before.head.clone().map(|head| (before.at, head)));
+                self.exact.extend(before.branch.head.clone().map(|head| (before.at, head)));
             }
             _ => {}
         }
@@ -245,15 +245,15 @@ impl World {
                 let (commit, tree, head) = (commit.clone(), tree.clone(), head.clone());
                 Some(Landed { commit, tree, head, by: by.clone(), tested: *tested })
             }
-            _ => before.landed.clone(),
+            _ => before.landing.landed.clone(),
         };
-        if let (None, Some(landed), Some(merged)) = (&before.merged, &landed, &d.task.merged)
+        if let (None, Some(landed), Some(merged)) = (&before.landing.merged, &landed, &d.task.landing.merged)
             && merged.commit == landed.commit
         {
             let said = d.task.approved(ApprovalKind::Landed, landed.commit.as_str()).is_some();
             assert!(landed.counts(&self.policy) || said, "{landed:?} was taken without a word");
         }
-        if d.task.landed.is_some() {
+        if d.task.landing.landed.is_some() {
             assert!(d.jobs.iter().all(|j| j.effect.is_side()), "{:?} begins beside what landed", d.jobs);
             let stands = match &d.task.phase {
                 Phase::Working { .. } | Phase::Stopping { .. } => true,
@@ -267,9 +267,9 @@ impl World {
 
     fn check_merge(&mut self, task: &Task, intent: &orch_core::task::MergeIntent, pull_request: u64) {
         self.merges += 1;
-        assert_eq!(Some(&intent.head), task.head.as_ref());
-        assert_eq!(Some(pull_request), task.pull_request);
-        assert_eq!(task.merged, None, "merged twice");
+        assert_eq!(Some(&intent.head), task.branch.head.as_ref());
+        assert_eq!(Some(pull_request), task.branch.pull_request);
+        assert_eq!(task.landing.merged, None, "merged twice");
         let merge = task.pipeline.merge_at().unwrap();
         let update = task.pipeline.update_step(merge.stage).unwrap();
         for step in update + 1..merge.step {
@@ -282,14 +282,14 @@ impl World {
                 task.pipeline.step(at),
                 Some(Step::Gate { on_inconclusive: OnInconclusive::PassWithWarning, .. })
             );
-            assert!(warned || task.passed.iter().any(|p| p.at == at && p.head == intent.head));
+            assert!(warned || task.landing.passed.iter().any(|p| p.at == at && p.head == intent.head));
         }
     }
 
     fn check_standing(&self) {
         let task = &self.task;
-        assert!(task.rounds <= self.policy.max_developer_retries, "{} rounds", task.rounds);
-        assert!(task.stage_rounds.values().all(|n| *n <= self.policy.max_developer_retries));
+        assert!(task.spent.rounds <= self.policy.max_developer_retries, "{} rounds", task.spent.rounds);
+        assert!(task.spent.stage_rounds.values().all(|n| *n <= self.policy.max_developer_retries));
         assert!(task.step().is_some(), "the cursor left the pipeline");
         let told = explain(task);
         assert_eq!(told.is_none(), task.is_closed());
@@ -368,7 +368,7 @@ impl World {
                 unresolved: vec![],
                 refused: vec![],
             },
-            Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: u64::from(self.task.generation) },
+            Effect::EnsurePullRequest => Outcome::PullRequestOpen { number: u64::from(self.task.branch.generation) },
             Effect::Judge { head, gate: GateId::AnalysisApproved, .. }
                 if self.task.approved(orch_core::task::ApprovalKind::Analysis, "analysis-1").is_none() =>
             {

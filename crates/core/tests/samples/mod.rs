@@ -7,7 +7,7 @@ use orch_core::conflict::{Conflict, ConflictKind, ConflictPath, Marks, Resolutio
 use orch_core::effect::{Effect, NotMerged, Outcome, Warning};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
-use orch_core::landing::{AfterMerge, Documents, History, Landing};
+use orch_core::landing::{AfterMerge, Documents, History, LandingPlan};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
     ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task,
@@ -424,10 +424,11 @@ pub fn phases() -> Vec<Phase> {
     })
 }
 
-/// A new task, one in the middle of preparing a merge for the second time, one that is done, and one prepared.
+/// A new task, one in the middle of preparing a merge for the second time, one that is done, and one of each kind of
+/// trouble.
 pub fn tasks() -> Vec<Task> {
     let newest = World::new(Pipeline::full()).task;
-    let fresh = Task { landing: None, ..newest.clone() };
+    let fresh = changed(&newest, |t| t.landing.plan = None);
     let mut w = World::at(Pipeline::lite(), "judge check_reviewer_verdict");
     w.judge(Verdict::Fail { findings: vec![finding()] });
     w.ok(Event::TicketEdited { title: "t".into(), body: "b".into() });
@@ -435,10 +436,20 @@ pub fn tasks() -> Vec<Task> {
     w.cannot_tell("the scanner is gone");
     let mut done = World::started(Pipeline::lite());
     done.finish();
-    // As they were written before there was such a thing as a prepared head; the last one as it is written now.
-    let before = |task: &Task| Task { prepared: None, hooks_from: 0, landing: None, started_by: None, ..task.clone() };
-    let now = Task { repatched: 2, prepared: w.task.prepared.clone(), ..fresh.clone() };
-    let resolved = Task { conflict: Some(conflict()), resolved: vec![conflict()], conflicts: 2, ..fresh.clone() };
+    // As they were written before there was a plan of the landing, and a prepared head.
+    let before = |task: &Task| {
+        changed(task, |t| {
+            (t.landing.prepared, t.landing.plan, t.started_by) = (None, None, None);
+            t.production.hooks_from = 0;
+        })
+    };
+    let now = changed(&fresh, |t| {
+        t.landing.patch_changes = 2;
+        t.landing.prepared.clone_from(&w.task.landing.prepared);
+    });
+    let resolved = changed(&fresh, |t| {
+        (t.landing.conflict, t.landing.resolved, t.landing.conflicts) = (Some(conflict()), vec![conflict()], 2);
+    });
     let failure = ProductionFailure {
         merged: Merged { commit: sha(3), tree: tree(3), at: T },
         base: Some(sha(1)),
@@ -447,22 +458,28 @@ pub fn tasks() -> Vec<Task> {
         at: T,
         answer: Some(WayTaken { way: WayOut::Revert, by: anna(), at: T }),
     };
-    let reverting = Reverting { commit: sha(3), base: Some(sha(1)), by_hand: false };
-    let failed =
-        Task { prepared: None, production: vec![failure], hooks_from: 7, reverting: Some(reverting), ..fresh.clone() };
-    let landing = Landing { history: History::AsIs, documents: Documents::Evidence, ..Landing::default() };
-    let newest = Task {
-        landing: Some(landing),
-        started_by: w.task.started_by.clone(),
-        approval_again: Some(Cursor { stage: 6, step: 3 }),
-        voided: 1,
-        old_branches: vec![("feature/DEMO-1-show".into(), sha(4))],
-        ..newest
-    };
+    let failed = changed(&fresh, |t| {
+        (t.production.failures, t.production.hooks_from) = (vec![failure.clone()], 7);
+        t.production.reverting = Some(Reverting { commit: sha(3), base: Some(sha(1)), by_hand: false });
+    });
+    let plan = LandingPlan { history: History::AsIs, documents: Documents::Evidence, ..LandingPlan::default() };
+    let newest = changed(&newest, |t| {
+        t.landing.plan = Some(plan);
+        t.started_by.clone_from(&w.task.started_by);
+        t.landing.approval_again = Some(Cursor { stage: 6, step: 3 });
+        t.landing.voided = 1;
+        t.branch.old = vec![("feature/DEMO-1-show".into(), sha(4))];
+    });
     let by = Some(anna());
     let landed = Landed { commit: sha(9), tree: tree(9), head: sha(3), by, tested: true };
-    let landed = Task { landed: Some(landed), ..newest.clone() };
-    let landing = Landing { after_merge: AfterMerge::PullRequest, ..Landing::default() };
-    let late = Task { landing: Some(landing), ..landed.clone() };
+    let landed = changed(&newest, |t| t.landing.landed = Some(landed.clone()));
+    let plan = LandingPlan { after_merge: AfterMerge::PullRequest, ..LandingPlan::default() };
+    let late = changed(&landed, |t| t.landing.plan = Some(plan));
     vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late]
+}
+
+fn changed(task: &Task, change: impl FnOnce(&mut Task)) -> Task {
+    let mut task = task.clone();
+    change(&mut task);
+    task
 }

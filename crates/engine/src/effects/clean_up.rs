@@ -15,12 +15,14 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if !cx.task.is_closed() {
         return Ok(Outcome::Sent.into());
     }
-    if let (Phase::Cancelled { .. }, Some(number), None) = (&cx.task.phase, cx.task.pull_request, &cx.task.merged) {
+    if let (Phase::Cancelled { .. }, Some(number), None) =
+        (&cx.task.phase, cx.task.branch.pull_request, &cx.task.landing.merged)
+    {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;
     }
     // What it was for is on main another way: a repair was given up, or it was opened before orch knew that a person had
     // merged the one before.
-    if let (Phase::Done { .. }, Some(number)) = (&cx.task.phase, cx.task.pull_request)
+    if let (Phase::Done { .. }, Some(number)) = (&cx.task.phase, cx.task.branch.pull_request)
         && cx.project.forge.pull_request(&cx.project.key, number).await?.state == PullState::Open
     {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;

@@ -145,7 +145,7 @@ async fn held(cx: &Cx, revision: &Sha) -> Result<Option<Outcome>, Fault> {
     for task in cx.store().tasks(filter).await?.iter().filter(|t| t.id != cx.task.id) {
         // A hook that has just failed counts before its gate has spoken.
         let last = known.iter().find(|d| d.task == task.id && !d.rollback);
-        let just = last.filter(|d| !d.ok && task.merged.as_ref().is_some_and(|m| m.commit == d.revision));
+        let just = last.filter(|d| !d.ok && task.landing.merged.as_ref().is_some_and(|m| m.commit == d.revision));
         for (failed, repaired) in task.production_holds(just.map(|deployed| &deployed.revision)) {
             if git.resolve(project, failed.as_str()).await?.is_none()
                 || git.resolve(project, revision.as_str()).await?.is_none()

@@ -28,13 +28,13 @@ pub(super) enum Documents {
 
 /// Branch of a task's late documents.
 pub(super) fn branch(task: &Task) -> String {
-    format!("{}-documents", task.branch)
+    format!("{}-documents", task.branch.name)
 }
 
 /// Are they brought to the default branch?
 pub(super) fn wanted(task: &Task) -> bool {
-    task.landing.is_some_and(|l| l.after_merge == AfterMerge::PullRequest)
-        && task.merged.is_some()
+    task.landing.plan.is_some_and(|l| l.after_merge == AfterMerge::PullRequest)
+        && task.landing.merged.is_some()
         && matches!(task.phase, Phase::Done { .. })
 }
 

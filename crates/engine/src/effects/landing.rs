@@ -19,14 +19,14 @@ pub(super) fn needs_approval(cx: &Cx) -> bool {
 
 /// Are documents of the present stage kept out of the branch? A commit behind an approval of the forge would void it.
 pub(super) fn is_evidence(cx: &Cx) -> bool {
-    let Some(landing) = cx.task.landing else { return false };
+    let Some(landing) = cx.task.landing.plan else { return false };
     let behind_approval = needs_approval(cx) && cx.task.pipeline.approval_at().is_some_and(|at| at < cx.task.at);
     landing.documents == Documents::Evidence || behind_approval
 }
 
 /// The head with every document of the task beside its code: what agents get to see. Never pushed.
 pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
-    if cx.task.landing.is_none() {
+    if cx.task.landing.plan.is_none() {
         return Ok(head.clone());
     }
     let dir = cx.task.artefact_dir();
@@ -41,7 +41,7 @@ pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
 /// Subject of the task's commits; of a generation that takes back what an earlier one landed, that it does.
 pub(super) fn subject(cx: &Cx) -> String {
     let subject = cx.project.merging.subject.of(&cx.task.work_item, &cx.task.title);
-    if cx.task.reverting.is_some() { message::revert(&subject) } else { subject }
+    if cx.task.production.reverting.is_some() { message::revert(&subject) } else { subject }
 }
 
 /// Message of a commit that takes a merge back, as it is made.
@@ -55,7 +55,7 @@ pub(super) fn taking_back(cx: &Cx, merged: &Sha) -> String {
 pub(super) fn work(cx: &Cx, role: &str, run: Seq) -> String {
     let task = &cx.task;
     let end = format!("Orch-Run: {}-{run}", task.id.0);
-    if task.landing.is_none() {
+    if task.landing.plan.is_none() {
         return format!("{}: {role}\n\n{}\n\n{end}", task.work_item, task.title);
     }
     let subject = subject(cx);
@@ -77,14 +77,14 @@ pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());
     let mut trailers = vec![trailer("Work-item", task.work_item.as_str())];
-    let taken = task.reverting.as_ref().map(|r| message::takes_back(r.commit.as_str()));
-    if let (Some(reverting), Some(taken)) = (&task.reverting, &taken) {
+    let taken = task.production.reverting.as_ref().map(|r| message::takes_back(r.commit.as_str()));
+    if let (Some(reverting), Some(taken)) = (&task.production.reverting, &taken) {
         trailers.push(trailer("Reverts", reverting.commit.as_str()));
         // What was said of the change says nothing of taking it back; only the last one may have done that, by hand.
         let last = summaries.pop().filter(|_| reverting.by_hand);
         summaries = std::iter::once(taken.as_str()).chain(last).collect();
     }
-    let by_itself = task.reverting.as_ref().is_some_and(|r| !r.by_hand);
+    let by_itself = task.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
     trailers.extend(task.started_by.as_ref().map(|by| trailer("Requested-by", by.as_str())));
     trailers.extend(approvers(cx).await?.iter().map(|by| trailer("Approved-by", by.as_str())));
     for run in developer().filter(|_| !by_itself) {
@@ -107,7 +107,7 @@ pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
 /// Everybody who approved something of this task: on orch, and on the forge where it has to show it.
 async fn approvers(cx: &Cx) -> Result<Vec<Actor>, Fault> {
     let mut by: Vec<Actor> = cx.task.approvals.iter().map(|a| a.by.clone()).collect();
-    if let (true, Some(number)) = (needs_approval(cx), cx.task.pull_request) {
+    if let (true, Some(number)) = (needs_approval(cx), cx.task.branch.pull_request) {
         let reviews = cx.project.forge.reviews(&cx.project.key, number).await?;
         let counts = |r: &&orch_ports::forge::Review| r.approved && r.official && cx.project.policy.may_approve(&r.by);
         by.extend(reviews.iter().filter(counts).map(|r| r.by.clone()));
@@ -137,15 +137,15 @@ pub(super) async fn keep_history(cx: &Cx, head: &Sha) -> Result<(), Fault> {
 /// its late documents where a person has to look at it.
 pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), Fault> {
     let task = &cx.task;
-    if task.landing.is_none() {
+    if task.landing.plan.is_none() {
         return Ok(());
     }
-    let own = task.head.iter().map(|head| (task.branch.clone(), head.clone()));
+    let own = task.branch.head.iter().map(|head| (task.branch.name.clone(), head.clone()));
     let mut branches: Vec<(String, Option<Sha>)> =
-        task.old_branches.iter().cloned().chain(own).map(|(branch, head)| (branch, Some(head))).collect();
-    if task.head.is_none() {
+        task.branch.old.iter().cloned().chain(own).map(|(branch, head)| (branch, Some(head))).collect();
+    if task.branch.head.is_none() {
         // It may have been opened and the answer lost.
-        branches.push((task.branch.clone(), None));
+        branches.push((task.branch.name.clone(), None));
     }
     if documents::wanted(task) && !but_documents {
         branches.push((documents::branch(task), None));
@@ -158,7 +158,7 @@ pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), 
             continue;
         }
         let fetched = cx.fetch().await?;
-        if task.merged.as_ref().is_none_or(|m| m.commit != now) {
+        if task.landing.merged.as_ref().is_none_or(|m| m.commit != now) {
             keep_history(cx, &now).await?;
         }
         cx.still_ours().await?;
@@ -177,7 +177,7 @@ pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), 
 /// let pass.
 pub(super) async fn publish_history(cx: &Cx) -> Result<(), Fault> {
     let task = &cx.task;
-    if !cx.project.merging.history_ref || task.merged.is_none() || !is_one_commit(task) {
+    if !cx.project.merging.history_ref || task.landing.merged.is_none() || !is_one_commit(task) {
         return Ok(());
     }
     let git = &cx.engine.ports.git;
@@ -188,7 +188,7 @@ pub(super) async fn publish_history(cx: &Cx) -> Result<(), Fault> {
         judged.iter().any(|j| j.gate == GateId::SecurityGate && j.head == *head && j.verdict == Verdict::Pass)
     };
     for (name, head) in kept.iter().filter(|(name, _)| name.starts_with(&own)) {
-        if task.merged.as_ref().is_some_and(|m| m.commit == *head) {
+        if task.landing.merged.as_ref().is_some_and(|m| m.commit == *head) {
             continue;
         }
         if !passed(head) {
@@ -203,5 +203,5 @@ pub(super) async fn publish_history(cx: &Cx) -> Result<(), Fault> {
 
 /// Does the task land as one commit?
 pub(super) fn is_one_commit(task: &Task) -> bool {
-    task.landing.is_some_and(|l| l.history == History::OneCommit)
+    task.landing.plan.is_some_and(|l| l.history == History::OneCommit)
 }

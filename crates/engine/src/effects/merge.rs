@@ -35,9 +35,11 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         return Ok(Outcome::LeaseLost.into());
     }
     cx.still_ours().await?;
-    let message = match (cx.project.merge_method, cx.task.landing) {
+    let message = match (cx.project.merge_method, cx.task.landing.plan) {
         (MergeMethod::Squash, Some(_)) => landing::message(cx).await?,
-        (_, Some(_)) if cx.task.reverting.is_some() => format!("{}: {}", cx.task.work_item, landing::subject(cx)),
+        (_, Some(_)) if cx.task.production.reverting.is_some() => {
+            format!("{}: {}", cx.task.work_item, landing::subject(cx))
+        }
         _ => format!("{}: {}", cx.task.work_item, cx.task.title),
     };
     let method = cx.project.merge_method;

@@ -76,7 +76,7 @@ impl Cx {
     pub(crate) async fn load(engine: Arc<Engine>, job: Job, stop: CancellationToken) -> Result<Self, Fault> {
         let task = engine.task(job.id.task).await?;
         let span = tracing::Span::current();
-        span.record("work_item", tracing::field::display(&task.work_item)).record("branch", &task.branch);
+        span.record("work_item", tracing::field::display(&task.work_item)).record("branch", &task.branch.name);
         let project = engine.project(&task.project)?;
         Ok(Self { engine, job, task, project, stop })
     }

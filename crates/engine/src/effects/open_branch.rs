@@ -21,7 +21,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         return bare(cx, &fetched).await;
     }
     let path = format!("{}/00-business-request.md", cx.task.artefact_dir());
-    if let Some(head) = git.forge_branch(project, &cx.task.branch).await? {
+    if let Some(head) = git.forge_branch(project, &cx.task.branch.name).await? {
         // The branch is there: from an earlier attempt of this very job, or from somebody else.
         let written = git.read_file(project, &head, &path).await?;
         let outcome = match written {
@@ -30,7 +30,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
                 Outcome::Opened { head, base }
             }
             // A person has looked at what somebody else put there and lets the task go on from it.
-            _ if cx.task.head.as_ref() == Some(&head) => write(cx, &fetched, &head, path).await?,
+            _ if cx.task.branch.head.as_ref() == Some(&head) => write(cx, &fetched, &head, path).await?,
             _ => Outcome::BranchMoved { now: Some(head) },
         };
         return Ok(outcome.into());
@@ -43,7 +43,9 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 
 /// What the branch begins with: the tip, or on top of it a commit that takes back what a person wants taken back.
 async fn beginning(cx: &Cx, tip: &Sha) -> Result<Result<Sha, Outcome>, Fault> {
-    let Some(reverting) = cx.task.reverting.as_ref().filter(|r| !r.by_hand) else { return Ok(Ok(tip.clone())) };
+    let Some(reverting) = cx.task.production.reverting.as_ref().filter(|r| !r.by_hand) else {
+        return Ok(Ok(tip.clone()));
+    };
     let taken = take_back(cx, tip, reverting).await?;
     Ok(taken.map_err(|files| Outcome::Conflict { onto: tip.clone(), files, record: None }))
 }
@@ -77,7 +79,7 @@ async fn take_back(cx: &Cx, tip: &Sha, reverting: &Reverting) -> Result<Result<S
 
 /// Are the task's documents kept out of its branch?
 fn is_evidence(cx: &Cx) -> bool {
-    cx.task.landing.is_some_and(|l| l.documents == Documents::Evidence)
+    cx.task.landing.plan.is_some_and(|l| l.documents == Documents::Evidence)
 }
 
 /// The branch begins as the default branch itself; the request is kept as evidence.
@@ -95,9 +97,9 @@ async fn bare(cx: &Cx, fetched: &Fetched) -> Result<Ended, Fault> {
         at: cx.now(),
     };
     Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;
-    if let Some(head) = git.forge_branch(project, &cx.task.branch).await? {
+    if let Some(head) = git.forge_branch(project, &cx.task.branch.name).await? {
         // From an earlier attempt of this very job, from a person who was asked about it, or from somebody else.
-        let ours = push::pushed(cx).await?.contains(&head) || cx.task.head.as_ref() == Some(&head);
+        let ours = push::pushed(cx).await?.contains(&head) || cx.task.branch.head.as_ref() == Some(&head);
         if !ours {
             return Ok(Outcome::BranchMoved { now: Some(head) }.into());
         }
@@ -118,7 +120,7 @@ async fn bare(cx: &Cx, fetched: &Fetched) -> Result<Ended, Fault> {
 /// The request on top of a commit, pushed.
 async fn write(cx: &Cx, fetched: &Fetched, onto: &Sha, path: String) -> Result<Outcome, Fault> {
     let file = FileWrite { path, bytes: request(cx).into_bytes() };
-    let message = match cx.task.landing {
+    let message = match cx.task.landing.plan {
         None => format!("{}: open\n\n{}", cx.task.work_item, cx.task.title),
         Some(_) => message::line(&format!("Documents (request): {}", landing::subject(cx))),
     };

@@ -18,11 +18,11 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let fetched = cx.fetch().await?;
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
-    let base = match &cx.task.conflict {
+    let base = match &cx.task.landing.conflict {
         Some(conflict) => conflict.onto.clone(),
-        None => cx.task.base.clone().unwrap_or_else(|| fetched.tip.clone()),
+        None => cx.task.branch.base.clone().unwrap_or_else(|| fetched.tip.clone()),
     };
-    let parent = cx.task.head.clone().unwrap_or_else(|| base.clone());
+    let parent = cx.task.branch.head.clone().unwrap_or_else(|| base.clone());
     let own: Vec<&Known> = artefact::KNOWN.iter().filter(|k| k.stage == stage.as_str() && !k.after_merge).collect();
     let take: Vec<&str> = own.iter().map(|k| k.name).collect();
     let artefact_dir = cx.task.artefact_dir();
@@ -38,7 +38,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
             project,
             work_item: &cx.task.work_item,
             parent: &desk,
-            merged: cx.task.conflict.as_ref().map(|c| &c.onto),
+            merged: cx.task.landing.conflict.as_ref().map(|c| &c.onto),
             artefact_dir: &artefact_dir,
             take_code: role.as_str() == "developer",
             take_artefacts: &take,
@@ -54,7 +54,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
         Err(fault) if fault.kind == FaultKind::Gone => {
             tracing::warn!(work_item = %cx.task.work_item, %fault, "nothing can be taken of a run");
             let discarded = vec!["the whole working directory: it was removed or replaced by a link".to_owned()];
-            let unresolved = cx.task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default();
+            let unresolved = cx.task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default();
             let gone = Finding::must_fix("the whole working directory was removed or replaced by a link");
             let refused = if unresolved.is_empty() { Vec::new() } else { vec![gone] };
             return Ok(Outcome::Published { head: parent, empty: true, discarded, unresolved, refused }.into());
@@ -75,7 +75,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
             project,
             commit: &snapshot.commit,
             parent: &parent,
-            merged: cx.task.conflict.as_ref().map(|c| &c.onto),
+            merged: cx.task.landing.conflict.as_ref().map(|c| &c.onto),
             artefact_dir: &artefact_dir,
             documents: if evidence { &[][..] } else { &take[..] },
             message: &message,
@@ -97,7 +97,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     Cx::fenced(cx.store().put_artefacts(cx.job.fence(), rows).await?)?;
     let code = git.code_digest(project, &head, &artefact_dir).await?;
     let empty = code == git.code_digest(project, &base, &artefact_dir).await?;
-    let refused = match &cx.task.conflict {
+    let refused = match &cx.task.landing.conflict {
         Some(record) => {
             let shown = git.conflict_shown(project, &head, record, &record.onto, &artefact_dir).await?;
             conflict::refusals(record, &shown)
@@ -156,7 +156,7 @@ async fn cut_large(worktree: PathBuf, dir: String) -> Result<Vec<Finding>, Fault
 
 /// Has the security gate found something in this branch that has not been repaired yet?
 fn leaked(cx: &Cx) -> bool {
-    cx.task.raised.iter().any(|raised| raised.from.starts_with(GateId::SecurityGate.as_str()))
+    cx.task.findings.raised.iter().any(|raised| raised.from.starts_with(GateId::SecurityGate.as_str()))
 }
 
 /// The stage's artefacts as the run left them, whether or not they are on the branch.

@@ -9,7 +9,7 @@ use orch_ports::forge::PullState;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let (forge, project) = (&cx.project.forge, &cx.project.key);
-    if let Some(number) = cx.task.pull_request {
+    if let Some(number) = cx.task.branch.pull_request {
         let known = forge.pull_request(project, number).await?;
         if known.state == PullState::Open {
             return Ok(Outcome::PullRequestOpen { number }.into());
@@ -23,11 +23,11 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         }
     }
     let base = forge.default_branch(project).await?;
-    let title = match cx.task.landing {
+    let title = match cx.task.landing.plan {
         None => format!("{}: {}", cx.task.work_item, cx.task.title),
         Some(_) => landing::subject(cx),
     };
-    let on_branch = cx.task.landing.is_none_or(|l| l.documents == Documents::Repository);
+    let on_branch = cx.task.landing.plan.is_none_or(|l| l.documents == Documents::Repository);
     let papers = if on_branch { format!(" Its papers are in `{}`.", cx.task.artefact_dir()) } else { String::new() };
     let body = format!(
         "{}\n\n---\nOpened by orch for {}.{papers} orch merges it when every gate has passed; please do not merge it by hand.",
@@ -35,6 +35,6 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         cx.task.work_item,
     );
     cx.still_ours().await?;
-    let opened = forge.ensure_pull_request(project, &cx.task.branch, &base, &title, &body).await?;
+    let opened = forge.ensure_pull_request(project, &cx.task.branch.name, &base, &title, &body).await?;
     Ok(Outcome::PullRequestOpen { number: opened.number }.into())
 }

@@ -17,7 +17,7 @@ pub fn key(task: &Task, branch: &str) -> String {
 
 /// What this task pushed to its branch, the newest last.
 pub(super) async fn pushed(cx: &Cx) -> Result<Vec<Sha>, Fault> {
-    pushed_to(cx, &cx.task.branch).await
+    pushed_to(cx, &cx.task.branch.name).await
 }
 
 /// What this task pushed to one of its branches, the newest last.
@@ -28,16 +28,16 @@ pub(super) async fn pushed_to(cx: &Cx, branch: &str) -> Result<Vec<Sha>, Fault> 
 
 /// Pushes `commit` to the task's branch, which is at the task's head or at something this task tried to push before.
 pub(super) async fn push(cx: &Cx, fetched: &Fetched, commit: &Sha) -> Result<PushAnswer, Fault> {
-    let (git, project, branch) = (&cx.engine.ports.git, &cx.project.key, &cx.task.branch);
+    let (git, project, branch) = (&cx.engine.ports.git, &cx.project.key, &cx.task.branch.name);
     let (remote, protected) = (&fetched.remote, &fetched.default_branch);
-    match push_to(cx, fetched, branch, commit, cx.task.head.as_ref()).await? {
+    match push_to(cx, fetched, branch, commit, cx.task.branch.head.as_ref()).await? {
         // A commit nobody can read is none: a task that went on from there could do nothing any more.
         PushAnswer::Rejected { now: Some(now) } if git.resolve(project, now.as_str()).await?.is_none() => {
             git.fetch(project, remote).await?;
             let now = git.resolve(project, now.as_str()).await?;
             Ok(PushAnswer::Rejected { now })
         }
-        PushAnswer::Rejected { now: None } if cx.task.branch_again => {
+        PushAnswer::Rejected { now: None } if cx.task.branch.again => {
             git.push(project, remote, branch, protected, commit, None).await
         }
         answer => Ok(answer),

@@ -58,12 +58,12 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let fetched = cx.fetch().await?;
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
-    let base = match (&cx.task.conflict, &cx.task.base) {
+    let base = match (&cx.task.landing.conflict, &cx.task.branch.base) {
         (Some(conflict), _) => conflict.onto.clone(),
         (None, Some(base)) => base.clone(),
         (None, None) => fetched.tip.clone(),
     };
-    let commit = cx.task.head.clone().unwrap_or_else(|| base.clone());
+    let commit = cx.task.branch.head.clone().unwrap_or_else(|| base.clone());
     let desk = landing::desk(cx, &commit).await?;
     let artefact_dir = cx.task.artefact_dir();
     let remove: Vec<String> = artefact::own_verdicts(stage).map(|k| format!("{artefact_dir}/{}", k.name)).collect();
@@ -73,10 +73,10 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
         .prepare_worktree(&PrepareWorktree {
             project,
             work_item: &cx.task.work_item,
-            branch: &cx.task.branch,
+            branch: &cx.task.branch.name,
             commit: &desk,
             base: &base,
-            with_conflicts: cx.task.conflict.is_some(),
+            with_conflicts: cx.task.landing.conflict.is_some(),
             remove: &remove,
             attic: &run_name,
         })
@@ -90,7 +90,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
         attempt: cx.job.run_attempt,
         round,
         run_id: run_name,
-        branch: cx.task.branch.clone(),
+        branch: cx.task.branch.name.clone(),
         base: base.to_string(),
         artefact_dir: artefact_dir.clone(),
         worktree,
@@ -133,7 +133,7 @@ async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<Review
     let Some(last) = review::last(cx.store(), task.id, cx.job.id.seq).await? else { return Ok(None) };
     let changed = review::changed_since(&*cx.engine.ports.git, &task.project, &last, head).await?;
     let changed = changed.map(|changed| review::without_papers(changed, &brief.artefact_dir));
-    Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings, changed.as_deref())))
+    Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings.open, changed.as_deref())))
 }
 
 async fn context(
@@ -150,13 +150,13 @@ async fn context(
     };
     let artefacts =
         artefact::KNOWN.iter().map(|k| ArtefactNote { name: k.name.into(), present: present(k.name) }).collect();
-    let answers = task.answers.iter().map(|a| AnswerNote {
+    let answers = task.findings.answers.iter().map(|a| AnswerNote {
         question: a.question.clone(),
         answer: a.answer.clone(),
         by: a.by.to_string(),
     });
     let previous = cx.job.last_fault.as_ref().map(|f| f.text.clone()).unwrap_or_default();
-    let comments = task.comments.iter().map(|c| format!("{} commented on the ticket:\n{}", c.by, c.text));
+    let comments = task.findings.comments.iter().map(|c| format!("{} commented on the ticket:\n{}", c.by, c.text));
     Ok(PromptContext {
         work_item: task.work_item.to_string(),
         project: task.project.to_string(),
@@ -167,18 +167,18 @@ async fn context(
         attempt: brief.attempt,
         round: brief.round,
         max_rounds: cx.project.policy.max_developer_retries,
-        branch: task.branch.clone(),
+        branch: task.branch.name.clone(),
         base: brief.base.clone(),
         default_branch: default_branch.to_owned(),
         artefact_dir: brief.artefact_dir.clone(),
         result_file: brief.result_file.display().to_string(),
         artefacts,
-        findings: task.findings.iter().map(FindingNote::from).collect(),
+        findings: task.findings.open.iter().map(FindingNote::from).collect(),
         last_review: last_review(cx, brief, head).await?,
-        findings_from: task.findings_from.clone().unwrap_or_default(),
+        findings_from: task.findings.from.clone().unwrap_or_default(),
         answers: answers.collect(),
-        notes: task.notes.iter().cloned().chain(comments).collect(),
-        conflicts: task.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
+        notes: task.findings.notes.iter().cloned().chain(comments).collect(),
+        conflicts: task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
         conflict_paths: conflicts::to_resolve(task),
         was_in_conflict: conflicts::resolved(cx).await?,
         commands: Commands { test: cx.project.test.clone(), ci: cx.project.ci.clone() },

@@ -7,7 +7,7 @@ use orch_artefacts::numbered;
 use orch_core::artefact;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
-use orch_core::landing::{History, Landing};
+use orch_core::landing::{History, LandingPlan};
 use orch_core::verdict::Finding;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
@@ -34,7 +34,7 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
     main_moved::tell_task(&cx.engine, &cx.project, &cx.task, &fetched.tip).await?;
     // A late request of orch's own has merged exactly this meanwhile: there is nothing left to prepare, and the merge itself
     // finds it done and says whether it is what was tested.
-    if let Some(number) = cx.task.pull_request {
+    if let Some(number) = cx.task.branch.pull_request {
         let pull = cx.project.forge.pull_request(project, number).await?;
         if pull.state == PullState::Merged && pull.head == *head {
             let tree = git.tree(project, head).await?;
@@ -48,12 +48,14 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
             .into());
         }
     }
-    let (before, updated) = match cx.task.landing {
+    let (before, updated) = match cx.task.landing.plan {
         None => as_it_was(cx, head, &fetched.tip).await?,
-        Some(Landing { history: History::AsIs, .. }) => {
+        Some(LandingPlan { history: History::AsIs, .. }) => {
             (head.clone(), git.update(project, head, &fetched.tip, cx.job.created_at).await?)
         }
-        Some(Landing { history: History::OneCommit, .. }) => (head.clone(), one_commit(cx, head, &fetched.tip).await?),
+        Some(LandingPlan { history: History::OneCommit, .. }) => {
+            (head.clone(), one_commit(cx, head, &fetched.tip).await?)
+        }
     };
     let ready = match updated {
         Updated::UpToDate => before.clone(),
@@ -74,7 +76,7 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
     if !numbers.is_empty() {
         return Ok(Outcome::NotTaken { findings: numbers }.into());
     }
-    if landing::is_one_commit(&cx.task) && ready != *head && cx.task.prepared.as_ref() != Some(head) {
+    if landing::is_one_commit(&cx.task) && ready != *head && cx.task.landing.prepared.as_ref() != Some(head) {
         landing::keep_history(cx, head).await?;
     }
     match push::push(cx, &fetched, &ready).await? {
@@ -83,7 +85,7 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
             let tree = git.tree(project, &ready).await?;
             let patch = async |head| git.patch_id(project, &fetched.tip, head, &dir).await;
             let repatched = ready != before && patch(&ready).await? != patch(head).await?;
-            let voids = cx.task.landing.is_some() && landing::voids(cx, head, &ready, &fetched.tip).await?;
+            let voids = cx.task.landing.plan.is_some() && landing::voids(cx, head, &ready, &fetched.tip).await?;
             Ok(Outcome::Updated { head: ready, base: fetched.tip, tree, repatched, voids }.into())
         }
     }
@@ -126,7 +128,7 @@ async fn one_commit(cx: &Cx, head: &Sha, tip: &Sha) -> Result<Updated, Fault> {
 /// rebased as it is. What is judged after that goes to the evidence alone.
 async fn as_it_was(cx: &Cx, head: &Sha, tip: &Sha) -> Result<(Sha, Updated), Fault> {
     let (git, project, at) = (&cx.engine.ports.git, &cx.project.key, cx.job.created_at);
-    let papers = if cx.task.prepared.as_ref() == Some(head) { Vec::new() } else { papers(cx).await? };
+    let papers = if cx.task.landing.prepared.as_ref() == Some(head) { Vec::new() } else { papers(cx).await? };
     let with_papers = git.commit_files(project, head, &papers, &message(cx), at).await?;
     let updated = git.update(project, &with_papers, tip, at).await?;
     Ok((with_papers, updated))

@@ -67,9 +67,9 @@ impl Gate for BranchMergeable {
         let tip = look.git.forge_branch(project, &branch).await?;
         let tip = tip.ok_or_else(|| Fault::gone(format!("the forge has no branch `{branch}`")))?;
         let contains_tip = look.git.is_ancestor(project, &tip, head).await?;
-        let number = task.pull_request.ok_or_else(|| Fault::permanent("there is no pull request to merge"))?;
+        let number = task.branch.pull_request.ok_or_else(|| Fault::permanent("there is no pull request to merge"))?;
         let pull = look.project.forge.pull_request(project, number).await?;
-        let prepared = task.intent.as_ref().map(|i| i.head.clone());
+        let prepared = task.landing.intent.as_ref().map(|i| i.head.clone());
         let merged = pull.state == PullState::Merged;
         let pull = Some((pull.head, pull.state == PullState::Open));
         let mut left = Vec::new();
@@ -78,7 +78,7 @@ impl Gate for BranchMergeable {
             left.extend(conflict::leftovers(record, &shown));
             left.extend(conflict::flipped(record, &shown));
         }
-        if let Some(open) = &task.conflict {
+        if let Some(open) = &task.landing.conflict {
             left.extend(open.files.iter().map(|file| Finding {
                 file: Some(file.clone()),
                 ..Finding::must_fix("the conflict with the default branch is not resolved here")

@@ -286,7 +286,7 @@ pub(crate) async fn ensure(
         ("off".to_owned(), Judged { verdict, evidence: serde_json::Value::Null, warns: None }, false)
     } else {
         let fetched = cx.fetch().await;
-        let base = cx.task.base.clone().or_else(|| fetched.as_ref().ok().map(|f| f.tip.clone()));
+        let base = cx.task.branch.base.clone().or_else(|| fetched.as_ref().ok().map(|f| f.tip.clone()));
         let subject = Subject {
             stage: stage.clone(),
             head: head.clone(),
@@ -376,7 +376,7 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
     let subject = Subject {
         stage: stage.clone(),
         head: head.clone(),
-        base: cx.task.base.clone().unwrap_or_else(|| head.clone()),
+        base: cx.task.branch.base.clone().unwrap_or_else(|| head.clone()),
         artefact_dir: cx.task.artefact_dir(),
         exact: true,
         since: now,
@@ -407,7 +407,7 @@ pub(crate) async fn unapproved_hooks(cx: &Cx, head: &Sha) -> Result<Option<(Stri
         return Ok(None);
     }
     let fetched = cx.fetch().await?;
-    let base = cx.task.base.as_ref().unwrap_or(&fetched.tip);
+    let base = cx.task.branch.base.as_ref().unwrap_or(&fetched.tip);
     let range = cx.project.range(&*cx.engine.ports.git, base, head, cx.now());
     let found = orch_security::protection(&Range { task: Some(&cx.task), ..range }).await?;
     let waits = found.of_hooks && found.approval.is_none() && !found.changes.is_empty();
@@ -499,7 +499,7 @@ impl Bench for TaskBench<'_> {
             name: name.to_owned(),
             sha256: crate::effects::hex(&Sha256::digest(&bytes)),
             bytes,
-            subject: cx.task.head.as_ref().map(ToString::to_string).unwrap_or_default(),
+            subject: cx.task.branch.head.as_ref().map(ToString::to_string).unwrap_or_default(),
             at: cx.now(),
         };
         Cx::fenced(cx.store().put_artefacts(cx.job.fence(), vec![row]).await?)?;

@@ -26,7 +26,7 @@ impl Gate for ReviewApproved {
 
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
         // Asked for again, an earlier answer does not count.
-        let voided = look.subject.task.as_ref().map_or(0, |t| t.voided);
+        let voided = look.subject.task.as_ref().map_or(0, |t| t.landing.voided);
         let again = if voided == 0 { String::new() } else { format!(" again {voided}") };
         Ok(format!("{}{again}", papers::patch_key(look).await?))
     }
@@ -35,7 +35,7 @@ impl Gate for ReviewApproved {
         if !look.project.review_approval {
             return Ok(Evidence { reviews: Vec::new(), current: Vec::new() });
         }
-        let number = look.subject.task.as_ref().and_then(|t| t.pull_request);
+        let number = look.subject.task.as_ref().and_then(|t| t.branch.pull_request);
         let number = number.ok_or_else(|| Fault::permanent("there is no pull request to look at"))?;
         let s = &look.subject;
         let (git, project) = (look.git, &look.project.key);

@@ -7,7 +7,7 @@ use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, Sha, Time};
-use orch_core::landing::Landing;
+use orch_core::landing::LandingPlan;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{NewTask, Task};
@@ -73,7 +73,7 @@ pub(super) fn project() -> Project {
         gate_limits: BTreeMap::new(),
         review_approval: true,
         merge_method: MergeMethod::FastForwardOnly,
-        landing: Landing::default(),
+        landing: LandingPlan::default(),
         merging: crate::project::Merging::default(),
         security: Arc::new(orch_security::Security::default()),
     }
@@ -86,7 +86,7 @@ pub(super) fn task() -> Task {
         title: "t".into(),
         body: String::new(),
         pipeline: Pipeline::lite(),
-        landing: Landing::default(),
+        landing: LandingPlan::default(),
     };
     Task { run: Some(7), ..new.into_task(orch_core::ids::TaskId(1), Time(0)) }
 }

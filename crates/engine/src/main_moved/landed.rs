@@ -58,7 +58,11 @@ pub(super) async fn landings(
     let filter = TaskFilter { project: Some(at.clone()), ..TaskFilter::default() };
     let mut found = Vec::new();
     for task in engine.ports.store.tasks(filter).await? {
-        let (Some(number), Some(head), None) = (task.pull_request, task.head.clone(), &task.merged) else { continue };
+        let (Some(number), Some(head), None) =
+            (task.branch.pull_request, task.branch.head.clone(), &task.landing.merged)
+        else {
+            continue;
+        };
         let merged = merged(project, number).await?;
         let (commit, head, by) = match merged {
             Some(merged) => merged,
@@ -85,7 +89,7 @@ pub(super) async fn merged_by_others(
     project: &Project,
     task: &Task,
 ) -> Result<Option<Landing>, Fault> {
-    let (Some(number), None) = (task.pull_request, &task.merged) else { return Ok(None) };
+    let (Some(number), None) = (task.branch.pull_request, &task.landing.merged) else { return Ok(None) };
     let Some((commit, head, by)) = merged(project, number).await? else { return Ok(None) };
     if by == Some(Actor::orch()) || engine.ports.git.resolve(&project.key, commit.as_str()).await?.is_none() {
         return Ok(None);

@@ -135,7 +135,7 @@ async fn taken(engine: &Engine, report: &mut Report, reaped: &Reaped, text: Stri
     // Of a notice nobody could be told by another one.
     let is_notice = job.as_ref().is_some_and(|job| matches!(job.effect, Effect::Notify { .. }));
     let run = job.map(|job| format!("{}-{}", job.id, job.run_attempt));
-    let (repo, branch) = task.map(|t| (t.project.to_string(), t.branch)).ok().unzip();
+    let (repo, branch) = task.map(|t| (t.project.to_string(), t.branch.name)).ok().unzip();
     let pid = pid_of(&reaped.worker);
     tracing::warn!(job_id = %reaped.job, run_id = run, pid, repo, branch, "{text}");
     if !is_notice {

@@ -142,7 +142,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
         }
     }
     // A ticket that says Cancelled while its change is merged would be a lie: it is put back, and says why.
-    if let (Some(why), Some(task)) = (refused, task.as_ref().filter(|t| t.merged.is_some() && !t.is_closed()))
+    if let (Some(why), Some(task)) = (refused, task.as_ref().filter(|t| t.landing.merged.is_some() && !t.is_closed()))
         && let Some(shown) = ticket::state(task)
     {
         project.tracker.put_comment(&project.key, ticket.number, REFUSED, &format!("Not cancelled: {why}")).await?;

@@ -63,7 +63,7 @@ async fn what_a_clone_hides_costs_its_role_an_attempt_and_main_keeps_its_files()
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0, "no repair of the developer is spent");
+    assert_eq!(task.spent.rounds, 0, "no repair of the developer is spent");
     let second = briefs.lock().unwrap()[1].clone();
     assert!(second.contains("d/one") && second.contains("absent is not deleted"), "{second}");
     assert!(on_main(&world).contains(&"d/one".to_owned()) && on_main(&world).contains(&"src/new.txt".to_owned()));
@@ -156,7 +156,7 @@ async fn a_whole_directory_waits_and_one_that_is_moved_does_not() {
     assert!(shown[0].contains("the whole directory d/"), "{shown:?}");
     assert_eq!(shown[1], "deleted: d/ (2 files)");
     world.ask(&second, Event::Rejected { by: anna(), gate: None, comment: "d is needed".into() }).await;
-    world.until(&second, "is developed again", |t| t.rounds == 1).await;
+    world.until(&second, "is developed again", |t| t.spent.rounds == 1).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ async fn the_same_code_is_judged_by_ci_once() {
     let world = World::new().await;
     world.start();
     let item = world.begin("Add a file").await;
-    let merged = world.until_done(&item).await.merged.unwrap().commit;
+    let merged = world.until_done(&item).await.landing.merged.unwrap().commit;
     assert_eq!(world.runs.count("ci"), 1, "the review's paper is no code");
     let statuses = world.forge.statuses(&demo(), &merged).await.unwrap();
     assert!(statuses[0].description.contains("the same code was green"), "{statuses:?}");
@@ -40,7 +40,7 @@ async fn red_code_is_judged_again_when_it_comes_back() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.runs.count("ci")), (2, 3));
+    assert_eq!((task.spent.rounds, world.runs.count("ci")), (2, 3));
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_red_ci_of_a_commit_that_came_back_as_it_was_is_run_again() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.runs.count("ci")), (1, 2));
+    assert_eq!((task.spent.rounds, world.runs.count("ci")), (1, 2));
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_ci_run_that_vanished_is_done_again_and_costs_nothing() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.runs.count("ci")), (0, 2));
+    assert_eq!((task.spent.rounds, world.runs.count("ci")), (0, 2));
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn local_tests_that_vanished_are_done_again_and_cost_nothing() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
     assert_eq!(world.runs.count("developer"), 1);
 }
 
@@ -88,7 +88,7 @@ async fn ci_that_was_stopped_from_outside_is_not_red_and_not_forgotten() {
     world.eventually("CI runs", async || world.runs.live("ci")).await;
     world.runs.cancel_all("ci");
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.runs.count("ci")), (0, 2));
+    assert_eq!((task.spent.rounds, world.runs.count("ci")), (0, 2));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn ci_that_never_answers_is_a_question_for_a_person_told_once_and_written_
         world.eventually("another look", async || looks + 1 < world.faults.calls("forge.statuses")).await;
     }
     let task = world.until(&item, "holding still", held).await;
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
     let told = world.told_people();
     assert_eq!(told.iter().filter(|t| t.contains("waiting too long")).count(), 1, "{told:?}");
     let words: Vec<_> = world.store.judgements(task.id).await.unwrap();
@@ -129,7 +129,7 @@ async fn an_agent_whose_supervisor_died_gets_a_new_run_and_spends_no_attempt() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, task.role_attempts), (0, 0));
+    assert_eq!((task.spent.rounds, task.spent.role_attempts), (0, 0));
     let runs = world.store.runs(task.id).await.unwrap();
     let developers: Vec<u32> = runs.iter().filter(|r| r.what == "developer").map(|r| r.attempt).collect();
     assert_eq!(developers, [1, 2, 3]);
@@ -192,7 +192,7 @@ async fn what_fails_for_ever_without_its_fault_shows_in_why_and_is_told_once() {
     assert!(told.starts_with("forge:DEMO is not asked before") && told.contains("connection refused"), "{told}");
     world.faults.up();
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
     let judged = world.store.judgements(task.id).await.unwrap();
     assert!(judged.iter().all(|j| !matches!(j.verdict, Verdict::Fail { .. })));
 }
@@ -205,7 +205,7 @@ async fn an_overtaken_worker_is_gone_before_its_successor_begins() {
     world.start();
     let item = world.begin("Add a file").await;
     world.faults.reached("forge.set_status").await;
-    let head = world.task(&item).await.head.unwrap();
+    let head = world.task(&item).await.branch.head.unwrap();
     // Its claim is taken back, and another worker of the same process does the job.
     let running = world.store.running_jobs().await.unwrap();
     let fence = running.iter().find(|j| matches!(j.effect, Effect::EnsureCi { .. })).unwrap().fence();
@@ -239,7 +239,7 @@ async fn ci_that_cannot_be_run_is_not_given_up_because_nobody_would_ask_again() 
         })
         .await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
 }
 
 #[tokio::test]
@@ -258,5 +258,5 @@ async fn a_gate_that_takes_longer_than_it_may_cannot_tell_says_so_and_looks_agai
     let Phase::Waiting { why: WaitReason::CannotTell { fault }, .. } = task.phase else { unreachable!() };
     assert_eq!(fault.text, "it took longer than it may (20 s, `timeout_s` of the gate)");
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.forge_did("merge-done").await), (0, 1));
+    assert_eq!((task.spent.rounds, world.forge_did("merge-done").await), (0, 1));
 }

@@ -74,14 +74,14 @@ async fn markers_never_land_however_often_the_developer_does_nothing_about_them(
     let item = in_conflict(&world, |src| std::fs::write(src.join("shared.txt"), "theirs\n").unwrap()).await;
     let task = world.until_blocked(&item).await;
     assert_eq!(left(&task), [("shared.txt".into(), "conflict markers are still in this file".into())]);
-    assert_eq!((task.rounds, world.runs.count("developer")), (0, 4), "a conflict and a fault spend nothing");
+    assert_eq!((task.spent.rounds, world.runs.count("developer")), (0, 4), "a conflict and a fault spend nothing");
     assert_eq!(world.show("main", "shared.txt"), "theirs");
     assert!(world.told_people().iter().any(|t| t.contains("shared.txt")), "{:?}", world.told_people());
     // A person lets it go on, and it is resolved: then it lands.
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
     let task = world.until_done(&item).await;
     assert_eq!(world.show("main", "shared.txt"), "ours and theirs");
-    assert_eq!((task.rounds, world.forge_did("merge-done").await), (0, 2), "main's and ours");
+    assert_eq!((task.spent.rounds, world.forge_did("merge-done").await), (0, 2), "main's and ours");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_conflict_without_markers_is_decided_by_a_word_that_the_files_bear_out
         "{left:?}"
     );
     assert!(left.iter().any(|(f, _)| f == "del.txt") && left.iter().any(|(_, t)| t.contains("`mine`")), "{left:?}");
-    assert_eq!((world.show("main", "a.bin"), task.rounds), ("A\0A".into(), 0));
+    assert_eq!((world.show("main", "a.bin"), task.spent.rounds), ("A\0A".into(), 0));
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
     world.until_done(&item).await;
     assert_eq!((world.show("main", "a.bin"), world.show("main", "del.txt")), ("A\0A".into(), "k\nmore".into()));

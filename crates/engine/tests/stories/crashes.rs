@@ -20,7 +20,7 @@ async fn dies_and_ends_well(world: World, call: &str) {
     for what in ["developer", "reviewer", "deploy"] {
         assert_eq!(world.runs.count(what), 1, "runs of the {what}");
     }
-    assert_eq!((task.rounds, task.role_attempts), (0, 0));
+    assert_eq!((task.spent.rounds, task.spent.role_attempts), (0, 0));
     let mut subjects = BTreeMap::new();
     for subject in world.commits("main") {
         *subjects.entry(subject).or_insert(0) += 1;
@@ -80,7 +80,7 @@ async fn after_the_branch_was_brought_to_the_tip_and_main_moved_meanwhile() {
     assert_eq!(world.forge_did("merge-done").await, 3);
     assert_eq!(world.show("main", "other.txt"), "2");
     assert_eq!(world.show("main", "DEMO-1.txt"), "written in run 1");
-    assert_eq!((task.rounds, world.runs.count("developer")), (0, 1));
+    assert_eq!((task.spent.rounds, world.runs.count("developer")), (0, 1));
 }
 
 #[tokio::test]
@@ -171,8 +171,8 @@ async fn a_worker_whose_claim_is_gone_pushes_nothing() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(world.faults.calls("git.push"), pushes, "it pushed without a claim");
-    let head = orch_ports::forge::Forge::branch_head(&world.forge, &"DEMO".into(), &before.branch).await.unwrap();
-    assert_eq!(head, before.head);
+    let head = orch_ports::forge::Forge::branch_head(&world.forge, &"DEMO".into(), &before.branch.name).await.unwrap();
+    assert_eq!(head, before.branch.head);
     std::fs::remove_file(worktree.join("half.txt")).unwrap();
     world.runs.finish("reviewer", |run| {
         approve(run);

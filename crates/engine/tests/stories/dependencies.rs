@@ -49,7 +49,7 @@ async fn a_vulnerable_dependency_goes_back_with_the_version_that_is_fixed() {
     world.start();
     let item = world.begin("Use a library").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 1);
+    assert_eq!(task.spent.rounds, 1);
     let second = briefs.lock().unwrap()[1].clone();
     for word in
         ["sample-lib 1.4.0", "GHSA-aaaa-bbbb-cccc", "CVE-2023-0001", "fixed in 1.4.2", "service/requirements.txt"]
@@ -71,7 +71,7 @@ async fn what_main_already_has_warns_and_is_not_held_against_the_task() {
     world.start();
     let item = world.begin("Touch a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
     let report = report(&world, &item).await;
     let inherited = report.split("## Inherited").nth(1).expect("a section of what was there before");
     assert!(inherited.contains("old.py") && inherited.contains("GHSA-aaaa-bbbb-cccc"), "{report}");
@@ -86,7 +86,7 @@ async fn below_the_threshold_it_warns_and_passes() {
     develops(&world, |run| run.write("requirements.txt", "sample-lib==1.0.0\n"));
     world.start();
     let item = world.begin("Use a library").await;
-    assert_eq!(world.until_done(&item).await.rounds, 0);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 0);
     let report = report(&world, &item).await;
     assert!(report.contains("deps_blocking: 0\ndeps_warning: 1\n") && report.contains("sample-lib 1.0.0"), "{report}");
 }
@@ -122,7 +122,7 @@ async fn a_feed_that_is_down_is_told_once_and_passes_unless_it_must_not() {
         let item = world.begin("Use a library").await;
         if strict {
             let task = world.until(&item, "cannot tell", |t| t.phase_word() == "holding").await;
-            assert_eq!((task.rounds, world.forge_did("merge-done").await), (0, 0));
+            assert_eq!((task.spent.rounds, world.forge_did("merge-done").await), (0, 0));
         } else {
             world.until_done(&item).await;
             let report = report(&world, &item).await;
@@ -147,7 +147,7 @@ async fn a_manifest_the_branch_has_made_unreadable_goes_back() {
     });
     world.start();
     let item = world.begin("Use a library").await;
-    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 1);
     let second = briefs.lock().unwrap()[1].clone();
     assert!(second.contains("nobody can say what it brings in") && !second.contains("fixtures"), "{second}");
     assert!(report(&world, &item).await.contains("deps_audit_degraded: true"), "and it is said");
@@ -168,7 +168,7 @@ async fn a_manifest_behind_a_link_is_read_and_one_that_leads_nowhere_goes_back()
     });
     world.start();
     let item = world.begin("Use a library").await;
-    assert_eq!(world.until_done(&item).await.rounds, 2);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 2);
     let briefs = briefs.lock().unwrap().clone();
     assert!(briefs[1].contains("sample-lib 1.4.0") && briefs[1].contains("requirements.txt"), "{}", briefs[1]);
     assert!(briefs[2].contains("leads out of the repository: ../elsewhere"), "{}", briefs[2]);
@@ -197,7 +197,7 @@ async fn many_manifests_hide_none_that_is_new() {
     });
     world.start();
     let item = world.begin("Use a library").await;
-    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 1);
     let second = briefs.lock().unwrap()[1].clone();
     for word in ["sample-lib 1.4.0", "zz/requirements.txt names it, and it is not there"] {
         assert!(second.contains(word), "{second}");
@@ -224,7 +224,7 @@ async fn a_package_with_malicious_releases_is_pinned_to_another_one_or_goes_back
     });
     world.start();
     let item = world.begin("Use a library").await;
-    assert_eq!(world.until_done(&item).await.rounds, 2);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 2);
     let briefs = briefs.lock().unwrap().clone();
     assert!(briefs[1].contains("sample-lib >=1: releases of it are attacks") && briefs[1].contains("MAL-2023-1"));
     assert!(!briefs[1].contains("old/requirements.txt"), "what main has is not the task's: {}", briefs[1]);

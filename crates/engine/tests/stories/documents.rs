@@ -6,12 +6,12 @@ use crate::runs::Does;
 use crate::world::{Choice, World, anna, demo, git};
 use orch_core::event::Event;
 use orch_core::ids::WorkItem;
-use orch_core::landing::{AfterMerge, Landing};
+use orch_core::landing::{AfterMerge, LandingPlan};
 use orch_core::task::{Phase, Task, WayOut};
 use orch_ports::forge::{Forge, MergeMethod, PullState};
 
 fn brought(choice: &mut Choice) {
-    choice.landing = Landing { after_merge: AfterMerge::PullRequest, ..Landing::default() };
+    choice.landing = LandingPlan { after_merge: AfterMerge::PullRequest, ..LandingPlan::default() };
 }
 
 const SUBJECT: &str = "Documents (deploy): Add a file [skip ci]";
@@ -52,7 +52,7 @@ async fn late_documents_reach_main_by_one_pull_request_without_a_review_a_ci_or_
     let item = world.begin("Add a file").await;
     let task = until_done_and_quiet(&world, &item).await;
     orchs_own(&world, &["first", "Add a file", SUBJECT]).await;
-    let merged = task.merged.unwrap().commit;
+    let merged = task.landing.merged.unwrap().commit;
     let changed = git(&world.bare(), &["diff", "--name-only", merged.as_str(), "main"]);
     assert!(changed.lines().all(|path| path.starts_with("docs/work-items/DEMO-1/1")), "{changed}");
     let there = on_main(&world, &item);
@@ -204,7 +204,7 @@ async fn where_somebody_always_merges_they_go_after_half_an_hour_and_the_merge_i
     assert_eq!(world.commits("main").len(), 3, "{:?}", world.commits("main"));
     world.faults.release();
     let task = until_done_and_quiet(&world, &second).await;
-    assert_eq!((task.rounds, world.runs.count("developer")), (0, 2), "no agent is asked again");
+    assert_eq!((task.spent.rounds, world.runs.count("developer")), (0, 2), "no agent is asked again");
     assert_eq!(world.commits("main")[3], "Second");
 }
 
@@ -225,7 +225,7 @@ async fn a_forge_that_will_not_merge_them_leaves_the_pull_request_and_one_person
     assert!(told[0].contains("DEMO-1: its documents are not on the default branch"), "{told:?}");
     assert_eq!(world.commits("main"), ["first", "Add a file"]);
     assert_eq!(world.forge.pull_request(&demo(), 2).await.unwrap().state, PullState::Closed);
-    let branch = format!("{}-documents", world.task(&item).await.branch);
+    let branch = format!("{}-documents", world.task(&item).await.branch.name);
     assert!(world.forge.branch_head(&demo(), &branch).await.unwrap().is_some(), "a person may still want it");
 }
 

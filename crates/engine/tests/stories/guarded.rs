@@ -71,7 +71,7 @@ async fn a_no_to_what_the_hook_would_run_goes_back_and_the_repaired_branch_is_st
     assert_eq!(world.runs.count("./stage.sh"), 0);
     world.ask(&item, Event::Rejected { by: anna(), gate: None, comment: "leave the hook alone".into() }).await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.runs.count("./stage.sh")), (1, 1));
+    assert_eq!((task.spent.rounds, world.runs.count("./stage.sh")), (1, 1));
     assert!(briefs.lock().unwrap()[1].contains("leave the hook alone"));
 }
 
@@ -91,7 +91,7 @@ async fn a_branch_that_leaves_the_hook_alone_asks_nobody() {
     world.start();
     let item = world.begin("Change the documents").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.says(&item, "approved by").await), (0, 0));
+    assert_eq!((task.spent.rounds, world.says(&item, "approved by").await), (0, 0));
 }
 
 #[tokio::test]
@@ -130,5 +130,5 @@ async fn production_runs_from_the_merge() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     let seen = seen.lock().unwrap().clone();
-    assert_eq!(seen, [(task.merged.unwrap().commit.to_string(), "echo deploy\n".to_owned())]);
+    assert_eq!(seen, [(task.landing.merged.unwrap().commit.to_string(), "echo deploy\n".to_owned())]);
 }

@@ -6,7 +6,7 @@ use crate::world::{Choice, DB, World, anna, approve, demo, git};
 use orch_adapters::git_cli::Signing;
 use orch_core::event::Event;
 use orch_core::ids::{GateId, Sha, WorkItem};
-use orch_core::landing::{Documents, History, Landing};
+use orch_core::landing::{Documents, History, LandingPlan};
 use orch_core::message::{Subject, compose, trailer};
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{Phase, Task};
@@ -184,7 +184,7 @@ fn is_done(task: &Task) -> bool {
 }
 
 /// Twelve tickets and two that are cancelled, on a history of a real shape. Returns the commits on main, oldest first.
-async fn twelve(landing: Landing, sign: bool) -> (World, String) {
+async fn twelve(landing: LandingPlan, sign: bool) -> (World, String) {
     let scratch = tempfile::tempdir().unwrap();
     let signing = if sign { Some(Signing::read(&ssh_key(scratch.path())).await.unwrap()) } else { None };
     let source = a_real_shape(scratch.path());
@@ -207,7 +207,11 @@ async fn twelve(landing: Landing, sign: bool) -> (World, String) {
     }
     for item in &items[..TITLES.len()] {
         let task = until(&world, item, 120, is_done).await;
-        assert_eq!(Some(&task.merged.unwrap().commit), task.head.as_ref(), "label, tested head and merge are one");
+        assert_eq!(
+            Some(&task.landing.merged.unwrap().commit),
+            task.branch.head.as_ref(),
+            "label, tested head and merge are one"
+        );
     }
     world.until_quiet().await;
     assert_eq!(git(&world.bare(), &["for-each-ref", "--format=%(refname)", "refs/heads"]), "refs/heads/main");
@@ -226,7 +230,7 @@ fn hash_of(world: &World, base: &str) -> Vec<String> {
 }
 
 async fn one_commit_each(documents: Documents, sign: bool) {
-    let (world, base) = twelve(Landing { documents, ..Landing::default() }, sign).await;
+    let (world, base) = twelve(LandingPlan { documents, ..LandingPlan::default() }, sign).await;
     let bare = world.bare();
     let commits = hash_of(&world, &base);
     assert_eq!(commits.len(), TITLES.len(), "one commit each");
@@ -281,7 +285,8 @@ async fn twelve_tasks_with_their_documents_are_twelve_signed_commits() {
 #[tokio::test]
 async fn as_it_is_the_branchs_own_commits_land_and_nothing_is_left_either() {
     let (world, base) =
-        twelve(Landing { history: History::AsIs, documents: Documents::Evidence, ..Landing::default() }, false).await;
+        twelve(LandingPlan { history: History::AsIs, documents: Documents::Evidence, ..LandingPlan::default() }, false)
+            .await;
     let bare = world.bare();
     let commits = hash_of(&world, &base);
     assert_eq!(commits.len(), TITLES.len() + TITLES.len() / 3, "every round is a commit");
@@ -376,7 +381,7 @@ fn everybody(world: &World) {
 }
 
 async fn approves(world: &World, task: &Task) {
-    let number = task.pull_request.unwrap();
+    let number = task.branch.pull_request.unwrap();
     let commit = world.forge.pull_request(&demo(), number).await.unwrap().head;
     let at = orch_ports::clock::Clock::now(&*world.clock);
     let review = Review { by: anna(), approved: true, commit, body: String::new(), official: true, at };
@@ -404,8 +409,8 @@ async fn a_person_approves(world: &World, items: &[WorkItem]) -> BTreeMap<String
             open += 1;
             if matches!(&task.phase, Phase::Waiting { why: orch_core::task::WaitReason::Approval { .. }, .. }) {
                 world.ask(item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
-            } else if asks_the_forge(&task) && given.get(item.as_str()) != task.head.as_ref() {
-                given.insert(item.to_string(), task.head.clone().unwrap());
+            } else if asks_the_forge(&task) && given.get(item.as_str()) != task.branch.head.as_ref() {
+                given.insert(item.to_string(), task.branch.head.clone().unwrap());
                 approves(world, &task).await;
                 *times.entry(item.to_string()).or_default() += 1;
             }
@@ -472,8 +477,8 @@ async fn where_main_touched_a_file_of_the_change_a_person_is_asked_once_more() {
         let task = world.task(&item).await;
         if matches!(&task.phase, Phase::Waiting { why: orch_core::task::WaitReason::Approval { .. }, .. }) {
             world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
-        } else if asks_the_forge(&task) && seen.as_ref() != task.head.as_ref() {
-            seen.clone_from(&task.head);
+        } else if asks_the_forge(&task) && seen.as_ref() != task.branch.head.as_ref() {
+            seen.clone_from(&task.branch.head);
             approves(&world, &task).await;
         }
         assert!(began.elapsed() < Duration::from_mins(5), "{:?}", task.phase);
@@ -481,9 +486,9 @@ async fn where_main_touched_a_file_of_the_change_a_person_is_asked_once_more() {
     }
     world.outsider_merges("by-hand", "sum.txt", &text("2", "ten")).await;
     world.runs.finish("stage", |_| {});
-    let waits = until(&world, &item, 60, |t| asks_the_forge(t) && t.voided == 1).await;
-    let shown = world.forge.pull_request(&demo(), waits.pull_request.unwrap()).await.unwrap().head;
-    assert_eq!(Some(&shown), waits.head.as_ref(), "they see what is prepared");
+    let waits = until(&world, &item, 60, |t| asks_the_forge(t) && t.landing.voided == 1).await;
+    let shown = world.forge.pull_request(&demo(), waits.branch.pull_request.unwrap()).await.unwrap().head;
+    assert_eq!(Some(&shown), waits.branch.head.as_ref(), "they see what is prepared");
     let leases = world.store.leases().await.unwrap();
     assert!(leases.iter().all(|l| l.task.is_none()), "{leases:?}");
     assert_eq!(world.flaky.gitea.as_ref().unwrap().dismissed(), 1);
@@ -495,13 +500,13 @@ async fn where_main_touched_a_file_of_the_change_a_person_is_asked_once_more() {
         (reviewers, testers),
         "no agent is asked again"
     );
-    assert_eq!((done.rounds, world.show("main", "sum.txt")), (0, text("two", "ten").trim_end().to_owned()));
+    assert_eq!((done.spent.rounds, world.show("main", "sum.txt")), (0, text("two", "ten").trim_end().to_owned()));
     assert_eq!(world.flaky.gitea.as_ref().unwrap().dismissed(), 1, "the second approval stands");
 }
 
 #[tokio::test]
 async fn documents_that_are_evidence_reach_every_later_role_and_no_commit() {
-    let evidence = Landing { documents: Documents::Evidence, ..Landing::default() };
+    let evidence = LandingPlan { documents: Documents::Evidence, ..LandingPlan::default() };
     let world = World::with(|c| c.landing = evidence).await;
     world.runs.on("developer", |run| {
         run.write("work.txt", &format!("round {}\n", run.nth));
@@ -520,7 +525,7 @@ async fn documents_that_are_evidence_reach_every_later_role_and_no_commit() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     world.until_quiet().await;
-    assert_eq!(task.rounds, 1);
+    assert_eq!(task.spent.rounds, 1);
     assert!(world.show("main", "seen.txt").contains("REQUEST_CHANGES"), "the developer read what was refused");
     assert_eq!(git(&world.bare(), &["ls-tree", "-r", "--name-only", "main", "docs/"]), "");
     let rows = world.store.artefacts(task.id).await.unwrap();
@@ -538,11 +543,11 @@ async fn a_branch_somebody_else_pushed_to_is_not_deleted() {
     let item = world.begin("Add a file").await;
     world.eventually("the reviewer is at work", async || world.runs.live("reviewer")).await;
     let task = world.task(&item).await;
-    let theirs = world.outsider_pushes(&task.branch, &task.branch, "mine.txt", "keep this\n");
+    let theirs = world.outsider_pushes(&task.branch.name, &task.branch.name, "mine.txt", "keep this\n");
     world.ask(&item, Event::CancelAsked { by: anna() }).await;
     world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
     world.until_quiet().await;
-    assert_eq!(world.forge.branch_head(&demo(), &task.branch).await.unwrap(), Some(theirs));
+    assert_eq!(world.forge.branch_head(&demo(), &task.branch.name).await.unwrap(), Some(theirs));
 }
 
 /// What an older version stored finishes as it began.
@@ -555,7 +560,7 @@ async fn a_task_that_was_stored_before_lands_as_it_began() {
     world.eventually("the reviewer is at work", async || world.runs.live("reviewer")).await;
     world.kill().await;
     let db = rusqlite::Connection::open(world.path(DB)).unwrap();
-    let changed = db.execute("UPDATE task SET body = json_remove(body, '$.landing', '$.started_by')", []).unwrap();
+    let changed = db.execute("UPDATE task SET body = json_remove(body, '$.landing.plan', '$.started_by')", []).unwrap();
     assert_eq!(changed, 1);
     drop(db);
     world.runs.finish("reviewer", |run| {
@@ -564,8 +569,8 @@ async fn a_task_that_was_stored_before_lands_as_it_began() {
     world.start();
     let task = world.until_done(&item).await;
     world.until_quiet().await;
-    assert_eq!(task.landing, None);
-    let branch = world.forge.branch_head(&demo(), &task.branch).await.unwrap();
-    assert_eq!(branch, task.head, "and its branch stays");
+    assert_eq!(task.landing.plan, None);
+    let branch = world.forge.branch_head(&demo(), &task.branch.name).await.unwrap();
+    assert_eq!(branch, task.branch.head, "and its branch stays");
     assert!(world.commits("main").iter().any(|s| s == "DEMO-1: reviewer"), "{:?}", world.commits("main"));
 }

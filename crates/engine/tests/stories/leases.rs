@@ -36,7 +36,7 @@ async fn a_dead_process_loses_its_lease_before_its_time_and_before_anybody_asks(
     let (world, item) = left_behind(true).await;
     world.eventually("it is free", async || world.engine().watcher("reaper").lease_reclaimed == 1).await;
     let task = world.until_done(&item).await;
-    assert!(task.merged.is_some());
+    assert!(task.landing.merged.is_some());
     assert_eq!(world.store.leases().await.unwrap()[0].epoch, 8, "nobody merges under the old number");
     let told = world.told_people();
     assert_eq!(told.iter().filter(|t| t.contains("the merge lease of DEMO, held by DEMO-1")).count(), 1, "{told:?}");

@@ -67,7 +67,10 @@ async fn whatever_is_logged_while_a_job_is_worked_on_says_which_job_run_reposito
     let job = span["job_id"].as_str().unwrap();
     assert_eq!((span["name"].as_str(), span["repo"].as_str()), (Some("job"), Some("DEMO")), "{line}");
     assert_eq!(span["run_id"].as_str().unwrap(), format!("{job}-1"), "{line}");
-    assert_eq!((span["work_item"].as_str(), span["branch"].as_str()), (Some("DEMO-1"), Some(task.branch.as_str())));
+    assert_eq!(
+        (span["work_item"].as_str(), span["branch"].as_str()),
+        (Some("DEMO-1"), Some(task.branch.name.as_str()))
+    );
 }
 
 #[tokio::test]
@@ -88,7 +91,7 @@ async fn a_claim_that_is_taken_back_is_logged_with_job_run_process_repository_an
     let fields = &line["fields"];
     let job = fields["job_id"].as_str().unwrap();
     assert_eq!(fields["run_id"].as_str().unwrap(), format!("{job}-1"), "{line}");
-    assert_eq!((fields["repo"].as_str(), fields["branch"].as_str()), (Some("DEMO"), Some(task.branch.as_str())));
+    assert_eq!((fields["repo"].as_str(), fields["branch"].as_str()), (Some("DEMO"), Some(task.branch.name.as_str())));
     assert!(fields["pid"].is_string(), "{line}");
     assert_eq!(line["span"]["name"].as_str(), Some("watcher"), "{line}");
 }

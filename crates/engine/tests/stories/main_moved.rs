@@ -6,7 +6,7 @@ use crate::runs::Does;
 use crate::world::{World, anna, approve, demo, git};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, WorkItem};
-use orch_core::landing::{History, Landing};
+use orch_core::landing::{History, LandingPlan};
 use orch_core::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_engine::{MainMove, MainRecord};
 use orch_ports::forge::{Forge as _, MergeMethod, PullState};
@@ -174,7 +174,7 @@ async fn orchs_own_merges_are_never_reported_whatever_the_method_and_the_history
     ] {
         let world = World::with(|c| {
             c.merge_method = merge_method;
-            c.landing = Landing { history, ..c.landing };
+            c.landing = LandingPlan { history, ..c.landing };
         })
         .await;
         // The forge merges, and its answer is lost.
@@ -201,7 +201,7 @@ async fn a_mapped_persons_merge_of_what_was_tested_is_the_tasks_merge() {
         world.person_merges(&item, Some(&anna()), method).await;
         let landed = world.main_tip().await;
         let task = world.until_done(&item).await;
-        assert_eq!(task.merged.map(|m| m.commit), Some(landed.clone()), "{method:?}");
+        assert_eq!(task.landing.merged.map(|m| m.commit), Some(landed.clone()), "{method:?}");
         assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(landed.as_str()));
         assert_eq!((world.forge_did("merge-done").await, world.runs.count("deploy")), (1, 1));
         assert_eq!(world.says(&item, "by local:anna and not by orch").await, 1);
@@ -220,7 +220,7 @@ async fn a_merge_by_whom_nobody_mapped_or_knows_is_one_question_and_the_queue_go
         world.person_merges(&item, by.as_ref(), MergeMethod::Merge).await;
         let landed = world.main_tip().await;
         let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
-        assert!(task.landed.is_some_and(|l| l.tested && l.commit == landed));
+        assert!(task.landing.landed.is_some_and(|l| l.tested && l.commit == landed));
         world.runs.on("reviewer", approve);
         let other = world.begin("Another").await;
         world.until_done(&other).await;
@@ -228,7 +228,7 @@ async fn a_merge_by_whom_nobody_mapped_or_knows_is_one_question_and_the_queue_go
         assert_eq!(world.told_people().len(), 1, "{:?}", world.told_people());
         world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
         let task = world.until_done(&item).await;
-        assert_eq!(task.merged.map(|m| m.commit), Some(landed));
+        assert_eq!(task.landing.merged.map(|m| m.commit), Some(landed));
         assert_eq!(world.forge_did("merge-done").await, 2);
     }
 }
@@ -245,7 +245,7 @@ async fn what_was_not_tested_is_a_question_whoever_merged_it() {
     world.until(&item, "waiting for CI", waits).await;
     world.person_merges(&item, Some(&anna()), MergeMethod::Merge).await;
     let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
-    assert!(task.landed.is_some_and(|l| !l.tested));
+    assert!(task.landing.landed.is_some_and(|l| !l.tested));
 
     // Tested, and merged with a main that has moved.
     let world = World::new().await;
@@ -255,13 +255,13 @@ async fn what_was_not_tested_is_a_question_whoever_merged_it() {
     world.outsider_on_main("other.txt", "somebody else\n");
     world.person_merges(&item, Some(&anna()), MergeMethod::Merge).await;
     let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
-    assert!(task.landed.is_some_and(|l| !l.tested), "the tree is another one");
+    assert!(task.landing.landed.is_some_and(|l| !l.tested), "the tree is another one");
     world.ask(&item, Event::Rejected { by: anna(), gate: None, comment: "untested".into() }).await;
     world.until_blocked(&item).await;
     world.runs.on("reviewer", approve);
     world.ask(&item, Event::WayChosen { by: anna(), way: WayOut::Revert }).await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.generation, 2);
+    assert_eq!(task.branch.generation, 2);
     assert_eq!(world.show("main", "other.txt"), "somebody else");
     assert!(!git(&world.bare(), &["ls-tree", "-r", "--name-only", "main"]).contains("DEMO-1.txt"), "it is taken back");
 }
@@ -272,17 +272,17 @@ async fn a_branch_pushed_to_main_as_it_is_is_asked_about_and_taken_as_one_revisi
     world.start();
     seen(&world).await;
     let item = in_review(&world, "Add a file").await;
-    let head = world.task(&item).await.head.unwrap();
+    let head = world.task(&item).await.branch.head.unwrap();
     git(&world.bare(), &["update-ref", "refs/heads/main", head.as_str()]);
     let task = world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
-    assert!(task.landed.is_some_and(|l| l.tested && l.by.is_none() && l.commit == head));
+    assert!(task.landing.landed.is_some_and(|l| l.tested && l.by.is_none() && l.commit == head));
     world.ask(&item, Event::Approved { by: anna(), gate: None, subject: Some(head.to_string()), comment: None }).await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.merged.map(|m| m.commit), Some(head.clone()));
+    assert_eq!(task.landing.merged.map(|m| m.commit), Some(head.clone()));
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(head.as_str()));
     assert_eq!(world.forge_did("merge-done").await, 0);
     // The forge does not know that it is merged: it would stay open for ever.
-    let pull = task.pull_request.unwrap();
+    let pull = task.branch.pull_request.unwrap();
     let state = async || world.forge.pull_request(&demo(), pull).await.unwrap().state;
     world.eventually("its pull request is closed", async || state().await == PullState::Closed).await;
 }
@@ -310,7 +310,7 @@ async fn a_persons_merge_beside_orchs_own_is_taken_where_it_is_what_was_tested_a
             world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
         }
         let task = world.until_done(&item).await;
-        assert_eq!(task.merged.map(|m| m.commit), Some(landed));
+        assert_eq!(task.landing.merged.map(|m| m.commit), Some(landed));
         assert!(!matches!(task.phase, Phase::Blocked { why: BlockReason::WrongTree { .. }, .. }));
         seen(&world).await;
         let (record, moves) = main_of(&world).await;
@@ -337,7 +337,7 @@ async fn a_process_that_dies_between_the_word_to_the_task_and_the_record_repeats
     assert_eq!(world.says(&item, "by local:eve and not by orch").await, 1);
     world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
     let done = world.until_done(&item).await;
-    assert_eq!(done.merged.map(|m| m.commit), task.landed.map(|l| l.commit));
+    assert_eq!(done.landing.merged.map(|m| m.commit), task.landing.landed.map(|l| l.commit));
 }
 
 /// Where the watcher has not looked yet, the preparation of the merge looks for itself.
@@ -353,7 +353,7 @@ async fn a_merge_that_only_the_preparation_of_the_next_one_sees_is_taken_up_by_i
         let Does::Exit(0) = approve(run) else { panic!() };
     });
     let task = world.until_done(&item).await;
-    assert_eq!(task.merged.map(|m| m.commit), Some(landed));
+    assert_eq!(task.landing.merged.map(|m| m.commit), Some(landed));
     assert_eq!((world.forge_did("merge-done").await, world.says(&item, "is taken as its merge").await), (1, 1));
     assert!(free(&world).await);
 }
@@ -380,6 +380,6 @@ async fn what_was_merged_while_its_developer_worked_again_is_known_before_anothe
     world.until(&item, "asking", |t| asked(t, ApprovalKind::Landed)).await;
     world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.merged.map(|m| m.commit), Some(landed));
+    assert_eq!(task.landing.merged.map(|m| m.commit), Some(landed));
     assert_eq!((world.forge_did("merge-done").await, world.forge_did("pull-opened").await), (1, 1));
 }

@@ -16,7 +16,7 @@ async fn a_ticket_goes_to_production_and_everything_happens_once() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     world.until_quiet().await;
-    let merged = task.merged.unwrap().commit;
+    let merged = task.landing.merged.unwrap().commit;
     assert_eq!(world.main_tip().await, merged);
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(merged.as_str()));
     assert_eq!(world.show("main", "DEMO-1.txt"), "written in run 1");
@@ -56,7 +56,7 @@ async fn a_forge_that_says_it_merged_and_did_not_is_not_believed() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_ne!(task.merged.unwrap().commit, liar);
+    assert_ne!(task.landing.merged.unwrap().commit, liar);
     assert_eq!(world.forge_did("merge-done").await, 1);
 }
 
@@ -79,7 +79,7 @@ async fn a_forge_that_is_down_while_ci_is_awaited_costs_no_round() {
     world.runs.finish("ci", |_| {});
     world.faults.up();
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
     assert_eq!(world.runs.count("developer"), 1);
 }
 
@@ -96,7 +96,7 @@ async fn main_that_moves_between_update_and_merge_is_taken_up_and_merged_once() 
     assert_eq!(world.forge_did("merge-done").await, 2, "the outsider's and ours");
     assert_eq!(world.show("main", "other.txt"), "somebody else");
     assert_eq!(world.show("main", "DEMO-1.txt"), "written in run 1");
-    assert_eq!(task.rounds, 0);
+    assert_eq!(task.spent.rounds, 0);
     assert_eq!(world.says(&item, "prepared again").await, 1);
 }
 
@@ -121,7 +121,7 @@ async fn a_change_whose_surroundings_main_has_changed_is_reviewed_again_before_i
         let task = world.until_done(&item).await;
         assert_eq!(world.show("main", "sum.txt"), text("two", fifth, last).trim_end());
         assert_eq!(
-            (task.rounds, world.runs.count("developer"), world.runs.count("reviewer")),
+            (task.spent.rounds, world.runs.count("developer"), world.runs.count("reviewer")),
             (0, 1, reviews),
             "{near}"
         );
@@ -149,7 +149,7 @@ async fn the_papers_of_the_merge_are_evidence_and_no_commits() {
     world.outsider_merges("by-hand", "other.txt", "somebody else\n").await;
     world.faults.release();
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, world.says(&item, "prepared again").await), (1, 1));
+    assert_eq!((task.spent.rounds, world.says(&item, "prepared again").await), (1, 1));
     assert_eq!(world.commits("main"), ["first", "by-hand", "Add a file"]);
     let papers = crate::world::git(&world.bare(), &["ls-tree", "-r", "--name-only", "main", "docs/work-items/"]);
     assert!(papers.contains("12-review.md") && !papers.contains("17-security-report.md"), "{papers}");
@@ -175,10 +175,14 @@ async fn of_two_tasks_in_conflict_the_later_developer_resolves_it() {
     let second = world.begin("Second").await;
     let (a, b) = (world.until_done(&first).await, world.until_done(&second).await);
     let conflicts = world.says(&first, "1 path conflicts").await + world.says(&second, "1 path conflicts").await;
-    assert_eq!((conflicts, a.rounds + b.rounds), (1, 0), "one of them had to resolve, and it cost nobody a round");
+    assert_eq!(
+        (conflicts, a.spent.rounds + b.spent.rounds),
+        (1, 0),
+        "one of them had to resolve, and it cost nobody a round"
+    );
     assert_eq!(world.show("main", "shared.txt"), "one\nboth\nthree");
     assert_eq!(world.forge_did("merge-done").await, 2);
-    assert!(a.conflict.is_none() && b.conflict.is_none());
+    assert!(a.landing.conflict.is_none() && b.landing.conflict.is_none());
 }
 
 #[tokio::test]
@@ -196,7 +200,7 @@ async fn two_tasks_at_the_merge_wait_for_each_other() {
     world.faults.release();
     world.until_done(&first).await;
     let second = world.until_done(&second).await;
-    assert_eq!(second.rounds, 0);
+    assert_eq!(second.spent.rounds, 0);
     assert_eq!(world.forge_did("merge-done").await, 2);
     assert!(world.store.leases().await.unwrap().iter().all(|l| l.holder.is_none()));
 }
@@ -208,7 +212,7 @@ async fn a_strangers_push_blocks_the_task_and_is_never_overwritten() {
     world.start();
     let item = world.begin("Add a file").await;
     world.eventually("the developer works", async || world.runs.live("developer")).await;
-    let branch = world.task(&item).await.branch;
+    let branch = world.task(&item).await.branch.name;
     let theirs = world.outsider_pushes(&branch, &branch, "theirs.txt", "theirs\n");
     world.runs.finish("developer", |run| run.write("ours.txt", "ours\n"));
     world.until_blocked(&item).await;
@@ -222,7 +226,7 @@ async fn a_branch_that_was_there_before_blocks_and_a_retry_goes_on_from_it() {
     let world = World::new().await;
     world.start();
     let item = world.ticket("Add a file").await;
-    let branch = world.task(&item).await.branch;
+    let branch = world.task(&item).await.branch.name;
     world.outsider_pushes(&branch, "main", "theirs.txt", "theirs\n");
     world.ask(&item, Event::Started { by: anna() }).await;
     let task = world.until_blocked(&item).await;
@@ -247,7 +251,7 @@ async fn a_second_branch_that_was_there_before_blocks_and_a_retry_goes_on_from_i
     });
     world.start();
     let item = world.ticket("Add a file").await;
-    let second = format!("{}-r2", world.task(&item).await.branch);
+    let second = format!("{}-r2", world.task(&item).await.branch.name);
     world.outsider_pushes(&second, "main", "theirs.txt", "theirs\n");
     world.ask(&item, Event::Started { by: anna() }).await;
     let chooses =
@@ -278,7 +282,7 @@ async fn a_number_that_two_tasks_give_out_goes_back_to_the_one_that_comes_second
     world.start();
     let (one, two) = (world.begin("Add a column").await, world.begin("Add an index").await);
     let (one, two) = (world.until_done(&one).await, world.until_done(&two).await);
-    assert_eq!(one.rounds + two.rounds, 1, "the second one repairs it once");
+    assert_eq!(one.spent.rounds + two.spent.rounds, 1, "the second one repairs it once");
     let files = crate::world::git(&world.bare(), &["ls-tree", "-r", "--name-only", "main", "db/"]);
     let numbers: Vec<&str> = files.lines().map(|f| &f[3..7]).collect();
     assert_eq!(numbers, ["0001", "0002", "0003"]);
@@ -291,7 +295,7 @@ async fn a_branch_that_was_removed_is_made_again_when_a_person_lets_it_go_on() {
     world.start();
     let item = world.begin("Add a file").await;
     world.eventually("it is reviewed", async || world.runs.live("reviewer")).await;
-    let branch = world.task(&item).await.branch;
+    let branch = world.task(&item).await.branch.name;
     git(&world.bare(), &["update-ref", "-d", &format!("refs/heads/{branch}")]);
     world.runs.finish("reviewer", |run| {
         approve(run);
@@ -304,7 +308,7 @@ async fn a_branch_that_was_removed_is_made_again_when_a_person_lets_it_go_on() {
     );
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.rounds, task.branch_again), (0, false));
+    assert_eq!((task.spent.rounds, task.branch.again), (0, false));
     assert_eq!(world.runs.count("developer"), 1, "nobody works for it twice");
 }
 
@@ -315,7 +319,7 @@ async fn a_branch_that_names_what_nobody_can_read_is_made_again_once_it_is_remov
     world.start();
     let item = world.begin("Add a file").await;
     world.eventually("it is reviewed", async || world.runs.live("reviewer")).await;
-    let branch = world.bare().join("refs/heads").join(world.task(&item).await.branch);
+    let branch = world.bare().join("refs/heads").join(world.task(&item).await.branch.name);
     std::fs::write(&branch, format!("{}\n", "1234567890".repeat(4))).unwrap();
     world.runs.finish("reviewer", |run| {
         approve(run);
@@ -326,7 +330,7 @@ async fn a_branch_that_names_what_nobody_can_read_is_made_again_once_it_is_remov
     assert!(is_gone(&task), "{:?}", task.phase);
     // A retry before it is removed changes nothing, and neither does it lead anywhere from where there is no way back.
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
-    let again = |task: &Task| is_gone(task) && task.branch_again;
+    let again = |task: &Task| is_gone(task) && task.branch.again;
     world.until(&item, "blocked again", again).await;
     std::fs::remove_file(&branch).unwrap();
     world.ask(&item, Event::RetryAsked { by: anna() }).await;

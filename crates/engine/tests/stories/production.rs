@@ -68,8 +68,8 @@ async fn second_fails(bad: usize) -> (World, WorkItem, Task) {
 #[tokio::test]
 async fn a_failed_deploy_is_nobodys_fault_until_a_person_says_so() {
     let (world, item, task) = second_fails(2).await;
-    let good = world.task(&"DEMO-1".into()).await.merged.unwrap().commit;
-    assert_eq!((task.generation, task.rounds, world.runs.count("developer")), (1, 0, 2));
+    let good = world.task(&"DEMO-1".into()).await.landing.merged.unwrap().commit;
+    assert_eq!((task.branch.generation, task.spent.rounds, world.runs.count("developer")), (1, 0, 2));
     assert_eq!((world.runs.count("deploy"), world.runs.count("rollback")), (2, 1));
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(good.as_str()), "production is back");
     let told = world.told_people();
@@ -97,7 +97,7 @@ async fn deployed_again_by_a_person_or_by_their_ticket_it_goes_live() {
         }
         let task = world.until_done(&item).await;
         world.until_quiet().await;
-        assert_eq!(task.merged, failed.merged);
+        assert_eq!(task.landing.merged, failed.landing.merged);
         assert_eq!((world.runs.count("deploy"), world.runs.count("developer")), (3, 2));
         let tip = world.main_tip().await;
         assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
@@ -111,11 +111,11 @@ async fn repaired_by_a_persons_word_on_a_new_branch() {
     choose(&world, &item, WayOut::Repair).await;
     let task = world.until_done(&item).await;
     world.until_quiet().await;
-    assert_eq!((task.generation, task.rounds), (2, 0));
+    assert_eq!((task.branch.generation, task.spent.rounds), (2, 0));
     assert_eq!((world.runs.count("deploy"), world.runs.count("rollback")), (3, 1));
     assert_eq!((world.forge_did("merge-done").await, world.forge_did("pull-opened").await), (3, 3));
     assert_eq!(world.show("main", "DEMO-2.txt"), "repaired");
-    let good = world.task(&"DEMO-1".into()).await.merged.unwrap().commit;
+    let good = world.task(&"DEMO-1".into()).await.landing.merged.unwrap().commit;
     let tip = world.main_tip().await;
     let deployed = world.store.deployments(&demo(), Environment::Production, 10).await.unwrap();
     let newest_first: Vec<_> = deployed.iter().map(|d| (d.revision.clone(), d.ok, d.rollback)).collect();
@@ -133,13 +133,13 @@ async fn reverted_through_the_same_gates_it_is_gone_from_main_and_its_documents_
     let task = world.until_done(&item).await;
     world.until_quiet().await;
     assert_eq!(outcome(&task), DoneOutcome::Reverted);
-    assert!(task.branch.ends_with("-r2"));
+    assert!(task.branch.name.ends_with("-r2"));
     assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (2, reviews + 1));
     assert_eq!(world.forge_did("merge-done").await, 3);
     let files = git(&world.bare(), &["ls-tree", "-r", "--name-only", "main"]);
     assert!(!files.contains("DEMO-2.txt") && files.contains("DEMO-1.txt"), "{files}");
     assert!(files.contains("docs/work-items/DEMO-2/00-business-request.md"), "{files}");
-    let commit = failed.merged.unwrap().commit;
+    let commit = failed.landing.merged.unwrap().commit;
     git(&world.bare(), &["merge-base", "--is-ancestor", commit.as_str(), "main"]);
     let tip = world.main_tip().await;
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(tip.as_str()));
@@ -161,7 +161,7 @@ async fn a_check_that_prints_nothing_is_told_by_how_it_ended() {
     world.start();
     let item = world.begin("First").await;
     let task = until_production_failed(&world, &item).await;
-    assert_eq!(task.production[0].cause, "the check ended with exit 3 and printed nothing");
+    assert_eq!(task.production.failures[0].cause, "the check ended with exit 3 and printed nothing");
     let told = world.told_people();
     assert!(told.iter().any(|t| t.contains("the check ended with exit 3 and printed nothing")), "{told:?}");
 }
@@ -172,7 +172,7 @@ async fn accepted_as_it_is_production_stays_and_the_next_one_goes() {
     choose(&world, &item, WayOut::Accept).await;
     let task = world.until_done(&item).await;
     assert_eq!(outcome(&task), DoneOutcome::Accepted);
-    assert_eq!(task.production[0].answer.as_ref().unwrap().by, anna());
+    assert_eq!(task.production.failures[0].answer.as_ref().unwrap().by, anna());
     assert_eq!((world.runs.count("deploy"), world.runs.count("rollback")), (2, 1));
     let third = world.begin("Third").await;
     world.until_done(&third).await;
@@ -187,7 +187,7 @@ async fn later_deploys_of_the_project_wait_for_the_repair_and_go_with_it() {
         let third = world.begin("Third").await;
         let held = world.until(&third, "held back", |t| t.phase_word() == "held_back").await;
         let why = orch_core::explain::explain(&held).unwrap();
-        let bad = failed.merged.unwrap().commit;
+        let bad = failed.landing.merged.unwrap().commit;
         assert!(why.reason.contains("DEMO-2") && why.reason.contains(bad.short()), "{}", why.reason);
         assert_eq!(world.runs.count("deploy"), 2, "nothing went past it");
         choose(&world, &item, way).await;
@@ -196,7 +196,7 @@ async fn later_deploys_of_the_project_wait_for_the_repair_and_go_with_it() {
         world.until_quiet().await;
         assert_eq!(world.says(&third, "failed in production").await, 1, "said once, however often it was looked at");
         let running = world.production.revision.lock().unwrap().clone().unwrap();
-        let merged = world.task(&third).await.merged.unwrap().commit;
+        let merged = world.task(&third).await.landing.merged.unwrap().commit;
         git(&world.bare(), &["merge-base", "--is-ancestor", merged.as_str(), &running]);
     }
 }
@@ -212,7 +212,7 @@ async fn a_crash_while_the_second_branch_is_opened_opens_it_once() {
         world.kill().await;
         world.start();
         let task = world.until_done(&item).await;
-        assert_eq!((task.generation, world.forge_did("merge-done").await), (2, 3));
+        assert_eq!((task.branch.generation, world.forge_did("merge-done").await), (2, 3));
         assert_eq!(world.runs.count("developer"), developers + usize::from(way == WayOut::Repair));
     }
 }
@@ -226,7 +226,7 @@ async fn what_was_never_deployed_before_has_nothing_to_go_back_to_and_says_so() 
     let task = until_production_failed(&world, &item).await;
     world.until_quiet().await;
     assert_eq!(world.runs.count("rollback"), 0, "nothing ran there before");
-    assert!(task.production[0].now.contains("nothing to bring back"), "{:?}", task.production);
+    assert!(task.production.failures[0].now.contains("nothing to bring back"), "{:?}", task.production.failures);
     choose(&world, &item, WayOut::Deploy).await;
     world.until_done(&item).await;
     assert_eq!((world.runs.count("deploy"), world.runs.count("developer")), (2, 1));
@@ -327,7 +327,7 @@ async fn a_degraded_production_goes_back_once_where_the_project_allows_it() {
     let (world, task) = degraded(true).await;
     assert_eq!(outcome(&task), DoneOutcome::RolledBack);
     assert_eq!(world.runs.count("rollback"), 1);
-    let before = world.task(&"DEMO-1".into()).await.merged.unwrap().commit;
+    let before = world.task(&"DEMO-1".into()).await.landing.merged.unwrap().commit;
     assert_eq!(world.production.revision.lock().unwrap().as_deref(), Some(before.as_str()));
     assert_eq!(world.ticket_now(2).await.state, TicketState::Blocked);
 }

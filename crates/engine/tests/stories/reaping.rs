@@ -41,7 +41,7 @@ async fn an_end_nobody_takes_is_taken_up_without_a_restart_and_the_queue_goes_on
     world.clock.advance(10 * MINUTE_MS);
     for item in [&first, &second] {
         let task = world.until_done(item).await;
-        assert_eq!((task.rounds, task.role_attempts), (0, 0));
+        assert_eq!((task.spent.rounds, task.spent.role_attempts), (0, 0));
     }
     assert_eq!(world.runs.count("developer"), 2, "the run that had ended was not done again");
     assert_eq!(world.forge_did("merge-done").await, 2);
@@ -99,7 +99,7 @@ async fn a_dead_supervisor_nobody_noticed_is_noticed_at_the_second_look() {
     world.runs.lose("developer");
     let task = world.until_done(&item).await;
     assert_eq!(world.runs.count("developer"), 2, "a new run, because nobody knows what became of the first");
-    assert_eq!((task.rounds, task.role_attempts), (0, 0));
+    assert_eq!((task.spent.rounds, task.spent.role_attempts), (0, 0));
     let last = world.engine().queue().await.unwrap().reaper["last_reaped"].clone();
     assert!(last.as_str().unwrap().contains("its supervisor was dead at 2 looks"), "{last}");
 }

@@ -34,7 +34,7 @@ fn second_line_changes(world: &World) {
 }
 
 async fn notes(world: &World, task: &Task) -> Vec<(String, String)> {
-    world.forge.comments(&demo(), task.pull_request.unwrap()).await.unwrap()
+    world.forge.comments(&demo(), task.branch.pull_request.unwrap()).await.unwrap()
 }
 
 const BUG: &str =
@@ -49,7 +49,7 @@ async fn a_re_reviews_brief_has_the_changed_files_and_the_open_findings() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     let briefs = briefs.lock().unwrap().clone();
-    assert_eq!((task.rounds, briefs.len()), (1, 2));
+    assert_eq!((task.spent.rounds, briefs.len()), (1, 2));
     assert!(!briefs[0].contains("last review"), "the first review is a first review: {}", briefs[0]);
     let judged = world.store.judgements(task.id).await.unwrap();
     let first = judged.iter().find(|j| j.gate == GateId::ReviewerVerdict).unwrap();
@@ -76,7 +76,7 @@ async fn a_nit_on_an_unchanged_line_does_not_block_a_second_time() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     world.until_quiet().await;
-    assert_eq!((task.rounds, world.runs.count("reviewer")), (1, 2));
+    assert_eq!((task.spent.rounds, world.runs.count("reviewer")), (1, 2));
     let listed = notes(&world, &task).await;
     assert_eq!(listed.len(), 1);
     assert!(listed[0].1.contains(r"- P2 `R2` in `work.txt` line 4: a \*better\* name"), "{listed:?}");
@@ -103,7 +103,7 @@ async fn a_nit_blocks_where_the_line_changed_or_where_it_was_open_before() {
         world.start();
         let item = world.begin("Add a file").await;
         let task = world.until_done(&item).await;
-        assert_eq!((task.rounds, world.runs.count("reviewer")), (2, 3), "{text}");
+        assert_eq!((task.spent.rounds, world.runs.count("reviewer")), (2, 3), "{text}");
         world.until_quiet().await;
         let listed = notes(&world, &task).await;
         assert!(listed.len() == 1 && listed[0].1.contains("a better name"), "{text}: a person can read it: {listed:?}");
@@ -130,7 +130,7 @@ async fn a_finding_is_the_same_where_other_changes_have_moved_its_line() {
         world.start();
         let item = world.begin("Add a file").await;
         let task = world.until_done(&item).await;
-        assert_eq!(task.rounds, rounds, "line {line}");
+        assert_eq!(task.spent.rounds, rounds, "line {line}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn the_minor_findings_are_on_the_pull_request_once_also_after_a_crash() {
         }
         let task = world.until_done(&item).await;
         world.until_quiet().await;
-        assert_eq!((task.rounds, world.runs.count("reviewer")), (0, 1), "{how:?}");
+        assert_eq!((task.spent.rounds, world.runs.count("reviewer")), (0, 1), "{how:?}");
         let listed = notes(&world, &task).await;
         assert_eq!((listed.len(), world.forge_did("comment-written").await), (1, 1), "{how:?}: {listed:?}");
         let text = &listed[0].1;
@@ -215,7 +215,7 @@ async fn a_review_and_a_failing_test_reach_the_next_brief_word_for_word() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     let briefs = briefs.lock().unwrap();
-    assert_eq!((task.rounds, briefs.len()), (2, 3));
+    assert_eq!((task.spent.rounds, briefs.len()), (2, 3));
     assert!(briefs[1].contains("### R1 [P1] work.txt:2") && briefs[1].contains("the total is wrong"));
     assert!(!briefs[1].contains("test_total"));
     assert!(briefs[2].contains("failed: test cart::test_total ... FAILED"), "{}", briefs[2]);
@@ -265,7 +265,7 @@ async fn a_failing_case_of_the_tester_reaches_the_brief_and_the_next_review_is_a
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 1);
+    assert_eq!(task.spent.rounds, 1);
     world.until_quiet().await;
     let listed = notes(&world, &task).await;
     assert_eq!(listed.len(), 1, "{listed:?}");
@@ -347,7 +347,7 @@ async fn a_paper_of_ten_gigabytes_is_not_read_and_its_reviewer_writes_another() 
     world.start();
     let item = world.begin("Work").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 0, "the developer pays nothing for it");
+    assert_eq!(task.spent.rounds, 0, "the developer pays nothing for it");
     let briefs = briefs.lock().unwrap().clone();
     assert_eq!(briefs.len(), 2);
     assert!(

@@ -53,7 +53,7 @@ async fn a_planted_secret_goes_back_with_its_place_and_never_reaches_main() {
     world.start();
     let item = world.begin("Add settings").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 1);
+    assert_eq!(task.spent.rounds, 1);
     let second = briefs.lock().unwrap()[1].clone();
     assert!(second.contains("src/settings.py") && second.contains("github"), "{second}");
     assert!(second.contains("treat it as leaked") && !second.contains(&token()), "{second}");
@@ -123,7 +123,7 @@ async fn what_another_scanner_finds_and_main_had_before_is_not_held_against_the_
     world.start();
     let item = world.begin("Move a table").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 1, "only for what the task itself brought");
+    assert_eq!(task.spent.rounds, 1, "only for what the task itself brought");
     let second = briefs.lock().unwrap()[1].clone();
     assert!(second.contains("src/table.c") && second.contains("an odd value"), "{second}");
     let report = report(&world, &item).await;
@@ -190,7 +190,7 @@ async fn a_scan_that_fails_holds_its_own_task_and_stops_no_other() {
     let first = world.begin("First").await;
     world.until(&first, "cannot tell", |t| t.phase_word() == "holding").await;
     let second = world.begin("Second").await;
-    assert!(world.until_done(&second).await.merged.is_some());
+    assert!(world.until_done(&second).await.landing.merged.is_some());
     // It looks again now and then, and comes to the same.
     world.until(&first, "cannot tell", |t| t.phase_word() == "holding").await;
 }
@@ -206,7 +206,7 @@ async fn a_scanner_that_fails_or_hangs_never_lets_anything_through_and_costs_no_
         let task = world.until(&item, "cannot tell", |t| t.phase_word() == "holding").await;
         let Phase::Waiting { why: WaitReason::CannotTell { fault }, .. } = &task.phase else { panic!("{task:?}") };
         assert!(fault.text.contains("secrets cannot be ruled out: scanner: "), "{how}: {}", fault.text);
-        assert_eq!((task.rounds, world.runs.count("deploy"), world.forge_did("merge-done").await), (0, 0, 0));
+        assert_eq!((task.spent.rounds, world.runs.count("deploy"), world.forge_did("merge-done").await), (0, 0, 0));
         assert!(report(&world, &item).await.contains("security_status: FAIL"), "{how}");
     }
 }
@@ -221,7 +221,7 @@ async fn switched_off_or_out_of_scope_it_is_recorded_as_not_checked() {
         develops(&world, |run| run.write("a.py", &format!("token = \"{}\"\n", token())));
         world.start();
         let item = world.begin("Add a file").await;
-        assert_eq!(world.until_done(&item).await.rounds, 0);
+        assert_eq!(world.until_done(&item).await.spent.rounds, 0);
         let evidence = world.engine().evidence(&item).await.unwrap().unwrap();
         assert!(evidence.not_checked.iter().any(|n| n.contains("check_security_gate") && n.contains(why)), "{why}");
     }
@@ -271,7 +271,7 @@ async fn the_allowlist_of_main_counts_and_is_listed() {
     develops(&world, |run| run.write("fixtures/a.py", &format!("token = \"{}\"\n", token())));
     world.start();
     let item = world.begin("Add a fixture").await;
-    assert_eq!(world.until_done(&item).await.rounds, 0);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 0);
     let report = report(&world, &item).await;
     assert!(report.split("## Allowed").nth(1).is_some_and(|s| s.contains("fixtures/a.py")), "{report}");
 }
@@ -329,7 +329,7 @@ async fn a_person_who_says_no_sends_it_back_with_their_words() {
     world.until(&item, "wants approval", |t| t.phase_word() == "awaiting_approval").await;
     world.ask(&item, Event::Rejected { by: anna(), gate: None, comment: "leave CI alone".into() }).await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 1);
+    assert_eq!(task.spent.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("leave CI alone"));
 }
 
@@ -372,7 +372,7 @@ async fn what_is_allowed_on_a_line_allows_nothing_beside_it() {
     });
     world.start();
     let item = world.begin("Add a token").await;
-    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("a token (commit"), "{}", briefs.lock().unwrap()[1]);
     assert!(report(&world, &item).await.split("## Allowed").nth(1).is_some_and(|s| s.contains("a.py")));
 }
@@ -389,7 +389,7 @@ async fn a_secret_that_one_line_may_hold_is_not_allowed_on_every_line() {
     });
     world.start();
     let item = world.begin("Add a token").await;
-    assert_eq!(world.until_done(&item).await.rounds, 1);
+    assert_eq!(world.until_done(&item).await.spent.rounds, 1);
     assert!(briefs.lock().unwrap()[1].contains("a.py:2"), "{}", briefs.lock().unwrap()[1]);
 }
 
@@ -431,7 +431,7 @@ async fn a_file_too_large_to_be_scanned_goes_back_to_the_developer() {
     world.start();
     let item = world.begin("Add data").await;
     let task = world.until_done(&item).await;
-    assert_eq!(task.rounds, 1, "a repair, and not a wait");
+    assert_eq!(task.spent.rounds, 1, "a repair, and not a wait");
     let second = briefs.lock().unwrap()[1].clone();
     assert!(second.contains("big.dat") && second.contains("take the file out"), "{second}");
     // It is in no commit that landed either.

@@ -72,7 +72,7 @@ async fn a_usage_limit_parks_every_job_of_its_program_until_its_reset_and_one_go
     lifted.store(true, Ordering::SeqCst);
     for item in &items {
         let task = world.until_done(item).await;
-        assert_eq!((task.rounds, task.role_attempts), (0, 0));
+        assert_eq!((task.spent.rounds, task.spent.role_attempts), (0, 0));
     }
     let told: Vec<String> = world.told_people().into_iter().filter(|t| t.contains("agent:played")).collect();
     assert_eq!(told.len(), 1, "{told:?}");

@@ -49,7 +49,7 @@ async fn what_ran_on_staging_is_not_brought_there_again() {
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((world.runs.count("stage"), task.rounds), (1, 0));
+    assert_eq!((world.runs.count("stage"), task.spent.rounds), (1, 0));
     assert_eq!(world.says(&item, "was brought there again").await, 0);
     let judged = world.store.judgements(task.id).await.unwrap();
     let fresh = judged.iter().find(|j| j.gate == GateId::StagingImageFresh).unwrap();
@@ -65,9 +65,9 @@ async fn main_moved_and_what_will_land_is_brought_to_staging_once_more() {
     main_moves_while_staging(&world).await;
     let task = world.until_done(&item).await;
     let staged = staged.lock().unwrap().clone();
-    assert_eq!((staged.len(), task.rounds), (2, 0));
+    assert_eq!((staged.len(), task.spent.rounds), (2, 0));
     assert_eq!(world.says(&item, "was brought there again").await, 1);
-    let landed = task.merged.unwrap().commit;
+    let landed = task.landing.merged.unwrap().commit;
     assert_ne!(tree(&world, &staged[0]), tree(&world, &landed));
     assert_eq!(tree(&world, &staged[1]), tree(&world, &landed));
     assert_eq!(world.show("main", "other.txt"), "somebody else");
@@ -92,7 +92,11 @@ async fn what_does_not_come_up_the_second_time_does_not_land() {
     let item = world.begin("Add a file").await;
     main_moves_while_staging(&world).await;
     let task = world.until_done(&item).await;
-    assert_eq!((world.runs.count("stage"), task.rounds), (3, 1), "the repaired branch is staged in the ordinary way");
+    assert_eq!(
+        (world.runs.count("stage"), task.spent.rounds),
+        (3, 1),
+        "the repaired branch is staged in the ordinary way"
+    );
     assert!(briefs.lock().unwrap()[1].contains("it clashes with other.txt"), "the log is in the brief");
     assert_eq!(world.forge_did("merge-done").await, 2, "the outsider's and ours");
 }
@@ -135,9 +139,9 @@ async fn an_image_somebody_replaced_is_built_again_and_its_digest_goes_to_produc
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((world.runs.count("stage"), task.rounds), (2, 0));
+    assert_eq!((world.runs.count("stage"), task.spent.rounds), (2, 0));
     let built_from: Sha = tag.lock().unwrap().as_str().into();
-    assert_eq!(tree(&world, &built_from), tree(&world, &task.merged.unwrap().commit));
+    assert_eq!(tree(&world, &built_from), tree(&world, &task.landing.merged.unwrap().commit));
     assert_eq!(*shipped.lock().unwrap(), format!("sha256:{built_from}"));
 }
 
@@ -156,7 +160,7 @@ async fn an_image_that_stays_another_one_fails_after_one_rebuild() {
     let task = world.until_blocked(&item).await;
     assert_eq!(world.runs.count("stage"), 4, "two rounds, each staged and staged again");
     let zeros = "0".repeat(40);
-    assert!(task.findings[0].text.contains(&format!("is built from {zeros}")), "{:?}", task.findings);
+    assert!(task.findings.open[0].text.contains(&format!("is built from {zeros}")), "{:?}", task.findings.open);
     assert_eq!(world.forge_did("merge-done").await, 0);
 }
 
@@ -188,7 +192,11 @@ async fn an_image_nobody_can_look_at_is_waited_for_and_says_so() {
     assert!(lease.iter().all(|l| l.task.is_none()), "nobody holds up the others while waiting: {lease:?}");
     tagged_by(&world, &tag);
     let task = world.until_done(&item).await;
-    assert_eq!((world.runs.count("stage"), task.rounds), (1, 0), "what could not be seen was not rebuilt for that");
+    assert_eq!(
+        (world.runs.count("stage"), task.spent.rounds),
+        (1, 0),
+        "what could not be seen was not rebuilt for that"
+    );
 }
 
 /// From now on the image can be looked at.
@@ -219,7 +227,7 @@ async fn only_sandbox_infrastructure_is_waived_and_each_waiver_is_listed() {
         world.start();
         let item = world.begin("Add a file").await;
         let task = world.until_done(&item).await;
-        assert_eq!(task.rounds, rounds, "tolerance {tolerance}, exit {exit}");
+        assert_eq!(task.spent.rounds, rounds, "tolerance {tolerance}, exit {exit}");
         let judged = world.store.judgements(task.id).await.unwrap();
         let first = judged.iter().find(|j| j.gate == GateId::StagingStatus).unwrap();
         let log = first.evidence["text"].as_str().unwrap();

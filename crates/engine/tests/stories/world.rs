@@ -10,7 +10,7 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId, ProjectKey, Sha, WorkItem};
-use orch_core::landing::Landing;
+use orch_core::landing::LandingPlan;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{Phase, Task};
@@ -66,7 +66,7 @@ pub struct Choice {
     pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
     pub retention: Retention,
-    pub landing: Landing,
+    pub landing: LandingPlan,
     pub merging: Merging,
     pub merge_method: MergeMethod,
     pub review_approval: bool,
@@ -149,7 +149,7 @@ impl World {
             reconcile: ReconcileOptions::default(),
             watch_ms: 600,
             retention: Retention::default(),
-            landing: Landing::default(),
+            landing: LandingPlan::default(),
             merging: Merging::default(),
             merge_method: MergeMethod::FastForwardOnly,
             review_approval: false,
@@ -470,7 +470,7 @@ impl World {
     /// A person merges the task's pull request on the forge, who then says it was them.
     pub async fn person_merges(&self, item: &WorkItem, by: Option<&Actor>, method: MergeMethod) {
         let task = self.task(item).await;
-        let (number, head) = (task.pull_request.unwrap(), task.head.unwrap());
+        let (number, head) = (task.branch.pull_request.unwrap(), task.branch.head.unwrap());
         self.flaky.merged_by.lock().unwrap().insert(number, by.cloned());
         let answer = self.forge.merge(&demo(), number, &head, None, method, "merged by hand").await.unwrap();
         assert!(matches!(answer, orch_ports::forge::MergeAnswer::Merged { .. }), "{answer:?}");

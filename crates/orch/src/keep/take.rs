@@ -104,8 +104,8 @@ fn known(copy: &Path) -> Result<Vec<(String, Known)>, String> {
     lock.push(".lock");
     let _ = fs::remove_file(PathBuf::from(lock));
     let branch = |t: &orch_core::task::Task| {
-        let head = t.head.as_ref().filter(|_| t.merged.is_none())?.to_string();
-        Some((t.project.to_string(), Known { branch: t.branch.clone(), head, item: t.work_item.to_string() }))
+        let head = t.branch.head.as_ref().filter(|_| t.landing.merged.is_none())?.to_string();
+        Some((t.project.to_string(), Known { branch: t.branch.name.clone(), head, item: t.work_item.to_string() }))
     };
     Ok(tasks.iter().filter_map(branch).collect())
 }

@@ -110,20 +110,20 @@ async fn ticket(store: &SqliteStore, task: &Task) -> Result<TicketAgain, Fault> 
 }
 
 async fn pull(config: &Config, store: &SqliteStore, task: &Task) -> Result<Option<PullAgain>, Fault> {
-    let Some(number) = task.pull_request else { return Ok(None) };
+    let Some(number) = task.branch.pull_request else { return Ok(None) };
     let configured = config.projects.iter().find(|p| p.key == task.project.as_str());
-    let intent = task.intent.as_ref().filter(|_| task.merged.is_none());
+    let intent = task.landing.intent.as_ref().filter(|_| task.landing.merged.is_none());
     Ok(Some(PullAgain {
         number,
         title: task.title.clone(),
-        branch: task.branch.clone(),
+        branch: task.branch.name.clone(),
         base: configured.map_or_else(|| "main".to_owned(), |p| p.default_branch.clone()),
-        head: intent.map(|i| i.head.clone()).or_else(|| task.head.clone()),
-        merged: task.merged.as_ref().map(|m| m.commit.clone()),
+        head: intent.map(|i| i.head.clone()).or_else(|| task.branch.head.clone()),
+        merged: task.landing.merged.as_ref().map(|m| m.commit.clone()),
         // Of a project that is not configured there is no repository to ask.
         begun: intent.filter(|_| configured.is_some()).map(|i| (i.base.clone(), i.tree.as_str().to_owned())),
         closed: matches!(task.phase, Phase::Cancelled { .. }),
-        statuses: match &task.head {
+        statuses: match &task.branch.head {
             Some(head) if !task.is_closed() => ci(store, task, head).await?.into_iter().collect(),
             _ => Vec::new(),
         },

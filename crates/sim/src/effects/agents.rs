@@ -142,7 +142,7 @@ impl Sim {
             (self.hit("developer does nothing", 40), self.hit("developer errs", 250), self.hit("paper missing", 120));
         let (garbled, no, stray) =
             (self.hit("paper garbled", 120), self.hit("paper says no", 60), self.hit("agent strays", 40));
-        let in_conflict = role.as_str() == "developer" && task.conflict.is_some();
+        let in_conflict = role.as_str() == "developer" && task.landing.conflict.is_some();
         let markers = self.hit("markers left", 150);
         let silent = in_conflict && self.hit("word missing", 250);
         let untrue = in_conflict && self.hit("word untrue", 150);
@@ -158,16 +158,17 @@ impl Sim {
             tries = vec![written * 8 + kind];
         }
         let site = self.site(&task.project)?;
-        let head = task.head.clone().unwrap_or_else(|| site.main.clone());
+        let head = task.branch.head.clone().unwrap_or_else(|| site.main.clone());
         let mut code = site.repo.code(&head);
-        if let Some(conflict) = &task.conflict {
+        if let Some(conflict) = &task.landing.conflict {
             code = site.repo.merged(&head, &conflict.onto).0;
             code.retain(|path, _| is_code(path));
         }
         let mut left = Left { strayed: stray, run: f.job.id.seq, ..Left::default() };
         if role.as_str() == "developer" {
             if !lazy {
-                if let Some(conflict) = task.conflict.as_ref().filter(|c| theirs && c.files.iter().any(|f| f == BINARY))
+                if let Some(conflict) =
+                    task.landing.conflict.as_ref().filter(|c| theirs && c.files.iter().any(|f| f == BINARY))
                     && let Some(content) = site.repo.tree(&conflict.onto).get(BINARY)
                 {
                     code.insert(BINARY.to_owned(), *content);
@@ -185,7 +186,7 @@ impl Sim {
                     }
                 }
             }
-            if let Some(conflict) = &task.conflict
+            if let Some(conflict) = &task.landing.conflict
                 && !lazy
                 && !silent
             {
@@ -225,9 +226,9 @@ impl Sim {
         let developer = role.as_str() == "developer";
         let now = self.now;
         let site = self.site(&task.project)?;
-        let base = task.conflict.as_ref().map(|c| c.onto.clone()).or_else(|| task.base.clone());
+        let base = task.landing.conflict.as_ref().map(|c| c.onto.clone()).or_else(|| task.branch.base.clone());
         let base = base.unwrap_or_else(|| site.main.clone());
-        let parent = task.head.clone().unwrap_or_else(|| base.clone());
+        let parent = task.branch.head.clone().unwrap_or_else(|| base.clone());
         let left = site.left.get(&task.id).cloned().unwrap_or_default();
         if developer && left.hidden {
             let findings = vec![Finding::must_fix("nothing is taken: files are absent that the clone did not show")];
@@ -242,14 +243,14 @@ impl Sim {
             tree.insert(docs(&task, name), *says);
         }
         let mut parents = vec![parent.clone()];
-        parents.extend(task.conflict.as_ref().map(|c| c.onto.clone()));
+        parents.extend(task.landing.conflict.as_ref().map(|c| c.onto.clone()));
         let head = if tree == site.repo.tree(&parent) && parents.len() == 1 {
             parent
         } else {
             site.repo.commit(&parents, tree.clone(), &format!("run {run}"))
         };
         let empty = site.repo.code_id(&head) == site.repo.code_id(&base);
-        let refused = match &task.conflict {
+        let refused = match &task.landing.conflict {
             Some(record) => {
                 let shown = site.repo.shown(&head, record);
                 if honest(record, &tree) {

@@ -128,7 +128,7 @@ impl Sim {
         let Some(site) = self.sites.get(&project) else { return Ok(None) };
         for task in self.tasks.values().filter(|t| t.project == project && t.id != f.task.id && !t.is_closed()) {
             let last = known.iter().find(|d| d.task == task.id && !d.rollback);
-            let just = last.filter(|d| !d.ok && task.merged.as_ref().is_some_and(|m| m.commit == d.revision));
+            let just = last.filter(|d| !d.ok && task.landing.merged.as_ref().is_some_and(|m| m.commit == d.revision));
             for (failed, repaired) in task.production_holds(just.map(|deployed| &deployed.revision)) {
                 let repaired = repaired.is_some_and(|r| site.repo.is_ancestor(&r, revision));
                 if site.repo.is_ancestor(&failed, revision) && !repaired {

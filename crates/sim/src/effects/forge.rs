@@ -14,7 +14,7 @@ use orch_core::verdict::{FaultKind, Finding};
 
 /// Does a task land as one commit on the tip of main?
 pub(crate) fn lands_as_one(task: &Task) -> bool {
-    task.landing.is_some_and(|l| l.history == History::OneCommit)
+    task.landing.plan.is_some_and(|l| l.history == History::OneCommit)
 }
 
 impl Sim {
@@ -23,13 +23,13 @@ impl Sim {
         let path = docs(task, "00-business-request.md");
         let request = hash(&format!("{}{}", task.title, task.body));
         let site = self.site(&task.project)?;
-        if let Some(head) = site.branches.get(&task.branch).cloned() {
+        if let Some(head) = site.branches.get(&task.branch.name).cloned() {
             let ours = site.repo.tree(&head).get(&path) == Some(&request);
             let base = site.repo.parents(&head).first().cloned().unwrap_or_else(|| site.main.clone());
             return Ok(if ours { Outcome::Opened { head, base } } else { Outcome::BranchMoved { now: Some(head) } });
         }
         let base = site.main.clone();
-        let mut tree = match task.reverting.as_ref().filter(|r| !r.by_hand) {
+        let mut tree = match task.production.reverting.as_ref().filter(|r| !r.by_hand) {
             None => site.repo.tree(&base),
             Some(reverting) => {
                 let before = reverting.base.clone().or_else(|| site.repo.parents(&reverting.commit).first().cloned());
@@ -50,7 +50,7 @@ impl Sim {
 
     /// Pushes as the engine does: what is about to be pushed is written down first, so that it is recognised later.
     pub(super) fn push(&mut self, task: &Task, commit: &Sha) -> Live<Result<(), Option<Sha>>> {
-        let key = format!("pushed/{}/{}", task.id.0, task.branch);
+        let key = format!("pushed/{}/{}", task.id.0, task.branch.name);
         let before = self.db(async |s| s.setting(&key).await)?.unwrap_or_default();
         let mut ours: Vec<&str> = before.split_whitespace().collect();
         if ours.last() != Some(&commit.as_str()) {
@@ -61,8 +61,8 @@ impl Sim {
         }
         ours.truncate(ours.len());
         let site = self.site(&task.project)?;
-        let answer = match site.push(&task.branch, commit, task.head.as_ref()) {
-            Err(Some(now)) if ours.contains(&now.as_str()) => site.push(&task.branch, commit, Some(&now)),
+        let answer = match site.push(&task.branch.name, commit, task.branch.head.as_ref()) {
+            Err(Some(now)) if ours.contains(&now.as_str()) => site.push(&task.branch.name, commit, Some(&now)),
             answer => answer,
         };
         if answer.is_ok() {
@@ -119,7 +119,7 @@ impl Sim {
         }
         let site = self.site(&task.project)?;
         let tip = site.main.clone();
-        let pull = task.pull_request.and_then(|n| site.pulls.get(&n));
+        let pull = task.branch.pull_request.and_then(|n| site.pulls.get(&n));
         if pull.is_some_and(|p| p.state == PullState::Merged && site.pull_head(p).as_ref() == Some(head)) {
             let tree = site.repo.tree_id(head);
             self.seen.count("answer", "update: merged already");
@@ -152,7 +152,7 @@ impl Sim {
         // Whether main has changed files of the branch is a matter of the two alone: whoever prepares it sees the same.
         let asked = site.setup.dismisses && site.setup.review_on_forge && task.pipeline.approval_at().is_some();
         let voids = asked && !site.repo.is_ancestor(&tip, head) && hash(head.as_str()).is_multiple_of(2);
-        let first = site.branches.get(&task.branch) == Some(head);
+        let first = site.branches.get(&task.branch.name) == Some(head);
         // Main has changed what is around the branch's changes.
         let repatched = ready != *head && self.hit("update: another patch", 150);
         if let Err(now) = self.push(task, &ready)? {

@@ -54,14 +54,17 @@ impl Sim {
             Effect::Publish { role, stage, run } => self.publish(f, role, stage, *run).map(Some),
             Effect::EnsurePullRequest => {
                 let known = self.tell_landed(&f.task, &format!("-{}", f.job.id)).map(|()| self.tasks.get(&f.task.id));
-                if known?.is_some_and(|t| t.landed.is_some()) {
+                if known?.is_some_and(|t| t.landing.landed.is_some()) {
                     return Ok(Some(Tried::Outcome(Outcome::Cancelled)));
                 }
                 let site = self.site(&f.task.project)?;
-                let known =
-                    f.task.pull_request.filter(|n| site.pulls.get(n).is_some_and(|p| p.state == PullState::Open));
-                let number = known.unwrap_or_else(|| site.ensure_pull(&f.task.branch));
-                outside::invariant_one_pull_request_per_branch(site, &f.task.branch)?;
+                let known = f
+                    .task
+                    .branch
+                    .pull_request
+                    .filter(|n| site.pulls.get(n).is_some_and(|p| p.state == PullState::Open));
+                let number = known.unwrap_or_else(|| site.ensure_pull(&f.task.branch.name));
+                outside::invariant_one_pull_request_per_branch(site, &f.task.branch.name)?;
                 done(Outcome::PullRequestOpen { number })
             }
             Effect::Judge { gate, stage, head, run, since, .. } => {
@@ -94,8 +97,8 @@ impl Sim {
                 if task.is_closed() {
                     let site = self.site(&task.project)?;
                     // Of what is merged and was cancelled since, the pull request is left as it is.
-                    if (matches!(task.phase, Phase::Done { .. }) || task.merged.is_none())
-                        && let Some(pull) = task.pull_request.and_then(|n| site.pulls.get_mut(&n))
+                    if (matches!(task.phase, Phase::Done { .. }) || task.landing.merged.is_none())
+                        && let Some(pull) = task.branch.pull_request.and_then(|n| site.pulls.get_mut(&n))
                         && pull.state == PullState::Open
                     {
                         pull.state = PullState::Closed;

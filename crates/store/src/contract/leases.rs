@@ -31,7 +31,7 @@ pub fn the_second_task_waits_and_is_woken(w: &mut World) {
     let (a, b) = two(w);
     let row = lease(w);
     assert_eq!((row.epoch, row.task, row.holder), (1, Some(a), Some("DEMO-1".into())));
-    assert_eq!((row.worker.as_deref(), row.branch), (Some("w1"), Some(w.task(a).branch)));
+    assert_eq!((row.worker.as_deref(), row.branch), (Some("w1"), Some(w.task(a).branch.name)));
     assert!(block_on(w.store.holds_lease(a, 1)).unwrap());
     assert!(!block_on(w.store.holds_lease(a, 2)).unwrap() && !block_on(w.store.holds_lease(b, 1)).unwrap());
     w.go_to(a, "merging");

@@ -61,7 +61,7 @@ impl World {
             title,
             body,
             pipeline,
-            landing: orch_core::landing::Landing::default(),
+            landing: orch_core::landing::LandingPlan::default(),
         };
         block_on(self.store.create_task(new, self.now)).unwrap().0.id
     }

@@ -81,7 +81,8 @@ impl SqliteStore {
         let c = Connection::open_with_flags(path, flags).ok()?;
         c.query_row(
             "SELECT EXISTS (SELECT 1 FROM task),
-             EXISTS (SELECT 1 FROM task WHERE json_extract(body, '$.pull_request') IS NOT NULL)",
+             EXISTS (SELECT 1 FROM task WHERE
+               coalesce(json_extract(body, '$.branch.pull_request'), json_extract(body, '$.pull_request')) IS NOT NULL)",
             [],
             |r| Ok((r.get(0)?, r.get(1)?)),
         )

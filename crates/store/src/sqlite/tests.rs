@@ -23,7 +23,7 @@ fn ticket(number: u64) -> NewTask {
         title,
         body,
         pipeline: Pipeline::lite(),
-        landing: orch_core::landing::Landing::default(),
+        landing: orch_core::landing::LandingPlan::default(),
     }
 }
 

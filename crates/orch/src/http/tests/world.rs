@@ -130,7 +130,7 @@ impl World {
             gate_limits: BTreeMap::new(),
             review_approval: false,
             merge_method: MergeMethod::FastForwardOnly,
-            landing: orch_core::landing::Landing::default(),
+            landing: orch_core::landing::LandingPlan::default(),
             merging: orch_engine::project::Merging::default(),
             security: Arc::default(),
         };

@@ -74,7 +74,7 @@ async fn a_task_is_commented_on_and_given_a_priority() {
     world.started("Add a limit").await;
     let said = world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": "mind the old endpoint" })).await;
     assert_eq!(said.status, StatusCode::OK, "{}", said.text());
-    assert_eq!(world.task("DEMO-1").await.comments[0].text, "mind the old endpoint");
+    assert_eq!(world.task("DEMO-1").await.findings.comments[0].text, "mind the old endpoint");
     let empty = world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": " " })).await;
     assert_eq!(empty.status, StatusCode::BAD_REQUEST);
 
@@ -109,7 +109,7 @@ async fn a_task_is_approved_rejected_and_cancelled_by_name() {
 
     let rejected = world.post("/api/v1/tasks/DEMO-1/reject", json!({ "comment": "the limits are missing" })).await;
     assert_eq!((rejected.status, rejected.json()["stage"].clone()), (StatusCode::OK, json!("analysis")));
-    assert_eq!(world.task("DEMO-1").await.findings[0].text, "the limits are missing");
+    assert_eq!(world.task("DEMO-1").await.findings.open[0].text, "the limits are missing");
     world.work(|_| false).await;
     let body = json!({ "gate": "analysis", "subject": "3fa9c1d27be04411", "comment": "as we spoke" });
     let approved = world.post("/api/v1/tasks/DEMO-1/approve", body).await;

@@ -1,0 +1,30 @@
+//! The branch a task works on: its name, where orch last pushed it, and the pull request that shows it.
+
+use crate::ids::Sha;
+use crate::stored::is_default;
+use serde::{Deserialize, Serialize};
+
+/// A task's branch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Branch {
+    /// Its name.
+    pub name: String,
+    /// 1, then 2 (`...-r2`) after a failure in production.
+    pub generation: u32,
+    /// Its head as orch last pushed it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub head: Option<Sha>,
+    /// Commit of the default branch the head contains.
+    #[serde(skip_serializing_if = "is_default")]
+    pub base: Option<Sha>,
+    /// Number of its pull request.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pull_request: Option<u64>,
+    /// Branches of earlier generations and where orch last pushed them; they are deleted with the task's own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub old: Vec<(String, Sha)>,
+    /// A person lets it go on although its branch is gone from the forge: the next push makes the branch again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub again: bool,
+}

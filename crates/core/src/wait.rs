@@ -1,0 +1,43 @@
+//! How long a task has been waiting at its step, and for whose words: what outlasts a single look.
+
+use crate::ids::Time;
+use crate::pipeline::Cursor;
+use crate::stored::is_default;
+use serde::{Deserialize, Serialize};
+
+/// What is kept about a wait beside the phase.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wait {
+    /// Since when this very step has been waiting, kept over re-checks.
+    #[serde(skip_serializing_if = "is_default")]
+    pub hold: Option<Hold>,
+    /// The wait of a gate behind `Update` while the merge is prepared again for it: without this every preparation would
+    /// start the wait anew and no person would ever be notified.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unsure: Option<Unsure>,
+    /// A question an agent asked that waits for its answer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub question: Option<String>,
+}
+
+/// A wait that lasts over several looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Time,
+    /// Has a person been told that it takes too long?
+    pub told: bool,
+    /// Has a person been asked for what this waits for?
+    #[serde(default)]
+    pub asked: bool,
+}
+
+/// A wait that is kept while the merge is prepared again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsure {
+    /// The gate that waits.
+    pub at: Cursor,
+    /// How long it has, and what was said about it.
+    pub hold: Hold,
+}
