@@ -10,7 +10,7 @@ use orch_core::ids::{Actor, ProjectKey, WorkItem};
 use orch_core::task::{NewTask, Task};
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
-use orch_store::{Cause, Stepped};
+use orch_store::{Cause, Fact, Stepped};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,8 @@ pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -
     let store = &engine.ports.store;
     let (task, made) = store.create_task(new, engine.ports.clock.now()).await?;
     if made {
-        store.set_setting(&tickets::own_key(project.key.as_str(), ticket.number), &ticket.id).await?;
+        let own = Fact::TicketId(project.key.clone(), ticket.number);
+        store.remember(&own, &ticket.id, engine.ports.clock.now()).await?;
     } else if !tickets::is_own(&**store, &task, ticket).await? {
         return Err(Fault::permanent(tickets::not_own(&task)));
     }
@@ -76,9 +77,9 @@ impl Engine {
         let ticket = project.tracker.create(&project.key, title, body, by, key, above).await?;
         let task = adopt(self, &project, &ticket).await?;
         // Where a ticket begins is nothing anybody moved it to.
-        let seen = crate::watchers::seen_key(project.key.as_str(), ticket.number);
-        if self.ports.store.setting(&seen).await?.is_none() {
-            self.ports.store.set_setting(&seen, ticket.state.as_str()).await?;
+        let seen = Fact::TicketSeen(project.key.clone(), ticket.number);
+        if self.ports.store.recall(&seen).await?.is_none() {
+            self.ports.store.remember(&seen, ticket.state.as_str(), self.ports.clock.now()).await?;
         }
         Ok(task)
     }
@@ -92,7 +93,8 @@ impl Engine {
 
     /// Stops claiming, or starts again. Agents go on either way. Kept over restarts.
     pub async fn drain(&self, on: bool) -> Result<(), Fault> {
-        self.ports.store.set_setting("draining", if on { "true" } else { "false" }).await?;
+        let now = self.ports.clock.now();
+        self.ports.store.remember(&Fact::Draining, if on { "true" } else { "false" }, now).await?;
         self.draining.send_replace(on);
         Ok(())
     }
@@ -128,7 +130,9 @@ impl Engine {
         }
         let Some(()) = self.until_answered(&shutdown, || self.load_circuits()).await? else { return Ok(()) };
         let Some(()) = self.until_answered(&shutdown, || standing::at_start(self)).await? else { return Ok(()) };
-        let Some(draining) = self.until_answered(&shutdown, || store.setting("draining")).await? else { return Ok(()) };
+        let Some(draining) = self.until_answered(&shutdown, || store.recall(&Fact::Draining)).await? else {
+            return Ok(());
+        };
         let draining = draining.as_deref() == Some("true");
         self.draining.send_replace(draining);
         let mut loops = JoinSet::new();

@@ -26,4 +26,3 @@ pub use engine::{Engine, Options, Ports, ReaperOptions, ReconcileOptions, Retent
 pub use main_moved::{DocumentsAsked, MainMove, MainRecord};
 pub use project::{Deploy, GateMode, Project, Projects};
 pub use runner::at_work;
-pub use watchers::{cursor_key, seen_key};

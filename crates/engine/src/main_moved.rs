@@ -21,7 +21,7 @@ use orch_ports::Fault;
 use orch_ports::git::CommitLine;
 use orch_ports::notifier::Notice;
 use orch_store::{Cause, TaskFilter};
-use record::{key, move_key, read, read_move, write};
+use record::{key, read, read_move, write};
 use std::sync::{Arc, PoisonError};
 
 /// Most commits of one move that are kept with author and subject.
@@ -140,7 +140,7 @@ async fn moved_to(
     let tasks = landings.iter().filter(|l| !l.by_orch()).map(|l| l.task.work_item.clone()).collect();
     let (from, seen_at) = (record.tip.clone(), engine.ports.clock.now());
     let moved = MainMove { n, from, to: tip.clone(), seen_at, rewound, commits, gone, more, protected, tasks };
-    write(engine, &move_key(at, n), &moved).await?;
+    write(engine, &orch_store::Fact::MainMove(at.clone(), n), &moved).await?;
     record.moves = n;
     record.tip = tip.clone();
     record.seen_at = seen_at;

@@ -9,15 +9,12 @@ use orch_core::ids::{ProjectKey, Sha, WorkItem};
 use orch_core::task::Phase;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
+use orch_store::Fact;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Longest wait for production's answer, milliseconds.
 const PROBE_MS: u64 = 10_000;
-
-fn tip_key(project: &ProjectKey) -> String {
-    format!("restored/{project}")
-}
 
 /// Where a default branch is.
 #[derive(Clone, Debug)]
@@ -40,7 +37,11 @@ pub async fn note(engine: &Engine, key: &ProjectKey, made_at: &str) -> Result<Ti
     git.fetch(key, &remote).await?;
     let tip = git.forge_branch(key, &branch).await?;
     let tip = tip.ok_or_else(|| Fault::permanent(format!("project {key}: the forge has no branch `{branch}`")))?;
-    engine.ports.store.set_setting(&tip_key(key), &format!("{tip} {made_at}")).await?;
+    engine
+        .ports
+        .store
+        .remember(&Fact::Restored(key.clone()), &format!("{tip} {made_at}"), engine.ports.clock.now())
+        .await?;
     Ok(Tip { repository: git.repository(key), commit: tip })
 }
 
@@ -69,7 +70,7 @@ pub async fn unknown(engine: &Engine, landed: &BTreeMap<String, String>) -> Resu
 /// # Errors
 /// A store that cannot be written.
 pub async fn hold(engine: &Engine, text: String, key: String) -> Result<(), Fault> {
-    engine.ports.store.set_setting("draining", "true").await?;
+    engine.ports.store.remember(&Fact::Draining, "true", engine.ports.clock.now()).await?;
     tracing::warn!("{text}");
     if let Err(fault) = engine.ports.notifier.tell(&Notice { work_item: None, text, key }).await {
         tracing::warn!(%fault, "a person could not be notified");
@@ -90,7 +91,7 @@ pub(crate) enum Doubt {
 /// May this revision go to production without a question? Asked before a hook is begun.
 pub(crate) async fn doubt(cx: &Cx, revision: &Sha) -> Result<Doubt, Fault> {
     let (store, git, project) = (cx.store(), &cx.engine.ports.git, &cx.project.key);
-    let Some(noted) = store.setting(&tip_key(project)).await? else { return Ok(Doubt::None) };
+    let Some(noted) = store.recall(&Fact::Restored(project.clone())).await? else { return Ok(Doubt::None) };
     let (tip, made_at) = noted.split_once(' ').unwrap_or((&noted, ""));
     let tip = Sha::new(tip);
     if git.resolve(project, tip.as_str()).await?.is_none() || git.resolve(project, revision.as_str()).await?.is_none() {
@@ -101,8 +102,8 @@ pub(crate) async fn doubt(cx: &Cx, revision: &Sha) -> Result<Doubt, Fault> {
         return Ok(Doubt::None);
     }
     // A person who asks again has decided: that is another job than the one that asked.
-    let asked_key = format!("restored-asked/{}/{revision}", cx.task.work_item);
-    let asked = store.setting(&asked_key).await?;
+    let asked_fact = Fact::DeployAsked(cx.task.id, revision.clone());
+    let asked = store.recall(&asked_fact).await?;
     if asked.as_deref().is_some_and(|seq| seq != cx.job.id.seq.to_string()) {
         return Ok(Doubt::None);
     }
@@ -114,7 +115,7 @@ pub(crate) async fn doubt(cx: &Cx, revision: &Sha) -> Result<Doubt, Fault> {
     {
         return Ok(Doubt::Live(running));
     }
-    store.set_setting(&asked_key, &cx.job.id.seq.to_string()).await?;
+    store.remember(&asked_fact, &cx.job.id.seq.to_string(), cx.now()).await?;
     let item = &cx.task.work_item;
     let fault = Fault::denied(format!(
         "orch's database came back from a copy of {made_at}, and {} was on the default branch by then: production may \

@@ -8,6 +8,7 @@ use orch_core::circuit::{self, After, Circuit, Heard};
 use orch_core::effect::Effect;
 use orch_core::retry::Tried;
 use orch_ports::Fault;
+use orch_store::Fact;
 use orch_store::{Job, Requeue};
 use std::sync::PoisonError;
 
@@ -96,15 +97,16 @@ pub(crate) fn shift(engine: &Engine, by_ms: i64) {
     }
 }
 
-/// Where an open circuit is kept.
-fn setting(service: &str) -> String {
-    format!("circuit/{service}")
-}
-
-/// Keeps a circuit over restarts. Not being able to costs a probe, nothing else.
+/// Keeps a circuit over restarts, as long as it is not closed. Not being able to costs a probe, nothing else.
 async fn keep(engine: &Engine, service: &str, circuit: &Circuit) {
+    let (store, fact) = (&engine.ports.store, Fact::Circuit(service.to_owned()));
     let Ok(text) = serde_json::to_string(circuit) else { return };
-    if let Err(error) = engine.ports.store.set_setting(&setting(service), &text).await {
+    let kept = if *circuit == Circuit::default() {
+        store.forget(&fact).await
+    } else {
+        store.remember(&fact, &text, engine.ports.clock.now()).await
+    };
+    if let Err(error) = kept {
         tracing::warn!(%error, "could not keep the circuit of {service}");
     }
 }
@@ -119,7 +121,7 @@ impl Engine {
             services.push(format!("agent:{}", project.default_program.name()));
         }
         for service in services {
-            let Some(text) = self.ports.store.setting(&setting(&service)).await? else { continue };
+            let Some(text) = self.ports.store.recall(&Fact::Circuit(service.clone())).await? else { continue };
             // One that cannot be read is closed: the worst that follows is a call too many.
             if let Ok(circuit) = serde_json::from_str(&text) {
                 self.circuits.lock().unwrap_or_else(PoisonError::into_inner).insert(service, circuit);

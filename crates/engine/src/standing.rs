@@ -11,6 +11,7 @@ use orch_core::effect::Effect;
 use orch_core::ids::{ProjectKey, Time};
 use orch_core::policy::Policy;
 use orch_ports::Fault;
+use orch_store::Fact;
 use orch_store::{Charge, Job, Requeue, TaskFilter};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,8 +55,8 @@ struct People {
     approvers: Vec<orch_core::ids::Actor>,
 }
 
-fn people_key(project: &ProjectKey) -> String {
-    format!("people/{project}")
+fn people_of(project: &ProjectKey) -> Fact {
+    Fact::People(project.clone())
 }
 
 /// What is said of a project that is not configured.
@@ -67,7 +68,7 @@ pub(crate) fn not_configured(project: &ProjectKey) -> String {
 
 /// Who may decide about tasks of a project that left the configuration: those who might before.
 pub(crate) async fn last_policy(engine: &Engine, project: &ProjectKey) -> Result<Policy, Fault> {
-    let kept = engine.ports.store.setting(&people_key(project)).await?;
+    let kept = engine.ports.store.recall(&people_of(project)).await?;
     let people: Option<People> = kept.and_then(|text| serde_json::from_str(&text).ok());
     Ok(people.map_or_else(Policy::default, |People { starters, approvers }| Policy {
         starters,
@@ -114,8 +115,8 @@ pub(crate) async fn take_up(engine: &Engine) -> Result<(), Fault> {
     for project in engine.projects().values() {
         let people = People { starters: project.policy.starters.clone(), approvers: project.policy.approvers.clone() };
         let text = serde_json::to_string(&people).map_err(|e| Fault::bug(e.to_string()))?;
-        if store.setting(&people_key(&project.key)).await?.as_ref() != Some(&text) {
-            store.set_setting(&people_key(&project.key), &text).await?;
+        if store.recall(&people_of(&project.key)).await?.as_ref() != Some(&text) {
+            store.remember(&people_of(&project.key), &text, engine.ports.clock.now()).await?;
         }
         let lanes = store.unpark(&format!("project:{}", project.key), engine.ports.clock.now()).await?;
         lanes.iter().filter_map(|lane| engine.wake.get(lane)).for_each(tokio::sync::Notify::notify_one);

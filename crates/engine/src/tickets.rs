@@ -7,27 +7,17 @@ use orch_core::ids::ProjectKey;
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
-use orch_store::{Memory, Store};
-
-/// Key under which the identity of the ticket of a number is kept.
-pub fn own_key(project: &str, number: u64) -> String {
-    format!("ticket-id/{project}/{number}")
-}
-
-/// Key under which a number is kept up to which all are given out, though no task has them.
-pub fn given_key(project: &str) -> String {
-    format!("numbers/{project}")
-}
+use orch_store::{Fact, Memory, Store};
 
 /// The number up to which all are given out.
 pub(crate) async fn given_out(store: &dyn Store, project: &ProjectKey) -> Result<u64, Fault> {
-    let kept = store.setting(&given_key(project.as_str())).await?.and_then(|text| text.parse().ok());
+    let kept = store.recall(&Fact::NumbersGiven(project.clone())).await?.and_then(|text| text.parse().ok());
     Ok(store.highest_number(project).await?.max(kept.unwrap_or(0)))
 }
 
 /// Is it the ticket that the task was made for? One that a task of an earlier version has is told by its age.
 pub(crate) async fn is_own(store: &dyn Memory, task: &Task, ticket: &Ticket) -> Result<bool, Fault> {
-    let own = store.setting(&own_key(task.project.as_str(), task.number)).await?;
+    let own = store.recall(&Fact::TicketId(task.project.clone(), task.number)).await?;
     Ok(own.map_or(ticket.created_at <= task.created_at, |own| own == ticket.id))
 }
 

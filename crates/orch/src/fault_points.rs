@@ -34,7 +34,7 @@ use orch_store::{
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
     UnknownJob,
 };
-use orch_store::{Evidence, Journal, Memory, Queue, Tasks};
+use orch_store::{Evidence, Fact, Journal, Memory, Queue, Tasks};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -374,8 +374,10 @@ points! { "store", STORE_EVIDENCE, Evidence of Store;
 }
 
 points! { "store", STORE_MEMORY, Memory of Store;
-    async fn set_setting(&self, key: &str, value: &str) -> Verb<()>;
-    async fn setting(&self, key: &str) -> Verb<Option<String>>;
+    async fn remember(&self, fact: &Fact, value: &str, now: Time) -> Verb<()>;
+    async fn recall(&self, fact: &Fact) -> Verb<Option<String>>;
+    async fn forget(&self, fact: &Fact) -> Verb<()>;
+    async fn forget_ended(&self, now: Time) -> Verb<u64>;
 }
 
 fn fence_of(cause: &Cause) -> Option<Fence> {

@@ -13,11 +13,11 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{ProjectKey, Time};
 use orch_core::task::NewTask;
-use orch_engine::tickets;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_store::Fact;
 use orch_store::sqlite::OpenOptions;
 use orch_store::{Memory, SqliteStore, Tasks};
 use std::path::Path;
@@ -225,14 +225,14 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
     let now = SystemClock::new()?.now();
     for project in &config.projects {
         let given = given_out(config, &ProjectKey::new(&project.key)).await?;
-        store.set_setting(&tickets::given_key(&project.key), &given.to_string()).await?;
+        store.remember(&Fact::NumbersGiven(ProjectKey::new(&project.key)), &given.to_string(), now).await?;
     }
     for one in lost {
         let (Some(ticket), project) = (&one.ticket, &config.projects[one.project]) else { continue };
         // Otherwise a ticket that stands at In Progress would seem to have been moved there just now.
-        let seen = orch_engine::seen_key(&project.key, ticket.number);
-        store.set_setting(&seen, ticket.state.as_str()).await?;
-        store.set_setting(&tickets::own_key(&project.key, ticket.number), &ticket.id).await?;
+        let key = ProjectKey::new(&project.key);
+        store.remember(&Fact::TicketSeen(key.clone(), ticket.number), ticket.state.as_str(), now).await?;
+        store.remember(&Fact::TicketId(key, ticket.number), &ticket.id, now).await?;
         let Some(pipeline) = config.pipeline(project).filter(|_| one.merged.is_none()) else { continue };
         let new = NewTask {
             project: ProjectKey::new(&project.key),
@@ -245,7 +245,7 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
         let (task, _) = store.create_task(new, now).await?;
         // What stands on its branch is its own work, which a person has just agreed to go on from.
         if let Some(head) = &one.head {
-            store.set_setting(&orch_engine::effects::pushed_key(&task, &task.branch.name), head).await?;
+            store.remember(&Fact::Pushed(task.id, task.branch.name.clone()), head, now).await?;
         }
     }
     // What production runs is not known: nothing that is on a default branch already is deployed without a person.

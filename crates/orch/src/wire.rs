@@ -15,7 +15,7 @@ use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::scripted::ScriptedAgent;
 use orch_advisories::Severity;
 use orch_core::effect::Lane;
-use orch_core::ids::{Actor, GateId, ProjectKey, Role};
+use orch_core::ids::{Actor, GateId, ProjectKey, Role, Time};
 use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
@@ -31,6 +31,7 @@ use orch_ports::git::Author;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::tracker::Tracker;
 use orch_security::Security;
+use orch_store::Fact;
 use orch_store::{Memory, Store};
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
@@ -132,7 +133,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
         process: process.clone(),
         forges: Vendors::open(config, clock).await?,
         tracker,
-        key: fingerprint_key(&*store).await?,
+        key: fingerprint_key(&*store, clock.now()).await?,
         #[cfg(feature = "fault-points")]
         faults: Arc::clone(&faults),
     };
@@ -399,13 +400,12 @@ fn security(config: &Config, process: &Process, key: &[u8]) -> Result<Security, 
 
 /// The key of secrets' fingerprints: made once, kept in the database, so that fingerprints can be compared and nobody
 /// without the database can try guesses against them.
-async fn fingerprint_key(store: &dyn Memory) -> Result<Vec<u8>, Fault> {
-    const NAME: &str = "security/fingerprint-key";
-    if let Some(kept) = store.setting(NAME).await? {
+async fn fingerprint_key(store: &dyn Memory, now: Time) -> Result<Vec<u8>, Fault> {
+    if let Some(kept) = store.recall(&Fact::FingerprintKey).await? {
         return Ok(kept.into_bytes());
     }
     let fresh = random_key()?;
-    store.set_setting(NAME, &fresh).await?;
+    store.remember(&Fact::FingerprintKey, &fresh, now).await?;
     Ok(fresh.into_bytes())
 }
 

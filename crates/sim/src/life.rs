@@ -15,6 +15,7 @@ use orch_core::landing::{History, LandingPlan};
 use orch_core::policy::Policy;
 use orch_core::task::Phase;
 use orch_ports::tracker::{Ticket, TicketState};
+use orch_store::Fact;
 use std::collections::BTreeMap;
 
 /// Things that happen while faults are on.
@@ -215,8 +216,8 @@ impl Sim {
             site.tickets.insert(number, ticket.clone());
             if !foreign {
                 self.adopt(&ticket)?;
-                let key = crate::tracker::seen_key(&ticket.project, number);
-                self.db(async |s| s.set_setting(&key, ticket.state.as_str()).await)?;
+                let (seen, now) = (Fact::TicketSeen(ticket.project.clone(), number), self.now);
+                self.db(async |s| s.remember(&seen, ticket.state.as_str(), now).await)?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use orch_core::pipeline::Step;
 use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_store::Cause;
+use orch_store::Fact;
 
 impl Sim {
     pub(crate) fn sweep_main(&mut self) -> Live<()> {
@@ -23,9 +24,9 @@ impl Sim {
     }
 
     fn look_at_main(&mut self, project: &ProjectKey) -> Live<()> {
-        let key = format!("main/{project}");
+        let (fact, now) = (Fact::Main(project.clone()), self.now);
         let tip = self.site(project)?.main.clone();
-        if self.db(async |s| s.setting(&key).await)?.as_deref() == Some(tip.as_str()) {
+        if self.db(async |s| s.recall(&fact).await)?.as_deref() == Some(tip.as_str()) {
             return Ok(());
         }
         let open: Vec<Task> = self
@@ -39,7 +40,7 @@ impl Sim {
         }
         // The process dies here: the next look tells everybody again.
         if !self.hit("record of main is late", 200) {
-            self.db(async |s| s.set_setting(&key, tip.as_str()).await)?;
+            self.db(async |s| s.remember(&fact, tip.as_str(), now).await)?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use orch_core::task::{NewTask, Task};
 use orch_core::ticket;
 use orch_ports::tracker::{Ticket, TicketState};
 use orch_store::Beat;
+use orch_store::Fact;
 
 /// How far back each poll overlaps the one before.
 const OVERLAP_MS: i64 = 60_000;
@@ -25,10 +26,6 @@ pub(crate) enum Looked {
     Found(&'static str),
     /// It broke off in the middle.
     CutOff,
-}
-
-pub(crate) fn seen_key(project: &ProjectKey, number: u64) -> String {
-    format!("ticket/{project}/{number}")
 }
 
 impl Sim {
@@ -69,8 +66,8 @@ impl Sim {
             if self.hit("tracker is down", 150) {
                 continue;
             }
-            let cursor = format!("tracker-cursor/{project}");
-            let since = self.db(async |s| s.setting(&cursor).await)?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
+            let (cursor, now) = (Fact::TrackerCursor(project.clone()), self.now);
+            let since = self.db(async |s| s.recall(&cursor).await)?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
             let old = self.hit("list of tickets is old", 200);
             let site = self.site(&project)?;
             let mut changed: Vec<Ticket> = site.tickets.values().cloned().collect();
@@ -89,7 +86,7 @@ impl Sim {
                 }
             }
             if newest != since {
-                self.db(async |s| s.set_setting(&cursor, &newest.0.to_string()).await)?;
+                self.db(async |s| s.remember(&cursor, &newest.0.to_string(), now).await)?;
             }
         }
         Ok(())
@@ -97,8 +94,9 @@ impl Sim {
 
     /// Takes up what a person did to a ticket since it was seen last.
     pub(crate) fn look(&mut self, project: &ProjectKey, listed: &Ticket) -> Live<Looked> {
-        let (number, key) = (listed.number, seen_key(project, listed.number));
-        let seen = self.db(async |s| s.setting(&key).await)?;
+        let number = listed.number;
+        let fact = Fact::TicketSeen(project.clone(), number);
+        let seen = self.db(async |s| s.recall(&fact).await)?;
         let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), t.state, &t.state_by);
         let now = if differs(listed) { self.site(project)?.tickets.get(&number).cloned() } else { None };
         let ticket = now.unwrap_or_else(|| listed.clone());
@@ -140,7 +138,8 @@ impl Sim {
             if self.hit("ticket taken up, not marked as seen", 50) {
                 return Ok(Looked::CutOff);
             }
-            self.db(async |s| s.set_setting(&key, ticket.state.as_str()).await)?;
+            let now = self.now;
+            self.db(async |s| s.remember(&fact, ticket.state.as_str(), now).await)?;
         }
         Ok(done.map_or(Looked::Nothing, Looked::Found))
     }
@@ -191,8 +190,8 @@ impl Sim {
                 ticket.state_by = Actor::orch();
                 ticket.updated_at = now;
             }
-            let key = seen_key(&project, number);
-            self.db(async |s| s.set_setting(&key, state.as_str()).await)?;
+            let seen = Fact::TicketSeen(project.clone(), number);
+            self.db(async |s| s.remember(&seen, state.as_str(), now).await)?;
         }
         self.site(&project)?.comments.insert(task.id, outside::comment(&task));
         Ok(Tried::Outcome(Outcome::Sent))
@@ -203,8 +202,8 @@ impl Sim {
         let mut unseen = Vec::new();
         for site in self.sites.values() {
             for ticket in site.tickets.values().filter(|t| t.state_by != Actor::orch()) {
-                let key = seen_key(&site.key, ticket.number);
-                let seen = self.db(async |s| s.setting(&key).await)?;
+                let fact = Fact::TicketSeen(site.key.clone(), ticket.number);
+                let seen = self.db(async |s| s.recall(&fact).await)?;
                 if seen.as_deref() != Some(ticket.state.as_str()) {
                     unseen.push(format!("{}-{} in {}", site.key, ticket.number, ticket.state.as_str()));
                 }

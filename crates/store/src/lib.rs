@@ -7,6 +7,7 @@ pub mod clock;
 pub mod contract;
 pub mod error;
 pub mod lease;
+pub mod memory;
 pub mod queue;
 pub mod rows;
 pub mod sqlite;
@@ -16,6 +17,7 @@ mod verbs;
 
 pub use clock::StoreClock;
 pub use error::StoreError;
+pub use memory::Fact;
 pub use rows::*;
 pub use sqlite::SqliteStore;
 pub use verbs::{Evidence, Journal, Memory, Queue, Store, Tasks};

@@ -2,6 +2,7 @@
 //! outside world; every one that ends or changes a claimed job takes its fence.
 
 use crate::error::StoreError;
+use crate::memory::Fact;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
     QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
@@ -165,10 +166,14 @@ pub trait Evidence: Send + Sync + 'static {
 /// What the engine remembers beside its tasks: cursors, what it pushed, open circuits. Its users: watchers.
 #[async_trait::async_trait]
 pub trait Memory: Send + Sync + 'static {
-    /// Keeps a small setting (`draining`, poll cursors).
-    async fn set_setting(&self, key: &str, value: &str) -> Result<()>;
-    /// Reads one.
-    async fn setting(&self, key: &str) -> Result<Option<String>>;
+    /// Remembers a fact in place of what it said before. It ends by itself where [`Fact::until`] says so.
+    async fn remember(&self, fact: &Fact, value: &str, now: Time) -> Result<()>;
+    /// What is remembered.
+    async fn recall(&self, fact: &Fact) -> Result<Option<String>>;
+    /// Forgets a fact.
+    async fn forget(&self, fact: &Fact) -> Result<()>;
+    /// Forgets what has ended by itself; how much.
+    async fn forget_ended(&self, now: Time) -> Result<u64>;
 }
 
 /// The store: all of it, for whoever is built around one.

@@ -138,14 +138,14 @@ fn a_verb_that_was_sent_is_finished_before_the_file_is_closed() {
     let store = open(&p.path).unwrap();
     for n in 0..100 {
         // The caller asks and goes away without waiting.
-        let key = format!("k{n}");
-        let mut asked = store.set_setting(&key, "v");
+        let fact = orch_store::Fact::Circuit(format!("k{n}"));
+        let mut asked = store.remember(&fact, "v", Time(1));
         let waker = futures::task::noop_waker();
         let _ = asked.as_mut().poll(&mut std::task::Context::from_waker(&waker));
     }
     drop(store);
     let again = open(&p.path).unwrap();
-    assert_eq!(block_on(again.setting("k99")).unwrap().as_deref(), Some("v"));
+    assert_eq!(block_on(again.recall(&orch_store::Fact::Circuit("k99".into()))).unwrap().as_deref(), Some("v"));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         assert_eq!(block_on(store.runs(id)).unwrap().len(), 1);
         let production = orch_core::ids::Environment::Production;
         assert_eq!(block_on(store.deployments(&"DEMO".into(), production, 5)).unwrap().len(), 1);
-        assert_eq!(block_on(store.setting("draining")).unwrap().as_deref(), Some("no"));
+        assert_eq!(block_on(store.recall(&orch_store::Fact::Draining)).unwrap().as_deref(), Some("no"));
         // And it goes on from there: what was in flight is taken over, and the merge under way keeps its lease.
         let taken = block_on(store.recover("me", 1000)).unwrap();
         assert_eq!(taken.iter().map(|r| r.job).collect::<Vec<_>>(), [running[0].id]);
@@ -345,6 +345,47 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         hand.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         assert_eq!(block_on(store.reclaim_leases()).unwrap().len(), 1);
     }
+}
+
+/// Everything that version 5 kept under keys of its own has an owner now, and is found again.
+#[test]
+fn settings_of_version_5_are_facts_with_an_owner() {
+    use orch_store::Fact;
+    let p = place();
+    let c = rusqlite::Connection::open(&p.path).unwrap();
+    c.execute_batch(include_str!("data/version5.sql")).unwrap();
+    let project = || orch_core::ids::ProjectKey::new("DEMO");
+    let one = orch_core::ids::TaskId(1);
+    let green = Fact::GreenCi { project: project(), code: "c0de".into(), command: "11aa".into() };
+    let kept = [
+        ("security/fingerprint-key", Fact::FingerprintKey),
+        ("retention/bodies", Fact::BodiesDropped),
+        ("retention/evidence", Fact::EvidenceDropped),
+        ("people/DEMO", Fact::People(project())),
+        ("tracker-cursor/DEMO", Fact::TrackerCursor(project())),
+        ("numbers/DEMO", Fact::NumbersGiven(project())),
+        ("restored/DEMO", Fact::Restored(project())),
+        ("main/DEMO", Fact::Main(project())),
+        ("main/DEMO/1", Fact::MainMove(project(), 1)),
+        ("main/DEMO/12", Fact::MainMove(project(), 12)),
+        ("ci/DEMO/c0de/11aa", green),
+        ("ticket/DEMO/7", Fact::TicketSeen(project(), 7)),
+        ("ticket-id/DEMO/7", Fact::TicketId(project(), 7)),
+        ("pushed/1/feature/DEMO-1-a/b", Fact::Pushed(one, "feature/DEMO-1-a/b".into())),
+        ("restored-asked/DEMO-1/abc", Fact::DeployAsked(one, orch_core::ids::Sha::new("abc"))),
+        ("circuit/forge:DEMO", Fact::Circuit("forge:DEMO".into())),
+    ];
+    for (key, _) in &kept {
+        c.execute("INSERT INTO setting VALUES (?1, ?1)", [key]).unwrap();
+    }
+    // Of a task that is not there, and of a version that nobody knows.
+    c.execute("INSERT INTO setting VALUES ('pushed/99/x', 'y'), ('who knows', 'what')", []).unwrap();
+    drop(c);
+    let store = open(&p.path).unwrap();
+    for (key, fact) in &kept {
+        assert_eq!(block_on(store.recall(fact)).unwrap().as_deref(), Some(*key));
+    }
+    assert_eq!(block_on(store.recall(&Fact::Draining)).unwrap().as_deref(), Some("no"));
 }
 
 /// Tasks in every kind of trouble, as version 5 stored them, are the same tasks in the groups of version 6.

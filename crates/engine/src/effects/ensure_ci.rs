@@ -9,6 +9,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
+use orch_store::Fact;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
@@ -43,8 +44,9 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     }
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
     // Green under another command is no answer.
-    let memory = format!("ci/{project}/{digest}/{}", hex(&Sha256::digest(line.as_bytes())[..8]));
-    if let Some(green) = cx.store().setting(&memory).await? {
+    let command = hex(&Sha256::digest(line.as_bytes())[..8]);
+    let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
+    if let Some(green) = cx.store().recall(&memory).await? {
         let description = format!("the same code was green as {green}");
         let status =
             CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
@@ -90,7 +92,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     cx.still_ours().await?;
     forge.set_status(project, commit, &status).await?;
     if state == StatusState::Success {
-        cx.store().set_setting(&memory, commit.short()).await?;
+        cx.store().remember(&memory, commit.short(), cx.now()).await?;
     }
     Ok(Outcome::Sent.into())
 }

@@ -11,6 +11,7 @@ use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use orch_ports::git::{FileWrite, PushAnswer, Shelf};
+use orch_store::Fact;
 
 /// Does the forge have to show an approval before this task may land?
 pub(super) fn needs_approval(cx: &Cx) -> bool {
@@ -152,7 +153,7 @@ pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), 
     }
     for (branch, head) in branches {
         let Some(now) = cx.project.forge.branch_head(&task.project, &branch).await? else { continue };
-        let pushed = cx.store().setting(&super::push::key(task, &branch)).await?.unwrap_or_default();
+        let pushed = cx.store().recall(&Fact::Pushed(task.id, branch.clone())).await?.unwrap_or_default();
         if head.as_ref() != Some(&now) && !pushed.split_whitespace().any(|ours| ours == now.as_str()) {
             tracing::info!(work_item = %task.work_item, branch, %now, "the branch stays: somebody else pushed to it");
             continue;

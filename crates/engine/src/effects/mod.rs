@@ -20,7 +20,6 @@ mod update;
 mod watch;
 
 pub(crate) use deploy::hex;
-pub use push::key as pushed_key;
 
 use crate::engine::Engine;
 use crate::gates;

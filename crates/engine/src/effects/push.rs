@@ -6,13 +6,14 @@ use orch_core::ids::Sha;
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::git::PushAnswer;
+use orch_store::Fact;
 
 /// How many of our own pushes are remembered: as many as can be in doubt at once, and some.
 const REMEMBERED: usize = 4;
 
-/// Where it is kept what was pushed to a branch of a task.
-pub fn key(task: &Task, branch: &str) -> String {
-    format!("pushed/{}/{branch}", task.id.0)
+/// What was pushed to a branch of a task.
+fn fact(task: &Task, branch: &str) -> Fact {
+    Fact::Pushed(task.id, branch.to_owned())
 }
 
 /// What this task pushed to its branch, the newest last.
@@ -22,7 +23,7 @@ pub(super) async fn pushed(cx: &Cx) -> Result<Vec<Sha>, Fault> {
 
 /// What this task pushed to one of its branches, the newest last.
 pub(super) async fn pushed_to(cx: &Cx, branch: &str) -> Result<Vec<Sha>, Fault> {
-    let kept = cx.store().setting(&key(&cx.task, branch)).await?.unwrap_or_default();
+    let kept = cx.store().recall(&fact(&cx.task, branch)).await?.unwrap_or_default();
     Ok(kept.split_whitespace().map(Sha::new).collect())
 }
 
@@ -52,8 +53,8 @@ pub(super) async fn push_to(
     commit: &Sha,
     expect: Option<&Sha>,
 ) -> Result<PushAnswer, Fault> {
-    let key = key(&cx.task, branch);
-    let before = cx.store().setting(&key).await?.unwrap_or_default();
+    let fact = fact(&cx.task, branch);
+    let before = cx.store().recall(&fact).await?.unwrap_or_default();
     let ours: Vec<&str> = before.split_whitespace().collect();
     // After reading what is ours, not before: a worker that was paused here and lost its claim would otherwise take its
     // successor's push for its own and overwrite it.
@@ -62,7 +63,7 @@ pub(super) async fn push_to(
         let from = ours.len().saturating_sub(REMEMBERED - 1);
         let mut next: Vec<&str> = ours[from..].to_vec();
         next.push(commit.as_str());
-        cx.store().set_setting(&key, &next.join(" ")).await?;
+        cx.store().remember(&fact, &next.join(" "), cx.now()).await?;
     }
     let (git, project) = (&cx.engine.ports.git, &cx.project.key);
     let (remote, protected) = (&fetched.remote, &fetched.default_branch);

@@ -8,6 +8,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::Actor;
 use orch_core::ticket;
 use orch_ports::Fault;
+use orch_store::Fact;
 
 /// Key of the living comment.
 const COMMENT: &str = "orch-status";
@@ -24,8 +25,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if let Some(state) = ticket::state(&task) {
         tracker.set_state(project, number, state, &Actor::orch()).await?;
         // What orch set itself is nothing new to the watcher of tickets.
-        let key = crate::watchers::seen_key(project.as_str(), number);
-        cx.store().set_setting(&key, state.as_str()).await?;
+        let seen = Fact::TicketSeen(project.clone(), number);
+        cx.store().remember(&seen, state.as_str(), cx.now()).await?;
     }
     let comment = ticket::comment(&task, cx.store().cost_usd(task.id).await?);
     tracker.put_comment(project, number, COMMENT, &comment).await?;

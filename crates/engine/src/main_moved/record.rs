@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::CommitLine;
+use orch_store::Fact;
 use serde::{Deserialize, Serialize};
 
 /// Where the default branch is, as far as orch has seen.
@@ -96,29 +97,25 @@ impl MainMove {
     }
 }
 
-pub(super) fn key(project: &ProjectKey) -> String {
-    format!("main/{project}")
-}
-
-pub(super) fn move_key(project: &ProjectKey, n: u64) -> String {
-    format!("main/{project}/{n}")
+pub(super) fn key(project: &ProjectKey) -> Fact {
+    Fact::Main(project.clone())
 }
 
 pub(super) async fn read(engine: &Engine, project: &ProjectKey) -> Result<Option<MainRecord>, Fault> {
-    let text = engine.ports.store.setting(&key(project)).await?;
+    let text = engine.ports.store.recall(&key(project)).await?;
     let read = text.map(|text| serde_json::from_str(&text)).transpose();
     read.map_err(|e| Fault::bug(format!("the record of main of {project} cannot be read: {e}")))
 }
 
 pub(super) async fn read_move(engine: &Engine, project: &ProjectKey, n: u64) -> Result<Option<MainMove>, Fault> {
-    let text = engine.ports.store.setting(&move_key(project, n)).await?;
+    let text = engine.ports.store.recall(&Fact::MainMove(project.clone(), n)).await?;
     let read = text.map(|text| serde_json::from_str(&text)).transpose();
     read.map_err(|e| Fault::bug(format!("move {n} of main of {project} cannot be read: {e}")))
 }
 
-pub(super) async fn write<T: Serialize>(engine: &Engine, key: &str, value: &T) -> Result<(), Fault> {
+pub(super) async fn write<T: Serialize>(engine: &Engine, fact: &Fact, value: &T) -> Result<(), Fault> {
     let text = serde_json::to_string(value).map_err(|e| Fault::bug(e.to_string()))?;
-    Ok(engine.ports.store.set_setting(key, &text).await?)
+    Ok(engine.ports.store.remember(fact, &text, engine.ports.clock.now()).await?)
 }
 
 impl Engine {

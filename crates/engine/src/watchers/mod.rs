@@ -10,7 +10,6 @@ mod timers;
 mod tracker;
 
 pub(crate) use tracker::look;
-pub use tracker::{cursor_key, seen_key};
 
 use crate::engine::{Engine, Options};
 use orch_ports::Fault;

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use orch_core::ids::{JobId, TaskId, Time};
 use orch_ports::Fault;
 use orch_ports::supervisor::{RunState, files};
+use orch_store::Fact;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ const AT_ONCE: u32 = 500;
 const MADE_ROOM: &str = "[orch: this output was removed to make room ([retention] runs_max_mb)]\n";
 
 pub(super) async fn sweep(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
+    report.acted += engine.ports.store.forget_ended(engine.ports.clock.now()).await?;
     bodies(engine, report).await?;
     evidence(engine, report).await?;
     runs(engine, report).await
@@ -29,23 +31,21 @@ fn cutoff(engine: &Engine, keep_ms: Option<i64>) -> Option<Time> {
 }
 
 async fn bodies(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
-    const CURSOR: &str = "retention/bodies";
     let Some(until) = cutoff(engine, engine.options.retention.bodies_ms) else { return Ok(()) };
     let store = &engine.ports.store;
-    let after = store.setting(CURSOR).await?.and_then(|t| t.parse().ok()).unwrap_or(0);
+    let after = store.recall(&Fact::BodiesDropped).await?.and_then(|t| t.parse().ok()).unwrap_or(0);
     let last = store.drop_bodies(after, until, AT_ONCE).await?;
     if last != after {
         report.acted += 1;
-        store.set_setting(CURSOR, &last.to_string()).await?;
+        store.remember(&Fact::BodiesDropped, &last.to_string(), engine.ports.clock.now()).await?;
     }
     Ok(())
 }
 
 async fn evidence(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
-    const CURSOR: &str = "retention/evidence";
     let Some(until) = cutoff(engine, engine.options.retention.evidence_ms) else { return Ok(()) };
     let store = &engine.ports.store;
-    let kept = store.setting(CURSOR).await?;
+    let kept = store.recall(&Fact::EvidenceDropped).await?;
     let parsed = kept.as_deref().and_then(|t| t.split_once(' ')).map(|(at, id)| (at.parse(), id.parse()));
     let after = match parsed {
         Some((Ok(at), Ok(id))) => (Time(at), TaskId(id)),
@@ -56,7 +56,7 @@ async fn evidence(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
         report.acted += u64::from(0 < store.drop_evidence(*task).await?);
     }
     if let Some((task, at)) = over.last() {
-        store.set_setting(CURSOR, &format!("{} {}", at.0, task.0)).await?;
+        store.remember(&Fact::EvidenceDropped, &format!("{} {}", at.0, task.0), engine.ports.clock.now()).await?;
     }
     Ok(())
 }

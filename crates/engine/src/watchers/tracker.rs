@@ -12,6 +12,7 @@ use orch_core::ids::{Actor, Time};
 use orch_core::ticket;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
+use orch_store::Fact;
 
 /// Key of the comment that says why a ticket could not be cancelled.
 const REFUSED: &str = "orch-refused";
@@ -36,8 +37,8 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 
 async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result<(), Fault> {
     let store = &engine.ports.store;
-    let cursor_key = cursor_key(project.key.as_str());
-    let since = store.setting(&cursor_key).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
+    let cursor = Fact::TrackerCursor(project.key.clone());
+    let since = store.recall(&cursor).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);
     let mut newest = since;
     let mut fault = None;
     // The oldest change that is too young to be taken up: the cursor must not pass it.
@@ -67,7 +68,7 @@ async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result
     }
     let newest = young.map_or(newest, |at| newest.min(at));
     if newest != since {
-        store.set_setting(&cursor_key, &newest.0.to_string()).await?;
+        store.remember(&cursor, &newest.0.to_string(), engine.ports.clock.now()).await?;
     }
     Ok(())
 }
@@ -93,21 +94,11 @@ async fn tell(engine: &Engine, ticket: &Ticket, what: &str) {
     }
 }
 
-/// Key under which is kept up to when the changes of a project's tickets have been seen.
-pub fn cursor_key(project: &str) -> String {
-    format!("tracker-cursor/{project}")
-}
-
-/// Key under which the state last seen (or last set by orch) of a ticket is kept.
-pub fn seen_key(project: &str, number: u64) -> String {
-    format!("ticket/{project}/{number}")
-}
-
 /// Takes up what a person did to a ticket since it was seen last.
 pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) -> Result<Option<String>, Fault> {
     let store = &engine.ports.store;
-    let key = seen_key(project.key.as_str(), listed.number);
-    let seen = store.setting(&key).await?;
+    let fact = Fact::TicketSeen(project.key.clone(), listed.number);
+    let seen = store.recall(&fact).await?;
     let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), t.state, &t.state_by);
     // What was listed may be older than what was seen: orch itself may have moved the ticket on meanwhile, and a person
     // would seem to have moved it back. Read after `seen`, it cannot be.
@@ -147,7 +138,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
     {
         project.tracker.put_comment(&project.key, ticket.number, REFUSED, &format!("Not cancelled: {why}")).await?;
         project.tracker.set_state(&project.key, ticket.number, shown, &Actor::orch()).await?;
-        store.set_setting(&key, shown.as_str()).await?;
+        store.remember(&fact, shown.as_str(), engine.ports.clock.now()).await?;
         return Ok(done);
     }
     if let Some(task) = &task
@@ -157,7 +148,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
         commands::send(engine, &format!("tracker:{}", project.key), &dedupe, task, event).await?;
     }
     if seen.as_deref() != Some(state) {
-        store.set_setting(&key, state).await?;
+        store.remember(&fact, state, engine.ports.clock.now()).await?;
     }
     Ok(done)
 }

@@ -5,10 +5,11 @@ use crate::runs::Does;
 use crate::world::{DB, World, anna, demo, orch};
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::event::Event;
-use orch_core::ids::WorkItem;
+use orch_core::ids::{Time, WorkItem};
 use orch_core::task::Phase;
 use orch_ports::git::Git;
 use orch_ports::tracker::{TicketState, Tracker};
+use orch_store::Fact;
 
 fn first() -> WorkItem {
     "DEMO-1".into()
@@ -278,7 +279,7 @@ async fn a_number_is_never_given_out_twice_though_the_tracker_begins_anew() {
     assert_eq!(third.as_str(), "DEMO-3");
     assert_eq!(world.task(&third).await.title, "three");
     assert_eq!(world.ticket("three").await, third, "and a repeated request is the same ticket");
-    world.store.set_setting(&orch_engine::tickets::given_key("DEMO"), "40").await.unwrap();
+    world.store.remember(&Fact::NumbersGiven(demo()), "40", Time(0)).await.unwrap();
     assert_eq!(world.ticket("four").await.as_str(), "DEMO-41", "no task has them, and they are given out");
 }
 
@@ -333,11 +334,7 @@ async fn a_ticket_of_a_task_without_a_record_of_it_is_its_own_unless_it_is_young
         .eventually("the ticket is in progress", async || world.ticket_now(1).await.state == TicketState::InProgress)
         .await;
     let db = rusqlite::Connection::open(world.path(DB)).unwrap();
-    assert_eq!(
-        db.execute("DELETE FROM setting WHERE key LIKE 'ticket-id/%'", []).unwrap(),
-        1,
-        "as an older orch left it"
-    );
+    assert_eq!(db.execute("DELETE FROM of_ticket WHERE kind = 'id'", []).unwrap(), 1, "as an older orch left it");
     world.move_ticket(1, TicketState::Cancelled, &anna()).await;
     world.until(&item, "cancelled", |t| matches!(t.phase, Phase::Cancelled { .. })).await;
 }

@@ -9,6 +9,7 @@ use orch_core::ids::Time;
 use orch_core::policy::Policy;
 use orch_core::task::{BlockReason, Phase};
 use orch_ports::clock::Clock;
+use orch_store::Fact;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -112,7 +113,7 @@ async fn one_slip_of_the_forge_opens_nothing() {
     let item = world.begin("Add a file").await;
     world.until_done(&item).await;
     assert_eq!(world.told_people(), Vec::<String>::new());
-    assert_eq!(world.store.setting("circuit/forge:DEMO").await.unwrap(), None);
+    assert_eq!(world.store.recall(&Fact::Circuit("forge:DEMO".into())).await.unwrap(), None);
 }
 
 #[tokio::test]

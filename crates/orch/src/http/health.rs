@@ -50,7 +50,7 @@ pub(super) async fn livez() -> &'static str {
 
 /// Can it work? Only with a store that can be read.
 pub(super) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
-    match state.engine.store().setting("draining").await {
+    match state.engine.store().recall(&orch_store::Fact::Draining).await {
         Ok(_) => Ok("ok\n"),
         Err(error) => Err(Problem::new(
             axum::http::StatusCode::SERVICE_UNAVAILABLE,

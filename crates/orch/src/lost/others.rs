@@ -6,14 +6,14 @@ use crate::config::Config;
 use orch_adapters::git_forge::{GitForge, PullAgain};
 use orch_adapters::local_tracker::{LocalTracker, TicketAgain};
 use orch_adapters::system_clock::SystemClock;
-use orch_core::ids::{GateId, ProjectKey, Sha, Time};
+use orch_core::ids::{GateId, ProjectKey, Sha};
 use orch_core::task::{Phase, Task};
 use orch_core::verdict::Verdict;
-use orch_engine::{cursor_key, seen_key, tickets};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::{CommitStatus, StatusState};
 use orch_ports::tracker::TicketState;
+use orch_store::Fact;
 use orch_store::{Evidence, Memory, SqliteStore, TaskFilter, Tasks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ pub async fn look(config: &Config, store: &SqliteStore, gone: &[Gone]) -> Result
 }
 
 async fn ticket(store: &SqliteStore, task: &Task) -> Result<TicketAgain, Fault> {
-    let seen = store.setting(&seen_key(task.project.as_str(), task.number)).await?;
+    let seen = store.recall(&Fact::TicketSeen(task.project.clone(), task.number)).await?;
     let seen = seen.and_then(|text| TicketState::parse(&text)).unwrap_or(TicketState::Backlog);
     Ok(TicketAgain {
         number: task.number,
@@ -161,9 +161,9 @@ pub async fn begin(config: &Config, store: &SqliteStore, gone: &[Gone], again: V
     let mut pulls_of: BTreeMap<ProjectKey, Vec<PullAgain>> = BTreeMap::new();
     for one in again {
         if let Some(ticket) = one.lost_ticket {
-            let (project, number) = (one.project.as_str(), ticket.number);
-            store.set_setting(&tickets::own_key(project, number), &ticket.id()).await?;
-            store.set_setting(&seen_key(project, number), ticket.state.as_str()).await?;
+            let (project, number, now) = (&one.project, ticket.number, clock.now());
+            store.remember(&Fact::TicketId(project.clone(), number), &ticket.id(), now).await?;
+            store.remember(&Fact::TicketSeen(project.clone(), number), ticket.state.as_str(), now).await?;
             tickets_of.entry(one.project.clone()).or_default().push(ticket);
         }
         if let Some(pull) = one.lost_pull {
@@ -173,7 +173,7 @@ pub async fn begin(config: &Config, store: &SqliteStore, gone: &[Gone], again: V
     if gone.contains(&Gone::Tracker) {
         let tracker = LocalTracker::open(&data.join("tracker.db"), Arc::clone(&clock))?;
         for (project, tickets) in tickets_of {
-            store.set_setting(&cursor_key(project.as_str()), &Time(0).0.to_string()).await?;
+            store.remember(&Fact::TrackerCursor(project.clone()), "0", clock.now()).await?;
             tracker.make_again(&project, tickets).await?;
         }
     }

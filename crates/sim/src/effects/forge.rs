@@ -11,6 +11,7 @@ use orch_core::landing::History;
 use orch_core::retry::Tried;
 use orch_core::task::{MergeIntent, Phase, Task};
 use orch_core::verdict::{FaultKind, Finding};
+use orch_store::Fact;
 
 /// Does a task land as one commit on the tip of main?
 pub(crate) fn lands_as_one(task: &Task) -> bool {
@@ -50,14 +51,14 @@ impl Sim {
 
     /// Pushes as the engine does: what is about to be pushed is written down first, so that it is recognised later.
     pub(super) fn push(&mut self, task: &Task, commit: &Sha) -> Live<Result<(), Option<Sha>>> {
-        let key = format!("pushed/{}/{}", task.id.0, task.branch.name);
-        let before = self.db(async |s| s.setting(&key).await)?.unwrap_or_default();
+        let (fact, now) = (Fact::Pushed(task.id, task.branch.name.clone()), self.now);
+        let before = self.db(async |s| s.recall(&fact).await)?.unwrap_or_default();
         let mut ours: Vec<&str> = before.split_whitespace().collect();
         if ours.last() != Some(&commit.as_str()) {
             let from = ours.len().saturating_sub(3);
             let mut next = ours[from..].to_vec();
             next.push(commit.as_str());
-            self.db(async |s| s.set_setting(&key, &next.join(" ")).await)?;
+            self.db(async |s| s.remember(&fact, &next.join(" "), now).await)?;
         }
         ours.truncate(ours.len());
         let site = self.site(&task.project)?;

@@ -3,6 +3,7 @@
 use super::state::{Inbox, Result, State};
 use orch_core::event::Event;
 use orch_core::ids::{TaskId, Time};
+use orch_store::memory::Owner;
 use orch_store::{ArtefactRow, Fence, InboxRow, RunRow, StoreError, queue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ impl State {
         let before = self.judgements.len() + self.artefacts.len();
         self.judgements.retain(|j| j.task != task);
         self.artefacts.retain(|a| a.task != task);
+        self.facts.retain(|fact, _| fact.owner() != Owner::Task(task));
         (before - self.judgements.len() - self.artefacts.len()) as u64
     }
 

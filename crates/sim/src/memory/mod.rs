@@ -15,7 +15,7 @@ use orch_store::{
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
     TaskFilter, UnknownJob,
 };
-use orch_store::{Evidence, Journal, Memory, Queue, Tasks, lease, queue, step};
+use orch_store::{Evidence, Fact, Journal, Memory, Queue, Tasks, lease, queue, step};
 use state::{Result, Row, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -325,14 +325,27 @@ impl Evidence for MemoryStore {
 
 #[async_trait::async_trait]
 impl Memory for MemoryStore {
-    async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
+    async fn remember(&self, fact: &Fact, value: &str, now: Time) -> Result<()> {
         self.write(|s| {
-            s.settings.insert(key.to_owned(), value.to_owned());
+            s.facts.insert(fact.clone(), (value.to_owned(), fact.until(now)));
             Ok(())
         })
     }
-    async fn setting(&self, key: &str) -> Result<Option<String>> {
-        Ok(self.read(|s| s.settings.get(key).cloned()))
+    async fn recall(&self, fact: &Fact) -> Result<Option<String>> {
+        Ok(self.read(|s| s.facts.get(fact).map(|(value, _)| value.clone())))
+    }
+    async fn forget(&self, fact: &Fact) -> Result<()> {
+        self.write(|s| {
+            s.facts.remove(fact);
+            Ok(())
+        })
+    }
+    async fn forget_ended(&self, now: Time) -> Result<u64> {
+        self.write(|s| {
+            let before = s.facts.len();
+            s.facts.retain(|_, (_, until)| until.is_none_or(|until| now < until));
+            Ok((before - s.facts.len()) as u64)
+        })
     }
 }
 

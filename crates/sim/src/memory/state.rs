@@ -4,6 +4,7 @@ use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time};
 use orch_core::task::Task;
+use orch_store::Fact;
 use orch_store::tx::Lease;
 use orch_store::{
     ArtefactRow, Deployment, Job, JournalRow, Judgement, RunRow, Standing, StoreClock, StoreError, TaskFilter,
@@ -37,7 +38,7 @@ pub(super) struct State {
     pub(super) artefacts: Vec<ArtefactRow>,
     pub(super) runs: Vec<RunRow>,
     pub(super) deployments: Vec<Deployment>,
-    pub(super) settings: BTreeMap<String, String>,
+    pub(super) facts: BTreeMap<Fact, (String, Option<Time>)>,
     pub(super) people: Vec<String>,
 }
 

@@ -1,9 +1,9 @@
 //! Evidence: what gates found, what runs left and cost, what was brought where.
 
 use super::world::{World, anna, fault};
-use crate::{ArtefactRow, Deployment, Judgement, RunRow};
+use crate::{ArtefactRow, Deployment, Fact, Judgement, RunRow};
 use futures::executor::block_on;
-use orch_core::ids::{Environment, GateId, Seq, TaskId, Time};
+use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, TaskId, Time};
 use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
 use orch_ports::agent::Usage;
 
@@ -163,11 +163,63 @@ pub fn deployments_are_listed_newest_first(w: &mut World) {
     assert_eq!(block_on(w.store.deployments(&"SHOP".into(), Environment::Production, 2)).unwrap(), []);
 }
 
-pub fn settings_are_replaced(w: &mut World) {
-    assert_eq!(block_on(w.store.setting("draining")).unwrap(), None);
-    block_on(w.store.set_setting("draining", "yes")).unwrap();
-    block_on(w.store.set_setting("draining", anna().as_str())).unwrap();
-    assert_eq!(block_on(w.store.setting("draining")).unwrap().as_deref(), Some("local:anna"));
+/// A fact of each owner.
+fn facts(task: TaskId) -> Vec<Fact> {
+    let project = || ProjectKey::new("DEMO");
+    let green = |command: &str| Fact::GreenCi { project: project(), code: "c".into(), command: command.into() };
+    vec![
+        Fact::Draining,
+        Fact::FingerprintKey,
+        Fact::Main(project()),
+        Fact::MainMove(project(), 1),
+        Fact::MainMove(project(), 2),
+        Fact::Main(ProjectKey::new("SHOP")),
+        green("a"),
+        green("b"),
+        Fact::TicketId(project(), 1),
+        Fact::TicketSeen(project(), 1),
+        Fact::TicketSeen(project(), 2),
+        Fact::Pushed(task, "one".into()),
+        Fact::Pushed(task, "two".into()),
+        Fact::DeployAsked(task, Sha::new("r1")),
+        Fact::Circuit("notifier".into()),
+        Fact::Circuit("forge:DEMO".into()),
+    ]
+}
+
+pub fn a_fact_is_remembered_under_its_owner_and_replaced(w: &mut World) {
+    let task = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
+    let recall = |w: &World, fact: &Fact| block_on(w.store.recall(fact)).unwrap();
+    for (n, fact) in facts(task).iter().enumerate() {
+        assert_eq!(recall(w, fact), None, "{fact:?}");
+        block_on(w.store.remember(fact, "before", w.now)).unwrap();
+        block_on(w.store.remember(fact, &n.to_string(), w.now)).unwrap();
+    }
+    for (n, fact) in facts(task).iter().enumerate() {
+        assert_eq!(recall(w, fact), Some(n.to_string()), "{fact:?}");
+        block_on(w.store.forget(fact)).unwrap();
+        block_on(w.store.forget(fact)).unwrap();
+        assert_eq!(recall(w, fact), None, "{fact:?}");
+    }
+}
+
+pub fn a_fact_ends_with_its_owner_or_at_its_time(w: &mut World) {
+    let (over, open) = (w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite()), w.started("DEMO", 2));
+    for fact in facts(over).iter().chain([&Fact::Pushed(open, "one".into())]) {
+        block_on(w.store.remember(fact, "v", w.now)).unwrap();
+    }
+    let known = |w: &World| {
+        let all = facts(over).into_iter().filter(|fact| block_on(w.store.recall(fact)).unwrap().is_some());
+        all.collect::<Vec<_>>().len()
+    };
+    assert_eq!(block_on(w.store.forget_ended(w.now.plus_ms(30 * 86_400_000 - 1))).unwrap(), 0);
+    assert_eq!((block_on(w.store.forget_ended(w.now.plus_ms(30 * 86_400_000))).unwrap(), known(w)), (2, 14));
+    block_on(w.store.drop_evidence(over)).unwrap();
+    assert_eq!(known(w), 14, "a task that is open keeps its own");
+    w.tell(over, orch_core::event::Event::CancelAsked { by: anna() });
+    block_on(w.store.drop_evidence(over)).unwrap();
+    assert_eq!(known(w), 11);
+    assert!(block_on(w.store.recall(&Fact::Pushed(open, "one".into()))).unwrap().is_some());
 }
 
 pub fn what_was_kept_long_enough_goes_of_tasks_that_are_over_only(w: &mut World) {

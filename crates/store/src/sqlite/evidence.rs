@@ -169,13 +169,3 @@ pub(super) fn deployments(
         })
     })
 }
-
-pub(super) fn set_setting(c: &Connection, key: &str, value: &str) -> Db<()> {
-    let sql = "INSERT INTO setting (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    run(c, sql, params![key, value])?;
-    Ok(())
-}
-
-pub(super) fn setting(c: &Connection, key: &str) -> Db<Option<String>> {
-    one(c, "SELECT value FROM setting WHERE key = ?1", [key], |row| Ok(row.get(0)?))
-}

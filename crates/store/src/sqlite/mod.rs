@@ -7,6 +7,7 @@ mod journal;
 mod keeping;
 mod leases;
 mod lock;
+mod memory;
 mod retention;
 mod schema;
 mod sql;

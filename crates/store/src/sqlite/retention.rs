@@ -22,6 +22,7 @@ pub(super) fn drop_evidence(c: &Connection, task: TaskId) -> Db<u64> {
     let over = "task = ?1 AND EXISTS (SELECT 1 FROM task t WHERE t.id = ?1 AND t.open = 0)";
     let judgements = run(c, &format!("DELETE FROM judgement WHERE {over}"), [task.0])?;
     let artefacts = run(c, &format!("DELETE FROM artefact WHERE {over}"), [task.0])?;
+    run(c, &format!("DELETE FROM of_task WHERE {over}"), [task.0])?;
     Ok((judgements + artefacts) as u64)
 }
 

@@ -220,7 +220,8 @@ fn examine(c: &Connection, path: &Path, whole: bool) -> Result<i64, DbError> {
     // All of a small file; of a large one the tables that work begins with, because reading years of finished work would
     // keep everything waiting. The rest is read when it is needed, and as a whole by `check`.
     let pages = number(c, "page_count")?;
-    let parts = if whole || pages <= SMALL { &["1"][..] } else { &["job", "lease", "counter", "setting"] };
+    let parts =
+        if whole || pages <= SMALL { &["1"][..] } else { &["job", "lease", "counter", "of_instance", "of_project"] };
     for part in parts {
         let check: String = c.query_row(&format!("PRAGMA quick_check({part})"), [], |r| r.get(0))?;
         if check != "ok" {

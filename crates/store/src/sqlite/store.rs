@@ -1,13 +1,13 @@
 //! The verbs, each handed to the writer or to a reader. Nothing is decided here.
 
 use super::tx::Rows;
-use super::{SqliteStore, evidence, jobs, journal, leases, retention, tasks};
+use super::{SqliteStore, evidence, jobs, journal, leases, memory, retention, tasks};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
     QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
 };
 use crate::verbs::{Evidence, Journal, Memory, Queue, Result, Tasks};
-use crate::{lease, queue, step};
+use crate::{Fact, lease, queue, step};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
@@ -211,12 +211,19 @@ impl Evidence for SqliteStore {
 
 #[async_trait::async_trait]
 impl Memory for SqliteStore {
-    async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
-        let (key, value) = (key.to_owned(), value.to_owned());
-        self.write(move |c| evidence::set_setting(c, &key, &value)).await
+    async fn remember(&self, fact: &Fact, value: &str, now: Time) -> Result<()> {
+        let (fact, value) = (fact.clone(), value.to_owned());
+        self.write(move |c| memory::remember(c, &fact, &value, now)).await
     }
-    async fn setting(&self, key: &str) -> Result<Option<String>> {
-        let key = key.to_owned();
-        self.read(move |c| evidence::setting(c, &key)).await
+    async fn recall(&self, fact: &Fact) -> Result<Option<String>> {
+        let fact = fact.clone();
+        self.read(move |c| memory::recall(c, &fact)).await
+    }
+    async fn forget(&self, fact: &Fact) -> Result<()> {
+        let fact = fact.clone();
+        self.write(move |c| memory::forget(c, &fact)).await
+    }
+    async fn forget_ended(&self, now: Time) -> Result<u64> {
+        self.write(move |c| memory::forget_ended(c, now)).await
     }
 }

@@ -31,7 +31,8 @@ fn ticket(number: u64) -> NewTask {
 fn a_verb_that_fails_takes_back_only_itself() {
     let store = SqliteStore::open_in_memory(crate::StoreClock::default()).unwrap();
     let c = super::schema::open_in_memory().unwrap();
-    let set = |key: &'static str| move |c: &rusqlite::Connection| run(c, "INSERT INTO setting VALUES (?1, 'v')", [key]);
+    let set =
+        |key: &'static str| move |c: &rusqlite::Connection| run(c, "INSERT INTO of_instance VALUES (?1, 'v')", [key]);
     let (a, got_a) = writer::Call::new(set("a"));
     let (bad, got_bad) = writer::Call::new(move |c: &rusqlite::Connection| {
         set("b")(c)?;
@@ -48,7 +49,8 @@ fn a_verb_that_fails_takes_back_only_itself() {
     assert!(block_on(got_a).unwrap().is_ok() && block_on(got_d).unwrap().is_ok());
     assert!(matches!(block_on(got_bad).unwrap(), Err(StoreError::Bug(t)) if t == "no"));
     assert!(matches!(block_on(got_mad).unwrap(), Err(StoreError::Bug(t)) if t.contains("panicked")));
-    let keys = super::sql::all(&c, "SELECT key FROM setting ORDER BY key", [], |r| Ok(r.get::<_, String>(0)?)).unwrap();
+    let keys =
+        super::sql::all(&c, "SELECT kind FROM of_instance ORDER BY kind", [], |r| Ok(r.get::<_, String>(0)?)).unwrap();
     assert_eq!(keys, ["a", "d"]);
 }
 
@@ -58,12 +60,12 @@ fn nobody_is_answered_before_the_commit() {
     // A deferred foreign key is the one thing that lets every verb pass and the commit fail.
     c.execute_batch("CREATE TABLE late (task INTEGER REFERENCES task (id) DEFERRABLE INITIALLY DEFERRED) STRICT")
         .unwrap();
-    let (good, got_good) = writer::Call::new(|c| run(c, "INSERT INTO setting VALUES ('a', 'v')", []));
+    let (good, got_good) = writer::Call::new(|c| run(c, "INSERT INTO of_instance VALUES ('draining', 'v')", []));
     let (late, got_late) = writer::Call::new(|c| run(c, "INSERT INTO late VALUES (7)", []));
     writer::commit(&c, std::path::Path::new("x.db"), vec![good, late]);
     assert!(block_on(got_good).unwrap().is_err() && block_on(got_late).unwrap().is_err());
     assert!(c.is_autocommit(), "the transaction is over");
-    assert_eq!(super::evidence::setting(&c, "a").unwrap(), None);
+    assert_eq!(super::memory::recall(&c, &crate::Fact::Draining).unwrap(), None);
 }
 
 #[test]
@@ -71,16 +73,17 @@ fn a_thousand_verbs_at_once_share_commits() {
     let (store, dir) = file();
     let wal = dir.path().join("orch.db-wal");
     let before = std::fs::metadata(&wal).unwrap().len();
-    let keys: Vec<_> = (0..1000).map(|n| format!("k{n}")).collect();
-    let all = keys.iter().map(|key| store.set_setting(key, "v"));
+    let facts: Vec<_> = (0..1000).map(|n| crate::Fact::Circuit(format!("k{n}"))).collect();
+    let all = facts.iter().map(|fact| store.remember(fact, "v", Time(1)));
     for done in block_on(futures::future::join_all(all)) {
         done.unwrap();
     }
     // Every commit writes at least one page of 4096 bytes and its header.
     let pages = (std::fs::metadata(&wal).unwrap().len() - before) / 4120;
     assert!(pages < 500, "{pages} pages: each verb had a commit of its own");
-    let count =
-        block_on(store.read(|c| super::sql::one(c, "SELECT count(*) FROM setting", [], |r| Ok(r.get::<_, i64>(0)?))));
+    let count = block_on(
+        store.read(|c| super::sql::one(c, "SELECT count(*) FROM of_service", [], |r| Ok(r.get::<_, i64>(0)?))),
+    );
     assert_eq!(count.unwrap(), Some(1000));
 }
 
@@ -197,7 +200,7 @@ fn the_settings_that_durability_hangs_on_are_set() {
     assert_eq!(got.unwrap(), (2, 1, i64::try_from(super::schema::MIGRATIONS.len()).unwrap(), 0x6F72_6368));
     let mode = block_on(store.write(|c| Ok(c.pragma_query_value(None, "journal_mode", |r| r.get::<_, String>(0))?)));
     assert_eq!(mode.unwrap(), "wal");
-    let refused = block_on(store.read(|c| run(c, "INSERT INTO setting VALUES ('a', 'b')", [])));
+    let refused = block_on(store.read(|c| run(c, "INSERT INTO of_instance VALUES ('a', 'b')", [])));
     assert!(refused.is_err(), "a reader cannot write");
     use std::os::unix::fs::PermissionsExt;
     for name in ["orch.db", "orch.db-wal", "orch.db.lock"] {

@@ -8,7 +8,7 @@ use orch_core::verdict::FaultKind;
 use orch_store::contract::evidence::{artefact, deployment, judgement, run};
 use orch_store::contract::world::{World, anna, fault};
 use orch_store::sqlite::OpenOptions;
-use orch_store::{Charge, Requeue, SqliteStore, StoreClock};
+use orch_store::{Charge, Fact, Requeue, SqliteStore, StoreClock};
 use rusqlite::Connection;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -61,7 +61,7 @@ fn fill(path: &Path) {
     );
     assert!(block_on(w.store.put_run(fence, run(a, 2, 1))).unwrap());
     assert!(block_on(w.store.put_deployment(fence, deployment(a, "r1"))).unwrap());
-    block_on(w.store.set_setting("draining", "no")).unwrap();
+    block_on(w.store.remember(&Fact::Draining, "no", w.now)).unwrap();
     // One job has cost its worker its life and waits for a service.
     let c = w.started("DEMO", 3);
     let job = w.claim_of(c);

@@ -160,10 +160,6 @@ CREATE TABLE deployment (
   at          INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX deployment_newest ON deployment (project, environment, id);
-CREATE TABLE setting (
-  key   TEXT NOT NULL PRIMARY KEY,
-  value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
 CREATE INDEX job_parked ON job (parked) WHERE parked IS NOT NULL;
 CREATE INDEX task_stage ON task (stage, id) WHERE open = 1;
 CREATE INDEX job_claim  ON job (lane, project, rank, available_at, id) WHERE state = 'queued';
@@ -185,6 +181,37 @@ CREATE TABLE pipeline (
   id   INTEGER PRIMARY KEY,
   body TEXT    NOT NULL UNIQUE
 ) STRICT;
+CREATE TABLE of_instance (
+  kind  TEXT NOT NULL PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE of_project (
+  project  TEXT    NOT NULL,
+  kind     TEXT    NOT NULL,
+  name     TEXT    NOT NULL,
+  value    TEXT    NOT NULL,
+  until_ms INTEGER,
+  PRIMARY KEY (project, kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX of_project_end ON of_project (until_ms) WHERE until_ms IS NOT NULL;
+CREATE TABLE of_ticket (
+  project TEXT    NOT NULL,
+  number  INTEGER NOT NULL,
+  kind    TEXT    NOT NULL,
+  value   TEXT    NOT NULL,
+  PRIMARY KEY (project, number, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE of_task (
+  task  INTEGER NOT NULL REFERENCES task (id),
+  kind  TEXT    NOT NULL,
+  name  TEXT    NOT NULL,
+  value TEXT    NOT NULL,
+  PRIMARY KEY (task, kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE of_service (
+  service TEXT NOT NULL PRIMARY KEY,
+  value   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 PRAGMA foreign_keys = OFF;
 INSERT INTO task VALUES (1, 'DEMO', 1, 'DEMO-1', 'review', 'preparing_merge', 1, NULL, 0, '{"id":1,"project":"DEMO","work_item":"DEMO-1","number":1,"title":"ticket 1","body":"please","at":{"stage":2,"step":4},"phase":{"phase":"working","job":14,"since":1000000},"next_seq":15,"branch":{"name":"feature/DEMO-1-ticket-1","generation":1,"head":"h1-11","base":"main0","pull_request":1},"landing":{"plan":{"history":"one-commit","documents":"repository"},"passed":[{"at":{"stage":1,"step":3},"head":"h1-5"},{"at":{"stage":1,"step":4},"head":"h1-5"},{"at":{"stage":2,"step":2},"head":"h1-11"},{"at":{"stage":2,"step":3},"head":"h1-11"}]},"run":9,"started_by":"local:anna","created_at":1000000,"updated_at":1000000,"done_at":null}', 1000000, 0, 1);
 INSERT INTO task VALUES (2, 'DEMO', 2, 'DEMO-2', 'review', 'waiting_for_lease', 1, 1030000, 1, '{"id":2,"project":"DEMO","work_item":"DEMO-2","number":2,"title":"ticket 2","body":"please","at":{"stage":2,"step":4},"phase":{"phase":"waiting","why":{"reason":"lease","holder":"DEMO-1"},"since":1000000,"until":null,"recheck":1030000},"next_seq":14,"branch":{"name":"feature/DEMO-2-ticket-2","generation":1,"head":"h2-11","base":"main0","pull_request":2},"landing":{"plan":{"history":"one-commit","documents":"repository"},"passed":[{"at":{"stage":1,"step":3},"head":"h2-5"},{"at":{"stage":1,"step":4},"head":"h2-5"},{"at":{"stage":2,"step":2},"head":"h2-11"},{"at":{"stage":2,"step":3},"head":"h2-11"}]},"wait":{"hold":{"since":1000000,"told":false,"asked":false}},"run":9,"started_by":"local:anna","created_at":1000000,"updated_at":1000000,"done_at":null}', 1000000, 0, 1);
@@ -249,10 +276,10 @@ INSERT INTO judgement VALUES (1, 1, 'check_ci_green', 'k1', 'pass', 1000000, '{"
 INSERT INTO artefact VALUES (1, 1, 2, '12-review.md', 'review', '0000000000000000000000000000000000000000000000000000000000000000', X'766572646963743A20415050524F5645440A', 'patch-1', 5);
 INSERT INTO run VALUES (1, 2, 1, 'runs/1-2-1', 'developer', NULL, 1, NULL, 0.0, '{"task":1,"job":2,"attempt":1,"what":"developer","program":"claude","stage":"development","dir":"runs/1-2-1","started":1,"ended":null,"end":null,"ok":null,"usage":{"cost_usd":0.0,"input_tokens":0,"output_tokens":0,"turns":0},"model":null,"session":null,"summary":null}');
 INSERT INTO deployment VALUES (1, 'DEMO', 'production', 'r1', 1, 1, 0, 9);
-INSERT INTO setting VALUES ('draining', 'no');
 INSERT INTO turn VALUES ('agent', 'DEMO', 1);
 INSERT INTO turn VALUES ('command', 'DEMO', 1);
 INSERT INTO turn VALUES ('forge', 'DEMO', 1);
 INSERT INTO turn VALUES ('gate', 'DEMO', 1);
 INSERT INTO pipeline VALUES (1, '{"name":"lite","stages":[{"id":"created","steps":[{"step":"open"}]},{"id":"development","steps":[{"step":"agent","role":"developer"},{"step":"publish"},{"step":"pull-request"},{"step":"gate","gate":"check_ci_green","on_fail":"development","on_inconclusive":"hold","exact":false},{"step":"gate","gate":"check_tests_local","on_fail":"development","on_inconclusive":"hold","exact":false}]},{"id":"review","steps":[{"step":"agent","role":"reviewer"},{"step":"publish"},{"step":"gate","gate":"check_reviewer_verdict","on_fail":"development","on_inconclusive":"hold","exact":false},{"step":"gate","gate":"check_security_gate","on_fail":"development","on_inconclusive":"hold","exact":false},{"step":"update"},{"step":"gate","gate":"check_ci_green","on_fail":"development","on_inconclusive":"hold","exact":true},{"step":"gate","gate":"check_tests_local","on_fail":"development","on_inconclusive":"hold","exact":true},{"step":"gate","gate":"check_security_gate","on_fail":"development","on_inconclusive":"hold","exact":true},{"step":"gate","gate":"check_branch_mergeable","on_fail":"development","on_inconclusive":"hold","exact":true},{"step":"merge"}]},{"id":"deploy","steps":[{"step":"approve-production"},{"step":"deploy","environment":"production"},{"step":"gate","gate":"check_deploy_status","on_fail":"development","on_inconclusive":"hold","exact":false}]},{"id":"done","steps":[{"step":"watch"}]}]}');
+INSERT INTO of_instance VALUES ('draining', 'no');
 PRAGMA foreign_keys = ON;

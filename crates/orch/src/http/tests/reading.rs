@@ -4,8 +4,9 @@ use super::world::World;
 use crate::http::Problem;
 use axum::http::StatusCode;
 use orch_core::effect::Effect;
+use orch_core::ids::Time;
 use orch_ports::Fault;
-use orch_store::SqliteStore;
+use orch_store::{Fact, SqliteStore};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -191,8 +192,8 @@ async fn what_came_into_main_past_orch_can_be_read() {
         "protected": ["ci.yml: is changed"],
     });
     let record = json!({ "tip": new, "seen_at": 0, "moves": 1, "told": 1, "pending": 1 });
-    world.engine.store().set_setting("main/DEMO/1", &moved.to_string()).await.unwrap();
-    world.engine.store().set_setting("main/DEMO", &record.to_string()).await.unwrap();
+    world.engine.store().remember(&Fact::MainMove("DEMO".into(), 1), &moved.to_string(), Time(1)).await.unwrap();
+    world.engine.store().remember(&Fact::Main("DEMO".into()), &record.to_string(), Time(1)).await.unwrap();
     let main = world.get("/api/v1/projects/DEMO/main").await.json();
     let lines = json!(["2222222222 Eve: evil", "ci.yml: is changed"]);
     assert_eq!((main["tip"].clone(), main["moves"][0]["lines"].clone()), (json!(new), lines));
