@@ -57,6 +57,9 @@ fn started(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok().filter(|_| !ended)
 }
 
+/// Looks at a process without arguments, until they are there or it has ended; then it is taken for one that writes.
+const STARTING_LOOKS: u32 = 1_000;
+
 /// Is a git at work in this repository, ours or somebody else's? One that we are not allowed to look at counts; one that
 /// waits to be asked what objects are holds nothing and does not.
 pub(crate) fn git_at_work(git_dir: &Path) -> bool {
@@ -77,7 +80,11 @@ fn works_in(pid: u32, git_dir: &Path, own: &Path) -> bool {
         // Another user's; what is ending has no directory any more.
         Err(e) => return e.kind() == std::io::ErrorKind::PermissionDenied && !ended(pid),
     };
-    let args = fs::read(file("cmdline")).unwrap_or_default();
+    let args = arguments(pid);
+    // What is ending loses its arguments before its directory.
+    if args.is_empty() && ended(pid) {
+        return false;
+    }
     if args.split(|b| *b == 0).skip(1).take(2).eq([&b"cat-file"[..], b"--batch-command"]) {
         return false;
     }
@@ -95,6 +102,21 @@ fn works_in(pid: u32, git_dir: &Path, own: &Path) -> bool {
             .flatten()
             .flatten()
             .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target.starts_with(own)))
+}
+
+/// What a process was started with. One that is just being started has its new name a moment before its arguments, and one
+/// that is ending loses them a moment before it is over: both are looked at until they are one or the other.
+fn arguments(pid: u32) -> Vec<u8> {
+    let read = || fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut args = read();
+    for _ in 0..STARTING_LOOKS {
+        if !args.is_empty() || ended(pid) {
+            break;
+        }
+        std::thread::yield_now();
+        args = read();
+    }
+    args
 }
 
 /// A zombie holds nothing.
