@@ -1,6 +1,8 @@
 //! The branch a task works on: its name, where orch last pushed it, and the pull request that shows it.
 
-use crate::ids::Sha;
+use crate::ids::{Sha, WorkItem};
+use crate::slug;
+use crate::source::Source;
 use crate::stored::is_default;
 use serde::{Deserialize, Serialize};
 
@@ -27,4 +29,24 @@ pub struct Branch {
     /// A person lets it go on although its branch is gone from the forge: the next push makes the branch again.
     #[serde(skip_serializing_if = "is_default")]
     pub again: bool,
+    /// The person's branch that it lands a copy of; nothing: agents write what is on it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub source: Option<Source>,
+}
+
+impl Branch {
+    /// A task's first branch.
+    pub fn first(work_item: &WorkItem, title: &str, source: Option<Source>) -> Self {
+        let mut branch = Self { generation: 1, source, ..Self::default() };
+        branch.rename(work_item, title);
+        branch
+    }
+
+    /// Gives it the name that goes with its work item, title and generation.
+    pub fn rename(&mut self, work_item: &WorkItem, title: &str) {
+        self.name = match self.source {
+            None => slug::branch(work_item, title, self.generation),
+            Some(_) => slug::landing(work_item, title, self.generation),
+        };
+    }
 }

@@ -90,6 +90,13 @@ pub enum Event {
         /// Who.
         by: Actor,
     },
+    /// A person wants their branch landed as it stands now, in place of what was taken of it before.
+    LandAsked {
+        /// Who.
+        by: Actor,
+        /// The commit it stands at.
+        head: Sha,
+    },
     /// A person chooses what becomes of a merged change that production did not take.
     WayChosen {
         /// Who.
@@ -139,6 +146,7 @@ impl Event {
             | Self::Prioritised { by, .. }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
+            | Self::LandAsked { by, .. }
             | Self::WayChosen { by, .. } => Some(by),
             Self::Landed { by, .. } => by.as_ref(),
             Self::JobEnded { .. }
@@ -172,6 +180,7 @@ impl Event {
             Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",
+            Self::LandAsked { .. } => "land_asked",
             Self::WayChosen { .. } => "way_chosen",
             Self::TicketEdited { .. } => "ticket_edited",
             Self::MainMoved { .. } => "main_moved",

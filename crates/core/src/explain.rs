@@ -3,6 +3,7 @@
 
 use crate::ids::Time;
 use crate::pipeline::Step;
+use crate::source::shell_word;
 use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason, WayOut};
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,18 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                 _ => Vec::new(),
             };
             Some(Waiting { reason: reason(why), since: *since, until: until.or(*recheck), ends_when, command, shown })
+        }
+        Phase::Blocked { why: why @ BlockReason::Returned { .. }, since, .. } if task.branch.source.is_some() => {
+            let name = task.branch.source.as_ref().map(|s| s.name.as_str()).unwrap_or_default();
+            Some(waiting(
+                block(why),
+                *since,
+                format!(
+                    "its author pushes a repair to {name} and lands it again, somebody lets exactly this be judged again \
+                     (`orch task retry {item}`), or cancels it"
+                ),
+                Some(format!("orch land {}", shell_word(name))),
+            ))
         }
         Phase::Blocked { why, since, .. } => Some(waiting(
             block(why),
@@ -205,6 +218,7 @@ pub fn block(why: &BlockReason) -> String {
         BlockReason::RoundsSpent { from, findings } => {
             format!("all repairs are spent; {from} still says no{}", first(findings))
         }
+        BlockReason::Returned { from, findings } => format!("{from} says no{}", first(findings)),
         BlockReason::RoleFailed { role, findings } => format!("the {role} did not deliver{}", first(findings)),
         BlockReason::ConflictLeft { findings } => {
             let each = findings.iter().map(|f| {

@@ -28,6 +28,7 @@ pub mod reap;
 pub mod refusals;
 pub mod retry;
 pub mod slug;
+pub mod source;
 mod stored;
 pub mod task;
 pub mod ticket;

@@ -3,6 +3,7 @@
 use crate::ids::{ProjectKey, TaskId, Time, WorkItem};
 use crate::landing::LandingPlan;
 use crate::pipeline::{Cursor, Pipeline};
+use crate::source::Source;
 use crate::task::{Branch, Findings, Landing, Phase, Production, Spent, Task, Wait};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct NewTask {
     pub pipeline: Pipeline,
     /// How the project's tasks land as configured now.
     pub landing: LandingPlan,
+    /// The person's branch to land, if no agent is to write anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 impl NewTask {
@@ -32,7 +36,7 @@ impl NewTask {
     /// The task at its beginning.
     pub fn into_task(self, id: TaskId, now: Time) -> Task {
         let work_item = self.work_item();
-        let branch = crate::slug::branch(&work_item, &self.title, 1);
+        let branch = Branch::first(&work_item, &self.title, self.source);
         Task {
             id,
             project: self.project,
@@ -45,7 +49,7 @@ impl NewTask {
             at: Cursor { stage: 0, step: 0 },
             phase: Phase::Idle,
             next_seq: 1,
-            branch: Branch { name: branch, generation: 1, ..Branch::default() },
+            branch,
             landing: Landing { plan: Some(self.landing), ..Landing::default() },
             findings: Findings::default(),
             wait: Wait::default(),

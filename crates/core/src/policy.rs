@@ -16,6 +16,9 @@ pub struct Policy {
     pub starters: Vec<Actor>,
     /// Who may approve.
     pub approvers: Vec<Actor>,
+    /// Who may land branches of their own; nobody: who may approve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub landers: Vec<Actor>,
     /// What the agents of one task may cost, millionths of a US dollar; `None`: no limit. It is looked at before each run,
     /// so that the last one may go beyond it.
     #[serde(default)]
@@ -44,6 +47,7 @@ impl Default for Policy {
             max_updates: 20,
             starters: Vec::new(),
             approvers: Vec::new(),
+            landers: Vec::new(),
             task_budget_micro_usd: None,
             production_approval: false,
             watch: true,
@@ -64,6 +68,14 @@ impl Policy {
     /// May this person start, cancel, retry or answer?
     pub fn may_start(&self, who: &Actor) -> bool {
         listed(&self.starters, who) || self.may_approve(who)
+    }
+    /// May this person land a branch of people, and let one be landed again?
+    pub fn may_land(&self, who: &Actor) -> bool {
+        listed(self.landers_or_approvers(), who)
+    }
+    /// Who may.
+    pub fn landers_or_approvers(&self) -> &[Actor] {
+        if self.landers.is_empty() { &self.approvers } else { &self.landers }
     }
 }
 
@@ -86,5 +98,9 @@ mod tests {
         assert!(!policy.may_approve(&"local:bob".into()));
         assert!(!policy.may_approve(&"orch".into()));
         assert!(policy.may_start(&"local:anna".into()));
+        assert!(policy.may_land(&"local:anna".into()), "approvers land where nobody else is named");
+        let policy = Policy { landers: vec!["carl".into()], ..policy };
+        assert!(policy.may_land(&"local:carl".into()) && !policy.may_land(&"local:anna".into()));
+        assert!(!policy.may_start(&"local:carl".into()));
     }
 }

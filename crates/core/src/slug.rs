@@ -23,7 +23,16 @@ pub fn slug(title: &str) -> String {
 
 /// `feature/<work-item>-<slug>`, with `-r<n>` from the second generation on.
 pub fn branch(work_item: &WorkItem, title: &str, generation: u32) -> String {
-    let base = format!("feature/{work_item}-{}", slug(title));
+    named("feature", work_item, title, generation)
+}
+
+/// `land/<work-item>-<slug>`: the copy of a person's branch.
+pub fn landing(work_item: &WorkItem, title: &str, generation: u32) -> String {
+    named("land", work_item, title, generation)
+}
+
+fn named(kind: &str, work_item: &WorkItem, title: &str, generation: u32) -> String {
+    let base = format!("{kind}/{work_item}-{}", slug(title));
     if generation <= 1 { base } else { format!("{base}-r{generation}") }
 }
 
@@ -41,5 +50,6 @@ mod tests {
         assert!(slug(&"x".repeat(500)).len() <= MAX);
         assert_eq!(branch(&"DEMO-1".into(), "Hi", 1), "feature/DEMO-1-hi");
         assert_eq!(branch(&"DEMO-1".into(), "Hi", 2), "feature/DEMO-1-hi-r2");
+        assert_eq!(landing(&"DEMO-1".into(), "Hi", 2), "land/DEMO-1-hi-r2");
     }
 }

@@ -221,6 +221,13 @@ pub enum BlockReason {
         /// With what.
         findings: Vec<Finding>,
     },
+    /// A person's own branch was not let through: the person repairs it and lands it again.
+    Returned {
+        /// Who says no: a gate, a person, the merge with the default branch.
+        from: String,
+        /// Why.
+        findings: Vec<Finding>,
+    },
     /// A role did not deliver readable evidence in all its attempts.
     RoleFailed {
         /// Which.

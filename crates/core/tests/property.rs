@@ -176,7 +176,8 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         200..=204 => drop(w.send(Event::Rejected { by: who(dice), gate: None, comment: "no".into() })),
         205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),
         210..=212 => cancel(w, dice),
-        213..=216 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        213..=215 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        216 => drop(w.send(Event::LandAsked { by: who(dice), head: sha(5_500 + u64::from(dice)) })),
         217..=219 => {
             let way = WayOut::ALL[usize::from(dice / 8) % WayOut::ALL.len()];
             drop(w.send(Event::WayChosen { by: who(dice), way }));
@@ -244,12 +245,26 @@ proptest! {
         live(World::with(pipeline, policy), &dice);
     }
 
+    #[test]
+    fn whatever_happens_to_a_persons_branch_no_agent_touches_it(
+        full: bool,
+        auto_rollback: bool,
+        dice in prop::collection::vec(any::<(u8, u8)>(), 1..250),
+    ) {
+        let mut w = World::landing(if full { Pipeline::full() } else { Pipeline::lite() });
+        w.policy.auto_rollback = auto_rollback;
+        let w = live(w, &dice);
+        prop_assert_eq!((w.task.spent.rounds, w.task.spent.stage_rounds.len()), (0, 0));
+        prop_assert!(w.task.branch.name.starts_with("land/"), "{}", w.task.branch.name);
+        prop_assert_eq!(&w.task.branch.source.as_ref().unwrap().name, "bobs/fix");
+    }
+
     /// Nothing that has happened makes a task unable to finish: from wherever it is, good luck and a willing person
     /// bring it to an end.
     #[test]
-    fn there_is_always_a_way_on(full: bool, dice in prop::collection::vec(any::<(u8, u8)>(), 1..120)) {
+    fn there_is_always_a_way_on(full: bool, persons: bool, dice in prop::collection::vec(any::<(u8, u8)>(), 1..120)) {
         let pipeline = if full { Pipeline::full() } else { Pipeline::lite() };
-        let mut w = live(World::new(pipeline), &dice);
+        let mut w = live(if persons { World::landing(pipeline) } else { World::new(pipeline) }, &dice);
         if !w.holds_lease() {
             w.lease.holder = None;
         }

@@ -3,10 +3,13 @@
 
 use crate::engine::Engine;
 use crate::project::{Project, Projects};
-use crate::{driver, runner, standing, tickets};
+use crate::{driver, land, runner, standing, tickets};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
+use orch_core::landing::LandingPlan;
+use orch_core::pipeline::Pipeline;
+use orch_core::source::Source;
 use orch_core::task::{NewTask, Task};
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
@@ -30,14 +33,19 @@ pub enum Answer {
 
 /// Makes a task of a ticket, if there is none yet. A number that another ticket's task has is not given out again.
 pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -> Result<Task, Fault> {
-    let new = NewTask {
-        project: project.key.clone(),
-        number: ticket.number,
-        title: ticket.title.clone(),
-        body: ticket.body.clone(),
-        pipeline: project.pipeline.clone(),
-        landing: project.landing,
-    };
+    adopt_as(engine, project, ticket, (project.pipeline.clone(), project.landing), None).await
+}
+
+/// The same, by this pipeline and plan, for a person's branch.
+pub(crate) async fn adopt_as(
+    engine: &Engine,
+    project: &Project,
+    ticket: &Ticket,
+    (pipeline, landing): (Pipeline, LandingPlan),
+    source: Option<Source>,
+) -> Result<Task, Fault> {
+    let (title, body) = (ticket.title.clone(), ticket.body.clone());
+    let new = NewTask { project: project.key.clone(), number: ticket.number, title, body, pipeline, landing, source };
     let store = &engine.ports.store;
     let (task, made) = store.create_task(new, engine.ports.clock.now()).await?;
     if made {
@@ -52,6 +60,10 @@ pub(crate) async fn adopt(engine: &Engine, project: &Project, ticket: &Ticket) -
 /// Puts an event into the inbox and steps it; the same source and key is stepped once.
 pub(crate) async fn send(engine: &Engine, source: &str, key: &str, task: &Task, event: Event) -> Result<Answer, Fault> {
     let store = &engine.ports.store;
+    let event = match event {
+        Event::RetryAsked { by } => land::retried(engine, task, by).await?,
+        event => event,
+    };
     let Some(row) = store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? else {
         return Ok(Answer::Refused(ASKED_BEFORE.into()));
     };
@@ -76,12 +88,17 @@ impl Engine {
         let above = tickets::given_out(&*self.ports.store, &project.key).await?;
         let ticket = project.tracker.create(&project.key, title, body, by, key, above).await?;
         let task = adopt(self, &project, &ticket).await?;
-        // Where a ticket begins is nothing anybody moved it to.
-        let seen = Fact::TicketSeen(project.key.clone(), ticket.number);
+        self.begun(&project.key, &ticket).await?;
+        Ok(task)
+    }
+
+    /// Where a ticket begins is nothing anybody moved it to.
+    pub(crate) async fn begun(&self, project: &ProjectKey, ticket: &Ticket) -> Result<(), Fault> {
+        let seen = Fact::TicketSeen(project.clone(), ticket.number);
         if self.ports.store.recall(&seen).await?.is_none() {
             self.ports.store.remember(&seen, ticket.state.as_str(), self.ports.clock.now()).await?;
         }
-        Ok(task)
+        Ok(())
     }
 
     /// A person's wish about a task. `key` makes a repeated request one wish.

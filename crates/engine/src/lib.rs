@@ -9,6 +9,7 @@ mod driver;
 pub mod effects;
 mod engine;
 pub mod gates;
+pub mod land;
 mod main_moved;
 pub mod project;
 pub mod prompt;

@@ -3,7 +3,7 @@
 //! number is never given to a second task.
 
 use crate::engine::Engine;
-use orch_core::ids::ProjectKey;
+use orch_core::ids::{ProjectKey, WorkItem};
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
@@ -19,6 +19,14 @@ pub(crate) async fn given_out(store: &dyn Store, project: &ProjectKey) -> Result
 pub(crate) async fn is_own(store: &dyn Memory, task: &Task, ticket: &Ticket) -> Result<bool, Fault> {
     let own = store.recall(&Fact::TicketId(task.project.clone(), task.number)).await?;
     Ok(own.map_or(ticket.created_at <= task.created_at, |own| own == ticket.id))
+}
+
+/// The work item that a branch of orch's own is about: `feature/SHOP-12-show` and `land/SHOP-12-show` are about SHOP-12.
+pub fn item_of_branch(project: &ProjectKey, branch: &str) -> Option<WorkItem> {
+    let rest = branch.strip_prefix("feature/").or_else(|| branch.strip_prefix("land/"))?;
+    let number = rest.strip_prefix(project.as_str())?.strip_prefix('-')?.split('-').next()?;
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| WorkItem::new(format!("{project}-{number}")))
 }
 
 /// What is said of a ticket that is not the task's own.

@@ -241,6 +241,7 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
             body: ticket.body.clone(),
             pipeline,
             landing: crate::wire::landing(config, project),
+            source: None,
         };
         let (task, _) = store.create_task(new, now).await?;
         // What stands on its branch is its own work, which a person has just agreed to go on from.

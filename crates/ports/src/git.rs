@@ -231,6 +231,17 @@ pub struct CommitLine {
     pub subject: String,
 }
 
+/// A commit as its author wrote it. Anybody may have written anything: nothing of it is made harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its id.
+    pub id: Sha,
+    /// Who says to have written it.
+    pub author: Author,
+    /// The whole message.
+    pub message: String,
+}
+
 /// What a path stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -303,6 +314,16 @@ pub trait Git: Send + Sync + 'static {
         without: &[Sha],
         limit: usize,
     ) -> Result<Vec<CommitLine>, Fault>;
+    /// The same commits without merges, as their authors wrote them.
+    async fn written(
+        &self,
+        project: &ProjectKey,
+        to: &Sha,
+        without: &[Sha],
+        limit: usize,
+    ) -> Result<Vec<Written>, Fault>;
+    /// The best common ancestor of two commits, `None` if they share no history.
+    async fn merge_base(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault>;
     /// A file at a commit, `None` if it is not there or no regular file.
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     /// Regular files below a directory at a commit, full paths.

@@ -155,6 +155,7 @@ impl Sim {
             body: ticket.body.clone(),
             pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
             landing,
+            source: None,
         };
         let now = self.now;
         let again = new.clone();

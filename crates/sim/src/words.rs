@@ -80,6 +80,7 @@ pub(crate) const WAITS: &[&str] = &[
 pub(crate) fn block(why: &BlockReason) -> &'static str {
     match why {
         BlockReason::RoundsSpent { .. } => "rounds_spent",
+        BlockReason::Returned { .. } => "returned",
         BlockReason::RoleFailed { .. } => "role_failed",
         BlockReason::ConflictLeft { .. } => "conflict_left",
         BlockReason::JobFailed { .. } => "job_failed",

@@ -58,6 +58,7 @@ pub(super) async fn begin(store: &dyn Store, project: &str, number: u64, pipelin
         body: BODY.to_owned(),
         pipeline,
         landing: LandingPlan::default(),
+        source: None,
     };
     let (task, _) = store.create_task(new, now()).await?;
     let stepped = store.step(step(task.id, Cause::Engine, Event::Started { by: anna() })).await?;

@@ -186,6 +186,7 @@ async fn one(
         body,
         pipeline: Pipeline::full(),
         landing: LandingPlan::default(),
+        source: None,
     };
     let (task, _) = store.create_task(new, life::now()).await?;
     let began = Instant::now();

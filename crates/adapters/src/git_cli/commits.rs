@@ -4,21 +4,46 @@
 use super::tree::{Repo, checked};
 use orch_core::ids::Sha;
 use orch_ports::Fault;
-use orch_ports::git::CommitLine;
+use orch_ports::git::{Author, CommitLine, Written};
 
 /// Longest name or subject, characters.
 const LONGEST: usize = 120;
 
 impl Repo {
     pub(super) async fn commits(&self, to: &Sha, without: &[Sha], limit: usize) -> Result<Vec<CommitLine>, Fault> {
-        let mut call = self.call("log").args(["-z", "--format=%H%n%an%n%s", "--no-show-signature", "--no-notes"]);
+        let listed = self.log("%H%n%an%n%s", &[], to, without, limit).await?;
+        Ok(listed.iter().filter_map(|one| line(one)).collect())
+    }
+
+    pub(super) async fn written(&self, to: &Sha, without: &[Sha], limit: usize) -> Result<Vec<Written>, Fault> {
+        let listed = self.log("%H%n%an%n%ae%n%B", &["--no-merges"], to, without, limit).await?;
+        let read = |one: &String| {
+            let mut parts = one.splitn(4, '\n');
+            let (id, name, email) = (parts.next()?, parts.next()?, parts.next()?);
+            let author = Author { name: name.to_owned(), email: email.to_owned() };
+            Some(Written { id: Sha::new(id), author, message: parts.next().unwrap_or_default().to_owned() })
+        };
+        Ok(listed.iter().filter_map(read).collect())
+    }
+
+    /// What `format` shows of each commit of `to` that none of `without` contains, newest first.
+    async fn log(
+        &self,
+        format: &str,
+        options: &[&str],
+        to: &Sha,
+        without: &[Sha],
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
+        let format = format!("--format={format}");
+        let mut call = self.call("log").args(["-z", &format, "--no-show-signature", "--no-notes"]).args(options);
         call = call.args(["--encoding=UTF-8", &format!("--max-count={limit}"), checked(to)?]);
         for known in without {
             call = call.arg(format!("^{}", checked(known)?));
         }
         let listed = call.arg("--").ok().await?;
-        let lines = listed.split(|b| *b == 0).filter(|one| !one.is_empty());
-        Ok(lines.filter_map(|one| line(&String::from_utf8_lossy(one))).collect())
+        let each = listed.split(|b| *b == 0).filter(|one| !one.is_empty());
+        Ok(each.map(|one| String::from_utf8_lossy(one).into_owned()).collect())
     }
 }
 

@@ -45,7 +45,7 @@ use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, CommitLine, FileWrite, Git, OneCommit, PrepareWorktree,
-    PushAnswer, Shelf, Snapshot, Snapshotted, Updated,
+    PushAnswer, Shelf, Snapshot, Snapshotted, Updated, Written,
 };
 use orch_ports::{Fault, Remote};
 use remote::Address;
@@ -226,6 +226,22 @@ impl Git for GitCli {
         limit: usize,
     ) -> Result<Vec<CommitLine>, Fault> {
         let done = async { self.open(project)?.commits(to, without, limit).await }.await;
+        self.sound(project, done).await
+    }
+
+    async fn written(
+        &self,
+        project: &ProjectKey,
+        to: &Sha,
+        without: &[Sha],
+        limit: usize,
+    ) -> Result<Vec<Written>, Fault> {
+        let done = async { self.open(project)?.written(to, without, limit).await }.await;
+        self.sound(project, done).await
+    }
+
+    async fn merge_base(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault> {
+        let done = async { self.open(project)?.merge_base(one, other).await }.await;
         self.sound(project, done).await
     }
 

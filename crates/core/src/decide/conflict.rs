@@ -57,6 +57,9 @@ impl Cx<'_> {
             })
             .collect();
         let findings = super::flow::or_say_so(findings, FROM);
+        if self.is_a_persons() {
+            return self.returned(FROM.into(), findings);
+        }
         self.raise(&findings, FROM, false);
         let count = findings.len();
         self.say(if count == 1 {

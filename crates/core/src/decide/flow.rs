@@ -266,6 +266,9 @@ impl Cx<'_> {
             self.d.task.findings.from = Some(from);
             return self.roll_back(merged.commit);
         }
+        if self.is_a_persons() {
+            return self.returned(from, findings);
+        }
         let Some(stage) = self.d.task.pipeline.position(to) else {
             return self.impossible(&format!("there is no stage `{to}` to go back to"));
         };

@@ -12,6 +12,7 @@ mod landed;
 mod outcome;
 mod people;
 mod production;
+mod source;
 mod updating;
 
 use crate::effect::Effect;
@@ -134,6 +135,7 @@ impl Cx<'_> {
             Event::Answered { by, text } => self.answered(by, text),
             Event::CancelAsked { by } => self.cancel_asked(by),
             Event::RetryAsked { by } => self.retry_asked(by),
+            Event::LandAsked { by, head } => self.land_asked(by, head),
             Event::WayChosen { by, way } => self.way_chosen(by, *way),
             Event::TicketEdited { title, body } => self.ticket_edited(title, body),
             Event::MainMoved { tip, shown } => self.main_moved(tip, shown),

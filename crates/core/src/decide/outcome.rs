@@ -42,8 +42,25 @@ impl Cx<'_> {
             (Step::Open, Outcome::Opened { head, base }) => {
                 self.d.task.branch.head = Some(head.clone());
                 self.d.task.branch.base = Some(base.clone());
-                self.say(format!("branch {} is open", self.d.task.branch.name));
-                self.next();
+                if self.d.task.production.reverting.is_some() {
+                    self.say(format!("the change is taken back as {}; it goes through the same gates", head.short()));
+                    return Ok(self.copied(head));
+                }
+                match self.d.task.branch.source.clone() {
+                    Some(source) => {
+                        let at = source.head.short();
+                        self.say(format!("{} at {at} is copied to {}", source.name, self.d.task.branch.name));
+                        self.copied(head);
+                    }
+                    None => {
+                        self.say(format!("branch {} is open", self.d.task.branch.name));
+                        self.next();
+                    }
+                }
+            }
+            (Step::Open, Outcome::NotTaken { findings }) => self.returned("the branch".into(), findings.clone()),
+            (Step::Open, Outcome::Conflict { files, .. }) if self.d.task.production.reverting.is_some() => {
+                self.revert_conflicts(files);
             }
             (Step::Agent { .. }, Outcome::Opened { head, base }) if self.d.task.branch.head.is_none() => {
                 self.d.task.branch.head = Some(head.clone());

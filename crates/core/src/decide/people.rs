@@ -5,7 +5,6 @@ use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
-use crate::slug;
 use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, WaitReason, WayOut};
 use crate::verdict::Finding;
 
@@ -44,7 +43,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn started(&mut self, by: &Actor) -> Answer {
-        self.allow(self.policy.may_start(by), by, "start")?;
+        self.may_begin(by, "start")?;
         match self.d.task.phase {
             Phase::Idle => {
                 self.say(format!("started by {by}"));
@@ -237,7 +236,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn retry_asked(&mut self, by: &Actor) -> Answer {
-        self.allow(self.policy.may_start(by), by, "retry")?;
+        self.may_begin(by, "retry")?;
         if let Phase::Waiting { why: WaitReason::Production { .. }, .. } = self.d.task.phase {
             // Try again: nothing but the deploy has failed.
             return self.way_chosen(by, WayOut::Deploy);
@@ -278,7 +277,8 @@ impl Cx<'_> {
                 return Ok(());
             }
             BlockReason::BudgetSpent { .. } => task.spent.budget_from_micro_usd = self.spent_micro_usd,
-            BlockReason::RoleFailed { .. }
+            BlockReason::Returned { .. }
+            | BlockReason::RoleFailed { .. }
             | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }
             | BlockReason::MergeRefused { .. }
@@ -294,6 +294,11 @@ impl Cx<'_> {
     /// review and tests see it.
     fn after_a_stranger(&self, retry: Cursor) -> Cursor {
         let stages = &self.d.task.pipeline.stages;
+        if self.is_a_persons() {
+            // Behind the step that takes the person's branch, which would put what was pushed aside.
+            let stage = usize::from(stages.first().is_some_and(|s| s.steps.len() == 1));
+            return Cursor { stage, step: usize::from(stage == 0) };
+        }
         let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
         let development = stages.iter().position(|s| s.steps.iter().any(develops));
         match development {
@@ -319,7 +324,7 @@ impl Cx<'_> {
             let task = &mut self.d.task;
             title.clone_into(&mut task.title);
             body.clone_into(&mut task.body);
-            task.branch.name = slug::branch(&task.work_item, title, task.branch.generation);
+            task.branch.rename(&task.work_item, title);
             self.say("the ticket was edited before the start");
             return Ok(());
         }

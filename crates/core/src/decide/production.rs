@@ -6,7 +6,6 @@ use super::{Cx, Step as Answer};
 use crate::ids::{Actor, GateId, Sha, StageId, WorkItem};
 use crate::pipeline::{Cursor, Step};
 use crate::production::LAST_LINES;
-use crate::slug;
 use crate::task::{
     ApprovalKind, BlockReason, DoneOutcome, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
 };
@@ -164,6 +163,9 @@ impl Cx<'_> {
         let findings = super::flow::or_say_so(findings, &from);
         let Some(to) = self.repaired_in() else { return self.impossible("no stage repairs what failed in production") };
         self.new_generation();
+        if self.is_a_persons() {
+            return self.returned(from, findings);
+        }
         self.raise(&findings, &from, false);
         self.say_findings(&findings);
         self.enter_stage(to);
@@ -174,7 +176,10 @@ impl Cx<'_> {
         let Some(merged) = self.d.task.landing.merged.clone() else {
             return self.impossible("there is nothing to take back");
         };
-        let Some(stage) = self.developed_in() else { return self.impossible("no stage of the pipeline develops") };
+        let persons = self.d.task.branch.source.is_some();
+        let Some(stage) = self.developed_in().or_else(|| persons.then_some(0)) else {
+            return self.impossible("no stage of the pipeline develops");
+        };
         let base = self.base_of(&merged.commit);
         let failed = self.d.task.production.failures.iter().any(|f| f.merged.commit == merged.commit);
         let why = if failed { ", which failed in production" } else { "" };
@@ -221,6 +226,9 @@ impl Cx<'_> {
             ))
         });
         let findings: Vec<Finding> = findings.collect();
+        if self.is_a_persons() {
+            return self.returned("the revert".into(), findings);
+        }
         self.raise(&findings, "the revert", false);
         self.enter();
     }
@@ -254,7 +262,7 @@ impl Cx<'_> {
         if let Some(head) = task.branch.head.take() {
             task.branch.old.push((task.branch.name.clone(), head));
         }
-        task.branch.name = slug::branch(&task.work_item, &task.title, task.branch.generation);
+        task.branch.rename(&task.work_item, &task.title);
         task.branch.base = None;
         task.landing.conflict = None;
         task.landing.resolved.clear();

@@ -8,7 +8,8 @@ use orch_core::explain::explain;
 use orch_core::ids::{Actor, Digest, GateId, Sha, TaskId, Time, WorkItem};
 use orch_core::pipeline::{Cursor, OnInconclusive, Pipeline, Step};
 use orch_core::policy::Policy;
-use orch_core::task::{DoneOutcome, NewTask, Phase, Task, WaitReason};
+use orch_core::source::Source;
+use orch_core::task::{Branch, DoneOutcome, NewTask, Phase, Task, WaitReason};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
 use orch_core::{Decided, Decision, LeaseOp, LeaseView, NewJob, Snapshot, decide};
 
@@ -52,6 +53,7 @@ pub fn new_task(pipeline: Pipeline) -> Task {
         body: "On the front page.".into(),
         pipeline,
         landing: orch_core::landing::LandingPlan::default(),
+        source: None,
     }
     .into_task(TaskId(1), T0)
 }
@@ -105,6 +107,15 @@ impl World {
     pub fn started(pipeline: Pipeline) -> Self {
         let mut w = Self::new(pipeline);
         w.ok(Event::Started { by: bob() });
+        w
+    }
+
+    /// A task that lands the branch `bobs/fix` of Bob, who may.
+    pub fn landing(pipeline: Pipeline) -> Self {
+        let policy = Policy { landers: vec![bob()], ..policy() };
+        let mut w = Self::with(pipeline.without_agents(), policy);
+        let source = Source { name: "bobs/fix".into(), head: sha(7) };
+        w.task.branch = Branch::first(&w.task.work_item, &w.task.title, Some(source));
         w
     }
 

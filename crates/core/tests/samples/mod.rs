@@ -9,6 +9,7 @@ use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, Time};
 use orch_core::landing::{AfterMerge, Documents, History, LandingPlan};
 use orch_core::pipeline::{Cursor, Pipeline};
+use orch_core::source::Source;
 use orch_core::task::{
     ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task,
     WaitReason, WayOut, WayTaken,
@@ -69,8 +70,9 @@ pub fn events() -> Vec<Event> {
         Event::MainMoved { tip: sha(9), shown: vec!["1a2b3c Eve: hello".into()] },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
+        Event::LandAsked { by: anna(), head: sha(9) },
     ];
-    complete(values, 17, |v| match v {
+    complete(values, 18, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -88,6 +90,7 @@ pub fn events() -> Vec<Event> {
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,
         Event::Landed { .. } => 13,
+        Event::LandAsked { .. } => 17,
     })
 }
 
@@ -381,8 +384,9 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::ConflictLeft { findings: vec![finding()] },
         BlockReason::Rejected { by: anna(), comment: String::new(), what: Some(ApprovalKind::Main) },
         BlockReason::Rejected { by: anna(), comment: "no".into(), what: Some(ApprovalKind::Landed) },
+        BlockReason::Returned { from: "check_ci_green".into(), findings: vec![finding()] },
     ];
-    complete(values, 10, |v| match v {
+    complete(values, 11, |v| match v {
         BlockReason::RoundsSpent { .. } => 0,
         BlockReason::RoleFailed { .. } => 1,
         BlockReason::JobFailed { .. } => 2,
@@ -393,6 +397,7 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::RollbackFailed { .. } => 7,
         BlockReason::BudgetSpent { .. } => 8,
         BlockReason::ConflictLeft { .. } => 9,
+        BlockReason::Returned { .. } => 10,
     })
 }
 
@@ -475,7 +480,8 @@ pub fn tasks() -> Vec<Task> {
     let landed = changed(&newest, |t| t.landing.landed = Some(landed.clone()));
     let plan = LandingPlan { after_merge: AfterMerge::PullRequest, ..LandingPlan::default() };
     let late = changed(&landed, |t| t.landing.plan = Some(plan));
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late]
+    let persons = changed(&late, |t| t.branch.source = Some(Source { name: "anna/fix".into(), head: sha(2) }));
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, persons]
 }
 
 fn changed(task: &Task, change: impl FnOnce(&mut Task)) -> Task {

@@ -2,7 +2,7 @@
 //! leaves behind. Decides the words; git makes the commits. It may never put a trailer into a message that orch does not
 //! know to be true.
 
-use super::{Cx, Fetched, documents};
+use super::{Cx, Fetched, documents, push};
 use orch_core::artefact;
 use orch_core::ids::{Actor, GateId, Seq, Sha};
 use orch_core::landing::{Documents, History};
@@ -10,7 +10,7 @@ use orch_core::message::{self, trailer};
 use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
-use orch_ports::git::{FileWrite, PushAnswer, Shelf};
+use orch_ports::git::{Author, FileWrite, OneCommit, PushAnswer, Shelf, Updated, Written};
 use orch_store::Fact;
 
 /// Does the forge have to show an approval before this task may land?
@@ -69,6 +69,71 @@ pub(super) fn work(cx: &Cx, role: &str, run: Seq) -> String {
     }
 }
 
+/// The branch as one commit on the tip, which is exactly what is tested and lands.
+pub(super) async fn one_commit(cx: &Cx, head: &Sha, tip: &Sha) -> Result<Updated, Fault> {
+    let merging = &cx.project.merging;
+    let (message, known) = (message(cx).await?, push::pushed(cx).await?);
+    let authors = authors(cx).await?;
+    let one = OneCommit {
+        project: &cx.project.key,
+        head,
+        onto: tip,
+        message: &message,
+        author: authors.first().unwrap_or(&merging.author),
+        committer: &merging.committer,
+        sign: merging.sign,
+        at: cx.job.created_at,
+        known: &known,
+    };
+    cx.engine.ports.git.one_commit(&one).await
+}
+
+/// Commits of a person's branch that are looked at for their messages and authors.
+const WRITTEN: usize = 200;
+/// Authors beside the first that the one commit names.
+const AUTHORS: usize = 20;
+
+/// The commits of the person's branch, as it stood when it was asked for; none where agents write.
+async fn written(cx: &Cx) -> Result<Vec<Written>, Fault> {
+    let by_itself = cx.task.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
+    let Some(source) = cx.task.branch.source.as_ref().filter(|_| !by_itself) else { return Ok(Vec::new()) };
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let default_branch = cx.project.forge.default_branch(project).await?;
+    let tip = git.forge_branch(project, &default_branch).await?;
+    // Where the branch left main, not where main is now: the same branch has the same commits, however main moves.
+    let base = match &tip {
+        Some(tip) => git.merge_base(project, &source.head, tip).await?,
+        None => None,
+    };
+    git.written(project, &source.head, &base.into_iter().collect::<Vec<_>>(), WRITTEN).await
+}
+
+/// Who wrote a person's branch, who wrote last first. A name that git would change is left out.
+async fn authors(cx: &Cx) -> Result<Vec<Author>, Fault> {
+    let mut authors: Vec<Author> = Vec::new();
+    for one in written(cx).await? {
+        let Ok((name, email)) = message::identity(&format!("{} <{}>", one.author.name, one.author.email)) else {
+            continue;
+        };
+        let author = Author { name, email };
+        if !authors.contains(&author) {
+            authors.push(author);
+        }
+    }
+    Ok(authors)
+}
+
+/// What the author of a person's branch says of it: the message of its only commit, or what each commit is about.
+async fn said_by_author(cx: &Cx) -> Result<Option<String>, Fault> {
+    let written = written(cx).await?;
+    let first = |w: &Written| w.message.lines().next().unwrap_or_default().to_owned();
+    Ok(match &written[..] {
+        [] => None,
+        [one] => Some(one.message.split_once('\n').map_or_else(String::new, |(_, rest)| rest.to_owned())),
+        many => Some(many.iter().rev().map(|w| format!("- {}", first(w))).collect::<Vec<_>>().join("\n")),
+    })
+}
+
 /// Message of the one commit: what the developer says of it, and who had a part in it.
 pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     let (task, merging) = (&cx.task, &cx.project.merging);
@@ -86,6 +151,11 @@ pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
         summaries = std::iter::once(taken.as_str()).chain(last).collect();
     }
     let by_itself = task.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
+    let theirs = said_by_author(cx).await?;
+    summaries.extend(theirs.as_deref().filter(|said| !said.trim().is_empty()));
+    for other in authors(cx).await?.iter().skip(1).take(AUTHORS) {
+        trailers.push(trailer("Co-authored-by", &format!("{} <{}>", other.name, other.email)));
+    }
     trailers.extend(task.started_by.as_ref().map(|by| trailer("Requested-by", by.as_str())));
     trailers.extend(approvers(cx).await?.iter().map(|by| trailer("Approved-by", by.as_str())));
     for run in developer().filter(|_| !by_itself) {

@@ -16,6 +16,7 @@ mod push;
 mod rollback;
 mod run_agent;
 mod sync_ticket;
+mod take;
 mod update;
 mod watch;
 

@@ -2,7 +2,7 @@
 //! task's documents are evidence; for what a person wants taken back, on top of a commit that takes it back.
 
 use super::deploy::hex;
-use super::{Cx, Ended, Fetched, landing, push};
+use super::{Cx, Ended, Fetched, landing, push, take};
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_core::landing::Documents;
@@ -15,6 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let fetched = cx.fetch().await?;
+    let takes_back = cx.task.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
+    if let Some(source) = cx.task.branch.source.as_ref().filter(|_| !takes_back) {
+        return take::ensure(cx, &fetched, source).await;
+    }
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
     if is_evidence(cx) {

@@ -29,6 +29,10 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     };
     let on_branch = cx.task.landing.plan.is_none_or(|l| l.documents == Documents::Repository);
     let papers = if on_branch { format!(" Its papers are in `{}`.", cx.task.artefact_dir()) } else { String::new() };
+    let papers = match &cx.task.branch.source {
+        Some(source) => format!(" It is `{}` as it stood at {}.", source.name, source.head),
+        None => papers,
+    };
     let body = format!(
         "{}\n\n---\nOpened by orch for {}.{papers} orch merges it when every gate has passed; please do not merge it by hand.",
         cx.task.body.trim(),

@@ -11,7 +11,7 @@ use orch_core::landing::{History, LandingPlan};
 use orch_core::verdict::Finding;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
-use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
+use orch_ports::git::{FileWrite, PushAnswer, Updated};
 
 /// Artefacts that wait in the store for their only commit, of a task that was stored before they were evidence.
 const PAPERS: &[&str] = &["15-staging-log.md", "17-security-report.md"];
@@ -54,7 +54,7 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
             (head.clone(), git.update(project, head, &fetched.tip, cx.job.created_at).await?)
         }
         Some(LandingPlan { history: History::OneCommit, .. }) => {
-            (head.clone(), one_commit(cx, head, &fetched.tip).await?)
+            (head.clone(), landing::one_commit(cx, head, &fetched.tip).await?)
         }
     };
     let ready = match updated {
@@ -68,6 +68,9 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
             return Ok(Outcome::Conflict { onto: fetched.tip, files, record }.into());
         }
     };
+    if cx.task.branch.source.is_some() && ready == fetched.tip {
+        return Ok(Outcome::NotTaken { findings: vec![Finding::must_fix(super::take::NOTHING)] }.into());
+    }
     let dir = cx.task.artefact_dir();
     if git.is_emptied(project, &fetched.tip, &ready, &dir).await? {
         return Err(Fault::permanent(super::EMPTIED));
@@ -104,24 +107,6 @@ async fn numbers(cx: &Cx, tip: &Sha, ready: &Sha) -> Result<Vec<Finding>, Fault>
     let all = git.entries(project, ready).await?;
     let all: Vec<&str> = all.iter().map(|e| e.path.as_str()).collect();
     Ok(numbered::taken_twice(&added, &all))
-}
-
-/// The branch as one commit on the tip, which is exactly what is tested and lands.
-async fn one_commit(cx: &Cx, head: &Sha, tip: &Sha) -> Result<Updated, Fault> {
-    let merging = &cx.project.merging;
-    let (message, known) = (landing::message(cx).await?, push::pushed(cx).await?);
-    let one = OneCommit {
-        project: &cx.project.key,
-        head,
-        onto: tip,
-        message: &message,
-        author: &merging.author,
-        committer: &merging.committer,
-        sign: merging.sign,
-        at: cx.job.created_at,
-        known: &known,
-    };
-    cx.engine.ports.git.one_commit(&one).await
 }
 
 /// A task that was stored before a landing could be chosen: the papers of staging are committed, once, and its branch is

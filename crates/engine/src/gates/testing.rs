@@ -87,6 +87,7 @@ pub(super) fn task() -> Task {
         body: String::new(),
         pipeline: Pipeline::lite(),
         landing: LandingPlan::default(),
+        source: None,
     };
     Task { run: Some(7), ..new.into_task(orch_core::ids::TaskId(1), Time(0)) }
 }

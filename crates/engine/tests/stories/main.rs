@@ -13,6 +13,7 @@ mod faults;
 mod flaky;
 mod guarded;
 mod history;
+mod landing;
 mod leases;
 mod logs;
 mod main_moved;

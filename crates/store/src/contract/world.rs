@@ -62,6 +62,7 @@ impl World {
             body,
             pipeline,
             landing: orch_core::landing::LandingPlan::default(),
+            source: None,
         };
         block_on(self.store.create_task(new, self.now)).unwrap().0.id
     }

@@ -1,0 +1,109 @@
+//! A person's own branch: it goes through the same gates as what agents write, and nobody but the person repairs it. What
+//! does not let it through ends with the person, at nobody's cost; it goes on when the person lands it again.
+
+use super::{Cx, Step as Answer};
+use crate::ids::{Actor, Sha};
+use crate::pipeline::Cursor;
+use crate::task::{BlockReason, Phase};
+use crate::verdict::Finding;
+
+/// Where the person's branch is taken.
+const TAKEN: Cursor = Cursor { stage: 0, step: 0 };
+
+impl Cx<'_> {
+    /// May this person have it worked on? A person's own branch is another role's business than a ticket for agents.
+    pub(super) fn may_begin(&self, by: &Actor, what: &str) -> Answer {
+        if self.d.task.branch.source.is_none() {
+            return self.allow(self.policy.may_start(by), by, what);
+        }
+        if self.policy.may_land(by) {
+            return Ok(());
+        }
+        let known: Vec<_> = self.policy.landers_or_approvers().iter().map(Actor::as_str).collect();
+        let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
+        Err(format!("{by} may not land branches of this project (people who may: {known})"))
+    }
+
+    /// Is it a person's branch that has not landed?
+    pub(super) fn is_a_persons(&self) -> bool {
+        self.d.task.branch.source.is_some() && self.d.task.landing.merged.is_none()
+    }
+
+    /// Something does not let the person's branch through.
+    pub(super) fn returned(&mut self, from: String, findings: Vec<Finding>) {
+        let findings = super::flow::or_say_so(findings, &from);
+        let things = if findings.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", findings.len()) };
+        let name = self.d.task.branch.source.as_ref().map(|s| s.name.clone()).unwrap_or_default();
+        self.say(format!("{from}: {things}; {name} waits for its author"));
+        self.say_findings(&findings);
+        self.block(BlockReason::Returned { from, findings }, TAKEN);
+    }
+
+    /// A person lands the branch as it stands now.
+    pub(super) fn land_asked(&mut self, by: &Actor, head: &Sha) -> Answer {
+        self.may_begin(by, "land")?;
+        let Some(source) = self.d.task.branch.source.clone() else {
+            return Err("agents work on it: it lands no branch of a person".into());
+        };
+        let task = &self.d.task;
+        if task.landing.merged.is_some() || task.landing.landed.is_some() {
+            return Err(format!("{} has landed already; land what came later as another task", source.name));
+        }
+        if task.merge_unknown() {
+            return Err("whether it is merged is not known: retry it first, then it can be told".into());
+        }
+        let same = source.head == *head;
+        match &task.phase {
+            Phase::Idle => {}
+            Phase::Waiting { .. } if same => {
+                return Err(format!("it is landing exactly this, {}, already", head.short()));
+            }
+            Phase::Blocked { why: BlockReason::BranchMoved { now: Some(now) }, .. } => {
+                return Err(format!(
+                    "somebody pushed {} to {}, the branch orch tests; `orch task retry {}` goes on with that, and cancelling it \
+                     lets {} be landed anew",
+                    now.short(),
+                    task.branch.name,
+                    task.work_item,
+                    source.name
+                ));
+            }
+            Phase::Blocked { why: BlockReason::BranchMoved { now: None }, .. } => self.d.task.branch.again = true,
+            Phase::Waiting { .. } | Phase::Blocked { .. } => {}
+            Phase::Working { .. } | Phase::Stopping { .. } => {
+                return Err(format!(
+                    "it is at work on {} as it stood at {}: land it again when that has ended, or cancel it first",
+                    source.name,
+                    source.head.short()
+                ));
+            }
+            Phase::Cancelled { .. } | Phase::Done { .. } => {
+                return Err("it is over: land the branch as another task".into());
+            }
+        }
+        self.say(format!("{by} lands {} at {}", source.name, head.short()));
+        let task = &mut self.d.task;
+        task.started_by.get_or_insert_with(|| by.clone());
+        if let Some(source) = task.branch.source.as_mut() {
+            source.head = head.clone();
+        }
+        task.spent.role_attempts = 0;
+        task.landing.conflict = None;
+        task.landing.patch_changes = 0;
+        task.landing.voided = 0;
+        task.landing.intent = None;
+        task.landing.prepared = None;
+        task.findings.open.clear();
+        task.findings.from = None;
+        self.enter_stage_at(TAKEN);
+        Ok(())
+    }
+
+    /// The copy of the person's branch, or what takes a landed one back, is there.
+    pub(super) fn copied(&mut self, head: &Sha) {
+        if self.policy.own_ci {
+            self.emit(crate::effect::Effect::EnsureCi { commit: head.clone() });
+        }
+        self.next();
+    }
+}

@@ -1,0 +1,167 @@
+//! A person's own branch: the same gates and the same queue, no agent, and whatever does not let it through ends with the
+//! person. What lands is what the person asked for, and nothing that was pushed later.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
+
+mod common;
+use common::{World, anna, bob, failed, mallory, must, sha};
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::explain::explain;
+use orch_core::pipeline::{Cursor, Pipeline};
+use orch_core::task::{BlockReason, DoneOutcome, Phase, WaitReason, WayOut};
+
+fn started(pipeline: Pipeline) -> World {
+    let mut w = World::landing(pipeline);
+    w.ok(Event::Started { by: bob() });
+    w
+}
+
+fn returned(w: &World) -> String {
+    match &w.task.phase {
+        Phase::Blocked { why: BlockReason::Returned { from, findings }, retry, .. } => {
+            assert_eq!(*retry, Cursor { stage: 0, step: 0 });
+            assert!(!findings.is_empty());
+            from.clone()
+        }
+        other => panic!("it is not with its author: {other:?}"),
+    }
+}
+
+#[test]
+fn a_persons_branch_goes_through_the_gates_to_production_without_an_agent() {
+    for pipeline in [Pipeline::lite(), Pipeline::full()] {
+        let mut w = started(pipeline);
+        let mut done = vec![];
+        while !w.task.is_closed() {
+            let effect = &w.job.as_ref().unwrap().effect;
+            assert!(!matches!(effect, Effect::RunAgent { .. } | Effect::Publish { .. }), "{effect:?}");
+            done.push(w.doing());
+            w.step();
+        }
+        assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Healthy, .. }));
+        assert_eq!(w.merges, 1);
+        for step in ["judge check_tests_local", "judge check_security_gate exact", "merge", "deploy production"] {
+            assert!(done.iter().any(|d| d == step), "{step}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn only_who_may_land_starts_it_and_lets_it_be_tried_again() {
+    let mut w = World::landing(Pipeline::lite());
+    for who in [mallory(), anna()] {
+        let why = w.send(Event::Started { by: who }).unwrap_err();
+        assert!(why.contains("may not land") && why.contains("local:bob"), "{why}");
+    }
+    w.ok(Event::Started { by: bob() });
+    w.until("judge check_tests_local");
+    w.fail("sums is red");
+    for event in [Event::RetryAsked { by: anna() }, Event::LandAsked { by: anna(), head: sha(8) }] {
+        assert!(w.send(event).unwrap_err().contains("may not land"));
+    }
+    w.ok(Event::RetryAsked { by: bob() });
+    assert_eq!(w.doing(), "open", "exactly the same is judged again");
+}
+
+#[test]
+fn what_is_refused_goes_to_its_author_at_nobodys_cost_and_goes_on_as_it_stands_when_it_is_landed_again() {
+    for gate in ["judge check_ci_green", "judge check_tests_local", "judge check_security_gate exact"] {
+        let mut w = started(Pipeline::full());
+        w.until(gate);
+        w.fail("sums is red");
+        returned(&w);
+        assert_eq!((w.task.spent.rounds, w.holds_lease()), (0, false));
+        let why = explain(&w.task).unwrap();
+        assert_eq!(why.command.as_deref(), Some("orch land bobs/fix"));
+        assert!(why.reason.contains("says no: sums is red"), "{}", why.reason);
+        assert_eq!(w.told.len(), 1, "{:?}", w.told);
+        w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+        assert_eq!((w.doing().as_str(), w.task.branch.source.clone().unwrap().head), ("open", sha(8)));
+        w.finish();
+        assert_eq!(w.merges, 1);
+    }
+}
+
+#[test]
+fn a_conflict_with_main_and_a_branch_that_cannot_be_taken_go_to_the_author_too() {
+    let mut w = started(Pipeline::lite());
+    w.until("update");
+    w.end(Outcome::Conflict { onto: sha(3), files: vec!["a.rs".into()], record: None });
+    assert_eq!(returned(&w), "the merge with main");
+    assert_eq!((w.task.landing.conflict.clone(), w.task.landing.conflicts), (None, 0));
+    w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+    w.end(Outcome::NotTaken { findings: vec![must("main has all of it already")] });
+    assert_eq!(returned(&w), "the branch");
+    w.ok(Event::LandAsked { by: bob(), head: sha(9) });
+    w.until("update");
+    w.end(Outcome::NotTaken { findings: vec![must("migration 7 is given out twice")] });
+    assert_eq!(returned(&w), "prepare-merge");
+}
+
+#[test]
+fn it_is_landed_anew_only_where_nothing_of_it_is_under_way() {
+    let mut w = started(Pipeline::lite());
+    assert!(w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err().contains("is at work"));
+    w.until("judge check_security_gate");
+    w.judge(common::approval("the tests are changed"));
+    assert!(w.send(Event::LandAsked { by: bob(), head: sha(7) }).unwrap_err().contains("exactly this"));
+    w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+    w.until("merge");
+    w.end(failed("nobody knows"));
+    assert!(w.send(Event::LandAsked { by: bob(), head: sha(9) }).unwrap_err().contains("not known"));
+    w.ok(Event::RetryAsked { by: bob() });
+    w.finish();
+    assert!(w.send(Event::LandAsked { by: bob(), head: sha(9) }).is_err());
+    let mut agents = World::started(Pipeline::lite());
+    assert!(agents.send(Event::LandAsked { by: anna(), head: sha(9) }).unwrap_err().contains("agents work on it"));
+}
+
+#[test]
+fn what_a_stranger_pushed_to_the_copy_is_judged_from_the_first_gate_and_never_put_aside() {
+    for pipeline in [Pipeline::lite(), Pipeline::full()] {
+        let mut w = started(pipeline);
+        w.until("update");
+        w.end(Outcome::BranchMoved { now: Some(sha(50)) });
+        let why = w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err();
+        assert!(why.contains("somebody pushed"), "{why}");
+        w.ok(Event::RetryAsked { by: bob() });
+        assert_eq!((w.doing().as_str(), w.task.branch.head.clone()), ("pull request", Some(sha(50))));
+        w.until("judge check_tests_local");
+        w.finish();
+    }
+}
+
+#[test]
+fn what_production_does_not_take_is_repaired_by_its_author_or_taken_back_through_the_gates() {
+    let failed_there = || {
+        let mut w = started(Pipeline::full());
+        w.until("judge check_deploy_status");
+        w.fail("no answer");
+        w.step();
+        assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. }));
+        w
+    };
+    let mut w = failed_there();
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Repair });
+    returned(&w);
+    assert_eq!((w.task.branch.generation, w.task.branch.head.clone()), (2, None));
+    w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+    w.finish();
+    assert_eq!(w.merges, 2);
+
+    let mut w = failed_there();
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
+    assert_eq!(w.doing(), "open");
+    w.step();
+    assert_eq!(w.doing(), "pull request");
+    w.finish();
+    assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }));
+
+    let mut w = failed_there();
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
+    w.end(Outcome::Conflict { onto: sha(3), files: vec!["a.rs".into()], record: None });
+    assert_eq!(returned(&w), "the revert");
+    w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+    w.finish();
+    assert_eq!(w.merges, 2);
+}
