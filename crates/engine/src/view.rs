@@ -83,6 +83,18 @@ pub struct TaskView {
     /// How early it goes among those of its project, where a person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// The person's branch it lands, where no agent writes anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lands: Option<LandsView>,
+}
+
+/// A person's branch, and exactly what of it is landed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LandsView {
+    /// Its name.
+    pub branch: String,
+    /// The commit it stood at when it was asked for.
+    pub head: String,
 }
 
 /// Everything that is known about how a task was judged.
@@ -343,6 +355,7 @@ impl Engine {
         };
         Ok(TaskView {
             priority: (task.priority != 0).then_some(task.priority),
+            lands: task.branch.source.as_ref().map(|s| LandsView { branch: s.name.clone(), head: s.head.to_string() }),
             id: task.work_item.to_string(),
             project: task.project.to_string(),
             title: task.title.clone(),

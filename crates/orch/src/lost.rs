@@ -13,6 +13,7 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{ProjectKey, Time};
 use orch_core::task::NewTask;
+use orch_engine::tickets::item_of_branch;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
@@ -139,6 +140,8 @@ pub struct LostTask {
     pub head: Option<String>,
     /// The commit by which it landed, if a pull request of that branch did.
     pub merged: Option<String>,
+    /// Did it land a person's branch? Then no agent may begin with it.
+    pub lands: bool,
     #[serde(skip)]
     project: usize,
     #[serde(skip)]
@@ -152,6 +155,10 @@ impl LostTask {
             (Some(commit), _) => {
                 let short = commit.get(..10).unwrap_or(commit);
                 format!("is on the default branch as {short}: no task is opened, close the ticket")
+            }
+            (None, _) if self.lands => {
+                "was landing a person's branch: no task is opened; land the branch again with `orch land`, and close the ticket"
+                    .into()
             }
             (None, Some(branch)) => format!("is opened again and goes on from {branch} when it is started"),
             (None, None) => "is opened again and begins from the start".into(),
@@ -176,10 +183,17 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
                 continue;
             }
             let item = format!("{}-{}", project.key, ticket.number);
-            let branch = orch_core::slug::branch(&item.clone().into(), &ticket.title, 1);
-            let head = forge.branch_head(&key, &branch).await?.map(|head| head.to_string());
             let log = forge.log(&key).await?;
-            let opened = log.iter().find(|line| line.effect == "pull-opened" && line.detail == branch);
+            let copy = orch_core::slug::landing(&item.clone().into(), &ticket.title, 1);
+            let is_copy =
+                |branch: &str| branch.starts_with("land/") && item_of_branch(&key, branch) == Some(item.clone().into());
+            let lands = forge.branch_head(&key, &copy).await?.is_some()
+                || log.iter().any(|line| line.effect == "pull-opened" && is_copy(&line.detail));
+            let branch = if lands { copy } else { orch_core::slug::branch(&item.clone().into(), &ticket.title, 1) };
+            let head = forge.branch_head(&key, &branch).await?.map(|head| head.to_string());
+            let opened = log
+                .iter()
+                .find(|line| line.effect == "pull-opened" && (line.detail == branch || lands && is_copy(&line.detail)));
             let number = opened.and_then(|line| line.number);
             let merged =
                 log.iter().find(|line| line.effect == "merge-done" && number.is_some() && line.number == number);
@@ -190,6 +204,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
                 branch: head.is_some().then_some(branch),
                 head,
                 merged: merged.and_then(|line| line.new_base.as_ref()).map(ToString::to_string),
+                lands,
                 project: index,
                 ticket: Some(ticket),
             });
@@ -206,13 +221,12 @@ async fn given_out(config: &Config, key: &ProjectKey) -> Result<u64, Fault> {
     let forge = GitForge::open(&config.data_dir().join("forge"), all_served(config)?, Vec::new(), clock).await?;
     let log = forge.log(key).await?;
     let opened = log.iter().filter(|line| line.effect == "pull-opened");
-    Ok(opened.filter_map(|line| number_in(&line.detail, key.as_str())).max().unwrap_or(0))
+    Ok(opened.filter_map(|line| number_in(&line.detail, key)).max().unwrap_or(0))
 }
 
 /// The number in the name of a task's branch.
-fn number_in(branch: &str, key: &str) -> Option<u64> {
-    let rest = branch.strip_prefix("feature/")?.strip_prefix(key)?.strip_prefix('-')?;
-    rest.split('-').next()?.parse().ok()
+fn number_in(branch: &str, key: &ProjectKey) -> Option<u64> {
+    item_of_branch(key, branch)?.as_str().rsplit_once('-')?.1.parse().ok()
 }
 
 /// Begins a new database, with a task that waits for its start for each ticket that has not landed.
@@ -233,7 +247,7 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
         let key = ProjectKey::new(&project.key);
         store.remember(&Fact::TicketSeen(key.clone(), ticket.number), ticket.state.as_str(), now).await?;
         store.remember(&Fact::TicketId(key, ticket.number), &ticket.id, now).await?;
-        let Some(pipeline) = config.pipeline(project).filter(|_| one.merged.is_none()) else { continue };
+        let Some(pipeline) = config.pipeline(project).filter(|_| one.merged.is_none() && !one.lands) else { continue };
         let new = NewTask {
             project: ProjectKey::new(&project.key),
             number: ticket.number,
@@ -265,6 +279,7 @@ mod tests {
         for (branch, key, number) in [
             ("feature/SHOP-12-show-the-version", "SHOP", Some(12)),
             ("feature/SHOP-12", "SHOP", Some(12)),
+            ("land/SHOP-12-show", "SHOP", Some(12)),
             ("feature/SHOP-12-show-r2", "SHOP", Some(12)),
             ("feature/SHOP-X-12", "SHOP", None),
             ("feature/SHOP-X-12", "SHOP-X", Some(12)),
@@ -272,7 +287,7 @@ mod tests {
             ("SHOP-12", "SHOP", None),
             ("feature/SHOP-", "SHOP", None),
         ] {
-            assert_eq!(number_in(branch, key), number, "{branch}");
+            assert_eq!(number_in(branch, &key.into()), number, "{branch}");
         }
     }
 }

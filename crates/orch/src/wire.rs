@@ -453,6 +453,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         max_developer_retries: u32::try_from(config.agents.max_developer_retries).unwrap_or(u32::MAX),
         starters: p.starters.iter().map(Actor::new).collect(),
         approvers: p.approvers.iter().map(Actor::new).collect(),
+        landers: p.landers.iter().map(Actor::new).collect(),
         production_approval: p.deploy.approval,
         watch: config.post_deploy.enabled && p.deploy.health_url.is_some(),
         // A project that is orch itself is never rolled back by itself: alert only.

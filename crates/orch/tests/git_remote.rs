@@ -194,3 +194,54 @@ fn a_daemon_that_is_killed_while_the_remote_takes_its_merge_finds_that_it_landed
         "one merge, and the colleague's push"
     );
 }
+
+#[test]
+fn a_persons_branch_on_a_remote_lands_as_its_author_wrote_it_and_only_the_author_ever_moves_it() {
+    let Some((remote, mut world)) = Remote::with_world(&Setup::default()) else { return };
+    world.start();
+    let work = world.root.join("anna");
+    world.git(&world.root, &["clone", "--quiet", &remote.bare().display().to_string(), &work.display().to_string()]);
+    let commit = |file: &str, text: &str, message: &str| {
+        world.git(&work, &["checkout", "--quiet", "-B", "anna/fix"]);
+        fs::write(work.join(file), text).unwrap();
+        world.git(&work, &["add", "--all"]);
+        let author = "--author=Anna <anna@example.org>";
+        world.git(&work, &["commit", "--quiet", author, "--message", message]);
+        let to = remote.http.url_of("anna", "shop.git");
+        world.git(&work, &["push", "--quiet", &to, "HEAD:refs/heads/anna/fix"]);
+        world.git(&work, &["rev-parse", "HEAD"])
+    };
+    // Refused with the reason and the exit code of a question that cannot be answered with yes.
+    let nowhere = world.orch(&["land", "nowhere"]);
+    assert!(nowhere.code == 1 && nowhere.err.contains("there is no branch nowhere"), "{nowhere:?}");
+    assert!(!nowhere.err.contains(WORD), "{nowhere:?}");
+    let odd = world.orch(&["land", "--", "-x"]);
+    assert!(odd.code == 2 && odd.err.contains("no name of a branch"), "{odd:?}");
+
+    let head = commit("fix.txt", "fixed\n", "Fix the rounding\n\nHalf up, as the tax office asks.");
+    let stale = world.orch(&["land", "anna/fix", "--head", &"0".repeat(40)]);
+    assert!(stale.code == 1 && stale.err.contains(&format!("stands at {}", &head[..7])), "{stale:?}");
+    let said = world.orch(&["land", "anna/fix", "--head", &head]).ok();
+    let id = said.out.split_whitespace().next().unwrap().to_owned();
+    assert!(said.out.contains("lands anna/fix at") && said.err.contains(&format!("orch why {id}")), "{said:?}");
+    let task = world.wait(&id, &["done"]);
+    assert_eq!(task["lands"], serde_json::json!({ "branch": "anna/fix", "head": head }));
+    let landed = task["merge_commit"].as_str().unwrap();
+    assert_eq!(world.git(&remote.bare(), &["rev-parse", "trunk"]), landed);
+    let log = world.git(&remote.bare(), &["log", "-1", "--format=%an <%ae>: %B", "trunk"]);
+    assert!(log.starts_with("Anna <anna@example.org>: Fix the rounding\n\nHalf up, as the tax office asks."), "{log}");
+    assert!(world.runs_of("developer").is_empty() && world.runs_of("reviewer").is_empty());
+    assert_eq!(remote.moves("trunk"), [format!("orch {} {landed}", world.tip)], "one push, and the merge's");
+    let moved = remote.moves("anna/fix");
+    assert!(moved.len() == 1 && moved[0].starts_with("anna ") && moved[0].ends_with(&head), "{moved:?}");
+
+    // The daemon dies as soon as it has answered, and the next one goes on.
+    let head = commit("more.txt", "more\n", "Add more");
+    let said = world.orch(&["land", "anna/fix", "--json"]).ok().json();
+    world.kill();
+    world.start();
+    let task = world.wait(said["task"]["id"].as_str().unwrap(), &["done"]);
+    assert_eq!(task["lands"]["head"].as_str(), Some(head.as_str()));
+    assert_eq!(world.git(&remote.bare(), &["show", "trunk:more.txt"]), "more");
+    assert_eq!(remote.moves("trunk").len(), 2);
+}

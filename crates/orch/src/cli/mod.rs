@@ -20,6 +20,7 @@ mod git_probe;
 pub mod init;
 pub mod instance;
 pub mod journal;
+pub mod land;
 pub mod logs;
 pub mod project;
 pub mod queue;
@@ -82,6 +83,8 @@ pub enum Command {
     /// Make, start, stop and look at tasks
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// Land a branch of your own, through the same gates and the same queue, without agents
+    Land(land::LandArgs),
     /// Say what a task waits for, since when, and what ends it
     Why(why::WhyArgs),
     /// Approve what a task asks approval for
@@ -164,6 +167,7 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Doctor(args) => doctor::run(args, context),
         Command::Project(command) => project::run(command, context),
         Command::Task(command) => task::run(command, context),
+        Command::Land(args) => land::run(args, context),
         Command::Why(args) => why::run(args, context),
         Command::Approve(args) => approve::approve(args, context),
         Command::Reject(args) => approve::reject(args, context),

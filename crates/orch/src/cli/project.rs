@@ -174,7 +174,8 @@ fn as_json(config: &Config, project: &Project) -> Value {
     json!({
         "key": project.key, "repo": project.repo, "default_branch": project.default_branch,
         "tracker": project.tracker, "forge": project.forge, "pipeline": project.pipeline, "stages": stages,
-        "approvers": project.approvers, "starters": project.starters, "self": project.is_self,
+        "approvers": project.approvers, "starters": project.starters,
+        "landers": if project.landers.is_empty() { &project.approvers } else { &project.landers }, "self": project.is_self,
         "test": project.commands.test, "ci": project.commands.ci,
         "deploy": {
             "mode": project.deploy.mode.as_str(), "staging": project.deploy.staging,

@@ -26,6 +26,8 @@ section! {
         approvers: Vec<String> = Vec::new();
         /// People who may start tasks.
         starters: Vec<String> = Vec::new();
+        /// People who may land branches of their own (`orch land`). Empty: those who may approve.
+        landers: Vec<String> = Vec::new();
         /// The forge must show a person's approval of the pull request (`check_review_approved`).
         review_approval: bool = false;
         /// This project is orch itself: it is never restarted or rolled back by itself.

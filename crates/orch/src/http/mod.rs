@@ -7,6 +7,7 @@ mod body;
 mod events;
 mod guard;
 mod health;
+mod land;
 pub(crate) mod logs;
 mod problem;
 mod queue;
@@ -111,6 +112,7 @@ pub fn router(state: AppState) -> Router {
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))
         .route("/projects/{key}/main", get(queue::main_of))
+        .route("/projects/{key}/land", post(land::land))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))
         .route("/resume", post(queue::resume))

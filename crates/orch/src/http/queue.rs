@@ -58,6 +58,7 @@ pub(super) async fn projects(State(state): State<AppState>) -> Json<Value> {
                 "key": p.key, "pipeline": p.pipeline.name,
                 "stages": p.pipeline.stages.iter().map(|s| &s.id).collect::<Vec<_>>(),
                 "approvers": p.policy.approvers, "starters": p.policy.starters,
+                "landers": p.policy.landers_or_approvers(),
                 "production_approval": p.policy.production_approval,
                 "deploys": { "staging": p.deploy.staging.is_some(), "production": p.deploy.production.is_some() },
                 "health_url": p.deploy.health_url,

@@ -192,7 +192,7 @@ async fn listed_project(state: &AppState, key: &str) -> Result<ProjectKey, Probl
 }
 
 /// A project by key; upper and lower case do not matter.
-fn known_project(state: &AppState, key: &str) -> Result<ProjectKey, Problem> {
+pub(super) fn known_project(state: &AppState, key: &str) -> Result<ProjectKey, Problem> {
     let projects = state.engine.projects();
     if let Some(found) = projects.keys().find(|k| k.as_str().eq_ignore_ascii_case(key.trim())) {
         return Ok(found.clone());
