@@ -108,10 +108,10 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                 block(why),
                 *since,
                 format!(
-                    "its author pushes a repair to {name} and lands it again, somebody lets exactly this be judged again \
+                    "its author pushes a repair to {name} and lands it again, somebody lets exactly this commit be judged again \
                      (`orch task retry {item}`), or cancels it"
                 ),
-                Some(format!("orch land {}", shell_word(name))),
+                Some(format!("orch land {} --project {}", shell_word(name), task.project)),
             ))
         }
         Phase::Blocked { why, since, .. } => Some(waiting(

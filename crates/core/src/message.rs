@@ -147,9 +147,21 @@ pub fn identity(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), address.to_owned()))
 }
 
+/// A name or an address as git writes it into a commit: without what it takes from the ends, and without `<`, `>` and line
+/// ends. Empty if nothing is left.
+pub fn as_git_writes(text: &str) -> String {
+    let kept: String = text.chars().filter(|c| !matches!(c, '<' | '>' | '\n')).collect();
+    kept.trim_matches(is_crud).to_owned()
+}
+
+/// What git takes from the ends of a name.
+fn is_crud(c: char) -> bool {
+    u32::from(c) <= 32 || matches!(c, '.' | ',' | ':' | ';' | '<' | '>' | '"' | '\\' | '\'')
+}
+
 /// A trailer; `None` if there is nothing to say.
 pub fn trailer(token: &str, value: &str) -> Option<String> {
-    let value = cut(&one_line(value), VALUE);
+    let value = without_skips(&cut(&one_line(value), VALUE));
     (!value.is_empty()).then(|| format!("{token}: {value}"))
 }
 
@@ -358,6 +370,14 @@ mod tests {
             let said = Subject::parse(template).unwrap_err();
             assert!(said.contains(why), "{template}: {said}");
         }
+    }
+
+    #[test]
+    fn no_trailer_makes_a_forge_skip_its_checks_and_a_name_is_what_git_makes_of_it() {
+        assert_eq!(trailer("Co-authored-by", "x [skip CI] <x@y>").unwrap(), "Co-authored-by: x (skip ci) <x@y>");
+        assert_eq!(as_git_writes(" Anna Lee Jr. "), "Anna Lee Jr");
+        assert_eq!(as_git_writes("\"A\" <b>\n"), "A\" b");
+        assert_eq!(as_git_writes(".,;"), "");
     }
 
     #[test]

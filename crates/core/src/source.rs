@@ -13,6 +13,37 @@ pub struct Source {
     pub name: String,
     /// The commit that a person asked for: this one, and no later one.
     pub head: Sha,
+    /// What a stranger pushed to orch's copy of it, and a person let it go on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranger: Option<Sha>,
+}
+
+impl Source {
+    /// The branch as it is asked for.
+    pub fn new(name: impl Into<String>, head: Sha) -> Self {
+        Self { name: name.into(), head, stranger: None }
+    }
+
+    /// The newest commit of people in it.
+    pub fn newest(&self) -> &Sha {
+        self.stranger.as_ref().unwrap_or(&self.head)
+    }
+}
+
+/// How the text of a ticket begins that was made to land a branch.
+const TICKET: &str = "Lands the branch ";
+/// What it says, too.
+const NO_AGENT: &str = "No agent works on it.";
+
+/// First lines of the ticket of a landing; `branch` is its name as it may stand in Markdown.
+pub fn ticket_text(branch: &str, head: &Sha) -> String {
+    format!("{TICKET}{branch} as it stood at {head}. {NO_AGENT}\n")
+}
+
+/// Was this ticket made to land a branch? Then no agent begins with it, also where nobody knows its task any more.
+pub fn is_of_landing(body: &str) -> bool {
+    let first = body.lines().next().unwrap_or_default();
+    first.starts_with(TICKET) && first.trim_end().ends_with(NO_AGENT)
 }
 
 /// Longest name of a branch that is landed, bytes: it is in messages, in file names of git, and in every step of the task.
@@ -181,6 +212,17 @@ mod tests {
             assert!(odd_name(odd).is_some(), "{odd:?}");
         }
         assert!(odd_name(&"x".repeat(201)).is_some());
+    }
+
+    #[test]
+    fn the_ticket_of_a_landing_is_known_by_its_text() {
+        let text = ticket_text("`anna/fix`", &Sha::new("1a2b"));
+        assert!(is_of_landing(&text) && is_of_landing(&format!("{text}\nIts commits:\n")));
+        assert!(
+            !is_of_landing("Lands the branch of the bank")
+                && !is_of_landing("")
+                && !is_of_landing(&format!("x\n{text}"))
+        );
     }
 
     #[test]

@@ -124,6 +124,9 @@ pub fn comment(task: &Task, cost_usd: f64) -> String {
         }
     }
     let _ = writeln!(text, "\nBranch `{}`", task.branch.name);
+    if let Some(source) = &task.branch.source {
+        let _ = writeln!(text, "Lands {} of a person's branch", source.head.short());
+    }
     if let Some(number) = task.branch.pull_request {
         let _ = writeln!(text, "Pull request {number}");
     }

@@ -72,7 +72,7 @@ fn what_is_refused_goes_to_its_author_at_nobodys_cost_and_goes_on_as_it_stands_w
         returned(&w);
         assert_eq!((w.task.spent.rounds, w.holds_lease()), (0, false));
         let why = explain(&w.task).unwrap();
-        assert_eq!(why.command.as_deref(), Some("orch land bobs/fix"));
+        assert_eq!(why.command.as_deref(), Some("orch land bobs/fix --project DEMO"));
         assert!(why.reason.contains("says no: sums is red"), "{}", why.reason);
         assert_eq!(w.told.len(), 1, "{:?}", w.told);
         w.ok(Event::LandAsked { by: bob(), head: sha(8) });
@@ -99,6 +99,38 @@ fn a_conflict_with_main_and_a_branch_that_cannot_be_taken_go_to_the_author_too()
 }
 
 #[test]
+fn a_retry_judges_exactly_the_same_again_with_hooks_that_run_again() {
+    let mut w = started(Pipeline::full());
+    w.until("judge check_staging_status");
+    w.fail("the host was down");
+    returned(&w);
+    let before = w.task.next_seq;
+    w.ok(Event::RetryAsked { by: bob() });
+    w.until("deploy staging");
+    let Effect::Deploy { since, .. } = w.job.clone().unwrap().effect else { unreachable!() };
+    assert!(before <= since, "a hook that failed before does not count");
+    assert_eq!(w.task.branch.source.clone().unwrap().head, sha(7));
+    w.finish();
+}
+
+#[test]
+fn who_may_land_may_say_how_it_goes_on_and_an_edited_ticket_is_what_the_commit_says() {
+    let mut w = started(Pipeline::lite());
+    w.policy.starters.clear();
+    w.ok(Event::TicketEdited { title: "Round half up".into(), body: "b".into() });
+    assert_eq!((w.task.title.as_str(), w.task.findings.notes.len()), ("Round half up", 0));
+    w.ok(Event::Commented { by: bob(), text: "soon".into() });
+    assert!(w.send(Event::CancelAsked { by: mallory() }).is_err());
+    w.until("judge check_deploy_status");
+    w.fail("no answer");
+    w.step();
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Accept });
+    let mut w = started(Pipeline::lite());
+    w.policy.starters.clear();
+    w.ok(Event::CancelAsked { by: bob() });
+}
+
+#[test]
 fn it_is_landed_anew_only_where_nothing_of_it_is_under_way() {
     let mut w = started(Pipeline::lite());
     assert!(w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err().contains("is at work"));
@@ -120,12 +152,15 @@ fn it_is_landed_anew_only_where_nothing_of_it_is_under_way() {
 fn what_a_stranger_pushed_to_the_copy_is_judged_from_the_first_gate_and_never_put_aside() {
     for pipeline in [Pipeline::lite(), Pipeline::full()] {
         let mut w = started(pipeline);
+        w.policy.own_ci = true;
         w.until("update");
         w.end(Outcome::BranchMoved { now: Some(sha(50)) });
         let why = w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err();
         assert!(why.contains("somebody pushed"), "{why}");
         w.ok(Event::RetryAsked { by: bob() });
         assert_eq!((w.doing().as_str(), w.task.branch.head.clone()), ("pull request", Some(sha(50))));
+        assert!(w.jobs.iter().any(|j| j.effect == Effect::EnsureCi { commit: sha(50) }), "nobody else asks for it");
+        assert!(!w.task.is_landing(&sha(7)), "with what a stranger pushed it is another thing");
         w.until("judge check_tests_local");
         w.finish();
     }
@@ -162,6 +197,32 @@ fn what_production_does_not_take_is_repaired_by_its_author_or_taken_back_through
     w.end(Outcome::Conflict { onto: sha(3), files: vec!["a.rs".into()], record: None });
     assert_eq!(returned(&w), "the revert");
     w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+    w.finish();
+    assert_eq!(w.merges, 2);
+}
+
+#[test]
+fn a_revert_that_a_gate_refuses_is_tried_again_by_a_retry_and_done_by_hand_by_landing() {
+    let refused = || {
+        let mut w = started(Pipeline::lite());
+        w.until("judge check_deploy_status");
+        w.fail("no answer");
+        w.step();
+        w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
+        w.until("judge check_ci_green");
+        w.fail("red without it");
+        returned(&w);
+        w
+    };
+    let mut w = refused();
+    w.ok(Event::RetryAsked { by: bob() });
+    assert!(!w.task.production.reverting.as_ref().unwrap().by_hand);
+    w.finish();
+    assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }));
+
+    let mut w = refused();
+    w.ok(Event::LandAsked { by: bob(), head: sha(8) });
+    assert!(w.task.production.reverting.as_ref().unwrap().by_hand);
     w.finish();
     assert_eq!(w.merges, 2);
 }

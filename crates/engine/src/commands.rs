@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::project::{Project, Projects};
-use crate::{driver, land, runner, standing, tickets};
+use crate::{driver, runner, standing, tickets};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
@@ -47,7 +47,12 @@ pub(crate) async fn adopt_as(
     let (title, body) = (ticket.title.clone(), ticket.body.clone());
     let new = NewTask { project: project.key.clone(), number: ticket.number, title, body, pipeline, landing, source };
     let store = &engine.ports.store;
+    let source = new.source.as_ref().map(|s| s.name.clone());
     let (task, made) = store.create_task(new, engine.ports.clock.now()).await?;
+    if source != task.branch.source.as_ref().map(|s| s.name.clone()) {
+        let item = &task.work_item;
+        return Err(Fault::permanent(format!("ticket {item} has a task already, and that one is for something else")));
+    }
     if made {
         let own = Fact::TicketId(project.key.clone(), ticket.number);
         store.remember(&own, &ticket.id, engine.ports.clock.now()).await?;
@@ -60,10 +65,6 @@ pub(crate) async fn adopt_as(
 /// Puts an event into the inbox and steps it; the same source and key is stepped once.
 pub(crate) async fn send(engine: &Engine, source: &str, key: &str, task: &Task, event: Event) -> Result<Answer, Fault> {
     let store = &engine.ports.store;
-    let event = match event {
-        Event::RetryAsked { by } => land::retried(engine, task, by).await?,
-        event => event,
-    };
     let Some(row) = store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? else {
         return Ok(Answer::Refused(ASKED_BEFORE.into()));
     };

@@ -200,8 +200,8 @@ pub struct Engine {
     pub(crate) sightings: Mutex<BTreeMap<JobId, Sighting>>,
     /// One at a time looks at the default branch of a project.
     pub(crate) looking: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
-    /// One at a time lands a branch: two requests for one branch make one task.
-    pub(crate) landing: tokio::sync::Mutex<()>,
+    /// One at a time lands a branch of a project, so that two requests for one branch make one task; how many did.
+    pub(crate) landing: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<u64>>>>,
     /// What the security gate has done.
     pub(crate) security: Mutex<crate::gates::SecurityState>,
 }
@@ -226,7 +226,7 @@ impl Engine {
             clock_offset_ms: Mutex::default(),
             sightings: Mutex::default(),
             looking: Mutex::default(),
-            landing: tokio::sync::Mutex::default(),
+            landing: Mutex::default(),
             security: Mutex::default(),
         })
     }

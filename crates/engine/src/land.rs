@@ -5,14 +5,17 @@ use crate::commands::{self, Answer};
 use crate::engine::Engine;
 use crate::project::Project;
 use crate::tickets;
+use orch_artefacts::markdown;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Sha};
 use orch_core::landing::{AfterMerge, Documents, LandingPlan};
-use orch_core::source::{Source, odd_name};
-use orch_core::task::{BlockReason, Phase, Task};
+use orch_core::source::{Source, odd_name, ticket_text};
+use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::git::Written;
 use orch_store::TaskFilter;
+use std::fmt::Write as _;
+use std::sync::{Arc, PoisonError};
 
 /// Commits that a ticket lists.
 const LISTED: usize = 50;
@@ -67,7 +70,10 @@ impl Engine {
                 project.key
             )));
         }
-        let _one = self.landing.lock().await;
+        let turn = self.turn_to_land(&project.key);
+        let mut asked = turn.lock().await;
+        *asked += 1;
+        let nth = *asked;
         let (head, tip) = match self.looked_at(&project, name).await? {
             Ok(found) => found,
             Err(why) => return Ok(LandAnswer::Refused(why)),
@@ -80,10 +86,10 @@ impl Engine {
             )));
         }
         if let Some(task) = self.landing_of(&project, name).await? {
-            return self.again(task, head, by).await;
+            return self.again(task, head, by, nth).await;
         }
         let written = self.ports.git.written(&project.key, &head, &[tip], LISTED).await?;
-        self.anew(&project, wish, head, &written).await
+        self.anew(&project, wish, head, &written, nth).await
     }
 
     /// Where the branch and the default branch stand now; `Err`: why it cannot be landed.
@@ -94,7 +100,13 @@ impl Engine {
         if name == default_branch {
             return Ok(Err(format!("{name} is the default branch: it is what branches land on")));
         }
-        if let Some(item) = tickets::item_of_branch(key, name)
+        let about = tickets::item_of_branch(key, name);
+        if let Some(item) = about.as_ref().filter(|_| name.starts_with("land/")) {
+            return Ok(Err(format!(
+                "{name} is called as orch calls its own copies ({item}): push it under another name"
+            )));
+        }
+        if let Some(item) = about
             && let Some(task) = self.ports.store.task_by_item(&item).await?
             && !task.is_closed()
             && (task.branch.name == name || task.branch.old.iter().any(|(old, _)| old == name))
@@ -111,10 +123,16 @@ impl Engine {
         if git.is_ancestor(key, &head, &tip).await? {
             return Ok(Err(format!("{default_branch} has all of {name} ({}) already: nothing to land", head.short())));
         }
-        if git.merge_base(key, &head, &tip).await?.is_none() {
+        if git.merge_bases(key, &head, &tip).await?.is_empty() {
             return Ok(Err(format!("{name} shares no history with {default_branch}")));
         }
         Ok(Ok((head, tip)))
+    }
+
+    /// One at a time in each project, and the number of the wish in this process.
+    fn turn_to_land(&self, project: &ProjectKey) -> Arc<tokio::sync::Mutex<u64>> {
+        let mut all = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(project.clone()).or_default())
     }
 
     /// The open task that lands this branch.
@@ -126,14 +144,13 @@ impl Engine {
     }
 
     /// A task lands it already: with this very commit, or from now on with it.
-    async fn again(&self, task: Task, head: Sha, by: &Actor) -> Result<LandAnswer, Fault> {
-        let same = task.branch.source.as_ref().is_some_and(|s| s.head == head);
-        let stands = matches!(task.phase, Phase::Idle | Phase::Blocked { .. });
-        if same && !stands {
+    async fn again(&self, task: Task, head: Sha, by: &Actor, nth: u64) -> Result<LandAnswer, Fault> {
+        if task.is_landing(&head) {
             return Ok(LandAnswer::Taken { task, head, already: true });
         }
         let item = task.work_item.clone();
-        let key = format!("{item}:land:{head}:{}", task.next_seq);
+        // What was refused a moment ago is asked again, not taken for known.
+        let key = format!("{item}:land:{}:{nth}", self.options.worker);
         let event = Event::LandAsked { by: by.clone(), head: head.clone() };
         Ok(match commands::send(self, "people", &key, &task, event).await? {
             Answer::Done(task) => LandAnswer::Taken { task, head, already: false },
@@ -142,7 +159,14 @@ impl Engine {
     }
 
     /// A ticket and a task for it. A process that ends in between finds the same ticket when it is asked again.
-    async fn anew(&self, project: &Project, wish: &Wish, head: Sha, written: &[Written]) -> Result<LandAnswer, Fault> {
+    async fn anew(
+        &self,
+        project: &Project,
+        wish: &Wish,
+        head: Sha,
+        written: &[Written],
+        nth: u64,
+    ) -> Result<LandAnswer, Fault> {
         let (name, by) = (&wish.branch, &wish.by);
         let pipeline = project.pipeline.without_agents();
         if let Some(why) = pipeline.problems().first() {
@@ -151,38 +175,24 @@ impl Engine {
                 project.pipeline.name
             )));
         }
-        let filter = TaskFilter { project: Some(project.key.clone()), closed: true, limit: 1, ..TaskFilter::default() };
-        let last = self.ports.store.tasks(filter).await?.first().map_or(0, |t| t.id.0);
-        let key = format!("land:{name}:{head}:{last}");
+        let filter = TaskFilter { project: Some(project.key.clone()), closed: true, ..TaskFilter::default() };
+        let of_this = |t: &&Task| t.branch.source.as_ref().is_some_and(|s| s.name == *name);
+        let before = self.ports.store.tasks(filter).await?.iter().filter(of_this).count();
+        let key = format!("land:{name}:{head}:{before}");
         let (title, body) = (title(wish, written), body(name, &head, written));
         let above = tickets::given_out(&*self.ports.store, &project.key).await?;
         let ticket = project.tracker.create(&project.key, &title, &body, by, &key, above).await?;
         let plan = LandingPlan { documents: Documents::Evidence, after_merge: AfterMerge::Evidence, ..project.landing };
-        let source = Source { name: name.clone(), head: head.clone() };
+        let source = Source::new(name.clone(), head.clone());
         let task = commands::adopt_as(self, project, &ticket, (pipeline, plan), Some(source)).await?;
         self.begun(&project.key, &ticket).await?;
         let item = task.work_item.clone();
-        let key = format!("{item}:land:{head}:{}", task.next_seq);
+        let key = format!("{item}:land:{}:{nth}", self.options.worker);
         Ok(match commands::send(self, "people", &key, &task, Event::Started { by: by.clone() }).await? {
             Answer::Done(task) => LandAnswer::Taken { task, head, already: false },
             Answer::Refused(why) => LandAnswer::Refused(format!("{item} was made and not started: {why}")),
         })
     }
-}
-
-/// A person lets a task go on. One that waits for its author takes the branch as it stands now, which the author has
-/// repaired since; what is not there any more is not taken.
-pub(crate) async fn retried(engine: &Engine, task: &Task, by: Actor) -> Result<Event, Fault> {
-    let again = Event::RetryAsked { by: by.clone() };
-    let (Some(source), Phase::Blocked { why: BlockReason::Returned { .. }, .. }) = (&task.branch.source, &task.phase)
-    else {
-        return Ok(again);
-    };
-    let project = engine.project(&task.project)?;
-    Ok(match engine.looked_at(&project, &source.name).await? {
-        Ok((head, _)) if head != source.head => Event::LandAsked { by, head },
-        Ok(_) | Err(_) => again,
-    })
 }
 
 /// What the ticket is called.
@@ -199,15 +209,14 @@ fn title(wish: &Wish, written: &[Written]) -> String {
 
 /// What the ticket says.
 fn body(name: &str, head: &Sha, written: &[Written]) -> String {
-    let mut text = format!("Lands the branch `{name}` as it stood at {head}. No agent works on it.\n");
+    let mut text = ticket_text(&markdown::code(name), head);
     if !written.is_empty() {
         text.push_str("\nIts commits:\n\n");
     }
     for one in written {
-        let first: String = one.message.lines().next().unwrap_or_default().chars().take(TITLE).collect();
-        let line = format!("{} {first} ({})", one.id.short(), one.author.name);
-        let line: String = line.chars().map(|c| if c.is_control() || c == '`' { ' ' } else { c }).collect();
-        text.push_str(&format!("- {line}\n"));
+        let short = |text: &str| text.chars().take(TITLE).collect::<String>();
+        let first = markdown::prose(&short(one.message.lines().next().unwrap_or_default()));
+        let _ = writeln!(text, "- {} {first} ({})", one.id.short(), markdown::prose(&short(&one.author.name)));
     }
     if written.len() == LISTED {
         text.push_str("- and perhaps more\n");

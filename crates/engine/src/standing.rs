@@ -53,6 +53,8 @@ struct People {
     starters: Vec<orch_core::ids::Actor>,
     #[serde(default)]
     approvers: Vec<orch_core::ids::Actor>,
+    #[serde(default)]
+    landers: Vec<orch_core::ids::Actor>,
 }
 
 fn people_of(project: &ProjectKey) -> Fact {
@@ -70,9 +72,10 @@ pub(crate) fn not_configured(project: &ProjectKey) -> String {
 pub(crate) async fn last_policy(engine: &Engine, project: &ProjectKey) -> Result<Policy, Fault> {
     let kept = engine.ports.store.recall(&people_of(project)).await?;
     let people: Option<People> = kept.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(people.map_or_else(Policy::default, |People { starters, approvers }| Policy {
+    Ok(people.map_or_else(Policy::default, |People { starters, approvers, landers }| Policy {
         starters,
         approvers,
+        landers,
         ..Policy::default()
     }))
 }
@@ -113,7 +116,9 @@ pub(crate) async fn at_start(engine: &Engine) -> Result<(), Fault> {
 pub(crate) async fn take_up(engine: &Engine) -> Result<(), Fault> {
     let store = &engine.ports.store;
     for project in engine.projects().values() {
-        let people = People { starters: project.policy.starters.clone(), approvers: project.policy.approvers.clone() };
+        let of = &project.policy;
+        let (starters, approvers, landers) = (of.starters.clone(), of.approvers.clone(), of.landers.clone());
+        let people = People { starters, approvers, landers };
         let text = serde_json::to_string(&people).map_err(|e| Fault::bug(e.to_string()))?;
         if store.recall(&people_of(&project.key)).await?.as_ref() != Some(&text) {
             store.remember(&people_of(&project.key), &text, engine.ports.clock.now()).await?;

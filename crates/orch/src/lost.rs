@@ -187,7 +187,8 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
             let copy = orch_core::slug::landing(&item.clone().into(), &ticket.title, 1);
             let is_copy =
                 |branch: &str| branch.starts_with("land/") && item_of_branch(&key, branch) == Some(item.clone().into());
-            let lands = forge.branch_head(&key, &copy).await?.is_some()
+            let lands = orch_core::source::is_of_landing(&ticket.body)
+                || forge.branch_head(&key, &copy).await?.is_some()
                 || log.iter().any(|line| line.effect == "pull-opened" && is_copy(&line.detail));
             let branch = if lands { copy } else { orch_core::slug::branch(&item.clone().into(), &ticket.title, 1) };
             let head = forge.branch_head(&key, &branch).await?.map(|head| head.to_string());

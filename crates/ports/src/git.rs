@@ -322,8 +322,8 @@ pub trait Git: Send + Sync + 'static {
         without: &[Sha],
         limit: usize,
     ) -> Result<Vec<Written>, Fault>;
-    /// The best common ancestor of two commits, `None` if they share no history.
-    async fn merge_base(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault>;
+    /// The best common ancestors of two commits: none if they share no history, several where histories cross.
+    async fn merge_bases(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Vec<Sha>, Fault>;
     /// A file at a commit, `None` if it is not there or no regular file.
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;
     /// Regular files below a directory at a commit, full paths.

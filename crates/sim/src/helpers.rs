@@ -49,6 +49,13 @@ impl Sim {
             }
             Phase::Blocked { why, .. } => {
                 self.repair(&task, why)?;
+                // Its author has just repaired it, and others may have landed what does not go with that.
+                let spent = patience.entry(task.id).or_default();
+                if matches!(why, BlockReason::Returned { .. }) && *spent <= PATIENCE {
+                    *spent += u32::from(self.choices.chance("loses patience", 200));
+                    let event = self.lands_as_it_stands(&task, by())?;
+                    return self.ask(task.id, event);
+                }
                 let spent = patience.entry(task.id).or_default();
                 *spent += 1;
                 match *spent {
@@ -66,6 +73,9 @@ impl Sim {
     }
 
     fn repair(&mut self, task: &Task, why: &BlockReason) -> Live<()> {
+        if matches!(why, BlockReason::Returned { .. }) {
+            self.author_pushes(&task.project, task.number, true)?;
+        }
         let site = self.site(&task.project)?;
         if let (BlockReason::BranchMoved { now: None }, Some(head)) = (why, &task.branch.head) {
             site.branches.entry(task.branch.name.clone()).or_insert_with(|| head.clone());

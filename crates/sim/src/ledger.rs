@@ -177,6 +177,7 @@ impl Ledger {
         }
         // Another branch is in no conflict, and neither is what a person has merged.
         if after.branch.generation != before.branch.generation
+            || matches!(change.event, Event::LandAsked { .. })
             || before.landing.landed.is_some() && after.landing.merged.is_some()
         {
             self.conflicts.remove(&id);

@@ -11,6 +11,7 @@ mod effects;
 mod gates;
 mod helpers;
 mod invariants;
+mod landers;
 mod ledger;
 mod life;
 mod main_moved;
@@ -48,6 +49,8 @@ pub enum Profile {
     Lite,
     /// Both, and one of the project's own.
     Mixed,
+    /// Both, and every other one without agents: a person's own branch.
+    People,
 }
 
 impl Profile {
@@ -57,6 +60,7 @@ impl Profile {
             Self::Full => "full",
             Self::Lite => "lite",
             Self::Mixed => "mixed",
+            Self::People => "people",
         }
     }
 
@@ -66,6 +70,7 @@ impl Profile {
             "full" => Some(Self::Full),
             "lite" => Some(Self::Lite),
             "mixed" => Some(Self::Mixed),
+            "people" => Some(Self::People),
             _ => None,
         }
     }

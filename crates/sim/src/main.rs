@@ -61,7 +61,7 @@ fn on(name: &str) -> Result<On, String> {
 }
 
 fn profile(name: &str) -> Result<Profile, String> {
-    Profile::parse(name).ok_or_else(|| "use full, lite or mixed".into())
+    Profile::parse(name).ok_or_else(|| "use full, lite, mixed or people".into())
 }
 
 impl Options {

@@ -4,6 +4,7 @@
 use crate::effects::lands_as_one;
 use crate::gates::changes_protected;
 use crate::invariants::{Change, ensure};
+use crate::landers;
 use crate::ledger::Ledger;
 use crate::repo::red;
 use crate::sim::{Flight, Live, Sim};
@@ -17,6 +18,7 @@ use orch_core::task::{ApprovalKind, BlockReason, Phase, Task};
 
 pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let Some(site) = sim.sites.get(&change.after.project) else { return Ok(()) };
+    landers::invariant_a_persons_branch_is_the_persons(site)?;
     invariant_merged_means_merged(site, change.after)?;
     invariant_what_is_cancelled_is_not_merged(site, change.after)?;
     invariant_what_somebody_else_merged_is_taken_by_right(sim, site, change)?;
@@ -33,6 +35,7 @@ pub(crate) fn after_merge(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -
     invariant_main_stays_green(site, landed)?;
     invariant_what_conflicted_lands_resolved(sim, task, landed)?;
     invariant_what_lands_ran_on_staging(site, task, landed)?;
+    landers::invariant_what_was_asked_for_lands(site, task, landed)?;
     invariant_a_merge_happens_under_its_lease(sim, task, landed, epoch)
 }
 

@@ -118,6 +118,11 @@ impl Sim {
             {
                 self.a_way_out(by)
             }
+            Phase::Blocked { .. } | Phase::Waiting { .. }
+                if task.branch.source.is_some() && self.choices.chance("lands again", 400) =>
+            {
+                self.lands_again(&task, by)?
+            }
             Phase::Blocked { .. } if sensible => Event::RetryAsked { by },
             Phase::Working { .. }
                 if matches!(task.step(), Some(Step::PullRequest)) && self.hit("cancelled while opening", 300) =>

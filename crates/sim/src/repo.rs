@@ -88,7 +88,7 @@ impl Repo {
         commit == of || self.history(of).contains(commit)
     }
 
-    fn merge_base(&self, a: &Sha, b: &Sha) -> Option<Sha> {
+    pub(crate) fn merge_base(&self, a: &Sha, b: &Sha) -> Option<Sha> {
         let depth = |c: &&Sha| self.0.get(*c).map_or(0, |c| c.depth);
         self.history(a).intersection(&self.history(b)).max_by_key(depth).cloned()
     }

@@ -349,6 +349,10 @@ pub(crate) fn pipeline(profile: Profile, choices: &mut Choices) -> orch_core::pi
     match profile {
         Profile::Full => Pipeline::full(),
         Profile::Lite => Pipeline::lite(),
+        Profile::People => {
+            let agents = if choices.chance("full", 500) { Pipeline::full() } else { Pipeline::lite() };
+            if choices.chance("agents", 300) { agents } else { agents.without_agents() }
+        }
         Profile::Mixed => match choices.below("pipeline", 5) {
             0 | 1 => Pipeline::full(),
             2 | 3 => Pipeline::lite(),

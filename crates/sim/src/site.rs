@@ -180,6 +180,8 @@ pub(crate) struct Site {
     pub(crate) honest: BTreeSet<Sha>,
     /// Trees outsiders put on main: nobody tested them.
     pub(crate) strangers: BTreeSet<Sha>,
+    /// Branches of people, and where they left them.
+    pub(crate) theirs: BTreeMap<String, Sha>,
 }
 
 impl Site {
@@ -212,6 +214,7 @@ impl Site {
             landed: Vec::new(),
             honest: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            theirs: BTreeMap::new(),
         }
     }
 

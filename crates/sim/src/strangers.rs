@@ -13,6 +13,9 @@ impl Sim {
         if self.hit("stranger pushes to main", 300) {
             return self.outsider_pushes(&project);
         }
+        if task.branch.source.is_some() && self.choices.chance("author goes on", 200) {
+            return self.author_pushes(&project, task.number, false).map(|_| ());
+        }
         let unmerged = task.landing.merged.is_none() && task.branch.head.is_some();
         if unmerged && self.hit("stranger pushes to the branch", 100) {
             let content = self.choices.below("content", 10_000) as u64 * 8 + 4;

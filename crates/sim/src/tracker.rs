@@ -3,6 +3,7 @@
 //! a ticket shows, is decided by `orch_core::ticket`, as in the engine.
 
 use crate::invariants::{self as inv, ensure};
+use crate::landers;
 use crate::outside;
 use crate::sim::{CLAIM_MS, Flight, Live, Sim, TTL_MS};
 use orch_core::effect::Outcome;
@@ -148,6 +149,8 @@ impl Sim {
     pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
         let pipeline = self.site(&ticket.project)?.pipelines.get(&ticket.number).cloned();
         let landing = self.site(&ticket.project)?.setup.landing;
+        let persons = pipeline.as_ref().is_some_and(landers::is_a_persons);
+        let source = if persons { Some(self.source_of(&ticket.project, ticket.number)?) } else { None };
         let new = NewTask {
             project: ticket.project.clone(),
             number: ticket.number,
@@ -155,7 +158,7 @@ impl Sim {
             body: ticket.body.clone(),
             pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
             landing,
-            source: None,
+            source,
         };
         let now = self.now;
         let again = new.clone();

@@ -49,6 +49,26 @@ fn every_place_every_fault_and_every_crash_in_every_phase_is_visited() {
     assert!(never.is_empty(), "crashes that never happened: {never:#?}\n{}", seen.table());
 }
 
+/// Branches of people beside tasks of agents: landed as they were asked for, or with their authors, and never written to.
+#[test]
+fn whatever_happens_a_persons_branch_is_landed_as_it_was_asked_for_or_is_with_its_author() {
+    let mut seen = Coverage::default();
+    for seed in 1..=300 {
+        let report = run(&Life { profile: Profile::People, ..life(seed) });
+        must_hold(&report, " --pipeline people");
+        seen.add(&report.seen);
+    }
+    for (kind, name) in [
+        ("block", "returned"),
+        ("event", "land_asked"),
+        ("answer", "take: nothing to land"),
+        ("block", "branch_moved"),
+        ("fault", "stranger pushes to the branch"),
+    ] {
+        assert!(LEAST <= seen.visits(kind, name), "{kind} {name}\n{}", seen.table());
+    }
+}
+
 #[test]
 fn a_store_in_a_file_survives_every_kill() {
     for seed in 5_000..5_006 {

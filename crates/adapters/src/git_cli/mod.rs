@@ -240,8 +240,8 @@ impl Git for GitCli {
         self.sound(project, done).await
     }
 
-    async fn merge_base(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault> {
-        let done = async { self.open(project)?.merge_base(one, other).await }.await;
+    async fn merge_bases(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Vec<Sha>, Fault> {
+        let done = async { self.open(project)?.merge_bases(one, other).await }.await;
         self.sound(project, done).await
     }
 

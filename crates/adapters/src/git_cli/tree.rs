@@ -306,6 +306,16 @@ impl Repo {
         }
     }
 
+    /// All of the best common ancestors.
+    pub(super) async fn merge_bases(&self, one: &Sha, other: &Sha) -> Result<Vec<Sha>, Fault> {
+        let output = self.call("merge-base").args(["--all", checked(one)?, checked(other)?]).run().await?;
+        match output.status {
+            Some(0) => Ok(String::from_utf8_lossy(&output.stdout).lines().map(Sha::new).collect()),
+            Some(1) => Ok(Vec::new()),
+            _ => Err(output.fault("merge-base")),
+        }
+    }
+
     /// Is `old` an ancestor of, or the same as, `new`?
     pub(super) async fn is_ancestor(&self, old: &Sha, new: &Sha) -> Result<bool, Fault> {
         let question = format!("ancestor {old} {new}");

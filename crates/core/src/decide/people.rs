@@ -57,7 +57,7 @@ impl Cx<'_> {
 
     /// Anybody who may start a task may add to it while it is under way.
     pub(super) fn commented(&mut self, by: &Actor, text: &str) -> Answer {
-        self.allow(self.policy.may_start(by), by, "comment on")?;
+        self.allow(self.may_steer(by), by, "comment on")?;
         if text.trim().is_empty() {
             return Err("the comment is empty".into());
         }
@@ -74,7 +74,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn prioritised(&mut self, by: &Actor, priority: i32) -> Answer {
-        self.allow(self.policy.may_start(by), by, "prioritise")?;
+        self.allow(self.may_steer(by), by, "prioritise")?;
         if self.d.task.is_closed() {
             return Err("it is over: nothing of it is claimed any more".into());
         }
@@ -185,7 +185,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancel_asked(&mut self, by: &Actor) -> Answer {
-        self.allow(self.policy.may_start(by), by, "cancel")?;
+        self.allow(self.may_steer(by), by, "cancel")?;
         if let Some(merged) = &self.d.task.landing.merged {
             let (item, commit) = (&self.d.task.work_item, merged.commit.short());
             return Err(match self.d.task.phase {
@@ -265,7 +265,13 @@ impl Cx<'_> {
                 if let Some(conflict) = task.landing.conflict.as_mut().filter(|c| !c.labels.is_empty()) {
                     conflict.labels.push(now.to_string());
                 }
-                task.branch.head = Some(now);
+                task.branch.head = Some(now.clone());
+                if let Some(source) = task.branch.source.as_mut() {
+                    source.stranger = Some(now.clone());
+                }
+                if self.policy.own_ci {
+                    self.emit(Effect::EnsureCi { commit: now });
+                }
                 let at = self.after_a_stranger(retry);
                 self.enter_stage_at(at);
                 return Ok(());
@@ -277,8 +283,11 @@ impl Cx<'_> {
                 return Ok(());
             }
             BlockReason::BudgetSpent { .. } => task.spent.budget_from_micro_usd = self.spent_micro_usd,
-            BlockReason::Returned { .. }
-            | BlockReason::RoleFailed { .. }
+            BlockReason::Returned { .. } => {
+                self.judge_again(retry);
+                return Ok(());
+            }
+            BlockReason::RoleFailed { .. }
             | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }
             | BlockReason::MergeRefused { .. }
@@ -319,6 +328,14 @@ impl Cx<'_> {
             && !self.d.task.findings.notes.iter().any(|n| is_edit(n))
         {
             return Err("nothing changed".into());
+        }
+        if self.d.task.branch.source.is_some() && !matches!(self.d.task.phase, Phase::Idle) {
+            // No brief carries it: the commit that lands says it, if it is not made yet.
+            let task = &mut self.d.task;
+            title.clone_into(&mut task.title);
+            body.clone_into(&mut task.body);
+            self.say("the ticket was edited");
+            return Ok(());
         }
         if matches!(self.d.task.phase, Phase::Idle) {
             let task = &mut self.d.task;

@@ -4,11 +4,21 @@
 use super::{Cx, Step as Answer};
 use crate::ids::{Actor, Sha};
 use crate::pipeline::Cursor;
-use crate::task::{BlockReason, Phase};
+use crate::task::{BlockReason, Phase, Task};
 use crate::verdict::Finding;
 
 /// Where the person's branch is taken.
 const TAKEN: Cursor = Cursor { stage: 0, step: 0 };
+
+impl Task {
+    /// Is it landing exactly this commit of the person's branch, and nothing else?
+    pub fn is_landing(&self, head: &Sha) -> bool {
+        let going_on = matches!(self.phase, Phase::Working { .. } | Phase::Waiting { .. });
+        let by_itself = self.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
+        let source = self.branch.source.as_ref().filter(|s| s.head == *head && s.stranger.is_none());
+        going_on && !by_itself && source.is_some() && self.landing.merged.is_none() && self.landing.landed.is_none()
+    }
+}
 
 impl Cx<'_> {
     /// May this person have it worked on? A person's own branch is another role's business than a ticket for agents.
@@ -22,6 +32,20 @@ impl Cx<'_> {
         let known: Vec<_> = self.policy.landers_or_approvers().iter().map(Actor::as_str).collect();
         let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
         Err(format!("{by} may not land branches of this project (people who may: {known})"))
+    }
+
+    /// May this person say how it goes on? Of a person's own branch whoever may land may, too.
+    pub(super) fn may_steer(&self, by: &Actor) -> bool {
+        self.policy.may_start(by) || self.d.task.branch.source.is_some() && self.policy.may_land(by)
+    }
+
+    /// Exactly what was refused is judged again, as a new visit: hooks run again, and so does CI that was red.
+    pub(super) fn judge_again(&mut self, at: Cursor) {
+        if let Some(source) = &self.d.task.branch.source {
+            let (head, name) = (source.head.short().to_owned(), source.name.clone());
+            self.say(format!("{head} is judged again; what was pushed to {name} since lands by landing it again"));
+        }
+        self.enter_stage_at(at);
     }
 
     /// Is it a person's branch that has not landed?
@@ -52,10 +76,9 @@ impl Cx<'_> {
         if task.merge_unknown() {
             return Err("whether it is merged is not known: retry it first, then it can be told".into());
         }
-        let same = source.head == *head;
         match &task.phase {
             Phase::Idle => {}
-            Phase::Waiting { .. } if same => {
+            Phase::Waiting { .. } if task.is_landing(head) => {
                 return Err(format!("it is landing exactly this, {}, already", head.short()));
             }
             Phase::Blocked { why: BlockReason::BranchMoved { now: Some(now) }, .. } => {
@@ -86,6 +109,11 @@ impl Cx<'_> {
         task.started_by.get_or_insert_with(|| by.clone());
         if let Some(source) = task.branch.source.as_mut() {
             source.head = head.clone();
+            source.stranger = None;
+        }
+        if let Some(reverting) = task.production.reverting.as_mut() {
+            // What orch took back by itself was refused: the author's branch does it in place of that.
+            reverting.by_hand = true;
         }
         task.spent.role_attempts = 0;
         task.landing.conflict = None;

@@ -114,7 +114,7 @@ impl World {
     pub fn landing(pipeline: Pipeline) -> Self {
         let policy = Policy { landers: vec![bob()], ..policy() };
         let mut w = Self::with(pipeline.without_agents(), policy);
-        let source = Source { name: "bobs/fix".into(), head: sha(7) };
+        let source = Source::new("bobs/fix", sha(7));
         w.task.branch = Branch::first(&w.task.work_item, &w.task.title, Some(source));
         w
     }

@@ -101,22 +101,20 @@ async fn written(cx: &Cx) -> Result<Vec<Written>, Fault> {
     let default_branch = cx.project.forge.default_branch(project).await?;
     let tip = git.forge_branch(project, &default_branch).await?;
     // Where the branch left main, not where main is now: the same branch has the same commits, however main moves.
-    let base = match &tip {
-        Some(tip) => git.merge_base(project, &source.head, tip).await?,
-        None => None,
+    let bases = match &tip {
+        Some(tip) => git.merge_bases(project, source.newest(), tip).await?,
+        None => Vec::new(),
     };
-    git.written(project, &source.head, &base.into_iter().collect::<Vec<_>>(), WRITTEN).await
+    git.written(project, source.newest(), &bases, WRITTEN).await
 }
 
-/// Who wrote a person's branch, who wrote last first. A name that git would change is left out.
+/// Who wrote a person's branch, who wrote last first, as git writes their names.
 async fn authors(cx: &Cx) -> Result<Vec<Author>, Fault> {
     let mut authors: Vec<Author> = Vec::new();
     for one in written(cx).await? {
-        let Ok((name, email)) = message::identity(&format!("{} <{}>", one.author.name, one.author.email)) else {
-            continue;
-        };
-        let author = Author { name, email };
-        if !authors.contains(&author) {
+        let author =
+            Author { name: message::as_git_writes(&one.author.name), email: message::as_git_writes(&one.author.email) };
+        if !author.name.is_empty() && !author.email.is_empty() && !authors.contains(&author) {
             authors.push(author);
         }
     }

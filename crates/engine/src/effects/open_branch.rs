@@ -19,6 +19,9 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if let Some(source) = cx.task.branch.source.as_ref().filter(|_| !takes_back) {
         return take::ensure(cx, &fetched, source).await;
     }
+    if cx.task.branch.source.is_some() {
+        return anew(cx, &fetched).await;
+    }
     let git = &cx.engine.ports.git;
     let project = &cx.project.key;
     if is_evidence(cx) {
@@ -79,6 +82,19 @@ async fn take_back(cx: &Cx, tip: &Sha, reverting: &Reverting) -> Result<Result<S
         Updated::Moved { head } => Ok(head),
         Updated::Conflict { files } => Err(files),
     })
+}
+
+/// A landed branch is taken back on the tip as it is now: what an earlier attempt made may not suit main any more.
+async fn anew(cx: &Cx, fetched: &Fetched) -> Result<Ended, Fault> {
+    let head = match beginning(cx, &fetched.tip).await? {
+        Ok(head) => head,
+        Err(conflict) => return Ok(conflict.into()),
+    };
+    Ok(match push::push(cx, fetched, &head).await? {
+        PushAnswer::Done => Outcome::Opened { head, base: fetched.tip.clone() },
+        PushAnswer::Rejected { now } => Outcome::BranchMoved { now },
+    }
+    .into())
 }
 
 /// Are the task's documents kept out of its branch?

@@ -2,6 +2,7 @@
 
 use super::{Cx, Ended, landing};
 use crate::main_moved;
+use orch_artefacts::markdown;
 use orch_core::effect::Outcome;
 use orch_core::landing::Documents;
 use orch_ports::Fault;
@@ -30,7 +31,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let on_branch = cx.task.landing.plan.is_none_or(|l| l.documents == Documents::Repository);
     let papers = if on_branch { format!(" Its papers are in `{}`.", cx.task.artefact_dir()) } else { String::new() };
     let papers = match &cx.task.branch.source {
-        Some(source) => format!(" It is `{}` as it stood at {}.", source.name, source.head),
+        Some(source) => format!(" It is the branch {} of a person.", markdown::code(&source.name)),
         None => papers,
     };
     let body = format!(

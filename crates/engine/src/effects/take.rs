@@ -19,7 +19,7 @@ pub(super) async fn ensure(cx: &Cx, fetched: &Fetched, source: &Source) -> Resul
     if git.resolve(project, &format!("{head}^{{commit}}")).await?.is_none() {
         return refused(format!("{name} stood at {head}, and the forge does not have that commit any more"));
     }
-    let Some(base) = git.merge_base(project, head, &fetched.tip).await? else {
+    let Some(base) = git.merge_bases(project, head, &fetched.tip).await?.into_iter().next() else {
         return refused(format!("{name} shares no history with {}", fetched.default_branch));
     };
     if is_there(cx, head, &fetched.tip).await? {

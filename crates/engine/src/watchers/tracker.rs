@@ -9,6 +9,7 @@ use crate::project::Project;
 use crate::{standing, tickets};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
+use orch_core::source;
 use orch_core::ticket;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
@@ -117,6 +118,8 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
     let (mut done, mut refused) = (None, None);
     let phase = task.as_ref().map(|t| &t.phase);
     let intent = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some());
+    // Made to land a branch, and its task is not known any more: agents must not begin with a person's change.
+    let intent = intent.filter(|_| task.is_some() || !source::is_of_landing(&ticket.body));
     if moved && let Some(event) = intent {
         let task = match task.clone() {
             Some(task) => task,

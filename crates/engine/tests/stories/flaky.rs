@@ -196,8 +196,8 @@ impl Git for FlakyGit {
     ) -> Result<Vec<orch_ports::git::Written>, Fault> {
         self.faults.call("git.written", self.real.written(p, to, without, limit)).await
     }
-    async fn merge_base(&self, p: &ProjectKey, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault> {
-        self.real.merge_base(p, one, other).await
+    async fn merge_bases(&self, p: &ProjectKey, one: &Sha, other: &Sha) -> Result<Vec<Sha>, Fault> {
+        self.real.merge_bases(p, one, other).await
     }
     async fn read_file(&self, p: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.real.read_file(p, commit, path).await

@@ -9,6 +9,7 @@ use orch_core::landing::{History, LandingPlan};
 use orch_core::task::{BlockReason, DoneOutcome, Phase, Task, WaitReason, WayOut};
 use orch_engine::land::{LandAnswer, Wish};
 use orch_ports::forge::Forge;
+use orch_ports::tracker::{TicketState, Tracker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -120,6 +121,7 @@ async fn what_cannot_be_landed_is_refused_before_there_is_a_ticket() {
         (wish("old"), "nothing to land"),
         (wish("elsewhere"), "no history"),
         (wish(&branch), "is under way"),
+        (wish("land/DEMO-7-fix"), "its own copies"),
         (mallory, "may not land"),
         (moved, "stands at"),
     ] {
@@ -157,7 +159,7 @@ async fn a_red_branch_waits_for_its_author_and_what_is_pushed_lands_only_when_it
 }
 
 #[tokio::test]
-async fn a_retry_takes_what_its_author_has_repaired_and_a_rewritten_branch_too() {
+async fn a_retry_judges_what_was_asked_for_and_landing_again_takes_a_rewritten_branch_too() {
     let world = World::new().await;
     world.runs.on("ci", |run| if run.cwd.join("bad.txt").exists() { Does::Exit(1) } else { Does::Exit(0) });
     world.start();
@@ -166,7 +168,12 @@ async fn a_retry_takes_what_its_author_has_repaired_and_a_rewritten_branch_too()
     world.until(&item, "returned", is_returned).await;
     // Not on top of what was there: amended.
     let amended = world.outsider_pushes("topic", "main", "good.txt", "mended\n");
+    let runs = world.runs.count("ci");
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    let again = |t: &Task| is_returned(t) && runs < world.runs.count("ci");
+    let task = world.until(&item, "judged again as it was", again).await;
+    assert_ne!(task.branch.source.unwrap().head, amended, "whoever retries has seen the commit that was refused");
+    land(&world, "topic").await;
     let task = world.until_done(&item).await;
     assert_eq!(task.branch.source.unwrap().head, amended);
     assert_eq!(world.show("main", "good.txt"), "mended");
@@ -297,4 +304,54 @@ async fn a_landing_that_production_does_not_take_is_taken_back_through_the_same_
     assert!(!git(&world.bare(), &["ls-tree", "--name-only", "main"]).contains("a.txt"));
     assert_eq!(world.forge_did("merge-done").await, 2);
     assert_eq!(head_of(&world, "topic").await, Some(head));
+}
+
+#[tokio::test]
+async fn a_ticket_that_was_made_for_a_landing_starts_no_agent_when_its_task_is_lost() {
+    let world = World::new().await;
+    let text = orch_core::source::ticket_text("`topic`", &Sha::new("1".repeat(40)));
+    let ticket = world.tracker.create(&demo(), "Round half up", &text, &anna(), "k", 0).await.unwrap();
+    world.start();
+    world.move_ticket(ticket.number, TicketState::InProgress, &anna()).await;
+    let other = world.begin("Add a file").await;
+    world.until_done(&other).await;
+    world.until_quiet().await;
+    assert_eq!(world.runs.count("developer"), 1);
+    assert!(world.store.task_by_item(&WorkItem::new(format!("DEMO-{}", ticket.number))).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_main_has_got_another_way_meanwhile_goes_back_with_the_reason() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::Pause]);
+    world.start();
+    world.outsider_pushes("topic", "main", "a.txt", "a\n");
+    let item = land(&world, "topic").await;
+    world.faults.reached("forge.merge").await;
+    world.outsider_merges("by-hand", "a.txt", "a\n").await;
+    world.faults.release();
+    let task = world.until(&item, "returned", is_returned).await;
+    assert!(format!("{:?}", task.phase).contains("nothing to land"), "{:?}", task.phase);
+}
+
+#[tokio::test]
+async fn a_name_that_git_writes_otherwise_is_one_commit_all_the_same() {
+    let world = World::new().await;
+    world.faults.plan("forge.merge", &[How::Pause]);
+    world.start();
+    let (src, bare) = (world.path("src"), world.bare());
+    world.outsider_pushes("topic", "main", "a.txt", "a\n");
+    git(&src, &["fetch", "--quiet", bare.to_str().unwrap(), "+refs/heads/topic:refs/heads/topic"]);
+    let raw = git(&src, &["cat-file", "commit", "topic"]).replace("author Anna <", "author Anna Lee Jr. [skip ci] <");
+    std::fs::write(src.join(".git/raw"), format!("{raw}\n")).unwrap();
+    let odd = git(&src, &["hash-object", "-t", "commit", "-w", ".git/raw"]);
+    git(&src, &["push", "--quiet", "--force", bare.to_str().unwrap(), &format!("{odd}:refs/heads/topic")]);
+    world.outsider_pushes("topic", "topic", "b.txt", "b\n");
+    let item = land(&world, "topic").await;
+    world.faults.reached("forge.merge").await;
+    world.outsider_merges("by-hand", "other.txt", "meanwhile\n").await;
+    world.faults.release();
+    world.until_done(&item).await;
+    let landed = git(&bare, &["log", "-1", "--format=%an|%B", "main"]);
+    assert!(landed.starts_with("Anna|") && landed.contains("Co-authored-by: Anna Lee Jr. (skip ci) <"), "{landed}");
 }

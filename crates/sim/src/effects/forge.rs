@@ -21,6 +21,10 @@ pub(crate) fn lands_as_one(task: &Task) -> bool {
 impl Sim {
     pub(super) fn open_branch(&mut self, f: &Flight) -> Live<Outcome> {
         let task = &f.task;
+        let takes_back = task.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
+        if let Some(source) = task.branch.source.as_ref().filter(|_| !takes_back) {
+            return self.take(f, source);
+        }
         let path = docs(task, "00-business-request.md");
         let request = hash(&format!("{}{}", task.title, task.body));
         let site = self.site(&task.project)?;
@@ -50,7 +54,7 @@ impl Sim {
     }
 
     /// Pushes as the engine does: what is about to be pushed is written down first, so that it is recognised later.
-    pub(super) fn push(&mut self, task: &Task, commit: &Sha) -> Live<Result<(), Option<Sha>>> {
+    pub(crate) fn push(&mut self, task: &Task, commit: &Sha) -> Live<Result<(), Option<Sha>>> {
         let (fact, now) = (Fact::Pushed(task.id, task.branch.name.clone()), self.now);
         let before = self.db(async |s| s.recall(&fact).await)?.unwrap_or_default();
         let mut ours: Vec<&str> = before.split_whitespace().collect();
@@ -149,6 +153,12 @@ impl Sim {
         let site = self.site(&task.project)?;
         if lands_as_one(task) {
             ready = site.one_commit(&ready, &tip);
+        }
+        if task.branch.source.is_some() && ready == tip {
+            self.seen.count("answer", "update: nothing to land");
+            return Ok(Tried::Outcome(Outcome::NotTaken {
+                findings: vec![Finding::must_fix("main has all of it already")],
+            }));
         }
         // Whether main has changed files of the branch is a matter of the two alone: whoever prepares it sees the same.
         let asked = site.setup.dismisses && site.setup.review_on_forge && task.pipeline.approval_at().is_some();
