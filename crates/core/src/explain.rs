@@ -115,7 +115,7 @@ pub fn explain(task: &Task) -> Option<Waiting> {
             ))
         }
         Phase::Blocked { why, since, .. } => Some(waiting(
-            block(why),
+            blocked(task, why),
             *since,
             if task.landing.landed.is_some() {
                 format!(
@@ -208,6 +208,19 @@ fn approval(what: ApprovalKind) -> &'static str {
 
 /// Most paths of a conflict that are named in a line.
 const MAX_PATHS: usize = 10;
+
+/// Why a task is blocked, in words.
+pub fn blocked(task: &Task, why: &BlockReason) -> String {
+    match (why, &task.branch.source) {
+        (BlockReason::BranchMoved { now: Some(now) }, Some(source)) => format!(
+            "somebody else pushed {} to {}, which is orch's copy of {}; a retry keeps that commit aside and makes the copy anew",
+            now.short(),
+            task.branch.name,
+            source.name
+        ),
+        _ => block(why),
+    }
+}
 
 /// A block in words.
 pub fn block(why: &BlockReason) -> String {

@@ -13,20 +13,12 @@ pub struct Source {
     pub name: String,
     /// The commit that a person asked for: this one, and no later one.
     pub head: Sha,
-    /// What a stranger pushed to orch's copy of it, and a person let it go on with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stranger: Option<Sha>,
 }
 
 impl Source {
     /// The branch as it is asked for.
     pub fn new(name: impl Into<String>, head: Sha) -> Self {
-        Self { name: name.into(), head, stranger: None }
-    }
-
-    /// The newest commit of people in it.
-    pub fn newest(&self) -> &Sha {
-        self.stranger.as_ref().unwrap_or(&self.head)
+        Self { name: name.into(), head }
     }
 }
 

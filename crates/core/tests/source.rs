@@ -149,20 +149,24 @@ fn it_is_landed_anew_only_where_nothing_of_it_is_under_way() {
 }
 
 #[test]
-fn what_a_stranger_pushed_to_the_copy_is_judged_from_the_first_gate_and_never_put_aside() {
+fn what_a_stranger_pushed_to_the_copy_is_put_aside_and_never_landed() {
     for pipeline in [Pipeline::lite(), Pipeline::full()] {
-        let mut w = started(pipeline);
-        w.policy.own_ci = true;
-        w.until("update");
-        w.end(Outcome::BranchMoved { now: Some(sha(50)) });
-        let why = w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err();
-        assert!(why.contains("somebody pushed"), "{why}");
-        w.ok(Event::RetryAsked { by: bob() });
-        assert_eq!((w.doing().as_str(), w.task.branch.head.clone()), ("pull request", Some(sha(50))));
-        assert!(w.jobs.iter().any(|j| j.effect == Effect::EnsureCi { commit: sha(50) }), "nobody else asks for it");
-        assert!(!w.task.is_landing(&sha(7)), "with what a stranger pushed it is another thing");
-        w.until("judge check_tests_local");
-        w.finish();
+        for event in [Event::RetryAsked { by: bob() }, Event::LandAsked { by: bob(), head: sha(8) }] {
+            let mut w = started(pipeline.clone());
+            w.until("update");
+            w.end(Outcome::BranchMoved { now: Some(sha(50)) });
+            let why = explain(&w.task).unwrap();
+            assert!(why.reason.contains("orch's copy of bobs/fix"), "{}", why.reason);
+            w.ok(event);
+            assert_eq!(
+                (w.doing().as_str(), w.task.branch.head.clone()),
+                ("open", Some(sha(50))),
+                "it is pushed over that"
+            );
+            assert!(w.story.iter().any(|s| s.contains("is put aside and kept")), "{:?}", w.story);
+            w.finish();
+            assert_eq!(w.merges, 1);
+        }
     }
 }
 

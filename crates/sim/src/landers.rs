@@ -100,8 +100,8 @@ pub(crate) fn invariant_a_persons_branch_is_the_persons(site: &Site) -> Live<()>
     Ok(())
 }
 
-/// What lands of a person's branch is what the person asked for, brought to the tip, and nothing that was pushed later; and
-/// what a stranger pushed to the copy, where somebody let the task go on with it.
+/// What lands of a person's branch is what the person asked for, brought to the tip, and nothing that was pushed later, to
+/// that branch or to orch's copy of it.
 pub(crate) fn invariant_what_was_asked_for_lands(site: &Site, task: &Task, landed: &Landed) -> Live<()> {
     let Some(source) = task.branch.source.as_ref().filter(|_| !landed.forge_lied && !landed.blind) else {
         return Ok(());
@@ -109,12 +109,8 @@ pub(crate) fn invariant_what_was_asked_for_lands(site: &Site, task: &Task, lande
     if task.production.reverting.as_ref().is_some_and(|r| !r.by_hand) {
         return Ok(());
     }
-    let (mut asked, conflicts) = site.repo.merged(&source.head, &landed.onto);
-    let mut tree = site.repo.tree(&landed.commit);
-    if tree.remove("stranger").is_some() && !asked.contains_key("stranger") {
-        asked.remove("stranger");
-    }
-    asked.remove("stranger");
+    let (asked, conflicts) = site.repo.merged(&source.head, &landed.onto);
+    let tree = site.repo.tree(&landed.commit);
     let one = lands_as_one(task);
     ensure(conflicts.is_empty() && tree == asked, "what_was_asked_for_lands", || {
         format!(

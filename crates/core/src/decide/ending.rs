@@ -27,7 +27,7 @@ impl Cx<'_> {
         let item = after.work_item.clone();
         let news = match (&before.phase, &after.phase) {
             (was, is) if was == is => None,
-            (_, Phase::Blocked { why, .. }) => Some(format!("{item} is blocked: {}", explain::block(why))),
+            (_, Phase::Blocked { why, .. }) => Some(format!("{item} is blocked: {}", explain::blocked(after, why))),
             (_, Phase::Waiting { why: why @ (WaitReason::Approval { .. } | WaitReason::Answer { .. }), .. })
                 if after.wait.hold.is_some_and(|h| !h.asked) =>
             {

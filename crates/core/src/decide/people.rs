@@ -1,6 +1,7 @@
 //! What people may do, and what time and chance may do: start, approve, refuse, answer, cancel, retry; timers, nudges
 //! and freed leases.
 
+use super::source::TAKEN;
 use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
@@ -266,8 +267,10 @@ impl Cx<'_> {
                     conflict.labels.push(now.to_string());
                 }
                 task.branch.head = Some(now.clone());
-                if let Some(source) = task.branch.source.as_mut() {
-                    source.stranger = Some(now.clone());
+                if self.is_a_persons() {
+                    self.put_aside(&now);
+                    self.judge_again(TAKEN);
+                    return Ok(());
                 }
                 if self.policy.own_ci {
                     self.emit(Effect::EnsureCi { commit: now });
@@ -303,11 +306,6 @@ impl Cx<'_> {
     /// review and tests see it.
     fn after_a_stranger(&self, retry: Cursor) -> Cursor {
         let stages = &self.d.task.pipeline.stages;
-        if self.is_a_persons() {
-            // Behind the step that takes the person's branch, which would put what was pushed aside.
-            let stage = usize::from(stages.first().is_some_and(|s| s.steps.len() == 1));
-            return Cursor { stage, step: usize::from(stage == 0) };
-        }
         let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
         let development = stages.iter().position(|s| s.steps.iter().any(develops));
         match development {

@@ -8,14 +8,14 @@ use crate::task::{BlockReason, Phase, Task};
 use crate::verdict::Finding;
 
 /// Where the person's branch is taken.
-const TAKEN: Cursor = Cursor { stage: 0, step: 0 };
+pub(super) const TAKEN: Cursor = Cursor { stage: 0, step: 0 };
 
 impl Task {
     /// Is it landing exactly this commit of the person's branch, and nothing else?
     pub fn is_landing(&self, head: &Sha) -> bool {
         let going_on = matches!(self.phase, Phase::Working { .. } | Phase::Waiting { .. });
         let by_itself = self.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
-        let source = self.branch.source.as_ref().filter(|s| s.head == *head && s.stranger.is_none());
+        let source = self.branch.source.as_ref().filter(|s| s.head == *head);
         going_on && !by_itself && source.is_some() && self.landing.merged.is_none() && self.landing.landed.is_none()
     }
 }
@@ -45,7 +45,18 @@ impl Cx<'_> {
             let (head, name) = (source.head.short().to_owned(), source.name.clone());
             self.say(format!("{head} is judged again; what was pushed to {name} since lands by landing it again"));
         }
+        self.d.task.landing.intent = None;
+        self.d.task.landing.prepared = None;
         self.enter_stage_at(at);
+    }
+
+    /// What a stranger pushed to orch's copy is not what anybody asked for: it is kept, and the copy is made anew.
+    pub(super) fn put_aside(&mut self, pushed: &Sha) {
+        let short = pushed.short().to_owned();
+        self.say(format!(
+            "{short} is put aside and kept: what lands is the commit that was asked for, on a copy made anew"
+        ));
+        self.d.task.branch.head = Some(pushed.clone());
     }
 
     /// Is it a person's branch that has not landed?
@@ -82,14 +93,8 @@ impl Cx<'_> {
                 return Err(format!("it is landing exactly this, {}, already", head.short()));
             }
             Phase::Blocked { why: BlockReason::BranchMoved { now: Some(now) }, .. } => {
-                return Err(format!(
-                    "somebody pushed {} to {}, the branch orch tests; `orch task retry {}` goes on with that, and cancelling it \
-                     lets {} be landed anew",
-                    now.short(),
-                    task.branch.name,
-                    task.work_item,
-                    source.name
-                ));
+                let now = now.clone();
+                self.put_aside(&now);
             }
             Phase::Blocked { why: BlockReason::BranchMoved { now: None }, .. } => self.d.task.branch.again = true,
             Phase::Waiting { .. } | Phase::Blocked { .. } => {}
@@ -109,7 +114,6 @@ impl Cx<'_> {
         task.started_by.get_or_insert_with(|| by.clone());
         if let Some(source) = task.branch.source.as_mut() {
             source.head = head.clone();
-            source.stranger = None;
         }
         if let Some(reverting) = task.production.reverting.as_mut() {
             // What orch took back by itself was refused: the author's branch does it in place of that.

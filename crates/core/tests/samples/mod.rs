@@ -480,9 +480,7 @@ pub fn tasks() -> Vec<Task> {
     let landed = changed(&newest, |t| t.landing.landed = Some(landed.clone()));
     let plan = LandingPlan { after_merge: AfterMerge::PullRequest, ..LandingPlan::default() };
     let late = changed(&landed, |t| t.landing.plan = Some(plan));
-    let persons = changed(&late, |t| {
-        t.branch.source = Some(Source { stranger: Some(sha(6)), ..Source::new("anna/fix", sha(2)) })
-    });
+    let persons = changed(&late, |t| t.branch.source = Some(Source::new("anna/fix", sha(2))));
     vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, persons]
 }
 

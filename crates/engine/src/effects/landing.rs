@@ -102,10 +102,10 @@ async fn written(cx: &Cx) -> Result<Vec<Written>, Fault> {
     let tip = git.forge_branch(project, &default_branch).await?;
     // Where the branch left main, not where main is now: the same branch has the same commits, however main moves.
     let bases = match &tip {
-        Some(tip) => git.merge_bases(project, source.newest(), tip).await?,
+        Some(tip) => git.merge_bases(project, &source.head, tip).await?,
         None => Vec::new(),
     };
-    git.written(project, source.newest(), &bases, WRITTEN).await
+    git.written(project, &source.head, &bases, WRITTEN).await
 }
 
 /// Who wrote a person's branch, who wrote last first, as git writes their names.

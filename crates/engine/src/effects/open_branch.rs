@@ -86,15 +86,10 @@ async fn take_back(cx: &Cx, tip: &Sha, reverting: &Reverting) -> Result<Result<S
 
 /// A landed branch is taken back on the tip as it is now: what an earlier attempt made may not suit main any more.
 async fn anew(cx: &Cx, fetched: &Fetched) -> Result<Ended, Fault> {
-    let head = match beginning(cx, &fetched.tip).await? {
-        Ok(head) => head,
-        Err(conflict) => return Ok(conflict.into()),
-    };
-    Ok(match push::push(cx, fetched, &head).await? {
-        PushAnswer::Done => Outcome::Opened { head, base: fetched.tip.clone() },
-        PushAnswer::Rejected { now } => Outcome::BranchMoved { now },
+    match beginning(cx, &fetched.tip).await? {
+        Ok(head) => take::replace(cx, fetched, &head, fetched.tip.clone()).await,
+        Err(conflict) => Ok(conflict.into()),
     }
-    .into())
 }
 
 /// Are the task's documents kept out of its branch?

@@ -25,7 +25,11 @@ pub(super) async fn ensure(cx: &Cx, fetched: &Fetched, source: &Source) -> Resul
     if is_there(cx, head, &fetched.tip).await? {
         return refused(NOTHING.into());
     }
-    // What stood on the copy so far is replaced: a stranger's work, too, is found again.
+    replace(cx, fetched, head, base).await
+}
+
+/// Puts the copy at a commit. What stood there so far, a stranger's work too, is kept.
+pub(super) async fn replace(cx: &Cx, fetched: &Fetched, head: &Sha, base: Sha) -> Result<Ended, Fault> {
     if let Some(before) = cx.task.branch.head.as_ref().filter(|before| *before != head) {
         landing::keep_history(cx, before).await?;
     }

@@ -355,3 +355,26 @@ async fn a_name_that_git_writes_otherwise_is_one_commit_all_the_same() {
     let landed = git(&bare, &["log", "-1", "--format=%an|%B", "main"]);
     assert!(landed.starts_with("Anna|") && landed.contains("Co-authored-by: Anna Lee Jr. (skip ci) <"), "{landed}");
 }
+
+#[tokio::test]
+async fn what_a_stranger_pushes_to_the_copy_is_kept_aside_and_never_lands() {
+    let world = World::new().await;
+    world.runs.on("ci", |_| Does::Hang);
+    world.start();
+    world.outsider_pushes("topic", "main", "a.txt", "a\n");
+    let item = land(&world, "topic").await;
+    let waits = |t: &Task| matches!(t.phase, Phase::Waiting { why: WaitReason::Report { .. }, .. });
+    let copy = world.until(&item, "waiting for CI", waits).await.branch.name;
+    let foreign = world.outsider_pushes(&copy, &copy, "evil.txt", "x\n");
+    world.runs.on("ci", |_| Does::Exit(0));
+    world.runs.finish("ci", |_| {});
+    let moved = |t: &Task| matches!(t.phase, Phase::Blocked { why: BlockReason::BranchMoved { .. }, .. });
+    world.until(&item, "blocked", moved).await;
+    assert!(world.told_people().iter().any(|t| t.contains("orch's copy of topic")), "{:?}", world.told_people());
+    world.ask(&item, Event::RetryAsked { by: anna() }).await;
+    world.until_done(&item).await;
+    assert!(!git(&world.bare(), &["ls-tree", "--name-only", "main"]).contains("evil.txt"));
+    let kept =
+        git(&world.path("repos").join("DEMO.git"), &["for-each-ref", "--format=%(objectname)", "refs/orch/history"]);
+    assert!(kept.contains(foreign.as_str()), "{kept}");
+}
