@@ -2,6 +2,7 @@
 //! working directories that agents may ruin as they like. Everything that is judged, committed or pushed is resolved in
 //! the private repository, from a fresh fetch; an agent's own `.git` is never believed.
 
+use crate::diff::{Diff, DiffLimits};
 use crate::fault::Fault;
 use crate::remote::Remote;
 use orch_core::conflict::{Conflict, Shown};
@@ -294,6 +295,8 @@ pub trait Git: Send + Sync + 'static {
     -> Result<Digest, Fault>;
     /// Is `old` an ancestor of (or the same as) `new`?
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;
+    /// The commit where two histories parted, `None` if they never were one.
+    async fn merge_base(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Option<Sha>, Fault>;
     /// The commits of `to` that none of `without` contains, newest first, at most `limit`. What people wrote in them is on
     /// one line each, without characters that control a terminal or turn text, and cut where it is long.
     async fn commits(
@@ -314,6 +317,9 @@ pub trait Git: Send + Sync + 'static {
     /// Lines that differ between two commits, for every file that does; renames are not followed. Nothing a branch may
     /// say (attributes, binary flags, drivers) leaves any out.
     async fn changed_lines(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<ChangedLines>, Fault>;
+    /// The difference between two commits as people read it; renames are not followed. It is cut while it is read, so that
+    /// none is too large. Nothing a branch may say (attributes, drivers) leaves any out or runs anything.
+    async fn diff(&self, project: &ProjectKey, from: &Sha, to: &Sha, limits: DiffLimits) -> Result<Diff, Fault>;
     /// What the commits `base..head` bring in.
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
     /// Contents of objects by id, in the order asked for. The caller keeps the sum of their sizes within its memory.
