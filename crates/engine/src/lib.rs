@@ -12,6 +12,7 @@ pub mod gates;
 mod main_moved;
 pub mod project;
 pub mod prompt;
+pub mod pulls;
 pub mod restored;
 pub mod review;
 mod runner;
