@@ -201,7 +201,7 @@ impl Engine {
             });
         }
         if forge.branch_head(key, branch).await?.is_none() {
-            let hint = "push it to the repository that orch works for; `orch project show` says which that is";
+            let hint = format!("push it to {}, which orch works on", forge.remote(key).await?.url);
             return Ok(Reply::but(format!("there is no branch `{named}` in the repository of {key}"), hint));
         }
         let before = forge.pull_requests(key).await?;
