@@ -1,8 +1,6 @@
 //! What a difference between two commits is for people: its files with what came and went, and its text. Both have an end,
 //! however large the difference is, and say where they were cut.
 
-use crate::git::EntryKind;
-
 /// How much of a difference is read; what is beyond it is never held in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiffLimits {
@@ -18,6 +16,17 @@ impl Default for DiffLimits {
     fn default() -> Self {
         Self { text: 1024 * 1024, files: 2_000, line: 2_000 }
     }
+}
+
+/// What a path stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A file with content of its own.
+    File,
+    /// A symbolic link: its content is where it leads.
+    Link,
+    /// Another repository's commit: its content is not here.
+    Submodule,
 }
 
 /// A file that is different.

@@ -11,6 +11,8 @@ use orch_core::verdict::ChangedRange;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+pub use crate::diff::EntryKind;
+
 /// A commit's author, attributed to the role that did the work: `orch developer <developer@orch.invalid>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Author {
@@ -230,17 +232,6 @@ pub struct CommitLine {
     pub author: String,
     /// First line of its message.
     pub subject: String,
-}
-
-/// What a path stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EntryKind {
-    /// A file with content of its own.
-    File,
-    /// A symbolic link: its content is where it leads.
-    Link,
-    /// Another repository's commit: its content is not here.
-    Submodule,
 }
 
 /// A path at a commit.
