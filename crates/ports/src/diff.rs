@@ -6,6 +6,8 @@
 pub struct DiffLimits {
     /// Most text, bytes; 0: no text is read.
     pub text: usize,
+    /// Most text of one file, bytes: the first large one does not hide the others.
+    pub file: usize,
     /// Most files that are listed.
     pub files: usize,
     /// Longest line, bytes; the rest of it is left out, and the line says so.
@@ -14,7 +16,7 @@ pub struct DiffLimits {
 
 impl Default for DiffLimits {
     fn default() -> Self {
-        Self { text: 1024 * 1024, files: 2_000, line: 2_000 }
+        Self { text: 1024 * 1024, file: 128 * 1024, files: 2_000, line: 2_000 }
     }
 }
 
@@ -55,6 +57,8 @@ pub struct Diff {
     pub text: String,
     /// There is more text than this.
     pub text_cut: bool,
+    /// Files of which lines of the text are left out; a line that begins with `…` stands in their place.
+    pub files_cut: u64,
     /// Lines of the text that are not whole.
     pub lines_cut: u64,
 }

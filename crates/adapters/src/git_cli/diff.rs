@@ -10,6 +10,7 @@ use orch_ports::Fault;
 use orch_ports::diff::{Diff, DiffFile, DiffLimits};
 use orch_ports::git::EntryKind;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -125,14 +126,26 @@ impl Repo {
             return Ok(diff);
         }
         let mut lines = Parts::new(b'\n', limits.line);
+        // Bytes of the file under way, and lines of it that are left out.
+        let (mut taken, mut left) = (0, 0_u64);
         let take = |piece: &[u8]| {
             lines.each(piece, |line, more| {
+                // A line of a file begins with its sign, never with a letter.
+                if line.starts_with(b"diff --git ") {
+                    close(&mut diff, &mut left);
+                    taken = 0;
+                }
+                if 0 < left || limits.file < taken + line.len() + 1 {
+                    left += 1;
+                    return ControlFlow::Continue(());
+                }
                 let line =
                     if more == 0 { shown(line) } else { format!("{} … ({more} bytes more)", shown(whole(line))) };
                 if limits.text < diff.text.len() + line.len() + 1 {
                     diff.text_cut = true;
                     return ControlFlow::Break(());
                 }
+                taken += line.len() + 1;
                 diff.text.push_str(&line);
                 diff.text.push('\n');
                 diff.lines_cut += u64::from(more != 0);
@@ -143,7 +156,17 @@ impl Repo {
         let how = [&how[..], &["--diff-algorithm=myers", "--indent-heuristic", "--src-prefix=a/", "--dst-prefix=b/"]];
         let end = self.comparing(&how.concat(), from, to).within(READ_WITHIN).pieces(take).await?;
         diff.text_cut |= end == End::Late;
+        close(&mut diff, &mut left);
         Ok(diff)
+    }
+}
+
+/// Says of the file that ends here how many lines of it are left out.
+fn close(diff: &mut Diff, left: &mut u64) {
+    if 0 < *left {
+        diff.files_cut += 1;
+        let _ = writeln!(diff.text, "… ({left} lines more of this file)");
+        *left = 0;
     }
 }
 

@@ -135,12 +135,16 @@ async fn a_huge_difference_is_cut_where_the_limits_are_and_says_so() {
         write(person, "src/lib.txt", "x".repeat(33 << 20));
     })
     .await;
-    let limits = DiffLimits { text: 20_000, files: 100, line: 1_001 };
+    let limits = DiffLimits { text: 20_000, file: 4_000, files: 100, line: 1_001 };
     let diff = w.git.diff(&w.project, &base, &head, limits).await.unwrap();
     assert_eq!((diff.files.len(), diff.total), (100, 310));
-    assert!(diff.text.len() <= 20_000 && 19_000 < diff.text.len() && diff.text.ends_with('\n'), "{}", diff.text.len());
+    assert!(diff.text.len() <= 20_000 && 15_000 < diff.text.len() && diff.text.ends_with('\n'), "{}", diff.text.len());
     assert!(diff.text_cut);
     assert_eq!(diff.lines_cut, 1);
+    // The first large file does not hide the next ones.
+    assert!(2 <= diff.files_cut, "{}", diff.files_cut);
+    let first = "+0 is a line of many\n… (499816 lines more of this file)\ndiff --git a/huge/1.txt b/huge/1.txt\n";
+    assert!(diff.text.contains(first), "{}", diff.text);
     let long = diff.text.lines().find(|l| l.contains('é')).unwrap();
     let kept = format!("+{} … (1999000 bytes more)", "é".repeat(500));
     assert_eq!((long, diff.text.contains("\n+short\n")), (kept.as_str(), true));

@@ -90,10 +90,12 @@ pub(super) fn tell(answer: &Value, name: &str, stat: bool, context: &mut Context
         }
     }
     let range = format!("git diff {} {}", show::field(answer, "from"), show::field(answer, "to"));
+    let some = |name: &str| flag(name).as_u64().is_some_and(|n| 0 < n);
     if more_text {
-        context.say(format!("… cut here: there is more than that; in a clone that has it: {range}"));
-    } else if flag("lines").as_u64().is_some_and(|n| 0 < n) {
-        context.say(format!("… some lines are too long and were cut; in a clone that has them: {range}"));
+        context
+            .say(format!("… cut here: this is not all; --stat lists the files, and a clone shows the rest: {range}"));
+    } else if some("long_files") || some("lines") {
+        context.say(format!("… lines were left out where it says so; a clone shows them: {range}"));
     }
 }
 

@@ -164,7 +164,8 @@ fn change_view(change: &Change, limits: DiffLimits) -> Value {
         "added": counted(|l| l.0), "removed": counted(|l| l.1),
         "text": (0 < limits.text).then_some(&diff.text),
         "truncated": {
-            "files": (diff.files.len() as u64) < diff.total, "text": diff.text_cut, "lines": diff.lines_cut,
+            "files": (diff.files.len() as u64) < diff.total, "text": diff.text_cut,
+            "long_files": diff.files_cut, "lines": diff.lines_cut,
             "counts": diff.files.iter().any(|f| f.lines.is_none() && !f.binary),
         },
     })

@@ -14,7 +14,7 @@ use orch_engine::pulls::Change;
 use orch_ports::diff::{DiffFile, DiffLimits};
 
 /// Most that a page shows; `orch diff` shows more.
-const LIMITS: DiffLimits = DiffLimits { text: 60_000, files: 200, line: 500 };
+const LIMITS: DiffLimits = DiffLimits { text: 60_000, file: 20_000, files: 200, line: 500 };
 
 /// The section.
 pub(super) struct ChangeShown {
@@ -100,7 +100,7 @@ fn section(change: &Change, open: bool, command: String) -> ChangeShown {
         files: diff.files.iter().map(row).collect(),
         more_files: diff.total.saturating_sub(diff.files.len() as u64),
         lines: open.then(|| hunks::lines(&marked(&diff.text)).map(|(kind, line)| Line::of(kind, line)).collect()),
-        cut: diff.text_cut || 0 < diff.lines_cut,
+        cut: diff.text_cut || 0 < diff.lines_cut + diff.files_cut,
         command,
     }
 }

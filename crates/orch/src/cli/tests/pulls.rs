@@ -28,7 +28,7 @@ fn change() -> Value {
             file("two\nlines\u{200b}", "added", "link", Some((1, 0))),
         ],
         "files_total": 3, "added": 2, "removed": 1, "text": text,
-        "truncated": { "files": false, "text": false, "lines": 0, "counts": false },
+        "truncated": { "files": false, "text": false, "long_files": 0, "lines": 0, "counts": false },
     })
 }
 
@@ -46,10 +46,12 @@ pub(super) fn routes() -> Router<Log> {
         let mut change = change();
         match id.as_str() {
             "DEMO-2" => return refused(StatusCode::CONFLICT, "DEMO-2 has no branch yet: nothing is changed"),
+            "DEMO-4" => change["truncated"]["long_files"] = json!(1),
             "DEMO-3" => {
                 change["merged"] = json!(true);
                 change["files_total"] = json!(5_000);
-                change["truncated"] = json!({ "files": true, "text": true, "lines": 2, "counts": false });
+                change["truncated"] =
+                    json!({ "files": true, "text": true, "long_files": 1, "lines": 2, "counts": false });
             }
             _ => {}
         }
@@ -112,9 +114,11 @@ fn the_files_alone_are_a_table_and_what_is_missing_is_said() {
     assert_eq!(server.last().what, "diff DEMO-1 stat=true");
     let cut = server.orch(&["diff", "DEMO-3"]).out;
     assert!(cut.starts_with("DEMO-1: 5000 files, at least +2 -1, aaaaaaaaaa..bbbbbbbbbb (merged)\n"), "{cut}");
-    let rest = format!("in a clone that has it: git diff {} {}\n", "a".repeat(40), "b".repeat(40));
+    let rest = format!("and a clone shows the rest: git diff {} {}\n", "a".repeat(40), "b".repeat(40));
     assert!(cut.contains("\n… cut here: ") && cut.ends_with(&rest), "{cut}");
     assert!(server.orch(&["diff", "DEMO-3", "--stat"]).out.ends_with("… the first 3 of 5000 files are listed\n"));
+    let left_out = server.orch(&["diff", "DEMO-4"]).out;
+    assert!(left_out.contains("\n… lines were left out where it says so; a clone shows them: git diff "), "{left_out}");
     let none = server.orch(&["diff", "DEMO-2"]);
     assert_eq!((none.code, none.out.as_str()), (1, ""));
     assert!(none.err.contains("DEMO-2 has no branch yet"), "{}", none.err);

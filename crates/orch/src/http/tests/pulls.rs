@@ -137,7 +137,7 @@ async fn the_change_of_a_task_has_its_files_its_text_and_what_is_missing_of_it()
         ],
         "files_total": 2, "added": 1, "removed": 1,
         "text": text.replace("HOSTILE", HOSTILE),
-        "truncated": { "files": false, "text": false, "lines": 0, "counts": false },
+        "truncated": { "files": false, "text": false, "long_files": 0, "lines": 0, "counts": false },
     });
     let seen = get(&world, path, &bearer()).await.json();
     let ids = |text: &str| text.lines().filter(|l| !l.starts_with("index ")).collect::<Vec<_>>().join("\n");
