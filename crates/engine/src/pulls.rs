@@ -220,13 +220,9 @@ impl Engine {
         if base == head || git.tree(key, &base).await? == git.tree(key, &head).await? {
             return Ok(Reply::no(format!("`{named}` has nothing that `{main}` lacks")));
         }
-        let title = match title {
-            Some(title) => title.to_owned(),
-            None => {
-                let newest = git.commits(key, &head, &[], 1).await?.into_iter().next().map(|c| c.subject);
-                newest.filter(|subject| !subject.is_empty()).unwrap_or_else(|| branch.to_owned())
-            }
-        };
+        let newest = git.commits(key, &head, &[], 1).await?.into_iter().next().map(|c| c.subject);
+        let newest = newest.filter(|subject| !subject.is_empty());
+        let title = title.map(ToOwned::to_owned).or(newest).unwrap_or_else(|| branch.to_owned());
         let pull = forge.ensure_pull_request(key, branch, &main, &title, body).await?;
         // One that somebody opened meanwhile, or that is further back than the list goes, has an older number.
         let existed = before.first().is_some_and(|newest| pull.number <= newest.number);

@@ -319,15 +319,12 @@ impl Call<'_> {
             (&mut stderr).take(PIECE as u64).read_to_end(&mut complaint).await?;
             tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await
         };
-        let end = match tokio::time::timeout(self.limit, async { tokio::join!(read, hear) }).await {
-            Ok((end, heard)) => {
-                heard.map_err(|e| lost(&e))?;
-                end.map_err(|e: std::io::Error| lost(&e))?
-            }
-            Err(_) => {
-                kill(group);
-                End::Late
-            }
+        let end = if let Ok((end, heard)) = tokio::time::timeout(self.limit, async { tokio::join!(read, hear) }).await {
+            heard.map_err(|e| lost(&e))?;
+            end.map_err(|e: std::io::Error| lost(&e))?
+        } else {
+            kill(group);
+            End::Late
         };
         let status = child.wait().await.map_err(|e| lost(&e))?.code();
         if end == End::Whole && status != Some(0) {

@@ -21,7 +21,9 @@ async fn diff(w: &World, from: &Sha, to: &Sha) -> Diff {
 }
 
 /// Path, how, lines and whether it is binary.
-fn rows(diff: &Diff) -> Vec<(&str, char, Option<(u64, u64)>, bool)> {
+type Row<'d> = (&'d str, char, Option<(u64, u64)>, bool);
+
+fn rows(diff: &Diff) -> Vec<Row<'_>> {
     diff.files.iter().map(|f| (f.path.as_str(), f.how, f.lines, f.binary)).collect()
 }
 

@@ -88,9 +88,11 @@ fn bearer() -> String {
 /// As a browser sends a name and a password.
 fn basic(password: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits: String = format!("anna:{password}").bytes().map(|b| format!("{b:08b}")).collect();
-    let six = bits.as_bytes().chunks(6).map(|six| format!("{:0<6}", std::str::from_utf8(six).unwrap()));
-    let text: String = six.map(|six| char::from(LETTERS[usize::from_str_radix(&six, 2).unwrap()])).collect();
+    let given = format!("anna:{password}");
+    let bits: Vec<usize> =
+        given.bytes().flat_map(|byte| (0..8).rev().map(move |bit| usize::from((byte >> bit) & 1))).collect();
+    let six = bits.chunks(6).map(|six| six.iter().fold(0, |n, bit| n * 2 + bit) << (6 - six.len()));
+    let text: String = six.map(|n| char::from(LETTERS[n])).collect();
     format!("Basic {text}")
 }
 
