@@ -22,6 +22,7 @@ pub mod message;
 mod new_task;
 pub mod pauses;
 pub mod pipeline;
+pub mod plain;
 pub mod policy;
 mod production;
 pub mod reap;

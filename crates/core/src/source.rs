@@ -4,6 +4,7 @@
 
 use crate::ids::{GateId, Sha, StageId};
 use crate::pipeline::{Pipeline, Stage, Step};
+use crate::plain::is_odd;
 use serde::{Deserialize, Serialize};
 
 /// A branch that a person wants landed.
@@ -57,9 +58,7 @@ pub fn odd_name(name: &str) -> Option<String> {
     if name.starts_with('-') || name == "@" || name == "HEAD" {
         return bad("git takes it for something else");
     }
-    if let Some(c) =
-        name.chars().find(|c| c.is_whitespace() || c.is_control() || is_hidden(*c) || "~^:?*[\\".contains(*c))
-    {
+    if let Some(c) = name.chars().find(|c| c.is_whitespace() || is_odd(*c) || "~^:?*[\\".contains(*c)) {
         return bad(&format!("it holds `{}`", c.escape_debug()));
     }
     if name.contains("..") || name.contains("@{") || name.contains("//") {
@@ -71,11 +70,6 @@ pub fn odd_name(name: &str) -> Option<String> {
         return bad("a part of it is empty, begins or ends with a dot, or ends with `.lock`");
     }
     None
-}
-
-/// Is it a character that is not seen, or that turns what stands behind it round?
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }
 
 /// A word as a shell reads it: as it is where nothing in it means anything to a shell, else in quotes.

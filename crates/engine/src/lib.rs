@@ -13,6 +13,7 @@ pub mod land;
 mod main_moved;
 pub mod project;
 pub mod prompt;
+pub mod pulls;
 pub mod restored;
 pub mod review;
 mod runner;

@@ -44,3 +44,21 @@ pub(crate) async fn tell_not_own(engine: &Engine, task: &Task, ticket: &Ticket) 
     let key = format!("not-own-{}-{}", task.work_item, ticket.id);
     engine.notice(task.id, key, not_own(task)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn branches_of_tasks_are_known_by_their_names() {
+        let of = |branch: &str| item_of_branch(&"SHOP".into(), branch).map(|item| item.to_string());
+        for branch in ["feature/SHOP-12-show-it", "feature/SHOP-12-show-it-r2", "land/SHOP-12-theirs", "land/SHOP-12"] {
+            assert_eq!(of(branch).as_deref(), Some("SHOP-12"), "{branch}");
+        }
+        for branch in
+            ["feature/SHOP-x", "feature/SHOPPING-1-x", "feature/SHOP-1x", "SHOP-1-x", "feature/login", "x/SHOP-1"]
+        {
+            assert_eq!(of(branch), None, "{branch}");
+        }
+    }
+}

@@ -187,6 +187,7 @@ points! { "forge", FORGE, Forge;
         body: &str,
     ) -> Result<PullRequest, Fault>;
     async fn pull_request(&self, project: &ProjectKey, number: u64) -> Result<PullRequest, Fault>;
+    async fn pull_requests(&self, project: &ProjectKey) -> Result<Vec<PullRequest>, Fault>;
     async fn close_pull_request(&self, project: &ProjectKey, number: u64) -> Result<(), Fault>;
     async fn statuses(&self, project: &ProjectKey, commit: &Sha) -> Result<Vec<CommitStatus>, Fault>;
     async fn set_status(&self, project: &ProjectKey, commit: &Sha, status: &CommitStatus) -> Result<(), Fault>;
@@ -229,6 +230,11 @@ points! { "git", GIT, Git;
     async fn patch_id(&self, project: &ProjectKey, base: &Sha, head: &Sha, artefact_dir: &str)
         -> Result<Digest, Fault>;
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault>;
+    async fn merge_bases(&self, project: &ProjectKey, one: &Sha, other: &Sha) -> Result<Vec<Sha>, Fault>;
+    async fn written(&self, project: &ProjectKey, to: &Sha, without: &[Sha], limit: usize)
+        -> Result<Vec<orch_ports::git::Written>, Fault>;
+    async fn diff(&self, project: &ProjectKey, from: &Sha, to: &Sha, limits: orch_ports::diff::DiffLimits)
+        -> Result<orch_ports::diff::Diff, Fault>;
     async fn commits(&self, project: &ProjectKey, to: &Sha, without: &[Sha], limit: usize)
         -> Result<Vec<orch_ports::git::CommitLine>, Fault>;
     async fn read_file(&self, project: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault>;

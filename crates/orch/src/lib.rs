@@ -9,6 +9,7 @@ pub mod fault_points;
 pub mod gate_cli;
 mod gate_config;
 pub mod http;
+mod hunks;
 pub mod instance;
 pub mod keep;
 pub mod lost;

@@ -7,6 +7,9 @@ use crate::remote::Remote;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use serde::{Deserialize, Serialize};
 
+/// Most pull requests that are listed.
+pub const PULLS_LISTED: usize = 200;
+
 /// A pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
@@ -157,6 +160,8 @@ pub trait Forge: Send + Sync + 'static {
     ) -> Result<PullRequest, Fault>;
     /// Reads a pull request by its stored number; a missing one is `Fault::gone`.
     async fn pull_request(&self, project: &ProjectKey, number: u64) -> Result<PullRequest, Fault>;
+    /// The open ones, newest first, at most [`PULLS_LISTED`].
+    async fn pull_requests(&self, project: &ProjectKey) -> Result<Vec<PullRequest>, Fault>;
     /// Closes an open pull request without merging; closed or merged already is success.
     async fn close_pull_request(&self, project: &ProjectKey, number: u64) -> Result<(), Fault>;
     /// The newest status of each context of a commit.

@@ -2,6 +2,7 @@
 //! working directories that agents may ruin as they like. Everything that is judged, committed or pushed is resolved in
 //! the private repository, from a fresh fetch; an agent's own `.git` is never believed.
 
+use crate::diff::{Diff, DiffLimits};
 use crate::fault::Fault;
 use crate::remote::Remote;
 use orch_core::conflict::{Conflict, Shown};
@@ -9,6 +10,8 @@ use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_core::verdict::ChangedRange;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+pub use crate::diff::EntryKind;
 
 /// A commit's author, attributed to the role that did the work: `orch developer <developer@orch.invalid>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,17 +245,6 @@ pub struct Written {
     pub message: String,
 }
 
-/// What a path stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EntryKind {
-    /// A file with content of its own.
-    File,
-    /// A symbolic link: its content is where it leads.
-    Link,
-    /// Another repository's commit: its content is not here.
-    Submodule,
-}
-
 /// A path at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -335,6 +327,9 @@ pub trait Git: Send + Sync + 'static {
     /// Lines that differ between two commits, for every file that does; renames are not followed. Nothing a branch may
     /// say (attributes, binary flags, drivers) leaves any out.
     async fn changed_lines(&self, project: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<ChangedLines>, Fault>;
+    /// The difference between two commits as people read it; renames are not followed. It is cut while it is read, so that
+    /// none is too large. Nothing a branch may say (attributes, drivers) leaves any out or runs anything.
+    async fn diff(&self, project: &ProjectKey, from: &Sha, to: &Sha, limits: DiffLimits) -> Result<Diff, Fault>;
     /// What the commits `base..head` bring in.
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
     /// Contents of objects by id, in the order asked for. The caller keeps the sum of their sizes within its memory.

@@ -7,6 +7,7 @@ pub mod advisory;
 pub mod agent;
 pub mod clock;
 pub mod contract;
+pub mod diff;
 pub mod fault;
 pub mod forge;
 pub mod git;

@@ -37,6 +37,12 @@ impl Sim {
                 Event::Approved { by: by(), gate: None, subject: Some(subject.clone()), comment: None }
             }
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
+            // Whoever has repaired it often enough leaves it at that.
+            Phase::Waiting { why: WaitReason::Production { .. }, .. }
+                if patience.get(&task.id).is_some_and(|n| PATIENCE < *n) =>
+            {
+                Event::WayChosen { by: by(), way: WayOut::Accept }
+            }
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => self.a_way_out(by()),
             // Two failures that wait for each other: a person settles one of them.
             Phase::Waiting { why: WaitReason::Held { by: other, .. }, .. } => {
@@ -61,6 +67,9 @@ impl Sim {
                 match *spent {
                     n if n <= PATIENCE => Event::RetryAsked { by: by() },
                     n if n <= PATIENCE + 1 => Event::CancelAsked { by: by() },
+                    _ if !task.production.failures.is_empty() && task.landing.merged.is_none() => {
+                        Event::CancelAsked { by: by() }
+                    }
                     _ => return Ok(()),
                 }
             }

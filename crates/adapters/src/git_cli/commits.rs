@@ -3,6 +3,7 @@
 
 use super::tree::{Repo, checked};
 use orch_core::ids::Sha;
+use orch_core::plain::is_odd;
 use orch_ports::Fault;
 use orch_ports::git::{Author, CommitLine, Written};
 
@@ -55,11 +56,7 @@ fn line(text: &str) -> Option<CommitLine> {
 
 /// One line in which nothing hides and nothing turns.
 fn plain(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut line: String = text.chars().take(LONGEST).map(|c| if odd(c) { ' ' } else { c }).collect();
+    let mut line: String = text.chars().take(LONGEST).map(|c| if is_odd(c) { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         line.push('…');
     }

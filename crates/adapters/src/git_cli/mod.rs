@@ -11,6 +11,7 @@ mod clone;
 mod commits;
 mod conflict;
 mod deliver;
+mod diff;
 pub(crate) mod dirs;
 pub(crate) mod facts;
 mod hidden;
@@ -43,6 +44,7 @@ pub use modules::{Submodules, Unfilled};
 use dirs::component;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
+use orch_ports::diff::{Diff, DiffLimits};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, CommitLine, FileWrite, Git, OneCommit, PrepareWorktree,
     PushAnswer, Shelf, Snapshot, Snapshotted, Updated, Written,
@@ -215,6 +217,11 @@ impl Git for GitCli {
 
     async fn is_ancestor(&self, project: &ProjectKey, old: &Sha, new: &Sha) -> Result<bool, Fault> {
         let done = async { self.open(project)?.is_ancestor(old, new).await }.await;
+        self.sound(project, done).await
+    }
+
+    async fn diff(&self, project: &ProjectKey, from: &Sha, to: &Sha, limits: DiffLimits) -> Result<Diff, Fault> {
+        let done = async { self.open(project)?.diff(from, to, limits).await }.await;
         self.sound(project, done).await
     }
 

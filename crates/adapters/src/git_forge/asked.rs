@@ -7,7 +7,7 @@ use super::repo::MergedTree;
 use super::served::Served;
 use orch_core::ids::{Actor, Sha};
 use orch_ports::Fault;
-use orch_ports::forge::{PullRequest, PullState};
+use orch_ports::forge::{PULLS_LISTED, PullRequest, PullState};
 
 impl State {
     /// The pull request as the port shows it: the row, and what git says now.
@@ -21,12 +21,6 @@ impl State {
 
     /// The same where the tip of its branch has just been read.
     async fn show_at(&self, served: &Served, row: PullRow, tip: Option<Sha>) -> Result<PullRequest, Fault> {
-        let (state, merge_commit) = match row.life {
-            Life::Merged(commit) => (PullState::Merged, Some(commit)),
-            // A pull request whose branch was deleted is closed for as long as the branch is away.
-            Life::Open | Life::Merging(_) if tip.is_some() => (PullState::Open, None),
-            Life::Open | Life::Merging(_) | Life::Closed => (PullState::Closed, None),
-        };
         // Elsewhere it would cost two questions and a fetch at every look, and nobody decides on it.
         let base = match &served.there {
             None => served.repo.branch(&row.base_branch).await?,
@@ -41,19 +35,22 @@ impl State {
             },
             _ => None,
         };
-        Ok(PullRequest {
-            number: row.number,
-            title: row.title,
-            head_branch: row.head_branch,
-            head: tip.unwrap_or(row.last_head),
-            base_branch: row.base_branch,
-            state,
-            // Nobody else can merge here: who pushes to the default branch has merged no pull request.
-            merged_by: merge_commit.is_some().then(Actor::orch),
-            merge_commit,
-            mergeable,
-            url: url_of(&served.remote.url, row.number),
-        })
+        Ok(told(served, row, tip, mergeable))
+    }
+
+    /// The open ones, newest first. The tips of all their branches are one question; whether they merge is not asked.
+    pub(super) async fn open_ones(&self, served: &Served) -> Result<Vec<PullRequest>, Fault> {
+        let project = served.key.clone();
+        let find = move |t: &rusqlite::Transaction<'_>| pulls::open_ones(t, &project, PULLS_LISTED);
+        let mut rows = self.db.read("list open pull requests", find).await?;
+        for row in rows.iter_mut().filter(|row| matches!(row.life, Life::Merging(_))) {
+            *row = self.load(served, row.number).await?;
+        }
+        rows.retain(|row| matches!(row.life, Life::Open | Life::Merging(_)));
+        let branches: Vec<&str> = rows.iter().map(|row| row.head_branch.as_str()).collect();
+        let tips = served.heads(&branches).await?;
+        let there = rows.into_iter().zip(tips).filter(|(_, tip)| tip.is_some());
+        Ok(there.map(|(row, tip)| told(served, row, tip, None)).collect())
     }
 
     pub(super) async fn ensure(
@@ -111,6 +108,29 @@ impl State {
         let head = served.head(&row.head_branch).await?.unwrap_or(row.last_head);
         let (project, at) = (served.key.clone(), self.clock.now());
         self.db.write("close a pull request", move |t| pulls::close(t, &project, number, &head, at)).await
+    }
+}
+
+/// A row as the port shows it, its branch being at `tip`.
+fn told(served: &Served, row: PullRow, tip: Option<Sha>, mergeable: Option<bool>) -> PullRequest {
+    let (state, merge_commit) = match row.life {
+        Life::Merged(commit) => (PullState::Merged, Some(commit)),
+        // A pull request whose branch was deleted is closed for as long as the branch is away.
+        Life::Open | Life::Merging(_) if tip.is_some() => (PullState::Open, None),
+        Life::Open | Life::Merging(_) | Life::Closed => (PullState::Closed, None),
+    };
+    PullRequest {
+        number: row.number,
+        title: row.title,
+        head_branch: row.head_branch,
+        head: tip.unwrap_or(row.last_head),
+        base_branch: row.base_branch,
+        state,
+        // Nobody else can merge here: who pushes to the default branch has merged no pull request.
+        merged_by: merge_commit.is_some().then(Actor::orch),
+        merge_commit,
+        mergeable,
+        url: url_of(&served.remote.url, row.number),
     }
 }
 

@@ -323,6 +323,10 @@ impl Forge for GitForge {
         self.state.show(&served, row).await
     }
 
+    async fn pull_requests(&self, project: &ProjectKey) -> Result<Vec<PullRequest>, Fault> {
+        self.state.open_ones(&*self.served(project)?).await
+    }
+
     async fn close_pull_request(&self, project: &ProjectKey, number: u64) -> Result<(), Fault> {
         self.state.close(&*self.served(project)?, number).await
     }

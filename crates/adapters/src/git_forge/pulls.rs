@@ -68,6 +68,14 @@ pub(super) fn open_from(t: &Transaction<'_>, project: &ProjectKey, branch: &str)
     t.query_row(&sql, params![project.as_str(), branch], |r| Ok(pull(r))).optional()?.transpose()
 }
 
+/// The open ones, newest first.
+pub(super) fn open_ones(t: &Transaction<'_>, project: &ProjectKey, most: usize) -> Result<Vec<PullRow>, DbError> {
+    let newest = "AND state IN ('open', 'merging') ORDER BY number DESC LIMIT ?2";
+    let mut rows = t.prepare(&format!("SELECT {COLUMNS} {newest}"))?;
+    let rows = rows.query_map(params![project.as_str(), most as i64], |r| Ok(pull(r)))?;
+    rows.map(|row| row.map_err(DbError::from)?).collect()
+}
+
 /// Those with a merge begun and not known to have ended.
 pub(super) fn merging(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<PullRow>, DbError> {
     let mut rows = t.prepare(&format!("SELECT {COLUMNS} AND state = 'merging'"))?;

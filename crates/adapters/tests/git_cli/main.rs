@@ -5,6 +5,7 @@
 mod absent;
 mod brought;
 mod conflicts;
+mod diffs;
 mod forge;
 mod lfs;
 mod mirror;

@@ -27,6 +27,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;
     }
+    close_the_persons(cx).await?;
     // A cancelled job may have left a run behind that nobody waits for any more.
     for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none()) {
         let dir = Path::new(&run.dir);
@@ -48,4 +49,22 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     }
     landing::delete_branches(cx, matches!(late, Documents::Left)).await?;
     Ok(Outcome::Sent.into())
+}
+
+/// A pull request that a person opened for the branch that has landed is closed, and says how it landed: it is not merged, for
+/// what landed is orch's copy. One whose branch has moved on since stays.
+async fn close_the_persons(cx: &Cx) -> Result<(), Fault> {
+    let (Some(source), Some(merged), Phase::Done { .. }) =
+        (&cx.task.branch.source, &cx.task.landing.merged, &cx.task.phase)
+    else {
+        return Ok(());
+    };
+    let (forge, project, item) = (&cx.project.forge, &cx.project.key, &cx.task.work_item);
+    let open = forge.pull_requests(project).await?;
+    for pull in open.iter().filter(|p| p.head_branch == source.name && p.head == source.head) {
+        let text = format!("Landed as {} by {item}.", merged.commit);
+        forge.put_comment(project, pull.number, "orch-landed", &text).await?;
+        forge.close_pull_request(project, pull.number).await?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
+use orch_ports::diff::{Diff, DiffLimits};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
@@ -68,6 +69,9 @@ impl Forge for FlakyForge {
             pull.merged_by.clone_from(by);
         }
         Ok(pull)
+    }
+    async fn pull_requests(&self, p: &ProjectKey) -> Result<Vec<PullRequest>, Fault> {
+        self.faults.call("forge.pull_requests", self.real.pull_requests(p)).await
     }
     async fn close_pull_request(&self, p: &ProjectKey, number: u64) -> Result<(), Fault> {
         self.faults.call("forge.close_pull_request", self.real.close_pull_request(p, number)).await
@@ -198,6 +202,9 @@ impl Git for FlakyGit {
     }
     async fn merge_bases(&self, p: &ProjectKey, one: &Sha, other: &Sha) -> Result<Vec<Sha>, Fault> {
         self.real.merge_bases(p, one, other).await
+    }
+    async fn diff(&self, p: &ProjectKey, from: &Sha, to: &Sha, limits: DiffLimits) -> Result<Diff, Fault> {
+        self.faults.call("git.diff", self.real.diff(p, from, to, limits)).await
     }
     async fn read_file(&self, p: &ProjectKey, commit: &Sha, path: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.real.read_file(p, commit, path).await

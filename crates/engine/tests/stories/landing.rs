@@ -8,7 +8,7 @@ use orch_core::ids::{Actor, Sha, WorkItem};
 use orch_core::landing::{History, LandingPlan};
 use orch_core::task::{BlockReason, DoneOutcome, Phase, Task, WaitReason, WayOut};
 use orch_engine::land::{LandAnswer, Wish};
-use orch_ports::forge::Forge;
+use orch_ports::forge::{Forge, PullState};
 use orch_ports::tracker::{TicketState, Tracker};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -377,4 +377,25 @@ async fn what_a_stranger_pushes_to_the_copy_is_kept_aside_and_never_lands() {
     let kept =
         git(&world.path("repos").join("DEMO.git"), &["for-each-ref", "--format=%(objectname)", "refs/orch/history"]);
     assert!(kept.contains(foreign.as_str()), "{kept}");
+}
+
+#[tokio::test]
+async fn a_pull_request_of_the_landed_branch_is_closed_and_says_how_it_landed() {
+    let world = World::new().await;
+    world.start();
+    for (branch, goes_on) in [("topic", false), ("other", true)] {
+        world.outsider_pushes(branch, "main", &format!("{branch}.txt"), "a\n");
+        let pull = world.forge.ensure_pull_request(&demo(), branch, "main", branch, "Please.").await.unwrap();
+        let item = land(&world, branch).await;
+        if goes_on {
+            world.outsider_pushes(branch, branch, "more.txt", "more\n");
+        }
+        let task = world.until_done(&item).await;
+        world.until_quiet().await;
+        let state = world.forge.pull_request(&demo(), pull.number).await.unwrap().state;
+        assert_eq!(state, if goes_on { PullState::Open } else { PullState::Closed }, "{branch}");
+        let said = world.forge.comments(&demo(), pull.number).await.unwrap();
+        let landed = task.landing.merged.unwrap().commit;
+        assert_eq!(said.iter().any(|(_, text)| text.contains(landed.as_str())), !goes_on, "{said:?}");
+    }
 }

@@ -20,6 +20,7 @@ mod main_moved;
 mod merging;
 mod people;
 mod production;
+mod pulls;
 mod reaping;
 mod retention;
 mod reviews;

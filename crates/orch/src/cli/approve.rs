@@ -13,7 +13,7 @@ macro_rules! word_args {
     ($name:ident, $word:literal, $comment:literal) => {
         #[doc = concat!("`orch ", $word, "`")]
         #[derive(Clone, Debug, Args)]
-        #[command(after_help = concat!("Example:\n  orch ", $word, " DEMO-1 --comment '", $comment, "'"))]
+        #[command(after_help = concat!("See what it changes: orch diff DEMO-1\n\nExample:\n  orch ", $word, " DEMO-1 --comment '", $comment, "'"))]
         pub struct $name {
             /// The task
             pub id: String,

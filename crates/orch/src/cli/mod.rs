@@ -11,6 +11,7 @@ pub mod config;
 pub mod context;
 pub mod db;
 pub mod demo;
+pub mod diff;
 pub mod doctor;
 pub mod drain;
 pub mod evidence;
@@ -22,6 +23,7 @@ pub mod instance;
 pub mod journal;
 pub mod land;
 pub mod logs;
+pub mod pr;
 pub mod project;
 pub mod queue;
 pub mod serve;
@@ -87,6 +89,11 @@ pub enum Command {
     Land(land::LandArgs),
     /// Say what a task waits for, since when, and what ends it
     Why(why::WhyArgs),
+    /// Show what a task changes, as it is approved and lands
+    Diff(diff::DiffArgs),
+    /// List and open pull requests, and show what they change
+    #[command(subcommand)]
+    Pr(pr::PrCommand),
     /// Approve what a task asks approval for
     Approve(approve::ApproveArgs),
     /// Refuse what a task asks approval for
@@ -169,6 +176,8 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Task(command) => task::run(command, context),
         Command::Land(args) => land::run(args, context),
         Command::Why(args) => why::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Pr(command) => pr::run(command, context),
         Command::Approve(args) => approve::approve(args, context),
         Command::Reject(args) => approve::reject(args, context),
         Command::Answer(args) => answer::run(args, context),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+mod pulls;
 mod server;
 use server::{Server, free_port};
 
@@ -75,6 +76,10 @@ fn the_pinned_lines_are_understood() {
         "task retry DEMO-1 --as accept --json",
         "task list",
         "task show DEMO-1 --json",
+        "diff DEMO-1 --stat --json",
+        "pr list --project DEMO --json",
+        "pr diff 7 --stat",
+        "pr open theirs --project DEMO --title T --body B --json",
         "why DEMO-1 --url http://127.0.0.1:1",
         "approve DEMO-1 --gate check_analysis_approved --comment fine",
         "reject DEMO-1 --comment no",
@@ -110,6 +115,9 @@ fn the_pinned_lines_are_understood() {
         "task new --project DEMO",
         "task new --project D --title T --body b --body-file f",
         "logs",
+        "diff",
+        "pr diff seven",
+        "pr open",
         "audit import",
     ] {
         let refused = Cli::try_parse_from(format!("orch {wrong}").split(' ')).unwrap_err();

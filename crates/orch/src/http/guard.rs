@@ -1,7 +1,7 @@
 //! Who is let in. The server listens on this machine, but every web page the user has open can send requests to it: a
 //! page of another site is turned away by its `Origin`, a name that was bent to point here (DNS rebinding) by its
 //! `Host`, and everything that changes state needs the token besides. Reading needs no token: whoever reaches the
-//! loopback address of this machine may look.
+//! loopback address of this machine may look. Only what shows source code is for the holder of the token.
 
 use super::{AppState, Problem};
 use axum::extract::{Request, State};
@@ -73,19 +73,65 @@ fn admit(state: &AppState, request: &Request) -> Result<Option<Caller>, Problem>
             return Err(Problem::new(StatusCode::FORBIDDEN, "origin", "pages of other sites may not change anything"));
         }
     }
+    opened(state, headers)?;
+    let actor = name(headers, "x-orch-actor")?.unwrap_or_else(|| "local:unknown".to_owned());
+    Ok(Some(Caller { actor: Actor::new(actor), key: name(headers, "idempotency-key")? }))
+}
+
+/// In front of what shows source code: the token, also for reading.
+pub(super) async fn token_needed(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    match opened(&state, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Was the token sent along?
+fn opened(state: &AppState, headers: &HeaderMap) -> Result<(), Problem> {
     let token = text(headers, "authorization")
         .and_then(|v| v.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let hint = "send `Authorization: Bearer TOKEN`; the token is in the file `token` beside the database";
     match token {
-        None => return Err(Problem::new(StatusCode::UNAUTHORIZED, "token", "this needs the API token").hint(hint)),
+        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "token", "this needs the API token").hint(hint)),
         Some((_, token)) if !state.token.opens(token.trim()) => {
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "token", "that is not the API token").hint(hint));
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "token", "that is not the API token").hint(hint))
         }
-        Some(_) => {}
+        Some(_) => Ok(()),
     }
-    let actor = name(headers, "x-orch-actor")?.unwrap_or_else(|| "local:unknown".to_owned());
-    Ok(Some(Caller { actor: Actor::new(actor), key: name(headers, "idempotency-key")? }))
+}
+
+/// May a page show source code to this browser? It asks its user for a name and a password, and sends them along with every
+/// page from then on; the token is the password. This opens pages alone, never a change.
+pub(crate) fn page_opened(state: &AppState, headers: &HeaderMap) -> bool {
+    let password = || {
+        let (scheme, given) = text(headers, "authorization")?.split_once(' ')?;
+        let given = String::from_utf8(base64(given.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?).ok()?;
+        Some(given.split_once(':')?.1.trim().to_owned())
+    };
+    opened(state, headers).is_ok() || password().is_some_and(|password| state.token.opens(&password))
+}
+
+/// What base64 stands for.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let (mut out, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if 8 <= count {
+            count -= 8;
+            out.push(((bits >> count) & 0xff) as u8);
+        }
+    }
+    Some(out)
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -121,6 +167,13 @@ fn ours(listen: IpAddr, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_read_out_of_what_a_browser_sends() {
+        assert_eq!(base64("YW5uYTrDvF8/Pg==").unwrap(), "anna:ü_?>".as_bytes());
+        assert_eq!(base64("").unwrap(), b"");
+        assert_eq!(base64("a b"), None);
+    }
 
     #[test]
     fn only_names_that_cannot_be_bent_are_ours() {

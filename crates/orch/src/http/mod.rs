@@ -5,11 +5,12 @@
 mod acts;
 mod body;
 mod events;
-mod guard;
+pub(crate) mod guard;
 mod health;
 mod land;
 pub(crate) mod logs;
 mod problem;
+pub(crate) mod pulls;
 mod queue;
 pub(crate) mod tasks;
 #[cfg(test)]
@@ -92,7 +93,14 @@ impl AppState {
 
 /// The whole server: API, dashboard, guard and headers.
 pub fn router(state: AppState) -> Router {
+    // What shows source code needs the token although it changes nothing.
+    let source = Router::new()
+        .route("/tasks/{id}/diff", get(pulls::task_diff))
+        .route("/projects/{key}/pulls/{n}/diff", get(pulls::diff))
+        .route_layer(from_fn_with_state(state.clone(), guard::token_needed));
     let api = Router::new()
+        .merge(source)
+        .route("/projects/{key}/pulls", get(pulls::list).post(pulls::open))
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tasks/{id}", get(tasks::show))
         .route("/tasks/{id}/why", get(tasks::why))

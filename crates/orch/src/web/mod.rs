@@ -5,6 +5,7 @@
 
 mod assets;
 mod board;
+mod change;
 mod run;
 mod task;
 #[cfg(test)]
@@ -30,10 +31,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/favicon.ico", get(assets::favicon))
 }
 
-/// `?fragment=1`: only what changes.
+/// `?fragment=1`: only what changes; `?diff=1`: with the text of a change, which needs the token.
 #[derive(Deserialize)]
 struct Wanted {
     fragment: Option<String>,
+    diff: Option<String>,
 }
 
 /// A whole page around its live part.
@@ -102,7 +104,7 @@ struct Refused<'r> {
 fn refused(state: &AppState, problem: &Problem) -> Response {
     let hint = problem.hint.as_deref().unwrap_or_default();
     let live = Refused { code: problem.status.as_u16(), message: &problem.message, hint };
-    let mut response = render(state, &Wanted { fragment: None }, "not here", "", &live);
+    let mut response = render(state, &Wanted { fragment: None, diff: None }, "not here", "", &live);
     *response.status_mut() = problem.status;
     response
 }

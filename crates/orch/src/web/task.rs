@@ -1,12 +1,15 @@
 //! A task's page: where it stands, what it waits for, and everything anybody may want to know about how it was judged.
 
+use super::change::{self, ChangeShown};
 use super::words::{Moment, phase_tone, phase_word, short, span, tokens, usd, verdict};
 use super::{Wanted, refused, render};
+use crate::http::guard::page_opened;
 use crate::http::tasks::find;
 use crate::http::views::{GateView, RunView};
 use crate::http::{AppState, Problem};
 use askama::Template;
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use orch_core::ids::{GateId, Time};
 use orch_core::pipeline::Step;
@@ -31,6 +34,7 @@ struct TaskPage {
     stages: Vec<StageMark>,
     place: String,
     wait: Option<Wait>,
+    change: Option<ChangeShown>,
     facts: Vec<(&'static str, String)>,
     created: Moment,
     updated: Moment,
@@ -139,8 +143,12 @@ pub(super) async fn page(
     State(state): State<AppState>,
     Path(id): Path<String>,
     Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
 ) -> Response {
-    match build(&state, &id).await {
+    if wanted.diff.is_some() && !page_opened(&state, &headers) {
+        return change::ask_for_token(&state);
+    }
+    match build(&state, &id, &headers).await {
         Ok((page, after)) => {
             let title = format!("{} · {}", page.id, page.title);
             let events = format!("/api/v1/events?task={}&after={after}", path_segment(&page.id));
@@ -155,7 +163,7 @@ fn path_segment(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect()
 }
 
-async fn build(state: &AppState, id: &str) -> Result<(TaskPage, i64), Problem> {
+async fn build(state: &AppState, id: &str, headers: &HeaderMap) -> Result<(TaskPage, i64), Problem> {
     let now = state.engine.clock().now();
     let after = state.engine.store().journal_head().await?;
     let task = find(state, id).await?;
@@ -182,6 +190,7 @@ async fn build(state: &AppState, id: &str) -> Result<(TaskPage, i64), Problem> {
             command: w.command.clone(),
             shown: w.shown.clone(),
         }),
+        change: change::shown(state, &task, headers).await,
         facts: facts(view),
         created: Moment::read(&view.created_at, now),
         updated: Moment::read(&view.updated_at, now),

@@ -41,6 +41,7 @@ pub async fn all(forge: &dyn Forge, fixture: &dyn ForgeFixture) {
     the_default_branch_cannot_be_pushed_to(forge, fixture).await;
     one_open_pull_request_per_branch(forge, fixture).await;
     a_pull_request_needs_its_branches(forge, fixture).await;
+    open_pull_requests_are_listed_newest_first(forge, fixture).await;
     a_closed_pull_request_makes_room_for_the_next(forge, fixture).await;
     a_pull_request_that_is_not_there_is_gone(forge, fixture).await;
     the_newest_status_of_a_context_counts(forge, fixture).await;
@@ -137,6 +138,26 @@ pub async fn a_pull_request_needs_its_branches(forge: &dyn Forge, fixture: &dyn 
     fixture.push(&branch, &tip, "a.txt", &branch).await.expect("push");
     let opened = forge.ensure_pull_request(&project, &branch, &format!("{branch}-base"), "t", "").await;
     must_fail("open into nothing", FaultKind::Gone, opened);
+}
+
+/// Those that are open, as each of them reads alone; none that is closed, merged, or has lost its branch.
+pub async fn open_pull_requests_are_listed_newest_first(forge: &dyn Forge, fixture: &dyn ForgeFixture) {
+    let project = fixture.project();
+    let (closed, first, second) =
+        (proposal(forge, fixture).await, proposal(forge, fixture).await, proposal(forge, fixture).await);
+    let (gone, merged) = (proposal(forge, fixture).await, proposal(forge, fixture).await);
+    must("close", forge.close_pull_request(&project, closed.number).await);
+    fixture.push_deletion(&gone.head_branch).await.expect("a feature branch can be deleted");
+    merge(forge, fixture, &merged, &merged.head, MergeMethod::FastForwardOnly).await;
+    let head = fixture.push(&first.head_branch, &first.head, "more.txt", "more").await.expect("push");
+    fixture.settled().await;
+    let listed = must("list", forge.pull_requests(&project).await);
+    let mine: Vec<_> =
+        listed.iter().filter(|p| closed.number <= p.number).map(|p| (p.number, &p.title, &p.head, p.state)).collect();
+    let open = PullState::Open;
+    let expected = [(second.number, &second.title, &second.head, open), (first.number, &first.title, &head, open)];
+    assert_eq!(mine, expected);
+    assert!(listed.windows(2).all(|two| two[1].number < two[0].number), "newest first");
 }
 
 /// Closing is final for that number, and twice is success.

@@ -21,7 +21,7 @@ pub(super) struct Seen {
     pub(super) body: Value,
 }
 
-type Log = Arc<Mutex<Vec<Seen>>>;
+pub(super) type Log = Arc<Mutex<Vec<Seen>>>;
 
 /// A small server that answers as the API does; lives as long as the value.
 pub(super) struct Server {
@@ -30,7 +30,7 @@ pub(super) struct Server {
     _runtime: tokio::runtime::Runtime,
 }
 
-fn note(log: &Log, what: String, headers: &HeaderMap, body: Value) {
+pub(super) fn note(log: &Log, what: String, headers: &HeaderMap, body: Value) {
     let header = |name: &str| headers.get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
     let seen = Seen { what, token: header("authorization"), actor: header("x-orch-actor"), body };
     log.lock().unwrap().push(seen);
@@ -47,7 +47,7 @@ fn task(id: &str) -> Value {
     })
 }
 
-fn refused(status: StatusCode, message: &str) -> Response {
+pub(super) fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "error": { "code": "x", "message": message, "hint": "do this" } }))).into_response()
 }
 
@@ -127,6 +127,7 @@ impl Server {
             .route("/api/v1/tasks/{id}/{verb}", post(act))
             .route("/api/v1/drain", post(|| async { Json(json!({ "draining": true })) }))
             .route("/api/v1/resume", post(|| async { StatusCode::NO_CONTENT }))
+            .merge(pulls::routes())
             .with_state(seen.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

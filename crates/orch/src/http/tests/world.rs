@@ -57,6 +57,7 @@ pub(crate) struct World {
     pub(crate) home: tempfile::TempDir,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) forge: GitForge,
     pub(crate) app: Router,
 }
 
@@ -115,7 +116,7 @@ impl World {
                 approvers: vec!["local:anna".into()],
                 ..Policy::default()
             },
-            forge: Arc::new(forge),
+            forge: Arc::new(forge.clone()),
             tracker,
             default_program: Arc::new(agent),
             programs: BTreeMap::new(),
@@ -164,7 +165,7 @@ impl World {
         let engine = Engine::new(ports, options, projects);
         let address = "127.0.0.1:8500".parse().unwrap();
         let app = router(AppState::new(Arc::clone(&engine), TOKEN.into(), at("orch.db"), address));
-        Self { home, clock, engine, app }
+        Self { home, clock, engine, forge, app }
     }
 
     pub(crate) fn pass(&self, ms: i64) {
