@@ -1,7 +1,7 @@
 //! Changes as people read them before they approve and after they landed, and pull requests for people's own branches.
 
 use crate::runs::Does;
-use crate::world::{World, demo, git};
+use crate::world::{World, anna, demo, git};
 use orch_core::ids::{Sha, WorkItem};
 use orch_core::landing::{History, LandingPlan};
 use orch_core::task::{Phase, Task, WaitReason};
