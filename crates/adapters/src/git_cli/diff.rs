@@ -3,7 +3,8 @@
 //! asked; whether a file is text its content tells. A file's name cannot make a line of its own: git quotes it in the text,
 //! and the list is read by zero bytes.
 
-use super::run::{Call, End};
+use super::pieces::End;
+use super::run::Call;
 use super::tree::{Entry, Repo, shown};
 use orch_core::ids::Sha;
 use orch_ports::Fault;

@@ -25,6 +25,7 @@ mod modules;
 pub(crate) mod names;
 mod objects;
 mod packs;
+mod pieces;
 pub(crate) mod reader;
 mod references;
 pub(crate) mod remote;

@@ -12,18 +12,14 @@ use crate::tool::Tool;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use std::ffi::{OsStr, OsString};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 /// Longest a single git process may run; a first fetch of a large repository is the longest honest one.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(15);
-
-/// Most that is read at a time of what is not kept, bytes.
-const PIECE: usize = 64 * 1024;
 
 /// Configuration of every call. It is handed over in the environment (git's "command" scope), so it beats whatever a
 /// repository's own configuration says.
@@ -182,11 +178,11 @@ impl GitRun {
 pub(crate) struct Call<'g> {
     git: &'g GitRun,
     git_dir: Option<PathBuf>,
-    args: Vec<OsString>,
+    pub(super) args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     config: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
-    limit: Duration,
+    pub(super) limit: Duration,
 }
 
 impl Call<'_> {
@@ -278,7 +274,7 @@ impl Call<'_> {
     }
 
     /// Starts it, its outputs to be read.
-    fn begin(&self, stdin: Stdio) -> Result<Child, Fault> {
+    pub(super) fn begin(&self, stdin: Stdio) -> Result<Child, Fault> {
         let what = format!("git {}", self.args[0].to_string_lossy());
         let spawned = self.command().stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         spawned.map_err(|e| match e.kind() {
@@ -289,48 +285,6 @@ impl Call<'_> {
             // No descriptors, no processes, no memory: that passes.
             _ => Fault::transient(format!("{what}: cannot start git: {e}")),
         })
-    }
-
-    /// Runs it and hands over what it prints piece by piece, until `take` breaks off: it is killed then. Nothing but a piece
-    /// is kept here, however much it has to say. A failure is a fault; to be late is not.
-    pub(super) async fn pieces(self, mut take: impl FnMut(&[u8]) -> ControlFlow<()> + Send) -> Result<End, Fault> {
-        let what = self.args[0].to_string_lossy().into_owned();
-        let lost = |e: &std::io::Error| Fault::transient(format!("git {what}: {e}"));
-        let mut child = self.begin(Stdio::null())?;
-        let group = group_of(&child);
-        let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Fault::bug("a git without outputs"));
-        };
-        let mut complaint = Vec::new();
-        let read = async {
-            let mut piece = vec![0; PIECE];
-            loop {
-                let length = stdout.read(&mut piece).await?;
-                if length == 0 {
-                    return Ok(End::Whole);
-                }
-                if take(&piece[..length]).is_break() {
-                    kill(group);
-                    return Ok(End::Enough);
-                }
-            }
-        };
-        let hear = async {
-            (&mut stderr).take(PIECE as u64).read_to_end(&mut complaint).await?;
-            tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await
-        };
-        let end = if let Ok((end, heard)) = tokio::time::timeout(self.limit, async { tokio::join!(read, hear) }).await {
-            heard.map_err(|e| lost(&e))?;
-            end.map_err(|e: std::io::Error| lost(&e))?
-        } else {
-            kill(group);
-            End::Late
-        };
-        let status = child.wait().await.map_err(|e| lost(&e))?.code();
-        if end == End::Whole && status != Some(0) {
-            return Err(Output { status, stdout: Vec::new(), stderr: complaint }.fault(&what));
-        }
-        Ok(end)
     }
 
     async fn once(&self) -> Result<Output, Fault> {
@@ -371,23 +325,13 @@ impl Call<'_> {
     }
 }
 
-/// How the reading of what a git prints ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// It said all it had to say.
-    Whole,
-    /// The reader had enough.
-    Enough,
-    /// Its time was over; it may have had more to say.
-    Late,
-}
-
-fn group_of(child: &Child) -> Option<rustix::process::Pid> {
+/// The process group of a git.
+pub(super) fn group_of(child: &Child) -> Option<rustix::process::Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
 }
 
 /// Ends a git with its helpers.
-fn kill(group: Option<rustix::process::Pid>) {
+pub(super) fn kill(group: Option<rustix::process::Pid>) {
     if let Some(group) = group {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
@@ -455,26 +399,6 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(20), "{}", state());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    #[tokio::test]
-    async fn a_git_that_never_stops_talking_is_killed_as_soon_as_that_is_enough() {
-        let tmp = tempfile::tempdir().unwrap();
-        crate::test_program::program(tmp.path(), "git", "yes complaint >&2 &\nexec yes answer");
-        let git = GitRun::found_in(&tmp.path().join("home"), tmp.path());
-        let mut read = 0;
-        let take = |piece: &[u8]| {
-            assert!(piece.len() <= PIECE);
-            read += piece.len();
-            if read < 1 << 20 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        assert_eq!(git.call(None, "diff-tree").pieces(take).await.unwrap(), End::Enough);
-        assert!(read < (1 << 20) + PIECE);
-        let late = git.call(None, "diff-tree").within(Duration::from_millis(200)).pieces(|_| ControlFlow::Continue(()));
-        assert_eq!(late.await.unwrap(), End::Late);
-        crate::test_program::program(tmp.path(), "git", "echo half; echo 'fatal: not a git repository' >&2; exit 128");
-        let fault = git.call(None, "diff-tree").pieces(|_| ControlFlow::Continue(())).await.unwrap_err();
-        assert!(fault.text.contains("not a git repository"), "{fault}");
     }
 
     #[test]
