@@ -14,7 +14,7 @@ use serde_json::{Value, json};
     after_help = "The branch is taken as it stands on the forge at this moment. It goes through CI, tests, security, the merge queue, \
                   staging and deploy; orch works on a copy and leaves your branch alone. What does not pass waits for you: push a \
                   repair and land it again.\n\n\
-                  Example:\n  git push origin HEAD:anna/fix-rounding\n  orch land anna/fix-rounding\n  \
+                  Example:\n  orch land anna/fix-rounding\n  \
                   orch land anna/fix-rounding --head \"$(git rev-parse HEAD)\" --title 'Round half up'"
 )]
 pub struct LandArgs {
