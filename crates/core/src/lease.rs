@@ -4,7 +4,7 @@
 //!
 //! `decide` frees by it, the store renews and reclaims by it, and the simulation checks both against a rule of its own.
 
-use crate::ids::Time;
+use crate::ids::{TaskId, Time};
 use crate::pipeline::Step;
 use crate::task::{BlockReason, Phase, Task, WaitReason};
 
@@ -25,6 +25,28 @@ impl Hold {
     /// Does the lease stay with its holder although it was not renewed?
     pub fn outlasts_its_time(self) -> bool {
         matches!(self, Self::Keep | Self::Frozen)
+    }
+}
+
+/// Proof that a task held the merge lease of its repository when a store was asked. Nothing merges a task's head without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    task: TaskId,
+    epoch: u64,
+}
+
+impl Held {
+    /// For a store that has just looked, and nobody else: `clippy.toml` refuses it in other rooms.
+    pub fn witnessed(task: TaskId, epoch: u64) -> Self {
+        Self { task, epoch }
+    }
+    /// Who held it.
+    pub fn task(&self) -> TaskId {
+        self.task
+    }
+    /// The number of the taking under which it was held.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 }
 

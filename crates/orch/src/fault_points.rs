@@ -19,7 +19,7 @@ use orch_core::ids::{Actor, Digest, Environment, GateId, JobId, ProjectKey, Seq,
 use orch_core::task::{NewTask, Task};
 use orch_engine::{Options, Ports, Project, ReaperOptions};
 use orch_ports::clock::{BootTime, Clock};
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf, Snapshot,
     Snapshotted, Updated,
@@ -199,7 +199,7 @@ points! { "forge", FORGE, Forge;
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
-        expect_base: Option<&Sha>,
+        right: Right<'_>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;
@@ -343,7 +343,7 @@ points! { "store", STORE_QUEUE, Queue of Store;
     async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Verb<()>;
     async fn reclaim_leases(&self) -> Verb<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     async fn leases(&self) -> Verb<Vec<LeaseRow>>;
-    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Verb<bool>;
+    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Verb<Option<orch_core::lease::Held>>;
     async fn job(&self, id: JobId) -> Verb<Option<Job>>;
     async fn open_jobs(&self, task: Option<TaskId>) -> Verb<Vec<Job>>;
     async fn open_sample(&self, limit: u32) -> Verb<OpenSample>;

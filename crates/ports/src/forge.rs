@@ -5,6 +5,7 @@
 use crate::fault::Fault;
 use crate::remote::Remote;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
+use orch_core::lease::Held;
 use serde::{Deserialize, Serialize};
 
 /// Most pull requests that are listed.
@@ -108,6 +109,35 @@ pub enum MergeMethod {
     Squash,
 }
 
+/// By what right the default branch is moved.
+#[derive(Clone, Copy, Debug)]
+pub enum Right<'a> {
+    /// A task's tested head, by whoever holds the merge lease, on top of the commit it was tested on.
+    Lease {
+        /// The proof.
+        held: &'a Held,
+        /// That commit.
+        base: &'a Sha,
+    },
+    /// Documents alone, of a task that is over, on this tip: nothing that anybody tests has changed.
+    Documents {
+        /// The tip.
+        base: &'a Sha,
+    },
+    /// A person's own merge, into whatever is there.
+    Person,
+}
+
+impl Right<'_> {
+    /// Where the base branch has to be, if that matters.
+    pub fn base(&self) -> Option<&Sha> {
+        match self {
+            Self::Lease { base, .. } | Self::Documents { base } => Some(base),
+            Self::Person => None,
+        }
+    }
+}
+
 /// What a forge answers to a merge. Never the last word: read the pull request again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MergeAnswer {
@@ -174,15 +204,14 @@ pub trait Forge: Send + Sync + 'static {
     async fn submit_review(&self, project: &ProjectKey, number: u64, review: &Review) -> Result<(), Fault>;
     /// Writes the comment with this key, or replaces its text.
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
-    /// Compare-and-merge: only if the branch is at `expect_head`, and the base branch at `expect_base`, the commit the
-    /// head was tested on. A base branch that was taken back has moved, too. Without a base the merge is a person's own,
-    /// into whatever is there.
+    /// Compare-and-merge: only if the branch is at `expect_head`, and the base branch where `right` says. A base branch that
+    /// was taken back has moved, too.
     async fn merge(
         &self,
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
-        expect_base: Option<&Sha>,
+        right: Right<'_>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault>;

@@ -5,7 +5,7 @@
 use crate::tx::{Holder, Lease, Tx, bug, need};
 use orch_core::decide::LeaseView;
 use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
-use orch_core::lease::{Hold, hold};
+use orch_core::lease::{Held, Hold, hold};
 use orch_core::task::Task;
 
 /// What `decide` sees of a project's lease.
@@ -101,8 +101,10 @@ pub fn reclaim<T: Tx>(tx: &mut T) -> Result<Vec<Lost>, T::Error> {
 }
 
 /// Does this task hold its project's merge lease under this epoch?
-pub fn holds<T: Tx>(tx: &mut T, task: TaskId, epoch: u64) -> Result<bool, T::Error> {
-    let Some(task) = tx.task(task)? else { return Ok(false) };
+#[expect(clippy::disallowed_methods, reason = "here it is looked up")]
+pub fn holds<T: Tx>(tx: &mut T, task: TaskId, epoch: u64) -> Result<Option<Held>, T::Error> {
+    let Some(task) = tx.task(task)? else { return Ok(None) };
     let lease = tx.lease(&task.project)?.unwrap_or_default();
-    Ok(lease.epoch == epoch && lease.holder.is_some_and(|h| h.task == task.id))
+    let held = lease.epoch == epoch && lease.holder.is_some_and(|h| h.task == task.id);
+    Ok(held.then(|| Held::witnessed(task.id, epoch)))
 }

@@ -10,6 +10,7 @@ use crate::rows::{
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 
 /// Result of a verb.
@@ -93,8 +94,8 @@ pub trait Queue: Send + Sync + 'static {
     async fn reclaim_leases(&self) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     /// Merge leases.
     async fn leases(&self) -> Result<Vec<LeaseRow>>;
-    /// Does this task hold its project's merge lease under this epoch?
-    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool>;
+    /// Does this task hold its project's merge lease under this epoch? The proof of it is what a merge has to be given.
+    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<Option<Held>>;
     /// Reads a job, finished or not; one that cannot be read is not there, see [`Queue::unknown_jobs`].
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs that are queued or running; of one task or of all.

@@ -26,7 +26,7 @@ use crate::git_cli::run::{GitRun, io};
 use crate::local_db::LocalDb;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use orch_ports::clock::Clock;
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::{Fault, Remote};
 use protect::protect;
 use rusqlite::params;
@@ -369,12 +369,12 @@ impl Forge for GitForge {
         project: &ProjectKey,
         number: u64,
         expect_head: &Sha,
-        expect_base: Option<&Sha>,
+        right: Right<'_>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
         let (served, state) = (self.served(project)?, Arc::clone(&self.state));
-        let (expect, message) = ((expect_head.clone(), expect_base.cloned()), message.to_owned());
+        let (expect, message) = ((expect_head.clone(), right.base().cloned()), message.to_owned());
         // On a task of its own: a caller that stops waiting must not kill git while it moves the branch.
         let merge = async move { state.merge(&served, number, (&expect.0, expect.1.as_ref()), method, &message).await };
         match tokio::spawn(merge).await {

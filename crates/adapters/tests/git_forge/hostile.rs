@@ -5,12 +5,12 @@ use super::{WORD, World, demo, git};
 use orch_adapters::git_forge::GitForge;
 use orch_core::ids::Sha;
 use orch_core::verdict::FaultKind;
-use orch_ports::forge::{Forge, MergeAnswer, MergeMethod, PullRequest, PullState};
+use orch_ports::forge::{Forge, MergeAnswer, MergeMethod, PullRequest, PullState, Right};
 use orch_ports::{Fault, Remote, Secret};
 use std::process::{Command, Stdio};
 
 async fn merge(forge: &GitForge, pull: &PullRequest, base: &Sha) -> Result<MergeAnswer, Fault> {
-    forge.merge(&demo(), pull.number, &pull.head, Some(base), MergeMethod::FastForwardOnly, "m").await
+    forge.merge(&demo(), pull.number, &pull.head, Right::Documents { base }, MergeMethod::FastForwardOnly, "m").await
 }
 
 async fn state(forge: &GitForge, pull: &PullRequest) -> PullState {

@@ -10,7 +10,7 @@ use orch_core::landing::AfterMerge;
 use orch_core::message::{self, trailer};
 use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
-use orch_ports::forge::{CommitStatus, MergeAnswer, PullState, StatusState};
+use orch_ports::forge::{CommitStatus, MergeAnswer, PullState, Right, StatusState};
 use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
 
 /// Tasks that merge go first, but not for longer than this: in a busy project there is always one.
@@ -97,7 +97,8 @@ async fn land(cx: &Cx, fetched: &Fetched, head: &Sha, text: &str) -> Result<Docu
     main_moved::documents_asked(&cx.engine, &cx.project, asked).await?;
     cx.still_ours().await?;
     let method = cx.project.merge_method;
-    let answer = forge.merge(project, pull.number, head, Some(&fetched.tip), method, text).await;
+    let right = Right::Documents { base: &fetched.tip };
+    let answer = forge.merge(project, pull.number, head, right, method, text).await;
     let now = forge.pull_request(project, pull.number).await?;
     if now.state == PullState::Merged {
         cx.fetch().await?;

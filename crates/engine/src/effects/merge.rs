@@ -7,7 +7,7 @@ use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::{Actor, Sha};
 use orch_core::task::{MergeIntent, Phase};
 use orch_ports::Fault;
-use orch_ports::forge::{MergeAnswer, MergeMethod, PullRequest, PullState};
+use orch_ports::forge::{MergeAnswer, MergeMethod, PullRequest, PullState, Right};
 
 pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result<Ended, Fault> {
     let (forge, project) = (&cx.project.forge, &cx.project.key);
@@ -31,9 +31,9 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         return Ok(Outcome::NotMerged { why: NotMerged::Refused { text: super::EMPTIED.into() } }.into());
     }
     // Last look before the act: a lease that was lost while we were away must not merge.
-    if !cx.store().holds_lease(cx.task.id, intent.lease_epoch).await? {
+    let Some(held) = cx.store().holds_lease(cx.task.id, intent.lease_epoch).await? else {
         return Ok(Outcome::LeaseLost.into());
-    }
+    };
     cx.still_ours().await?;
     let message = match (cx.project.merge_method, cx.task.landing.plan) {
         (MergeMethod::Squash, Some(_)) => landing::message(cx).await?,
@@ -43,7 +43,8 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         _ => format!("{}: {}", cx.task.work_item, cx.task.title),
     };
     let method = cx.project.merge_method;
-    let answer = forge.merge(project, number, &intent.head, Some(&intent.base), method, &message).await;
+    let right = Right::Lease { held: &held, base: &intent.base };
+    let answer = forge.merge(project, number, &intent.head, right, method, &message).await;
     // An error may hide a merge that happened: only what is read back counts.
     if let Some(outcome) = landed(cx, number, intent).await? {
         return Ok(outcome.into());

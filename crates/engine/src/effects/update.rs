@@ -17,7 +17,7 @@ use orch_ports::git::{FileWrite, PushAnswer, Updated};
 const PAPERS: &[&str] = &["15-staging-log.md", "17-security-report.md"];
 
 pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ended, Fault> {
-    if !cx.store().holds_lease(cx.task.id, lease_epoch).await? {
+    if cx.store().holds_lease(cx.task.id, lease_epoch).await?.is_none() {
         return Ok(Outcome::LeaseLost.into());
     }
     let fetched = cx.fetch().await?;

@@ -6,7 +6,7 @@ use crate::world::{World, anna, approve, demo, git};
 use orch_core::event::Event;
 use orch_core::ids::{Sha, WorkItem};
 use orch_core::task::{BlockReason, Phase, Task};
-use orch_ports::forge::{Forge, MergeMethod};
+use orch_ports::forge::{Forge, MergeMethod, Right};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,11 @@ async fn main_changes(world: &World, branch: &str, change: impl FnOnce(&Path)) {
     git(&src, &["push", "--quiet", bare, &format!("HEAD:refs/heads/{branch}")]);
     let head = Sha::new(git(&src, &["rev-parse", "HEAD"]));
     let pull = world.forge.ensure_pull_request(&demo(), branch, "main", branch, "").await.unwrap();
-    world.forge.merge(&demo(), pull.number, &head, None, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
+    world
+        .forge
+        .merge(&demo(), pull.number, &head, Right::Person, MergeMethod::FastForwardOnly, "by hand")
+        .await
+        .unwrap();
 }
 
 /// A developer by number of the run, from 1.

@@ -9,7 +9,7 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::diff::{Diff, DiffLimits};
-use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
+use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
     Snapshot, Snapshotted, Updated,
@@ -101,7 +101,7 @@ impl Forge for FlakyForge {
         p: &ProjectKey,
         number: u64,
         head: &Sha,
-        base: Option<&Sha>,
+        base: Right<'_>,
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {

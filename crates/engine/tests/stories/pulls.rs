@@ -7,7 +7,7 @@ use orch_core::landing::{History, LandingPlan};
 use orch_core::task::{Phase, Task, WaitReason};
 use orch_engine::pulls::{Change, OpenedPull, Reply};
 use orch_ports::diff::DiffLimits;
-use orch_ports::forge::{Forge, MergeMethod, PullState};
+use orch_ports::forge::{Forge, MergeMethod, PullState, Right};
 use orch_ports::git::Git;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +127,7 @@ async fn a_persons_branch_gets_one_pull_request_however_often_it_is_asked_for() 
     let other = world.outsider_pushes("fix-the-header", "main", "header.txt", "fixed\n");
     let other = (given(open(&world, "fix-the-header", Some("Fix the header")).await).pull.pull.number, other);
     let merge = async |number: u64, head: &Sha, method| {
-        world.forge.merge(&demo(), number, head, None, method, "by hand").await.unwrap();
+        world.forge.merge(&demo(), number, head, Right::Person, method, "by hand").await.unwrap();
         world.engine().pull_change(&demo(), number, limits).await.unwrap()
     };
     let why = refused(merge(pull.number, &head, MergeMethod::FastForwardOnly).await);

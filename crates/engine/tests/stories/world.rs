@@ -20,7 +20,7 @@ use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
 use orch_ports::clock::Clock as _;
-use orch_ports::forge::{Forge, MergeMethod};
+use orch_ports::forge::{Forge, MergeMethod, Right};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
 use orch_security::Security;
 use orch_store::sqlite::{Durability, OpenOptions};
@@ -441,7 +441,10 @@ impl World {
     pub async fn outsider_merges(&self, branch: &str, path: &str, text: &str) {
         let head = self.outsider_pushes(branch, "main", path, text);
         let pull = self.forge.ensure_pull_request(&demo(), branch, "main", branch, "").await.unwrap();
-        self.forge.merge(&demo(), pull.number, &head, None, MergeMethod::FastForwardOnly, "by hand").await.unwrap();
+        self.forge
+            .merge(&demo(), pull.number, &head, Right::Person, MergeMethod::FastForwardOnly, "by hand")
+            .await
+            .unwrap();
     }
 
     /// Somebody else pushes a commit on top of `from` to `branch`.
@@ -472,7 +475,7 @@ impl World {
         let task = self.task(item).await;
         let (number, head) = (task.branch.pull_request.unwrap(), task.branch.head.unwrap());
         self.flaky.merged_by.lock().unwrap().insert(number, by.cloned());
-        let answer = self.forge.merge(&demo(), number, &head, None, method, "merged by hand").await.unwrap();
+        let answer = self.forge.merge(&demo(), number, &head, Right::Person, method, "merged by hand").await.unwrap();
         assert!(matches!(answer, orch_ports::forge::MergeAnswer::Merged { .. }), "{answer:?}");
     }
 

@@ -3,7 +3,7 @@
 //! default branch that can be pushed to.
 
 use super::{must, must_fail};
-use crate::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, PullState, Review, StatusState};
+use crate::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, PullState, Review, Right, StatusState};
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use orch_core::verdict::FaultKind;
 
@@ -82,7 +82,10 @@ async fn merge(
     head: &Sha,
     method: MergeMethod,
 ) -> MergeAnswer {
-    must("merge", forge.merge(&fixture.project(), pull.number, head, None, method, "Merged by the suite").await)
+    must(
+        "merge",
+        forge.merge(&fixture.project(), pull.number, head, Right::Person, method, "Merged by the suite").await,
+    )
 }
 
 /// Reading branches.
@@ -182,7 +185,7 @@ pub async fn a_pull_request_that_is_not_there_is_gone(forge: &dyn Forge, fixture
     must_fail("close", FaultKind::Gone, forge.close_pull_request(&project, nobody).await);
     must_fail("read reviews", FaultKind::Gone, forge.reviews(&project, nobody).await);
     must_fail("comment", FaultKind::Gone, forge.put_comment(&project, nobody, "k", "b").await);
-    let merged = forge.merge(&project, nobody, &tip, None, MergeMethod::FastForwardOnly, "m").await;
+    let merged = forge.merge(&project, nobody, &tip, Right::Person, MergeMethod::FastForwardOnly, "m").await;
     must_fail("merge", FaultKind::Gone, merged);
 }
 
@@ -298,12 +301,13 @@ pub async fn what_was_tested_on_another_base_is_not_merged(forge: &dyn Forge, fi
     let (project, (_, tip)) = (fixture.project(), main_of(forge, fixture).await);
     let pull = proposal(forge, fixture).await;
     for method in [MergeMethod::FastForwardOnly, MergeMethod::Merge, MergeMethod::Squash] {
-        let answer = forge.merge(&project, pull.number, &pull.head, Some(&pull.head), method, "m").await;
+        let answer =
+            forge.merge(&project, pull.number, &pull.head, Right::Documents { base: &pull.head }, method, "m").await;
         assert_eq!(must("merge", answer), MergeAnswer::BaseMoved, "{method:?}");
     }
     assert_eq!(main_of(forge, fixture).await.1, tip);
     let method = MergeMethod::FastForwardOnly;
-    let answer = forge.merge(&project, pull.number, &pull.head, Some(&tip), method, "m").await;
+    let answer = forge.merge(&project, pull.number, &pull.head, Right::Documents { base: &tip }, method, "m").await;
     assert_eq!(must("merge", answer), MergeAnswer::Merged { commit: pull.head.clone() });
 }
 

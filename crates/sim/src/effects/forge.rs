@@ -114,7 +114,7 @@ impl Sim {
 
     pub(super) fn update(&mut self, f: &Flight, head: &Sha, lease_epoch: u64) -> Live<Tried> {
         let task = &f.task;
-        if !self.db(async |s| s.holds_lease(task.id, lease_epoch).await)? {
+        if self.db(async |s| s.holds_lease(task.id, lease_epoch).await)?.is_none() {
             self.seen.count("answer", "update: lease lost");
             return Ok(Tried::Outcome(Outcome::LeaseLost));
         }
@@ -208,7 +208,7 @@ impl Sim {
             _ => return refused("the pull request was closed by somebody"),
         }
         // Last look before the act. A blind worker was paused right behind it.
-        let holds = self.db(async |s| s.holds_lease(task.id, intent.lease_epoch).await)?;
+        let holds = self.db(async |s| s.holds_lease(task.id, intent.lease_epoch).await)?.is_some();
         if !holds && !f.blind {
             self.seen.count("answer", "merge: lease lost");
             return Ok(Tried::Outcome(Outcome::LeaseLost));

@@ -9,6 +9,7 @@ mod tx;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 use orch_store::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement, LeaseRow,
@@ -180,7 +181,7 @@ impl Queue for MemoryStore {
     async fn leases(&self) -> Result<Vec<LeaseRow>> {
         Ok(self.read(|s| s.now.leases.iter().map(|(key, lease)| LeaseRow::of(key.clone(), lease.clone())).collect()))
     }
-    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool> {
+    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<Option<Held>> {
         self.write(|tx| lease::holds(tx, task, epoch))
     }
     async fn job(&self, id: JobId) -> Result<Option<Job>> {

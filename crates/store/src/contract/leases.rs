@@ -32,14 +32,17 @@ pub fn the_second_task_waits_and_is_woken(w: &mut World) {
     let row = lease(w);
     assert_eq!((row.epoch, row.task, row.holder), (1, Some(a), Some("DEMO-1".into())));
     assert_eq!((row.worker.as_deref(), row.branch), (Some("w1"), Some(w.task(a).branch.name)));
-    assert!(block_on(w.store.holds_lease(a, 1)).unwrap());
-    assert!(!block_on(w.store.holds_lease(a, 2)).unwrap() && !block_on(w.store.holds_lease(b, 1)).unwrap());
+    assert!(block_on(w.store.holds_lease(a, 1)).unwrap().is_some());
+    assert!(
+        block_on(w.store.holds_lease(a, 2)).unwrap().is_none()
+            && block_on(w.store.holds_lease(b, 1)).unwrap().is_none()
+    );
     w.go_to(a, "merging");
     let merge = w.claim_of(a);
     let (_, _, freed) = applied(w.end_well(&merge));
     assert_eq!(freed, [b], "whoever waits is named in the answer");
     assert_eq!((lease(w).epoch, holder(w)), (1, None));
-    assert!(!block_on(w.store.holds_lease(a, 1)).unwrap());
+    assert!(block_on(w.store.holds_lease(a, 1)).unwrap().is_none());
     applied(w.step(b, Cause::Engine, Event::LeaseFreed));
     assert_eq!((lease(w).epoch, holder(w), w.word(b)), (2, Some(b), "preparing_merge"));
     let Effect::Update { lease_epoch, .. } = w.job_of(b).effect else { panic!("an update") };
@@ -81,7 +84,10 @@ pub fn a_dead_holder_loses_the_lease(w: &mut World) {
     assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-1".to_owned()), vec![b])]);
     assert_eq!(reclaim(w), [], "once");
     applied(w.step(b, Cause::Engine, Event::LeaseFreed));
-    assert!(block_on(w.store.holds_lease(b, 2)).unwrap() && !block_on(w.store.holds_lease(a, 1)).unwrap());
+    assert!(
+        block_on(w.store.holds_lease(b, 2)).unwrap().is_some()
+            && block_on(w.store.holds_lease(a, 1)).unwrap().is_none()
+    );
     // The old holder finds out and queues up again; the new one keeps what it has.
     applied(w.end(&update, Outcome::LeaseLost));
     assert_eq!((w.word(a), holder(w), lease(w).epoch), ("waiting_for_lease", Some(b), 2), "{:?}", w.task(a).phase);
@@ -171,7 +177,7 @@ pub fn two_workers_on_one_store_leave_each_other_what_they_have(w: &mut World) {
     passes(w, TTL_MS - LEASE_MS);
     assert_eq!(reclaim(w).len(), 1, "of the lease, too");
     assert_eq!((w.job_of(b).id, holder(w)), (second.id, None));
-    assert!(block_on(w.store.holds_lease(b, 1)).unwrap(), "the other's is its own");
+    assert!(block_on(w.store.holds_lease(b, 1)).unwrap().is_some(), "the other's is its own");
 }
 
 /// Whoever works on a task keeps its lease for it.

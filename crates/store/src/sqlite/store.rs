@@ -11,6 +11,7 @@ use crate::{Fact, lease, queue, step};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 
 #[async_trait::async_trait]
@@ -111,7 +112,7 @@ impl Queue for SqliteStore {
     async fn leases(&self) -> Result<Vec<LeaseRow>> {
         self.read(leases::list).await
     }
-    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<bool> {
+    async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<Option<Held>> {
         self.read(move |c| lease::holds(&mut Rows::timeless(c), task, epoch)).await
     }
     async fn job(&self, id: JobId) -> Result<Option<Job>> {

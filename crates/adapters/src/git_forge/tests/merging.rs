@@ -9,7 +9,9 @@ async fn ten_who_merge_at_once_merge_once() {
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let (forge, head) = (bench.forge.clone(), pull.head.clone());
-            tokio::spawn(async move { forge.merge(&demo(), 1, &head, None, MergeMethod::Merge, "m").await.unwrap() })
+            tokio::spawn(async move {
+                forge.merge(&demo(), 1, &head, Right::Person, MergeMethod::Merge, "m").await.unwrap()
+            })
         })
         .collect();
     let mut commits = std::collections::BTreeSet::new();
@@ -178,7 +180,8 @@ async fn a_lock_on_the_branch_stays_while_a_git_is_at_work_and_goes_with_the_las
     let mut at_work = Command::new("git");
     at_work.args(["cat-file", "--batch"]).current_dir(bench.bare()).stdin(std::process::Stdio::piped());
     let mut at_work = at_work.spawn().unwrap();
-    let held = bench.forge.merge(&demo(), 1, &pull.head, None, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
+    let held =
+        bench.forge.merge(&demo(), 1, &pull.head, Right::Person, MergeMethod::FastForwardOnly, "m").await.unwrap_err();
     assert_eq!(held.kind, FaultKind::Transient, "{held}");
     assert!(lock.exists(), "it may be that git's");
     at_work.kill().unwrap();
@@ -188,7 +191,7 @@ async fn a_lock_on_the_branch_stays_while_a_git_is_at_work_and_goes_with_the_las
     // A git that was only asked something may still be ending, and is one at work until it has.
     let mut tries = 0;
     let merged = loop {
-        match bench.forge.merge(&demo(), 1, &pull.head, None, MergeMethod::FastForwardOnly, "message").await {
+        match bench.forge.merge(&demo(), 1, &pull.head, Right::Person, MergeMethod::FastForwardOnly, "message").await {
             Err(fault) if fault.kind == FaultKind::Transient && tries < 100 => tries += 1,
             answer => break answer.unwrap(),
         }
@@ -220,7 +223,7 @@ async fn another_head_than_the_merged_one_is_not_called_merged() {
     let base = bench.tip().await;
     let pull = bench.proposal("feature/x", "x.txt").await;
     bench.merge(&pull, MergeMethod::FastForwardOnly).await;
-    let answer = bench.forge.merge(&demo(), 1, &base, None, MergeMethod::FastForwardOnly, "m").await.unwrap();
+    let answer = bench.forge.merge(&demo(), 1, &base, Right::Person, MergeMethod::FastForwardOnly, "m").await.unwrap();
     let MergeAnswer::Refused { why } = answer else { panic!("{answer:?}") };
     assert!(why.contains("already merged"), "{why}");
 }

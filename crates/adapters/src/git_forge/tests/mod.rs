@@ -104,7 +104,7 @@ impl Bench {
     }
 
     async fn merge(&self, pull: &PullRequest, method: MergeMethod) -> MergeAnswer {
-        self.forge.merge(&demo(), pull.number, &pull.head, None, method, "message").await.unwrap()
+        self.forge.merge(&demo(), pull.number, &pull.head, Right::Person, method, "message").await.unwrap()
     }
 
     async fn effects(&self) -> Vec<String> {
