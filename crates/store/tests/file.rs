@@ -393,8 +393,10 @@ fn settings_of_version_5_are_facts_with_an_owner() {
 #[test]
 fn tasks_of_version_5_are_the_same_tasks_in_groups() {
     let stored: Vec<serde_json::Value> = serde_json::from_str(include_str!("data/tasks_of_version5.json")).unwrap();
-    let same: Vec<orch_core::task::Task> =
+    let mut same: Vec<orch_core::task::Task> =
         serde_json::from_str(include_str!("../../core/tests/wire/task.json")).unwrap();
+    // No task of that version lands a person's branch.
+    same.retain(|task| task.branch.source.is_none());
     assert_eq!(stored.len(), same.len());
     for (stored, mut same) in stored.into_iter().zip(same) {
         let p = place();
