@@ -231,7 +231,12 @@ pub fn block(why: &BlockReason) -> String {
         BlockReason::RoundsSpent { from, findings } => {
             format!("all repairs are spent; {from} still says no{}", first(findings))
         }
-        BlockReason::Returned { from, findings } => format!("{from} says no{}", first(findings)),
+        BlockReason::Returned { from, findings } => {
+            let place = findings.first().and_then(|f| f.file.as_deref()).map_or_else(String::new, |f| format!(": {f}"));
+            let more = findings.len().saturating_sub(1);
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            format!("{from} says no{place}{}{more}", first(findings))
+        }
         BlockReason::RoleFailed { role, findings } => format!("the {role} did not deliver{}", first(findings)),
         BlockReason::ConflictLeft { findings } => {
             let each = findings.iter().map(|f| {

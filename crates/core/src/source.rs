@@ -44,6 +44,7 @@ const NAME: usize = 200;
 
 /// What is wrong with the name of a branch that comes from outside; nothing if it can be one. The rules are those of
 /// `git check-ref-format --branch`, and that it can be shown on a terminal as it is.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "git compares these letters as they are")]
 pub fn odd_name(name: &str) -> Option<String> {
     let bad = |why: &str| Some(format!("`{}` is no name of a branch: {why}", name.escape_debug()));
     if name.is_empty() {
@@ -89,8 +90,9 @@ impl Pipeline {
         let first = self.stages.first().map_or_else(|| StageId::from("created"), |s| s.id.clone());
         let kept = |step: &Step| -> Option<Step> {
             match step {
-                Step::Agent { .. } | Step::Publish => None,
-                Step::Gate {
+                Step::Agent { .. }
+                | Step::Publish
+                | Step::Gate {
                     gate:
                         GateId::AnalysisComplete
                         | GateId::AnalysisApproved

@@ -88,6 +88,11 @@ fn a_conflict_with_main_and_a_branch_that_cannot_be_taken_go_to_the_author_too()
     w.until("update");
     w.end(Outcome::Conflict { onto: sha(3), files: vec!["a.rs".into()], record: None });
     assert_eq!(returned(&w), "the merge with main");
+    let reason = explain(&w.task).unwrap().reason;
+    assert!(
+        reason.starts_with("the merge with main says no: a.rs: conflicts with the default branch: rebase"),
+        "{reason}"
+    );
     assert_eq!((w.task.landing.conflict.clone(), w.task.landing.conflicts), (None, 0));
     w.ok(Event::LandAsked { by: bob(), head: sha(8) });
     w.end(Outcome::NotTaken { findings: vec![must("main has all of it already")] });

@@ -56,10 +56,12 @@ impl Cx<'_> {
                 Finding { file: Some(file.clone()), ..Finding::must_fix(text) }
             })
             .collect();
-        let findings = super::flow::or_say_so(findings, FROM);
         if self.is_a_persons() {
-            return self.returned(FROM.into(), findings);
+            let text = "conflicts with the default branch: rebase the branch onto it, or merge it in";
+            let of = |f: &String| Finding { file: Some(f.clone()), ..Finding::must_fix(text) };
+            return self.returned(FROM.into(), files.iter().map(of).collect());
         }
+        let findings = super::flow::or_say_so(findings, FROM);
         self.raise(&findings, FROM, false);
         let count = findings.len();
         self.say(if count == 1 {

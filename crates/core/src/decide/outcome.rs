@@ -42,20 +42,17 @@ impl Cx<'_> {
             (Step::Open, Outcome::Opened { head, base }) => {
                 self.d.task.branch.head = Some(head.clone());
                 self.d.task.branch.base = Some(base.clone());
+                let source = self.d.task.branch.source.clone();
                 if self.d.task.production.reverting.is_some() {
                     self.say(format!("the change is taken back as {}; it goes through the same gates", head.short()));
-                    return Ok(self.copied(head));
-                }
-                match self.d.task.branch.source.clone() {
-                    Some(source) => {
-                        let at = source.head.short();
-                        self.say(format!("{} at {at} is copied to {}", source.name, self.d.task.branch.name));
-                        self.copied(head);
-                    }
-                    None => {
-                        self.say(format!("branch {} is open", self.d.task.branch.name));
-                        self.next();
-                    }
+                    self.copied(head);
+                } else if let Some(source) = source {
+                    let at = source.head.short();
+                    self.say(format!("{} at {at} is copied to {}", source.name, self.d.task.branch.name));
+                    self.copied(head);
+                } else {
+                    self.say(format!("branch {} is open", self.d.task.branch.name));
+                    self.next();
                 }
             }
             (Step::Open, Outcome::NotTaken { findings }) => self.returned("the branch".into(), findings.clone()),

@@ -88,7 +88,6 @@ impl Cx<'_> {
             return Err("whether it is merged is not known: retry it first, then it can be told".into());
         }
         match &task.phase {
-            Phase::Idle => {}
             Phase::Waiting { .. } if task.is_landing(head) => {
                 return Err(format!("it is landing exactly this, {}, already", head.short()));
             }
@@ -97,7 +96,7 @@ impl Cx<'_> {
                 self.put_aside(&now);
             }
             Phase::Blocked { why: BlockReason::BranchMoved { now: None }, .. } => self.d.task.branch.again = true,
-            Phase::Waiting { .. } | Phase::Blocked { .. } => {}
+            Phase::Idle | Phase::Waiting { .. } | Phase::Blocked { .. } => {}
             Phase::Working { .. } | Phase::Stopping { .. } => {
                 return Err(format!(
                     "it is at work on {} as it stood at {}: land it again when that has ended, or cancel it first",

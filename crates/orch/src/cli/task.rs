@@ -318,6 +318,10 @@ fn one(args: &ShowArgs, context: &mut Context<'_>) -> Outcome {
                 row(context, name, &text);
             }
         }
+        if let Some(lands) = task.get("lands") {
+            let head: String = show::field(lands, "head").chars().take(12).collect();
+            row(context, "lands", &format!("{} at {head}", show::field(lands, "branch")));
+        }
         for name in ["project", "branch", "head", "pull_request", "round", "outcome", "cost_usd", "merge_commit"] {
             row(context, &name.replace('_', " "), &show::field(&task, name));
         }

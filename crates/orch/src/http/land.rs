@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use orch_core::ids::Sha;
-use orch_core::source::{odd_name, shell_word};
+use orch_core::source::odd_name;
 use orch_engine::land::{LandAnswer, Wish};
 use serde_json::{Value, json};
 
@@ -42,10 +42,8 @@ pub(super) async fn land(
             let status = if already { StatusCode::OK } else { StatusCode::CREATED };
             Ok((status, Json(json!({ "task": view, "branch": wish.branch, "head": head, "already": already }))))
         }
-        LandAnswer::Refused(why) => {
-            let look = format!("git log {}", shell_word(&wish.branch));
-            Err(Problem::refused(why).hint(format!("`{look}` shows the branch, `orch task list` what is under way")))
-        }
+        LandAnswer::Refused(why) => Err(Problem::refused(why)
+            .hint("`orch task list` shows what is under way, and `git ls-remote` the branches there")),
     }
 }
 
