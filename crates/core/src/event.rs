@@ -56,6 +56,19 @@ pub enum Event {
         /// More goes first.
         priority: i32,
     },
+    /// A person holds it: what is under way is finished, and nothing new begins.
+    PutOnHold {
+        /// Who.
+        by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A person lets it go on.
+    Released {
+        /// Who.
+        by: Actor,
+    },
     /// orch met something about the task that people should know, once per key.
     Noticed {
         /// Key.
@@ -137,6 +150,8 @@ impl Event {
             | Self::Answered { by, .. }
             | Self::Commented { by, .. }
             | Self::Prioritised { by, .. }
+            | Self::PutOnHold { by, .. }
+            | Self::Released { by }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::WayChosen { by, .. } => Some(by),
@@ -169,6 +184,8 @@ impl Event {
             Self::Answered { .. } => "answered",
             Self::Commented { .. } => "commented",
             Self::Prioritised { .. } => "prioritised",
+            Self::PutOnHold { .. } => "put_on_hold",
+            Self::Released { .. } => "released",
             Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",

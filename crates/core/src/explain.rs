@@ -3,7 +3,7 @@
 
 use crate::ids::Time;
 use crate::pipeline::Step;
-use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason, WayOut};
+use crate::task::{ApprovalKind, BlockReason, OnHold, Phase, Task, WaitReason, WayOut};
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,36 @@ const IN_A_SENTENCE: usize = 10;
 
 /// Explains a task; `None` once nothing will ever happen to it again.
 pub fn explain(task: &Task) -> Option<Waiting> {
+    plain(task).map(|waiting| held_over(task, waiting))
+}
+
+/// The hold in words, before whatever else is to be said of the task.
+fn held_over(task: &Task, plain: Waiting) -> Waiting {
+    let Some(OnHold { by, since, reason }) = &task.wait.on_hold else { return plain };
+    let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let held = format!("held by {by}{why}");
+    let release = format!("orch task release {}", task.work_item);
+    match &task.phase {
+        Phase::Waiting { why: WaitReason::OnHold, .. } => {
+            Waiting { reason: held, since: *since, command: Some(release), ..plain }
+        }
+        Phase::Working { .. } => Waiting {
+            reason: format!("{held}; still under way: {}", plain.reason),
+            since: *since,
+            ends_when: format!("{}; then nothing new begins before `{release}`", plain.ends_when),
+            command: Some(release),
+            ..plain
+        },
+        _ => Waiting {
+            reason: format!("{held}; {}", plain.reason),
+            ends_when: format!("{}; nothing begins before `{release}`", plain.ends_when),
+            ..plain
+        },
+    }
+}
+
+/// The same without a person's hold.
+fn plain(task: &Task) -> Option<Waiting> {
     let item = &task.work_item;
     let waiting = |reason: String, since: Time, ends_when: String, command: Option<String>| Waiting {
         reason,
@@ -94,6 +124,7 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                     format!("{by} is deployed again, repaired, reverted or accepted; orch looks again by itself"),
                     Some(format!("orch why {by}")),
                 ),
+                WaitReason::OnHold => ("somebody releases it".into(), Some(format!("orch task release {item}"))),
             };
             let shown = match why {
                 WaitReason::Approval { shown, .. } => shown.clone(),
@@ -179,6 +210,7 @@ pub fn reason(why: &WaitReason) -> String {
         WaitReason::Held { revision, by } => {
             format!("main contains {}, which failed in production ({by}): no deploy goes past it", revision.short())
         }
+        WaitReason::OnHold => "a person holds it".into(),
         WaitReason::Lease { holder: None } => "another task is merging; one merge at a time".into(),
     }
 }

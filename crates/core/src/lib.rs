@@ -14,6 +14,7 @@ pub mod effect;
 pub mod event;
 pub mod explain;
 mod findings;
+mod held;
 pub mod ids;
 pub mod landed;
 pub mod landing;

@@ -13,7 +13,7 @@ use crate::pipeline::{Cursor, Pipeline, Step};
 pub use crate::production::{LAST_LINES, Production, ProductionFailure, Reverting, WayOut, WayTaken};
 use crate::stored::is_default;
 use crate::verdict::{FaultNote, Finding};
-pub use crate::wait::{Hold, Unsure, Wait};
+pub use crate::wait::{Hold, OnHold, Unsure, Wait};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -208,6 +208,8 @@ pub enum WaitReason {
         /// The task that merged it.
         by: WorkItem,
     },
+    /// A person holds it; who and why is beside the phase, in [`Wait::on_hold`].
+    OnHold,
 }
 
 /// Why a task is blocked.
@@ -432,6 +434,7 @@ impl Task {
                 WaitReason::Lease { .. } => "waiting_for_lease",
                 WaitReason::Production { .. } => "production_failed",
                 WaitReason::Held { .. } => "held_back",
+                WaitReason::OnHold => "on_hold",
             },
             Phase::Stopping { .. } => "stopping",
             Phase::Blocked { .. } => "blocked",

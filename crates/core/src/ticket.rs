@@ -103,7 +103,8 @@ pub fn state(task: &Task) -> Option<TicketState> {
             WaitReason::Report { .. }
             | WaitReason::CannotTell { .. }
             | WaitReason::Lease { .. }
-            | WaitReason::Held { .. } => TicketState::InProgress,
+            | WaitReason::Held { .. }
+            | WaitReason::OnHold => TicketState::InProgress,
         },
         Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,
         Phase::Done { outcome, .. } if outcome.is_well() => TicketState::Done,

@@ -128,6 +128,7 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             } else {
                 let event = match &w.task.phase {
                     Phase::Idle => Event::Started { by: bob() },
+                    Phase::Waiting { why: WaitReason::OnHold, .. } => Event::Released { by: bob() },
                     Phase::Blocked { .. } => Event::RetryAsked { by: bob() },
                     Phase::Waiting { .. } if w.task.wake_at().is_some() => {
                         w.now = w.task.wake_at().unwrap().max(w.now);
@@ -181,7 +182,9 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             let way = WayOut::ALL[usize::from(dice / 8) % WayOut::ALL.len()];
             drop(w.send(Event::WayChosen { by: who(dice), way }));
         }
-        220..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
+        220..=222 => drop(w.send(Event::PutOnHold { by: who(dice), reason: None })),
+        223..=224 => drop(w.send(Event::Released { by: who(dice) })),
+        225..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
         // The lease is somebody else's, then free again; an expired one is reclaimed under us.
         230..=239 if w.lease.holder.is_none() => w.lease_taken_by_other(),
         240..=249 if !w.holds_lease() => w.lease.holder = None,

@@ -83,6 +83,20 @@ pub struct TaskView {
     /// How early it goes among those of its project, where a person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// Who holds it, where a person does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldView>,
+}
+
+/// A person's hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldView {
+    /// Who.
+    pub by: String,
+    /// Since when.
+    pub since: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
 }
 
 /// Everything that is known about how a task was judged.
@@ -342,6 +356,11 @@ impl Engine {
             _ => None,
         };
         Ok(TaskView {
+            held: task.wait.on_hold.as_ref().map(|h| HeldView {
+                by: h.by.to_string(),
+                since: rfc3339(h.since),
+                reason: h.reason.clone(),
+            }),
             priority: (task.priority != 0).then_some(task.priority),
             id: task.work_item.to_string(),
             project: task.project.to_string(),

@@ -32,6 +32,7 @@ impl Sim {
         let Some(task) = self.open_task() else { return Ok(()) };
         let by = || Actor::new("local:anna");
         let event = match &task.phase {
+            _ if task.wait.on_hold.is_some() => Event::Released { by: by() },
             Phase::Idle => Event::Started { by: by() },
             Phase::Waiting { why: WaitReason::Approval { subject, .. }, .. } => {
                 Event::Approved { by: by(), gate: None, subject: Some(subject.clone()), comment: None }

@@ -85,6 +85,11 @@ impl Sim {
                 "local:mallory".into()
             }
         };
+        if let Some(task) = &task
+            && self.hit("held or released", 60)
+        {
+            return self.holds_or_releases(task, by);
+        }
         if self.hit("ticket moved anywhere", 40) {
             return self.moves_anything(by);
         }
@@ -118,6 +123,7 @@ impl Sim {
             {
                 self.a_way_out(by)
             }
+            Phase::Waiting { why: WaitReason::OnHold, .. } if sensible => Event::Released { by },
             Phase::Blocked { .. } if sensible => Event::RetryAsked { by },
             Phase::Working { .. }
                 if matches!(task.step(), Some(Step::PullRequest)) && self.hit("cancelled while opening", 300) =>
@@ -151,6 +157,14 @@ impl Sim {
         if self.choices.chance("by ticket", 450) && self.ask_by_ticket(&task, &event)? {
             return Ok(());
         }
+        self.ask(task.id, event)
+    }
+
+    /// A person holds a task, or lets it go on; now and then what cannot be.
+    fn holds_or_releases(&mut self, task: &Task, by: Actor) -> Live<()> {
+        let release = task.wait.on_hold.is_some() != self.choices.chance("the other way round", 150);
+        let event =
+            if release { Event::Released { by } } else { Event::PutOnHold { by, reason: Some("a look first".into()) } };
         self.ask(task.id, event)
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         WaitReason::Lease { .. } => "lease",
         WaitReason::Production { .. } => "production",
         WaitReason::Held { .. } => "held",
+        WaitReason::OnHold => "on_hold",
     }
 }
 
@@ -75,6 +76,7 @@ pub(crate) const WAITS: &[&str] = &[
     "lease",
     "production",
     "held",
+    "on_hold",
 ];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
@@ -123,6 +125,7 @@ pub(crate) const PHASES: &[&str] = &[
     "needs_input",
     "production_failed",
     "waiting_for_lease",
+    "on_hold",
     "stopping",
     "blocked",
     "cancelled",
@@ -190,6 +193,8 @@ pub(crate) const EVENTS: &[&str] = &[
     "cancel_asked",
     "retry_asked",
     "way_chosen",
+    "put_on_hold",
+    "released",
     "ticket_edited",
     "ticket edited before the start",
 ];

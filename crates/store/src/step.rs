@@ -135,6 +135,9 @@ fn apply<T: Tx>(
     }
     tx.keep(&Entry { task, event, ignored: None, story: &d.story, at: r.now })?;
     sum.story.extend(d.story);
+    if let Some(seq) = d.hold_back {
+        return queue::hold_back(tx, task, seq, r.now);
+    }
     let Some(seq) = d.stop else { return Ok(None) };
     let id = JobId { task: task.id, seq };
     match tx.open_job(id)? {

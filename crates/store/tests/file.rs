@@ -394,7 +394,8 @@ fn tasks_of_version_5_are_the_same_tasks_in_groups() {
     let stored: Vec<serde_json::Value> = serde_json::from_str(include_str!("data/tasks_of_version5.json")).unwrap();
     let same: Vec<orch_core::task::Task> =
         serde_json::from_str(include_str!("../../core/tests/wire/task.json")).unwrap();
-    assert_eq!(stored.len(), same.len());
+    // Kinds that came later are at the end.
+    assert!(9 == stored.len() && stored.len() <= same.len());
     for (stored, mut same) in stored.into_iter().zip(same) {
         let p = place();
         let c = rusqlite::Connection::open(&p.path).unwrap();

@@ -15,6 +15,9 @@ impl Cx<'_> {
         if self.d.task.landing.landed.is_some() {
             return self.take_landed();
         }
+        if self.d.task.wait.on_hold.is_some() {
+            return self.rest();
+        }
         let task = &self.d.task;
         let stage = task.stage().clone();
         let Some(step) = task.step().cloned() else {
@@ -342,6 +345,7 @@ impl Cx<'_> {
         let outcome = if took_back && outcome.is_well() { DoneOutcome::Reverted } else { outcome };
         self.say(format!("done: {}", outcome.as_str().replace('_', " ")));
         self.d.task.wait.hold = None;
+        self.d.task.wait.on_hold = None;
         self.d.task.done_at = Some(self.now);
         self.d.task.phase = Phase::Done { outcome, since: self.now };
         self.emit(Effect::CleanUp);

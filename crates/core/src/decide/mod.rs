@@ -5,6 +5,7 @@
 //! back with findings, wait, or to a person. Three things follow from where the task stands and are therefore not
 //! decided case by case but at the end, for all: the merge lease, the ticket, and telling people (`ending.rs`).
 
+mod arranged;
 mod conflict;
 mod ending;
 mod flow;
@@ -70,6 +71,8 @@ pub struct Decision {
     pub jobs: Vec<NewJob>,
     /// A job to stop.
     pub stop: Option<Seq>,
+    /// A job that is to end before it begins, if nothing of it is under way.
+    pub hold_back: Option<Seq>,
     /// What happens to the lease.
     pub lease: LeaseOp,
     /// What happened, in sentences for people.
@@ -101,7 +104,14 @@ type Step = Result<(), String>;
 /// Decides what an event means for a task.
 pub fn decide(snapshot: &Snapshot, policy: &Policy, event: &Event, now: Time) -> Decided {
     let before = &snapshot.task;
-    let d = Decision { task: before.clone(), jobs: Vec::new(), stop: None, lease: LeaseOp::Keep, story: Vec::new() };
+    let d = Decision {
+        task: before.clone(),
+        jobs: Vec::new(),
+        stop: None,
+        hold_back: None,
+        lease: LeaseOp::Keep,
+        story: Vec::new(),
+    };
     let mut cx = Cx { d, lease: &snapshot.lease, spent_micro_usd: snapshot.spent_micro_usd, policy, now };
     if let Err(why) = cx.dispatch(event) {
         return Decided::Ignore(why);
@@ -126,6 +136,8 @@ impl Cx<'_> {
             }
             Event::Commented { by, text } => self.commented(by, text),
             Event::Prioritised { by, priority } => self.prioritised(by, *priority),
+            Event::PutOnHold { by, reason } => self.put_on_hold(by, reason.as_deref()),
+            Event::Released { by } => self.released(by),
             Event::Noticed { key, text } => {
                 self.noticed(key, text);
                 Ok(())

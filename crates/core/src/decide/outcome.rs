@@ -178,6 +178,10 @@ impl Cx<'_> {
             (_, Outcome::Failed { fault }) => self.job_failed(fault),
             // It was stopped for what the task takes now.
             (_, Outcome::Cancelled) if self.d.task.landing.landed.is_some() => self.take_landed(),
+            (_, Outcome::Cancelled) if self.d.task.wait.on_hold.is_some() => {
+                self.say("what was to begin next does not begin");
+                self.enter();
+            }
             (_, Outcome::Cancelled) => {
                 // Nobody cancelled this task: the run was stopped under us. It is done again, not counted.
                 self.say("the run was stopped from outside; it starts again");

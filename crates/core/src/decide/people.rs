@@ -232,6 +232,7 @@ impl Cx<'_> {
         }
         self.say(format!("cancelled by {by}"));
         self.d.task.wait.hold = None;
+        self.d.task.wait.on_hold = None;
         self.d.task.phase = Phase::Cancelled { by, since: self.now };
         self.emit(Effect::CleanUp);
     }

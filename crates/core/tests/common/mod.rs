@@ -227,6 +227,10 @@ impl World {
             self.job = None;
         }
         assert_eq!(self.job.as_ref().map(|j| j.seq), d.task.job(), "the phase waits for a job nobody made");
+        if d.task.wait.on_hold.is_some() {
+            let ends = main.first().is_none_or(|j| matches!(j.effect, Effect::Rollback { .. }));
+            assert!(ends || matches!(d.task.phase, Phase::Stopping { .. }), "{main:?} begins although it is held");
+        }
         if let Some(NewJob { effect: Effect::Merge { intent, pull_request }, .. }) = main.first() {
             self.check_merge(&d.task, intent, *pull_request);
         }
@@ -303,7 +307,10 @@ impl World {
             Phase::Idle
                 | Phase::Blocked { .. }
                 | Phase::Waiting {
-                    why: WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. },
+                    why: WaitReason::Approval { .. }
+                        | WaitReason::Answer { .. }
+                        | WaitReason::Production { .. }
+                        | WaitReason::OnHold,
                     ..
                 }
         );

@@ -10,8 +10,8 @@ use orch_core::ids::{Environment, GateId, Time};
 use orch_core::landing::{AfterMerge, Documents, History, LandingPlan};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
-    ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task,
-    WaitReason, WayOut, WayTaken,
+    ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, OnHold, Phase, ProductionFailure, Reverting,
+    Task, WaitReason, WayOut, WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 
@@ -61,6 +61,9 @@ pub fn events() -> Vec<Event> {
         Event::Commented { by: anna(), text: "mind the limits".into() },
         Event::Prioritised { by: anna(), priority: -3 },
         Event::Noticed { key: "k".into(), text: "the forge does not answer".into() },
+        Event::PutOnHold { by: anna(), reason: Some("the release is frozen".into()) },
+        Event::PutOnHold { by: anna(), reason: None },
+        Event::Released { by: bob() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
         Event::WayChosen { by: bob(), way: WayOut::Repair },
@@ -70,7 +73,7 @@ pub fn events() -> Vec<Event> {
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
     ];
-    complete(values, 17, |v| match v {
+    complete(values, 19, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -84,6 +87,8 @@ pub fn events() -> Vec<Event> {
         Event::Commented { .. } => 14,
         Event::Prioritised { .. } => 15,
         Event::Noticed { .. } => 16,
+        Event::PutOnHold { .. } => 17,
+        Event::Released { .. } => 18,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,
@@ -354,7 +359,9 @@ pub fn wait_reasons() -> Vec<WaitReason> {
     for what in [ApprovalKind::Main, ApprovalKind::Landed] {
         values.push(WaitReason::Approval { what, subject: sha(9).to_string(), shown: vec!["anna merged it".into()] });
     }
-    complete(values, 7, |v| match v {
+    values.push(WaitReason::OnHold);
+    complete(values, 8, |v| match v {
+        WaitReason::OnHold => 7,
         WaitReason::Report { .. } => 0,
         WaitReason::CannotTell { .. } => 1,
         WaitReason::Approval { .. } => 2,
@@ -475,7 +482,11 @@ pub fn tasks() -> Vec<Task> {
     let landed = changed(&newest, |t| t.landing.landed = Some(landed.clone()));
     let plan = LandingPlan { after_merge: AfterMerge::PullRequest, ..LandingPlan::default() };
     let late = changed(&landed, |t| t.landing.plan = Some(plan));
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late]
+    let held = changed(&fresh, |t| {
+        t.phase = Phase::Waiting { why: WaitReason::OnHold, since: T, until: None, recheck: None };
+        t.wait.on_hold = Some(OnHold { by: anna(), since: T, reason: Some("the release is frozen".into()) });
+    });
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, held]
 }
 
 fn changed(task: &Task, change: impl FnOnce(&mut Task)) -> Task {

@@ -2,6 +2,7 @@
 //! results go to stdout, diagnostics to stderr, and the exit code says how it ended (0 done, 1 failed, 2 usage, 3
 //! cannot tell).
 
+mod acting;
 pub mod answer;
 pub mod approve;
 pub mod audit;
@@ -28,6 +29,7 @@ pub mod show;
 pub mod supervise;
 pub mod table;
 pub mod task;
+pub mod task_arrange;
 pub mod why;
 
 #[cfg(test)]

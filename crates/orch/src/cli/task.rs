@@ -1,10 +1,12 @@
 //! `orch task`: make, start, stop, retry and look at tasks.
 
+use super::acting::act;
 use super::client::{Client, ServerArgs};
 use super::context::{Context, Tone};
 use super::exit::{Exit, Failure, Outcome};
 use super::show;
 use super::table;
+use super::task_arrange::{self as arrange, HoldArgs, ReleaseArgs};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,6 +30,10 @@ pub enum TaskCommand {
     Comment(CommentArgs),
     /// Say how early a task goes among those of its project
     Priority(PriorityArgs),
+    /// Hold a task: what runs is finished, and nothing new begins
+    Hold(HoldArgs),
+    /// Let a held task go on
+    Release(ReleaseArgs),
     /// List the tasks under way
     List(ListArgs),
     /// Show one task; exit 1 if it ended Blocked
@@ -177,6 +183,8 @@ pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
         TaskCommand::Priority(a) => {
             act(context, &a.server, &a.id, "priority", &json!({ "priority": a.priority }), a.json)
         }
+        TaskCommand::Hold(args) => arrange::hold(args, context),
+        TaskCommand::Release(args) => arrange::release(args, context),
         TaskCommand::List(args) => list(args, context),
         TaskCommand::Show(args) => one(args, context),
     }
@@ -233,22 +241,6 @@ fn fresh_key() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     (now, std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
     format!("cli-{:016x}", hasher.finish())
-}
-
-fn act(context: &mut Context<'_>, server: &ServerArgs, id: &str, verb: &str, body: &Value, json: bool) -> Outcome {
-    let client = Client::find(context, server)?;
-    let answer = client.post(&["api", "v1", "tasks", id, verb], body)?;
-    said(context, &answer, json, &format!("{id}: {verb} accepted"));
-    Ok(Exit::Done)
-}
-
-/// Prints the server's answer to something it accepted.
-pub fn said(context: &mut Context<'_>, answer: &Value, json: bool, sentence: &str) {
-    if json {
-        context.say(show::json(answer));
-    } else {
-        context.say(sentence);
-    }
 }
 
 fn list(args: &ListArgs, context: &mut Context<'_>) -> Outcome {

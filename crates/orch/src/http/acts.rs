@@ -14,7 +14,7 @@ use orch_core::task::{Phase, Task, WaitReason, WayOut};
 use orch_engine::commands::Answer;
 use serde_json::{Value, json};
 
-type Reply = Result<Json<Value>, Problem>;
+pub(super) type Reply = Result<Json<Value>, Problem>;
 
 /// Largest priority, and with its sign turned round the smallest.
 const PRIORITY_MOST: i32 = 1_000;
@@ -54,7 +54,7 @@ fn way(word: &str) -> Result<WayOut, Problem> {
     })
 }
 
-async fn plain(
+pub(super) async fn plain(
     State(state): State<AppState>,
     Path(id): Path<String>,
     Extension(caller): Extension<Caller>,
@@ -141,7 +141,13 @@ pub(super) async fn priority(
 }
 
 /// Asks the engine; the same key for the same task and verb is one wish.
-async fn ask(state: &AppState, task: &Task, verb: &str, caller: &Caller, event: Event) -> Result<Value, Problem> {
+pub(super) async fn ask(
+    state: &AppState,
+    task: &Task,
+    verb: &str,
+    caller: &Caller,
+    event: Event,
+) -> Result<Value, Problem> {
     let item = &task.work_item;
     let key = match &caller.key {
         Some(key) => format!("{item}:{verb}:given:{key}"),

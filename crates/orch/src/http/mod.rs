@@ -3,6 +3,7 @@
 //! route cannot forget to ask for the token.
 
 mod acts;
+mod arrange;
 mod body;
 mod events;
 mod guard;
@@ -107,6 +108,8 @@ pub fn router(state: AppState) -> Router {
         .route("/tasks/{id}/answer", post(acts::answer))
         .route("/tasks/{id}/comment", post(acts::comment))
         .route("/tasks/{id}/priority", post(acts::priority))
+        .route("/tasks/{id}/hold", post(arrange::hold))
+        .route("/tasks/{id}/release", post(arrange::release))
         .route("/journal", get(tasks::whole_journal))
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))

@@ -11,7 +11,7 @@ use orch_core::ids::TaskId;
 fn lease(w: &World) -> LeaseRow {
     block_on(w.store.leases()).unwrap().into_iter().find(|l| l.project.as_str() == "DEMO").expect("a lease was taken")
 }
-fn holder(w: &World) -> Option<TaskId> {
+pub(super) fn holder(w: &World) -> Option<TaskId> {
     lease(w).task
 }
 fn reclaim(w: &World) -> Vec<(String, Option<String>, Vec<TaskId>)> {

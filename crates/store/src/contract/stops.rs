@@ -1,6 +1,7 @@
 //! Cancelling: what has not begun is gone at once, what runs is asked, what cannot be recalled is awaited.
 
 use super::evidence::run;
+use super::leases::holder;
 use super::world::{LEASE_MS, World, anna, applied};
 use crate::{Beat, Charge, JobState, Requeue, RunRow};
 use futures::executor::block_on;
@@ -52,6 +53,40 @@ pub fn a_queued_job_whose_program_may_run_is_not_cancelled_behind_it(w: &mut Wor
         w.end(&again, Outcome::Cancelled);
         assert_eq!(w.word(id), "cancelled");
     }
+}
+
+/// Held, it ends before it begins, and the lease is free at once. One that is claimed goes on to its end; put back for another
+/// try it waits for no time, because it is claimed to be ended and not to be tried.
+pub fn a_job_of_a_held_task_ends_unless_it_is_under_way(w: &mut World) {
+    let hold = || Event::PutOnHold { by: anna(), reason: None };
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "preparing_merge");
+    assert!(holder(w).is_some());
+    let queued = w.job_of(id);
+    applied(w.tell(id, hold()));
+    assert_eq!((w.word(id), holder(w)), ("on_hold", None));
+    assert_eq!(block_on(w.store.job(queued.id)).unwrap().unwrap().state, JobState::Cancelled);
+    applied(w.tell(id, Event::Released { by: anna() }));
+    let claimed = w.claim_of(id);
+    applied(w.tell(id, hold()));
+    assert_eq!((w.word(id), w.beat(claimed.fence())), ("preparing_merge", Beat::Held), "what runs is not stopped");
+    let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+    let back = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: Some("forge".into()) };
+    assert!(w.put_back(&claimed, back));
+    let again = w.claim_of(id);
+    assert!(w.task(id).holds_back(again.id.seq, &again.effect, again.epoch - 1, false));
+    w.end(&again, Outcome::Cancelled);
+    assert_eq!((w.word(id), holder(w)), ("on_hold", None));
+    // A program that may run on is waited for.
+    let id = w.started("DEMO", 2);
+    w.go_to(id, "running");
+    let job = w.claim_of(id);
+    assert!(block_on(w.store.put_run(job.fence(), run(id, job.id.seq, 1))).unwrap());
+    applied(w.tell(id, hold()));
+    let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+    let back = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None };
+    assert!(w.put_back(&job, back));
+    assert_eq!((w.word(id), w.job_of(id).available_at), ("running", not_before));
 }
 
 pub fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
