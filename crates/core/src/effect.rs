@@ -117,6 +117,17 @@ pub enum Effect {
         /// For people.
         text: String,
     },
+    /// Change the ticket's text; what is not given stays.
+    EditTicket {
+        /// Title from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Text from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        /// Who wants it.
+        by: Actor,
+    },
     /// Remove the working directory of a closed task.
     CleanUp,
     /// List on the pull request what a gate found, holds nothing up, and somebody should still read.
@@ -204,7 +215,11 @@ impl Effect {
             | Self::Merge { .. }
             | Self::CleanUp => Lane::Forge,
             Self::Watch { .. } => Lane::Watch,
-            Self::SyncTicket | Self::Notify { .. } | Self::Comment { .. } | Self::NoteFindings { .. } => Lane::Message,
+            Self::SyncTicket
+            | Self::Notify { .. }
+            | Self::Comment { .. }
+            | Self::EditTicket { .. }
+            | Self::NoteFindings { .. } => Lane::Message,
         }
     }
 
@@ -217,7 +232,7 @@ impl Effect {
             Self::Merge { .. } => Some(format!("merge:{project}")),
             Self::EnsureCi { commit } => Some(format!("ci:{project}:{commit}")),
             // Two at once could leave a ticket with the older of two states.
-            Self::SyncTicket => Some(format!("ticket:{project}")),
+            Self::SyncTicket | Self::EditTicket { .. } => Some(format!("ticket:{project}")),
             Self::OpenBranch
             | Self::RunAgent { .. }
             | Self::Publish { .. }
@@ -245,6 +260,7 @@ impl Effect {
                 | Self::SyncTicket
                 | Self::Notify { .. }
                 | Self::Comment { .. }
+                | Self::EditTicket { .. }
                 | Self::CleanUp
                 | Self::NoteFindings { .. }
         )
@@ -275,6 +291,7 @@ impl Effect {
             Self::SyncTicket => "update the ticket".into(),
             Self::Notify { .. } => "tell a person".into(),
             Self::Comment { .. } => "write a comment to the ticket".into(),
+            Self::EditTicket { .. } => "change the ticket's text".into(),
             Self::CleanUp => "remove the working directory".into(),
             Self::NoteFindings { gate, .. } => format!("list on the pull request what {gate} also found"),
         }

@@ -2,7 +2,7 @@
 
 use crate::effect::Outcome;
 use crate::ids::{Actor, Digest, GateId, Seq, Sha};
-use crate::task::WayOut;
+use crate::task::{NewTask, WayOut};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
@@ -68,6 +68,39 @@ pub enum Event {
     Released {
         /// Who.
         by: Actor,
+    },
+    /// A person changes the ticket's text; what is not given stays.
+    EditAsked {
+        /// Who.
+        by: Actor,
+        /// Title from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Text from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+    },
+    /// A person says that it is finished outside of orch.
+    FinishAsked {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
+    /// A person begins again what was over, with its ticket and its project's pipeline as they are today.
+    BegunAgain {
+        /// Who.
+        by: Actor,
+        /// What is known of the ticket now.
+        ticket: Box<NewTask>,
+    },
+    /// A person wants what is merged taken back.
+    RevertAsked {
+        /// Who.
+        by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// orch met something about the task that people should know, once per key.
     Noticed {
@@ -152,6 +185,10 @@ impl Event {
             | Self::Prioritised { by, .. }
             | Self::PutOnHold { by, .. }
             | Self::Released { by }
+            | Self::EditAsked { by, .. }
+            | Self::FinishAsked { by, .. }
+            | Self::RevertAsked { by, .. }
+            | Self::BegunAgain { by, .. }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::WayChosen { by, .. } => Some(by),
@@ -186,6 +223,10 @@ impl Event {
             Self::Prioritised { .. } => "prioritised",
             Self::PutOnHold { .. } => "put_on_hold",
             Self::Released { .. } => "released",
+            Self::EditAsked { .. } => "edit_asked",
+            Self::FinishAsked { .. } => "finish_asked",
+            Self::RevertAsked { .. } => "revert_asked",
+            Self::BegunAgain { .. } => "begun_again",
             Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",

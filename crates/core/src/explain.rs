@@ -3,7 +3,7 @@
 
 use crate::ids::Time;
 use crate::pipeline::Step;
-use crate::task::{ApprovalKind, BlockReason, OnHold, Phase, Task, WaitReason, WayOut};
+use crate::task::{ApprovalKind, BlockReason, DoneOutcome, OnHold, Phase, Task, WaitReason, WayOut};
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
 
@@ -85,8 +85,9 @@ fn plain(task: &Task) -> Option<Waiting> {
             let (reason, ends) = working(task);
             Some(waiting(reason, task.wait.hold.map_or(*since, |h| h.since), ends.into(), None))
         }
-        Phase::Stopping { by, since, .. } => {
-            Some(waiting(format!("it is being cancelled for {by}"), *since, "the job under way has ended".into(), None))
+        Phase::Stopping { by, since, finish, .. } => {
+            let what = if finish.is_some() { "finished" } else { "cancelled" };
+            Some(waiting(format!("it is being {what} for {by}"), *since, "the job under way has ended".into(), None))
         }
         Phase::Waiting { why, since, until, recheck } => {
             let (ends_when, command) = match why {
@@ -285,6 +286,10 @@ fn usd(micro_usd: u64) -> String {
 pub fn line(task: &Task) -> String {
     match (&task.phase, explain(task)) {
         (_, Some(waiting)) => waiting.reason,
+        (Phase::Done { outcome: DoneOutcome::Finished, .. }, None) => match &task.lives.finished {
+            Some(finished) => format!("done, finished outside of orch by {}: {}", finished.by, finished.reason),
+            None => "done, finished outside of orch".into(),
+        },
         (Phase::Done { outcome, .. }, None) => format!("done, {}", outcome.as_str().replace('_', " ")),
         (Phase::Cancelled { by, .. }, None) => format!("cancelled by {by}"),
         (_, None) => String::new(),

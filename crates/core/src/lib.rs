@@ -19,6 +19,7 @@ pub mod ids;
 pub mod landed;
 pub mod landing;
 pub mod lease;
+mod lives;
 pub mod message;
 mod new_task;
 pub mod pauses;

@@ -8,6 +8,7 @@ pub use crate::findings::{Answer, Comment, Findings, Raised};
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
 pub use crate::landed::Landed;
 pub use crate::landing::{Landing, LandingPlan, MergeIntent, Merged, Passed};
+pub use crate::lives::{BeforeRevert, Finished, Life, Lives};
 pub use crate::new_task::NewTask;
 use crate::pipeline::{Cursor, Pipeline, Step};
 pub use crate::production::{LAST_LINES, Production, ProductionFailure, Reverting, WayOut, WayTaken};
@@ -72,6 +73,9 @@ pub struct Task {
     /// Approvals given; each is bound to what was shown.
     #[serde(default, skip_serializing_if = "is_default")]
     pub approvals: Vec<Approval>,
+    /// Its ends: earlier ones, and one outside of orch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lives: Lives,
     /// When it was made.
     pub created_at: Time,
     /// When it changed last.
@@ -130,6 +134,9 @@ pub enum Phase {
         by: Actor,
         /// Since when.
         since: Time,
+        /// Not a cancel: it is finished outside of orch, and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        finish: Option<String>,
     },
     /// A person must act.
     Blocked {
@@ -299,14 +306,16 @@ pub enum DoneOutcome {
     NotWatched,
     /// Production did not take it, and a person left it at that.
     Accepted,
-    /// Production did not take it, and it was taken back.
+    /// Production did not take it, or a person did not want it, and it was taken back.
     Reverted,
+    /// A person finished it outside of orch.
+    Finished,
 }
 
 impl DoneOutcome {
     /// Nothing a person has to look at?
     pub fn is_well(self) -> bool {
-        matches!(self, Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted)
+        matches!(self, Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted | Self::Finished)
     }
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -318,6 +327,7 @@ impl DoneOutcome {
             Self::NotWatched => "not_watched",
             Self::Accepted => "accepted",
             Self::Reverted => "reverted",
+            Self::Finished => "finished",
         }
     }
 }

@@ -184,7 +184,17 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         }
         220..=222 => drop(w.send(Event::PutOnHold { by: who(dice), reason: None })),
         223..=224 => drop(w.send(Event::Released { by: who(dice) })),
-        225..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
+        225 => drop(w.send(Event::RevertAsked { by: who(dice), reason: None })),
+        252 if w.task.is_closed() => {
+            let ticket = Box::new(common::ticket(Pipeline::lite()));
+            drop(w.send(Event::BegunAgain { by: who(dice), ticket }));
+        }
+        226 => drop(w.send(Event::FinishAsked { by: who(dice), reason: "by hand".into() })),
+        227 => {
+            let (title, body) = (Some(format!("T{}", dice % 3)), dice.is_multiple_of(2).then(|| "b".to_owned()));
+            drop(w.send(Event::EditAsked { by: who(dice), title, body }));
+        }
+        228..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
         // The lease is somebody else's, then free again; an expired one is reclaimed under us.
         230..=239 if w.lease.holder.is_none() => w.lease_taken_by_other(),
         240..=249 if !w.holds_lease() => w.lease.holder = None,
@@ -195,13 +205,20 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
 
 fn cancel(w: &mut World, dice: u8) {
     let merged = w.task.landing.merged.clone();
+    let before = w.task.lives.before_revert.clone();
     let taken = w.send(Event::CancelAsked { by: who(dice) });
     if taken.is_ok() {
         assert_eq!(merged, None, "a merged task was cancelled");
         let ends = matches!(w.task.phase, Phase::Cancelled { .. } | Phase::Stopping { .. });
         // What is merged is never cancelled; its repair is given up, and a person chooses again.
         let asks = matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
-        assert!(ends || asks && !w.task.production.failures.is_empty(), "{:?}", w.task.phase);
+        // So is a revert: the task is done as it was.
+        let was = before.is_some_and(|b| w.task.landing.merged == Some(b.merged));
+        assert!(
+            ends || was && w.task.is_closed() || asks && !w.task.production.failures.is_empty(),
+            "{:?}",
+            w.task.phase
+        );
     }
 }
 

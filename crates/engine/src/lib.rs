@@ -9,6 +9,7 @@ mod driver;
 pub mod effects;
 mod engine;
 pub mod gates;
+mod lives;
 mod main_moved;
 pub mod project;
 pub mod prompt;

@@ -86,6 +86,38 @@ pub struct TaskView {
     /// Who holds it, where a person does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldView>,
+    /// Who finished it outside of orch, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<FinishedView>,
+    /// Its lives before this one, where it was begun again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives: Vec<LifeView>,
+}
+
+/// An end outside of orch.
+#[derive(Clone, Debug, Serialize)]
+pub struct FinishedView {
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: String,
+}
+
+/// A life of a task that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct LifeView {
+    /// Its branch.
+    pub branch: String,
+    /// Its pull request.
+    pub pull_request: Option<u64>,
+    /// The commit on the default branch.
+    pub merge_commit: Option<String>,
+    /// How it ended.
+    pub end: String,
+    /// When it was begun again.
+    pub until: String,
 }
 
 /// A person's hold.
@@ -288,6 +320,16 @@ fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
     }
 }
 
+fn life_view(life: &orch_core::task::Life) -> LifeView {
+    LifeView {
+        branch: life.branch.clone(),
+        pull_request: life.pull_request,
+        merge_commit: life.merged.as_ref().map(ToString::to_string),
+        end: life.end.clone(),
+        until: rfc3339(life.at),
+    }
+}
+
 /// When orch looks again by itself at what it waits for.
 fn next_look(task: &Task) -> Option<Time> {
     match &task.phase {
@@ -361,6 +403,12 @@ impl Engine {
                 since: rfc3339(h.since),
                 reason: h.reason.clone(),
             }),
+            finished: task.lives.finished.as_ref().map(|f| FinishedView {
+                by: f.by.to_string(),
+                reason: f.reason.clone(),
+                at: rfc3339(f.at),
+            }),
+            lives: task.lives.past.iter().map(life_view).collect(),
             priority: (task.priority != 0).then_some(task.priority),
             id: task.work_item.to_string(),
             project: task.project.to_string(),
@@ -422,6 +470,13 @@ impl Engine {
             if let Some(Judgement { verdict: orch_core::verdict::Verdict::Skipped { why }, .. }) = last {
                 not_checked.push(format!("{gate}: {why}"));
             }
+        }
+        if let Some(finished) = &task.lives.finished {
+            let (by, at, why) = (&finished.by, rfc3339(finished.at), &finished.reason);
+            not_checked.push(format!(
+                "everything from stage {} on: finished outside of orch by {by} at {at}: {why}",
+                task.stage()
+            ));
         }
         not_checked.extend(task.production.not_deployed.iter().cloned());
         let artefacts = store.artefacts(task.id).await?.into_iter().map(|a| ArtefactView {

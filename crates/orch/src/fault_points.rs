@@ -212,6 +212,7 @@ points! { "tracker", TRACKER, Tracker;
     async fn create(&self, project: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str, above: u64)
         -> Result<Ticket, Fault>;
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
+    async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault>;
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault>;
     async fn set_state(&self, project: &ProjectKey, number: u64, state: TicketState, by: &Actor) -> Result<(), Fault>;
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;

@@ -38,3 +38,92 @@ fn a_held_task_begins_nothing_over_restarts_and_failed_tries_until_it_is_release
     let story = world.story(&task);
     assert!(story.contains("held by local:") && story.contains("released by local:"), "{story}");
 }
+
+#[test]
+fn an_edit_reaches_the_ticket_and_the_next_brief_over_a_restart() {
+    let mut world = World::new(&Setup::default());
+    world.agent("developer() { wait_for go; echo x >> \"$code\"; }");
+    world.start();
+    let made = world.orch(&["task", "new", "--project", &world.key, "--title", "Frist", "--json"]).ok().json();
+    let task = made["id"].as_str().unwrap().to_owned();
+    let nothing = world.orch(&["task", "edit", &task]);
+    assert!(nothing.code == 2 && nothing.err.contains("--title"), "{nothing:?}");
+    world.orch(&["task", "edit", &task, "--title", "First"]).ok();
+    let shown = world.show(&task);
+    assert!(shown["title"] == "First" && shown["branch"].as_str().unwrap().ends_with("-first"), "{shown:#}");
+    world.orch(&["task", "start", &task]).ok();
+    world.run_said("developer", 1, "start developer");
+    world.orch_in(&["task", "edit", &task, "--body-file", "-"], "Only on the second page.\n").ok();
+    world.kill();
+    world.start();
+    world.allow("go");
+    world.wait(&task, &["done"]);
+    let prompt = world.runs_of("reviewer")[0].prompt();
+    assert!(prompt.contains("Only on the second page.") && prompt.contains("First"), "{prompt}");
+    // The ticket itself says so: begun again, it is read from there.
+    world.orch(&["task", "start", &task]).ok();
+    world.wait(&task, &["done"]);
+    let again = world.runs_of("developer").last().unwrap().prompt();
+    assert!(again.contains("Only on the second page."), "{again}");
+    assert!(world.story(&task).contains("edits the ticket"));
+}
+
+#[test]
+fn a_finished_task_is_done_and_cleaned_up_and_its_evidence_says_who_and_why() {
+    let mut world = World::new(&Setup::default());
+    world.agent("reviewer() { wait_for never; }");
+    world.start();
+    let task = world.task("By hand");
+    world.run_said("reviewer", 1, "start reviewer");
+    let tip = world.trunk();
+    assert_eq!(world.orch(&["task", "finish", &task]).code, 2, "a reason is needed");
+    assert_eq!(world.orch(&["task", "finish", &task, "--reason", " "]).code, 2);
+    world.orch(&["task", "finish", &task, "--reason", "changed in the console"]).ok();
+    world.kill();
+    world.start();
+    let done = world.wait(&task, &["done"]);
+    assert_eq!((&done["outcome"], &done["finished"]["reason"]), (&json!("finished"), &json!("changed in the console")));
+    assert_eq!(world.trunk(), tip, "nothing is merged");
+    let branch = done["branch"].as_str().unwrap().to_owned();
+    world.until("its branch is gone", || world.forge_git(&["branch", "--list", &branch]).is_empty().then_some(()));
+    let evidence = world.evidence(&task);
+    let not_checked = evidence["not_checked"].to_string();
+    assert!(not_checked.contains("changed in the console") && not_checked.contains("local:"), "{evidence:#}");
+    let twice = world.orch(&["task", "finish", &task, "--reason", "again"]);
+    assert!(twice.code == 1 && twice.err.contains("over already"), "{twice:?}");
+}
+
+#[test]
+fn what_is_done_is_taken_back_and_begun_again_with_a_branch_of_its_own_each() {
+    let mut world = World::new(&Setup::default());
+    world.agent("developer() { echo x >> \"$code\"; }");
+    world.start();
+    let early = world.task("Show it");
+    let before = world.tip.clone();
+    let first = world.wait(&early, &["done"]);
+    let file = "src/приложение с пробелом.txt";
+    let at = |commit: &str| world.forge_git(&["show", &format!("{commit}:{file}")]);
+    assert_ne!(at(&world.trunk()), at(&before));
+    world.orch(&["task", "revert", &early, "--reason", "too loud"]).ok();
+    world.kill();
+    world.start();
+    let back = world.wait(&early, &["done"]);
+    assert_eq!(back["outcome"], json!("reverted"));
+    let at = |commit: &str| world.forge_git(&["show", &format!("{commit}:{file}")]);
+    assert_eq!(at(&world.trunk()), at(&before));
+    let twice = world.orch(&["task", "revert", &early]);
+    assert!(twice.code == 1 && twice.err.contains("taken back already"), "{twice:?}");
+
+    // Another life: a new branch, the old evidence in its brief, and the old branches gone in the end.
+    world.orch(&["task", "start", &early]).ok();
+    world.kill();
+    world.start();
+    let again = world.wait(&early, &["done"]);
+    assert!(again["branch"].as_str().unwrap().ends_with("-r3"), "{again:#}");
+    assert_eq!(again["lives"].as_array().unwrap().len(), 1);
+    let prompt = world.runs_of("developer").last().unwrap().prompt();
+    assert!(prompt.contains("Life 1 ended as") && prompt.contains("reverted"), "{prompt}");
+    assert_ne!(again["merge_commit"], first["merge_commit"]);
+    let mine = format!("feature/{early}-*");
+    world.until("no branch of it is left", || world.forge_git(&["branch", "--list", &mine]).is_empty().then_some(()));
+}

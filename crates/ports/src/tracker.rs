@@ -59,6 +59,8 @@ pub trait Tracker: Send + Sync + 'static {
     ) -> Result<Ticket, Fault>;
     /// Reads a ticket; a missing one is `Fault::gone`.
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
+    /// Sees to it that the ticket says this. What it says already is success and leaves `updated_at` alone.
+    async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault>;
     /// Tickets changed at or after a time, oldest change first. Seeing one twice is normal, missing one is not.
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault>;
     /// Sees to it that the ticket is in this state. Already there is success and leaves `updated_at` alone.

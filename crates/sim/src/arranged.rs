@@ -1,12 +1,69 @@
-//! What must hold of what people arrange: a held task begins nothing, in no way there is of beginning a job.
+//! What people arrange about tasks, and what must hold of it: a held task begins nothing, in no way there is of beginning a
+//! job; a ticket says what was asked for last; a life does not touch what the next one has.
 
 use crate::invariants::{Change, ensure};
 use crate::ledger::main_jobs;
-use crate::sim::{Live, Sim};
-use orch_core::effect::{Class, Effect};
+use crate::sim::{Flight, Live, Sim};
+use orch_core::effect::{Class, Effect, Outcome};
 use orch_core::event::Event;
+use orch_core::retry::Tried;
 use orch_core::task::{Phase, Task};
-use orch_store::{Job, JobState};
+use orch_store::{Charge, Job, JobState};
+
+impl Sim {
+    /// Is what this task left before still being cleaned up?
+    pub(crate) fn is_cleaned_up_after(&self, f: &Flight) -> Live<bool> {
+        let open = self.db(async |s| s.open_jobs(Some(f.task.id)).await)?;
+        Ok(open.iter().any(|job| job.id.seq < f.job.id.seq && job.effect == Effect::CleanUp))
+    }
+
+    /// Changes a ticket for a person, in the order in which it was asked for.
+    pub(crate) fn make_edit(
+        &mut self,
+        f: &Flight,
+        title: Option<&str>,
+        body: Option<&str>,
+        by: &orch_core::ids::Actor,
+    ) -> Live<Tried> {
+        let open = self.db(async |s| s.open_jobs(Some(f.task.id)).await)?;
+        let is_earlier = |j: &Job| j.id.seq < f.job.id.seq && matches!(j.effect, Effect::EditTicket { .. });
+        if open.iter().any(is_earlier) {
+            let kind = orch_core::verdict::FaultKind::Transient;
+            return Ok(crate::effects::again(Charge::Nothing, false, kind, "an earlier edit is made first"));
+        }
+        if !self.ledger.holds(f.job.fence()) {
+            return Ok(crate::effects::transient("the claim is somebody else's by now"));
+        }
+        let (project, number) = (f.task.project.clone(), f.task.number);
+        self.say(|| format!("   ticket {project}-{number} is edited for {by}"));
+        self.now = self.now.plus_ms(1);
+        let now = self.now;
+        if let Some(ticket) = self.site(&project)?.tickets.get_mut(&number) {
+            let (title, body) = (title.unwrap_or(&ticket.title).to_owned(), body.unwrap_or(&ticket.body).to_owned());
+            if (&ticket.title, &ticket.body) != (&title, &body) {
+                (ticket.title, ticket.body, ticket.updated_at) = (title, body, now);
+            }
+        }
+        Ok(Tried::Outcome(Outcome::Sent))
+    }
+
+    /// Is a person's edit of its ticket on its way to the tracker?
+    pub(crate) fn is_being_edited(&self, task: &Task) -> Live<bool> {
+        let open = self.db(async |s| s.open_jobs(Some(task.id)).await)?;
+        Ok(open.iter().any(|job| matches!(job.effect, Effect::EditTicket { .. })))
+    }
+
+    /// What a wish to start a task is: one that is over is begun again, with its ticket as it is now.
+    pub(crate) fn start(&mut self, task: &Task, event: Event) -> Live<Event> {
+        let Event::Started { by } = event else { return Ok(event) };
+        let Some(ticket) = self.site(&task.project)?.tickets.get(&task.number).cloned().filter(|_| task.is_closed())
+        else {
+            return Ok(Event::Started { by });
+        };
+        let ticket = Box::new(self.known_of(&ticket)?);
+        Ok(Event::BegunAgain { by, ticket })
+    }
+}
 
 /// No step of a held task makes a job to go on with, and one that is being held keeps the merge lease only for a job that is
 /// at work. Bringing production back is the end of what runs, and withdrawing a merge that of a cancel.

@@ -96,7 +96,12 @@ fn invariant_closed_is_closed(change: &Change<'_>) -> Live<()> {
     // What people should know of it still reaches them, and changes nothing else.
     let told = matches!(change.event, Event::Noticed { .. })
         && Task { next_seq: change.before.next_seq, ..change.after.clone() } == *change.before;
-    ensure(!change.before.is_closed() || told, "closed_is_closed", || {
+    let edited = matches!(change.event, Event::EditAsked { .. })
+        && Task { next_seq: change.before.next_seq, ..change.after.clone() } == *change.before;
+    // A person begins it again, or takes back what it merged.
+    let again = matches!(change.event, Event::BegunAgain { .. })
+        || matches!(change.event, Event::RevertAsked { .. }) && change.before.landing.merged.is_some();
+    ensure(!change.before.is_closed() || told || edited || again, "closed_is_closed", || {
         format!("{} was closed and took {}", change.before.work_item, change.event.name())
     })
 }
@@ -202,6 +207,8 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
     }
     // A repair that is given up goes back to the question what becomes of production.
     let asks = matches!(after.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+    // A revert that is given up leaves the task where it was when it was done.
+    let asks = asks || before.lives.before_revert.is_some() && after.is_closed() && after.landing.merged.is_some();
     if before.at.stage < after.at.stage && !asks {
         for (step, s) in before.pipeline.stages[before.at.stage].steps.iter().enumerate() {
             let at = orch_core::pipeline::Cursor { stage: before.at.stage, step };
@@ -331,7 +338,7 @@ fn invariant_told_once(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
 /// only, and a person is told once.
 fn invariant_a_failed_deploy_is_nobodys_round(change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
-    let chosen = matches!(change.event, Event::WayChosen { .. });
+    let chosen = matches!(change.event, Event::WayChosen { .. } | Event::RevertAsked { .. } | Event::BegunAgain { .. });
     ensure(after.branch.generation == before.branch.generation || chosen, "a_failed_deploy_is_nobodys_round", || {
         format!("{} begins generation {} without a person's word", after.work_item, after.branch.generation)
     })?;

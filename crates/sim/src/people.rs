@@ -20,6 +20,10 @@ impl Sim {
     pub(crate) fn ask(&mut self, task: TaskId, event: Event) -> Live<()> {
         self.keys += 1;
         let key = format!("k{}", self.keys);
+        let event = match self.tasks.get(&task).cloned() {
+            Some(task) => self.start(&task, event)?,
+            None => event,
+        };
         self.deliver("people", &key, task, event).map(|_| ())
     }
 
@@ -135,8 +139,15 @@ impl Sim {
             {
                 Event::CancelAsked { by }
             }
-            _ => match self.choices.below("what", 15) {
+            _ => match self.choices.below("what", 20) {
                 14 => self.a_way_out(by),
+                15 | 16 => {
+                    let title = Some(format!("ticket {} by {by} v{}", task.number, self.choices.below("text", 3)));
+                    Event::EditAsked { by, title, body: None }
+                }
+                17 if self.hit("finished at any time", 200) => Event::FinishAsked { by, reason: "by hand".into() },
+                18 => Event::RevertAsked { by, reason: None },
+                19 if task.is_closed() => Event::Started { by },
                 0 => Event::Started { by },
                 1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None, comment: None },
                 2 => Event::Rejected { by, gate: None, comment: String::new() },

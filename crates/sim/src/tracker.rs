@@ -105,13 +105,15 @@ impl Sim {
         let mut done = None;
         let phase = task.as_ref().map(|t| &t.phase);
         if differs(&ticket)
-            && let Some(event) = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some())
+            && let Some(event) =
+                ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some(), ticket.updated_at)
         {
             let task = match task.clone() {
                 Some(task) => task,
                 None => self.adopt(&ticket)?,
             };
             let name = event.name();
+            let event = self.start(&task, event)?;
             if self.deliver(
                 &format!("tracker:{project}"),
                 &format!("{project}-{number}@{at}-{name}"),
@@ -122,7 +124,10 @@ impl Sim {
             }
         }
         if let Some(task) = &task
-            && let Some(event) = ticket::edit(task, &ticket.title, &ticket.body)
+            && ticket::edit(task, &ticket.title, &ticket.body).is_some()
+            && !self.is_being_edited(task)?
+            && let Some(now) = self.site(project)?.tickets.get(&number).cloned()
+            && let Some(event) = ticket::edit(task, &now.title, &now.body)
         {
             let name = event.name();
             if self.deliver(
@@ -144,18 +149,23 @@ impl Sim {
         Ok(done.map_or(Looked::Nothing, Looked::Found))
     }
 
-    /// Makes a task of a ticket nobody has made one of.
-    pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
+    /// What is known of a ticket, with the pipeline of today.
+    pub(crate) fn known_of(&mut self, ticket: &Ticket) -> Live<NewTask> {
         let pipeline = self.site(&ticket.project)?.pipelines.get(&ticket.number).cloned();
         let landing = self.site(&ticket.project)?.setup.landing;
-        let new = NewTask {
+        Ok(NewTask {
             project: ticket.project.clone(),
             number: ticket.number,
             title: ticket.title.clone(),
             body: ticket.body.clone(),
             pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
             landing,
-        };
+        })
+    }
+
+    /// Makes a task of a ticket nobody has made one of.
+    pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
+        let new = self.known_of(ticket)?;
         let now = self.now;
         let again = new.clone();
         let (task, made) = self.db(async |s| s.create_task(new, now).await)?;

@@ -20,6 +20,7 @@ pub(crate) fn effect(effect: &Effect) -> &'static str {
         Effect::SyncTicket => "sync_ticket",
         Effect::Notify { .. } => "notify",
         Effect::Comment { .. } => "comment",
+        Effect::EditTicket { .. } => "edit_ticket",
         Effect::CleanUp => "clean_up",
         Effect::NoteFindings { .. } => "note_findings",
     }
@@ -41,6 +42,7 @@ pub(crate) const EFFECTS: &[&str] = &[
     "sync_ticket",
     "notify",
     "comment",
+    "edit_ticket",
     "clean_up",
     "note_findings",
 ];
@@ -134,7 +136,7 @@ pub(crate) const PHASES: &[&str] = &[
 
 pub(crate) const VERDICTS: &[&str] = &["pass", "wait", "fail", "unreadable", "inconclusive", "skipped"];
 pub(crate) const OUTCOMES: &[&str] =
-    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted"];
+    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted", "finished"];
 
 pub(crate) fn place(task: &Task) -> String {
     let step = task.at.step;
@@ -195,6 +197,10 @@ pub(crate) const EVENTS: &[&str] = &[
     "way_chosen",
     "put_on_hold",
     "released",
+    "edit_asked",
+    "finish_asked",
+    "revert_asked",
+    "begun_again",
     "ticket_edited",
     "ticket edited before the start",
 ];

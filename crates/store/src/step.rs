@@ -116,6 +116,9 @@ fn apply<T: Tx>(
     if matches!(event, Event::Prioritised { .. }) {
         tx.prioritise(task)?;
     }
+    if matches!(event, Event::BegunAgain { .. }) {
+        tx.set_pipeline(task)?;
+    }
     for new in &d.jobs {
         if queue::add(tx, task.id, &task.project, new, r.now)? && !sum.lanes.contains(&new.effect.lane()) {
             sum.lanes.push(new.effect.lane());

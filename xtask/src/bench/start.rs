@@ -54,6 +54,9 @@ impl Tracker for Ear {
         let _ = self.0.send((number, Instant::now()));
         Err(none())
     }
+    async fn edit(&self, _: &ProjectKey, _: u64, _: &str, _: &str, _: &Actor) -> Result<(), Fault> {
+        Err(none())
+    }
     async fn changed_since(&self, _: &ProjectKey, _: Time) -> Result<Vec<Ticket>, Fault> {
         Ok(Vec::new())
     }

@@ -53,32 +53,6 @@ impl LocalTracker {
         Ok(Self { db: LocalDb::open(path, &schema::SCHEMA)?, clock })
     }
 
-    /// Changes a ticket's text, as a person would in a browser. The same text changes nothing.
-    pub async fn edit(
-        &self,
-        project: &ProjectKey,
-        number: u64,
-        title: &str,
-        body: &str,
-        by: &Actor,
-    ) -> Result<Ticket, Fault> {
-        let (title, body) = (title_of(title)?, text_of("body", body)?);
-        let (project, by, now) = (project.clone(), by.clone(), self.clock.now());
-        self.db
-            .write("edit a ticket", move |t| {
-                let ticket = read(t, &project, number)?;
-                if ticket.title != title || ticket.body != body {
-                    t.execute(
-                        "UPDATE ticket SET title = ?3, body = ?4, updated_at = ?5 WHERE project = ?1 AND number = ?2",
-                        params![project.as_str(), number as i64, title, body, next_time(t, &project, now)?],
-                    )?;
-                    log(t, &project, number, "text-edited", &title, &by, now)?;
-                }
-                read(t, &project, number)
-            })
-            .await
-    }
-
     /// What was done in a project, in order.
     pub async fn log(&self, project: &ProjectKey) -> Result<Vec<LogEntry>, Fault> {
         let project = project.clone();
@@ -159,6 +133,24 @@ impl Tracker for LocalTracker {
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault> {
         let project = project.clone();
         self.db.read("read a ticket", move |t| read(t, &project, number)).await
+    }
+
+    async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault> {
+        let (title, body) = (title_of(title)?, text_of("body", body)?);
+        let (project, by, now) = (project.clone(), by.clone(), self.clock.now());
+        self.db
+            .write("edit a ticket", move |t| {
+                let ticket = read(t, &project, number)?;
+                if ticket.title != title || ticket.body != body {
+                    t.execute(
+                        "UPDATE ticket SET title = ?3, body = ?4, updated_at = ?5 WHERE project = ?1 AND number = ?2",
+                        params![project.as_str(), number as i64, title, body, next_time(t, &project, now)?],
+                    )?;
+                    log(t, &project, number, "text-edited", &title, &by, now)?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault> {

@@ -1,12 +1,20 @@
-//! What people arrange about a task beside its way along the pipeline: that it is held for a while. One place decides that
-//! nothing of a held task begins: `enter`, where every step begins.
+//! What people arrange about a task beside its way along the pipeline: that it is held for a while, that its ticket says
+//! something else, that it is finished outside of orch. One place decides that nothing of a held task begins: `enter`, where
+//! every step begins.
 
+use super::people::latest_text;
 use super::{Cx, Step as Answer};
+use crate::effect::Effect;
 use crate::ids::Actor;
-use crate::task::{OnHold, Phase, Unsure, WaitReason};
+use crate::pipeline::Step;
+use crate::task::{DoneOutcome, Finished, OnHold, Phase, Unsure, WaitReason, WayOut};
 
 /// Longest reason, bytes: it is in every step of the task.
 const REASON_MOST: usize = 4 * 1024;
+/// Longest title of a ticket, characters.
+const TITLE_MOST: usize = 300;
+/// Longest text of a ticket, bytes.
+const BODY_MOST: usize = 1024 * 1024;
 
 impl Cx<'_> {
     /// What is under way is finished; a job that nobody has begun ends at once, and the merge lease is free with it.
@@ -40,7 +48,7 @@ impl Cx<'_> {
             } => self.rest(),
             _ => {}
         }
-        self.emit(crate::effect::Effect::SyncTicket);
+        self.emit(Effect::SyncTicket);
         Ok(())
     }
 
@@ -55,7 +63,7 @@ impl Cx<'_> {
             self.d.task.wait.hold = None;
             self.enter();
         }
-        self.emit(crate::effect::Effect::SyncTicket);
+        self.emit(Effect::SyncTicket);
         Ok(())
     }
 
@@ -71,6 +79,113 @@ impl Cx<'_> {
             self.d.task.at = self.start_of_merging();
         }
         self.wait(WaitReason::OnHold, None, None);
+    }
+
+    /// The ticket gets its text by a job; the next brief has it at once.
+    pub(super) fn edit_asked(&mut self, by: &Actor, title: Option<&str>, body: Option<&str>) -> Answer {
+        self.allow(self.policy.may_start(by), by, "edit")?;
+        let title = title.map(str::trim);
+        if title.is_none() && body.is_none() {
+            return Err("nothing is to be changed: give a title, a text, or both".into());
+        }
+        if let Some(title) = title {
+            let one_line = !title.is_empty() && !title.chars().any(char::is_control);
+            if !one_line || TITLE_MOST < title.chars().count() {
+                return Err(format!("a title is one line of at most {TITLE_MOST} characters"));
+            }
+        }
+        if body.is_some_and(|body| BODY_MOST < body.len()) {
+            return Err(format!("a text has at most {BODY_MOST} bytes"));
+        }
+        let (title_now, body_now) = latest_text(&self.d.task);
+        let (new_title, new_body) = (title.unwrap_or(&title_now).to_owned(), body.unwrap_or(&body_now).to_owned());
+        let closed = self.d.task.is_closed();
+        if !closed && (&new_title, &new_body) == (&title_now, &body_now) {
+            return Err("that is what its ticket says already".into());
+        }
+        self.say(format!("{by} edits the ticket"));
+        let (title, body) = (title.map(ToOwned::to_owned), body.map(ToOwned::to_owned));
+        self.emit(Effect::EditTicket { title, body, by: by.clone() });
+        // One that is over is told nothing of its ticket; begun again it reads it anew.
+        if closed { Ok(()) } else { self.ticket_edited(&new_title, &new_body) }
+    }
+
+    /// It ends as done, and orch merges nothing for it. What runs is ended as for a cancel.
+    pub(super) fn finish_asked(&mut self, by: &Actor, reason: &str) -> Answer {
+        self.allow(self.policy.may_start(by), by, "finish")?;
+        let reason = reason.trim();
+        if reason.is_empty() {
+            return Err("say why it is finished: the reason stays with its evidence".into());
+        }
+        is_short(reason)?;
+        let task = &self.d.task;
+        let item = &task.work_item;
+        match &task.phase {
+            Phase::Cancelled { .. } | Phase::Done { .. } => return Err("it is over already".into()),
+            Phase::Stopping { .. } => return Err("it is being ended already".into()),
+            Phase::Idle | Phase::Working { .. } | Phase::Waiting { .. } | Phase::Blocked { .. } => {}
+        }
+        if task.lives.before_revert.is_some() {
+            return Err(format!("its change is being taken back; `orch task cancel {item}` gives that up"));
+        }
+        if let Some(failure) = task.under_repair() {
+            let failed = failure.merged.commit.short();
+            return Err(format!(
+                "{failed} failed in production and is being repaired; `orch task cancel {item}` gives the repair up, then \
+                 `orch task retry {item} --as {}` leaves production as it is",
+                WayOut::Accept.as_str()
+            ));
+        }
+        if let Some(merged) = &task.landing.merged {
+            let commit = merged.commit.short();
+            return Err(format!(
+                "it is merged as {commit}, and production is not settled; `orch task retry {item} --as {}` leaves \
+                 production as it is, once it stands still",
+                WayOut::Accept.as_str()
+            ));
+        }
+        if task.merge_unknown() {
+            return Err("whether it is merged is not known: retry it first, then it can be told".into());
+        }
+        let Phase::Working { job, .. } = task.phase else {
+            self.finished(by, reason);
+            return Ok(());
+        };
+        match task.step() {
+            Some(Step::Merge) => return Err("a merge is under way: its outcome is awaited first".into()),
+            Some(Step::Deploy { .. } | Step::Restage) => return Err("a deploy is under way: it ends first".into()),
+            _ => {}
+        }
+        self.say(format!("{by} finishes it; the job under way is being stopped"));
+        let finish = Some(reason.to_owned());
+        self.d.task.phase = Phase::Stopping { job, by: by.clone(), since: self.now, finish };
+        self.d.stop = Some(job);
+        Ok(())
+    }
+
+    /// The job of a task that is being ended is over.
+    pub(super) fn ended(&mut self, by: Actor) {
+        match &self.d.task.phase {
+            Phase::Stopping { finish: Some(reason), .. } => {
+                let reason = reason.clone();
+                self.finished(&by, &reason);
+            }
+            _ => self.cancelled(by),
+        }
+    }
+
+    fn finished(&mut self, by: &Actor, reason: &str) {
+        if let Some(landed) = self.d.task.landing.landed.take() {
+            self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
+        }
+        self.say(format!("finished outside of orch by {by}: {reason}"));
+        let task = &mut self.d.task;
+        task.wait.hold = None;
+        task.wait.on_hold = None;
+        task.done_at = Some(self.now);
+        task.lives.finished = Some(Finished { by: by.clone(), reason: reason.to_owned(), at: self.now });
+        task.phase = Phase::Done { outcome: DoneOutcome::Finished, since: self.now };
+        self.emit(Effect::CleanUp);
     }
 }
 

@@ -125,6 +125,7 @@ impl Cx<'_> {
         let task = &mut self.d.task;
         let landed = task.landing.landed.take()?;
         task.landing.merged = Some(Merged { commit: landed.commit.clone(), tree: landed.tree.clone(), at: self.now });
+        task.lives.before_revert = None;
         task.landing.intent = task.landing.intent.take().filter(|intent| intent.head == landed.head);
         task.landing.conflict = None;
         task.wait.question = None;

@@ -10,6 +10,7 @@ mod conflict;
 mod ending;
 mod flow;
 mod landed;
+mod lives;
 mod outcome;
 mod people;
 mod production;
@@ -116,8 +117,9 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, event: &Event, now: Time) ->
     if let Err(why) = cx.dispatch(event) {
         return Decided::Ignore(why);
     }
-    // Of a task that is over, too, there are things people should know: nothing else of it changes.
-    if !matches!(event, Event::Noticed { .. }) {
+    // Of a task that is over, too, there are things people should know, and its ticket can be edited: nothing else changes.
+    let edits_what_is_over = before.is_closed() && matches!(event, Event::EditAsked { .. });
+    if !edits_what_is_over && !matches!(event, Event::Noticed { .. }) {
         cx.finish(before);
     }
     Decided::Apply(cx.d)
@@ -138,6 +140,10 @@ impl Cx<'_> {
             Event::Prioritised { by, priority } => self.prioritised(by, *priority),
             Event::PutOnHold { by, reason } => self.put_on_hold(by, reason.as_deref()),
             Event::Released { by } => self.released(by),
+            Event::EditAsked { by, title, body } => self.edit_asked(by, title.as_deref(), body.as_deref()),
+            Event::FinishAsked { by, reason } => self.finish_asked(by, reason),
+            Event::BegunAgain { by, ticket } => self.begun_again(by, ticket),
+            Event::RevertAsked { by, reason } => self.revert_asked(by, reason.as_deref()),
             Event::Noticed { key, text } => {
                 self.noticed(key, text);
                 Ok(())

@@ -13,7 +13,7 @@ impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
         match &self.d.task.phase {
             Phase::Working { job: mine, .. } if *mine == job => {}
-            Phase::Stopping { job: mine, by, since } if *mine == job => {
+            Phase::Stopping { job: mine, by, since, .. } if *mine == job => {
                 let (by, since) = (by.clone(), *since);
                 self.stopped(outcome, by, since);
                 return Ok(());
@@ -396,6 +396,7 @@ impl Cx<'_> {
     fn merged(&mut self, commit: &Sha, tree: &crate::ids::Digest) {
         let tested = self.d.task.landing.intent.as_ref().map(|i| i.tree.clone());
         self.d.task.landing.merged = Some(Merged { commit: commit.clone(), tree: tree.clone(), at: self.now });
+        self.d.task.lives.before_revert = None;
         match tested {
             Some(tested) if tested != *tree => {
                 self.say("what landed is not what was tested: the merge queue of this repository is frozen");
@@ -481,7 +482,7 @@ impl Cx<'_> {
             }
             Outcome::LandedOtherwise { commit, tree, by: who } => {
                 self.landed_otherwise(commit, tree, who.as_ref());
-                self.cancelled(by);
+                self.ended(by);
             }
             _ if self.d.task.landing.landed.as_ref().is_some_and(|l| l.counts(self.policy)) => {
                 self.say("the cancel came too late: the change is merged");
@@ -494,11 +495,11 @@ impl Cx<'_> {
             // What was opened meanwhile must be known, or nobody closes it.
             Outcome::PullRequestOpen { number } => {
                 self.d.task.branch.pull_request = Some(*number);
-                self.cancelled(by);
+                self.ended(by);
             }
-            Outcome::Cancelled => self.cancelled(by),
+            Outcome::Cancelled => self.ended(by),
             _ if merging => self.withdraw(by, since),
-            _ => self.cancelled(by),
+            _ => self.ended(by),
         }
     }
 
@@ -507,10 +508,10 @@ impl Cx<'_> {
     fn withdraw(&mut self, by: crate::ids::Actor, since: Time) {
         let (Some(pull_request), Some(intent)) = (self.d.task.branch.pull_request, self.d.task.landing.intent.clone())
         else {
-            return self.cancelled(by);
+            return self.ended(by);
         };
         self.say("it is not merged; its pull request is closed, so that nothing under way can merge it");
         let job = self.emit(Effect::Merge { pull_request, intent });
-        self.d.task.phase = Phase::Stopping { job, by, since };
+        self.d.task.phase = Phase::Stopping { job, by, since, finish: None };
     }
 }

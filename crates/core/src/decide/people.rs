@@ -6,11 +6,13 @@ use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::slug;
-use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, WaitReason, WayOut};
+use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Task, WaitReason, WayOut};
 use crate::verdict::Finding;
 
 /// How a remark about an edited ticket begins.
 const EDITED: &str = "The ticket was edited while this task was under way.";
+/// What stands between that and its text now.
+const NOW_READS: &str = " It now reads:\n";
 
 /// Longest comment, bytes: it is in every brief that follows, and in every step of the task.
 const COMMENT_MOST: usize = 16 * 1024;
@@ -24,6 +26,15 @@ fn is_bearable(comment: &str) -> Result<(), String> {
     }
     let (long, most) = (comment.len(), COMMENT_MOST);
     Err(format!("the comment is {long} bytes long, and {most} are the most: put it into a file of the repository"))
+}
+
+/// What the ticket says now: as the task began with it, or as it was edited since.
+pub(super) fn latest_text(task: &Task) -> (String, String) {
+    let edited = task.findings.notes.iter().find_map(|n| n.strip_prefix(EDITED)?.strip_prefix(NOW_READS));
+    match edited.and_then(|text| text.split_once("\n\n")) {
+        Some((title, body)) => (title.to_owned(), body.to_owned()),
+        None => (task.title.clone(), task.body.clone()),
+    }
 }
 
 /// Is this remark about an edited ticket?
@@ -51,6 +62,9 @@ impl Cx<'_> {
                 self.d.task.started_by = Some(by.clone());
                 self.enter();
                 Ok(())
+            }
+            Phase::Cancelled { .. } | Phase::Done { .. } => {
+                Err("it is over; begun again, its ticket is read anew".into())
             }
             _ => Err("it is started already".into()),
         }
@@ -209,7 +223,7 @@ impl Cx<'_> {
             Phase::Stopping { .. } => Err("it is being cancelled already".into()),
             Phase::Working { job, .. } => {
                 self.say(format!("cancelled by {by}; the job under way is being stopped"));
-                self.d.task.phase = Phase::Stopping { job, by: by.clone(), since: self.now };
+                self.d.task.phase = Phase::Stopping { job, by: by.clone(), since: self.now, finish: None };
                 // A merge cannot be recalled: its outcome is awaited.
                 if !matches!(self.d.task.step(), Some(Step::Merge)) {
                     self.d.stop = Some(job);
@@ -226,6 +240,9 @@ impl Cx<'_> {
     pub(super) fn cancelled(&mut self, by: Actor) {
         if let Some(landed) = self.d.task.landing.landed.take() {
             self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
+        }
+        if self.d.task.lives.before_revert.is_some() {
+            return self.revert_given_up(&by);
         }
         if self.d.task.under_repair().is_some() {
             return self.repair_given_up(&by);
@@ -325,7 +342,7 @@ impl Cx<'_> {
             return Ok(());
         }
         // Only the latest text counts; one edited back needs no remark at all.
-        let note = format!("{EDITED} It now reads:\n{title}\n\n{body}");
+        let note = format!("{EDITED}{NOW_READS}{title}\n\n{body}");
         if self.d.task.findings.notes.contains(&note) {
             return Err("this edit is noted already".into());
         }

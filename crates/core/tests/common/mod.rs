@@ -45,6 +45,11 @@ pub fn policy() -> Policy {
 }
 
 pub fn new_task(pipeline: Pipeline) -> Task {
+    ticket(pipeline).into_task(TaskId(1), T0)
+}
+
+/// What is known of its ticket.
+pub fn ticket(pipeline: Pipeline) -> NewTask {
     NewTask {
         project: "DEMO".into(),
         number: 1,
@@ -53,7 +58,6 @@ pub fn new_task(pipeline: Pipeline) -> Task {
         pipeline,
         landing: orch_core::landing::LandingPlan::default(),
     }
-    .into_task(TaskId(1), T0)
 }
 
 pub struct World {
@@ -144,9 +148,12 @@ impl World {
         };
         if before.is_closed() {
             // What people should know of it still reaches them, and changes nothing else.
-            assert!(matches!(event, Event::Noticed { .. }), "a closed task was changed by {event:?}");
+            let taken_back = matches!(event, Event::RevertAsked { .. }) && before.landing.merged.is_some();
+            let said = matches!(event, Event::Noticed { .. } | Event::EditAsked { .. });
+            let taken_back = taken_back || matches!(event, Event::BegunAgain { .. });
+            assert!(said || taken_back, "a closed task was changed by {event:?}");
             let same = Task { next_seq: before.next_seq, ..d.task.clone() };
-            assert_eq!(same, before);
+            assert!(taken_back || same == before, "{event:?} changed {before:?}");
         }
         if let Event::JobEnded { outcome, .. } = &event {
             self.note_exact(&before, outcome);
@@ -327,7 +334,7 @@ impl World {
         }
         if task.is_closed() {
             assert!(!self.holds_lease(), "a closed task holds the lease");
-            let is_told = |j: &NewJob| matches!(j.effect, Effect::Notify { .. });
+            let is_told = |j: &NewJob| matches!(j.effect, Effect::Notify { .. } | Effect::EditTicket { .. });
             assert!(self.jobs.iter().any(|j| j.effect == Effect::CleanUp) || self.jobs.iter().all(is_told));
         }
         if self.holds_lease() {
@@ -470,6 +477,7 @@ pub fn name(effect: &Effect) -> String {
         Effect::SyncTicket => "ticket".into(),
         Effect::Notify { .. } => "notify".into(),
         Effect::Comment { .. } => "comment".into(),
+        Effect::EditTicket { .. } => "edit".into(),
         Effect::CleanUp => "clean up".into(),
         Effect::NoteFindings { findings, .. } => format!("note {}", findings.len()),
     }

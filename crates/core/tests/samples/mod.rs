@@ -10,8 +10,8 @@ use orch_core::ids::{Environment, GateId, Time};
 use orch_core::landing::{AfterMerge, Documents, History, LandingPlan};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
-    ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, OnHold, Phase, ProductionFailure, Reverting,
-    Task, WaitReason, WayOut, WayTaken,
+    ApprovalKind, BeforeRevert, BlockReason, DoneOutcome, Finished, Landed, Life, MergeIntent, Merged, NewTask, OnHold,
+    Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 
@@ -39,6 +39,13 @@ fn intent() -> MergeIntent {
     MergeIntent { head: sha(3), base: sha(1), tree: tree(3), lease_epoch: 4 }
 }
 
+fn ticket() -> NewTask {
+    let mut pipeline = Pipeline::lite();
+    pipeline.stages.truncate(1);
+    let landing = LandingPlan::default();
+    NewTask { project: "DEMO".into(), number: 1, title: "t".into(), body: "b".into(), pipeline, landing }
+}
+
 pub fn events() -> Vec<Event> {
     let values = vec![
         Event::Started { by: bob() },
@@ -64,6 +71,12 @@ pub fn events() -> Vec<Event> {
         Event::PutOnHold { by: anna(), reason: Some("the release is frozen".into()) },
         Event::PutOnHold { by: anna(), reason: None },
         Event::Released { by: bob() },
+        Event::EditAsked { by: bob(), title: Some("t".into()), body: Some("b".into()) },
+        Event::EditAsked { by: bob(), title: None, body: None },
+        Event::FinishAsked { by: bob(), reason: "done by hand".into() },
+        Event::RevertAsked { by: bob(), reason: Some("too loud".into()) },
+        Event::RevertAsked { by: bob(), reason: None },
+        Event::BegunAgain { by: bob(), ticket: Box::new(ticket()) },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
         Event::WayChosen { by: bob(), way: WayOut::Repair },
@@ -73,7 +86,7 @@ pub fn events() -> Vec<Event> {
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
     ];
-    complete(values, 19, |v| match v {
+    complete(values, 23, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -89,6 +102,10 @@ pub fn events() -> Vec<Event> {
         Event::Noticed { .. } => 16,
         Event::PutOnHold { .. } => 17,
         Event::Released { .. } => 18,
+        Event::EditAsked { .. } => 19,
+        Event::FinishAsked { .. } => 20,
+        Event::RevertAsked { .. } => 21,
+        Event::BegunAgain { .. } => 22,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,
@@ -135,7 +152,9 @@ pub fn effects() -> Vec<Effect> {
         again: false,
         since: 12,
     });
-    complete(values, 16, |v| match v {
+    values.push(Effect::EditTicket { title: Some("t".into()), body: None, by: bob() });
+    complete(values, 17, |v| match v {
+        Effect::EditTicket { .. } => 16,
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
         Effect::Publish { .. } => 2,
@@ -294,7 +313,7 @@ fn done_outcomes() -> impl Iterator<Item = DoneOutcome> {
 }
 
 fn later_outcomes() -> impl Iterator<Item = DoneOutcome> {
-    [DoneOutcome::Accepted, DoneOutcome::Reverted].into_iter()
+    [DoneOutcome::Accepted, DoneOutcome::Reverted, DoneOutcome::Finished].into_iter()
 }
 
 pub fn fault_kinds() -> impl Iterator<Item = FaultKind> {
@@ -408,7 +427,8 @@ pub fn phases() -> Vec<Phase> {
     let mut values = vec![
         Phase::Idle,
         Phase::Working { job: 3, since: T },
-        Phase::Stopping { job: 3, by: bob(), since: T },
+        Phase::Stopping { job: 3, by: bob(), since: T, finish: None },
+        Phase::Stopping { job: 3, by: bob(), since: T, finish: Some("done by hand".into()) },
         Phase::Cancelled { by: bob(), since: T },
     ];
     values.extend(done_outcomes().map(|outcome| Phase::Done { outcome, since: T }));
@@ -486,7 +506,21 @@ pub fn tasks() -> Vec<Task> {
         t.phase = Phase::Waiting { why: WaitReason::OnHold, since: T, until: None, recheck: None };
         t.wait.on_hold = Some(OnHold { by: anna(), since: T, reason: Some("the release is frozen".into()) });
     });
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, held]
+    let ended = changed(&fresh, |t| {
+        let merged = Merged { commit: sha(3), tree: tree(3), at: T };
+        let at = Cursor { stage: 1, step: 0 };
+        t.lives.before_revert = Some(BeforeRevert { merged, outcome: DoneOutcome::Healthy, done_at: Some(T), at });
+        t.lives.finished = Some(Finished { by: anna(), reason: "done by hand".into(), at: T });
+        t.lives.past = vec![Life {
+            branch: "feature/DEMO-1-show".into(),
+            pull_request: Some(5),
+            merged: Some(sha(3)),
+            end: "done, healthy".into(),
+            at: T,
+            jobs_before: 30,
+        }];
+    });
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, held, ended]
 }
 
 fn changed(task: &Task, change: impl FnOnce(&mut Task)) -> Task {

@@ -12,8 +12,16 @@ use orch_store::Charge;
 use std::path::Path;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
-    if !cx.task.is_closed() {
+    // Begun again before this was done, it still has to lose what the life before left: its next branch is not opened before.
+    let begun_again = cx.task.branch.generation > 1 && cx.task.branch.head.is_none();
+    if !cx.task.is_closed() && !begun_again {
         return Ok(Outcome::Sent.into());
+    }
+    if let Some(life) = cx.task.lives.past.last().filter(|_| begun_again)
+        && let Some(number) = life.pull_request
+        && cx.project.forge.pull_request(&cx.project.key, number).await?.state == PullState::Open
+    {
+        cx.project.forge.close_pull_request(&cx.project.key, number).await?;
     }
     if let (Phase::Cancelled { .. }, Some(number), None) =
         (&cx.task.phase, cx.task.branch.pull_request, &cx.task.landing.merged)
@@ -28,7 +36,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         cx.project.forge.close_pull_request(&cx.project.key, number).await?;
     }
     // A cancelled job may have left a run behind that nobody waits for any more.
-    for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none()) {
+    for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none() && r.job < cx.job.id.seq) {
         let dir = Path::new(&run.dir);
         match cx.engine.ports.supervisor.look(dir)? {
             RunState::Live => {
@@ -40,6 +48,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             RunState::Absent | RunState::Lost => {}
         }
     }
+    cx.still_ours().await?;
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
     landing::publish_history(cx).await?;
     let late = documents::ensure(cx).await?;

@@ -141,10 +141,11 @@ pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), 
     if task.landing.plan.is_none() {
         return Ok(());
     }
-    let own = task.branch.head.iter().map(|head| (task.branch.name.clone(), head.clone()));
+    let closed = task.is_closed();
+    let own = task.branch.head.iter().filter(|_| closed).map(|head| (task.branch.name.clone(), head.clone()));
     let mut branches: Vec<(String, Option<Sha>)> =
         task.branch.old.iter().cloned().chain(own).map(|(branch, head)| (branch, Some(head))).collect();
-    if task.branch.head.is_none() {
+    if closed && task.branch.head.is_none() {
         // It may have been opened and the answer lost.
         branches.push((task.branch.name.clone(), None));
     }

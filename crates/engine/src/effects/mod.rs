@@ -4,6 +4,7 @@
 mod clean_up;
 mod deploy;
 mod documents;
+mod edit_ticket;
 pub(crate) mod ensure_ci;
 mod landing;
 mod merge;
@@ -165,6 +166,7 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::SyncTicket => sync_ticket::ensure(cx).await,
         Effect::Notify { key, text } => notify::ensure(cx, key, text).await,
         Effect::Comment { key, text } => sync_ticket::comment(cx, key, text).await,
+        Effect::EditTicket { title, body, by } => edit_ticket::ensure(cx, title.as_deref(), body.as_deref(), by).await,
         Effect::CleanUp => clean_up::ensure(cx).await,
         Effect::NoteFindings { pull_request, gate, run, findings } => {
             note_findings::ensure(cx, *pull_request, *gate, *run, findings).await

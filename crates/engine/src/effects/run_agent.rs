@@ -177,7 +177,7 @@ async fn context(
         last_review: last_review(cx, brief, head).await?,
         findings_from: task.findings.from.clone().unwrap_or_default(),
         answers: answers.collect(),
-        notes: task.findings.notes.iter().cloned().chain(comments).collect(),
+        notes: task.past_notes().into_iter().chain(task.findings.notes.iter().cloned()).chain(comments).collect(),
         conflicts: task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
         conflict_paths: conflicts::to_resolve(task),
         was_in_conflict: conflicts::resolved(cx).await?,

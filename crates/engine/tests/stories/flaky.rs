@@ -133,6 +133,9 @@ impl Tracker for FlakyTracker {
     async fn ticket(&self, p: &ProjectKey, number: u64) -> Result<Ticket, Fault> {
         self.faults.call("tracker.ticket", self.real.ticket(p, number)).await
     }
+    async fn edit(&self, p: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault> {
+        self.faults.call("tracker.edit", self.real.edit(p, number, title, body, by)).await
+    }
     async fn changed_since(&self, p: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault> {
         self.faults.call("tracker.changed_since", self.real.changed_since(p, since)).await
     }

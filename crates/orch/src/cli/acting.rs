@@ -22,7 +22,7 @@ pub(super) fn act(
 }
 
 /// Prints the server's answer to something it accepted.
-pub fn said(context: &mut Context<'_>, answer: &Value, json: bool, sentence: &str) {
+pub(super) fn said(context: &mut Context<'_>, answer: &Value, json: bool, sentence: &str) {
     if json {
         context.say(show::json(answer));
     } else {

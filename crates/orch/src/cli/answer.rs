@@ -4,7 +4,7 @@ use super::acting::said;
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
-use super::task::read_text;
+use super::read::read_text;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;

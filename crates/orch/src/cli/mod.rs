@@ -24,6 +24,7 @@ pub mod journal;
 pub mod logs;
 pub mod project;
 pub mod queue;
+mod read;
 pub mod serve;
 pub mod show;
 pub mod supervise;

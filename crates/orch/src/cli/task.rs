@@ -4,13 +4,13 @@ use super::acting::act;
 use super::client::{Client, ServerArgs};
 use super::context::{Context, Tone};
 use super::exit::{Exit, Failure, Outcome};
+use super::read::read_text;
 use super::show;
 use super::table;
-use super::task_arrange::{self as arrange, HoldArgs, ReleaseArgs};
+use super::task_arrange::{self as arrange, EditArgs, FinishArgs, HoldArgs, ReleaseArgs, RevertArgs};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum TaskCommand {
     /// Make a task; prints its work item id
     New(NewArgs),
-    /// Start a task that waits to be started
+    /// Start a task that waits to be started, or begin one again that is over
     Start(StartArgs),
     /// Cancel a task
     Cancel(CancelArgs),
@@ -34,6 +34,12 @@ pub enum TaskCommand {
     Hold(HoldArgs),
     /// Let a held task go on
     Release(ReleaseArgs),
+    /// Change the text of a task's ticket
+    Edit(EditArgs),
+    /// Say that a task is finished outside of orch
+    Finish(FinishArgs),
+    /// Take back what a task merged, through the same gates
+    Revert(RevertArgs),
     /// List the tasks under way
     List(ListArgs),
     /// Show one task; exit 1 if it ended Blocked
@@ -185,6 +191,9 @@ pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
         }
         TaskCommand::Hold(args) => arrange::hold(args, context),
         TaskCommand::Release(args) => arrange::release(args, context),
+        TaskCommand::Edit(args) => arrange::edit(args, context),
+        TaskCommand::Finish(args) => arrange::finish(args, context),
+        TaskCommand::Revert(args) => arrange::revert(args, context),
         TaskCommand::List(args) => list(args, context),
         TaskCommand::Show(args) => one(args, context),
     }
@@ -219,19 +228,6 @@ fn comment(args: &CommentArgs, context: &mut Context<'_>) -> Outcome {
         return Err(Failure::usage("the comment is empty"));
     }
     act(context, &args.server, &args.id, "comment", &json!({ "text": text }), args.json)
-}
-
-/// Reads a file, or standard input for `-`.
-pub fn read_text(context: &Context<'_>, file: &std::path::Path) -> Result<String, Failure> {
-    if file.as_os_str() == "-" {
-        let mut text = String::new();
-        return match std::io::stdin().read_to_string(&mut text) {
-            Ok(_) => Ok(text),
-            Err(e) => Err(Failure::usage(format!("cannot read standard input: {e}"))),
-        };
-    }
-    std::fs::read_to_string(context.cwd.join(file))
-        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))
 }
 
 /// A key no other call has: when, which process, which call of it.

@@ -1,11 +1,14 @@
-//! What people arrange about a task: that it is held for a while, and goes on.
+//! What people arrange about a task: that it is held for a while, that its ticket says something else, that it is finished
+//! outside of orch or taken back.
 
 use super::acting::act;
 use super::client::ServerArgs;
 use super::context::Context;
-use super::exit::Outcome;
+use super::exit::{Failure, Outcome};
+use super::read::read_text;
 use clap::Args;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// `orch task hold`
 #[derive(Clone, Debug, Args)]
@@ -40,6 +43,98 @@ pub struct ReleaseArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: ServerArgs,
+}
+
+/// `orch task edit`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "What is not given stays as it is. The next brief has the new text.\n\n\
+    Example:\n  orch task edit DEMO-1 --title 'Show the build' --body-file ticket.md")]
+pub struct EditArgs {
+    /// The task
+    pub id: String,
+    /// What is wanted, in one line
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// What is wanted, in full
+    #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
+    pub body: Option<String>,
+    /// File with what is wanted in full; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub body_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// `orch task finish`
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "It ends as done, and orch merges nothing for it; what runs is ended, its branch and pull request are cleaned up.\n\n\
+    Example:\n  orch task finish DEMO-1 --reason 'changed by hand in the console'"
+)]
+pub struct FinishArgs {
+    /// The task
+    pub id: String,
+    /// Why, for its evidence
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// `orch task revert`
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "A branch that takes the merged change back goes through the same gates. `orch task cancel` gives it up.\n\n\
+    Example:\n  orch task revert DEMO-1 --reason 'too slow on the old machines'"
+)]
+pub struct RevertArgs {
+    /// The task
+    pub id: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// `orch task edit`
+pub fn edit(a: &EditArgs, context: &mut Context<'_>) -> Outcome {
+    let body = match &a.body_file {
+        Some(file) => Some(read_text(context, file)?),
+        None => a.body.clone(),
+    };
+    if a.title.is_none() && body.is_none() {
+        return Err(Failure::usage("nothing is to be changed: give --title, --body or --body-file"));
+    }
+    if a.title.as_ref().is_some_and(|title| title.trim().is_empty()) {
+        return Err(Failure::usage("a task needs a title"));
+    }
+    act(context, &a.server, &a.id, "edit", &json!({ "title": a.title, "body": body }), a.json)
+}
+
+/// `orch task finish`
+pub fn finish(a: &FinishArgs, context: &mut Context<'_>) -> Outcome {
+    if a.reason.trim().is_empty() {
+        return Err(Failure::usage("say why it is finished: the reason stays with its evidence"));
+    }
+    act(context, &a.server, &a.id, "finish", &json!({ "reason": a.reason }), a.json)
+}
+
+/// `orch task revert`
+pub fn revert(a: &RevertArgs, context: &mut Context<'_>) -> Outcome {
+    act(context, &a.server, &a.id, "revert", &json!({ "reason": a.reason }), a.json)
 }
 
 /// `orch task hold`

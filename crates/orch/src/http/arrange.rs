@@ -1,11 +1,11 @@
-//! What people arrange about a task: that it is held for a while, and goes on. As with every act, a handler only turns a
-//! request into an event.
+//! What people arrange about a task: that it is held for a while, that its ticket says something else, that it is finished
+//! outside of orch or taken back. As with every act, a handler only turns a request into an event.
 
-use super::AppState;
 use super::acts::{Reply, ask, plain};
 use super::body::Raw;
 use super::guard::Caller;
 use super::tasks::find;
+use super::{AppState, Problem};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
@@ -26,4 +26,44 @@ pub(super) async fn hold(
 /// It goes on.
 pub(super) async fn release(state: State<AppState>, id: Path<String>, caller: Extension<Caller>, body: Raw) -> Reply {
     plain(state, id, caller, &body, "release", |by| Event::Released { by }).await
+}
+
+/// Its ticket says something else.
+pub(super) async fn edit(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let mut fields = body.fields(&["title", "body"])?;
+    let (title, body) = (fields.text("title")?, fields.text("body")?);
+    if title.is_none() && body.is_none() {
+        return Err(Problem::bad("`title` or `body` is missing"));
+    }
+    let task = find(&state, &id).await?;
+    ask(&state, &task, "edit", &caller, Event::EditAsked { by: caller.actor.clone(), title, body }).await.map(Json)
+}
+
+/// It is finished outside of orch.
+pub(super) async fn finish(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let reason = body.fields(&["reason"])?.needed("reason")?;
+    let task = find(&state, &id).await?;
+    ask(&state, &task, "finish", &caller, Event::FinishAsked { by: caller.actor.clone(), reason }).await.map(Json)
+}
+
+/// What is merged is taken back.
+pub(super) async fn revert(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let reason = body.fields(&["reason"])?.text("reason")?;
+    let task = find(&state, &id).await?;
+    ask(&state, &task, "revert", &caller, Event::RevertAsked { by: caller.actor.clone(), reason }).await.map(Json)
 }

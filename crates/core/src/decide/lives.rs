@@ -1,0 +1,134 @@
+//! What becomes of a task that was over: it is begun again on a new branch, or its change is taken back because a person wants
+//! it. Neither may lose that something of it is merged, and nothing of the life before may count in the next one.
+
+use super::arranged::is_short;
+use super::{Cx, Step as Answer};
+use crate::effect::Effect;
+use crate::ids::Actor;
+use crate::pipeline::Cursor;
+use crate::slug;
+use crate::task::{
+    BeforeRevert, Branch, DoneOutcome, Findings, Landing, Life, NewTask, Phase, Production, Spent, Wait, WayOut,
+};
+use std::sync::Arc;
+
+impl Cx<'_> {
+    /// A branch of its own from main, the pipeline of today, and none of the verdicts, approvals and findings of before. What
+    /// people said and answered stays.
+    pub(super) fn begun_again(&mut self, by: &Actor, ticket: &NewTask) -> Answer {
+        self.allow(self.policy.may_start(by), by, "start")?;
+        if !self.d.task.is_closed() {
+            return Err("it is under way already".into());
+        }
+        let end = crate::explain::line(&self.d.task);
+        let (now, jobs_before) = (self.now, self.d.task.next_seq);
+        let budget_from_micro_usd = self.spent_micro_usd;
+        let task = &mut self.d.task;
+        let merged = task.landing.merged.take().map(|merged| merged.commit);
+        let mut earlier = std::mem::take(&mut task.landing.earlier);
+        earlier.extend(merged.clone());
+        let (branch, pull_request) = (task.branch.name.clone(), task.branch.pull_request);
+        task.lives.past.push(Life { branch, pull_request, merged, end, at: now, jobs_before });
+        task.lives.finished = None;
+        task.lives.before_revert = None;
+        task.title.clone_from(&ticket.title);
+        task.body.clone_from(&ticket.body);
+        task.pipeline = Arc::new(ticket.pipeline.clone());
+        let generation = task.branch.generation + 1;
+        let mut old = std::mem::take(&mut task.branch.old);
+        old.extend(task.branch.head.take().map(|head| (task.branch.name.clone(), head)));
+        let name = slug::branch(&task.work_item, &task.title, generation);
+        task.branch = Branch { name, generation, old, ..Branch::default() };
+        task.landing = Landing { plan: Some(ticket.landing), earlier, ..Landing::default() };
+        let Findings { comments, answers, .. } = std::mem::take(&mut task.findings);
+        task.findings = Findings { comments, answers, ..Findings::default() };
+        task.wait = Wait::default();
+        task.spent = Spent { budget_from_micro_usd, ..Spent::default() };
+        task.production = Production { hooks_from: jobs_before, ..Production::default() };
+        task.run = None;
+        task.approvals.clear();
+        task.done_at = None;
+        task.started_by = Some(by.clone());
+        task.at = Cursor { stage: 0, step: 0 };
+        let lives = task.lives.past.len() + 1;
+        let branch = task.branch.name.clone();
+        self.say(format!("begun again by {by}: life {lives}, on {branch}"));
+        self.enter();
+        Ok(())
+    }
+
+    /// Through the same gates, also where production was healthy.
+    pub(super) fn revert_asked(&mut self, by: &Actor, reason: Option<&str>) -> Answer {
+        self.allow(self.policy.may_start(by), by, "revert")?;
+        is_short(reason.unwrap_or_default())?;
+        let why = reason.map(str::trim).filter(|r| !r.is_empty()).map_or_else(String::new, |r| format!(": {r}"));
+        let task = &self.d.task;
+        let item = &task.work_item;
+        let merged = task.landing.merged.clone();
+        let taken_back = task.production.reverting.is_some();
+        match (&task.phase, merged) {
+            (Phase::Done { outcome: DoneOutcome::Reverted, .. }, _) => {
+                return Err(format!("it was taken back already; `orch task start {item}` begins it again"));
+            }
+            (Phase::Done { outcome, .. }, Some(merged)) => {
+                let before = BeforeRevert { merged, outcome: *outcome, done_at: task.done_at, at: task.at };
+                self.say(format!("{by} wants it taken back{why}"));
+                self.take_back_what_is_done(before);
+            }
+            (Phase::Done { .. } | Phase::Cancelled { .. }, None) => {
+                return Err("nothing of it is merged: there is nothing to take back".into());
+            }
+            (_, None) if taken_back => {
+                return Err(format!("it is being taken back already; `orch task cancel {item}` gives that up"));
+            }
+            (_, None) if task.landing.landed.is_none() && task.under_repair().is_none() => {
+                return Err(format!("it is not merged: `orch task cancel {item}` ends it"));
+            }
+            (Phase::Working { .. } | Phase::Stopping { .. }, Some(merged)) => {
+                let commit = merged.commit.short();
+                return Err(format!("it is merged as {commit}, and production is being worked at: that ends first"));
+            }
+            _ => {
+                if !why.is_empty() {
+                    self.say(format!("{by} wants it taken back{why}"));
+                }
+                return self.way_chosen(by, WayOut::Revert);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_back_what_is_done(&mut self, before: BeforeRevert) {
+        let task = &mut self.d.task;
+        task.done_at = None;
+        task.run = None;
+        task.landing.updates = 0;
+        self.revert();
+        let task = &mut self.d.task;
+        // What was accepted once holds up nobody while it is taken back.
+        task.production.failures.clear();
+        task.lives.before_revert = Some(before);
+    }
+
+    /// What is merged stays merged: the task is what it was.
+    pub(super) fn revert_given_up(&mut self, by: &Actor) {
+        let Some(before) = self.d.task.lives.before_revert.take() else { return };
+        self.say(format!("{by} gives it up; {} stays on main", before.merged.commit.short()));
+        let task = &mut self.d.task;
+        task.landing.merged = Some(before.merged);
+        task.landing.intent = None;
+        task.landing.conflict = None;
+        task.landing.resolved.clear();
+        task.landing.conflicts = 0;
+        task.production.reverting = None;
+        task.wait = crate::task::Wait::default();
+        task.findings.open.clear();
+        task.findings.raised.clear();
+        task.findings.from = None;
+        task.findings.at = None;
+        task.at = before.at;
+        task.done_at = before.done_at;
+        task.phase = Phase::Done { outcome: before.outcome, since: self.now };
+        self.emit(Effect::CleanUp);
+    }
+}

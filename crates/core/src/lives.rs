@@ -1,0 +1,90 @@
+//! The ends of a task: what it was before it was begun again, before a person wanted its change taken back, and how a person
+//! finished it outside of orch.
+
+use crate::ids::{Actor, Seq, Sha, Time};
+use crate::landing::Merged;
+use crate::pipeline::Cursor;
+use crate::stored::is_default;
+use crate::task::{DoneOutcome, Task};
+use serde::{Deserialize, Serialize};
+
+/// The ends a task has had.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lives {
+    /// What it was before, the oldest first.
+    #[serde(skip_serializing_if = "is_default")]
+    pub past: Vec<Life>,
+    /// A person finished it outside of orch.
+    #[serde(skip_serializing_if = "is_default")]
+    pub finished: Option<Finished>,
+    /// What it was before a person wanted its change taken back, while that is under way.
+    #[serde(skip_serializing_if = "is_default")]
+    pub before_revert: Option<BeforeRevert>,
+}
+
+/// A life of a task that is over: done or cancelled, and begun again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Its branch.
+    pub branch: String,
+    /// Its pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+    /// The commit on the default branch, if it was merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Sha>,
+    /// How it ended, in words: `done, healthy`.
+    pub end: String,
+    /// When.
+    pub at: Time,
+    /// The first job that is not its own any more.
+    pub jobs_before: Seq,
+}
+
+/// Finished outside of orch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// By whom.
+    pub by: Actor,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A task that was done, before a person wanted its change taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeforeRevert {
+    /// Its merge.
+    pub merged: Merged,
+    /// How production took it.
+    pub outcome: DoneOutcome,
+    /// When it was done.
+    pub done_at: Option<Time>,
+    /// Where it stood.
+    pub at: Cursor,
+}
+
+impl Task {
+    /// What whoever works on it has to know of its earlier lives, a remark each.
+    pub fn past_notes(&self) -> Vec<String> {
+        let note = |(n, life): (usize, &Life)| {
+            let merged = life.merged.as_ref().map_or_else(
+                || "; nothing of it was merged".to_owned(),
+                |commit| format!("; its change is on the default branch as {}", commit.short()),
+            );
+            let pull = life.pull_request.map_or_else(String::new, |number| format!(", pull request {number}"));
+            format!(
+                "This is not the first time this ticket is worked on. Life {} ended as \"{}\"{merged}. Its branch was {}{pull}; \
+                 its verdicts, runs and documents are the evidence of {} up to job {}.",
+                n + 1,
+                life.end,
+                life.branch,
+                self.work_item,
+                life.jobs_before.saturating_sub(1)
+            )
+        };
+        self.lives.past.iter().enumerate().map(note).collect()
+    }
+}

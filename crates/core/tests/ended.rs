@@ -1,0 +1,266 @@
+//! How people end what is under way in another way, and what becomes of a task that was over.
+#![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
+
+mod common;
+use common::{World, anna, bob, failed, mallory};
+use orch_core::effect::{Effect, Outcome};
+use orch_core::event::Event;
+use orch_core::explain::{explain, line};
+use orch_core::pipeline::Pipeline;
+use orch_core::task::{DoneOutcome, Phase, WaitReason, WayOut};
+use orch_core::ticket::{self, TicketState};
+
+fn edit(title: Option<&str>, body: Option<&str>) -> Event {
+    Event::EditAsked { by: bob(), title: title.map(Into::into), body: body.map(Into::into) }
+}
+fn finish(reason: &str) -> Event {
+    Event::FinishAsked { by: bob(), reason: reason.into() }
+}
+fn revert() -> Event {
+    Event::RevertAsked { by: bob(), reason: Some("too loud".into()) }
+}
+fn outcome(w: &World) -> Option<DoneOutcome> {
+    match w.task.phase {
+        Phase::Done { outcome, .. } => Some(outcome),
+        _ => None,
+    }
+}
+fn done() -> World {
+    let mut w = World::started(Pipeline::lite());
+    w.finish();
+    w
+}
+
+#[test]
+fn an_edit_is_a_job_for_the_ticket_and_in_the_next_brief_at_once() {
+    let mut w = World::new(Pipeline::lite());
+    w.ok(edit(Some("Show the build"), None));
+    let effect = |w: &World| w.jobs.iter().map(|j| j.effect.clone()).find(|e| matches!(e, Effect::EditTicket { .. }));
+    let wanted = Effect::EditTicket { title: Some("Show the build".into()), body: None, by: bob() };
+    assert_eq!(effect(&w), Some(wanted));
+    assert_eq!(
+        (w.task.title.as_str(), w.task.branch.name.as_str()),
+        ("Show the build", "feature/DEMO-1-show-the-build")
+    );
+    w.ok(Event::Started { by: bob() });
+    w.until("run developer 0");
+    w.ok(edit(None, Some("On every page.\n\nIn small print.")));
+    let note = w.task.findings.notes.last().unwrap().clone();
+    assert!(note.ends_with("It now reads:\nShow the build\n\nOn every page.\n\nIn small print."), "{note}");
+    // The next one goes on from there, and says what it leaves alone.
+    w.ok(edit(Some("Show the version"), None));
+    let note = w.task.findings.notes.last().unwrap().clone();
+    assert!(note.ends_with("Show the version\n\nOn every page.\n\nIn small print."), "{note}");
+    assert!(w.story.iter().any(|s| s == "local:bob edits the ticket"));
+    // What the tracker tells of it afterwards is no news.
+    let said =
+        Event::TicketEdited { title: "Show the version".into(), body: "On every page.\n\nIn small print.".into() };
+    assert!(w.send(said).unwrap_err().contains("noted already"));
+}
+
+#[test]
+fn an_edit_that_cannot_be_is_refused_by_what_is_wrong() {
+    let mut w = World::started(Pipeline::lite());
+    for (event, why) in [
+        (edit(None, None), "nothing is to be changed"),
+        (edit(Some(" "), None), "one line"),
+        (edit(Some("a\nb"), None), "one line"),
+        (edit(Some(&"x".repeat(301)), None), "300 characters"),
+        (edit(None, Some(&"x".repeat(1024 * 1024 + 1))), "bytes"),
+        (edit(Some("Show the version"), Some("On the front page.")), "says already"),
+        (Event::EditAsked { by: mallory(), title: Some("x".into()), body: None }, "may not edit"),
+    ] {
+        let refused = w.send(event).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
+    // One that is over can be edited before it is begun again.
+    let mut w = done();
+    let before = w.task.phase.clone();
+    w.ok(edit(Some("Better"), None));
+    assert_eq!((&w.task.phase, w.task.title.as_str()), (&before, "Show the version"));
+    assert!(matches!(&w.jobs[..], [job] if matches!(job.effect, Effect::EditTicket { .. })));
+}
+
+#[test]
+fn a_finished_task_is_done_without_a_merge_and_says_who_and_why() {
+    for name in ["open", "run developer 0", "judge check_security_gate", "update", "judge check_ci_green exact"] {
+        let mut w = World::at(Pipeline::lite(), name);
+        assert!(w.send(finish("  ")).unwrap_err().contains("say why"));
+        w.ok(finish("done by hand in the console"));
+        assert!(explain(&w.task).unwrap().reason.contains("being finished for local:bob"));
+        assert_eq!(w.last.as_ref().unwrap().stop, w.task.job(), "{name}");
+        w.end(Outcome::Cancelled);
+        assert_eq!(outcome(&w), Some(DoneOutcome::Finished), "{name}");
+        assert_eq!(line(&w.task), "done, finished outside of orch by local:bob: done by hand in the console");
+        assert_eq!(ticket::state(&w.task), Some(TicketState::Done));
+        assert!(w.task.landing.merged.is_none() && w.task.done_at.is_some() && !w.holds_lease());
+        assert!(w.jobs.iter().any(|j| j.effect == Effect::CleanUp));
+        assert!(w.send(finish("again")).unwrap_err().contains("over"));
+    }
+    for mut w in [World::new(Pipeline::lite()), World::at(Pipeline::full(), "judge check_analysis_approved")] {
+        if w.task.job().is_some() {
+            w.judge(common::approval("d1"));
+        }
+        w.ok(finish("not needed"));
+        assert_eq!(outcome(&w), Some(DoneOutcome::Finished));
+    }
+}
+
+#[test]
+fn nothing_is_finished_under_a_merge_a_hook_or_an_open_question_of_production() {
+    for (name, why) in [
+        ("merge", "a merge is under way"),
+        ("deploy production", "production is not settled"),
+        ("watch", "production is not settled"),
+    ] {
+        let mut w = World::at(Pipeline::lite(), name);
+        let refused = w.send(finish("by hand")).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
+    let mut w = World::at(Pipeline::full(), "deploy staging");
+    assert!(w.send(finish("by hand")).unwrap_err().contains("a deploy is under way"));
+    let mut w = World::at(Pipeline::lite(), "merge");
+    w.end(failed("nobody knows"));
+    assert!(w.send(finish("by hand")).unwrap_err().contains("not known"));
+    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+    w.fail("port taken");
+    w.step();
+    assert!(w.send(finish("by hand")).unwrap_err().contains("--as accept"));
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Repair });
+    assert!(w.send(finish("by hand")).unwrap_err().contains("orch task cancel DEMO-1"));
+    assert!(w.send(Event::FinishAsked { by: mallory(), reason: "x".into() }).unwrap_err().contains("may not finish"));
+}
+
+#[test]
+fn what_is_done_and_healthy_is_taken_back_through_the_same_gates() {
+    let mut w = done();
+    let merged = w.task.landing.merged.clone().unwrap();
+    w.ok(revert());
+    assert_eq!((w.doing().as_str(), w.task.branch.name.as_str()), ("open", "feature/DEMO-1-show-the-version-r2"));
+    let reverting = w.task.production.reverting.clone().unwrap();
+    assert_eq!((&reverting.commit, reverting.by_hand), (&merged.commit, false));
+    assert!(w.story.iter().any(|s| s.contains("local:bob wants it taken back: too loud")));
+    assert!(w.task.production_holds(None).is_empty(), "it holds up nobody's deploy");
+    assert!(w.send(revert()).unwrap_err().contains("being taken back already"));
+    assert!(w.send(finish("by hand")).unwrap_err().contains("being taken back"));
+    w.step();
+    assert_ne!(w.doing(), "run developer 0", "nobody has to develop anything");
+    w.finish();
+    assert_eq!(outcome(&w), Some(DoneOutcome::Reverted));
+    assert!(w.task.lives.before_revert.is_none());
+    assert!(w.send(revert()).unwrap_err().contains("taken back already"));
+}
+
+#[test]
+fn a_revert_that_is_given_up_leaves_the_task_done_as_it_was() {
+    for name in ["open", "judge check_ci_green", "judge check_reviewer_verdict"] {
+        let mut w = done();
+        let (phase, merged, done_at) = (outcome(&w), w.task.landing.merged.clone(), w.task.done_at);
+        w.ok(revert());
+        w.until(name);
+        w.ok(Event::CancelAsked { by: anna() });
+        w.end(Outcome::Cancelled);
+        assert_eq!((outcome(&w), &w.task.landing.merged, w.task.done_at), (phase, &merged, done_at), "{name}");
+        assert!(w.task.production.reverting.is_none() && w.jobs.iter().any(|j| j.effect == Effect::CleanUp));
+        // And it can be taken back after all.
+        w.ok(revert());
+        w.finish();
+        assert_eq!(outcome(&w), Some(DoneOutcome::Reverted));
+    }
+}
+
+#[test]
+fn what_production_did_not_take_is_taken_back_by_the_same_word() {
+    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+    assert!(w.send(revert()).unwrap_err().contains("production is being worked at"));
+    w.fail("port taken");
+    w.step();
+    assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. }));
+    w.ok(revert());
+    assert!(w.task.production.reverting.is_some() && w.task.lives.before_revert.is_none());
+    assert_eq!(w.task.production.failures[0].answer.as_ref().unwrap().way, WayOut::Revert);
+    w.finish();
+    assert_eq!(outcome(&w), Some(DoneOutcome::Reverted));
+}
+
+#[test]
+fn what_is_not_merged_is_not_taken_back() {
+    let mut w = World::at(Pipeline::lite(), "run developer 0");
+    assert!(w.send(revert()).unwrap_err().contains("orch task cancel DEMO-1"));
+    assert!(w.send(Event::RevertAsked { by: mallory(), reason: None }).unwrap_err().contains("may not revert"));
+    w.ok(finish("by hand"));
+    w.end(Outcome::Cancelled);
+    assert!(w.send(revert()).unwrap_err().contains("nothing of it is merged"));
+}
+
+fn again(pipeline: Pipeline) -> Event {
+    let ticket = orch_core::task::NewTask { title: "Show it better".into(), ..common::ticket(pipeline) };
+    Event::BegunAgain { by: bob(), ticket: Box::new(ticket) }
+}
+
+#[test]
+fn what_is_over_is_begun_again_on_a_branch_of_its_own_with_the_pipeline_of_today() {
+    let mut w = done();
+    w.task.approvals.push(orch_core::task::Approval {
+        what: orch_core::task::ApprovalKind::Protected,
+        subject: "d1".into(),
+        by: anna(),
+        at: w.now,
+    });
+    let (merged, old) = (w.task.landing.merged.clone().unwrap().commit, w.task.branch.name.clone());
+    let first_job = w.task.next_seq;
+    assert!(w.send(Event::Started { by: bob() }).unwrap_err().contains("over"));
+    w.ok(again(Pipeline::full()));
+    assert_eq!((w.doing().as_str(), w.task.branch.name.as_str()), ("open", "feature/DEMO-1-show-it-better-r2"));
+    assert_eq!((w.task.pipeline.name.as_str(), w.task.title.as_str()), ("full", "Show it better"));
+    assert!(w.task.landing.merged.is_none() && w.task.landing.earlier.contains(&merged));
+    assert!(w.task.approvals.is_empty() && w.task.done_at.is_none() && w.task.branch.pull_request.is_none());
+    assert_eq!(w.task.branch.old.last().unwrap().0, old);
+    let notes = w.task.past_notes();
+    assert!(notes[0].contains("done, healthy") && notes[0].contains(merged.short()), "{notes:?}");
+    assert_eq!(w.task.lives.past[0].jobs_before, first_job);
+    assert!(w.jobs.iter().any(|j| j.effect == Effect::SyncTicket));
+    assert!(w.send(again(Pipeline::lite())).unwrap_err().contains("under way already"));
+    w.finish();
+    // And a third time, after a cancel.
+    w.ok(again(Pipeline::lite()));
+    w.until("run developer 0");
+    w.ok(Event::CancelAsked { by: bob() });
+    w.end(Outcome::Cancelled);
+    assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
+    w.ok(again(Pipeline::lite()));
+    assert_eq!((w.task.branch.generation, w.task.past_notes().len()), (4, 3));
+    assert!(w.task.branch.name.ends_with("-r4"));
+    w.finish();
+}
+
+#[test]
+fn who_may_not_start_does_not_begin_again_and_a_failure_of_before_holds_nobody_up() {
+    let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+    w.fail("port taken");
+    w.step();
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Accept });
+    let ticket = Box::new(common::ticket(Pipeline::lite()));
+    let refused = w.send(Event::BegunAgain { by: mallory(), ticket }).unwrap_err();
+    assert!(refused.contains("may not start"), "{refused}");
+    w.ok(again(Pipeline::lite()));
+    assert!(w.task.production_holds(None).is_empty() && w.task.production.failures.is_empty());
+    // What is given up now is cancelled: nothing of this life is merged.
+    w.ok(Event::CancelAsked { by: bob() });
+    w.end(Outcome::Cancelled);
+    assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
+}
+
+#[test]
+fn a_ticket_that_is_moved_back_to_in_progress_begins_again_and_one_that_was_moved_before_the_end_does_not() {
+    let w = done();
+    let since = match w.task.phase {
+        Phase::Done { since, .. } => since,
+        _ => unreachable!(),
+    };
+    let wants = |seen, at| ticket::intent(TicketState::InProgress, &bob(), Some(&w.task.phase), seen, at);
+    assert_eq!(wants(true, since.plus_ms(1)), Some(Event::Started { by: bob() }));
+    assert_eq!((wants(true, since), wants(false, since.plus_ms(1))), (None, None));
+    // orch itself moved it.
+    assert!(!ticket::is_moved(Some("Done"), TicketState::InProgress, &orch_core::ids::Actor::orch()));
+}
