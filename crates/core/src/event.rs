@@ -1,8 +1,8 @@
 //! What can happen to a task. Webhook, poller, timer, button and command line all end here.
 
 use crate::effect::Outcome;
-use crate::ids::{Actor, Digest, GateId, Seq, Sha};
-use crate::task::{NewTask, WayOut};
+use crate::ids::{Actor, Digest, GateId, Seq, Sha, WorkItem};
+use crate::task::{Blocker, NewTask, WayOut};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
@@ -86,6 +86,22 @@ pub enum Event {
         by: Actor,
         /// Why.
         reason: String,
+    },
+    /// A person says which tasks are to be over before it starts.
+    AfterSet {
+        /// Who.
+        by: Actor,
+        /// These too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        add: Vec<WorkItem>,
+        /// These no more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remove: Vec<WorkItem>,
+    },
+    /// orch has looked at the tasks that are to be over before it starts.
+    BlockersSeen {
+        /// Those that are not.
+        open: Vec<Blocker>,
     },
     /// A person begins again what was over, with its ticket and its project's pipeline as they are today.
     BegunAgain {
@@ -189,6 +205,7 @@ impl Event {
             | Self::FinishAsked { by, .. }
             | Self::RevertAsked { by, .. }
             | Self::BegunAgain { by, .. }
+            | Self::AfterSet { by, .. }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::WayChosen { by, .. } => Some(by),
@@ -198,6 +215,7 @@ impl Event {
             | Self::Nudged { .. }
             | Self::LeaseFreed
             | Self::Noticed { .. }
+            | Self::BlockersSeen { .. }
             | Self::TicketEdited { .. }
             | Self::MainMoved { .. } => None,
         }
@@ -227,6 +245,8 @@ impl Event {
             Self::FinishAsked { .. } => "finish_asked",
             Self::RevertAsked { .. } => "revert_asked",
             Self::BegunAgain { .. } => "begun_again",
+            Self::AfterSet { .. } => "after_set",
+            Self::BlockersSeen { .. } => "blockers_seen",
             Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",

@@ -1,9 +1,11 @@
 //! What is this task waiting for, since when, and what ends it? One function answers for dashboard, API and command
 //! line, from the stored phase alone. A state that cannot explain itself is a bug: a test visits them all.
 
-use crate::ids::Time;
+use crate::ids::{Time, WorkItem};
 use crate::pipeline::Step;
-use crate::task::{ApprovalKind, BlockReason, DoneOutcome, OnHold, Phase, Task, WaitReason, WayOut};
+use crate::task::{
+    ApprovalKind, BlockReason, Blocker, BlockerState, DoneOutcome, OnHold, Phase, Task, WaitReason, WayOut,
+};
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +127,7 @@ fn plain(task: &Task) -> Option<Waiting> {
                     format!("{by} is deployed again, repaired, reverted or accepted; orch looks again by itself"),
                     Some(format!("orch why {by}")),
                 ),
+                WaitReason::After { open } => after(item, open),
                 WaitReason::OnHold => ("somebody releases it".into(), Some(format!("orch task release {item}"))),
             };
             let shown = match why {
@@ -152,6 +155,19 @@ fn plain(task: &Task) -> Option<Waiting> {
         )),
         Phase::Cancelled { .. } | Phase::Done { .. } => None,
     }
+}
+
+/// What ends the wait for other tasks.
+fn after(item: &WorkItem, open: &[Blocker]) -> (String, Option<String>) {
+    let names = |open: &[&Blocker]| open.iter().map(|b| b.item.to_string()).collect::<Vec<_>>();
+    let all: Vec<&Blocker> = open.iter().collect();
+    let stuck: Vec<&Blocker> = open.iter().filter(|b| b.state != BlockerState::Open).collect();
+    if stuck.is_empty() {
+        let why = open.first().map(|b| format!("orch why {}", b.item));
+        return (format!("{} is done or cancelled: then it starts at once", names(&all).join(", ")), why);
+    }
+    let remove = format!("orch task after {item} --remove {}", names(&stuck).join(" "));
+    (format!("somebody says that it does not wait for {} (`{remove}`)", names(&stuck).join(", ")), Some(remove))
 }
 
 fn working(task: &Task) -> (String, &'static str) {
@@ -210,6 +226,9 @@ pub fn reason(why: &WaitReason) -> String {
         }
         WaitReason::Held { revision, by } => {
             format!("main contains {}, which failed in production ({by}): no deploy goes past it", revision.short())
+        }
+        WaitReason::After { open } => {
+            format!("its start waits for {}", open.iter().map(Blocker::line).collect::<Vec<_>>().join("; "))
         }
         WaitReason::OnHold => "a person holds it".into(),
         WaitReason::Lease { holder: None } => "another task is merging; one merge at a time".into(),

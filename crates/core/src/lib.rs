@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod artefact;
+pub mod blocker;
 mod branch;
 pub mod circuit;
 pub mod conflict;

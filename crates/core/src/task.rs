@@ -2,6 +2,7 @@
 //! shown is derived from it by `explain`, never stored beside it.
 
 pub use crate::approval::{Approval, ApprovalKind};
+pub use crate::blocker::{Blocker, BlockerState};
 pub use crate::branch::Branch;
 pub use crate::conflict::Conflict;
 pub use crate::findings::{Answer, Comment, Findings, Raised};
@@ -214,6 +215,11 @@ pub enum WaitReason {
         revision: Sha,
         /// The task that merged it.
         by: WorkItem,
+    },
+    /// Other tasks are to be over before it starts.
+    After {
+        /// Those that are not, as they stood when they were looked at last.
+        open: Vec<Blocker>,
     },
     /// A person holds it; who and why is beside the phase, in [`Wait::on_hold`].
     OnHold,
@@ -445,6 +451,7 @@ impl Task {
                 WaitReason::Production { .. } => "production_failed",
                 WaitReason::Held { .. } => "held_back",
                 WaitReason::OnHold => "on_hold",
+                WaitReason::After { .. } => "waiting_for_others",
             },
             Phase::Stopping { .. } => "stopping",
             Phase::Blocked { .. } => "blocked",

@@ -107,6 +107,7 @@ pub fn state(task: &Task) -> Option<TicketState> {
             | WaitReason::CannotTell { .. }
             | WaitReason::Lease { .. }
             | WaitReason::Held { .. }
+            | WaitReason::After { .. }
             | WaitReason::OnHold => TicketState::InProgress,
         },
         Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,

@@ -7,7 +7,7 @@ use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::explain::explain;
 use orch_core::pipeline::Pipeline;
-use orch_core::task::{BlockReason, DoneOutcome, Phase, WaitReason};
+use orch_core::task::{BlockReason, Blocker, BlockerState, DoneOutcome, Phase, WaitReason};
 
 fn hold(by: orch_core::ids::Actor) -> Event {
     Event::PutOnHold { by, reason: Some("the release is frozen".into()) }
@@ -198,4 +198,84 @@ fn the_ticket_shows_the_hold_and_its_end() {
         w.ok(event);
         assert!(w.jobs.iter().any(|j| j.effect == Effect::SyncTicket), "{:?}", w.jobs);
     }
+}
+
+fn after(add: &[&str], remove: &[&str]) -> Event {
+    let items = |list: &[&str]| list.iter().map(|item| (*item).into()).collect();
+    Event::AfterSet { by: bob(), add: items(add), remove: items(remove) }
+}
+fn seen(open: &[&str]) -> Event {
+    Event::BlockersSeen { open: open.iter().map(|item| Blocker::open(&(*item).into())).collect() }
+}
+
+#[test]
+fn a_start_waits_for_others_names_them_and_goes_on_by_itself() {
+    let mut w = World::new(Pipeline::lite());
+    w.ok(after(&["DEMO-2", "SHOP-3"], &[]));
+    w.ok(Event::Started { by: bob() });
+    assert_eq!((w.task.phase_word(), w.doing().as_str()), ("waiting_for_others", ""));
+    let said = explain(&w.task).unwrap();
+    assert_eq!(said.reason, "its start waits for DEMO-2; SHOP-3");
+    assert!(said.ends_when.contains("DEMO-2, SHOP-3 is done or cancelled"), "{said:?}");
+    let since = said.since;
+    w.wake();
+    assert_eq!(explain(&w.task).unwrap().since, since, "looked at again, it waits as long");
+    assert!(w.send(seen(&["DEMO-2", "SHOP-3"])).unwrap_err().contains("as they did"));
+    w.ok(seen(&["SHOP-3"]));
+    assert_eq!(explain(&w.task).unwrap().reason, "its start waits for SHOP-3");
+    w.ok(seen(&[]));
+    assert_eq!(w.doing(), "open");
+    assert!(w.story.iter().any(|s| s == "DEMO-2 is over") && w.task.wait.after.is_empty());
+    assert!(w.send(after(&["DEMO-4"], &[])).unwrap_err().contains("it has begun"));
+    w.finish();
+}
+
+#[test]
+fn a_cycle_and_a_blocker_that_is_gone_are_said_with_the_way_out() {
+    let mut w = World::new(Pipeline::lite());
+    assert!(w.send(after(&["DEMO-1"], &[])).unwrap_err().contains("itself (DEMO-1 -> DEMO-1)"));
+    w.ok(after(&["DEMO-2", "DEMO-3"], &[]));
+    w.ok(Event::Started { by: bob() });
+    let path = vec!["DEMO-1".into(), "DEMO-2".into(), "DEMO-1".into()];
+    let cycle = Blocker { item: "DEMO-2".into(), state: BlockerState::Cycle { path } };
+    let gone = Blocker { item: "DEMO-3".into(), state: BlockerState::Gone };
+    w.ok(Event::BlockersSeen { open: vec![cycle, gone] });
+    let said = explain(&w.task).unwrap();
+    assert!(
+        said.reason.contains("DEMO-1 -> DEMO-2 -> DEMO-1") && said.reason.contains("DEMO-3, which is gone"),
+        "{said:?}"
+    );
+    assert_eq!(said.command.as_deref(), Some("orch task after DEMO-1 --remove DEMO-2 DEMO-3"));
+    w.ok(after(&[], &["DEMO-2"]));
+    assert_eq!(w.task.phase_word(), "waiting_for_others");
+    w.ok(after(&[], &["DEMO-3"]));
+    assert_eq!(w.doing(), "open");
+}
+
+#[test]
+fn a_hold_and_blockers_both_hold_and_a_cancel_ends_both() {
+    let mut w = World::new(Pipeline::lite());
+    w.ok(after(&["DEMO-2"], &[]));
+    w.ok(hold(bob()));
+    w.ok(Event::Started { by: bob() });
+    assert!(rests(&w));
+    assert!(w.send(seen(&[])).is_err(), "held, it is not looked at");
+    w.ok(Event::Released { by: bob() });
+    assert_eq!(w.task.phase_word(), "waiting_for_others");
+    w.ok(hold(bob()));
+    w.ok(seen(&[]));
+    assert!(rests(&w), "{:?}", w.task.phase);
+    w.ok(Event::CancelAsked { by: bob() });
+    assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
+}
+
+#[test]
+fn what_was_to_be_waited_for_still_holds_a_life_that_begins_again_before_it_ever_began() {
+    let mut w = World::new(Pipeline::lite());
+    w.ok(after(&["DEMO-2"], &[]));
+    w.ok(Event::CancelAsked { by: bob() });
+    w.ok(Event::BegunAgain { by: bob(), ticket: Box::new(common::ticket(Pipeline::lite())) });
+    assert_eq!(w.task.phase_word(), "waiting_for_others");
+    w.ok(seen(&[]));
+    w.finish();
 }

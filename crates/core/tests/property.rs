@@ -128,6 +128,7 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             } else {
                 let event = match &w.task.phase {
                     Phase::Idle => Event::Started { by: bob() },
+                    Phase::Waiting { why: WaitReason::After { .. }, .. } => Event::BlockersSeen { open: Vec::new() },
                     Phase::Waiting { why: WaitReason::OnHold, .. } => Event::Released { by: bob() },
                     Phase::Blocked { .. } => Event::RetryAsked { by: bob() },
                     Phase::Waiting { .. } if w.task.wake_at().is_some() => {
@@ -177,7 +178,7 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         200..=204 => drop(w.send(Event::Rejected { by: who(dice), gate: None, comment: "no".into() })),
         205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),
         210..=212 => cancel(w, dice),
-        213..=216 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        213..=214 => drop(w.send(Event::RetryAsked { by: who(dice) })),
         217..=219 => {
             let way = WayOut::ALL[usize::from(dice / 8) % WayOut::ALL.len()];
             drop(w.send(Event::WayChosen { by: who(dice), way }));
@@ -189,6 +190,12 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             let ticket = Box::new(common::ticket(Pipeline::lite()));
             drop(w.send(Event::BegunAgain { by: who(dice), ticket }));
         }
+        215 => {
+            let (add, remove) = (vec!["DEMO-7".into()], vec!["DEMO-8".into()]);
+            let (add, remove) = if dice.is_multiple_of(2) { (add, remove) } else { (remove, add) };
+            drop(w.send(Event::AfterSet { by: who(dice), add, remove }));
+        }
+        216 => drop(w.send(Event::BlockersSeen { open: Vec::new() })),
         226 => drop(w.send(Event::FinishAsked { by: who(dice), reason: "by hand".into() })),
         227 => {
             let (title, body) = (Some(format!("T{}", dice % 3)), dice.is_multiple_of(2).then(|| "b".to_owned()));

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod blockers;
 pub mod commands;
 mod conflicts;
 mod driver;

@@ -127,3 +127,49 @@ fn what_is_done_is_taken_back_and_begun_again_with_a_branch_of_its_own_each() {
     let mine = format!("feature/{early}-*");
     world.until("no branch of it is left", || world.forge_git(&["branch", "--list", &mine]).is_empty().then_some(()));
 }
+
+#[test]
+fn a_start_waits_for_others_over_a_restart_and_begins_in_the_step_that_ends_the_last() {
+    let mut world = World::new(&Setup::default());
+    world.agent("developer() { wait_for go; echo x >> \"$code\"; }");
+    world.start();
+    let key = world.key.clone();
+    let new = |world: &World, title: &str, more: &[&str]| {
+        let args = ["task", "new", "--project", &key, "--title", title, "--json"];
+        let made = world.orch(&[&args[..], more].concat()).ok().json();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let early = new(&world, "First", &["--start"]);
+    let other = new(&world, "Other", &[]);
+    let late = new(&world, "Second", &["--after", &early, "--after", &other, "--start"]);
+    assert_eq!(world.show(&late)["phase"], json!("waiting_for_others"));
+    for (args, code, words) in [
+        (vec!["task", "new", "--project", &key, "--title", "x", "--after", "NONE-9"], 2, "there is no task `NONE-9`"),
+        (vec!["task", "after", &late, &late], 1, "itself"),
+        (vec!["task", "after", &other, &late], 1, "a cycle"),
+        (vec!["task", "after", &late, "NONE-9"], 1, "there is no task NONE-9"),
+        (vec!["task", "after", &late], 2, "OTHER"),
+        (vec!["task", "after", &early, &other], 1, "it has begun"),
+    ] {
+        let refused = world.orch(&args);
+        assert!(refused.code == code && refused.err.contains(words), "{args:?}: {refused:?}");
+    }
+    let cycle = world.orch(&["task", "after", &other, &late]).err;
+    assert!(cycle.contains(&format!("{other} -> {late} -> {other}")), "{cycle}");
+    let tasks = world.orch(&["task", "list", "--all", "--json"]).ok().json();
+    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 3, "nothing is made for a slip of the hand");
+    world.kill();
+    world.start();
+    let why = world.orch(&["why", &late]).ok().out;
+    assert!(why.contains(&format!("its start waits for {early}; {other}")), "{why}");
+    // A cancelled one is over as well.
+    world.orch(&["task", "cancel", &other]).ok();
+    let why = world.orch(&["why", &late]).ok().out;
+    assert!(why.contains(&format!("its start waits for {early}, since")), "{why}");
+    world.allow("go");
+    world.wait(&early, &["done"]);
+    world.wait(&late, &["done"]);
+    let story = world.story(&late);
+    assert!(story.contains(&format!("{early} is over")) && story.contains("nothing holds its start"), "{story}");
+    assert!(world.orch(&["task", "after", &late, &early]).err.contains("it has begun"));
+}

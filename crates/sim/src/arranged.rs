@@ -6,9 +6,10 @@ use crate::ledger::main_jobs;
 use crate::sim::{Flight, Live, Sim};
 use orch_core::effect::{Class, Effect, Outcome};
 use orch_core::event::Event;
+use orch_core::ids::{Actor, TaskId, WorkItem};
 use orch_core::retry::Tried;
-use orch_core::task::{Phase, Task};
-use orch_store::{Charge, Job, JobState};
+use orch_core::task::{Blocker, BlockerState, Phase, Task, WaitReason};
+use orch_store::{Cause, Charge, Job, JobState};
 
 impl Sim {
     /// Is what this task left before still being cleaned up?
@@ -18,13 +19,7 @@ impl Sim {
     }
 
     /// Changes a ticket for a person, in the order in which it was asked for.
-    pub(crate) fn make_edit(
-        &mut self,
-        f: &Flight,
-        title: Option<&str>,
-        body: Option<&str>,
-        by: &orch_core::ids::Actor,
-    ) -> Live<Tried> {
+    pub(crate) fn make_edit(&mut self, f: &Flight, title: Option<&str>, body: Option<&str>, by: &Actor) -> Live<Tried> {
         let open = self.db(async |s| s.open_jobs(Some(f.task.id)).await)?;
         let is_earlier = |j: &Job| j.id.seq < f.job.id.seq && matches!(j.effect, Effect::EditTicket { .. });
         if open.iter().any(is_earlier) {
@@ -51,6 +46,56 @@ impl Sim {
     pub(crate) fn is_being_edited(&self, task: &Task) -> Live<bool> {
         let open = self.db(async |s| s.open_jobs(Some(task.id)).await)?;
         Ok(open.iter().any(|job| matches!(job.effect, Effect::EditTicket { .. })))
+    }
+
+    /// Tasks that are to be told how those stand they wait for, behind a step.
+    pub(crate) fn waits_for_others(&self, task: &Task, event: &Event) -> Vec<TaskId> {
+        let waits = |t: &Task| matches!(t.phase, Phase::Waiting { why: WaitReason::After { .. }, .. });
+        if waits(task) && !matches!(event, Event::BlockersSeen { .. }) {
+            return vec![task.id];
+        }
+        let ends = task.is_closed();
+        self.tasks
+            .values()
+            .filter(|t| ends && waits(t) && t.wait.after.contains(&task.work_item))
+            .map(|t| t.id)
+            .collect()
+    }
+
+    pub(crate) fn tell_blockers(&mut self, id: TaskId) -> Live<()> {
+        let Some(task) = self.tasks.get(&id).cloned() else { return Ok(()) };
+        let named = |item: &WorkItem| self.tasks.values().find(|t| t.work_item == *item);
+        let open = task.wait.after.iter().filter_map(|item| match named(item) {
+            None => Some(Blocker { item: item.clone(), state: BlockerState::Gone }),
+            Some(other) if other.is_closed() => None,
+            Some(_) => Some(Blocker::open(item)),
+        });
+        let open: Vec<Blocker> = open.collect();
+        self.step_one(id, Cause::Engine, Event::BlockersSeen { open }).map(|_| ())
+    }
+
+    /// A person says that one starts after another, or does not.
+    pub(crate) fn arranges(&mut self, task: &Task, by: Actor) -> Live<()> {
+        let others: Vec<TaskId> = self.tasks.keys().copied().filter(|id| *id != task.id).collect();
+        let Some(other) = self.choices.pick("other", &others, |t| t.0.unsigned_abs()) else { return Ok(()) };
+        let item = self.tasks[&other].work_item.clone();
+        let both = vec![item];
+        let event = if task.wait.after.is_empty() {
+            Event::AfterSet { by, add: both, remove: vec![] }
+        } else {
+            Event::AfterSet { by, add: vec![], remove: both }
+        };
+        self.ask(task.id, event)
+    }
+
+    /// What a person does about a start that nothing else frees: a cycle, or one that is blocked for good.
+    pub(crate) fn frees_a_start(&mut self, task: &Task, by: Actor) -> Option<Event> {
+        let stuck = |item: &&WorkItem| {
+            let other = self.tasks.values().find(|t| t.work_item == **item);
+            other.is_none_or(|t| matches!(t.phase, Phase::Blocked { .. }) || !t.wait.after.is_empty())
+        };
+        let remove: Vec<WorkItem> = task.wait.after.iter().filter(stuck).cloned().collect();
+        (!remove.is_empty()).then_some(Event::AfterSet { by, add: vec![], remove })
     }
 
     /// What a wish to start a task is: one that is over is begun again, with its ticket as it is now.
@@ -102,5 +147,21 @@ pub(crate) fn invariant_what_is_held_is_not_tried(sim: &Sim, job: &Job, task: &T
     };
     ensure(free || other || begun, "a_held_task_begins_nothing", || {
         format!("job {} is tried although {} is held: {}", job.id, task.work_item, job.effect.describe())
+    })
+}
+
+/// Nothing begins while another task is to be over first and is not: a task that was never begun, and only its start.
+pub(crate) fn invariant_a_start_waits_for_others(sim: &Sim, change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let named = |item: &WorkItem| sim.tasks.values().find(|t| t.work_item == *item);
+    // Somebody may have said in this very step that it does not wait for one.
+    let still: Vec<&WorkItem> = match change.event {
+        Event::AfterSet { remove, .. } => before.wait.after.iter().filter(|item| !remove.contains(item)).collect(),
+        _ => before.wait.after.iter().collect(),
+    };
+    let open = still.into_iter().find(|item| named(item).is_some_and(|t| !t.is_closed()));
+    let begins = main_jobs(change.open).any(|j| before.next_seq <= j.id.seq);
+    ensure(!begins || open.is_none(), "a_start_waits_for_others", || {
+        format!("{} begins although {open:?} is not over", after.work_item)
     })
 }

@@ -37,6 +37,10 @@ impl Sim {
             Phase::Waiting { why: WaitReason::Approval { subject, .. }, .. } => {
                 Event::Approved { by: by(), gate: None, subject: Some(subject.clone()), comment: None }
             }
+            Phase::Waiting { why: WaitReason::After { .. }, .. } => match self.frees_a_start(&task, by()) {
+                Some(event) => event,
+                None => return Ok(()),
+            },
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => self.a_way_out(by()),
             // Two failures that wait for each other: a person settles one of them.

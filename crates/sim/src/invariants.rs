@@ -53,6 +53,7 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_lease_is_held_while_merging(sim, change)?;
     invariant_lease_is_never_held_for_nothing(change)?;
     invariant_no_agent_begins_beyond_the_budget(sim, change)?;
+    crate::arranged::invariant_a_start_waits_for_others(sim, change)?;
     crate::arranged::invariant_a_held_task_begins_nothing(sim, change)?;
     invariant_journal_is_complete(sim, change)?;
     crate::outside::after_step(sim, change)

@@ -104,6 +104,10 @@ impl Sim {
                 let title = format!("ticket {} v{}", task.number, self.choices.below("text", 3));
                 return self.edit_ticket(&task.project, task.number, title);
             }
+            Phase::Idle if self.hit("starts after another", 150) => return self.arranges(&task, by),
+            Phase::Waiting { why: WaitReason::After { .. }, .. } if self.choices.chance("rearranged", 300) => {
+                return self.arranges(&task, by);
+            }
             Phase::Idle if sensible => Event::Started { by },
             Phase::Waiting { why: WaitReason::Approval { subject, what, .. }, .. } if sensible => {
                 // Few tasks come as far as production: there a no has to be heard often enough to be visited.

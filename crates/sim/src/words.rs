@@ -63,6 +63,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         WaitReason::Production { .. } => "production",
         WaitReason::Held { .. } => "held",
         WaitReason::OnHold => "on_hold",
+        WaitReason::After { .. } => "after",
     }
 }
 
@@ -79,6 +80,7 @@ pub(crate) const WAITS: &[&str] = &[
     "production",
     "held",
     "on_hold",
+    "after",
 ];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
@@ -128,6 +130,7 @@ pub(crate) const PHASES: &[&str] = &[
     "production_failed",
     "waiting_for_lease",
     "on_hold",
+    "waiting_for_others",
     "stopping",
     "blocked",
     "cancelled",
@@ -201,6 +204,8 @@ pub(crate) const EVENTS: &[&str] = &[
     "finish_asked",
     "revert_asked",
     "begun_again",
+    "after_set",
+    "blockers_seen",
     "ticket_edited",
     "ticket edited before the start",
 ];

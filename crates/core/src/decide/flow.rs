@@ -18,6 +18,9 @@ impl Cx<'_> {
         if self.d.task.wait.on_hold.is_some() {
             return self.rest();
         }
+        if self.waits_for_others() {
+            return;
+        }
         let task = &self.d.task;
         let stage = task.stage().clone();
         let Some(step) = task.step().cloned() else {

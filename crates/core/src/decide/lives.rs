@@ -42,7 +42,9 @@ impl Cx<'_> {
         task.landing = Landing { plan: Some(ticket.landing), earlier, ..Landing::default() };
         let Findings { comments, answers, .. } = std::mem::take(&mut task.findings);
         task.findings = Findings { comments, answers, ..Findings::default() };
-        task.wait = Wait::default();
+        // What its start was to wait for, if it never began, still holds.
+        let after = std::mem::take(&mut task.wait.after);
+        task.wait = Wait { after, ..Wait::default() };
         task.spent = Spent { budget_from_micro_usd, ..Spent::default() };
         task.production = Production { hooks_from: jobs_before, ..Production::default() };
         task.run = None;

@@ -5,6 +5,7 @@
 //! back with findings, wait, or to a person. Three things follow from where the task stands and are therefore not
 //! decided case by case but at the end, for all: the merge lease, the ticket, and telling people (`ending.rs`).
 
+mod after;
 mod arranged;
 mod conflict;
 mod ending;
@@ -142,6 +143,8 @@ impl Cx<'_> {
             Event::Released { by } => self.released(by),
             Event::EditAsked { by, title, body } => self.edit_asked(by, title.as_deref(), body.as_deref()),
             Event::FinishAsked { by, reason } => self.finish_asked(by, reason),
+            Event::AfterSet { by, add, remove } => self.after_set(by, add, remove),
+            Event::BlockersSeen { open } => self.blockers_seen(open),
             Event::BegunAgain { by, ticket } => self.begun_again(by, ticket),
             Event::RevertAsked { by, reason } => self.revert_asked(by, reason.as_deref()),
             Event::Noticed { key, text } => {

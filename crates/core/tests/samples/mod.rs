@@ -10,8 +10,8 @@ use orch_core::ids::{Environment, GateId, Time};
 use orch_core::landing::{AfterMerge, Documents, History, LandingPlan};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::task::{
-    ApprovalKind, BeforeRevert, BlockReason, DoneOutcome, Finished, Landed, Life, MergeIntent, Merged, NewTask, OnHold,
-    Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
+    ApprovalKind, BeforeRevert, BlockReason, Blocker, BlockerState, DoneOutcome, Finished, Landed, Life, MergeIntent,
+    Merged, NewTask, OnHold, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 
@@ -37,6 +37,15 @@ fn finding() -> Finding {
 
 fn intent() -> MergeIntent {
     MergeIntent { head: sha(3), base: sha(1), tree: tree(3), lease_epoch: 4 }
+}
+
+fn blockers() -> Vec<Blocker> {
+    let path = vec!["DEMO-1".into(), "DEMO-3".into(), "DEMO-1".into()];
+    vec![
+        Blocker::open(&"DEMO-2".into()),
+        Blocker { item: "DEMO-3".into(), state: BlockerState::Cycle { path } },
+        Blocker { item: "DEMO-4".into(), state: BlockerState::Gone },
+    ]
 }
 
 fn ticket() -> NewTask {
@@ -77,6 +86,8 @@ pub fn events() -> Vec<Event> {
         Event::RevertAsked { by: bob(), reason: Some("too loud".into()) },
         Event::RevertAsked { by: bob(), reason: None },
         Event::BegunAgain { by: bob(), ticket: Box::new(ticket()) },
+        Event::AfterSet { by: bob(), add: vec!["DEMO-2".into()], remove: vec!["DEMO-3".into()] },
+        Event::BlockersSeen { open: blockers() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
         Event::WayChosen { by: bob(), way: WayOut::Repair },
@@ -86,7 +97,7 @@ pub fn events() -> Vec<Event> {
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
     ];
-    complete(values, 23, |v| match v {
+    complete(values, 25, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -106,6 +117,8 @@ pub fn events() -> Vec<Event> {
         Event::FinishAsked { .. } => 20,
         Event::RevertAsked { .. } => 21,
         Event::BegunAgain { .. } => 22,
+        Event::AfterSet { .. } => 23,
+        Event::BlockersSeen { .. } => 24,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,
@@ -379,8 +392,10 @@ pub fn wait_reasons() -> Vec<WaitReason> {
         values.push(WaitReason::Approval { what, subject: sha(9).to_string(), shown: vec!["anna merged it".into()] });
     }
     values.push(WaitReason::OnHold);
-    complete(values, 8, |v| match v {
+    values.push(WaitReason::After { open: blockers() });
+    complete(values, 9, |v| match v {
         WaitReason::OnHold => 7,
+        WaitReason::After { .. } => 8,
         WaitReason::Report { .. } => 0,
         WaitReason::CannotTell { .. } => 1,
         WaitReason::Approval { .. } => 2,

@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::read::read_text;
 use super::show;
 use super::table;
-use super::task_arrange::{self as arrange, EditArgs, FinishArgs, HoldArgs, ReleaseArgs, RevertArgs};
+use super::task_arrange::{self as arrange, AfterArgs, EditArgs, FinishArgs, HoldArgs, ReleaseArgs, RevertArgs};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -34,6 +34,8 @@ pub enum TaskCommand {
     Hold(HoldArgs),
     /// Let a held task go on
     Release(ReleaseArgs),
+    /// Say which tasks are to be over before one starts
+    After(AfterArgs),
     /// Change the text of a task's ticket
     Edit(EditArgs),
     /// Say that a task is finished outside of orch
@@ -67,6 +69,9 @@ pub struct NewArgs {
     /// Start it at once
     #[arg(long)]
     pub start: bool,
+    /// A task that is to be done or cancelled before this one starts; can be given more than once
+    #[arg(long, value_name = "ID")]
+    pub after: Vec<String>,
     /// Idempotency key: the same key never makes a second task (default: a new one)
     #[arg(long, value_name = "TEXT")]
     pub key: Option<String>,
@@ -191,6 +196,7 @@ pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
         }
         TaskCommand::Hold(args) => arrange::hold(args, context),
         TaskCommand::Release(args) => arrange::release(args, context),
+        TaskCommand::After(args) => arrange::after(args, context),
         TaskCommand::Edit(args) => arrange::edit(args, context),
         TaskCommand::Finish(args) => arrange::finish(args, context),
         TaskCommand::Revert(args) => arrange::revert(args, context),
@@ -211,7 +217,7 @@ fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
     let key = args.key.clone().unwrap_or_else(fresh_key);
     let client = Client::find(context, &args.server)?;
     let body = json!({
-        "project": args.project, "title": args.title, "body": body, "start": args.start, "key": key,
+        "project": args.project, "title": args.title, "body": body, "start": args.start, "after": args.after, "key": key,
     });
     let task = client.post_keyed(&["api", "v1", "tasks"], &body)?;
     if args.json {

@@ -109,6 +109,33 @@ pub struct RevertArgs {
     pub server: ServerArgs,
 }
 
+/// `orch task after`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "It starts at once when the last of them is done or cancelled. Other projects count too.\n\n\
+    Example:\n  orch task after DEMO-3 DEMO-1 SHOP-7\n  orch task after DEMO-3 --remove SHOP-7")]
+pub struct AfterArgs {
+    /// The task
+    pub id: String,
+    /// Those that are to be over before it starts
+    #[arg(value_name = "OTHER", required = true)]
+    pub others: Vec<String>,
+    /// It does not wait for them any more
+    #[arg(long)]
+    pub remove: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
+}
+
+/// `orch task after`
+pub fn after(a: &AfterArgs, context: &mut Context<'_>) -> Outcome {
+    let body = if a.remove { json!({ "remove": a.others }) } else { json!({ "add": a.others }) };
+    act(context, &a.server, &a.id, "after", &body, a.json)
+}
+
 /// `orch task edit`
 pub fn edit(a: &EditArgs, context: &mut Context<'_>) -> Outcome {
     let body = match &a.body_file {

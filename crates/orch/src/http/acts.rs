@@ -9,7 +9,7 @@ use crate::config::problem::nearest;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
-use orch_core::ids::{Actor, GateId};
+use orch_core::ids::{Actor, GateId, WorkItem};
 use orch_core::task::{Phase, Task, WaitReason, WayOut};
 use orch_engine::commands::Answer;
 use serde_json::{Value, json};
@@ -140,7 +140,15 @@ pub(super) async fn priority(
     ask(&state, &task, "priority", &caller, event).await.map(Json)
 }
 
-/// Asks the engine; the same key for the same task and verb is one wish.
+/// The same key for the same task and verb is one wish.
+pub(super) fn key_of(state: &AppState, item: &WorkItem, verb: &str, caller: &Caller) -> String {
+    match &caller.key {
+        Some(key) => format!("{item}:{verb}:given:{key}"),
+        None => format!("{item}:{verb}:{}", state.fresh_key()),
+    }
+}
+
+/// Asks the engine.
 pub(super) async fn ask(
     state: &AppState,
     task: &Task,
@@ -149,11 +157,13 @@ pub(super) async fn ask(
     event: Event,
 ) -> Result<Value, Problem> {
     let item = &task.work_item;
-    let key = match &caller.key {
-        Some(key) => format!("{item}:{verb}:given:{key}"),
-        None => format!("{item}:{verb}:{}", state.fresh_key()),
-    };
-    match state.engine.ask(item, &key, event).await? {
+    let answer = state.engine.ask(item, &key_of(state, item, verb, caller), event).await?;
+    answered(state, item, answer).await
+}
+
+/// The engine's answer: the task as it is afterwards, or a refusal in its words.
+pub(super) async fn answered(state: &AppState, item: &WorkItem, answer: Answer) -> Result<Value, Problem> {
+    match answer {
         Answer::Done(task) => {
             let view = state.engine.show(&task).await?;
             serde_json::to_value(view)

@@ -1,7 +1,7 @@
 //! What people arrange about a task: that it is held for a while, that its ticket says something else, that it is finished
 //! outside of orch or taken back. As with every act, a handler only turns a request into an event.
 
-use super::acts::{Reply, ask, plain};
+use super::acts::{Reply, answered, ask, key_of, plain};
 use super::body::Raw;
 use super::guard::Caller;
 use super::tasks::find;
@@ -9,6 +9,7 @@ use super::{AppState, Problem};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
+use orch_core::ids::WorkItem;
 
 /// Nothing new of it begins.
 pub(super) async fn hold(
@@ -66,4 +67,24 @@ pub(super) async fn revert(
     let reason = body.fields(&["reason"])?.text("reason")?;
     let task = find(&state, &id).await?;
     ask(&state, &task, "revert", &caller, Event::RevertAsked { by: caller.actor.clone(), reason }).await.map(Json)
+}
+
+/// Others are to be over before it starts.
+pub(super) async fn after(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Reply {
+    let mut fields = body.fields(&["add", "remove"])?;
+    let (add, remove) = (fields.names("add")?, fields.names("remove")?);
+    if add.is_empty() && remove.is_empty() {
+        return Err(Problem::bad("`add` or `remove` is missing: a list of tasks"));
+    }
+    let task = find(&state, &id).await?;
+    let item = &task.work_item;
+    let key = key_of(&state, item, "after", &caller);
+    let items = |names: Vec<String>| names.iter().map(|name| WorkItem::new(name.trim())).collect();
+    let answer = state.engine.start_after(item, &key, &caller.actor, items(add), items(remove)).await?;
+    answered(&state, item, answer).await.map(Json)
 }

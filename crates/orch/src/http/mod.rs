@@ -111,6 +111,7 @@ pub fn router(state: AppState) -> Router {
         .route("/tasks/{id}/hold", post(arrange::hold))
         .route("/tasks/{id}/release", post(arrange::release))
         .route("/tasks/{id}/edit", post(arrange::edit))
+        .route("/tasks/{id}/after", post(arrange::after))
         .route("/tasks/{id}/finish", post(arrange::finish))
         .route("/tasks/{id}/revert", post(arrange::revert))
         .route("/journal", get(tasks::whole_journal))
