@@ -98,6 +98,17 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<WorkItem>,
     },
+    /// A person has put a file to its ticket.
+    Attached {
+        /// Who.
+        by: Actor,
+        /// Its name.
+        name: String,
+        /// Bytes.
+        size: u64,
+        /// SHA-256, hexadecimal.
+        sha256: String,
+    },
     /// orch has looked at the tasks that are to be over before it starts.
     BlockersSeen {
         /// Those that are not.
@@ -206,6 +217,7 @@ impl Event {
             | Self::RevertAsked { by, .. }
             | Self::BegunAgain { by, .. }
             | Self::AfterSet { by, .. }
+            | Self::Attached { by, .. }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::WayChosen { by, .. } => Some(by),
@@ -223,7 +235,7 @@ impl Event {
 
     /// Is it only said of the task, or told people? Nothing goes on by it.
     pub fn is_said(&self) -> bool {
-        matches!(self, Self::Commented { .. } | Self::Prioritised { .. } | Self::Noticed { .. })
+        matches!(self, Self::Commented { .. } | Self::Prioritised { .. } | Self::Noticed { .. } | Self::Attached { .. })
     }
 
     /// Its name in the journal.
@@ -246,6 +258,7 @@ impl Event {
             Self::RevertAsked { .. } => "revert_asked",
             Self::BegunAgain { .. } => "begun_again",
             Self::AfterSet { .. } => "after_set",
+            Self::Attached { .. } => "attached",
             Self::BlockersSeen { .. } => "blockers_seen",
             Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",

@@ -76,8 +76,7 @@ impl Task {
             );
             let pull = life.pull_request.map_or_else(String::new, |number| format!(", pull request {number}"));
             format!(
-                "This is not the first time this ticket is worked on. Life {} ended as \"{}\"{merged}. Its branch was {}{pull}; \
-                 its verdicts, runs and documents are the evidence of {} up to job {}.",
+                "Life {} ended as \"{}\"{merged}; branch {}{pull}; its verdicts and documents are the evidence of {} up to job {}.",
                 n + 1,
                 life.end,
                 life.branch,

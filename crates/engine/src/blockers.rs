@@ -57,7 +57,16 @@ async fn path_back(engine: &Engine, from: &Task, to: &WorkItem) -> Result<Option
 
 /// What follows from a step for tasks that wait for others: for the task itself, and for those that waited for it. A fault
 /// loses nothing: their own timers look again.
-pub(crate) async fn after_step(engine: &Engine, task: &Task, event: &Event) -> Vec<TaskId> {
+pub(crate) async fn follow(engine: &Engine, task: &Task, event: &Event) {
+    for waiting in concerned(engine, task, event).await {
+        if let Err(fault) = tell(engine, waiting).await {
+            tracing::warn!(task = waiting.0, %fault, "could not tell a task who holds its start");
+        }
+    }
+}
+
+/// Tasks that are to be told.
+async fn concerned(engine: &Engine, task: &Task, event: &Event) -> Vec<TaskId> {
     if waits(task) && !matches!(event, Event::BlockersSeen { .. }) {
         return vec![task.id];
     }
@@ -76,7 +85,7 @@ pub(crate) async fn after_step(engine: &Engine, task: &Task, event: &Event) -> V
 }
 
 /// Tells a task how those stand that it waits for.
-pub(crate) async fn tell(engine: &Engine, id: TaskId) -> Result<Option<Stepped>, Fault> {
+async fn tell(engine: &Engine, id: TaskId) -> Result<Option<Stepped>, Fault> {
     let task = engine.task(id).await?;
     if !waits(&task) {
         return Ok(None);

@@ -269,11 +269,7 @@ impl Engine {
     pub async fn step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
         let first = self.step_and_free(task, cause, event.clone()).await?;
         if let Stepped::Applied { task, .. } = &first {
-            for waiting in blockers::after_step(self, task, &event).await {
-                if let Err(fault) = blockers::tell(self, waiting).await {
-                    tracing::warn!(task = waiting.0, %fault, "could not tell a task who holds its start");
-                }
-            }
+            Box::pin(blockers::follow(self, task, &event)).await;
         }
         Ok(first)
     }

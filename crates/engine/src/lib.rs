@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod attachments;
 mod blockers;
 pub mod commands;
 mod conflicts;

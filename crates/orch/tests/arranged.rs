@@ -173,3 +173,57 @@ fn a_start_waits_for_others_over_a_restart_and_begins_in_the_step_that_ends_the_
     assert!(story.contains(&format!("{early} is over")) && story.contains("nothing holds its start"), "{story}");
     assert!(world.orch(&["task", "after", &late, &early]).err.contains("it has begun"));
 }
+
+#[test]
+fn files_on_a_ticket_reach_agents_as_copies_and_never_the_branch() {
+    let mut world = World::new(&Setup::default());
+    world.agent("developer() { wait_for go; echo x >> \"$code\"; }");
+    world.start();
+    let task = world.task("With files");
+    world.run_said("developer", 1, "start developer");
+    let root = world.root.clone();
+    let at = |name: &str| root.join(name);
+    std::fs::write(at("screen shot.png"), b"first").unwrap();
+    std::fs::write(at("empty"), b"").unwrap();
+    std::fs::write(at("big"), vec![7_u8; 10 * 1024 * 1024 + 1]).unwrap();
+    let attach = |world: &World, name: &str| world.orch(&["task", "attach", &task, at(name).to_str().unwrap()]);
+    attach(&world, "screen shot.png").ok();
+    for (name, code, words) in [
+        ("empty", 2, "is empty"),
+        ("big", 2, "has 10485761 bytes, and 10485760 are the most"),
+        ("missing", 2, "cannot read"),
+        ("", 2, "is no file"),
+    ] {
+        let refused = attach(&world, name);
+        assert!(refused.code == code && refused.err.contains(words), "{name}: {refused:?}");
+    }
+    // The same name is the newer file; together they have a limit, too.
+    std::fs::write(at("screen shot.png"), b"second").unwrap();
+    attach(&world, "screen shot.png").ok();
+    for (name, bytes) in [("a", 10 * 1024 * 1024), ("b", 10 * 1024 * 1024 - 6)] {
+        std::fs::write(at(name), vec![1_u8; bytes]).unwrap();
+        attach(&world, name).ok();
+    }
+    std::fs::write(at("c"), b"x").unwrap();
+    let full = attach(&world, "c");
+    assert!(full.code == 1 && full.err.contains("20971520"), "{full:?}");
+    // Past the command line no name leads out of the directory either.
+    for name in ["..%2Fevil", ".hidden", "%2Fetc%2Fpasswd"] {
+        let (status, body) = world.http("POST", &format!("/api/v1/tasks/{task}/files/{name}"), None, "x").unwrap();
+        assert!(status == 401 || status == 409, "{status}: {body}");
+    }
+    world.kill();
+    world.start();
+    let shown = world.orch(&["task", "show", &task]).ok().out;
+    assert!(shown.contains("screen shot.png (6 bytes)"), "{shown}");
+    world.allow("go");
+    world.wait(&task, &["done"]);
+    let review = world.runs_of("reviewer").remove(0);
+    assert_eq!(std::fs::read(review.dir.join("input/screen shot.png")).unwrap(), b"second");
+    assert!(review.prompt().contains("screen shot.png (6 bytes, from local:"), "{}", review.prompt());
+    let tree = world.forge_git(&["-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "trunk"]);
+    assert!(!tree.contains("screen shot"), "{tree}");
+    assert!(world.story(&task).contains("attached screen shot.png (5 bytes"), "{}", world.story(&task));
+    let over = attach(&world, "c");
+    assert!(over.code == 1 && over.err.contains("it is over"), "{over:?}");
+}

@@ -1,6 +1,7 @@
 //! Where tickets live. Shaped for Plane: no delivery of a change is ever trusted to arrive, so everything can be polled;
 //! comments carry a key of ours, so that a comment is never written twice.
 
+use crate::attachment::Attachment;
 use crate::fault::Fault;
 use orch_core::ids::{Actor, ProjectKey, Time};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,19 @@ pub trait Tracker: Send + Sync + 'static {
     async fn set_state(&self, project: &ProjectKey, number: u64, state: TicketState, by: &Actor) -> Result<(), Fault>;
     /// Writes the comment with this key, or replaces its text if it is there with another one.
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
+    /// Puts a file to a ticket, in place of one of the same name. The limits are those of [`crate::attachment`].
+    async fn attach(
+        &self,
+        project: &ProjectKey,
+        number: u64,
+        name: &str,
+        content: &[u8],
+        by: &Actor,
+    ) -> Result<Attachment, Fault>;
+    /// Files of a ticket, by name.
+    async fn attachments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault>;
+    /// A file of a ticket; a missing one is `Fault::gone`.
+    async fn attachment(&self, project: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault>;
     /// Comments of a ticket, oldest first.
     async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault>;
 }

@@ -3,6 +3,7 @@
 //! gaps, a change is never hidden by a clock that went back, and nothing happens without a line in the log.
 
 mod again;
+mod files;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use crate::local_db::{DbError, LocalDb};
 use orch_core::ids::{Actor, ProjectKey, Time};
 use orch_ports::Fault;
+use orch_ports::attachment::Attachment;
 use orch_ports::clock::Clock;
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -31,7 +33,7 @@ pub struct LogEntry {
     pub seq: i64,
     /// The ticket it is about.
     pub number: u64,
-    /// `ticket-created`, `ticket-made-again`, `text-edited`, `state-set`, `comment-written` or `comment-replaced`.
+    /// `ticket-created`, `ticket-made-again`, `text-edited`, `state-set`, `file-attached`, `comment-written` or `comment-replaced`.
     pub effect: String,
     /// The title, the state or the comment's key.
     pub detail: String,
@@ -213,6 +215,25 @@ impl Tracker for LocalTracker {
                 log(t, &project, number, effect, &key, &Actor::orch(), now)
             })
             .await
+    }
+
+    async fn attach(
+        &self,
+        project: &ProjectKey,
+        number: u64,
+        name: &str,
+        content: &[u8],
+        by: &Actor,
+    ) -> Result<Attachment, Fault> {
+        self.put_file(project, number, name, content, by).await
+    }
+
+    async fn attachments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault> {
+        self.list_files(project, number).await
+    }
+
+    async fn attachment(&self, project: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+        self.read_file(project, number, name).await
     }
 
     async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault> {

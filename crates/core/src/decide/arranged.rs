@@ -110,6 +110,17 @@ impl Cx<'_> {
         if closed { Ok(()) } else { self.ticket_edited(&new_title, &new_body) }
     }
 
+    /// The file is with the ticket; whoever works on the task next is given it.
+    pub(super) fn attached(&mut self, by: &Actor, name: &str, size: u64, sha256: &str) -> Answer {
+        self.allow(self.policy.may_start(by), by, "attach files to")?;
+        if self.d.task.is_closed() {
+            return Err("it is over: nobody would read it".into());
+        }
+        let digest = sha256.get(..12).unwrap_or(sha256);
+        self.say(format!("{by} attached {name} ({size} bytes, sha256 {digest}); the next agent has it"));
+        Ok(())
+    }
+
     /// It ends as done, and orch merges nothing for it. What runs is ended as for a cancel.
     pub(super) fn finish_asked(&mut self, by: &Actor, reason: &str) -> Answer {
         self.allow(self.policy.may_start(by), by, "finish")?;

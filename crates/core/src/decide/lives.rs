@@ -41,7 +41,7 @@ impl Cx<'_> {
         task.branch = Branch { name, generation, old, ..Branch::default() };
         task.landing = Landing { plan: Some(ticket.landing), earlier, ..Landing::default() };
         let Findings { comments, answers, .. } = std::mem::take(&mut task.findings);
-        task.findings = Findings { comments, answers, ..Findings::default() };
+        task.findings = Findings { answers, comments, ..Findings::default() };
         // What its start was to wait for, if it never began, still holds.
         let after = std::mem::take(&mut task.wait.after);
         task.wait = Wait { after, ..Wait::default() };

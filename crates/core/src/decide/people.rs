@@ -37,6 +37,13 @@ pub(super) fn latest_text(task: &Task) -> (String, String) {
     }
 }
 
+impl Task {
+    /// Title and text of its ticket as they are now, as far as is known.
+    pub fn ticket_text(&self) -> (String, String) {
+        latest_text(self)
+    }
+}
+
 /// Is this remark about an edited ticket?
 pub(super) fn is_edit(note: &str) -> bool {
     note.starts_with(EDITED)

@@ -88,6 +88,7 @@ pub fn events() -> Vec<Event> {
         Event::BegunAgain { by: bob(), ticket: Box::new(ticket()) },
         Event::AfterSet { by: bob(), add: vec!["DEMO-2".into()], remove: vec!["DEMO-3".into()] },
         Event::BlockersSeen { open: blockers() },
+        Event::Attached { by: bob(), name: "a.png".into(), size: 7, sha256: "e3b0c442".into() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
         Event::WayChosen { by: bob(), way: WayOut::Repair },
@@ -97,7 +98,7 @@ pub fn events() -> Vec<Event> {
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: Some(anna()), tested: true },
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
     ];
-    complete(values, 25, |v| match v {
+    complete(values, 26, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -119,6 +120,7 @@ pub fn events() -> Vec<Event> {
         Event::BegunAgain { .. } => 22,
         Event::AfterSet { .. } => 23,
         Event::BlockersSeen { .. } => 24,
+        Event::Attached { .. } => 25,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,

@@ -8,6 +8,7 @@ use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
+use orch_ports::attachment::Attachment;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
@@ -144,6 +145,22 @@ impl Tracker for FlakyTracker {
     }
     async fn put_comment(&self, p: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault> {
         self.faults.call("tracker.put_comment", self.real.put_comment(p, number, key, body)).await
+    }
+    async fn attach(
+        &self,
+        p: &ProjectKey,
+        number: u64,
+        name: &str,
+        content: &[u8],
+        by: &Actor,
+    ) -> Result<Attachment, Fault> {
+        self.real.attach(p, number, name, content, by).await
+    }
+    async fn attachments(&self, p: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault> {
+        self.real.attachments(p, number).await
+    }
+    async fn attachment(&self, p: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+        self.real.attachment(p, number, name).await
     }
     async fn comments(&self, p: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault> {
         self.real.comments(p, number).await

@@ -5,6 +5,7 @@
 mod acting;
 pub mod answer;
 pub mod approve;
+pub mod attach;
 pub mod audit;
 pub mod backup;
 pub mod client;

@@ -1,6 +1,7 @@
 //! `orch task`: make, start, stop, retry and look at tasks.
 
 use super::acting::act;
+use super::attach::{self, AttachArgs};
 use super::client::{Client, ServerArgs};
 use super::context::{Context, Tone};
 use super::exit::{Exit, Failure, Outcome};
@@ -36,6 +37,8 @@ pub enum TaskCommand {
     Release(ReleaseArgs),
     /// Say which tasks are to be over before one starts
     After(AfterArgs),
+    /// Put files to a task's ticket, for whoever works on it
+    Attach(AttachArgs),
     /// Change the text of a task's ticket
     Edit(EditArgs),
     /// Say that a task is finished outside of orch
@@ -197,6 +200,7 @@ pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
         TaskCommand::Hold(args) => arrange::hold(args, context),
         TaskCommand::Release(args) => arrange::release(args, context),
         TaskCommand::After(args) => arrange::after(args, context),
+        TaskCommand::Attach(args) => attach::attach(args, context),
         TaskCommand::Edit(args) => arrange::edit(args, context),
         TaskCommand::Finish(args) => arrange::finish(args, context),
         TaskCommand::Revert(args) => arrange::revert(args, context),
@@ -320,6 +324,7 @@ fn one(args: &ShowArgs, context: &mut Context<'_>) -> Outcome {
             other => other.to_string(),
         });
         row(context, "runs", &runs);
+        row(context, "files", &attach::listed(&client, &args.id));
         for (name, field) in [("created", "created_at"), ("updated", "updated_at"), ("done", "done_at")] {
             row(context, name, &show::time(&task, field));
         }

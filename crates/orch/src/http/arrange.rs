@@ -6,10 +6,16 @@ use super::body::Raw;
 use super::guard::Caller;
 use super::tasks::find;
 use super::{AppState, Problem};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use orch_core::event::Event;
 use orch_core::ids::WorkItem;
+use orch_engine::view::rfc3339;
+use orch_ports::attachment::{Attachment, FILE_MOST};
+use serde_json::json;
 
 /// Nothing new of it begins.
 pub(super) async fn hold(
@@ -87,4 +93,36 @@ pub(super) async fn after(
     let items = |names: Vec<String>| names.iter().map(|name| WorkItem::new(name.trim())).collect();
     let answer = state.engine.start_after(item, &key, &caller.actor, items(add), items(remove)).await?;
     answered(&state, item, answer).await.map(Json)
+}
+
+/// A file is put to its ticket; the body is the file.
+pub(super) async fn attach(
+    State(state): State<AppState>,
+    Path((id, name)): Path<(String, String)>,
+    Extension(caller): Extension<Caller>,
+    body: Result<Bytes, BytesRejection>,
+) -> Reply {
+    let content = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("{} has more than {FILE_MOST} bytes, the most for a file", name.escape_debug());
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        }
+        _ => Problem::bad("the file could not be read to its end"),
+    })?;
+    let task = find(&state, &id).await?;
+    let item = &task.work_item;
+    let key = format!("{}:{name}", key_of(&state, item, "attach", &caller));
+    let answer = state.engine.attach(item, &key, &caller.actor, &name, &content).await?;
+    answered(&state, item, answer).await.map(Json)
+}
+
+/// Files on its ticket.
+pub(super) async fn files(State(state): State<AppState>, Path(id): Path<String>) -> Reply {
+    let task = find(&state, &id).await?;
+    let files = state.engine.attachments(&task.work_item).await?;
+    let view = |f: &Attachment| {
+        let at = rfc3339(f.at);
+        json!({ "name": f.name, "size": f.size, "sha256": f.sha256, "by": f.by, "at": at })
+    };
+    Ok(Json(json!({ "files": files.iter().map(view).collect::<Vec<_>>() })))
 }

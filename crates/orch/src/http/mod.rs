@@ -110,6 +110,11 @@ pub fn router(state: AppState) -> Router {
         .route("/tasks/{id}/priority", post(acts::priority))
         .route("/tasks/{id}/hold", post(arrange::hold))
         .route("/tasks/{id}/release", post(arrange::release))
+        .route("/tasks/{id}/files", get(arrange::files))
+        .route(
+            "/tasks/{id}/files/{name}",
+            post(arrange::attach).layer(DefaultBodyLimit::max(orch_ports::attachment::FILE_MOST as usize)),
+        )
         .route("/tasks/{id}/edit", post(arrange::edit))
         .route("/tasks/{id}/after", post(arrange::after))
         .route("/tasks/{id}/finish", post(arrange::finish))
