@@ -13,7 +13,7 @@ impl Task {
     pub fn holds_back(&self, job: Seq, effect: &Effect, claims: u64, open_run: bool) -> bool {
         let waits_for_it = matches!(self.phase, Phase::Working { job: mine, .. } if mine == job);
         let begun = match effect {
-            Effect::Merge { .. } => 0 < claims,
+            Effect::Merge { .. } => 0 < claims || self.merge_is_asked_again(),
             Effect::Rollback { .. } => true,
             _ => open_run,
         };

@@ -399,6 +399,10 @@ impl Task {
             && self.branch.pull_request.is_some()
             && self.landing.intent.as_ref().is_some_and(|i| Some(&i.head) == self.branch.head.as_ref())
     }
+    /// Is the merge it stands at one that an earlier job may have asked for already?
+    pub fn merge_is_asked_again(&self) -> bool {
+        self.landing.asked && matches!(self.step(), Some(Step::Merge))
+    }
     /// Revisions of this task that failed in production and keep later ones from there, each with what repairs it or takes it
     /// back, once that has landed: a revision with it may go. `just_failed`: its hook has failed, and its gate has not
     /// spoken yet. A repair that fails as well leaves what it was to repair where it was.

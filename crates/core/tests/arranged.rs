@@ -3,7 +3,7 @@
 
 mod common;
 use common::{World, anna, bob, failed, mallory, policy, report};
-use orch_core::effect::{Effect, Outcome};
+use orch_core::effect::{Effect, NotMerged, Outcome};
 use orch_core::event::Event;
 use orch_core::explain::explain;
 use orch_core::pipeline::Pipeline;
@@ -125,6 +125,58 @@ fn a_merge_in_flight_is_read_back_and_then_it_waits() {
     w.ok(Event::Released { by: bob() });
     assert_eq!(w.doing(), "update");
     w.finish();
+}
+
+/// Held before or behind the retry: what may be on main is read back first, and neither a cancel nor a finish goes past it.
+#[test]
+fn a_merge_nobody_knows_of_is_read_back_also_while_it_is_held() {
+    let finish = Event::FinishAsked { by: bob(), reason: "by hand".into() };
+    let cancel = Event::CancelAsked { by: bob() };
+    let retry = Event::RetryAsked { by: bob() };
+    for order in [[hold(bob()), retry.clone()], [retry.clone(), hold(bob())]] {
+        let unknown = || {
+            let mut w = World::at(Pipeline::lite(), "merge");
+            w.end(failed("the forge answers nothing"));
+            for event in order.clone() {
+                w.ok(event);
+            }
+            assert_eq!((w.doing().as_str(), w.holds_lease(), w.task.wait.on_hold.is_some()), ("merge", true, true));
+            let merge = w.job.clone().unwrap();
+            assert!(
+                !w.task.holds_back(merge.seq, &merge.effect, 0, false),
+                "it may have been asked for by a job before"
+            );
+            w
+        };
+        let mut w = unknown();
+        assert!(w.send(finish.clone()).unwrap_err().contains("a merge is under way"));
+        w.step();
+        assert!(w.task.landing.merged.is_some() && rests(&w) && !w.holds_lease());
+        assert!(w.send(finish.clone()).unwrap_err().contains("is merged as"));
+        let mut w = unknown();
+        w.ok(cancel.clone());
+        assert_eq!((w.last.as_ref().unwrap().stop, w.doing().as_str()), (None, "merge"));
+        w.step();
+        assert!(w.task.landing.merged.is_some() && rests(&w), "the cancel came too late");
+        // Still nobody knows; stopped from outside; not merged after all: then only it is prepared anew, and held.
+        let mut w = unknown();
+        w.end(failed("nothing"));
+        assert!(w.task.merge_unknown() && w.holds_lease());
+        for event in [&cancel, &finish] {
+            assert!(w.send(event.clone()).unwrap_err().contains("not known"));
+        }
+        w.ok(retry.clone());
+        w.end(Outcome::Cancelled);
+        assert_eq!((w.doing().as_str(), w.holds_lease()), ("merge", true));
+        w.end(Outcome::NotMerged { why: NotMerged::BaseMoved });
+        assert!(rests(&w) && !w.holds_lease());
+        w.ok(Event::Released { by: bob() });
+        w.until("merge");
+        assert!(!w.task.landing.asked);
+        w.ok(hold(bob()));
+        let merge = w.job.clone().unwrap();
+        assert!(w.task.holds_back(merge.seq, &merge.effect, 0, false), "nobody has asked for this one");
+    }
 }
 
 #[test]

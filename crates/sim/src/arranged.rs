@@ -118,13 +118,14 @@ pub(crate) fn invariant_a_held_task_begins_nothing(sim: &Sim, change: &Change<'_
         return Ok(());
     }
     let new = main_jobs(change.open).find(|j| before.next_seq <= j.id.seq);
-    let ends = new.is_none_or(|j| matches!(j.effect, Effect::Rollback { .. }))
+    let reads_back = |j: &Job| after.landing.asked && matches!(j.effect, Effect::Merge { .. });
+    let ends = new.is_none_or(|j| matches!(j.effect, Effect::Rollback { .. }) || reads_back(j))
         || matches!(after.phase, Phase::Stopping { .. });
     ensure(ends, "a_held_task_begins_nothing", || {
         format!("{} is held and begins {:?}", after.work_item, new.map(|j| j.effect.describe()))
     })?;
     let runs = |j: &Job| sim.sites.get(&j.project).is_some_and(|s| s.runs.contains_key(&(j.id, j.run_attempt)));
-    let asked = |j: &Job| j.effect.class() == Class::Irreversible && 0 < j.epoch;
+    let asked = |j: &Job| j.effect.class() == Class::Irreversible && (0 < j.epoch || after.landing.asked);
     let works = |j: &Job| j.state == JobState::Running || runs(j) || asked(j);
     let held_now = matches!(change.event, Event::PutOnHold { .. });
     // A frozen queue stays frozen: who holds the task has not looked at main.
@@ -141,7 +142,7 @@ pub(crate) fn invariant_what_is_held_is_not_tried(sim: &Sim, job: &Job, task: &T
     let other = !matches!(task.phase, Phase::Working { .. });
     let run = sim.sites.get(&job.project).and_then(|s| s.runs.get(&(job.id, job.run_attempt)));
     let begun = match &job.effect {
-        Effect::Merge { .. } => 1 < job.epoch,
+        Effect::Merge { .. } => 1 < job.epoch || task.landing.asked,
         Effect::Rollback { .. } => true,
         _ => run.is_some(),
     };

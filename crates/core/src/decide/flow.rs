@@ -15,7 +15,7 @@ impl Cx<'_> {
         if self.d.task.landing.landed.is_some() {
             return self.take_landed();
         }
-        if self.d.task.wait.on_hold.is_some() {
+        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
             return self.rest();
         }
         if self.waits_for_others() {
@@ -131,6 +131,7 @@ impl Cx<'_> {
     fn enter_update(&mut self) {
         let Some(head) = self.d.task.branch.head.clone() else { return self.impossible("there is no head to update") };
         self.d.task.landing.intent = None;
+        self.d.task.landing.asked = false;
         if self.d.task.landing.conflict.is_some() {
             // A half-repaired branch contains the tip, so that git would see no conflict any more.
             self.say("the conflict with the default branch is not resolved yet");

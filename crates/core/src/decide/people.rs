@@ -271,7 +271,9 @@ impl Cx<'_> {
             return Err("it is not blocked: there is nothing to retry".into());
         };
         self.say(format!("{by} lets it go on"));
+        let unknown = self.d.task.merge_unknown();
         let task = &mut self.d.task;
+        task.landing.asked = unknown;
         task.spent.role_attempts = 0;
         task.landing.updates = 0;
         task.landing.patch_changes = 0;

@@ -81,6 +81,8 @@ pub struct World {
     pub exact: Vec<(Cursor, Sha)>,
     /// Merges asked for.
     pub merges: u32,
+    /// A merge was asked for, and nobody has read back what became of it.
+    pub unknown: bool,
 }
 
 impl World {
@@ -103,6 +105,7 @@ impl World {
             shas: 100,
             exact: Vec::new(),
             merges: 0,
+            unknown: false,
         }
     }
 
@@ -157,6 +160,7 @@ impl World {
         }
         if let Event::JobEnded { outcome, .. } = &event {
             self.note_exact(&before, outcome);
+            self.note_merge(&before, outcome);
         }
         self.apply_lease(d.lease);
         self.check_jobs(&before, &d);
@@ -200,6 +204,17 @@ impl World {
         }
     }
 
+    /// What a merge job ends with is what was read back, but for a failure, and for one that was stopped before it looked.
+    fn note_merge(&mut self, before: &Task, outcome: &Outcome) {
+        if matches!(before.step(), Some(Step::Merge)) {
+            self.unknown = match outcome {
+                Outcome::Failed { .. } => true,
+                Outcome::Cancelled => self.unknown && matches!(before.phase, Phase::Working { .. }),
+                _ => false,
+            };
+        }
+    }
+
     fn apply_lease(&mut self, op: LeaseOp) {
         match op {
             LeaseOp::Keep => {}
@@ -235,7 +250,8 @@ impl World {
         }
         assert_eq!(self.job.as_ref().map(|j| j.seq), d.task.job(), "the phase waits for a job nobody made");
         if d.task.wait.on_hold.is_some() {
-            let ends = main.first().is_none_or(|j| matches!(j.effect, Effect::Rollback { .. }));
+            let reads_back = |j: &NewJob| self.unknown && matches!(j.effect, Effect::Merge { .. });
+            let ends = main.first().is_none_or(|j| matches!(j.effect, Effect::Rollback { .. }) || reads_back(j));
             assert!(ends || matches!(d.task.phase, Phase::Stopping { .. }), "{main:?} begins although it is held");
         }
         if let Some(NewJob { effect: Effect::Merge { intent, pull_request }, .. }) = main.first() {
@@ -302,6 +318,10 @@ impl World {
         assert!(task.spent.rounds <= self.policy.max_developer_retries, "{} rounds", task.spent.rounds);
         assert!(task.spent.stage_rounds.values().all(|n| *n <= self.policy.max_developer_retries));
         assert!(task.step().is_some(), "the cursor left the pipeline");
+        if self.unknown {
+            let looked_for = task.job().is_some() && matches!(task.step(), Some(Step::Merge)) || task.merge_unknown();
+            assert!(looked_for && self.holds_lease(), "a merge nobody knows of is let go: {:?}", task.phase);
+        }
         let told = explain(task);
         assert_eq!(told.is_none(), task.is_closed());
         if let Some(w) = &told {
