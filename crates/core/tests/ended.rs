@@ -151,6 +151,42 @@ fn what_is_done_and_healthy_is_taken_back_through_the_same_gates() {
     assert!(w.send(revert()).unwrap_err().contains("taken back already"));
 }
 
+/// Whatever production made of it: taken back a second time, what nobody wanted would be there again.
+#[test]
+fn what_was_taken_back_is_not_taken_back_again_however_production_took_it() {
+    let taken_back = |name: &str| {
+        let mut w = done();
+        w.ok(revert());
+        w.until(name);
+        w
+    };
+    for bad in [DoneOutcome::Inconclusive, DoneOutcome::Degraded, DoneOutcome::RolledBack] {
+        let mut w = taken_back("watch");
+        w.end(Outcome::Watched { outcome: bad });
+        assert_eq!(outcome(&w), Some(bad));
+        let before = w.task.clone();
+        let refused = w.send(revert()).unwrap_err();
+        assert!(refused.contains("taken back already") && refused.contains("orch task start DEMO-1"), "{refused}");
+        assert_eq!(w.task, before);
+    }
+    // Its deploy fails, and is left at that; its rollback fails.
+    let mut w = taken_back("judge check_deploy_status");
+    assert!(w.send(revert()).unwrap_err().contains("taken back already"));
+    w.fail("port taken");
+    assert!(w.send(revert()).unwrap_err().contains("taken back already"));
+    w.step();
+    assert!(matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. }));
+    assert!(w.send(revert()).unwrap_err().contains("taken back already"));
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Accept });
+    assert!(w.send(revert()).unwrap_err().contains("taken back already"));
+    // Begun again, it can be taken back again.
+    w.ok(again(Pipeline::lite()));
+    w.finish();
+    w.ok(revert());
+    w.finish();
+    assert_eq!(outcome(&w), Some(DoneOutcome::Reverted));
+}
+
 #[test]
 fn a_revert_that_is_given_up_leaves_the_task_done_as_it_was() {
     for name in ["open", "judge check_ci_green", "judge check_reviewer_verdict"] {

@@ -69,8 +69,15 @@ impl Cx<'_> {
         let merged = task.landing.merged.clone();
         let taken_back = task.production.reverting.is_some();
         match (&task.phase, merged) {
-            (Phase::Done { outcome: DoneOutcome::Reverted, .. }, _) => {
-                return Err(format!("it was taken back already; `orch task start {item}` begins it again"));
+            // However production took that: taken back once more it would bring the unwanted change back.
+            (phase, Some(revert)) if taken_back => {
+                let commit = revert.commit.short();
+                return Err(match phase {
+                    Phase::Done { .. } | Phase::Cancelled { .. } => {
+                        format!("it was taken back already, as {commit}; `orch task start {item}` begins it again")
+                    }
+                    _ => format!("it was taken back already, as {commit}; what is open is how production takes that"),
+                });
             }
             (Phase::Done { outcome, .. }, Some(merged)) => {
                 let before = BeforeRevert { merged, outcome: *outcome, done_at: task.done_at, at: task.at };
