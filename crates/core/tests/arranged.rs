@@ -83,6 +83,13 @@ fn which_jobs_are_held_back() {
     assert!(!w.task.holds_back(job, &merge, 1, false), "it may have been asked for");
     w.ok(Event::CancelAsked { by: bob() });
     assert!(!w.task.holds_back(job, &merge, 0, false), "a cancel goes its way");
+    for name in ["deploy production", "watch"] {
+        let mut w = World::at(Pipeline::lite(), name);
+        let (job, effect) = (w.task.job().unwrap(), w.job.as_ref().unwrap().effect.clone());
+        w.ok(hold(bob()));
+        assert!(w.task.holds_back(job, &effect, 0, false), "{name}: nobody has begun it");
+        assert!(!w.task.holds_back(job, &effect, 1, false), "{name}: half done, with nothing running at the moment");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::invariants::{Change, ensure};
 use crate::ledger::main_jobs;
 use crate::sim::{Flight, Live, Sim};
-use orch_core::effect::{Class, Effect, Outcome};
+use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, TaskId, WorkItem};
 use orch_core::retry::Tried;
@@ -125,7 +125,11 @@ pub(crate) fn invariant_a_held_task_begins_nothing(sim: &Sim, change: &Change<'_
         format!("{} is held and begins {:?}", after.work_item, new.map(|j| j.effect.describe()))
     })?;
     let runs = |j: &Job| sim.sites.get(&j.project).is_some_and(|s| s.runs.contains_key(&(j.id, j.run_attempt)));
-    let asked = |j: &Job| j.effect.class() == Class::Irreversible && (0 < j.epoch || after.landing.asked);
+    let asked = |j: &Job| match j.effect {
+        Effect::Merge { .. } => 0 < j.epoch || after.landing.asked,
+        Effect::Deploy { .. } => 0 < j.epoch,
+        _ => false,
+    };
     let works = |j: &Job| j.state == JobState::Running || runs(j) || asked(j);
     let held_now = matches!(change.event, Event::PutOnHold { .. });
     // A frozen queue stays frozen: who holds the task has not looked at main.
@@ -144,6 +148,7 @@ pub(crate) fn invariant_what_is_held_is_not_tried(sim: &Sim, job: &Job, task: &T
     let begun = match &job.effect {
         Effect::Merge { .. } => 1 < job.epoch || task.landing.asked,
         Effect::Rollback { .. } => true,
+        Effect::Deploy { .. } | Effect::Watch { .. } => run.is_some() || 1 < job.epoch,
         _ => run.is_some(),
     };
     ensure(free || other || begun, "a_held_task_begins_nothing", || {

@@ -42,6 +42,7 @@ macro_rules! store_contract {
             stops::a_queued_job_is_cancelled_at_once,
             stops::a_queued_job_whose_program_may_run_is_not_cancelled_behind_it, stops::a_running_job_is_asked_to_stop,
             stops::a_job_of_a_held_task_ends_unless_it_is_under_way, stops::a_deploy_that_was_begun_is_not_cancelled_behind_its_hook,
+            stops::a_deploy_and_a_watch_that_were_begun_are_finished_while_the_task_is_held,
             stops::a_merge_under_way_is_not_stopped, stops::a_stop_survives_the_death_of_its_worker,
             fences::a_worker_paused_past_its_lease_changes_nothing, fences::evidence_is_for_its_own_task_only,
             leases::the_second_task_waits_and_is_woken, leases::steps_and_heartbeats_keep_a_lease,

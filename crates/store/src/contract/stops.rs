@@ -108,6 +108,29 @@ pub fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
     assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, other);
 }
 
+/// Between its hook and its check no program of it runs, and a watch has none at all: what was begun goes on to its end behind
+/// a hold, and what nobody has begun does not begin.
+pub fn a_deploy_and_a_watch_that_were_begun_are_finished_while_the_task_is_held(w: &mut World) {
+    for (project, word) in [("DEMO", "deploying"), ("SHOP", "watching")] {
+        let id = w.started(project, 1);
+        w.go_to(id, word);
+        applied(w.tell(id, Event::PutOnHold { by: anna(), reason: None }));
+        assert_eq!(w.word(id), "on_hold", "nobody has begun it");
+        applied(w.tell(id, Event::Released { by: anna() }));
+        let begun = w.claim_of(id);
+        w.pass_ms(LEASE_MS + 1);
+        assert_eq!(block_on(w.store.reap()).unwrap().len(), 1);
+        applied(w.tell(id, Event::PutOnHold { by: anna(), reason: None }));
+        assert_eq!(w.word(id), word, "its worker is gone, and it is half done");
+        let again = w.claim_of(id);
+        assert!(again.id == begun.id && !again.stop);
+        let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+        let put = Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None };
+        assert!(w.put_back(&again, put));
+        assert_eq!(w.job_of(id).available_at, not_before, "it is looked at again and not claimed to be ended");
+    }
+}
+
 pub fn a_running_job_is_asked_to_stop(w: &mut World) {
     let id = w.started("DEMO", 1);
     w.go_to(id, "running");
