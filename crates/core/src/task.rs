@@ -225,6 +225,13 @@ pub enum WaitReason {
     OnHold,
 }
 
+impl WaitReason {
+    /// Does orch look again by itself, and go on when it is over?
+    pub fn is_looked_at(&self) -> bool {
+        matches!(self, Self::Report { .. } | Self::CannotTell { .. } | Self::Lease { .. } | Self::Held { .. })
+    }
+}
+
 /// Why a task is blocked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]

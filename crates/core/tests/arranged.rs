@@ -105,6 +105,43 @@ fn a_held_task_holds_no_lease_and_prepares_its_merge_again() {
         assert_eq!(w.doing(), "update", "{name}");
         w.finish();
     }
+    // What runs ends in a wait.
+    for what in ["report", "cannot tell"] {
+        let mut w = World::at(Pipeline::lite(), "judge check_ci_green exact");
+        let until = w.now.plus_ms(60_000);
+        w.ok(hold(bob()));
+        match what {
+            "report" => w.judge(report("`build`", Some(until))),
+            _ => w.cannot_tell("the forge is down"),
+        }
+        assert!(rests(&w) && !w.holds_lease() && w.task.wake_at().is_none(), "{what}: {:?}", w.task.phase);
+        w.ok(Event::Released { by: bob() });
+        assert_eq!(w.doing(), "update", "{what}");
+        w.finish();
+    }
+    // A gate that holds is counted on over the hold, whenever that was.
+    for held_first in [true, false] {
+        let mut w = World::at(Pipeline::lite(), "judge check_ci_green exact");
+        let (gate, since) = (w.task.at, w.now);
+        if held_first {
+            w.ok(hold(bob()));
+            w.cannot_tell("the forge is down");
+        } else {
+            w.cannot_tell("the forge is down");
+            w.ok(hold(bob()));
+        }
+        w.pass(60_000);
+        let unsure = w.task.wait.unsure.unwrap();
+        assert_eq!((unsure.at, unsure.hold.since), (gate, since), "held first: {held_first}");
+        w.ok(Event::Released { by: bob() });
+        w.until("judge check_ci_green exact");
+        let Effect::Judge { since: counted, .. } = w.job.as_ref().unwrap().effect.clone() else { panic!() };
+        assert_eq!(counted, since);
+    }
+    let mut w = World::at(Pipeline::lite(), "deploy production");
+    w.ok(hold(bob()));
+    w.end(Outcome::Held { revision: common::sha(9), by: "DEMO-2".into() });
+    assert!(rests(&w) && w.task.wake_at().is_none());
     // A wait for a report in the middle of it.
     let mut w = World::at(Pipeline::lite(), "judge check_ci_green exact");
     let until = w.now.plus_ms(60_000);

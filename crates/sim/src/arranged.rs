@@ -110,8 +110,8 @@ impl Sim {
     }
 }
 
-/// No step of a held task makes a job to go on with, and one that is being held keeps the merge lease only for a job that is
-/// at work. Bringing production back is the end of what runs, and withdrawing a merge that of a cancel.
+/// No step of a held task makes a job to go on with, and it keeps the merge lease only for a job that is at work. Bringing
+/// production back is the end of what runs, reading back a merge nobody knows of too, and withdrawing one that of a cancel.
 pub(crate) fn invariant_a_held_task_begins_nothing(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     if after.wait.on_hold.is_none() {
@@ -130,11 +130,12 @@ pub(crate) fn invariant_a_held_task_begins_nothing(sim: &Sim, change: &Change<'_
         Effect::Deploy { .. } => 0 < j.epoch,
         _ => false,
     };
-    let works = |j: &Job| j.state == JobState::Running || runs(j) || asked(j);
-    let held_now = matches!(change.event, Event::PutOnHold { .. });
-    // A frozen queue stays frozen: who holds the task has not looked at main.
-    let stands = matches!(after.phase, Phase::Blocked { .. });
-    let kept = held_now && !stands && change.lease.task == Some(after.id);
+    // What was put back, or left by a dead worker, is claimed next to be ended; of what is held now that ends in this step.
+    let back = |j: &Job| 0 < j.epoch && !matches!(change.event, Event::PutOnHold { .. });
+    let works = |j: &Job| j.state == JobState::Running || runs(j) || asked(j) || back(j);
+    // A frozen queue stays frozen: who holds the task has not looked at main. And what is being ended is not held any more.
+    let stands = matches!(after.phase, Phase::Blocked { .. } | Phase::Stopping { .. });
+    let kept = !stands && change.lease.task == Some(after.id);
     ensure(!kept || main_jobs(change.open).any(works), "a_held_task_begins_nothing", || {
         format!("{} is held, nobody is at work on it, and it keeps the lease", after.work_item)
     })

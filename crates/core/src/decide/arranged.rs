@@ -38,14 +38,7 @@ impl Cx<'_> {
         match &self.d.task.phase {
             Phase::Working { job, .. } => self.d.hold_back = Some(*job),
             // orch would look again by itself.
-            Phase::Waiting {
-                why:
-                    WaitReason::Report { .. }
-                    | WaitReason::CannotTell { .. }
-                    | WaitReason::Lease { .. }
-                    | WaitReason::Held { .. },
-                ..
-            } => self.rest(),
+            Phase::Waiting { why, .. } if why.is_looked_at() => self.rest(),
             _ => {}
         }
         self.emit(Effect::SyncTicket);
@@ -71,7 +64,11 @@ impl Cx<'_> {
     /// prepared again; how long a gate has waited already is kept.
     pub(super) fn rest(&mut self) {
         let at = self.d.task.at;
-        if let Some(hold) = self.waited_here() {
+        // A gate for which the merge is prepared again is counted by its own place, not by that of the update.
+        let counted = |u: Unsure| u.at != at && u.at.stage == at.stage && self.start_of_merging() == at;
+        if let Some(hold) = self.waited_here()
+            && !self.d.task.wait.unsure.is_some_and(counted)
+        {
             self.d.task.wait.unsure = Some(Unsure { at, hold });
         }
         self.d.task.wait.hold = None;

@@ -211,6 +211,9 @@ impl Cx<'_> {
         if self.d.task.landing.landed.is_some() && !asks {
             return self.take_landed();
         }
+        if self.d.task.wait.on_hold.is_some() && why.is_looked_at() {
+            return self.rest();
+        }
         let now = self.now;
         let fresh = self.waited_here().unwrap_or(Hold { since: now, told: false, asked: false });
         let hold = *self.d.task.wait.hold.get_or_insert(fresh);

@@ -7,9 +7,7 @@ use crate::effect::Effect;
 use crate::ids::Actor;
 use crate::pipeline::Cursor;
 use crate::slug;
-use crate::task::{
-    BeforeRevert, Branch, DoneOutcome, Findings, Landing, Life, NewTask, Phase, Production, Spent, Wait, WayOut,
-};
+use crate::task::{BeforeRevert, Branch, Findings, Landing, Life, NewTask, Phase, Production, Spent, Wait, WayOut};
 use std::sync::Arc;
 
 impl Cx<'_> {

@@ -404,14 +404,7 @@ impl Cx<'_> {
                 self.enter();
                 Ok(())
             }
-            Phase::Waiting {
-                why:
-                    WaitReason::Report { .. }
-                    | WaitReason::CannotTell { .. }
-                    | WaitReason::Lease { .. }
-                    | WaitReason::Held { .. },
-                ..
-            } => {
+            Phase::Waiting { why, .. } if why.is_looked_at() => {
                 self.enter();
                 Ok(())
             }

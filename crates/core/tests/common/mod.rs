@@ -318,6 +318,16 @@ impl World {
         assert!(task.spent.rounds <= self.policy.max_developer_retries, "{} rounds", task.spent.rounds);
         assert!(task.spent.stage_rounds.values().all(|n| *n <= self.policy.max_developer_retries));
         assert!(task.step().is_some(), "the cursor left the pipeline");
+        if let (Phase::Waiting { why, .. }, Some(_)) = (&task.phase, &task.wait.on_hold) {
+            let looked_at = matches!(
+                why,
+                WaitReason::Report { .. }
+                    | WaitReason::CannotTell { .. }
+                    | WaitReason::Lease { .. }
+                    | WaitReason::Held { .. }
+            );
+            assert!(!looked_at && !self.holds_lease(), "it is held, and looked at by itself: {why:?}");
+        }
         if self.unknown {
             let looked_for = task.job().is_some() && matches!(task.step(), Some(Step::Merge)) || task.merge_unknown();
             assert!(looked_for && self.holds_lease(), "a merge nobody knows of is let go: {:?}", task.phase);
