@@ -113,6 +113,9 @@ pub enum Event {
     BlockersSeen {
         /// Those that are not.
         open: Vec<Blocker>,
+        /// All that were looked at. Of what was added since, nothing is known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        looked_at: Vec<WorkItem>,
     },
     /// A person begins again what was over, with its ticket and its project's pipeline as they are today.
     BegunAgain {

@@ -300,8 +300,29 @@ fn after(add: &[&str], remove: &[&str]) -> Event {
     let items = |list: &[&str]| list.iter().map(|item| (*item).into()).collect();
     Event::AfterSet { by: bob(), add: items(add), remove: items(remove) }
 }
-fn seen(open: &[&str]) -> Event {
-    Event::BlockersSeen { open: open.iter().map(|item| Blocker::open(&(*item).into())).collect() }
+fn seen(open: &[&str], looked_at: &[&str]) -> Event {
+    Event::BlockersSeen {
+        open: open.iter().map(|item| Blocker::open(&(*item).into())).collect(),
+        looked_at: looked_at.iter().map(|item| (*item).into()).collect(),
+    }
+}
+
+#[test]
+fn a_blocker_that_is_added_behind_the_look_is_not_dropped_by_it() {
+    let mut w = World::new(Pipeline::lite());
+    w.ok(after(&["DEMO-2"], &[]));
+    w.ok(Event::Started { by: bob() });
+    // DEMO-2 was looked at and is over; before that is told, a person adds DEMO-3.
+    w.ok(after(&["DEMO-3"], &[]));
+    w.ok(seen(&[], &["DEMO-2"]));
+    assert_eq!(explain(&w.task).unwrap().reason, "its start waits for DEMO-3");
+    assert!(w.story.iter().any(|s| s == "DEMO-2 is over"));
+    assert!(w.send(seen(&[], &["DEMO-2"])).unwrap_err().contains("as they did"));
+    // What was added and taken out again is no matter of a late look.
+    w.ok(after(&["DEMO-4"], &["DEMO-2"]));
+    assert!(w.send(seen(&["DEMO-2"], &["DEMO-2"])).unwrap_err().contains("as they did"));
+    w.ok(seen(&[], &["DEMO-3", "DEMO-4"]));
+    assert_eq!(w.doing(), "open");
 }
 
 #[test]
@@ -316,10 +337,10 @@ fn a_start_waits_for_others_names_them_and_goes_on_by_itself() {
     let since = said.since;
     w.wake();
     assert_eq!(explain(&w.task).unwrap().since, since, "looked at again, it waits as long");
-    assert!(w.send(seen(&["DEMO-2", "SHOP-3"])).unwrap_err().contains("as they did"));
-    w.ok(seen(&["SHOP-3"]));
+    assert!(w.send(seen(&["DEMO-2", "SHOP-3"], &["DEMO-2", "SHOP-3"])).unwrap_err().contains("as they did"));
+    w.ok(seen(&["SHOP-3"], &["DEMO-2", "SHOP-3"]));
     assert_eq!(explain(&w.task).unwrap().reason, "its start waits for SHOP-3");
-    w.ok(seen(&[]));
+    w.ok(seen(&[], &["DEMO-2", "SHOP-3"]));
     assert_eq!(w.doing(), "open");
     assert!(w.story.iter().any(|s| s == "DEMO-2 is over") && w.task.wait.after.is_empty());
     assert!(w.send(after(&["DEMO-4"], &[])).unwrap_err().contains("it has begun"));
@@ -335,7 +356,7 @@ fn a_cycle_and_a_blocker_that_is_gone_are_said_with_the_way_out() {
     let path = vec!["DEMO-1".into(), "DEMO-2".into(), "DEMO-1".into()];
     let cycle = Blocker { item: "DEMO-2".into(), state: BlockerState::Cycle { path } };
     let gone = Blocker { item: "DEMO-3".into(), state: BlockerState::Gone };
-    w.ok(Event::BlockersSeen { open: vec![cycle, gone] });
+    w.ok(Event::BlockersSeen { open: vec![cycle, gone], looked_at: vec!["DEMO-2".into(), "DEMO-3".into()] });
     let said = explain(&w.task).unwrap();
     assert!(
         said.reason.contains("DEMO-1 -> DEMO-2 -> DEMO-1") && said.reason.contains("DEMO-3, which is gone"),
@@ -355,11 +376,11 @@ fn a_hold_and_blockers_both_hold_and_a_cancel_ends_both() {
     w.ok(hold(bob()));
     w.ok(Event::Started { by: bob() });
     assert!(rests(&w));
-    assert!(w.send(seen(&[])).is_err(), "held, it is not looked at");
+    assert!(w.send(seen(&[], &["DEMO-2"])).is_err(), "held, it is not looked at");
     w.ok(Event::Released { by: bob() });
     assert_eq!(w.task.phase_word(), "waiting_for_others");
     w.ok(hold(bob()));
-    w.ok(seen(&[]));
+    w.ok(seen(&[], &["DEMO-2"]));
     assert!(rests(&w), "{:?}", w.task.phase);
     w.ok(Event::CancelAsked { by: bob() });
     assert!(matches!(w.task.phase, Phase::Cancelled { .. }));
@@ -372,6 +393,6 @@ fn what_was_to_be_waited_for_still_holds_a_life_that_begins_again_before_it_ever
     w.ok(Event::CancelAsked { by: bob() });
     w.ok(Event::BegunAgain { by: bob(), ticket: Box::new(common::ticket(Pipeline::lite())) });
     assert_eq!(w.task.phase_word(), "waiting_for_others");
-    w.ok(seen(&[]));
+    w.ok(seen(&[], &["DEMO-2"]));
     w.finish();
 }

@@ -128,7 +128,9 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             } else {
                 let event = match &w.task.phase {
                     Phase::Idle => Event::Started { by: bob() },
-                    Phase::Waiting { why: WaitReason::After { .. }, .. } => Event::BlockersSeen { open: Vec::new() },
+                    Phase::Waiting { why: WaitReason::After { .. }, .. } => {
+                        Event::BlockersSeen { open: Vec::new(), looked_at: w.task.wait.after.clone() }
+                    }
                     Phase::Waiting { why: WaitReason::OnHold, .. } => Event::Released { by: bob() },
                     Phase::Blocked { .. } => Event::RetryAsked { by: bob() },
                     Phase::Waiting { .. } if w.task.wake_at().is_some() => {
@@ -195,7 +197,10 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             let (add, remove) = if dice.is_multiple_of(2) { (add, remove) } else { (remove, add) };
             drop(w.send(Event::AfterSet { by: who(dice), add, remove }));
         }
-        216 => drop(w.send(Event::BlockersSeen { open: Vec::new() })),
+        216 => {
+            let looked_at = vec![if dice.is_multiple_of(2) { "DEMO-7".into() } else { "DEMO-8".into() }];
+            drop(w.send(Event::BlockersSeen { open: Vec::new(), looked_at }));
+        }
         226 => drop(w.send(Event::FinishAsked { by: who(dice), reason: "by hand".into() })),
         227 => {
             let (title, body) = (Some(format!("T{}", dice % 3)), dice.is_multiple_of(2).then(|| "b".to_owned()));

@@ -90,8 +90,8 @@ async fn tell(engine: &Engine, id: TaskId) -> Result<Option<Stepped>, Fault> {
     if !waits(&task) {
         return Ok(None);
     }
-    let open = look(engine, &task).await?;
-    engine.step_one(id, Cause::Engine, Event::BlockersSeen { open }).await.map(Some)
+    let (open, looked_at) = (look(engine, &task).await?, task.wait.after);
+    engine.step_one(id, Cause::Engine, Event::BlockersSeen { open, looked_at }).await.map(Some)
 }
 
 impl Engine {

@@ -71,7 +71,20 @@ impl Sim {
             Some(_) => Some(Blocker::open(item)),
         });
         let open: Vec<Blocker> = open.collect();
-        self.step_one(id, Cause::Engine, Event::BlockersSeen { open }).map(|_| ())
+        let seen = Event::BlockersSeen { open, looked_at: task.wait.after };
+        if self.hit("a look at blockers is told late", 300) {
+            self.late_looks.push((id, seen));
+            return Ok(());
+        }
+        self.step_one(id, Cause::Engine, seen).map(|_| ())
+    }
+
+    /// What was seen a while ago is told now; people may have arranged it otherwise meanwhile.
+    pub(crate) fn tell_late_looks(&mut self) -> Live<()> {
+        for (id, seen) in std::mem::take(&mut self.late_looks) {
+            self.step_one(id, Cause::Engine, seen)?;
+        }
+        Ok(())
     }
 
     /// A person says that one starts after another, or does not.
@@ -80,7 +93,7 @@ impl Sim {
         let Some(other) = self.choices.pick("other", &others, |t| t.0.unsigned_abs()) else { return Ok(()) };
         let item = self.tasks[&other].work_item.clone();
         let both = vec![item];
-        let event = if task.wait.after.is_empty() {
+        let event = if task.wait.after.is_empty() || self.choices.chance("one more", 500) {
             Event::AfterSet { by, add: both, remove: vec![] }
         } else {
             Event::AfterSet { by, add: vec![], remove: both }
@@ -166,7 +179,15 @@ pub(crate) fn invariant_a_start_waits_for_others(sim: &Sim, change: &Change<'_>)
         Event::AfterSet { remove, .. } => before.wait.after.iter().filter(|item| !remove.contains(item)).collect(),
         _ => before.wait.after.iter().collect(),
     };
-    let open = still.into_iter().find(|item| named(item).is_some_and(|t| !t.is_closed()));
+    // One that was over when it was looked at may have begun again since.
+    let was_over = |t: &Task| match change.event {
+        Event::BlockersSeen { open, looked_at } => {
+            let seen = looked_at.contains(&t.work_item) && open.iter().all(|b| b.item != t.work_item);
+            seen && (!t.lives.past.is_empty() || t.lives.before_revert.is_some() || t.production.reverting.is_some())
+        }
+        _ => false,
+    };
+    let open = still.into_iter().find(|item| named(item).is_some_and(|t| !t.is_closed() && !was_over(t)));
     let begins = main_jobs(change.open).any(|j| before.next_seq <= j.id.seq);
     ensure(!begins || open.is_none(), "a_start_waits_for_others", || {
         format!("{} begins although {open:?} is not over", after.work_item)

@@ -98,6 +98,8 @@ pub(crate) struct Sim {
     /// What people do to tickets in a quiet life.
     pub(crate) plans: BTreeMap<(ProjectKey, u64), Plan>,
     pub(crate) keys: u64,
+    /// What was seen of blockers and is not told yet.
+    pub(crate) late_looks: Vec<(TaskId, Event)>,
     pub(crate) steps: u64,
     pub(crate) seen: Coverage,
     trace: bool,
@@ -137,6 +139,7 @@ impl Sim {
             hints: true,
             plans: BTreeMap::new(),
             keys: 0,
+            late_looks: Vec::new(),
             steps: 0,
             seen: Coverage::default(),
             trace: life.trace,

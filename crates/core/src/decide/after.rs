@@ -70,13 +70,18 @@ impl Cx<'_> {
         self.wait(WaitReason::After { open }, None, recheck);
     }
 
-    pub(super) fn blockers_seen(&mut self, open: &[Blocker]) -> Answer {
+    pub(super) fn blockers_seen(&mut self, open: &[Blocker], looked_at: &[WorkItem]) -> Answer {
         let Phase::Waiting { why: WaitReason::After { open: known }, .. } = self.d.task.phase.clone() else {
             return Err("its start waits for no other task".into());
         };
-        // A look at what was to be waited for before says nothing of what was added since.
-        let is_of = |b: &Blocker| self.d.task.wait.after.contains(&b.item);
-        let open: Vec<Blocker> = open.iter().filter(|b| is_of(b)).cloned().collect();
+        // A look at what was to be waited for before says nothing of what was added since: that is open as far as is known.
+        let of = |list: &[Blocker], item: &WorkItem| list.iter().find(|b| b.item == *item).cloned();
+        let stands = |item: &WorkItem| match of(open, item) {
+            None if looked_at.contains(item) => None,
+            None => Some(of(&known, item).unwrap_or_else(|| Blocker::open(item))),
+            seen => seen,
+        };
+        let open: Vec<Blocker> = self.d.task.wait.after.iter().filter_map(stands).collect();
         if open == known {
             return Err("they stand as they did".into());
         }

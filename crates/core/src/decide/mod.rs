@@ -145,7 +145,7 @@ impl Cx<'_> {
             Event::FinishAsked { by, reason } => self.finish_asked(by, reason),
             Event::AfterSet { by, add, remove } => self.after_set(by, add, remove),
             Event::Attached { by, name, size, sha256 } => self.attached(by, name, *size, sha256),
-            Event::BlockersSeen { open } => self.blockers_seen(open),
+            Event::BlockersSeen { open, looked_at } => self.blockers_seen(open, looked_at),
             Event::BegunAgain { by, ticket } => self.begun_again(by, ticket),
             Event::RevertAsked { by, reason } => self.revert_asked(by, reason.as_deref()),
             Event::Noticed { key, text } => {

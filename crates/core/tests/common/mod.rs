@@ -165,6 +165,7 @@ impl World {
         self.apply_lease(d.lease);
         self.check_jobs(&before, &d);
         self.check_landed(&before, &event, &d);
+        check_start(&before, &event, &d);
         self.task = d.task.clone();
         self.jobs.clone_from(&d.jobs);
         self.story.extend(d.story.iter().cloned());
@@ -477,6 +478,18 @@ impl World {
     pub fn wake(&mut self) {
         self.now = self.task.wake_at().expect("it wants to be woken").max(self.now);
         self.ok(Event::TimerFired);
+    }
+}
+
+/// Nothing begins before every task it is to wait for was looked at and is over, or a person said that it does not.
+fn check_start(before: &Task, event: &Event, d: &Decision) {
+    if d.jobs.iter().any(|j| j.effect == Effect::OpenBranch) && matches!(before.step(), Some(Step::Open)) {
+        let over = |item: &WorkItem| match event {
+            Event::AfterSet { remove, .. } => remove.contains(item),
+            Event::BlockersSeen { open, looked_at } => looked_at.contains(item) && open.iter().all(|b| b.item != *item),
+            _ => false,
+        };
+        assert!(before.wait.after.iter().all(over), "{event:?} begins it before {:?} are over", before.wait.after);
     }
 }
 

@@ -87,7 +87,10 @@ pub fn events() -> Vec<Event> {
         Event::RevertAsked { by: bob(), reason: None },
         Event::BegunAgain { by: bob(), ticket: Box::new(ticket()) },
         Event::AfterSet { by: bob(), add: vec!["DEMO-2".into()], remove: vec!["DEMO-3".into()] },
-        Event::BlockersSeen { open: blockers() },
+        Event::BlockersSeen {
+            open: blockers(),
+            looked_at: vec!["DEMO-2".into(), "DEMO-3".into(), "DEMO-4".into(), "DEMO-5".into()],
+        },
         Event::Attached { by: bob(), name: "a.png".into(), size: 7, sha256: "e3b0c442".into() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
