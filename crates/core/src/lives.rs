@@ -4,6 +4,7 @@
 use crate::ids::{Actor, Seq, Sha, Time};
 use crate::landing::Merged;
 use crate::pipeline::Cursor;
+use crate::production::ProductionFailure;
 use crate::stored::is_default;
 use crate::task::{DoneOutcome, Task};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ pub struct Lives {
     /// What it was before a person wanted its change taken back, while that is under way.
     #[serde(skip_serializing_if = "is_default")]
     pub before_revert: Option<BeforeRevert>,
+    /// What somebody else merged of it, where it ended without taking that as its merge.
+    #[serde(skip_serializing_if = "is_default")]
+    pub landed: Option<Sha>,
+    /// The tip of the default branch before its merge, since a revert of it was given up: what another one goes back to.
+    #[serde(skip_serializing_if = "is_default")]
+    pub base: Option<Sha>,
 }
 
 /// A life of a task that is over: done or cancelled, and begun again.
@@ -34,6 +41,9 @@ pub struct Life {
     /// The commit on the default branch, if it was merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<Sha>,
+    /// That took this commit back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_back: Option<Sha>,
     /// How it ended, in words: `done, healthy`.
     pub end: String,
     /// When.
@@ -64,16 +74,25 @@ pub struct BeforeRevert {
     pub done_at: Option<Time>,
     /// Where it stood.
     pub at: Cursor,
+    /// The tip of the default branch before that merge, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Sha>,
+    /// What of it production had not taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<ProductionFailure>,
 }
 
 impl Task {
     /// What whoever works on it has to know of its earlier lives, a remark each.
     pub fn past_notes(&self) -> Vec<String> {
         let note = |(n, life): (usize, &Life)| {
-            let merged = life.merged.as_ref().map_or_else(
-                || "; nothing of it was merged".to_owned(),
-                |commit| format!("; its change is on the default branch as {}", commit.short()),
-            );
+            let merged = match (&life.merged, &life.took_back) {
+                (None, _) => "; nothing of it was merged".to_owned(),
+                (Some(commit), None) => format!("; its change is on the default branch as {}", commit.short()),
+                (Some(commit), Some(change)) => {
+                    format!("; its change {} was taken back as {}", change.short(), commit.short())
+                }
+            };
             let pull = life.pull_request.map_or_else(String::new, |number| format!(", pull request {number}"));
             format!(
                 "Life {} ended as \"{}\"{merged}; branch {}{pull}; its verdicts and documents are the evidence of {} up to job {}.",

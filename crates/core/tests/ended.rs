@@ -205,6 +205,44 @@ fn a_revert_that_is_given_up_leaves_the_task_done_as_it_was() {
     }
 }
 
+/// Whatever was forgotten with the branch of the first revert: without the tip before the merge a second one would take back
+/// its last commit alone.
+#[test]
+fn a_revert_after_one_that_was_given_up_takes_back_all_of_it() {
+    let given_up = |mut w: World| {
+        w.until("judge check_ci_green");
+        w.ok(Event::CancelAsked { by: anna() });
+        w.end(Outcome::Cancelled);
+        w
+    };
+    let accepted = || {
+        let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
+        w.fail("port taken");
+        w.step();
+        w.ok(Event::WayChosen { by: bob(), way: WayOut::Accept });
+        w
+    };
+    for mut w in [done(), accepted()] {
+        let failures = w.task.production.failures.clone();
+        w.ok(revert());
+        let first = w.task.production.reverting.clone().unwrap();
+        assert!(first.base.is_some());
+        for _ in 0..2 {
+            w = given_up(w);
+            assert_eq!(w.task.production.failures, failures);
+            w.ok(revert());
+            assert_eq!(w.task.production.reverting.as_ref(), Some(&first));
+        }
+        // What lands then has a base of its own.
+        w.until("judge check_deploy_status");
+        w.fail("port taken");
+        w.step();
+        let failure = w.task.production.failures.last().unwrap();
+        assert_eq!(failure.base.as_ref(), w.task.landing.intent.as_ref().map(|i| &i.base));
+        assert!(w.task.lives.base.is_none());
+    }
+}
+
 #[test]
 fn what_production_did_not_take_is_taken_back_by_the_same_word() {
     let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
@@ -268,6 +306,84 @@ fn what_is_over_is_begun_again_on_a_branch_of_its_own_with_the_pipeline_of_today
     assert_eq!((w.task.branch.generation, w.task.past_notes().len()), (4, 3));
     assert!(w.task.branch.name.ends_with("-r4"));
     w.finish();
+}
+
+fn landed(w: &World, tested: bool) -> Event {
+    let head = w.task.branch.head.clone().unwrap();
+    Event::Landed { commit: common::sha(77), tree: common::tree(7), head, by: Some(bob()), tested }
+}
+
+#[test]
+fn what_somebody_else_merged_is_neither_finished_over_nor_forgotten() {
+    // A person does not want it, and it is being taken back.
+    let mut w = World::at(Pipeline::lite(), "judge check_security_gate");
+    w.ok(landed(&w, false));
+    w.end(Outcome::Cancelled);
+    w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
+    let refused = w.send(finish("by hand")).unwrap_err();
+    assert!(refused.contains("being taken back") && refused.contains("orch task cancel DEMO-1"), "{refused}");
+    // The task ends without it: a late look is no news of it, and the next life knows that it is on main.
+    for end in [finish("not ours"), Event::CancelAsked { by: bob() }] {
+        let mut w = World::at(Pipeline::lite(), "judge check_security_gate");
+        w.ok(landed(&w, false));
+        w.end(Outcome::Cancelled);
+        w.ok(end);
+        assert!(w.task.is_closed() && w.task.landing.merged.is_none());
+        let refused = w.send(revert()).unwrap_err();
+        assert!(refused.contains("nothing of it is merged") && refused.contains(common::sha(77).short()), "{refused}");
+        w.ok(again(Pipeline::lite()));
+        let note = w.task.past_notes().remove(0);
+        assert!(note.contains(&format!("on the default branch as {}", common::sha(77).short())), "{note}");
+        w.until("run developer 0");
+        assert!(w.send(landed(&w, true)).unwrap_err().contains("an earlier branch of it"));
+        w.finish();
+    }
+}
+
+#[test]
+fn a_life_that_took_its_change_back_says_so_and_a_later_one_names_what_is_on_main() {
+    let mut w = done();
+    let change = w.task.landing.merged.clone().unwrap().commit;
+    w.ok(revert());
+    w.finish();
+    let back = w.task.landing.merged.clone().unwrap().commit;
+    w.ok(again(Pipeline::lite()));
+    let note = w.task.past_notes().remove(0);
+    assert!(note.contains(&format!("its change {} was taken back as {}", change.short(), back.short())), "{note}");
+    w.ok(Event::CancelAsked { by: bob() });
+    w.end(Outcome::Cancelled);
+    let refused = w.send(revert()).unwrap_err();
+    assert!(refused.contains(back.short()) && refused.contains("not of this life"), "{refused}");
+}
+
+/// The other way round: what was to be given up has happened.
+#[test]
+fn a_revert_that_somebody_merged_by_hand_is_not_given_up() {
+    let at_gates = || {
+        let mut w = done();
+        w.ok(revert());
+        w.until("judge check_ci_green");
+        w
+    };
+    let takes_it = |mut w: World| {
+        assert!(!w.task.is_closed() && w.task.landing.landed.is_some(), "{:?}", w.task.phase);
+        let refused = w.send(Event::CancelAsked { by: bob() }).unwrap_err();
+        assert!(refused.contains("its revert is merged") && refused.contains("orch approve DEMO-1"), "{refused}");
+        w.ok(Event::Approved { by: anna(), gate: None, subject: None, comment: None });
+        w.finish();
+        assert_eq!(outcome(&w), Some(DoneOutcome::Reverted));
+    };
+    let mut w = at_gates();
+    w.ok(landed(&w, false));
+    w.end(Outcome::Cancelled);
+    takes_it(w);
+    // Merged while it is being given up.
+    let mut w = at_gates();
+    w.ok(Event::CancelAsked { by: bob() });
+    w.ok(landed(&w, false));
+    w.end(Outcome::Cancelled);
+    assert!(w.story.iter().any(|s| s.contains("it cannot be given up any more")));
+    takes_it(w);
 }
 
 #[test]

@@ -144,6 +144,12 @@ impl Cx<'_> {
                 WayOut::Accept.as_str()
             ));
         }
+        if let (None, Some(reverting)) = (&task.landing.merged, &task.production.reverting) {
+            let commit = reverting.commit.short();
+            return Err(format!(
+                "{commit} is on main and is being taken back; `orch task cancel {item}` gives that up"
+            ));
+        }
         if let Some(merged) = &task.landing.merged {
             let commit = merged.commit.short();
             return Err(format!(
@@ -183,9 +189,7 @@ impl Cx<'_> {
     }
 
     fn finished(&mut self, by: &Actor, reason: &str) {
-        if let Some(landed) = self.d.task.landing.landed.take() {
-            self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
-        }
+        self.leave_landed();
         self.say(format!("finished outside of orch by {by}: {reason}"));
         let task = &mut self.d.task;
         task.wait.hold = None;

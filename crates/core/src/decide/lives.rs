@@ -22,13 +22,16 @@ impl Cx<'_> {
         let (now, jobs_before) = (self.now, self.d.task.next_seq);
         let budget_from_micro_usd = self.spent_micro_usd;
         let task = &mut self.d.task;
-        let merged = task.landing.merged.take().map(|merged| merged.commit);
+        let took_back = task.landing.merged.as_ref().and(task.production.reverting.as_ref()).map(|r| r.commit.clone());
+        let landed = task.lives.landed.take();
+        let merged = task.landing.merged.take().map(|merged| merged.commit).or(landed);
         let mut earlier = std::mem::take(&mut task.landing.earlier);
         earlier.extend(merged.clone());
         let (branch, pull_request) = (task.branch.name.clone(), task.branch.pull_request);
-        task.lives.past.push(Life { branch, pull_request, merged, end, at: now, jobs_before });
+        task.lives.past.push(Life { branch, pull_request, merged, took_back, end, at: now, jobs_before });
         task.lives.finished = None;
         task.lives.before_revert = None;
+        task.lives.base = None;
         task.title.clone_from(&ticket.title);
         task.body.clone_from(&ticket.body);
         task.pipeline = Arc::new(ticket.pipeline.clone());
@@ -78,12 +81,22 @@ impl Cx<'_> {
                 });
             }
             (Phase::Done { outcome, .. }, Some(merged)) => {
-                let before = BeforeRevert { merged, outcome: *outcome, done_at: task.done_at, at: task.at };
+                let (base, failures) = (self.base_of(&merged.commit), task.production.failures.clone());
+                let (outcome, done_at, at) = (*outcome, task.done_at, task.at);
+                let before = BeforeRevert { merged, outcome, done_at, at, base, failures };
                 self.say(format!("{by} wants it taken back{why}"));
                 self.take_back_what_is_done(before);
             }
             (Phase::Done { .. } | Phase::Cancelled { .. }, None) => {
-                return Err("nothing of it is merged: there is nothing to take back".into());
+                let before = task.lives.past.iter().rev().find_map(|life| life.merged.as_ref());
+                let landed = task.lives.landed.as_ref().or(before);
+                let but = landed.map_or_else(String::new, |commit| {
+                    format!(
+                        " (what is on main as {} is not of this life: `git revert` takes that back)",
+                        commit.short()
+                    )
+                });
+                return Err(format!("nothing of it is merged: there is nothing to take back{but}"));
             }
             (_, None) if taken_back => {
                 return Err(format!("it is being taken back already; `orch task cancel {item}` gives that up"));
@@ -114,6 +127,7 @@ impl Cx<'_> {
         let task = &mut self.d.task;
         // What was accepted once holds up nobody while it is taken back.
         task.production.failures.clear();
+        task.lives.base = None;
         task.lives.before_revert = Some(before);
     }
 
@@ -128,6 +142,8 @@ impl Cx<'_> {
         task.landing.resolved.clear();
         task.landing.conflicts = 0;
         task.production.reverting = None;
+        task.production.failures = before.failures;
+        task.lives.base = before.base;
         task.wait = crate::task::Wait::default();
         task.findings.open.clear();
         task.findings.raised.clear();

@@ -225,6 +225,12 @@ impl Cx<'_> {
         if self.d.task.merge_unknown() {
             return Err("whether it is merged is not known: retry it first, then it can be told".into());
         }
+        if let (Some(_), Some(landed)) = (&self.d.task.lives.before_revert, &self.d.task.landing.landed) {
+            let (item, commit) = (&self.d.task.work_item, landed.commit.short());
+            return Err(format!(
+                "its revert is merged as {commit}: `orch approve {item}` takes that as what became of it"
+            ));
+        }
         match self.d.task.phase {
             Phase::Cancelled { .. } | Phase::Done { .. } => Err("it is over already".into()),
             Phase::Stopping { .. } => Err("it is being cancelled already".into()),
@@ -245,9 +251,15 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancelled(&mut self, by: Actor) {
-        if let Some(landed) = self.d.task.landing.landed.take() {
-            self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
+        if let (Some(_), Some(landed)) = (&self.d.task.lives.before_revert, &self.d.task.landing.landed) {
+            // It is on main: what was to be given up has happened.
+            self.say(format!(
+                "the revert itself was merged as {}: it cannot be given up any more",
+                landed.commit.short()
+            ));
+            return self.take_landed();
         }
+        self.leave_landed();
         if self.d.task.lives.before_revert.is_some() {
             return self.revert_given_up(&by);
         }

@@ -60,10 +60,13 @@ impl Cx<'_> {
     }
 
     /// The tip of the default branch before a merge of this task.
-    fn base_of(&self, revision: &Sha) -> Option<Sha> {
+    pub(super) fn base_of(&self, revision: &Sha) -> Option<Sha> {
         let task = &self.d.task;
         if let Some(known) = task.production.failures.iter().rev().find(|f| f.merged.commit == *revision) {
             return known.base.clone();
+        }
+        if let Some(known) = &task.lives.base {
+            return Some(known.clone());
         }
         let intended = task.landing.intent.as_ref().map(|i| i.base.clone());
         // What somebody else put on main as it was, several commits perhaps, has no intent.

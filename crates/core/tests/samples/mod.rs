@@ -529,12 +529,25 @@ pub fn tasks() -> Vec<Task> {
     let ended = changed(&fresh, |t| {
         let merged = Merged { commit: sha(3), tree: tree(3), at: T };
         let at = Cursor { stage: 1, step: 0 };
-        t.lives.before_revert = Some(BeforeRevert { merged, outcome: DoneOutcome::Healthy, done_at: Some(T), at });
+        let (cause, now) = ("port taken".to_owned(), "v1".to_owned());
+        let failure = ProductionFailure { merged: merged.clone(), base: None, cause, now, at: T, answer: None };
+        t.lives.before_revert = Some(BeforeRevert {
+            merged,
+            outcome: DoneOutcome::Healthy,
+            done_at: Some(T),
+            at,
+            base: Some(sha(1)),
+            failures: vec![failure],
+        });
+        t.lives.base = Some(sha(1));
+        t.lives.landed = Some(sha(9));
+        t.landing.asked = true;
         t.lives.finished = Some(Finished { by: anna(), reason: "done by hand".into(), at: T });
         t.lives.past = vec![Life {
             branch: "feature/DEMO-1-show".into(),
             pull_request: Some(5),
             merged: Some(sha(3)),
+            took_back: Some(sha(2)),
             end: "done, healthy".into(),
             at: T,
             jobs_before: 30,
