@@ -83,6 +83,11 @@ pub struct BeforeRevert {
 }
 
 impl Task {
+    /// The first job of this life: what earlier ones made says nothing of it.
+    pub fn first_job(&self) -> Seq {
+        self.lives.past.last().map_or(0, |life| life.jobs_before)
+    }
+
     /// What whoever works on it has to know of its earlier lives, a remark each.
     pub fn past_notes(&self) -> Vec<String> {
         let note = |(n, life): (usize, &Life)| {

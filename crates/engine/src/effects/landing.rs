@@ -32,7 +32,7 @@ pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
     }
     let dir = cx.task.artefact_dir();
     let rows = cx.store().artefacts(cx.task.id).await?;
-    let known = rows.into_iter().filter(|r| artefact::known(&r.name).is_some());
+    let known = rows.into_iter().filter(|r| artefact::known(&r.name).is_some() && cx.task.first_job() <= r.run);
     let files: Vec<FileWrite> =
         known.map(|r| FileWrite { path: format!("{dir}/{}", r.name), bytes: r.bytes }).collect();
     let message = format!("{}: documents", cx.task.work_item);
@@ -73,7 +73,7 @@ pub(super) fn work(cx: &Cx, role: &str, run: Seq) -> String {
 pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     let (task, merging) = (&cx.task, &cx.project.merging);
     let runs = cx.store().runs(task.id).await?;
-    let developer = || runs.iter().filter(|r| r.what == "developer");
+    let developer = || runs.iter().filter(|r| r.what == "developer" && task.first_job() <= r.job);
     let mut summaries: Vec<&str> = developer().filter_map(|r| r.summary.as_deref()).map(str::trim).collect();
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());

@@ -133,7 +133,7 @@ async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<Review
     if !task.pipeline.stages.iter().any(|s| s.id == brief.stage && s.steps.iter().any(judged)) {
         return Ok(None);
     }
-    let Some(last) = review::last(cx.store(), task.id, cx.job.id.seq).await? else { return Ok(None) };
+    let Some(last) = review::last(cx.store(), task, cx.job.id.seq).await? else { return Ok(None) };
     let changed = review::changed_since(&*cx.engine.ports.git, &task.project, &last, head).await?;
     let changed = changed.map(|changed| review::without_papers(changed, &brief.artefact_dir));
     Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings.open, changed.as_deref())))
