@@ -238,7 +238,14 @@ impl Event {
 
     /// Is it only said of the task, or told people? Nothing goes on by it.
     pub fn is_said(&self) -> bool {
-        matches!(self, Self::Commented { .. } | Self::Prioritised { .. } | Self::Noticed { .. } | Self::Attached { .. })
+        matches!(
+            self,
+            Self::Commented { .. }
+                | Self::Prioritised { .. }
+                | Self::Noticed { .. }
+                | Self::Attached { .. }
+                | Self::EditAsked { .. }
+        )
     }
 
     /// Its name in the journal.

@@ -387,6 +387,22 @@ fn a_hold_and_blockers_both_hold_and_a_cancel_ends_both() {
 }
 
 #[test]
+fn what_starts_held_can_be_told_to_wait_for_others_before_it_is_released() {
+    let mut w = World::new(Pipeline::lite());
+    w.ok(hold(bob()));
+    w.ok(Event::Started { by: bob() });
+    assert!(rests(&w));
+    w.ok(after(&["DEMO-2"], &[]));
+    w.ok(Event::Released { by: bob() });
+    assert_eq!(w.task.phase_word(), "waiting_for_others");
+    w.ok(seen(&[], &["DEMO-2"]));
+    w.until("run developer 0");
+    w.ok(hold(bob()));
+    w.end(Outcome::Cancelled);
+    assert!(rests(&w) && w.send(after(&["DEMO-3"], &[])).unwrap_err().contains("it has begun"));
+}
+
+#[test]
 fn what_was_to_be_waited_for_still_holds_a_life_that_begins_again_before_it_ever_began() {
     let mut w = World::new(Pipeline::lite());
     w.ok(after(&["DEMO-2"], &[]));

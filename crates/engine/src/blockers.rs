@@ -70,8 +70,7 @@ async fn concerned(engine: &Engine, task: &Task, event: &Event) -> Vec<TaskId> {
     if waits(task) && !matches!(event, Event::BlockersSeen { .. }) {
         return vec![task.id];
     }
-    let said = event.is_said() || matches!(event, Event::EditAsked { .. });
-    if !task.is_closed() || said {
+    if !task.is_closed() || event.is_said() {
         return Vec::new();
     }
     let filter = TaskFilter { phases: &["waiting_for_others"], ..TaskFilter::default() };

@@ -14,7 +14,7 @@ impl Cx<'_> {
         self.allow(self.policy.may_start(by), by, "arrange")?;
         let waits = matches!(self.d.task.phase, Phase::Waiting { why: WaitReason::After { .. }, .. });
         let held = matches!(self.d.task.phase, Phase::Waiting { why: WaitReason::OnHold, .. })
-            && !self.d.task.wait.after.is_empty();
+            && matches!(self.d.task.step(), Some(Step::Open));
         if !waits && !held && !matches!(self.d.task.phase, Phase::Idle) {
             return Err("it has begun: nothing holds its start any more".into());
         }
