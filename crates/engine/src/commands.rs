@@ -117,6 +117,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Was claiming stopped, by a process before this one perhaps? To be asked before anybody is shown the queue: until then
+    /// it would be said to be open.
+    pub async fn know_if_drained(&self) -> Result<bool, Fault> {
+        let draining = self.ports.store.recall(&Fact::Draining).await?.as_deref() == Some("true");
+        self.draining.send_replace(draining);
+        Ok(draining)
+    }
+
     /// From now on these are the projects. Jobs under way keep what they began with, tasks their pipeline.
     pub async fn reload(&self, projects: Projects) -> Result<(), Fault> {
         self.set_projects(projects);
@@ -148,11 +156,7 @@ impl Engine {
         }
         let Some(()) = self.until_answered(&shutdown, || self.load_circuits()).await? else { return Ok(()) };
         let Some(()) = self.until_answered(&shutdown, || standing::at_start(self)).await? else { return Ok(()) };
-        let Some(draining) = self.until_answered(&shutdown, || store.recall(&Fact::Draining)).await? else {
-            return Ok(());
-        };
-        let draining = draining.as_deref() == Some("true");
-        self.draining.send_replace(draining);
+        let Some(draining) = self.until_answered(&shutdown, || self.know_if_drained()).await? else { return Ok(()) };
         let mut loops = JoinSet::new();
         if !draining {
             runner::trials(self, &shutdown, &mut loops).await;

@@ -9,6 +9,7 @@ use orch_artefacts::markdown;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Sha};
 use orch_core::landing::{AfterMerge, Documents, LandingPlan};
+use orch_core::plain::is_odd;
 use orch_core::source::{Source, odd_name, ticket_text};
 use orch_core::task::Task;
 use orch_ports::Fault;
@@ -202,7 +203,7 @@ fn title(wish: &Wish, written: &[Written]) -> String {
         _ => "",
     };
     let title = wish.title.as_deref().unwrap_or(first);
-    let title: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TITLE).collect();
+    let title: String = title.chars().map(|c| if is_odd(c) { ' ' } else { c }).take(TITLE).collect();
     let title = title.trim();
     if title.is_empty() { format!("Land {}", wish.branch) } else { title.to_owned() }
 }

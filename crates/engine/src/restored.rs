@@ -70,7 +70,7 @@ pub async fn unknown(engine: &Engine, landed: &BTreeMap<String, String>) -> Resu
 /// # Errors
 /// A store that cannot be written.
 pub async fn hold(engine: &Engine, text: String, key: String) -> Result<(), Fault> {
-    engine.ports.store.remember(&Fact::Draining, "true", engine.ports.clock.now()).await?;
+    engine.drain(true).await?;
     tracing::warn!("{text}");
     if let Err(fault) = engine.ports.notifier.tell(&Notice { work_item: None, text, key }).await {
         tracing::warn!(%fault, "a person could not be notified");

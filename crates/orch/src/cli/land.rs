@@ -3,6 +3,7 @@
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
+use super::pr::project;
 use super::show;
 use clap::Args;
 use orch_core::source::odd_name;
@@ -62,19 +63,4 @@ pub fn run(args: &LandArgs, context: &mut Context<'_>) -> Outcome {
         "`orch why {item}` says how far it is; what you push from now on lands when you ask for it again"
     ));
     Ok(Exit::Done)
-}
-
-/// The project that is meant: the one that was named, or the only one the server has.
-pub fn project(client: &Client, named: Option<&str>) -> Result<String, Failure> {
-    if let Some(key) = named {
-        return Ok(key.to_owned());
-    }
-    let answer = client.get(&["api", "v1", "projects"], &[])?;
-    let keys: Vec<String> = show::items(&answer, "projects").iter().map(|p| show::field(p, "key")).collect();
-    match &keys[..] {
-        [only] => Ok(only.clone()),
-        [] => Err(Failure::usage("the server has no project")),
-        several => Err(Failure::usage(format!("there are several projects: {}", several.join(", ")))
-            .hint("say which: --project KEY")),
-    }
 }

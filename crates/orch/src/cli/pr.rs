@@ -164,7 +164,7 @@ fn open(args: &OpenArgs, context: &mut Context<'_>) -> Outcome {
 }
 
 /// The project that was named, or the only one there is.
-fn project(client: &Client, named: Option<&str>) -> Result<String, Failure> {
+pub(super) fn project(client: &Client, named: Option<&str>) -> Result<String, Failure> {
     if let Some(key) = named {
         return Ok(key.to_owned());
     }

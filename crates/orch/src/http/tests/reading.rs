@@ -244,3 +244,17 @@ async fn a_long_list_of_tasks_comes_in_pages() {
         assert!(refused.text().contains(says), "{}", refused.text());
     }
 }
+
+/// The server answers before the engine runs: what is drained is not said to be open in between.
+#[tokio::test]
+async fn what_is_drained_is_shown_as_drained_before_the_engine_runs() {
+    let world = World::new().await;
+    let drained = async || world.get("/queue").await.json()["draining"] == true;
+    assert!(!drained().await);
+    orch_engine::restored::hold(&world.engine, "a copy".into(), "k".into()).await.unwrap();
+    assert!(drained().await, "a database from a copy");
+    world.engine.drain(false).await.unwrap();
+    let now = world.engine.clock().now();
+    world.engine.store().remember(&orch_store::Fact::Draining, "true", now).await.unwrap();
+    assert!(world.engine.know_if_drained().await.unwrap() && drained().await, "drained by a process before this one");
+}
