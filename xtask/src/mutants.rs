@@ -137,7 +137,7 @@ fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan)
     if let Some(why) = build(&copy, &target, &sane)? {
         bail!("the simulation does not build:\n{why}");
     }
-    if let Fate::Caught { by, seed, .. } = live(&sane, "memory", 20, 0, &scenarios)? {
+    if let Fate::Caught { by, seed, .. } = live(&sane, ("memory", "mixed"), 20, 0, &scenarios)? {
         bail!("without any mutant {by} does not hold (seed {seed}): mend that first");
     }
     say(&format!("the simulation is built and holds without any of them, {} s", began.elapsed().as_secs()))?;
@@ -158,8 +158,9 @@ fn plant_all(root: &Path, wishes: &Wishes, patches: &[PathBuf], plan: &mut Plan)
             ended(patch, fate)?;
         } else {
             let (seeds, shrink, dir) = (wishes.seeds, wishes.shrink, scenarios.join(name(patch)));
-            let on = lives_on(&fs::read_to_string(patch)?);
-            living = Some((patch, std::thread::spawn(move || live(&binary, on, seeds, shrink, &dir))));
+            let text = fs::read_to_string(patch)?;
+            let lived = move || live(&binary, (lives_on(&text), whose(&text)), seeds, shrink, &dir);
+            living = Some((patch, std::thread::spawn(lived)));
         }
     }
     if let Some((last, handle)) = living {
@@ -264,14 +265,30 @@ fn build(copy: &Path, target: &Path, keep: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
+/// Whose lives show it: `# lives: people` on a line of its own.
+fn whose(patch: &str) -> &str {
+    patch.lines().find_map(|line| line.strip_prefix("# lives: ")).unwrap_or("mixed")
+}
+
 /// The store on which a bug shows: that in memory is much faster, and has nothing of what is planted in the SQL.
 fn lives_on(patch: &str) -> &'static str {
     if patch.contains("crates/store/src/sqlite/") { "sqlite" } else { "memory" }
 }
 
-fn live(binary: &Path, on: &str, seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate> {
+fn live(binary: &Path, (on, whose): (&str, &str), seeds: u64, shrink: u64, scenarios: &Path) -> Result<Fate> {
     let lived = Command::new(binary)
-        .args(["--short", "--on", on, "--seeds", &seeds.to_string(), "--shrink", &shrink.to_string(), "--scn-dir"])
+        .args([
+            "--short",
+            "--on",
+            on,
+            "--pipeline",
+            whose,
+            "--seeds",
+            &seeds.to_string(),
+            "--shrink",
+            &shrink.to_string(),
+            "--scn-dir",
+        ])
         .arg(scenarios)
         .output()
         .context("run the simulation")?;
@@ -297,6 +314,12 @@ mod tests {
     fn what_is_planted_in_sql_is_looked_for_on_sqlite() {
         assert_eq!(lives_on("--- a/crates/store/src/sqlite/jobs.rs"), "sqlite");
         assert_eq!(lives_on("--- a/crates/store/src/queue.rs"), "memory");
+    }
+
+    #[test]
+    fn what_only_landing_shows_is_looked_for_where_people_land() {
+        assert_eq!(whose("# invariant_x: y\n# lives: people\n--- a/x"), "people");
+        assert_eq!(whose("# invariant_x: y\n--- a/x"), "mixed");
     }
 
     #[test]

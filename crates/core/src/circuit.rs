@@ -198,7 +198,7 @@ pub fn service(project: &ProjectKey, effect: &Effect, program: impl FnOnce(&Role
         | Effect::Update { .. }
         | Effect::Merge { .. }
         | Effect::NoteFindings { .. } => Some(format!("forge:{project}")),
-        Effect::SyncTicket | Effect::Comment { .. } => Some(format!("tracker:{project}")),
+        Effect::SyncTicket | Effect::Comment { .. } | Effect::EditTicket { .. } => Some(format!("tracker:{project}")),
         Effect::Notify { .. } => Some("notifier".into()),
         Effect::Judge { .. }
         | Effect::Deploy { .. }

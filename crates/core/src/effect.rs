@@ -117,6 +117,17 @@ pub enum Effect {
         /// For people.
         text: String,
     },
+    /// Change the ticket's text; what is not given stays.
+    EditTicket {
+        /// Title from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Text from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        /// Who wants it.
+        by: Actor,
+    },
     /// Remove the working directory of a closed task.
     CleanUp,
     /// List on the pull request what a gate found, holds nothing up, and somebody should still read.
@@ -204,7 +215,31 @@ impl Effect {
             | Self::Merge { .. }
             | Self::CleanUp => Lane::Forge,
             Self::Watch { .. } => Lane::Watch,
-            Self::SyncTicket | Self::Notify { .. } | Self::Comment { .. } | Self::NoteFindings { .. } => Lane::Message,
+            Self::SyncTicket
+            | Self::Notify { .. }
+            | Self::Comment { .. }
+            | Self::EditTicket { .. }
+            | Self::NoteFindings { .. } => Lane::Message,
+        }
+    }
+
+    /// Does it work with the project's repository? The others go on while that is out of service.
+    pub fn needs_repository(&self) -> bool {
+        match self {
+            Self::SyncTicket | Self::Notify { .. } | Self::Comment { .. } | Self::EditTicket { .. } => false,
+            Self::OpenBranch
+            | Self::RunAgent { .. }
+            | Self::Publish { .. }
+            | Self::EnsurePullRequest
+            | Self::Judge { .. }
+            | Self::Deploy { .. }
+            | Self::Rollback { .. }
+            | Self::Update { .. }
+            | Self::Merge { .. }
+            | Self::Watch { .. }
+            | Self::EnsureCi { .. }
+            | Self::NoteFindings { .. }
+            | Self::CleanUp => true,
         }
     }
 
@@ -217,7 +252,7 @@ impl Effect {
             Self::Merge { .. } => Some(format!("merge:{project}")),
             Self::EnsureCi { commit } => Some(format!("ci:{project}:{commit}")),
             // Two at once could leave a ticket with the older of two states.
-            Self::SyncTicket => Some(format!("ticket:{project}")),
+            Self::SyncTicket | Self::EditTicket { .. } => Some(format!("ticket:{project}")),
             Self::OpenBranch
             | Self::RunAgent { .. }
             | Self::Publish { .. }
@@ -245,6 +280,7 @@ impl Effect {
                 | Self::SyncTicket
                 | Self::Notify { .. }
                 | Self::Comment { .. }
+                | Self::EditTicket { .. }
                 | Self::CleanUp
                 | Self::NoteFindings { .. }
         )
@@ -275,6 +311,7 @@ impl Effect {
             Self::SyncTicket => "update the ticket".into(),
             Self::Notify { .. } => "tell a person".into(),
             Self::Comment { .. } => "write a comment to the ticket".into(),
+            Self::EditTicket { .. } => "change the ticket's text".into(),
             Self::CleanUp => "remove the working directory".into(),
             Self::NoteFindings { gate, .. } => format!("list on the pull request what {gate} also found"),
         }
@@ -456,6 +493,8 @@ pub enum NotMerged {
     HeadMoved,
     /// The default branch moved on.
     BaseMoved,
+    /// A person holds the task: it was read back, has not happened, and is not asked for.
+    OnHold,
     /// The forge refuses.
     Refused {
         /// Its words.

@@ -1,8 +1,8 @@
 //! What can happen to a task. Webhook, poller, timer, button and command line all end here.
 
 use crate::effect::Outcome;
-use crate::ids::{Actor, Digest, GateId, Seq, Sha};
-use crate::task::WayOut;
+use crate::ids::{Actor, Digest, GateId, Seq, Sha, WorkItem};
+use crate::task::{Blocker, NewTask, WayOut};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
@@ -55,6 +55,82 @@ pub enum Event {
         by: Actor,
         /// More goes first.
         priority: i32,
+    },
+    /// A person holds it: what is under way is finished, and nothing new begins.
+    PutOnHold {
+        /// Who.
+        by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A person lets it go on.
+    Released {
+        /// Who.
+        by: Actor,
+    },
+    /// A person changes the ticket's text; what is not given stays.
+    EditAsked {
+        /// Who.
+        by: Actor,
+        /// Title from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Text from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+    },
+    /// A person says that it is finished outside of orch.
+    FinishAsked {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
+    /// A person says which tasks are to be over before it starts.
+    AfterSet {
+        /// Who.
+        by: Actor,
+        /// These too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        add: Vec<WorkItem>,
+        /// These no more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remove: Vec<WorkItem>,
+    },
+    /// A person has put a file to its ticket.
+    Attached {
+        /// Who.
+        by: Actor,
+        /// Its name.
+        name: String,
+        /// Bytes.
+        size: u64,
+        /// SHA-256, hexadecimal.
+        sha256: String,
+    },
+    /// orch has looked at the tasks that are to be over before it starts.
+    BlockersSeen {
+        /// Those that are not.
+        open: Vec<Blocker>,
+        /// All that were looked at. Of what was added since, nothing is known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        looked_at: Vec<WorkItem>,
+    },
+    /// A person begins again what was over, with its ticket and its project's pipeline as they are today.
+    BegunAgain {
+        /// Who.
+        by: Actor,
+        /// What is known of the ticket now.
+        ticket: Box<NewTask>,
+    },
+    /// A person wants what is merged taken back.
+    RevertAsked {
+        /// Who.
+        by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// orch met something about the task that people should know, once per key.
     Noticed {
@@ -144,6 +220,14 @@ impl Event {
             | Self::Answered { by, .. }
             | Self::Commented { by, .. }
             | Self::Prioritised { by, .. }
+            | Self::PutOnHold { by, .. }
+            | Self::Released { by }
+            | Self::EditAsked { by, .. }
+            | Self::FinishAsked { by, .. }
+            | Self::RevertAsked { by, .. }
+            | Self::BegunAgain { by, .. }
+            | Self::AfterSet { by, .. }
+            | Self::Attached { by, .. }
             | Self::CancelAsked { by }
             | Self::RetryAsked { by }
             | Self::LandAsked { by, .. }
@@ -154,6 +238,7 @@ impl Event {
             | Self::Nudged { .. }
             | Self::LeaseFreed
             | Self::Noticed { .. }
+            | Self::BlockersSeen { .. }
             | Self::TicketEdited { .. }
             | Self::MainMoved { .. } => None,
         }
@@ -161,7 +246,14 @@ impl Event {
 
     /// Is it only said of the task, or told people? Nothing goes on by it.
     pub fn is_said(&self) -> bool {
-        matches!(self, Self::Commented { .. } | Self::Prioritised { .. } | Self::Noticed { .. })
+        matches!(
+            self,
+            Self::Commented { .. }
+                | Self::Prioritised { .. }
+                | Self::Noticed { .. }
+                | Self::Attached { .. }
+                | Self::EditAsked { .. }
+        )
     }
 
     /// Its name in the journal.
@@ -177,6 +269,15 @@ impl Event {
             Self::Answered { .. } => "answered",
             Self::Commented { .. } => "commented",
             Self::Prioritised { .. } => "prioritised",
+            Self::PutOnHold { .. } => "put_on_hold",
+            Self::Released { .. } => "released",
+            Self::EditAsked { .. } => "edit_asked",
+            Self::FinishAsked { .. } => "finish_asked",
+            Self::RevertAsked { .. } => "revert_asked",
+            Self::BegunAgain { .. } => "begun_again",
+            Self::AfterSet { .. } => "after_set",
+            Self::Attached { .. } => "attached",
+            Self::BlockersSeen { .. } => "blockers_seen",
             Self::Noticed { .. } => "noticed",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::RetryAsked { .. } => "retry_asked",

@@ -1,10 +1,12 @@
 //! What is this task waiting for, since when, and what ends it? One function answers for dashboard, API and command
 //! line, from the stored phase alone. A state that cannot explain itself is a bug: a test visits them all.
 
-use crate::ids::Time;
+use crate::ids::{Time, WorkItem};
 use crate::pipeline::Step;
 use crate::source::shell_word;
-use crate::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason, WayOut};
+use crate::task::{
+    ApprovalKind, BlockReason, Blocker, BlockerState, DoneOutcome, OnHold, Phase, Task, WaitReason, WayOut,
+};
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,36 @@ const IN_A_SENTENCE: usize = 10;
 
 /// Explains a task; `None` once nothing will ever happen to it again.
 pub fn explain(task: &Task) -> Option<Waiting> {
+    plain(task).map(|waiting| held_over(task, waiting))
+}
+
+/// The hold in words, before whatever else is to be said of the task.
+fn held_over(task: &Task, plain: Waiting) -> Waiting {
+    let Some(OnHold { by, since, reason }) = &task.wait.on_hold else { return plain };
+    let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let held = format!("held by {by}{why}");
+    let release = format!("orch task release {}", task.work_item);
+    match &task.phase {
+        Phase::Waiting { why: WaitReason::OnHold, .. } => {
+            Waiting { reason: held, since: *since, command: Some(release), ..plain }
+        }
+        Phase::Working { .. } => Waiting {
+            reason: format!("{held}; still under way: {}", plain.reason),
+            since: *since,
+            ends_when: format!("{}; then nothing new begins before `{release}`", plain.ends_when),
+            command: Some(release),
+            ..plain
+        },
+        _ => Waiting {
+            reason: format!("{held}; {}", plain.reason),
+            ends_when: format!("{}; nothing begins before `{release}`", plain.ends_when),
+            ..plain
+        },
+    }
+}
+
+/// The same without a person's hold.
+fn plain(task: &Task) -> Option<Waiting> {
     let item = &task.work_item;
     let waiting = |reason: String, since: Time, ends_when: String, command: Option<String>| Waiting {
         reason,
@@ -56,8 +88,9 @@ pub fn explain(task: &Task) -> Option<Waiting> {
             let (reason, ends) = working(task);
             Some(waiting(reason, task.wait.hold.map_or(*since, |h| h.since), ends.into(), None))
         }
-        Phase::Stopping { by, since, .. } => {
-            Some(waiting(format!("it is being cancelled for {by}"), *since, "the job under way has ended".into(), None))
+        Phase::Stopping { by, since, finish, .. } => {
+            let what = if finish.is_some() { "finished" } else { "cancelled" };
+            Some(waiting(format!("it is being {what} for {by}"), *since, "the job under way has ended".into(), None))
         }
         Phase::Waiting { why, since, until, recheck } => {
             let (ends_when, command) = match why {
@@ -95,6 +128,8 @@ pub fn explain(task: &Task) -> Option<Waiting> {
                     format!("{by} is deployed again, repaired, reverted or accepted; orch looks again by itself"),
                     Some(format!("orch why {by}")),
                 ),
+                WaitReason::After { open } => after(item, open),
+                WaitReason::OnHold => ("somebody releases it".into(), Some(format!("orch task release {item}"))),
             };
             let shown = match why {
                 WaitReason::Approval { shown, .. } => shown.clone(),
@@ -133,6 +168,19 @@ pub fn explain(task: &Task) -> Option<Waiting> {
         )),
         Phase::Cancelled { .. } | Phase::Done { .. } => None,
     }
+}
+
+/// What ends the wait for other tasks.
+fn after(item: &WorkItem, open: &[Blocker]) -> (String, Option<String>) {
+    let names = |open: &[&Blocker]| open.iter().map(|b| b.item.to_string()).collect::<Vec<_>>();
+    let all: Vec<&Blocker> = open.iter().collect();
+    let stuck: Vec<&Blocker> = open.iter().filter(|b| b.state != BlockerState::Open).collect();
+    if stuck.is_empty() {
+        let why = open.first().map(|b| format!("orch why {}", b.item));
+        return (format!("{} is done or cancelled: then it starts at once", names(&all).join(", ")), why);
+    }
+    let remove = format!("orch task after {item} --remove {}", names(&stuck).join(" "));
+    (format!("somebody says that it does not wait for {} (`{remove}`)", names(&stuck).join(", ")), Some(remove))
 }
 
 fn working(task: &Task) -> (String, &'static str) {
@@ -192,6 +240,10 @@ pub fn reason(why: &WaitReason) -> String {
         WaitReason::Held { revision, by } => {
             format!("main contains {}, which failed in production ({by}): no deploy goes past it", revision.short())
         }
+        WaitReason::After { open } => {
+            format!("its start waits for {}", open.iter().map(Blocker::line).collect::<Vec<_>>().join("; "))
+        }
+        WaitReason::OnHold => "a person holds it".into(),
         WaitReason::Lease { holder: None } => "another task is merging; one merge at a time".into(),
     }
 }
@@ -285,6 +337,10 @@ fn usd(micro_usd: u64) -> String {
 pub fn line(task: &Task) -> String {
     match (&task.phase, explain(task)) {
         (_, Some(waiting)) => waiting.reason,
+        (Phase::Done { outcome: DoneOutcome::Finished, .. }, None) => match &task.lives.finished {
+            Some(finished) => format!("done, finished outside of orch by {}: {}", finished.by, finished.reason),
+            None => "done, finished outside of orch".into(),
+        },
         (Phase::Done { outcome, .. }, None) => format!("done, {}", outcome.as_str().replace('_', " ")),
         (Phase::Cancelled { by, .. }, None) => format!("cancelled by {by}"),
         (_, None) => String::new(),

@@ -100,6 +100,10 @@ pub struct Landing {
     /// The durable intent to merge, written before the forge is asked.
     #[serde(skip_serializing_if = "is_default")]
     pub intent: Option<MergeIntent>,
+    /// Asked for once more, with that intent, because what became of an earlier request is not known: a hold does not keep
+    /// it from being read back. Until the merge is prepared anew.
+    #[serde(skip_serializing_if = "is_default")]
+    pub asked: bool,
     /// The merge, once it is known.
     #[serde(skip_serializing_if = "is_default")]
     pub merged: Option<Merged>,

@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod artefact;
+pub mod blocker;
 mod branch;
 pub mod circuit;
 pub mod conflict;
@@ -14,10 +15,12 @@ pub mod effect;
 pub mod event;
 pub mod explain;
 mod findings;
+mod held;
 pub mod ids;
 pub mod landed;
 pub mod landing;
 pub mod lease;
+mod lives;
 pub mod message;
 mod new_task;
 pub mod pauses;

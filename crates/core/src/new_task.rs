@@ -4,11 +4,11 @@ use crate::ids::{ProjectKey, TaskId, Time, WorkItem};
 use crate::landing::LandingPlan;
 use crate::pipeline::{Cursor, Pipeline};
 use crate::source::Source;
-use crate::task::{Branch, Findings, Landing, Phase, Production, Spent, Task, Wait};
+use crate::task::{Branch, Findings, Landing, Lives, Phase, Production, Spent, Task, Wait};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a ticket when a task is made of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTask {
     /// Project.
     pub project: ProjectKey,
@@ -58,6 +58,7 @@ impl NewTask {
             run: None,
             started_by: None,
             approvals: Vec::new(),
+            lives: Lives::default(),
             created_at: now,
             updated_at: now,
             done_at: None,

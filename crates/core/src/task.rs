@@ -2,21 +2,23 @@
 //! shown is derived from it by `explain`, never stored beside it.
 
 pub use crate::approval::{Approval, ApprovalKind};
+pub use crate::blocker::{Blocker, BlockerState};
 pub use crate::branch::Branch;
 pub use crate::conflict::Conflict;
 pub use crate::findings::{Answer, Comment, Findings, Raised};
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
 pub use crate::landed::Landed;
 pub use crate::landing::{Landing, LandingPlan, MergeIntent, Merged, Passed};
+pub use crate::lives::{BeforeRevert, Finished, Life, Lives};
 pub use crate::new_task::NewTask;
 use crate::pipeline::{Cursor, Pipeline, Step};
 pub use crate::production::{LAST_LINES, Production, ProductionFailure, Reverting, WayOut, WayTaken};
 use crate::stored::is_default;
 use crate::verdict::{FaultNote, Finding};
-pub use crate::wait::{Hold, Unsure, Wait};
+pub use crate::wait::{Hold, OnHold, Unsure, Wait};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A task as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,9 @@ pub struct Task {
     /// Approvals given; each is bound to what was shown.
     #[serde(default, skip_serializing_if = "is_default")]
     pub approvals: Vec<Approval>,
+    /// Its ends: earlier ones, and one outside of orch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lives: Lives,
     /// When it was made.
     pub created_at: Time,
     /// When it changed last.
@@ -130,6 +135,9 @@ pub enum Phase {
         by: Actor,
         /// Since when.
         since: Time,
+        /// Not a cancel: it is finished outside of orch, and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        finish: Option<String>,
     },
     /// A person must act.
     Blocked {
@@ -208,6 +216,20 @@ pub enum WaitReason {
         /// The task that merged it.
         by: WorkItem,
     },
+    /// Other tasks are to be over before it starts.
+    After {
+        /// Those that are not, as they stood when they were looked at last.
+        open: Vec<Blocker>,
+    },
+    /// A person holds it; who and why is beside the phase, in [`Wait::on_hold`].
+    OnHold,
+}
+
+impl WaitReason {
+    /// Does orch look again by itself, and go on when it is over?
+    pub fn is_looked_at(&self) -> bool {
+        matches!(self, Self::Report { .. } | Self::CannotTell { .. } | Self::Lease { .. } | Self::Held { .. })
+    }
 }
 
 /// Why a task is blocked.
@@ -304,14 +326,16 @@ pub enum DoneOutcome {
     NotWatched,
     /// Production did not take it, and a person left it at that.
     Accepted,
-    /// Production did not take it, and it was taken back.
+    /// Production did not take it, or a person did not want it, and it was taken back.
     Reverted,
+    /// A person finished it outside of orch.
+    Finished,
 }
 
 impl DoneOutcome {
     /// Nothing a person has to look at?
     pub fn is_well(self) -> bool {
-        matches!(self, Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted)
+        matches!(self, Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted | Self::Finished)
     }
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -323,6 +347,7 @@ impl DoneOutcome {
             Self::NotWatched => "not_watched",
             Self::Accepted => "accepted",
             Self::Reverted => "reverted",
+            Self::Finished => "finished",
         }
     }
 }
@@ -340,8 +365,9 @@ impl Task {
     pub fn stage(&self) -> &StageId {
         // A cursor only ever moves through `enter` and `next`, which keep it inside the pipeline; should a stored task
         // ever disagree, the first stage is the harmless answer.
+        static NONE: LazyLock<StageId> = LazyLock::new(|| StageId::from(""));
         let stages = &self.pipeline.stages;
-        &stages.get(self.at.stage).unwrap_or(&stages[0]).id
+        stages.get(self.at.stage).or_else(|| stages.first()).map_or(&*NONE, |stage| &stage.id)
     }
     /// The step it is at.
     pub fn step(&self) -> Option<&Step> {
@@ -387,6 +413,10 @@ impl Task {
             && self.landing.merged.is_none()
             && self.branch.pull_request.is_some()
             && self.landing.intent.as_ref().is_some_and(|i| Some(&i.head) == self.branch.head.as_ref())
+    }
+    /// Is the merge it stands at one that an earlier job may have asked for already?
+    pub fn merge_is_asked_again(&self) -> bool {
+        self.landing.asked && matches!(self.step(), Some(Step::Merge))
     }
     /// Revisions of this task that failed in production and keep later ones from there, each with what repairs it or takes it
     /// back, once that has landed: a revision with it may go. `just_failed`: its hook has failed, and its gate has not
@@ -439,6 +469,8 @@ impl Task {
                 WaitReason::Lease { .. } => "waiting_for_lease",
                 WaitReason::Production { .. } => "production_failed",
                 WaitReason::Held { .. } => "held_back",
+                WaitReason::OnHold => "on_hold",
+                WaitReason::After { .. } => "waiting_for_others",
             },
             Phase::Stopping { .. } => "stopping",
             Phase::Blocked { .. } => "blocked",

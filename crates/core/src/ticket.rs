@@ -3,7 +3,7 @@
 
 use crate::event::Event;
 use crate::explain;
-use crate::ids::Actor;
+use crate::ids::{Actor, Time};
 use crate::task::{DoneOutcome, Phase, Task, WaitReason};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -62,11 +62,14 @@ pub fn is_moved(seen: Option<&str>, state: TicketState, by: &Actor) -> bool {
 }
 
 /// What a person wants by a ticket's new state. A ticket that was never seen before has not been moved *back* to where it
-/// is: its task may have been started elsewhere.
-pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before: bool) -> Option<Event> {
+/// is: its task may have been started elsewhere. Nor has one that was moved (`at`) before its task was over.
+pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before: bool, at: Time) -> Option<Event> {
     let by = by.clone();
     match (state, phase) {
         (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
+        (TicketState::InProgress, Some(Phase::Cancelled { since, .. } | Phase::Done { since, .. })) => {
+            (seen_before && *since < at).then_some(Event::Started { by })
+        }
         (
             TicketState::InProgress,
             Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
@@ -103,7 +106,9 @@ pub fn state(task: &Task) -> Option<TicketState> {
             WaitReason::Report { .. }
             | WaitReason::CannotTell { .. }
             | WaitReason::Lease { .. }
-            | WaitReason::Held { .. } => TicketState::InProgress,
+            | WaitReason::Held { .. }
+            | WaitReason::After { .. }
+            | WaitReason::OnHold => TicketState::InProgress,
         },
         Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Reverted, .. } => TicketState::Cancelled,
         Phase::Done { outcome, .. } if outcome.is_well() => TicketState::Done,

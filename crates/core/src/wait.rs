@@ -1,6 +1,6 @@
 //! How long a task has been waiting at its step, and for whose words: what outlasts a single look.
 
-use crate::ids::Time;
+use crate::ids::{Actor, Time, WorkItem};
 use crate::pipeline::Cursor;
 use crate::stored::is_default;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,24 @@ pub struct Wait {
     /// A question an agent asked that waits for its answer.
     #[serde(skip_serializing_if = "is_default")]
     pub question: Option<String>,
+    /// Tasks that are to be over before it starts; emptied when it does.
+    #[serde(skip_serializing_if = "is_default")]
+    pub after: Vec<WorkItem>,
+    /// A person holds it: what is under way is finished, and nothing new begins.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_hold: Option<OnHold>,
+}
+
+/// That a person holds a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnHold {
+    /// Who.
+    pub by: Actor,
+    /// Since when.
+    pub since: Time,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A wait that lasts over several looks.

@@ -26,6 +26,10 @@ fn check(task: &Task) {
         Phase::Waiting { why: WaitReason::Production { .. }, .. } => {
             Some(format!("orch task retry {item} --as deploy|repair|revert|accept"))
         }
+        Phase::Waiting { why: WaitReason::After { .. }, .. } => {
+            Some(format!("orch task after {item} --remove DEMO-3 DEMO-4"))
+        }
+        Phase::Waiting { why: WaitReason::OnHold, .. } => Some(format!("orch task release {item}")),
         Phase::Waiting { why: WaitReason::Held { by, .. }, .. } => Some(format!("orch why {by}")),
         Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Some(format!("orch answer {item} \"...\"")),
         _ => None,

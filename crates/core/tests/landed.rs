@@ -178,7 +178,7 @@ fn a_cancel_that_came_too_late_is_none_and_one_beside_an_open_question_is_one() 
         w.end(Outcome::Cancelled);
         assert_eq!(deploys(&w), taken, "{:?}", w.task.phase);
         assert_eq!(matches!(w.task.phase, Phase::Cancelled { .. }), !taken);
-        let says = if taken { "came too late" } else { "stays on main as" };
+        let says = if taken { "could not be ended any more" } else { "stays on main as" };
         assert!(w.story.iter().any(|s| s.contains(says)), "{:?}", w.story);
     }
 }

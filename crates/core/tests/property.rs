@@ -87,6 +87,7 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         },
         Effect::Merge { intent, .. } => match pick {
             0 => Outcome::NotMerged { why: NotMerged::BaseMoved },
+            1 if w.task.wait.on_hold.is_some() => Outcome::NotMerged { why: NotMerged::OnHold },
             1 => Outcome::NotMerged { why: NotMerged::HeadMoved },
             2 => Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } },
             3 => Outcome::LeaseLost,
@@ -128,6 +129,10 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
             } else {
                 let event = match &w.task.phase {
                     Phase::Idle => Event::Started { by: bob() },
+                    Phase::Waiting { why: WaitReason::After { .. }, .. } => {
+                        Event::BlockersSeen { open: Vec::new(), looked_at: w.task.wait.after.clone() }
+                    }
+                    Phase::Waiting { why: WaitReason::OnHold, .. } => Event::Released { by: bob() },
                     Phase::Blocked { .. } => Event::RetryAsked { by: bob() },
                     Phase::Waiting { .. } if w.task.wake_at().is_some() => {
                         w.now = w.task.wake_at().unwrap().max(w.now);
@@ -176,13 +181,34 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
         200..=204 => drop(w.send(Event::Rejected { by: who(dice), gate: None, comment: "no".into() })),
         205..=209 => drop(w.send(Event::Answered { by: who(dice), text: "red".into() })),
         210..=212 => cancel(w, dice),
-        213..=215 => drop(w.send(Event::RetryAsked { by: who(dice) })),
-        216 => drop(w.send(Event::LandAsked { by: who(dice), head: sha(5_500 + u64::from(dice)) })),
+        213 => drop(w.send(Event::RetryAsked { by: who(dice) })),
+        214 => drop(w.send(Event::LandAsked { by: who(dice), head: sha(5_500 + u64::from(dice)) })),
         217..=219 => {
             let way = WayOut::ALL[usize::from(dice / 8) % WayOut::ALL.len()];
             drop(w.send(Event::WayChosen { by: who(dice), way }));
         }
-        220..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
+        220..=222 => drop(w.send(Event::PutOnHold { by: who(dice), reason: None })),
+        223..=224 => drop(w.send(Event::Released { by: who(dice) })),
+        225 => drop(w.send(Event::RevertAsked { by: who(dice), reason: None })),
+        252 if w.task.is_closed() => {
+            let ticket = Box::new(common::ticket(Pipeline::lite()));
+            drop(w.send(Event::BegunAgain { by: who(dice), ticket }));
+        }
+        215 => {
+            let (add, remove) = (vec!["DEMO-7".into()], vec!["DEMO-8".into()]);
+            let (add, remove) = if dice.is_multiple_of(2) { (add, remove) } else { (remove, add) };
+            drop(w.send(Event::AfterSet { by: who(dice), add, remove }));
+        }
+        216 => {
+            let looked_at = vec![if dice.is_multiple_of(2) { "DEMO-7".into() } else { "DEMO-8".into() }];
+            drop(w.send(Event::BlockersSeen { open: Vec::new(), looked_at }));
+        }
+        226 => drop(w.send(Event::FinishAsked { by: who(dice), reason: "by hand".into() })),
+        227 => {
+            let (title, body) = (Some(format!("T{}", dice % 3)), dice.is_multiple_of(2).then(|| "b".to_owned()));
+            drop(w.send(Event::EditAsked { by: who(dice), title, body }));
+        }
+        228..=229 => drop(w.send(Event::TicketEdited { title: format!("T{}", dice % 3), body: "b".into() })),
         // The lease is somebody else's, then free again; an expired one is reclaimed under us.
         230..=239 if w.lease.holder.is_none() => w.lease_taken_by_other(),
         240..=249 if !w.holds_lease() => w.lease.holder = None,
@@ -193,13 +219,20 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
 
 fn cancel(w: &mut World, dice: u8) {
     let merged = w.task.landing.merged.clone();
+    let before = w.task.lives.before_revert.clone();
     let taken = w.send(Event::CancelAsked { by: who(dice) });
     if taken.is_ok() {
         assert_eq!(merged, None, "a merged task was cancelled");
         let ends = matches!(w.task.phase, Phase::Cancelled { .. } | Phase::Stopping { .. });
         // What is merged is never cancelled; its repair is given up, and a person chooses again.
         let asks = matches!(w.task.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
-        assert!(ends || asks && !w.task.production.failures.is_empty(), "{:?}", w.task.phase);
+        // So is a revert: the task is done as it was.
+        let was = before.is_some_and(|b| w.task.landing.merged == Some(b.merged));
+        assert!(
+            ends || was && w.task.is_closed() || asks && !w.task.production.failures.is_empty(),
+            "{:?}",
+            w.task.phase
+        );
     }
 }
 

@@ -211,6 +211,27 @@ fn what_production_does_not_take_is_repaired_by_its_author_or_taken_back_through
 }
 
 #[test]
+fn what_is_being_taken_back_is_not_replaced_by_what_its_author_lands_next() {
+    let mut w = started(Pipeline::lite());
+    w.finish();
+    w.ok(Event::RevertAsked { by: bob(), reason: None });
+    for step in ["open", "judge check_ci_green", "judge check_security_gate"] {
+        w.until(step);
+        assert!(!w.task.lands_next(), "{step}: new work gets a task of its own");
+        let refused = w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err();
+        assert!(refused.contains("is being taken back"), "{step}: {refused}");
+    }
+    w.ok(Event::PutOnHold { by: bob(), reason: None });
+    w.end(Outcome::Cancelled);
+    assert!(w.send(Event::LandAsked { by: bob(), head: sha(8) }).unwrap_err().contains("is being taken back"));
+    w.ok(Event::Released { by: bob() });
+    w.finish();
+    assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }));
+    let refused = w.send(Event::RevertAsked { by: bob(), reason: None }).unwrap_err();
+    assert!(refused.contains("orch land") && !refused.contains("task start"), "{refused}");
+}
+
+#[test]
 fn a_revert_that_a_gate_refuses_is_tried_again_by_a_retry_and_done_by_hand_by_landing() {
     let refused = || {
         let mut w = started(Pipeline::lite());

@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::project::{Project, Projects};
-use crate::{driver, runner, standing, tickets};
+use crate::{driver, lives, runner, standing, tickets};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
@@ -106,6 +106,10 @@ impl Engine {
     pub async fn ask(&self, item: &WorkItem, key: &str, event: Event) -> Result<Answer, Fault> {
         let task = self.ports.store.task_by_item(item).await?;
         let task = task.ok_or_else(|| Fault::gone(format!("there is no task {item}")))?;
+        let event = match event {
+            Event::Started { by } => lives::start(self, &task, by).await?,
+            other => other,
+        };
         send(self, "people", key, &task, event).await
     }
 

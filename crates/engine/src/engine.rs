@@ -1,5 +1,6 @@
 //! The engine: everything it needs to work, and `step`, through which all of its workers speak to the store.
 
+use crate::blockers;
 use crate::project::{Project, Projects};
 use crate::runner::AtWork;
 use crate::standing;
@@ -269,6 +270,14 @@ impl Engine {
     /// Steps a task, and everything that follows in this process: lanes wake, stopped jobs stop, tasks that waited for a
     /// freed lease are stepped too.
     pub async fn step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
+        let first = self.step_and_free(task, cause, event.clone()).await?;
+        if let Stepped::Applied { task, .. } = &first {
+            Box::pin(blockers::follow(self, task, &event)).await;
+        }
+        Ok(first)
+    }
+
+    async fn step_and_free(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
         let first = self.step_one(task, cause, event).await?;
         let mut waiting: VecDeque<TaskId> = VecDeque::new();
         if let Stepped::Applied { freed, .. } = &first {
@@ -287,7 +296,7 @@ impl Engine {
         Ok(first)
     }
 
-    async fn step_one(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
+    pub(crate) async fn step_one(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
         let row = self.task(task).await?;
         let policy = match self.projects().get(&row.project) {
             Some(project) => project.policy.clone(),

@@ -140,7 +140,7 @@ impl Engine {
     async fn landing_of(&self, project: &Project, name: &str) -> Result<Option<Task>, Fault> {
         let filter = TaskFilter { project: Some(project.key.clone()), ..TaskFilter::default() };
         let tasks = self.ports.store.tasks(filter).await?;
-        let lands = |t: &Task| t.landing.merged.is_none() && t.branch.source.as_ref().is_some_and(|s| s.name == name);
+        let lands = |t: &Task| t.lands_next() && t.branch.source.as_ref().is_some_and(|s| s.name == name);
         Ok(tasks.into_iter().find(lands))
     }
 

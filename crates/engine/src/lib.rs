@@ -3,6 +3,8 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod attachments;
+mod blockers;
 pub mod commands;
 mod conflicts;
 mod driver;
@@ -10,6 +12,7 @@ pub mod effects;
 mod engine;
 pub mod gates;
 pub mod land;
+mod lives;
 mod main_moved;
 pub mod project;
 pub mod prompt;

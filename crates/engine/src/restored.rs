@@ -6,7 +6,7 @@ use crate::effects::Cx;
 use crate::engine::Engine;
 use orch_core::effect::Outcome;
 use orch_core::ids::{ProjectKey, Sha, WorkItem};
-use orch_core::task::Phase;
+use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;
 use orch_store::Fact;
@@ -55,7 +55,7 @@ pub async fn unknown(engine: &Engine, landed: &BTreeMap<String, String>) -> Resu
         let short = commit.get(..10).unwrap_or(commit);
         match engine.ports.store.task_by_item(&WorkItem::new(item)).await? {
             None => out.push(format!("{item} landed as {short}; this database has no task of it")),
-            Some(task) if task.landing.merged.is_none() && !matches!(task.phase, Phase::Cancelled { .. }) => out.push(format!(
+            Some(task) if !knows(&task, commit) => out.push(format!(
                 "{item} landed as {short}; here it is still `{}`: `orch task cancel {item}` if nothing is left to do",
                 task.phase_word()
             )),
@@ -63,6 +63,14 @@ pub async fn unknown(engine: &Engine, landed: &BTreeMap<String, String>) -> Resu
         }
     }
     Ok(out)
+}
+
+/// Does the task know that this landed? What an earlier branch or life of it brought in, it does; and one that is over has
+/// nothing that could be done twice.
+fn knows(task: &Task, commit: &str) -> bool {
+    let landing = &task.landing;
+    let known = landing.merged.iter().map(|m| &m.commit).chain(&landing.earlier).any(|known| known.as_str() == commit);
+    known || landing.merged.is_some() || task.is_closed()
 }
 
 /// Claims nothing until a person says `orch resume`, and notifies one. To be asked before the engine runs.

@@ -3,11 +3,12 @@
 //! either is missing, the review counts as a first one.
 
 use orch_core::artefact;
-use orch_core::ids::{GateId, ProjectKey, Seq, Sha, TaskId};
+use orch_core::ids::{GateId, ProjectKey, Seq, Sha};
+use orch_core::task::Task;
 use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::{ChangedLines, Git};
-use orch_store::Evidence;
+use orch_store::{Evidence, Judgement};
 
 /// A review that was judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,19 +19,18 @@ pub struct LastReview {
     pub open: Vec<Finding>,
 }
 
-/// The newest review of a task that was judged before the run `before` began.
-pub(crate) async fn last(store: &dyn Evidence, task: TaskId, before: Seq) -> Result<Option<LastReview>, Fault> {
-    let judged = store.judgements(task).await?;
-    Ok(judged.into_iter().rev().filter(|j| j.gate == GateId::ReviewerVerdict && j.job < before && !j.reused).find_map(
-        |j| match j.verdict {
-            Verdict::Pass => Some(LastReview { head: j.head, open: Vec::new() }),
-            Verdict::Fail { findings } => Some(LastReview { head: j.head, open: findings }),
-            Verdict::Wait { .. }
-            | Verdict::Unreadable { .. }
-            | Verdict::Inconclusive { .. }
-            | Verdict::Skipped { .. } => None,
-        },
-    ))
+/// The newest review of a task's present life that was judged before the run `before` began.
+pub(crate) async fn last(store: &dyn Evidence, task: &Task, before: Seq) -> Result<Option<LastReview>, Fault> {
+    let judged = store.judgements(task.id).await?;
+    let own = task.first_job()..before;
+    let counts = |j: &Judgement| j.gate == GateId::ReviewerVerdict && own.contains(&j.job) && !j.reused;
+    Ok(judged.into_iter().rev().filter(counts).find_map(|j| match j.verdict {
+        Verdict::Pass => Some(LastReview { head: j.head, open: Vec::new() }),
+        Verdict::Fail { findings } => Some(LastReview { head: j.head, open: findings }),
+        Verdict::Wait { .. } | Verdict::Unreadable { .. } | Verdict::Inconclusive { .. } | Verdict::Skipped { .. } => {
+            None
+        }
+    }))
 }
 
 /// What changed since that review; `None` if the commit it was about is not there any more.

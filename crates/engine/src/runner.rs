@@ -7,7 +7,7 @@
 use crate::effects::{self, Cx, Ended};
 use crate::engine::Engine;
 use crate::services;
-use orch_core::effect::{Class, Effect, Lane};
+use orch_core::effect::{Class, Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::retry::{self, DEATHS, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
@@ -306,11 +306,33 @@ async fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
     if job.stop {
         return None;
     }
+    if is_held_back(engine, job).await {
+        return Some(Next::Settle(Outcome::Cancelled));
+    }
     let (now, pauses) = (engine.ports.clock.now(), engine.options.pauses());
     // What has cost too many workers their lives is asked to end before its job is over.
     let runs = DEATHS <= job.deaths && still_runs(engine, job, true).await;
     let quarantined = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, pauses, runs);
     quarantined.or_else(|| services::park(engine, job).map(Next::Requeue))
+}
+
+/// Must it not begin, because a person holds its task? Not being able to look is no reason to end it.
+async fn is_held_back(engine: &Engine, job: &Job) -> bool {
+    if job.effect.is_side() {
+        return false;
+    }
+    let Ok(task) = engine.task(job.id.task).await else { return false };
+    // Asked first as if nothing of it ran: most tasks are not held, and their runs are not looked up for this.
+    let (seq, claims) = (job.id.seq, job.epoch.saturating_sub(1));
+    if !task.holds_back(seq, &job.effect, claims, false) {
+        return false;
+    }
+    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return false };
+    let mine = runs.iter().filter(|r| r.job == seq && r.attempt == job.run_attempt && r.ended.is_none());
+    // One that was written down and never started has not begun.
+    let look = |dir: &str| engine.ports.supervisor.look(Path::new(dir));
+    let open = mine.map(|r| look(&r.dir)).any(|state| !matches!(state, Ok(RunState::Absent)));
+    task.holds_back(seq, &job.effect, claims, open)
 }
 
 /// An executor's end in the words of the rules.

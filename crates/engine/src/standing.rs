@@ -95,7 +95,7 @@ pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
         let needs = !matches!(job.effect, Effect::Notify { .. });
         return needs.then(|| later(not_configured(&job.project), format!("project:{}", job.project)));
     };
-    if matches!(job.effect, Effect::Notify { .. } | Effect::SyncTicket | Effect::Comment { .. }) {
+    if !job.effect.needs_repository() {
         return None;
     }
     let out = project.forge.out_of_service(&job.project)?;

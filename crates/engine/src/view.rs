@@ -83,6 +83,15 @@ pub struct TaskView {
     /// How early it goes among those of its project, where a person said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// Who holds it, where a person does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldView>,
+    /// Who finished it outside of orch, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<FinishedView>,
+    /// Its lives before this one, where it was begun again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives: Vec<LifeView>,
     /// The person's branch it lands, where no agent writes anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lands: Option<LandsView>,
@@ -95,6 +104,43 @@ pub struct LandsView {
     pub branch: String,
     /// The commit it stood at when it was asked for.
     pub head: String,
+}
+
+/// An end outside of orch.
+#[derive(Clone, Debug, Serialize)]
+pub struct FinishedView {
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: String,
+    /// When.
+    pub at: String,
+}
+
+/// A life of a task that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct LifeView {
+    /// Its branch.
+    pub branch: String,
+    /// Its pull request.
+    pub pull_request: Option<u64>,
+    /// The commit on the default branch.
+    pub merge_commit: Option<String>,
+    /// How it ended.
+    pub end: String,
+    /// When it was begun again.
+    pub until: String,
+}
+
+/// A person's hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldView {
+    /// Who.
+    pub by: String,
+    /// Since when.
+    pub since: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
 }
 
 /// Everything that is known about how a task was judged.
@@ -286,6 +332,16 @@ fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
     }
 }
 
+fn life_view(life: &orch_core::task::Life) -> LifeView {
+    LifeView {
+        branch: life.branch.clone(),
+        pull_request: life.pull_request,
+        merge_commit: life.merged.as_ref().map(ToString::to_string),
+        end: life.end.clone(),
+        until: rfc3339(life.at),
+    }
+}
+
 /// When orch looks again by itself at what it waits for.
 fn next_look(task: &Task) -> Option<Time> {
     match &task.phase {
@@ -354,6 +410,17 @@ impl Engine {
             _ => None,
         };
         Ok(TaskView {
+            held: task.wait.on_hold.as_ref().map(|h| HeldView {
+                by: h.by.to_string(),
+                since: rfc3339(h.since),
+                reason: h.reason.clone(),
+            }),
+            finished: task.lives.finished.as_ref().map(|f| FinishedView {
+                by: f.by.to_string(),
+                reason: f.reason.clone(),
+                at: rfc3339(f.at),
+            }),
+            lives: task.lives.past.iter().map(life_view).collect(),
             priority: (task.priority != 0).then_some(task.priority),
             lands: task.branch.source.as_ref().map(|s| LandsView { branch: s.name.clone(), head: s.head.to_string() }),
             id: task.work_item.to_string(),
@@ -416,6 +483,13 @@ impl Engine {
             if let Some(Judgement { verdict: orch_core::verdict::Verdict::Skipped { why }, .. }) = last {
                 not_checked.push(format!("{gate}: {why}"));
             }
+        }
+        if let Some(finished) = &task.lives.finished {
+            let (by, at, why) = (&finished.by, rfc3339(finished.at), &finished.reason);
+            not_checked.push(format!(
+                "everything from stage {} on: finished outside of orch by {by} at {at}: {why}",
+                task.stage()
+            ));
         }
         not_checked.extend(task.production.not_deployed.iter().cloned());
         let artefacts = store.artefacts(task.id).await?.into_iter().map(|a| ArtefactView {

@@ -18,6 +18,7 @@ use orch_core::event::Event;
 use orch_core::ids::{Actor, Digest, Environment, GateId, JobId, ProjectKey, Seq, Sha, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
 use orch_engine::{Options, Ports, Project, ReaperOptions};
+use orch_ports::attachment::Attachment;
 use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::git::{
@@ -213,9 +214,14 @@ points! { "tracker", TRACKER, Tracker;
     async fn create(&self, project: &ProjectKey, title: &str, body: &str, by: &Actor, key: &str, above: u64)
         -> Result<Ticket, Fault>;
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
+    async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault>;
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault>;
     async fn set_state(&self, project: &ProjectKey, number: u64, state: TicketState, by: &Actor) -> Result<(), Fault>;
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
+    async fn attach(&self, project: &ProjectKey, number: u64, name: &str, content: &[u8], by: &Actor)
+        -> Result<Attachment, Fault>;
+    async fn attachments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault>;
+    async fn attachment(&self, project: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault>;
     async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault>;
 }
 

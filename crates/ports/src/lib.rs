@@ -5,6 +5,7 @@
 
 pub mod advisory;
 pub mod agent;
+pub mod attachment;
 pub mod clock;
 pub mod contract;
 pub mod diff;

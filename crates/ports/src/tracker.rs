@@ -1,6 +1,7 @@
 //! Where tickets live. Shaped for Plane: no delivery of a change is ever trusted to arrive, so everything can be polled;
 //! comments carry a key of ours, so that a comment is never written twice.
 
+use crate::attachment::Attachment;
 use crate::fault::Fault;
 use orch_core::ids::{Actor, ProjectKey, Time};
 use serde::{Deserialize, Serialize};
@@ -59,12 +60,27 @@ pub trait Tracker: Send + Sync + 'static {
     ) -> Result<Ticket, Fault>;
     /// Reads a ticket; a missing one is `Fault::gone`.
     async fn ticket(&self, project: &ProjectKey, number: u64) -> Result<Ticket, Fault>;
+    /// Sees to it that the ticket says this. What it says already is success and leaves `updated_at` alone.
+    async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault>;
     /// Tickets changed at or after a time, oldest change first. Seeing one twice is normal, missing one is not.
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault>;
     /// Sees to it that the ticket is in this state. Already there is success and leaves `updated_at` alone.
     async fn set_state(&self, project: &ProjectKey, number: u64, state: TicketState, by: &Actor) -> Result<(), Fault>;
     /// Writes the comment with this key, or replaces its text if it is there with another one.
     async fn put_comment(&self, project: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault>;
+    /// Puts a file to a ticket, in place of one of the same name. The limits are those of [`crate::attachment`].
+    async fn attach(
+        &self,
+        project: &ProjectKey,
+        number: u64,
+        name: &str,
+        content: &[u8],
+        by: &Actor,
+    ) -> Result<Attachment, Fault>;
+    /// Files of a ticket, by name.
+    async fn attachments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault>;
+    /// A file of a ticket; a missing one is `Fault::gone`.
+    async fn attachment(&self, project: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault>;
     /// Comments of a ticket, oldest first.
     async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault>;
 }

@@ -32,10 +32,15 @@ impl Sim {
         let Some(task) = self.open_task() else { return Ok(()) };
         let by = || Actor::new("local:anna");
         let event = match &task.phase {
+            _ if task.wait.on_hold.is_some() => Event::Released { by: by() },
             Phase::Idle => Event::Started { by: by() },
             Phase::Waiting { why: WaitReason::Approval { subject, .. }, .. } => {
                 Event::Approved { by: by(), gate: None, subject: Some(subject.clone()), comment: None }
             }
+            Phase::Waiting { why: WaitReason::After { .. }, .. } => match self.frees_a_start(&task, by()) {
+                Some(event) => event,
+                None => return Ok(()),
+            },
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
             // Whoever has repaired it often enough leaves it at that.
             Phase::Waiting { why: WaitReason::Production { .. }, .. }

@@ -53,6 +53,8 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_lease_is_held_while_merging(sim, change)?;
     invariant_lease_is_never_held_for_nothing(change)?;
     invariant_no_agent_begins_beyond_the_budget(sim, change)?;
+    crate::arranged::invariant_a_start_waits_for_others(sim, change)?;
+    crate::arranged::invariant_a_held_task_begins_nothing(sim, change)?;
     invariant_journal_is_complete(sim, change)?;
     crate::outside::after_step(sim, change)
 }
@@ -95,7 +97,12 @@ fn invariant_closed_is_closed(change: &Change<'_>) -> Live<()> {
     // What people should know of it still reaches them, and changes nothing else.
     let told = matches!(change.event, Event::Noticed { .. })
         && Task { next_seq: change.before.next_seq, ..change.after.clone() } == *change.before;
-    ensure(!change.before.is_closed() || told, "closed_is_closed", || {
+    let edited = matches!(change.event, Event::EditAsked { .. })
+        && Task { next_seq: change.before.next_seq, ..change.after.clone() } == *change.before;
+    // A person begins it again, or takes back what it merged.
+    let again = matches!(change.event, Event::BegunAgain { .. })
+        || matches!(change.event, Event::RevertAsked { .. }) && change.before.landing.merged.is_some();
+    ensure(!change.before.is_closed() || told || edited || again, "closed_is_closed", || {
         format!("{} was closed and took {}", change.before.work_item, change.event.name())
     })
 }
@@ -201,6 +208,8 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
     }
     // A repair that is given up goes back to the question what becomes of production.
     let asks = matches!(after.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
+    // A revert that is given up leaves the task where it was when it was done.
+    let asks = asks || before.lives.before_revert.is_some() && after.is_closed() && after.landing.merged.is_some();
     if before.at.stage < after.at.stage && !asks {
         for (step, s) in before.pipeline.stages[before.at.stage].steps.iter().enumerate() {
             let at = orch_core::pipeline::Cursor { stage: before.at.stage, step };
@@ -330,7 +339,7 @@ fn invariant_told_once(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
 /// only, and a person is told once.
 fn invariant_a_failed_deploy_is_nobodys_round(change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
-    let chosen = matches!(change.event, Event::WayChosen { .. });
+    let chosen = matches!(change.event, Event::WayChosen { .. } | Event::RevertAsked { .. } | Event::BegunAgain { .. });
     ensure(after.branch.generation == before.branch.generation || chosen, "a_failed_deploy_is_nobodys_round", || {
         format!("{} begins generation {} without a person's word", after.work_item, after.branch.generation)
     })?;
@@ -361,7 +370,8 @@ fn invariant_every_wait_ends(change: &Change<'_>) -> Live<()> {
     let ends = match &after.phase {
         Phase::Working { .. } | Phase::Stopping { .. } => !change.open.is_empty(),
         Phase::Waiting {
-            why: WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. },
+            why:
+                WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. } | WaitReason::OnHold,
             ..
         }
         | Phase::Blocked { .. }

@@ -59,6 +59,8 @@ pub(crate) struct Ledger {
     pub(crate) hooked: BTreeMap<(ProjectKey, Environment, Sha), TaskId>,
     /// What failed in production and was not accepted, and what repairs it, once that has landed.
     pub(crate) broken: BTreeMap<TaskId, (Sha, Option<Sha>)>,
+    /// What of a task had landed when it was begun again.
+    pub(crate) before_life: BTreeMap<TaskId, Vec<Sha>>,
     /// Keys of people's wishes.
     pub(crate) wishes: BTreeSet<String>,
 }
@@ -172,7 +174,12 @@ impl Ledger {
             self.granted.insert(id, self.cost(id));
         }
         self.note_production(change);
-        if matches!(change.event, Event::RetryAsked { .. } | Event::WayChosen { .. }) {
+        if matches!(change.event, Event::BegunAgain { .. }) {
+            self.before_life.insert(id, after.landing.earlier.clone());
+            self.granted.insert(id, self.cost(id));
+        }
+        let again = matches!(change.event, Event::RevertAsked { .. } | Event::BegunAgain { .. });
+        if again || matches!(change.event, Event::RetryAsked { .. } | Event::WayChosen { .. }) {
             self.bounces.retain(|(task, _), _| *task != id);
         }
         // Another branch is in no conflict, and neither is what a person has merged.
@@ -229,6 +236,10 @@ impl Ledger {
         let mut sent_back = false;
         match (before.step(), outcome) {
             (_, Outcome::Updated { head, base, repatched, .. }) => {
+                // A person's branch is in no conflict any more when it merges as it is: main has moved on.
+                if after.branch.source.is_some() {
+                    self.conflicts.remove(&id);
+                }
                 let mut gates = Self::exact_gates(before);
                 if *repatched {
                     gates.extend(Self::patch_gates(before));

@@ -5,6 +5,7 @@
 //! It decides nothing about the product. What it prevents: a rule of core or store that holds on the sunny day only.
 
 mod actions;
+mod arranged;
 mod choices;
 mod crash;
 mod effects;

@@ -14,13 +14,13 @@ use orch_core::effect::Outcome;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, Seq, Sha};
 use orch_core::pipeline::{OnInconclusive, Step};
-use orch_core::task::{ApprovalKind, BlockReason, Phase, Task};
+use orch_core::task::{ApprovalKind, BlockReason, DoneOutcome, Phase, Task};
 
 pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let Some(site) = sim.sites.get(&change.after.project) else { return Ok(()) };
     landers::invariant_a_persons_branch_is_the_persons(site)?;
     invariant_merged_means_merged(site, change.after)?;
-    invariant_what_is_cancelled_is_not_merged(site, change.after)?;
+    invariant_what_is_cancelled_is_not_merged(sim, site, change.after)?;
     invariant_what_somebody_else_merged_is_taken_by_right(sim, site, change)?;
     invariant_a_wrong_tree_freezes(site, change)
 }
@@ -136,7 +136,7 @@ fn invariant_a_merge_happens_under_its_lease(sim: &Sim, task: &Task, landed: &La
 
 fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
     let Some(merged) = &task.landing.merged else {
-        let done = matches!(task.phase, Phase::Done { .. });
+        let done = matches!(task.phase, Phase::Done { outcome, .. } if outcome != DoneOutcome::Finished);
         return ensure(!done, "merged_means_merged", || format!("{} is done and never merged", task.work_item));
     };
     let real = site.landed.iter().any(|l| l.task == task.id && l.commit == merged.commit && l.tree == merged.tree);
@@ -145,10 +145,13 @@ fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
     })
 }
 
-fn invariant_what_is_cancelled_is_not_merged(site: &Site, task: &Task) -> Live<()> {
-    // Of any branch of it: what is merged is never cancelled, its repair neither.
-    let cancelled = matches!(task.phase, Phase::Cancelled { .. });
-    let landed = site.landed.iter().any(|l| l.task == task.id && !l.blind && !l.by_hand);
+fn invariant_what_is_cancelled_is_not_merged(sim: &Sim, site: &Site, task: &Task) -> Live<()> {
+    // Of any branch of this life: what is merged is never cancelled, its repair neither; nor is it said to be finished
+    // without a merge.
+    let cancelled = matches!(task.phase, Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Finished, .. });
+    let before = sim.ledger.before_life.get(&task.id);
+    let of_this_life = |commit| before.is_none_or(|before: &Vec<_>| !before.contains(commit));
+    let landed = site.landed.iter().any(|l| l.task == task.id && !l.blind && !l.by_hand && of_this_life(&l.commit));
     ensure(!cancelled || !landed, "what_is_cancelled_is_not_merged", || {
         format!("{} is cancelled, and a change of it has landed", task.work_item)
     })

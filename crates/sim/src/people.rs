@@ -20,6 +20,10 @@ impl Sim {
     pub(crate) fn ask(&mut self, task: TaskId, event: Event) -> Live<()> {
         self.keys += 1;
         let key = format!("k{}", self.keys);
+        let event = match self.tasks.get(&task).cloned() {
+            Some(task) => self.start(&task, event)?,
+            None => event,
+        };
         self.deliver("people", &key, task, event).map(|_| ())
     }
 
@@ -85,6 +89,11 @@ impl Sim {
                 "local:mallory".into()
             }
         };
+        if let Some(task) = &task
+            && self.hit("held or released", 60)
+        {
+            return self.holds_or_releases(task, by);
+        }
         if self.hit("ticket moved anywhere", 40) {
             return self.moves_anything(by);
         }
@@ -94,6 +103,10 @@ impl Sim {
             Phase::Idle if self.hit("ticket edited", 200) => {
                 let title = format!("ticket {} v{}", task.number, self.choices.below("text", 3));
                 return self.edit_ticket(&task.project, task.number, title);
+            }
+            Phase::Idle if self.hit("starts after another", 150) => return self.arranges(&task, by),
+            Phase::Waiting { why: WaitReason::After { .. }, .. } if self.choices.chance("rearranged", 300) => {
+                return self.arranges(&task, by);
             }
             Phase::Idle if sensible => Event::Started { by },
             Phase::Waiting { why: WaitReason::Approval { subject, what, .. }, .. } if sensible => {
@@ -123,6 +136,7 @@ impl Sim {
             {
                 self.lands_again(&task, by)?
             }
+            Phase::Waiting { why: WaitReason::OnHold, .. } if sensible => Event::Released { by },
             Phase::Blocked { .. } if sensible => Event::RetryAsked { by },
             Phase::Working { .. }
                 if matches!(task.step(), Some(Step::PullRequest)) && self.hit("cancelled while opening", 300) =>
@@ -134,8 +148,15 @@ impl Sim {
             {
                 Event::CancelAsked { by }
             }
-            _ => match self.choices.below("what", 15) {
+            _ => match self.choices.below("what", 20) {
                 14 => self.a_way_out(by),
+                15 | 16 => {
+                    let title = Some(format!("ticket {} by {by} v{}", task.number, self.choices.below("text", 3)));
+                    Event::EditAsked { by, title, body: None }
+                }
+                17 if self.hit("finished at any time", 200) => Event::FinishAsked { by, reason: "by hand".into() },
+                18 => Event::RevertAsked { by, reason: None },
+                19 if task.is_closed() => Event::Started { by },
                 0 => Event::Started { by },
                 1 => Event::Approved { by, gate: Some(GateId::DeployStatus), subject: None, comment: None },
                 2 => Event::Rejected { by, gate: None, comment: String::new() },
@@ -156,6 +177,14 @@ impl Sim {
         if self.choices.chance("by ticket", 450) && self.ask_by_ticket(&task, &event)? {
             return Ok(());
         }
+        self.ask(task.id, event)
+    }
+
+    /// A person holds a task, or lets it go on; now and then what cannot be.
+    fn holds_or_releases(&mut self, task: &Task, by: Actor) -> Live<()> {
+        let release = task.wait.on_hold.is_some() != self.choices.chance("the other way round", 150);
+        let event =
+            if release { Event::Released { by } } else { Event::PutOnHold { by, reason: Some("a look first".into()) } };
         self.ask(task.id, event)
     }
 

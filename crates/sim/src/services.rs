@@ -5,6 +5,7 @@
 use crate::invariants as inv;
 use crate::sim::{Live, Sim};
 use orch_core::circuit::{self, Heard};
+use orch_core::effect::Outcome;
 use orch_core::ids::JobId;
 use orch_core::pauses::Pauses;
 use orch_core::reap::{Limits, Seen, Sighting};
@@ -27,6 +28,10 @@ impl Sim {
     pub(crate) fn refuse(&mut self, job: &Job) -> Option<Next> {
         if job.stop {
             return None;
+        }
+        if self.is_held_back(job) {
+            self.seen.count("watcher", "runner: held back");
+            return Some(Next::Settle(Outcome::Cancelled));
         }
         let (now, id, runs) = (self.now, job.id, self.still_runs(job));
         if let Some(next) = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, PAUSES, runs) {
@@ -52,6 +57,14 @@ impl Sim {
             self.seen.count("watcher", "circuit: one job tries first");
         }
         parked
+    }
+
+    /// Must it not begin, because a person holds its task?
+    fn is_held_back(&self, job: &Job) -> bool {
+        let Some(task) = self.tasks.get(&job.id.task).filter(|_| !job.effect.is_side()) else { return false };
+        let runs = self.db(async |s| s.runs(job.id.task).await).unwrap_or_default();
+        let open = |r: &orch_store::RunRow| (r.job, r.attempt) == (job.id.seq, job.run_attempt) && r.ended.is_none();
+        task.holds_back(job.id.seq, &job.effect, job.epoch - 1, runs.iter().any(open))
     }
 
     /// Does a program of the job's present run still run?

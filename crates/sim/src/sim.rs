@@ -98,6 +98,8 @@ pub(crate) struct Sim {
     /// What people do to tickets in a quiet life.
     pub(crate) plans: BTreeMap<(ProjectKey, u64), Plan>,
     pub(crate) keys: u64,
+    /// What was seen of blockers and is not told yet.
+    pub(crate) late_looks: Vec<(TaskId, Event)>,
     pub(crate) steps: u64,
     pub(crate) seen: Coverage,
     trace: bool,
@@ -137,6 +139,7 @@ impl Sim {
             hints: true,
             plans: BTreeMap::new(),
             keys: 0,
+            late_looks: Vec::new(),
             steps: 0,
             seen: Coverage::default(),
             trace: life.trace,
@@ -220,7 +223,15 @@ impl Sim {
 
     /// Steps a task, and those whose lease became free by it, as the engine does.
     pub(crate) fn step(&mut self, task: TaskId, cause: Cause, event: Event) -> Live<Stepped> {
-        let first = self.step_one(task, cause, event)?;
+        let first = self.step_one(task, cause, event.clone())?;
+        if let Stepped::Applied { task, .. } = &first {
+            for waiting in self.waits_for_others(task, &event) {
+                // Their own timers make up for it.
+                if !self.hit("end of a blocker not told", 250) {
+                    self.tell_blockers(waiting)?;
+                }
+            }
+        }
         let mut waiting: VecDeque<TaskId> = VecDeque::new();
         if let Stepped::Applied { freed, .. } = &first {
             waiting.extend(freed);
@@ -237,7 +248,7 @@ impl Sim {
         Ok(first)
     }
 
-    fn step_one(&mut self, id: TaskId, cause: Cause, event: Event) -> Live<Stepped> {
+    pub(crate) fn step_one(&mut self, id: TaskId, cause: Cause, event: Event) -> Live<Stepped> {
         let Some(before) = self.tasks.get(&id).cloned() else {
             return Err(Violation::new("the_simulation_can_run", format!("no task {id}")));
         };

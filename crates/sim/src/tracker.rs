@@ -106,13 +106,15 @@ impl Sim {
         let mut done = None;
         let phase = task.as_ref().map(|t| &t.phase);
         if differs(&ticket)
-            && let Some(event) = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some())
+            && let Some(event) =
+                ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some(), ticket.updated_at)
         {
             let task = match task.clone() {
                 Some(task) => task,
                 None => self.adopt(&ticket)?,
             };
             let name = event.name();
+            let event = self.start(&task, event)?;
             if self.deliver(
                 &format!("tracker:{project}"),
                 &format!("{project}-{number}@{at}-{name}"),
@@ -123,7 +125,10 @@ impl Sim {
             }
         }
         if let Some(task) = &task
-            && let Some(event) = ticket::edit(task, &ticket.title, &ticket.body)
+            && ticket::edit(task, &ticket.title, &ticket.body).is_some()
+            && !self.is_being_edited(task)?
+            && let Some(now) = self.site(project)?.tickets.get(&number).cloned()
+            && let Some(event) = ticket::edit(task, &now.title, &now.body)
         {
             let name = event.name();
             if self.deliver(
@@ -145,13 +150,13 @@ impl Sim {
         Ok(done.map_or(Looked::Nothing, Looked::Found))
     }
 
-    /// Makes a task of a ticket nobody has made one of.
-    pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
+    /// What is known of a ticket, with the pipeline of today.
+    pub(crate) fn known_of(&mut self, ticket: &Ticket) -> Live<NewTask> {
         let pipeline = self.site(&ticket.project)?.pipelines.get(&ticket.number).cloned();
         let landing = self.site(&ticket.project)?.setup.landing;
         let persons = pipeline.as_ref().is_some_and(landers::is_a_persons);
         let source = if persons { Some(self.source_of(&ticket.project, ticket.number)?) } else { None };
-        let new = NewTask {
+        Ok(NewTask {
             project: ticket.project.clone(),
             number: ticket.number,
             title: ticket.title.clone(),
@@ -159,7 +164,12 @@ impl Sim {
             pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
             landing,
             source,
-        };
+        })
+    }
+
+    /// Makes a task of a ticket nobody has made one of.
+    pub(crate) fn adopt(&mut self, ticket: &Ticket) -> Live<Task> {
+        let new = self.known_of(ticket)?;
         let now = self.now;
         let again = new.clone();
         let (task, made) = self.db(async |s| s.create_task(new, now).await)?;

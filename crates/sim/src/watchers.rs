@@ -17,6 +17,7 @@ const KEPT: usize = 1;
 
 impl Sim {
     pub(crate) fn sweep_timers(&mut self) -> Live<()> {
+        self.tell_late_looks()?;
         let now = self.now;
         for task in self.db(async |s| s.due(now).await)? {
             self.step(task, Cause::Engine, Event::TimerFired)?;

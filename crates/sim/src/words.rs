@@ -20,6 +20,7 @@ pub(crate) fn effect(effect: &Effect) -> &'static str {
         Effect::SyncTicket => "sync_ticket",
         Effect::Notify { .. } => "notify",
         Effect::Comment { .. } => "comment",
+        Effect::EditTicket { .. } => "edit_ticket",
         Effect::CleanUp => "clean_up",
         Effect::NoteFindings { .. } => "note_findings",
     }
@@ -41,6 +42,7 @@ pub(crate) const EFFECTS: &[&str] = &[
     "sync_ticket",
     "notify",
     "comment",
+    "edit_ticket",
     "clean_up",
     "note_findings",
 ];
@@ -60,6 +62,8 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         WaitReason::Lease { .. } => "lease",
         WaitReason::Production { .. } => "production",
         WaitReason::Held { .. } => "held",
+        WaitReason::OnHold => "on_hold",
+        WaitReason::After { .. } => "after",
     }
 }
 
@@ -75,6 +79,8 @@ pub(crate) const WAITS: &[&str] = &[
     "lease",
     "production",
     "held",
+    "on_hold",
+    "after",
 ];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
@@ -124,6 +130,8 @@ pub(crate) const PHASES: &[&str] = &[
     "needs_input",
     "production_failed",
     "waiting_for_lease",
+    "on_hold",
+    "waiting_for_others",
     "stopping",
     "blocked",
     "cancelled",
@@ -132,7 +140,7 @@ pub(crate) const PHASES: &[&str] = &[
 
 pub(crate) const VERDICTS: &[&str] = &["pass", "wait", "fail", "unreadable", "inconclusive", "skipped"];
 pub(crate) const OUTCOMES: &[&str] =
-    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted"];
+    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted", "finished"];
 
 pub(crate) fn place(task: &Task) -> String {
     let step = task.at.step;
@@ -191,6 +199,14 @@ pub(crate) const EVENTS: &[&str] = &[
     "cancel_asked",
     "retry_asked",
     "way_chosen",
+    "put_on_hold",
+    "released",
+    "edit_asked",
+    "finish_asked",
+    "revert_asked",
+    "begun_again",
+    "after_set",
+    "blockers_seen",
     "ticket_edited",
     "ticket edited before the start",
 ];

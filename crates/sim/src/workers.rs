@@ -76,6 +76,7 @@ impl Sim {
             let hung = !asleep && self.hit("worker hangs", 15);
             let stop = job.stop;
             let ended = self.refuse(&job).map(End::Refused);
+            crate::arranged::invariant_what_is_held_is_not_tried(self, &job, &task, ended.is_some())?;
             if let Some(End::Refused(Next::Requeue(Requeue { parked: Some(service), .. }))) = &ended {
                 let (id, service) = (job.id, service.clone());
                 self.say(|| format!("   {id}: waits for {service}"));

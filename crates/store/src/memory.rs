@@ -1,7 +1,7 @@
 //! What orch remembers beside tasks, jobs and evidence. Every fact has an owner, and ends with it or at a time of its own:
 //! nothing is kept under a name that only its writer knows.
 
-use orch_core::ids::{ProjectKey, Sha, TaskId, Time};
+use orch_core::ids::{ProjectKey, Seq, Sha, TaskId, Time};
 
 /// A fact that is remembered, by what it says and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,8 @@ pub enum Fact {
     Pushed(TaskId, String),
     /// The job in which a person was asked whether this revision goes to production after a restore.
     DeployAsked(TaskId, Sha),
+    /// What a ticket said (a digest) just before this job changed it for a person.
+    TicketBefore(TaskId, Seq),
     /// An open circuit of a service (JSON).
     Circuit(String),
 }
@@ -83,7 +85,7 @@ impl Fact {
             | Self::Restored(project)
             | Self::GreenCi { project, .. } => Owner::Project(project),
             Self::TicketId(project, number) | Self::TicketSeen(project, number) => Owner::Ticket(project, *number),
-            Self::Pushed(task, _) | Self::DeployAsked(task, _) => Owner::Task(*task),
+            Self::Pushed(task, _) | Self::DeployAsked(task, _) | Self::TicketBefore(task, _) => Owner::Task(*task),
             Self::Circuit(service) => Owner::Service(service),
         }
     }
@@ -106,6 +108,7 @@ impl Fact {
             Self::TicketSeen(..) => "seen",
             Self::Pushed(..) => "pushed",
             Self::DeployAsked(..) => "deploy_asked",
+            Self::TicketBefore(..) => "ticket_before",
             Self::Circuit(_) => "circuit",
         }
     }
@@ -117,6 +120,7 @@ impl Fact {
             Self::GreenCi { code, command, .. } => format!("{code}/{command}"),
             Self::Pushed(_, branch) => branch.clone(),
             Self::DeployAsked(_, revision) => revision.to_string(),
+            Self::TicketBefore(_, job) => job.to_string(),
             Self::Draining
             | Self::FingerprintKey
             | Self::BodiesDropped

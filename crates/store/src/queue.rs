@@ -3,10 +3,11 @@
 
 use crate::lease;
 use crate::rows::{Beat, Charge, Fence, Job, JobState, Reaped, Requeue};
-use crate::tx::{AddedJob, Claim, End, Tx, bug};
+use crate::tx::{AddedJob, Claim, End, Tx, bug, need};
 use orch_core::decide::NewJob;
 use orch_core::effect::{Class, Outcome};
-use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
+use orch_core::event::Event;
+use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time};
 use orch_core::task::{NewTask, Task};
 use orch_core::verdict::FaultKind;
 
@@ -80,8 +81,26 @@ pub fn requeue<T: Tx>(tx: &mut T, fence: Fence, r: &Requeue) -> Result<bool, T::
     job.available_at = r.not_before;
     job.last_fault = Some(r.fault.clone());
     job.parked.clone_from(&r.parked);
+    let open_run = tx.has_open_run(fence.job, job.run_attempt)?;
+    if need(tx, fence.job.task)?.holds_back(fence.job.seq, &job.effect, job.epoch, open_run) {
+        // It is claimed next to be ended, and waits for nothing: its task may hold the merge lease.
+        job.available_at = job.available_at.min(job.created_at);
+        job.parked = None;
+    }
     tx.save_job(&job)?;
     Ok(true)
+}
+
+/// A person holds the task: its job ends if nobody has begun it. What follows from that is returned as the next event; one
+/// that is claimed goes on to its end.
+pub(crate) fn hold_back<T: Tx>(tx: &mut T, task: &Task, seq: Seq, now: Time) -> Result<Option<Event>, T::Error> {
+    let id = JobId { task: task.id, seq };
+    let Some(job) = tx.open_job(id)?.filter(|job| job.state == JobState::Queued) else { return Ok(None) };
+    if !task.holds_back(seq, &job.effect, job.epoch, tx.has_open_run(id, job.run_attempt)?) {
+        return Ok(None);
+    }
+    end(tx, id, &Outcome::Cancelled, now)?;
+    Ok(Some(Event::JobEnded { job: seq, outcome: Outcome::Cancelled }))
 }
 
 /// Takes back every claim that was not renewed in time, whoever had it.

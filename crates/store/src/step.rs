@@ -116,6 +116,9 @@ fn apply<T: Tx>(
     if matches!(event, Event::Prioritised { .. }) {
         tx.prioritise(task)?;
     }
+    if matches!(event, Event::BegunAgain { .. }) {
+        tx.set_pipeline(task)?;
+    }
     for new in &d.jobs {
         if queue::add(tx, task.id, &task.project, new, r.now)? && !sum.lanes.contains(&new.effect.lane()) {
             sum.lanes.push(new.effect.lane());
@@ -135,6 +138,9 @@ fn apply<T: Tx>(
     }
     tx.keep(&Entry { task, event, ignored: None, story: &d.story, at: r.now })?;
     sum.story.extend(d.story);
+    if let Some(seq) = d.hold_back {
+        return queue::hold_back(tx, task, seq, r.now);
+    }
     let Some(seq) = d.stop else { return Ok(None) };
     let id = JobId { task: task.id, seq };
     match tx.open_job(id)? {

@@ -32,6 +32,8 @@ pub trait Tx {
     fn save_task(&mut self, task: &Task) -> Result<(), Self::Error>;
     /// What is queued of a task, and what comes, is claimed as early as its priority says.
     fn prioritise(&mut self, task: &Task) -> Result<(), Self::Error>;
+    /// The task goes by another pipeline from now on.
+    fn set_pipeline(&mut self, task: &Task) -> Result<(), Self::Error>;
     /// Tasks of a project that wait for its merge lease, the oldest first.
     fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>, Self::Error>;
     /// What the runs of a task have cost so far, millionths of a US dollar.

@@ -397,7 +397,8 @@ fn tasks_of_version_5_are_the_same_tasks_in_groups() {
         serde_json::from_str(include_str!("../../core/tests/wire/task.json")).unwrap();
     // No task of that version lands a person's branch.
     same.retain(|task| task.branch.source.is_none());
-    assert_eq!(stored.len(), same.len());
+    // Kinds that came later are at the end.
+    assert!(9 == stored.len() && stored.len() <= same.len());
     for (stored, mut same) in stored.into_iter().zip(same) {
         let p = place();
         let c = rusqlite::Connection::open(&p.path).unwrap();

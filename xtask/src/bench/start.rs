@@ -20,6 +20,7 @@ use orch_core::task::NewTask;
 use orch_engine::project::WatchPlan;
 use orch_engine::{Deploy, Engine, Options, Ports, Project, Projects};
 use orch_ports::Fault;
+use orch_ports::attachment::Attachment;
 use orch_ports::clock::Clock;
 use orch_ports::forge::MergeMethod;
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
@@ -54,6 +55,9 @@ impl Tracker for Ear {
         let _ = self.0.send((number, Instant::now()));
         Err(none())
     }
+    async fn edit(&self, _: &ProjectKey, _: u64, _: &str, _: &str, _: &Actor) -> Result<(), Fault> {
+        Err(none())
+    }
     async fn changed_since(&self, _: &ProjectKey, _: Time) -> Result<Vec<Ticket>, Fault> {
         Ok(Vec::new())
     }
@@ -61,6 +65,15 @@ impl Tracker for Ear {
         Err(none())
     }
     async fn put_comment(&self, _: &ProjectKey, _: u64, _: &str, _: &str) -> Result<(), Fault> {
+        Err(none())
+    }
+    async fn attach(&self, _: &ProjectKey, _: u64, _: &str, _: &[u8], _: &Actor) -> Result<Attachment, Fault> {
+        Err(none())
+    }
+    async fn attachments(&self, _: &ProjectKey, _: u64) -> Result<Vec<Attachment>, Fault> {
+        Err(none())
+    }
+    async fn attachment(&self, _: &ProjectKey, _: u64, _: &str) -> Result<Vec<u8>, Fault> {
         Err(none())
     }
     async fn comments(&self, _: &ProjectKey, _: u64) -> Result<Vec<Comment>, Fault> {

@@ -3,6 +3,7 @@
 //! gaps, a change is never hidden by a clock that went back, and nothing happens without a line in the log.
 
 mod again;
+mod files;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use crate::local_db::{DbError, LocalDb};
 use orch_core::ids::{Actor, ProjectKey, Time};
 use orch_ports::Fault;
+use orch_ports::attachment::Attachment;
 use orch_ports::clock::Clock;
 use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -31,7 +33,7 @@ pub struct LogEntry {
     pub seq: i64,
     /// The ticket it is about.
     pub number: u64,
-    /// `ticket-created`, `ticket-made-again`, `text-edited`, `state-set`, `comment-written` or `comment-replaced`.
+    /// `ticket-created`, `ticket-made-again`, `text-edited`, `state-set`, `file-attached`, `comment-written` or `comment-replaced`.
     pub effect: String,
     /// The title, the state or the comment's key.
     pub detail: String,
@@ -51,32 +53,6 @@ impl LocalTracker {
     /// Opens or makes the file. A damaged file, another program's or a newer version's is refused by name.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         Ok(Self { db: LocalDb::open(path, &schema::SCHEMA)?, clock })
-    }
-
-    /// Changes a ticket's text, as a person would in a browser. The same text changes nothing.
-    pub async fn edit(
-        &self,
-        project: &ProjectKey,
-        number: u64,
-        title: &str,
-        body: &str,
-        by: &Actor,
-    ) -> Result<Ticket, Fault> {
-        let (title, body) = (title_of(title)?, text_of("body", body)?);
-        let (project, by, now) = (project.clone(), by.clone(), self.clock.now());
-        self.db
-            .write("edit a ticket", move |t| {
-                let ticket = read(t, &project, number)?;
-                if ticket.title != title || ticket.body != body {
-                    t.execute(
-                        "UPDATE ticket SET title = ?3, body = ?4, updated_at = ?5 WHERE project = ?1 AND number = ?2",
-                        params![project.as_str(), number as i64, title, body, next_time(t, &project, now)?],
-                    )?;
-                    log(t, &project, number, "text-edited", &title, &by, now)?;
-                }
-                read(t, &project, number)
-            })
-            .await
     }
 
     /// What was done in a project, in order.
@@ -161,6 +137,24 @@ impl Tracker for LocalTracker {
         self.db.read("read a ticket", move |t| read(t, &project, number)).await
     }
 
+    async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault> {
+        let (title, body) = (title_of(title)?, text_of("body", body)?);
+        let (project, by, now) = (project.clone(), by.clone(), self.clock.now());
+        self.db
+            .write("edit a ticket", move |t| {
+                let ticket = read(t, &project, number)?;
+                if ticket.title != title || ticket.body != body {
+                    t.execute(
+                        "UPDATE ticket SET title = ?3, body = ?4, updated_at = ?5 WHERE project = ?1 AND number = ?2",
+                        params![project.as_str(), number as i64, title, body, next_time(t, &project, now)?],
+                    )?;
+                    log(t, &project, number, "text-edited", &title, &by, now)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault> {
         let project = project.clone();
         self.db
@@ -221,6 +215,25 @@ impl Tracker for LocalTracker {
                 log(t, &project, number, effect, &key, &Actor::orch(), now)
             })
             .await
+    }
+
+    async fn attach(
+        &self,
+        project: &ProjectKey,
+        number: u64,
+        name: &str,
+        content: &[u8],
+        by: &Actor,
+    ) -> Result<Attachment, Fault> {
+        self.put_file(project, number, name, content, by).await
+    }
+
+    async fn attachments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault> {
+        self.list_files(project, number).await
+    }
+
+    async fn attachment(&self, project: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+        self.read_file(project, number, name).await
     }
 
     async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault> {

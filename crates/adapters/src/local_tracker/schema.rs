@@ -7,7 +7,8 @@ use crate::local_db::Schema;
 pub(super) const SCHEMA: Schema = Schema {
     name: "local tracker",
     application_id: 0x6f72_7431, // "ort1"
-    migrations: &["
+    migrations: &[
+        "
 CREATE TABLE ticket (
     project    TEXT    NOT NULL,
     number     INTEGER NOT NULL CHECK (number > 0),
@@ -45,5 +46,20 @@ CREATE TABLE log (
 ) STRICT;
 CREATE TRIGGER log_keeps_its_lines BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 CREATE TRIGGER log_loses_no_line   BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
-"],
+",
+        "
+CREATE TABLE file (
+    project TEXT    NOT NULL,
+    number  INTEGER NOT NULL,
+    name    TEXT    NOT NULL,
+    size    INTEGER NOT NULL,
+    sha256  TEXT    NOT NULL,
+    content BLOB    NOT NULL,
+    by      TEXT    NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (project, number, name),
+    FOREIGN KEY (project, number) REFERENCES ticket (project, number)
+) STRICT;
+",
+    ],
 };

@@ -15,6 +15,12 @@ impl Cx<'_> {
         if self.d.task.landing.landed.is_some() {
             return self.take_landed();
         }
+        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
+            return self.rest();
+        }
+        if self.waits_for_others() {
+            return;
+        }
         let task = &self.d.task;
         let stage = task.stage().clone();
         let Some(step) = task.step().cloned() else {
@@ -125,6 +131,7 @@ impl Cx<'_> {
     fn enter_update(&mut self) {
         let Some(head) = self.d.task.branch.head.clone() else { return self.impossible("there is no head to update") };
         self.d.task.landing.intent = None;
+        self.d.task.landing.asked = false;
         if self.d.task.landing.conflict.is_some() {
             // A half-repaired branch contains the tip, so that git would see no conflict any more.
             self.say("the conflict with the default branch is not resolved yet");
@@ -203,6 +210,9 @@ impl Cx<'_> {
         let asks = matches!(why, WaitReason::Approval { what: ApprovalKind::Landed, .. });
         if self.d.task.landing.landed.is_some() && !asks {
             return self.take_landed();
+        }
+        if self.d.task.wait.on_hold.is_some() && why.is_looked_at() {
+            return self.rest();
         }
         let now = self.now;
         let fresh = self.waited_here().unwrap_or(Hold { since: now, told: false, asked: false });
@@ -345,6 +355,7 @@ impl Cx<'_> {
         let outcome = if took_back && outcome.is_well() { DoneOutcome::Reverted } else { outcome };
         self.say(format!("done: {}", outcome.as_str().replace('_', " ")));
         self.d.task.wait.hold = None;
+        self.d.task.wait.on_hold = None;
         self.d.task.done_at = Some(self.now);
         self.d.task.phase = Phase::Done { outcome, since: self.now };
         self.emit(Effect::CleanUp);

@@ -120,11 +120,20 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// The task ends without what somebody else merged: that stays on main, is no news any more, and is known to its next life.
+    pub(super) fn leave_landed(&mut self) {
+        let Some(landed) = self.d.task.landing.landed.take() else { return };
+        self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
+        self.d.task.landing.earlier.push(landed.commit.clone());
+        self.d.task.lives.landed = Some(landed.commit);
+    }
+
     /// Writes the merge down; what was open on the way to it is settled by it.
     fn forget_the_way(&mut self) -> Option<Landed> {
         let task = &mut self.d.task;
         let landed = task.landing.landed.take()?;
         task.landing.merged = Some(Merged { commit: landed.commit.clone(), tree: landed.tree.clone(), at: self.now });
+        task.lives.before_revert = None;
         task.landing.intent = task.landing.intent.take().filter(|intent| intent.head == landed.head);
         task.landing.conflict = None;
         task.wait.question = None;

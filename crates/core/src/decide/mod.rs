@@ -5,10 +5,13 @@
 //! back with findings, wait, or to a person. Three things follow from where the task stands and are therefore not
 //! decided case by case but at the end, for all: the merge lease, the ticket, and telling people (`ending.rs`).
 
+mod after;
+mod arranged;
 mod conflict;
 mod ending;
 mod flow;
 mod landed;
+mod lives;
 mod outcome;
 mod people;
 mod production;
@@ -71,6 +74,8 @@ pub struct Decision {
     pub jobs: Vec<NewJob>,
     /// A job to stop.
     pub stop: Option<Seq>,
+    /// A job that is to end before it begins, if nothing of it is under way.
+    pub hold_back: Option<Seq>,
     /// What happens to the lease.
     pub lease: LeaseOp,
     /// What happened, in sentences for people.
@@ -102,13 +107,21 @@ type Step = Result<(), String>;
 /// Decides what an event means for a task.
 pub fn decide(snapshot: &Snapshot, policy: &Policy, event: &Event, now: Time) -> Decided {
     let before = &snapshot.task;
-    let d = Decision { task: before.clone(), jobs: Vec::new(), stop: None, lease: LeaseOp::Keep, story: Vec::new() };
+    let d = Decision {
+        task: before.clone(),
+        jobs: Vec::new(),
+        stop: None,
+        hold_back: None,
+        lease: LeaseOp::Keep,
+        story: Vec::new(),
+    };
     let mut cx = Cx { d, lease: &snapshot.lease, spent_micro_usd: snapshot.spent_micro_usd, policy, now };
     if let Err(why) = cx.dispatch(event) {
         return Decided::Ignore(why);
     }
-    // Of a task that is over, too, there are things people should know: nothing else of it changes.
-    if !matches!(event, Event::Noticed { .. }) {
+    // Of a task that is over, too, there are things people should know, and its ticket can be edited: nothing else changes.
+    let edits_what_is_over = before.is_closed() && matches!(event, Event::EditAsked { .. });
+    if !edits_what_is_over && !matches!(event, Event::Noticed { .. }) {
         cx.finish(before);
     }
     Decided::Apply(cx.d)
@@ -127,6 +140,15 @@ impl Cx<'_> {
             }
             Event::Commented { by, text } => self.commented(by, text),
             Event::Prioritised { by, priority } => self.prioritised(by, *priority),
+            Event::PutOnHold { by, reason } => self.put_on_hold(by, reason.as_deref()),
+            Event::Released { by } => self.released(by),
+            Event::EditAsked { by, title, body } => self.edit_asked(by, title.as_deref(), body.as_deref()),
+            Event::FinishAsked { by, reason } => self.finish_asked(by, reason),
+            Event::AfterSet { by, add, remove } => self.after_set(by, add, remove),
+            Event::Attached { by, name, size, sha256 } => self.attached(by, name, *size, sha256),
+            Event::BlockersSeen { open, looked_at } => self.blockers_seen(open, looked_at),
+            Event::BegunAgain { by, ticket } => self.begun_again(by, ticket),
+            Event::RevertAsked { by, reason } => self.revert_asked(by, reason.as_deref()),
             Event::Noticed { key, text } => {
                 self.noticed(key, text);
                 Ok(())

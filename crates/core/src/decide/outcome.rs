@@ -13,7 +13,7 @@ impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
         match &self.d.task.phase {
             Phase::Working { job: mine, .. } if *mine == job => {}
-            Phase::Stopping { job: mine, by, since } if *mine == job => {
+            Phase::Stopping { job: mine, by, since, .. } if *mine == job => {
                 let (by, since) = (by.clone(), *since);
                 self.stopped(outcome, by, since);
                 return Ok(());
@@ -37,6 +37,8 @@ impl Cx<'_> {
         if matches!(outcome, Outcome::Opened { .. } | Outcome::Published { .. } | Outcome::Updated { .. }) {
             // The branch is there again, and is made again for nobody who removes it once more.
             self.d.task.branch.again = false;
+            // The branch is opened behind what cleans up after the life before.
+            self.d.task.lives.before = None;
         }
         match (step, outcome) {
             (Step::Open, Outcome::Opened { head, base }) => {
@@ -178,6 +180,12 @@ impl Cx<'_> {
                     self.say("main or the branch moved before the merge; it is prepared again");
                     self.update_again();
                 }
+                NotMerged::OnHold => {
+                    self.say("it is not merged, and not asked for while somebody holds it");
+                    self.d.task.landing.asked = false;
+                    let at = self.start_of_merging();
+                    self.move_to(at);
+                }
                 NotMerged::Refused { text } => {
                     self.say(format!("the forge refused the merge: {text}"));
                     let retry = self.start_of_merging();
@@ -192,6 +200,10 @@ impl Cx<'_> {
             (_, Outcome::Failed { fault }) => self.job_failed(fault),
             // It was stopped for what the task takes now.
             (_, Outcome::Cancelled) if self.d.task.landing.landed.is_some() => self.take_landed(),
+            (_, Outcome::Cancelled) if self.d.task.wait.on_hold.is_some() => {
+                self.say("what was to begin next does not begin");
+                self.enter();
+            }
             (_, Outcome::Cancelled) => {
                 // Nobody cancelled this task: the run was stopped under us. It is done again, not counted.
                 self.say("the run was stopped from outside; it starts again");
@@ -406,6 +418,7 @@ impl Cx<'_> {
     fn merged(&mut self, commit: &Sha, tree: &crate::ids::Digest) {
         let tested = self.d.task.landing.intent.as_ref().map(|i| i.tree.clone());
         self.d.task.landing.merged = Some(Merged { commit: commit.clone(), tree: tree.clone(), at: self.now });
+        self.d.task.lives.before_revert = None;
         match tested {
             Some(tested) if tested != *tree => {
                 self.say("what landed is not what was tested: the merge queue of this repository is frozen");
@@ -481,20 +494,20 @@ impl Cx<'_> {
         self.block(BlockReason::JobFailed { what, fault: fault.clone() }, retry);
     }
 
-    /// The job of a task that is being cancelled has ended. What has landed has landed: then the cancel came too late.
+    /// The job of a task that is being cancelled has ended. What has landed has landed: then it came too late.
     fn stopped(&mut self, outcome: &Outcome, by: crate::ids::Actor, since: Time) {
         let merging = matches!(self.d.task.step(), Some(Step::Merge));
         match outcome {
             Outcome::Merged { commit, tree } => {
-                self.say("the cancel came too late: the change is merged");
+                self.say("it could not be ended any more: the change is merged");
                 self.merged(commit, tree);
             }
             Outcome::LandedOtherwise { commit, tree, by: who } => {
                 self.landed_otherwise(commit, tree, who.as_ref());
-                self.cancelled(by);
+                self.ended(by);
             }
             _ if self.d.task.landing.landed.as_ref().is_some_and(|l| l.counts(self.policy)) => {
-                self.say("the cancel came too late: the change is merged");
+                self.say("it could not be ended any more: the change is merged");
                 self.take_landed();
             }
             Outcome::Failed { fault } if merging => {
@@ -504,11 +517,11 @@ impl Cx<'_> {
             // What was opened meanwhile must be known, or nobody closes it.
             Outcome::PullRequestOpen { number } => {
                 self.d.task.branch.pull_request = Some(*number);
-                self.cancelled(by);
+                self.ended(by);
             }
-            Outcome::Cancelled => self.cancelled(by),
+            Outcome::Cancelled => self.ended(by),
             _ if merging => self.withdraw(by, since),
-            _ => self.cancelled(by),
+            _ => self.ended(by),
         }
     }
 
@@ -517,10 +530,10 @@ impl Cx<'_> {
     fn withdraw(&mut self, by: crate::ids::Actor, since: Time) {
         let (Some(pull_request), Some(intent)) = (self.d.task.branch.pull_request, self.d.task.landing.intent.clone())
         else {
-            return self.cancelled(by);
+            return self.ended(by);
         };
         self.say("it is not merged; its pull request is closed, so that nothing under way can merge it");
         let job = self.emit(Effect::Merge { pull_request, intent });
-        self.d.task.phase = Phase::Stopping { job, by, since };
+        self.d.task.phase = Phase::Stopping { job, by, since, finish: None };
     }
 }

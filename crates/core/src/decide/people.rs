@@ -6,11 +6,13 @@ use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
-use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, WaitReason, WayOut};
+use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Task, WaitReason, WayOut};
 use crate::verdict::Finding;
 
 /// How a remark about an edited ticket begins.
 const EDITED: &str = "The ticket was edited while this task was under way.";
+/// What stands between that and its text now.
+const NOW_READS: &str = " It now reads:\n";
 
 /// Longest comment, bytes: it is in every brief that follows, and in every step of the task.
 const COMMENT_MOST: usize = 16 * 1024;
@@ -24,6 +26,22 @@ fn is_bearable(comment: &str) -> Result<(), String> {
     }
     let (long, most) = (comment.len(), COMMENT_MOST);
     Err(format!("the comment is {long} bytes long, and {most} are the most: put it into a file of the repository"))
+}
+
+/// What the ticket says now: as the task began with it, or as it was edited since.
+pub(super) fn latest_text(task: &Task) -> (String, String) {
+    let edited = task.findings.notes.iter().find_map(|n| n.strip_prefix(EDITED)?.strip_prefix(NOW_READS));
+    match edited.and_then(|text| text.split_once("\n\n")) {
+        Some((title, body)) => (title.to_owned(), body.to_owned()),
+        None => (task.title.clone(), task.body.clone()),
+    }
+}
+
+impl Task {
+    /// Title and text of its ticket as they are now, as far as is known.
+    pub fn ticket_text(&self) -> (String, String) {
+        latest_text(self)
+    }
 }
 
 /// Is this remark about an edited ticket?
@@ -51,6 +69,9 @@ impl Cx<'_> {
                 self.d.task.started_by = Some(by.clone());
                 self.enter();
                 Ok(())
+            }
+            Phase::Cancelled { .. } | Phase::Done { .. } => {
+                Err("it is over; begun again, its ticket is read anew".into())
             }
             _ => Err("it is started already".into()),
         }
@@ -191,7 +212,7 @@ impl Cx<'_> {
             let (item, commit) = (&self.d.task.work_item, merged.commit.short());
             return Err(match self.d.task.phase {
                 Phase::Done { .. } => "it is over already".to_owned(),
-                Phase::Waiting { why: WaitReason::Production { .. }, .. } | Phase::Blocked { .. } => format!(
+                Phase::Waiting { .. } | Phase::Blocked { .. } => format!(
                     "it is merged as {commit}: what has landed cannot be cancelled. Choose with `orch task retry {item} --as {}`: {}",
                     WayOut::CHOICE,
                     WayOut::offer()
@@ -204,12 +225,20 @@ impl Cx<'_> {
         if self.d.task.merge_unknown() {
             return Err("whether it is merged is not known: retry it first, then it can be told".into());
         }
+        if let (Some(_), Some(landed)) = (&self.d.task.lives.before_revert, &self.d.task.landing.landed) {
+            let (item, commit) = (&self.d.task.work_item, landed.commit.short());
+            let way = match self.d.task.phase {
+                Phase::Blocked { .. } => format!("`orch task retry {item}` asks again whether that"),
+                _ => format!("`orch approve {item}` says that it"),
+            };
+            return Err(format!("its revert is merged as {commit}: {way} is what became of it"));
+        }
         match self.d.task.phase {
             Phase::Cancelled { .. } | Phase::Done { .. } => Err("it is over already".into()),
             Phase::Stopping { .. } => Err("it is being cancelled already".into()),
             Phase::Working { job, .. } => {
                 self.say(format!("cancelled by {by}; the job under way is being stopped"));
-                self.d.task.phase = Phase::Stopping { job, by: by.clone(), since: self.now };
+                self.d.task.phase = Phase::Stopping { job, by: by.clone(), since: self.now, finish: None };
                 // A merge cannot be recalled: its outcome is awaited.
                 if !matches!(self.d.task.step(), Some(Step::Merge)) {
                     self.d.stop = Some(job);
@@ -224,14 +253,24 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancelled(&mut self, by: Actor) {
-        if let Some(landed) = self.d.task.landing.landed.take() {
-            self.say(format!("what somebody else merged stays on main as {}", landed.commit.short()));
+        if let (Some(_), Some(landed)) = (&self.d.task.lives.before_revert, &self.d.task.landing.landed) {
+            // It is on main: what was to be given up has happened.
+            self.say(format!(
+                "the revert itself was merged as {}: it cannot be given up any more",
+                landed.commit.short()
+            ));
+            return self.take_landed();
+        }
+        self.leave_landed();
+        if self.d.task.lives.before_revert.is_some() {
+            return self.revert_given_up(&by);
         }
         if self.d.task.under_repair().is_some() {
             return self.repair_given_up(&by);
         }
         self.say(format!("cancelled by {by}"));
         self.d.task.wait.hold = None;
+        self.d.task.wait.on_hold = None;
         self.d.task.phase = Phase::Cancelled { by, since: self.now };
         self.emit(Effect::CleanUp);
     }
@@ -246,7 +285,9 @@ impl Cx<'_> {
             return Err("it is not blocked: there is nothing to retry".into());
         };
         self.say(format!("{by} lets it go on"));
+        let unknown = self.d.task.merge_unknown();
         let task = &mut self.d.task;
+        task.landing.asked = unknown;
         task.spent.role_attempts = 0;
         task.landing.updates = 0;
         task.landing.patch_changes = 0;
@@ -344,7 +385,7 @@ impl Cx<'_> {
             return Ok(());
         }
         // Only the latest text counts; one edited back needs no remark at all.
-        let note = format!("{EDITED} It now reads:\n{title}\n\n{body}");
+        let note = format!("{EDITED}{NOW_READS}{title}\n\n{body}");
         if self.d.task.findings.notes.contains(&note) {
             return Err("this edit is noted already".into());
         }
@@ -397,14 +438,7 @@ impl Cx<'_> {
                 self.enter();
                 Ok(())
             }
-            Phase::Waiting {
-                why:
-                    WaitReason::Report { .. }
-                    | WaitReason::CannotTell { .. }
-                    | WaitReason::Lease { .. }
-                    | WaitReason::Held { .. },
-                ..
-            } => {
+            Phase::Waiting { why, .. } if why.is_looked_at() => {
                 self.enter();
                 Ok(())
             }

@@ -59,10 +59,13 @@ impl Cx<'_> {
     }
 
     /// The tip of the default branch before a merge of this task.
-    fn base_of(&self, revision: &Sha) -> Option<Sha> {
+    pub(super) fn base_of(&self, revision: &Sha) -> Option<Sha> {
         let task = &self.d.task;
         if let Some(known) = task.production.failures.iter().rev().find(|f| f.merged.commit == *revision) {
             return known.base.clone();
+        }
+        if let Some(known) = &task.lives.base {
+            return Some(known.clone());
         }
         let intended = task.landing.intent.as_ref().map(|i| i.base.clone());
         // What somebody else put on main as it was, several commits perhaps, has no intent.
@@ -99,11 +102,12 @@ impl Cx<'_> {
                     "what landed is not what was tested; look at it first, then `orch task retry {item}` accepts it"
                 ));
             }
+            // It stands still in another way than by its deploy's own end: what it waits for, or what stopped it, is the cause.
             Phase::Blocked { why, .. } if self.d.task.landing.merged.is_some() => {
-                // It failed in another way than by its deploy's own end: what stopped it is the cause.
-                self.d.task.findings.open = vec![Finding::must_fix(crate::explain::block(&why))];
-                self.d.task.findings.from = Some("production".into());
-                self.production_failed("what it ran before, as far as is known");
+                self.stands_still(crate::explain::block(&why));
+            }
+            Phase::Waiting { why, .. } if self.d.task.landing.merged.is_some() => {
+                self.stands_still(format!("{by} stops it: {}", crate::explain::reason(&why)));
             }
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Landed, .. }, .. }
             | Phase::Blocked { .. }
@@ -137,6 +141,13 @@ impl Cx<'_> {
             WayOut::Accept => self.done(DoneOutcome::Accepted),
         }
         Ok(())
+    }
+
+    /// What is merged goes no further, and a person chooses.
+    fn stands_still(&mut self, cause: String) {
+        self.d.task.findings.open = vec![Finding::must_fix(cause)];
+        self.d.task.findings.from = Some("production".into());
+        self.production_failed("what it ran before, as far as is known");
     }
 
     /// The first step behind the merge, with hooks that run again.

@@ -20,6 +20,16 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Is what its person lands next this task's business? Not when it has landed, nor while orch takes it back by itself: new
+    /// work gets a task of its own then.
+    pub fn lands_next(&self) -> bool {
+        let by_itself = self.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
+        let returned = matches!(self.phase, Phase::Blocked { why: BlockReason::Returned { .. }, .. });
+        self.landing.merged.is_none() && (!by_itself || returned)
+    }
+}
+
 impl Cx<'_> {
     /// May this person have it worked on? A person's own branch is another role's business than a ticket for agents.
     pub(super) fn may_begin(&self, by: &Actor, what: &str) -> Answer {
@@ -86,6 +96,15 @@ impl Cx<'_> {
         }
         if task.merge_unknown() {
             return Err("whether it is merged is not known: retry it first, then it can be told".into());
+        }
+        if let Some(reverting) = task.production.reverting.as_ref().filter(|r| !r.by_hand)
+            && !matches!(&task.phase, Phase::Blocked { why: BlockReason::Returned { .. }, .. })
+        {
+            return Err(format!(
+                "{} is being taken back; `orch task cancel {}` gives that up",
+                reverting.commit.short(),
+                task.work_item
+            ));
         }
         match &task.phase {
             Phase::Waiting { .. } if task.is_landing(head) => {

@@ -46,6 +46,11 @@ pub fn policy() -> Policy {
 }
 
 pub fn new_task(pipeline: Pipeline) -> Task {
+    ticket(pipeline).into_task(TaskId(1), T0)
+}
+
+/// What is known of its ticket.
+pub fn ticket(pipeline: Pipeline) -> NewTask {
     NewTask {
         project: "DEMO".into(),
         number: 1,
@@ -55,7 +60,6 @@ pub fn new_task(pipeline: Pipeline) -> Task {
         landing: orch_core::landing::LandingPlan::default(),
         source: None,
     }
-    .into_task(TaskId(1), T0)
 }
 
 pub struct World {
@@ -79,6 +83,8 @@ pub struct World {
     pub exact: Vec<(Cursor, Sha)>,
     /// Merges asked for.
     pub merges: u32,
+    /// A merge was asked for, and nobody has read back what became of it.
+    pub unknown: bool,
 }
 
 impl World {
@@ -101,6 +107,7 @@ impl World {
             shas: 100,
             exact: Vec::new(),
             merges: 0,
+            unknown: false,
         }
     }
 
@@ -155,16 +162,21 @@ impl World {
         };
         if before.is_closed() {
             // What people should know of it still reaches them, and changes nothing else.
-            assert!(matches!(event, Event::Noticed { .. }), "a closed task was changed by {event:?}");
+            let taken_back = matches!(event, Event::RevertAsked { .. }) && before.landing.merged.is_some();
+            let said = matches!(event, Event::Noticed { .. } | Event::EditAsked { .. });
+            let taken_back = taken_back || matches!(event, Event::BegunAgain { .. });
+            assert!(said || taken_back, "a closed task was changed by {event:?}");
             let same = Task { next_seq: before.next_seq, ..d.task.clone() };
-            assert_eq!(same, before);
+            assert!(taken_back || same == before, "{event:?} changed {before:?}");
         }
         if let Event::JobEnded { outcome, .. } = &event {
             self.note_exact(&before, outcome);
+            self.note_merge(&before, outcome);
         }
         self.apply_lease(d.lease);
         self.check_jobs(&before, &d);
         self.check_landed(&before, &event, &d);
+        check_start(&before, &event, &d);
         self.task = d.task.clone();
         self.jobs.clone_from(&d.jobs);
         self.story.extend(d.story.iter().cloned());
@@ -204,6 +216,17 @@ impl World {
         }
     }
 
+    /// What a merge job ends with is what was read back, but for a failure, and for one that was stopped before it looked.
+    fn note_merge(&mut self, before: &Task, outcome: &Outcome) {
+        if matches!(before.step(), Some(Step::Merge)) {
+            self.unknown = match outcome {
+                Outcome::Failed { .. } => true,
+                Outcome::Cancelled => self.unknown && matches!(before.phase, Phase::Working { .. }),
+                _ => false,
+            };
+        }
+    }
+
     fn apply_lease(&mut self, op: LeaseOp) {
         match op {
             LeaseOp::Keep => {}
@@ -238,6 +261,11 @@ impl World {
             self.job = None;
         }
         assert_eq!(self.job.as_ref().map(|j| j.seq), d.task.job(), "the phase waits for a job nobody made");
+        if d.task.wait.on_hold.is_some() {
+            let reads_back = |j: &NewJob| self.unknown && matches!(j.effect, Effect::Merge { .. });
+            let ends = main.first().is_none_or(|j| matches!(j.effect, Effect::Rollback { .. }) || reads_back(j));
+            assert!(ends || matches!(d.task.phase, Phase::Stopping { .. }), "{main:?} begins although it is held");
+        }
         if let Some(NewJob { effect: Effect::Merge { intent, pull_request }, .. }) = main.first() {
             self.check_merge(&d.task, intent, *pull_request);
         }
@@ -302,6 +330,20 @@ impl World {
         assert!(task.spent.rounds <= self.policy.max_developer_retries, "{} rounds", task.spent.rounds);
         assert!(task.spent.stage_rounds.values().all(|n| *n <= self.policy.max_developer_retries));
         assert!(task.step().is_some(), "the cursor left the pipeline");
+        if let (Phase::Waiting { why, .. }, Some(_)) = (&task.phase, &task.wait.on_hold) {
+            let looked_at = matches!(
+                why,
+                WaitReason::Report { .. }
+                    | WaitReason::CannotTell { .. }
+                    | WaitReason::Lease { .. }
+                    | WaitReason::Held { .. }
+            );
+            assert!(!looked_at && !self.holds_lease(), "it is held, and looked at by itself: {why:?}");
+        }
+        if self.unknown {
+            let looked_for = task.job().is_some() && matches!(task.step(), Some(Step::Merge)) || task.merge_unknown();
+            assert!(looked_for && self.holds_lease(), "a merge nobody knows of is let go: {:?}", task.phase);
+        }
         let told = explain(task);
         assert_eq!(told.is_none(), task.is_closed());
         if let Some(w) = &told {
@@ -314,7 +356,10 @@ impl World {
             Phase::Idle
                 | Phase::Blocked { .. }
                 | Phase::Waiting {
-                    why: WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. },
+                    why: WaitReason::Approval { .. }
+                        | WaitReason::Answer { .. }
+                        | WaitReason::Production { .. }
+                        | WaitReason::OnHold,
                     ..
                 }
         );
@@ -331,7 +376,7 @@ impl World {
         }
         if task.is_closed() {
             assert!(!self.holds_lease(), "a closed task holds the lease");
-            let is_told = |j: &NewJob| matches!(j.effect, Effect::Notify { .. });
+            let is_told = |j: &NewJob| matches!(j.effect, Effect::Notify { .. } | Effect::EditTicket { .. });
             assert!(self.jobs.iter().any(|j| j.effect == Effect::CleanUp) || self.jobs.iter().all(is_told));
         }
         if self.holds_lease() {
@@ -447,6 +492,18 @@ impl World {
     }
 }
 
+/// Nothing begins before every task it is to wait for was looked at and is over, or a person said that it does not.
+fn check_start(before: &Task, event: &Event, d: &Decision) {
+    if d.jobs.iter().any(|j| j.effect == Effect::OpenBranch) && matches!(before.step(), Some(Step::Open)) {
+        let over = |item: &WorkItem| match event {
+            Event::AfterSet { remove, .. } => remove.contains(item),
+            Event::BlockersSeen { open, looked_at } => looked_at.contains(item) && open.iter().all(|b| b.item != *item),
+            _ => false,
+        };
+        assert!(before.wait.after.iter().all(over), "{event:?} begins it before {:?} are over", before.wait.after);
+    }
+}
+
 pub fn approval(subject: &str) -> Verdict {
     let what = orch_core::task::ApprovalKind::Analysis;
     let why = WaitFor::Approval { what, subject: subject.into(), shown: Vec::new() };
@@ -474,6 +531,7 @@ pub fn name(effect: &Effect) -> String {
         Effect::SyncTicket => "ticket".into(),
         Effect::Notify { .. } => "notify".into(),
         Effect::Comment { .. } => "comment".into(),
+        Effect::EditTicket { .. } => "edit".into(),
         Effect::CleanUp => "clean up".into(),
         Effect::NoteFindings { findings, .. } => format!("note {}", findings.len()),
     }

@@ -11,8 +11,8 @@ use orch_core::landing::{AfterMerge, Documents, History, LandingPlan};
 use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::source::Source;
 use orch_core::task::{
-    ApprovalKind, BlockReason, DoneOutcome, Landed, MergeIntent, Merged, Phase, ProductionFailure, Reverting, Task,
-    WaitReason, WayOut, WayTaken,
+    ApprovalKind, BeforeRevert, BlockReason, Blocker, BlockerState, DoneOutcome, Finished, Landed, Life, MergeIntent,
+    Merged, NewTask, OnHold, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 
@@ -40,6 +40,22 @@ fn intent() -> MergeIntent {
     MergeIntent { head: sha(3), base: sha(1), tree: tree(3), lease_epoch: 4 }
 }
 
+fn blockers() -> Vec<Blocker> {
+    let path = vec!["DEMO-1".into(), "DEMO-3".into(), "DEMO-1".into()];
+    vec![
+        Blocker::open(&"DEMO-2".into()),
+        Blocker { item: "DEMO-3".into(), state: BlockerState::Cycle { path } },
+        Blocker { item: "DEMO-4".into(), state: BlockerState::Gone },
+    ]
+}
+
+fn ticket() -> NewTask {
+    let mut pipeline = Pipeline::lite();
+    pipeline.stages.truncate(1);
+    let landing = LandingPlan::default();
+    NewTask { project: "DEMO".into(), number: 1, title: "t".into(), body: "b".into(), pipeline, landing, source: None }
+}
+
 pub fn events() -> Vec<Event> {
     let values = vec![
         Event::Started { by: bob() },
@@ -62,6 +78,21 @@ pub fn events() -> Vec<Event> {
         Event::Commented { by: anna(), text: "mind the limits".into() },
         Event::Prioritised { by: anna(), priority: -3 },
         Event::Noticed { key: "k".into(), text: "the forge does not answer".into() },
+        Event::PutOnHold { by: anna(), reason: Some("the release is frozen".into()) },
+        Event::PutOnHold { by: anna(), reason: None },
+        Event::Released { by: bob() },
+        Event::EditAsked { by: bob(), title: Some("t".into()), body: Some("b".into()) },
+        Event::EditAsked { by: bob(), title: None, body: None },
+        Event::FinishAsked { by: bob(), reason: "done by hand".into() },
+        Event::RevertAsked { by: bob(), reason: Some("too loud".into()) },
+        Event::RevertAsked { by: bob(), reason: None },
+        Event::BegunAgain { by: bob(), ticket: Box::new(ticket()) },
+        Event::AfterSet { by: bob(), add: vec!["DEMO-2".into()], remove: vec!["DEMO-3".into()] },
+        Event::BlockersSeen {
+            open: blockers(),
+            looked_at: vec!["DEMO-2".into(), "DEMO-3".into(), "DEMO-4".into(), "DEMO-5".into()],
+        },
+        Event::Attached { by: bob(), name: "a.png".into(), size: 7, sha256: "e3b0c442".into() },
         Event::TicketEdited { title: "t".into(), body: "b".into() },
         Event::WayChosen { by: bob(), way: WayOut::Deploy },
         Event::WayChosen { by: bob(), way: WayOut::Repair },
@@ -72,7 +103,7 @@ pub fn events() -> Vec<Event> {
         Event::Landed { commit: sha(9), tree: tree(9), head: sha(3), by: None, tested: false },
         Event::LandAsked { by: anna(), head: sha(9) },
     ];
-    complete(values, 18, |v| match v {
+    complete(values, 27, |v| match v {
         Event::Started { .. } => 0,
         Event::JobEnded { .. } => 1,
         Event::TimerFired => 2,
@@ -86,11 +117,20 @@ pub fn events() -> Vec<Event> {
         Event::Commented { .. } => 14,
         Event::Prioritised { .. } => 15,
         Event::Noticed { .. } => 16,
+        Event::PutOnHold { .. } => 17,
+        Event::Released { .. } => 18,
+        Event::EditAsked { .. } => 19,
+        Event::FinishAsked { .. } => 20,
+        Event::RevertAsked { .. } => 21,
+        Event::BegunAgain { .. } => 22,
+        Event::AfterSet { .. } => 23,
+        Event::BlockersSeen { .. } => 24,
+        Event::Attached { .. } => 25,
         Event::TicketEdited { .. } => 10,
         Event::WayChosen { .. } => 11,
         Event::MainMoved { .. } => 12,
         Event::Landed { .. } => 13,
-        Event::LandAsked { .. } => 17,
+        Event::LandAsked { .. } => 26,
     })
 }
 
@@ -133,7 +173,9 @@ pub fn effects() -> Vec<Effect> {
         again: false,
         since: 12,
     });
-    complete(values, 16, |v| match v {
+    values.push(Effect::EditTicket { title: Some("t".into()), body: None, by: bob() });
+    complete(values, 17, |v| match v {
+        Effect::EditTicket { .. } => 16,
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
         Effect::Publish { .. } => 2,
@@ -188,6 +230,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Merged { commit: sha(3), tree: tree(3) },
         Outcome::NotMerged { why: NotMerged::HeadMoved },
         Outcome::NotMerged { why: NotMerged::BaseMoved },
+        Outcome::NotMerged { why: NotMerged::OnHold },
         Outcome::NotMerged { why: NotMerged::Refused { text: "protected".into() } },
         Outcome::Sent,
         Outcome::Cancelled,
@@ -292,7 +335,7 @@ fn done_outcomes() -> impl Iterator<Item = DoneOutcome> {
 }
 
 fn later_outcomes() -> impl Iterator<Item = DoneOutcome> {
-    [DoneOutcome::Accepted, DoneOutcome::Reverted].into_iter()
+    [DoneOutcome::Accepted, DoneOutcome::Reverted, DoneOutcome::Finished].into_iter()
 }
 
 pub fn fault_kinds() -> impl Iterator<Item = FaultKind> {
@@ -357,7 +400,11 @@ pub fn wait_reasons() -> Vec<WaitReason> {
     for what in [ApprovalKind::Main, ApprovalKind::Landed] {
         values.push(WaitReason::Approval { what, subject: sha(9).to_string(), shown: vec!["anna merged it".into()] });
     }
-    complete(values, 7, |v| match v {
+    values.push(WaitReason::OnHold);
+    values.push(WaitReason::After { open: blockers() });
+    complete(values, 9, |v| match v {
+        WaitReason::OnHold => 7,
+        WaitReason::After { .. } => 8,
         WaitReason::Report { .. } => 0,
         WaitReason::CannotTell { .. } => 1,
         WaitReason::Approval { .. } => 2,
@@ -406,7 +453,8 @@ pub fn phases() -> Vec<Phase> {
     let mut values = vec![
         Phase::Idle,
         Phase::Working { job: 3, since: T },
-        Phase::Stopping { job: 3, by: bob(), since: T },
+        Phase::Stopping { job: 3, by: bob(), since: T, finish: None },
+        Phase::Stopping { job: 3, by: bob(), since: T, finish: Some("done by hand".into()) },
         Phase::Cancelled { by: bob(), since: T },
     ];
     values.extend(done_outcomes().map(|outcome| Phase::Done { outcome, since: T }));
@@ -481,7 +529,39 @@ pub fn tasks() -> Vec<Task> {
     let plan = LandingPlan { after_merge: AfterMerge::PullRequest, ..LandingPlan::default() };
     let late = changed(&landed, |t| t.landing.plan = Some(plan));
     let persons = changed(&late, |t| t.branch.source = Some(Source::new("anna/fix", sha(2))));
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, persons]
+    let held = changed(&fresh, |t| {
+        t.phase = Phase::Waiting { why: WaitReason::OnHold, since: T, until: None, recheck: None };
+        t.wait.on_hold = Some(OnHold { by: anna(), since: T, reason: Some("the release is frozen".into()) });
+    });
+    let ended = changed(&fresh, |t| {
+        let merged = Merged { commit: sha(3), tree: tree(3), at: T };
+        let at = Cursor { stage: 1, step: 0 };
+        let (cause, now) = ("port taken".to_owned(), "v1".to_owned());
+        let failure = ProductionFailure { merged: merged.clone(), base: None, cause, now, at: T, answer: None };
+        t.lives.before_revert = Some(BeforeRevert {
+            merged,
+            outcome: DoneOutcome::Healthy,
+            done_at: Some(T),
+            at,
+            base: Some(sha(1)),
+            failures: vec![failure],
+        });
+        t.lives.base = Some(sha(1));
+        t.lives.landed = Some(sha(9));
+        t.landing.asked = true;
+        t.lives.finished = Some(Finished { by: anna(), reason: "done by hand".into(), at: T });
+        t.lives.past = vec![Life {
+            branch: "feature/DEMO-1-show".into(),
+            pull_request: Some(5),
+            merged: Some(sha(3)),
+            took_back: Some(sha(2)),
+            end: "done, healthy".into(),
+            at: T,
+            jobs_before: 30,
+        }];
+        t.lives.before = Some(Box::new(Task { pipeline: std::sync::Arc::default(), ..fresh.clone() }));
+    });
+    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, persons, held, ended]
 }
 
 fn changed(task: &Task, change: impl FnOnce(&mut Task)) -> Task {

@@ -12,9 +12,11 @@ use orch_store::Charge;
 use std::path::Path;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
-    if !cx.task.is_closed() {
+    // Begun again before this was done, it still has to lose what that life left: the next branch is not opened before.
+    let Some(task) = cx.task.as_of(cx.job.id.seq).filter(|task| task.is_closed()) else {
         return Ok(Outcome::Sent.into());
-    }
+    };
+    let cx = &cx.with(task.clone());
     if let (Phase::Cancelled { .. }, Some(number), None) =
         (&cx.task.phase, cx.task.branch.pull_request, &cx.task.landing.merged)
     {
@@ -29,7 +31,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     }
     close_the_persons(cx).await?;
     // A cancelled job may have left a run behind that nobody waits for any more.
-    for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none()) {
+    for run in cx.store().runs(cx.task.id).await?.into_iter().filter(|r| r.ended.is_none() && r.job < cx.job.id.seq) {
         let dir = Path::new(&run.dir);
         match cx.engine.ports.supervisor.look(dir)? {
             RunState::Live => {
@@ -41,6 +43,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             RunState::Absent | RunState::Lost => {}
         }
     }
+    cx.still_ours().await?;
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
     landing::publish_history(cx).await?;
     let late = documents::ensure(cx).await?;
@@ -59,6 +62,10 @@ async fn close_the_persons(cx: &Cx) -> Result<(), Fault> {
     else {
         return Ok(());
     };
+    // What landed last took the person's change back: their pull request is about bringing it in again.
+    if cx.task.production.reverting.as_ref().is_some_and(|r| !r.by_hand) {
+        return Ok(());
+    }
     let (forge, project, item) = (&cx.project.forge, &cx.project.key, &cx.task.work_item);
     let open = forge.pull_requests(project).await?;
     for pull in open.iter().filter(|p| p.head_branch == source.name && p.head == source.head) {

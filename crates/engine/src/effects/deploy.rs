@@ -45,6 +45,10 @@ pub(super) async fn ensure(
     // The record of a hook belongs to the environment and the revision, whichever job ran it.
     let recorded = if started { None } else { shell::recorded(cx, &what, revision, since).await? };
     started |= recorded.is_some();
+    // It was claimed before the hold, and put back before anything of it began.
+    if !started && cx.is_on_hold().await? {
+        return Ok(Outcome::Cancelled.into());
+    }
     if environment == Environment::Production
         && !started
         && let Some(held) = held(cx, revision).await?

@@ -44,7 +44,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Documents, Fault> {
     }
     let rows = cx.store().artefacts(cx.task.id).await?;
     let dir = cx.task.artefact_dir();
-    let late = rows.into_iter().filter(|row| artefact::closing().any(|k| k.name == row.name));
+    let own = rows.into_iter().filter(|row| cx.task.first_job() <= row.run);
+    let late = own.filter(|row| artefact::closing().any(|k| k.name == row.name));
     let files: Vec<FileWrite> =
         late.map(|row| FileWrite { path: format!("{dir}/{}", row.name), bytes: row.bytes }).collect();
     let fetched = cx.fetch().await?;

@@ -32,7 +32,7 @@ pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
     }
     let dir = cx.task.artefact_dir();
     let rows = cx.store().artefacts(cx.task.id).await?;
-    let known = rows.into_iter().filter(|r| artefact::known(&r.name).is_some());
+    let known = rows.into_iter().filter(|r| artefact::known(&r.name).is_some() && cx.task.first_job() <= r.run);
     let files: Vec<FileWrite> =
         known.map(|r| FileWrite { path: format!("{dir}/{}", r.name), bytes: r.bytes }).collect();
     let message = format!("{}: documents", cx.task.work_item);
@@ -136,7 +136,7 @@ async fn said_by_author(cx: &Cx) -> Result<Option<String>, Fault> {
 pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     let (task, merging) = (&cx.task, &cx.project.merging);
     let runs = cx.store().runs(task.id).await?;
-    let developer = || runs.iter().filter(|r| r.what == "developer");
+    let developer = || runs.iter().filter(|r| r.what == "developer" && task.first_job() <= r.job);
     let mut summaries: Vec<&str> = developer().filter_map(|r| r.summary.as_deref()).map(str::trim).collect();
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());
@@ -209,10 +209,11 @@ pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), 
     if task.landing.plan.is_none() {
         return Ok(());
     }
-    let own = task.branch.head.iter().map(|head| (task.branch.name.clone(), head.clone()));
+    let closed = task.is_closed();
+    let own = task.branch.head.iter().filter(|_| closed).map(|head| (task.branch.name.clone(), head.clone()));
     let mut branches: Vec<(String, Option<Sha>)> =
         task.branch.old.iter().cloned().chain(own).map(|(branch, head)| (branch, Some(head))).collect();
-    if task.branch.head.is_none() {
+    if closed && task.branch.head.is_none() {
         // It may have been opened and the answer lost.
         branches.push((task.branch.name.clone(), None));
     }

@@ -25,6 +25,9 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
     if before.head != intent.head {
         return Ok(Outcome::NotMerged { why: NotMerged::HeadMoved }.into());
     }
+    if cx.is_on_hold().await? {
+        return Ok(Outcome::NotMerged { why: NotMerged::OnHold }.into());
+    }
     // Whatever the gates were told to look at.
     let dir = cx.task.artefact_dir();
     if cx.engine.ports.git.is_emptied(project, &intent.base, &intent.head, &dir).await? {

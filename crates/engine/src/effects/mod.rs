@@ -4,6 +4,7 @@
 mod clean_up;
 mod deploy;
 mod documents;
+mod edit_ticket;
 pub(crate) mod ensure_ci;
 mod landing;
 mod merge;
@@ -20,11 +21,10 @@ mod take;
 mod update;
 mod watch;
 
-pub(crate) use deploy::hex;
-
 use crate::engine::Engine;
 use crate::gates;
 use crate::project::Project;
+pub(crate) use deploy::hex;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Time;
 use orch_core::task::Task;
@@ -73,6 +73,17 @@ impl From<Outcome> for Ended {
 }
 
 impl Cx {
+    /// Does a person hold the task now? To be asked before the first act of a job that cannot be taken back.
+    pub(crate) async fn is_on_hold(&self) -> Result<bool, Fault> {
+        Ok(self.engine.task(self.job.id.task).await?.wait.on_hold.is_some())
+    }
+
+    /// The same job, for the task as it was.
+    pub(crate) fn with(&self, task: Task) -> Self {
+        let Self { engine, job, project, stop, .. } = self;
+        Self { engine: engine.clone(), job: job.clone(), task, project: project.clone(), stop: stop.clone() }
+    }
+
     pub(crate) async fn load(engine: Arc<Engine>, job: Job, stop: CancellationToken) -> Result<Self, Fault> {
         let task = engine.task(job.id.task).await?;
         let span = tracing::Span::current();
@@ -166,6 +177,7 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::SyncTicket => sync_ticket::ensure(cx).await,
         Effect::Notify { key, text } => notify::ensure(cx, key, text).await,
         Effect::Comment { key, text } => sync_ticket::comment(cx, key, text).await,
+        Effect::EditTicket { title, body, by } => edit_ticket::ensure(cx, title.as_deref(), body.as_deref(), by).await,
         Effect::CleanUp => clean_up::ensure(cx).await,
         Effect::NoteFindings { pull_request, gate, run, findings } => {
             note_findings::ensure(cx, *pull_request, *gate, *run, findings).await

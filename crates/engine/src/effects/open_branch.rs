@@ -3,17 +3,27 @@
 
 use super::deploy::hex;
 use super::{Cx, Ended, Fetched, landing, push, take};
-use orch_core::effect::Outcome;
+use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Sha;
 use orch_core::landing::Documents;
 use orch_core::message;
 use orch_core::task::Reverting;
 use orch_ports::Fault;
 use orch_ports::git::{Author, FileWrite, PushAnswer, Updated};
-use orch_store::ArtefactRow;
+use orch_store::{ArtefactRow, Charge};
 use sha2::{Digest as _, Sha256};
 
+/// How soon to look again whether the life before is cleaned up, milliseconds.
+const AGAIN_MS: i64 = 500;
+
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
+    // The working directory has the same name in every life: what cleans up after the one before ends first.
+    let open = cx.store().open_jobs(Some(cx.task.id)).await?;
+    if open.iter().any(|job| job.id.seq < cx.job.id.seq && job.effect == Effect::CleanUp) {
+        let fault = Fault::transient("what the task left before is cleaned up first");
+        let not_before = Some(cx.now().plus_ms(AGAIN_MS));
+        return Ok(Ended::Again { charge: Charge::Nothing, new_run: false, not_before, fault });
+    }
     let fetched = cx.fetch().await?;
     let takes_back = cx.task.production.reverting.as_ref().is_some_and(|r| !r.by_hand);
     if let Some(source) = cx.task.branch.source.as_ref().filter(|_| !takes_back) {

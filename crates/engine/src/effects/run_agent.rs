@@ -2,6 +2,7 @@
 //! After a crash the run is found again and waited for; it is never started twice.
 
 use super::{Cx, Ended, landing};
+use crate::attachments;
 use crate::conflicts;
 use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext, ReviewNote};
 use crate::review;
@@ -99,7 +100,9 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
         result_file: dir.join("result.json"),
     };
     let template = template(cx, role, &fetched.tip).await?;
-    let context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
+    let files = attachments::hand_over(cx, dir).await?;
+    let mut context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
+    context.notes.extend(files);
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
     shell::written(&brief.prompt_file, text.as_bytes())
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
@@ -130,7 +133,7 @@ async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<Review
     if !task.pipeline.stages.iter().any(|s| s.id == brief.stage && s.steps.iter().any(judged)) {
         return Ok(None);
     }
-    let Some(last) = review::last(cx.store(), task.id, cx.job.id.seq).await? else { return Ok(None) };
+    let Some(last) = review::last(cx.store(), task, cx.job.id.seq).await? else { return Ok(None) };
     let changed = review::changed_since(&*cx.engine.ports.git, &task.project, &last, head).await?;
     let changed = changed.map(|changed| review::without_papers(changed, &brief.artefact_dir));
     Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings.open, changed.as_deref())))
@@ -155,13 +158,14 @@ async fn context(
         answer: a.answer.clone(),
         by: a.by.to_string(),
     });
+    let (title, body) = task.ticket_text();
     let previous = cx.job.last_fault.as_ref().map(|f| f.text.clone()).unwrap_or_default();
     let comments = task.findings.comments.iter().map(|c| format!("{} commented on the ticket:\n{}", c.by, c.text));
     Ok(PromptContext {
         work_item: task.work_item.to_string(),
         project: task.project.to_string(),
-        title: task.title.clone(),
-        body: task.body.clone(),
+        title,
+        body,
         role: brief.role.to_string(),
         stage: brief.stage.to_string(),
         attempt: brief.attempt,
@@ -177,7 +181,7 @@ async fn context(
         last_review: last_review(cx, brief, head).await?,
         findings_from: task.findings.from.clone().unwrap_or_default(),
         answers: answers.collect(),
-        notes: task.findings.notes.iter().cloned().chain(comments).collect(),
+        notes: task.past_notes().into_iter().chain(task.findings.notes.iter().cloned()).chain(comments).collect(),
         conflicts: task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
         conflict_paths: conflicts::to_resolve(task),
         was_in_conflict: conflicts::resolved(cx).await?,

@@ -121,7 +121,8 @@ async fn as_it_was(cx: &Cx, head: &Sha, tip: &Sha) -> Result<(Sha, Updated), Fau
 
 async fn papers(cx: &Cx) -> Result<Vec<FileWrite>, Fault> {
     let rows = cx.store().artefacts(cx.task.id).await?;
-    let known = rows.into_iter().filter(|r| PAPERS.contains(&r.name.as_str()) && artefact::known(&r.name).is_some());
+    let rows = rows.into_iter().filter(|r| cx.task.first_job() <= r.run);
+    let known = rows.filter(|r| PAPERS.contains(&r.name.as_str()) && artefact::known(&r.name).is_some());
     Ok(known.map(|r| FileWrite { path: format!("{}/{}", cx.task.artefact_dir(), r.name), bytes: r.bytes }).collect())
 }
 

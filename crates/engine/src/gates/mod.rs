@@ -515,7 +515,7 @@ impl Bench for TaskBench<'_> {
 
     async fn last_review(&self) -> Result<Option<LastReview>, Fault> {
         let Some(run) = self.run else { return Ok(None) };
-        review::last(self.cx.store(), self.cx.task.id, run).await
+        review::last(self.cx.store(), &self.cx.task, run).await
     }
 
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {

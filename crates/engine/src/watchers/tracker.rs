@@ -6,10 +6,12 @@ use super::Report;
 use crate::commands::{self, Answer};
 use crate::engine::Engine;
 use crate::project::Project;
-use crate::{standing, tickets};
+use crate::{lives, standing, tickets};
+use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
 use orch_core::source;
+use orch_core::task::Task;
 use orch_core::ticket;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
@@ -95,6 +97,12 @@ async fn tell(engine: &Engine, ticket: &Ticket, what: &str) {
     }
 }
 
+/// Is a person's edit of its ticket on its way to the tracker? What the ticket says until then is no news.
+async fn is_being_edited(engine: &Engine, task: &Task) -> Result<bool, Fault> {
+    let open = engine.ports.store.open_jobs(Some(task.id)).await?;
+    Ok(open.iter().any(|job| matches!(job.effect, Effect::EditTicket { .. })))
+}
+
 /// Takes up what a person did to a ticket since it was seen last.
 pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) -> Result<Option<String>, Fault> {
     let store = &engine.ports.store;
@@ -117,7 +125,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
     }
     let (mut done, mut refused) = (None, None);
     let phase = task.as_ref().map(|t| &t.phase);
-    let intent = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some());
+    let intent = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some(), ticket.updated_at);
     // Made to land a branch, and its task is not known any more: agents must not begin with a person's change.
     let intent = intent.filter(|_| task.is_some() || !source::is_of_landing(&ticket.body));
     if moved && let Some(event) = intent {
@@ -127,6 +135,10 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
         };
         let dedupe = format!("{}-{}@{}-{}", project.key, ticket.number, ticket.updated_at.0, event.name());
         let name = event.name();
+        let event = match event {
+            Event::Started { by } => lives::start(engine, &task, by).await?,
+            other => other,
+        };
         let cancels = matches!(event, Event::CancelAsked { .. });
         let answer = commands::send(engine, &format!("tracker:{}", project.key), &dedupe, &task, event).await?;
         done = Some(format!("{}: {name} by {}", task.work_item, ticket.state_by));
@@ -145,7 +157,11 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
         return Ok(done);
     }
     if let Some(task) = &task
-        && let Some(event) = ticket::edit(task, &ticket.title, &ticket.body)
+        && ticket::edit(task, &ticket.title, &ticket.body).is_some()
+        && !is_being_edited(engine, task).await?
+        // What was listed may be older than an edit that orch made meanwhile.
+        && let now = project.tracker.ticket(&project.key, listed.number).await?
+        && let Some(event) = ticket::edit(task, &now.title, &now.body)
     {
         let dedupe = format!("{}-{}@{}-edited", project.key, ticket.number, ticket.updated_at.0);
         commands::send(engine, &format!("tracker:{}", project.key), &dedupe, task, event).await?;

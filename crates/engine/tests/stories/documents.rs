@@ -195,6 +195,33 @@ async fn a_task_that_merges_goes_first_and_is_not_tested_again() {
     }
 }
 
+/// Whoever begins a task again does not have to wait for what the life before still owes main, and loses none of it.
+#[tokio::test]
+async fn begun_again_before_they_landed_they_land_first_and_that_life_is_cleaned_up_as_ever() {
+    let (world, first, second) = while_another_one_merges().await;
+    let old = world.task(&first).await.branch;
+    world.ask(&first, Event::Started { by: anna() }).await;
+    let behind = "what the task left before is cleaned up first";
+    let waits = async || {
+        let jobs = world.store.open_jobs(None).await.unwrap();
+        jobs.iter().any(|j| j.last_fault.as_ref().is_some_and(|f| f.text == behind))
+    };
+    world.eventually("its next branch waits, and says for what", waits).await;
+    world.kill().await;
+    world.start();
+    world.faults.release();
+    world.until_done(&second).await;
+    world.until(&first, "done again", |t| matches!(t.phase, Phase::Done { .. }) && t.lives.past.len() == 1).await;
+    world.until_quiet().await;
+    let subjects = world.commits("main");
+    let documents = |n: &str| subjects.iter().filter(|s| **s == format!("Documents (deploy): {n} [skip ci]")).count();
+    assert_eq!((documents("First"), documents("Second")), (2, 1), "of each life: {subjects:?}");
+    assert!(on_main(&world, &first).iter().any(|n| n == "14-deploy-log.md"));
+    assert_eq!(world.forge.branch_head(&demo(), &old.name).await.unwrap(), None, "the branch before is gone");
+    no_branch(&world);
+    assert_eq!(world.task(&first).await.lives.before, None);
+}
+
 #[tokio::test]
 async fn where_somebody_always_merges_they_go_after_half_an_hour_and_the_merge_is_prepared_again() {
     let (world, first, second) = while_another_one_merges().await;

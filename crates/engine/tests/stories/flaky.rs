@@ -8,6 +8,7 @@ use orch_adapters::git_forge::GitForge;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::ids::{Actor, Digest, ProjectKey, Sha, Time, WorkItem};
+use orch_ports::attachment::Attachment;
 use orch_ports::diff::{Diff, DiffLimits};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::git::{
@@ -137,6 +138,9 @@ impl Tracker for FlakyTracker {
     async fn ticket(&self, p: &ProjectKey, number: u64) -> Result<Ticket, Fault> {
         self.faults.call("tracker.ticket", self.real.ticket(p, number)).await
     }
+    async fn edit(&self, p: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault> {
+        self.faults.call("tracker.edit", self.real.edit(p, number, title, body, by)).await
+    }
     async fn changed_since(&self, p: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault> {
         self.faults.call("tracker.changed_since", self.real.changed_since(p, since)).await
     }
@@ -145,6 +149,22 @@ impl Tracker for FlakyTracker {
     }
     async fn put_comment(&self, p: &ProjectKey, number: u64, key: &str, body: &str) -> Result<(), Fault> {
         self.faults.call("tracker.put_comment", self.real.put_comment(p, number, key, body)).await
+    }
+    async fn attach(
+        &self,
+        p: &ProjectKey,
+        number: u64,
+        name: &str,
+        content: &[u8],
+        by: &Actor,
+    ) -> Result<Attachment, Fault> {
+        self.faults.call("tracker.attach", self.real.attach(p, number, name, content, by)).await
+    }
+    async fn attachments(&self, p: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault> {
+        self.real.attachments(p, number).await
+    }
+    async fn attachment(&self, p: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault> {
+        self.real.attachment(p, number, name).await
     }
     async fn comments(&self, p: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault> {
         self.real.comments(p, number).await
@@ -174,7 +194,7 @@ impl Git for FlakyGit {
         self.real.code_digest(p, commit, dir).await
     }
     async fn is_emptied(&self, p: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<bool, Fault> {
-        self.real.is_emptied(p, base, head, dir).await
+        self.faults.call("git.is_emptied", self.real.is_emptied(p, base, head, dir)).await
     }
     async fn patch_id(&self, p: &ProjectKey, base: &Sha, head: &Sha, dir: &str) -> Result<Digest, Fault> {
         self.real.patch_id(p, base, head, dir).await

@@ -535,6 +535,43 @@ async fn documents_that_are_evidence_reach_every_later_role_and_no_commit() {
     assert_eq!(taken, 2, "both times: {:#?}", world.told_story(&item).await);
 }
 
+/// Begun again, it says on main what it did itself; nobody who works on it is shown a paper or a verdict of the life before.
+#[tokio::test]
+async fn a_second_life_says_on_main_what_it_did_itself_and_is_shown_no_paper_of_the_first() {
+    let evidence = LandingPlan { documents: Documents::Evidence, ..LandingPlan::default() };
+    let world = World::with(|c| c.landing = evidence).await;
+    world.runs.on("developer", |run| {
+        run.write("work.txt", &format!("life {}\n", run.nth));
+        run.write("seen.txt", &run.read(&format!("{}/12-review.md", run.var("ORCH_ARTEFACT_DIR"))));
+        std::fs::write(run.dir.join("summary"), format!("Goes way {}.", run.nth)).unwrap();
+        std::fs::write(run.dir.join("model"), format!("model-{}", run.nth)).unwrap();
+        Does::Exit(0)
+    });
+    let prompts = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let shown = std::sync::Arc::clone(&prompts);
+    world.runs.on("reviewer", move |run| {
+        shown.lock().unwrap().push(run.prompt());
+        approve(run)
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let first = world.until_done(&item).await;
+    world.until_quiet().await;
+    assert!(git(&world.bare(), &["log", "-1", "--format=%B", "main"]).contains("Goes way 1."));
+    let judged = world.store.judgements(first.id).await.unwrap();
+    let reviewed = judged.into_iter().find(|j| j.gate == GateId::ReviewerVerdict).unwrap().head;
+
+    world.ask(&item, Event::Started { by: anna() }).await;
+    let second = world.until_done(&item).await;
+    assert_ne!(second.landing.merged, first.landing.merged);
+    let message = git(&world.bare(), &["log", "-1", "--format=%B", "main"]);
+    assert!(message.contains("Goes way 2.") && message.contains("model-2"), "{message}");
+    assert!(!message.contains("Goes way 1.") && !message.contains("model-1"), "{message}");
+    assert_eq!(world.show("main", "seen.txt"), "", "the review of the first life is not on its desk");
+    let prompts = prompts.lock().unwrap();
+    assert!(prompts.len() == 2 && !prompts[1].contains(reviewed.short()), "{}", prompts[1]);
+}
+
 #[tokio::test]
 async fn a_branch_somebody_else_pushed_to_is_not_deleted() {
     let world = World::new().await;

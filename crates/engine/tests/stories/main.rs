@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 mod absent;
+mod arranged;
 mod ci;
 mod conflicts;
 mod crashes;

@@ -1,9 +1,10 @@
 //! `orch answer ID TEXT`: the answer to a question an agent asked; it goes into the next brief word for word.
 
+use super::acting::said;
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
-use super::task::{read_text, said};
+use super::read::read_text;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;

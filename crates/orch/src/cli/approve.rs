@@ -1,10 +1,10 @@
 //! `orch approve` and `orch reject`: a person's word. Who the person is, and whether they may, the server decides.
 
+use super::acting::said;
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::show;
-use super::task::said;
 use clap::Args;
 use orch_core::ids::GateId;
 use serde_json::{Map, Value};

@@ -114,6 +114,14 @@ impl Client {
         self.post_times(path, body, 1)
     }
 
+    /// `POST` of bytes as they are.
+    pub fn post_bytes(&self, path: &[&str], bytes: &[u8]) -> Result<Value, Failure> {
+        self.runtime.block_on(async {
+            let response = self.send(|| self.request(Method::POST, path, &[]).body(bytes.to_vec()), 1).await?;
+            self.json(response).await
+        })
+    }
+
     /// `POST` of JSON that carries a key of its own: sent again if the answer got lost.
     pub fn post_keyed(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
         self.post_times(path, body, SENDS)

@@ -1,10 +1,10 @@
 //! `orch drain`, `orch resume` and `orch reload`: stop and start claiming, read the configuration again. Agents that run
 //! keep running.
 
+use super::acting::said;
 use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Outcome};
-use super::task::said;
 use super::{show, table};
 use clap::Args;
 use serde_json::json;

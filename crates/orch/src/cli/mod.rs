@@ -2,8 +2,10 @@
 //! results go to stdout, diagnostics to stderr, and the exit code says how it ended (0 done, 1 failed, 2 usage, 3
 //! cannot tell).
 
+mod acting;
 pub mod answer;
 pub mod approve;
+pub mod attach;
 pub mod audit;
 pub mod backup;
 pub mod client;
@@ -26,11 +28,13 @@ pub mod logs;
 pub mod pr;
 pub mod project;
 pub mod queue;
+mod read;
 pub mod serve;
 pub mod show;
 pub mod supervise;
 pub mod table;
 pub mod task;
+pub mod task_arrange;
 pub mod why;
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! `orch task`: make, start, stop, retry and look at tasks.
 
+use super::acting::act;
+use super::attach::{self, AttachArgs};
 use super::client::{Client, ServerArgs};
 use super::context::{Context, Tone};
 use super::exit::{Exit, Failure, Outcome};
+use super::read::read_text;
 use super::show;
 use super::table;
+use super::task_arrange::{self as arrange, AfterArgs, EditArgs, FinishArgs, HoldArgs, ReleaseArgs, RevertArgs};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum TaskCommand {
     /// Make a task; prints its work item id
     New(NewArgs),
-    /// Start a task that waits to be started
+    /// Start a task that waits to be started, or begin one again that is over
     Start(StartArgs),
     /// Cancel a task
     Cancel(CancelArgs),
@@ -28,6 +31,20 @@ pub enum TaskCommand {
     Comment(CommentArgs),
     /// Say how early a task goes among those of its project
     Priority(PriorityArgs),
+    /// Hold a task: what runs is finished, and nothing new begins
+    Hold(HoldArgs),
+    /// Let a held task go on
+    Release(ReleaseArgs),
+    /// Say which tasks are to be over before one starts
+    After(AfterArgs),
+    /// Put files to a task's ticket, for whoever works on it
+    Attach(AttachArgs),
+    /// Change the text of a task's ticket
+    Edit(EditArgs),
+    /// Say that a task is finished outside of orch
+    Finish(FinishArgs),
+    /// Take back what a task merged, through the same gates
+    Revert(RevertArgs),
     /// List the tasks under way
     List(ListArgs),
     /// Show one task; exit 1 if it ended Blocked
@@ -55,6 +72,9 @@ pub struct NewArgs {
     /// Start it at once
     #[arg(long)]
     pub start: bool,
+    /// A task that is to be done or cancelled before this one starts; can be given more than once
+    #[arg(long, value_name = "ID")]
+    pub after: Vec<String>,
     /// Idempotency key: the same key never makes a second task (default: a new one)
     #[arg(long, value_name = "TEXT")]
     pub key: Option<String>,
@@ -177,6 +197,13 @@ pub fn run(command: &TaskCommand, context: &mut Context<'_>) -> Outcome {
         TaskCommand::Priority(a) => {
             act(context, &a.server, &a.id, "priority", &json!({ "priority": a.priority }), a.json)
         }
+        TaskCommand::Hold(args) => arrange::hold(args, context),
+        TaskCommand::Release(args) => arrange::release(args, context),
+        TaskCommand::After(args) => arrange::after(args, context),
+        TaskCommand::Attach(args) => attach::attach(args, context),
+        TaskCommand::Edit(args) => arrange::edit(args, context),
+        TaskCommand::Finish(args) => arrange::finish(args, context),
+        TaskCommand::Revert(args) => arrange::revert(args, context),
         TaskCommand::List(args) => list(args, context),
         TaskCommand::Show(args) => one(args, context),
     }
@@ -194,7 +221,7 @@ fn new(args: &NewArgs, context: &mut Context<'_>) -> Outcome {
     let key = args.key.clone().unwrap_or_else(fresh_key);
     let client = Client::find(context, &args.server)?;
     let body = json!({
-        "project": args.project, "title": args.title, "body": body, "start": args.start, "key": key,
+        "project": args.project, "title": args.title, "body": body, "start": args.start, "after": args.after, "key": key,
     });
     let task = client.post_keyed(&["api", "v1", "tasks"], &body)?;
     if args.json {
@@ -213,19 +240,6 @@ fn comment(args: &CommentArgs, context: &mut Context<'_>) -> Outcome {
     act(context, &args.server, &args.id, "comment", &json!({ "text": text }), args.json)
 }
 
-/// Reads a file, or standard input for `-`.
-pub fn read_text(context: &Context<'_>, file: &std::path::Path) -> Result<String, Failure> {
-    if file.as_os_str() == "-" {
-        let mut text = String::new();
-        return match std::io::stdin().read_to_string(&mut text) {
-            Ok(_) => Ok(text),
-            Err(e) => Err(Failure::usage(format!("cannot read standard input: {e}"))),
-        };
-    }
-    std::fs::read_to_string(context.cwd.join(file))
-        .map_err(|e| Failure::usage(format!("cannot read {}: {e}", file.display())))
-}
-
 /// A key no other call has: when, which process, which call of it.
 fn fresh_key() -> String {
     static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -233,22 +247,6 @@ fn fresh_key() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     (now, std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
     format!("cli-{:016x}", hasher.finish())
-}
-
-fn act(context: &mut Context<'_>, server: &ServerArgs, id: &str, verb: &str, body: &Value, json: bool) -> Outcome {
-    let client = Client::find(context, server)?;
-    let answer = client.post(&["api", "v1", "tasks", id, verb], body)?;
-    said(context, &answer, json, &format!("{id}: {verb} accepted"));
-    Ok(Exit::Done)
-}
-
-/// Prints the server's answer to something it accepted.
-pub fn said(context: &mut Context<'_>, answer: &Value, json: bool, sentence: &str) {
-    if json {
-        context.say(show::json(answer));
-    } else {
-        context.say(sentence);
-    }
 }
 
 fn list(args: &ListArgs, context: &mut Context<'_>) -> Outcome {
@@ -330,6 +328,7 @@ fn one(args: &ShowArgs, context: &mut Context<'_>) -> Outcome {
             other => other.to_string(),
         });
         row(context, "runs", &runs);
+        row(context, "files", &attach::listed(&client, &args.id));
         for (name, field) in [("created", "created_at"), ("updated", "updated_at"), ("done", "done_at")] {
             row(context, name, &show::time(&task, field));
         }

@@ -9,12 +9,12 @@ use crate::config::problem::nearest;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
-use orch_core::ids::{Actor, GateId};
+use orch_core::ids::{Actor, GateId, WorkItem};
 use orch_core::task::{Phase, Task, WaitReason, WayOut};
 use orch_engine::commands::Answer;
 use serde_json::{Value, json};
 
-type Reply = Result<Json<Value>, Problem>;
+pub(super) type Reply = Result<Json<Value>, Problem>;
 
 /// Largest priority, and with its sign turned round the smallest.
 const PRIORITY_MOST: i32 = 1_000;
@@ -54,7 +54,7 @@ fn way(word: &str) -> Result<WayOut, Problem> {
     })
 }
 
-async fn plain(
+pub(super) async fn plain(
     State(state): State<AppState>,
     Path(id): Path<String>,
     Extension(caller): Extension<Caller>,
@@ -140,14 +140,30 @@ pub(super) async fn priority(
     ask(&state, &task, "priority", &caller, event).await.map(Json)
 }
 
-/// Asks the engine; the same key for the same task and verb is one wish.
-async fn ask(state: &AppState, task: &Task, verb: &str, caller: &Caller, event: Event) -> Result<Value, Problem> {
-    let item = &task.work_item;
-    let key = match &caller.key {
+/// The same key for the same task and verb is one wish.
+pub(super) fn key_of(state: &AppState, item: &WorkItem, verb: &str, caller: &Caller) -> String {
+    match &caller.key {
         Some(key) => format!("{item}:{verb}:given:{key}"),
         None => format!("{item}:{verb}:{}", state.fresh_key()),
-    };
-    match state.engine.ask(item, &key, event).await? {
+    }
+}
+
+/// Asks the engine.
+pub(super) async fn ask(
+    state: &AppState,
+    task: &Task,
+    verb: &str,
+    caller: &Caller,
+    event: Event,
+) -> Result<Value, Problem> {
+    let item = &task.work_item;
+    let answer = state.engine.ask(item, &key_of(state, item, verb, caller), event).await?;
+    answered(state, item, answer).await
+}
+
+/// The engine's answer: the task as it is afterwards, or a refusal in its words.
+pub(super) async fn answered(state: &AppState, item: &WorkItem, answer: Answer) -> Result<Value, Problem> {
+    match answer {
         Answer::Done(task) => {
             let view = state.engine.show(&task).await?;
             serde_json::to_value(view)

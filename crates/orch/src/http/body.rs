@@ -74,6 +74,21 @@ impl Fields {
             Some(_) => Err(Problem::bad(format!("`{name}` must be a whole number"))),
         }
     }
+    /// Names: a list of texts that say something; none if it is not there.
+    pub(super) fn names(&mut self, name: &str) -> Result<Vec<String>, Problem> {
+        let wrong = || Problem::bad(format!("`{name}` must be a list of names"));
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(list)) => list
+                .into_iter()
+                .map(|value| match value {
+                    Value::String(text) if !text.trim().is_empty() => Ok(text),
+                    _ => Err(wrong()),
+                })
+                .collect(),
+            Some(_) => Err(wrong()),
+        }
+    }
     /// A yes or no; no if it is not there.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         match self.0.remove(name) {

@@ -3,6 +3,7 @@
 //! route cannot forget to ask for the token.
 
 mod acts;
+mod arrange;
 mod body;
 mod events;
 pub(crate) mod guard;
@@ -116,6 +117,17 @@ pub fn router(state: AppState) -> Router {
         .route("/tasks/{id}/answer", post(acts::answer))
         .route("/tasks/{id}/comment", post(acts::comment))
         .route("/tasks/{id}/priority", post(acts::priority))
+        .route("/tasks/{id}/hold", post(arrange::hold))
+        .route("/tasks/{id}/release", post(arrange::release))
+        .route("/tasks/{id}/files", get(arrange::files))
+        .route(
+            "/tasks/{id}/files/{name}",
+            post(arrange::attach).layer(DefaultBodyLimit::max(orch_ports::attachment::FILE_MOST as usize)),
+        )
+        .route("/tasks/{id}/edit", post(arrange::edit))
+        .route("/tasks/{id}/after", post(arrange::after))
+        .route("/tasks/{id}/finish", post(arrange::finish))
+        .route("/tasks/{id}/revert", post(arrange::revert))
         .route("/journal", get(tasks::whole_journal))
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))

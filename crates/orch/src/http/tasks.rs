@@ -63,7 +63,7 @@ pub(super) async fn create(
     Extension(caller): Extension<Caller>,
     body: Raw,
 ) -> Result<(StatusCode, Json<TaskView>), Problem> {
-    let mut fields = body.fields(&["project", "title", "body", "start", "key"])?;
+    let mut fields = body.fields(&["project", "title", "body", "start", "after", "key"])?;
     let project = known_project(&state, &fields.needed("project")?)?;
     let title = fields.needed("title")?.trim().to_owned();
     if TITLE_MAX < title.chars().count() || title.chars().any(char::is_control) {
@@ -74,12 +74,30 @@ pub(super) async fn create(
         return Err(Problem::bad("`body` is longer than 1 MiB"));
     }
     let start = fields.flag("start")?;
+    let after = fields.names("after")?;
+    // Before a ticket is made: nothing is half done for a slip of the hand.
+    let mut others = Vec::new();
+    for name in &after {
+        others.push(find(&state, name).await?.work_item);
+    }
     let key = match fields.text("key")?.filter(|k| !k.trim().is_empty()).or(caller.key) {
         Some(key) if key.len() <= 200 => format!("given:{key}"),
         Some(_) => return Err(Problem::bad("`key` is longer than 200 bytes")),
         None => state.fresh_key(),
     };
     let task = state.engine.new_task(&project, &title, &text, &caller.actor, &key).await?;
+    if !others.is_empty() {
+        let item = &task.work_item;
+        let (key, by) = (format!("{item}:after:{key}"), &caller.actor);
+        let answer = state.engine.start_after(item, &key, by, others, Vec::new()).await?;
+        // The same request again finds it arranged.
+        if let (Answer::Refused(why), true) = (answer, state.engine.task(task.id).await?.wait.after.is_empty())
+            && matches!(task.phase, Phase::Idle)
+        {
+            return Err(Problem::refused(format!("{item} was made, and waits for no other task: {why}"))
+                .hint(format!("orch task after {item} {}", after.join(" "))));
+        }
+    }
     if start {
         let item = &task.work_item;
         let asked = state.engine.ask(item, &format!("{item}:start:{key}"), Event::Started { by: caller.actor }).await?;

@@ -86,6 +86,10 @@ impl Sim {
         if !hook {
             return Ok(Some(Tried::Outcome(Outcome::Deployed { skipped: Some("nothing to deploy".into()), ended: 0 })));
         }
+        if !started && self.is_on_hold(f) {
+            self.seen.count("answer", "deploy: on hold");
+            return Ok(Some(Tried::Outcome(Outcome::Cancelled)));
+        }
         if environment == Environment::Production
             && !started
             && let Some((failed, by)) = self.held(f, revision)?

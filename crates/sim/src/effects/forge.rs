@@ -207,6 +207,10 @@ impl Sim {
             }
             _ => return refused("the pull request was closed by somebody"),
         }
+        if self.is_on_hold(f) && !f.blind {
+            self.seen.count("answer", "merge: on hold");
+            return Ok(Tried::Outcome(Outcome::NotMerged { why: NotMerged::OnHold }));
+        }
         // Last look before the act. A blind worker was paused right behind it.
         let holds = self.db(async |s| s.holds_lease(task.id, intent.lease_epoch).await)?.is_some();
         if !holds && !f.blind {

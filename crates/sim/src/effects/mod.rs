@@ -49,6 +49,9 @@ impl Sim {
     pub(crate) fn ensure(&mut self, f: &Flight) -> Live<Option<Tried>> {
         let done = |o: Outcome| Ok(Some(Tried::Outcome(o)));
         match &f.job.effect {
+            Effect::OpenBranch if self.is_cleaned_up_after(f)? => {
+                Ok(Some(again(Charge::Nothing, false, FaultKind::Transient, "the life before is cleaned up first")))
+            }
             Effect::OpenBranch => done(self.open_branch(f)?),
             Effect::RunAgent { role, stage, .. } => self.run_agent(f, role, stage),
             Effect::Publish { role, stage, run } => self.publish(f, role, stage, *run).map(Some),
@@ -92,9 +95,14 @@ impl Sim {
                 site.notices.insert(key, text);
                 done(Outcome::Sent)
             }
+            Effect::EditTicket { title, body, by } => {
+                self.make_edit(f, title.as_deref(), body.as_deref(), by).map(Some)
+            }
             Effect::CleanUp => {
-                let task = &f.task;
-                if task.is_closed() {
+                let Some(task) = f.task.as_of(f.job.id.seq) else { return done(Outcome::Sent) };
+                // What follows touches what every life of the task uses: whoever lost its claim lets go.
+                let ours = self.ledger.holds(f.job.fence());
+                if task.is_closed() && ours {
                     let site = self.site(&task.project)?;
                     // Of what is merged and was cancelled since, the pull request is left as it is.
                     if (matches!(task.phase, Phase::Done { .. }) || task.landing.merged.is_none())
@@ -104,7 +112,10 @@ impl Sim {
                         pull.state = PullState::Closed;
                     }
                     // A cancelled job may have left a program behind that nobody waits for any more.
-                    let mine = site.runs.iter_mut().filter(|((job, _), r)| job.task == task.id && !r.over);
+                    let mine = site
+                        .runs
+                        .iter_mut()
+                        .filter(|((job, _), r)| job.task == task.id && job.seq < f.job.id.seq && !r.over);
                     for (_, run) in mine {
                         run.over = true;
                         run.killed = true;

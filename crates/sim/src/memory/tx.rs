@@ -44,6 +44,10 @@ impl Tx for State {
         // A claim reads the priority from the task.
         Ok(())
     }
+    fn set_pipeline(&mut self, _: &Task) -> Result<()> {
+        // Kept with the task.
+        Ok(())
+    }
     fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>> {
         let waits = |t: &&Arc<Task>| {
             t.project == *project && matches!(t.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. })

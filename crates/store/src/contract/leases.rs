@@ -11,7 +11,7 @@ use orch_core::ids::TaskId;
 fn lease(w: &World) -> LeaseRow {
     block_on(w.store.leases()).unwrap().into_iter().find(|l| l.project.as_str() == "DEMO").expect("a lease was taken")
 }
-fn holder(w: &World) -> Option<TaskId> {
+pub(super) fn holder(w: &World) -> Option<TaskId> {
     lease(w).task
 }
 fn reclaim(w: &World) -> Vec<(String, Option<String>, Vec<TaskId>)> {
@@ -64,6 +64,7 @@ pub fn steps_and_heartbeats_keep_a_lease(w: &mut World) {
     // The waiting task's own life renews nothing, nor does what is said of the holder, nor whoever sends that on.
     w.step(a, Cause::Engine, Event::Noticed { key: "k".into(), text: "its worker is dead".into() });
     w.tell(a, Event::Commented { by: anna(), text: "how is it going?".into() });
+    w.tell(a, Event::EditAsked { by: anna(), title: Some("Better".into()), body: None });
     w.step(b, Cause::Engine, Event::TimerFired);
     let mut sent = 0;
     while let Some(message) = w.claim(Lane::Message) {

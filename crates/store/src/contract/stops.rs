@@ -1,6 +1,7 @@
 //! Cancelling: what has not begun is gone at once, what runs is asked, what cannot be recalled is awaited.
 
 use super::evidence::run;
+use super::leases::holder;
 use super::world::{LEASE_MS, World, anna, applied};
 use crate::{Beat, Charge, JobState, Requeue, RunRow};
 use futures::executor::block_on;
@@ -54,6 +55,40 @@ pub fn a_queued_job_whose_program_may_run_is_not_cancelled_behind_it(w: &mut Wor
     }
 }
 
+/// Held, it ends before it begins, and the lease is free at once. One that is claimed goes on to its end; put back for another
+/// try it waits for no time, because it is claimed to be ended and not to be tried.
+pub fn a_job_of_a_held_task_ends_unless_it_is_under_way(w: &mut World) {
+    let hold = || Event::PutOnHold { by: anna(), reason: None };
+    let id = w.started("DEMO", 1);
+    w.go_to(id, "preparing_merge");
+    assert!(holder(w).is_some());
+    let queued = w.job_of(id);
+    applied(w.tell(id, hold()));
+    assert_eq!((w.word(id), holder(w)), ("on_hold", None));
+    assert_eq!(block_on(w.store.job(queued.id)).unwrap().unwrap().state, JobState::Cancelled);
+    applied(w.tell(id, Event::Released { by: anna() }));
+    let claimed = w.claim_of(id);
+    applied(w.tell(id, hold()));
+    assert_eq!((w.word(id), w.beat(claimed.fence())), ("preparing_merge", Beat::Held), "what runs is not stopped");
+    let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+    let back = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: Some("forge".into()) };
+    assert!(w.put_back(&claimed, back));
+    let again = w.claim_of(id);
+    assert!(w.task(id).holds_back(again.id.seq, &again.effect, again.epoch - 1, false));
+    w.end(&again, Outcome::Cancelled);
+    assert_eq!((w.word(id), holder(w)), ("on_hold", None));
+    // A program that may run on is waited for.
+    let id = w.started("DEMO", 2);
+    w.go_to(id, "running");
+    let job = w.claim_of(id);
+    assert!(block_on(w.store.put_run(job.fence(), run(id, job.id.seq, 1))).unwrap());
+    applied(w.tell(id, hold()));
+    let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+    let back = Requeue { charge: Charge::Transient, new_run: false, not_before, fault, parked: None };
+    assert!(w.put_back(&job, back));
+    assert_eq!((w.word(id), w.job_of(id).available_at), ("running", not_before));
+}
+
 pub fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
     let (id, other) = (w.create("DEMO", 1, Pipeline::full()), w.create("DEMO", 2, Pipeline::full()));
     for task in [id, other] {
@@ -71,6 +106,29 @@ pub fn a_deploy_that_was_begun_is_not_cancelled_behind_its_hook(w: &mut World) {
     applied(w.end(&again, Outcome::Cancelled));
     assert_eq!(w.word(id), "cancelled");
     assert_eq!(w.claim(Lane::Deploy).unwrap().id.task, other);
+}
+
+/// Between its hook and its check no program of it runs, and a watch has none at all: what was begun goes on to its end behind
+/// a hold, and what nobody has begun does not begin.
+pub fn a_deploy_and_a_watch_that_were_begun_are_finished_while_the_task_is_held(w: &mut World) {
+    for (project, word) in [("DEMO", "deploying"), ("SHOP", "watching")] {
+        let id = w.started(project, 1);
+        w.go_to(id, word);
+        applied(w.tell(id, Event::PutOnHold { by: anna(), reason: None }));
+        assert_eq!(w.word(id), "on_hold", "nobody has begun it");
+        applied(w.tell(id, Event::Released { by: anna() }));
+        let begun = w.claim_of(id);
+        w.pass_ms(LEASE_MS + 1);
+        assert_eq!(block_on(w.store.reap()).unwrap().len(), 1);
+        applied(w.tell(id, Event::PutOnHold { by: anna(), reason: None }));
+        assert_eq!(w.word(id), word, "its worker is gone, and it is half done");
+        let again = w.claim_of(id);
+        assert!(again.id == begun.id && !again.stop);
+        let (not_before, fault) = (w.now.plus_ms(60_000), super::world::fault(FaultKind::Transient));
+        let put = Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None };
+        assert!(w.put_back(&again, put));
+        assert_eq!(w.job_of(id).available_at, not_before, "it is looked at again and not claimed to be ended");
+    }
 }
 
 pub fn a_running_job_is_asked_to_stop(w: &mut World) {

@@ -191,6 +191,7 @@ pub fn well(job: &Job) -> Outcome {
         | Effect::Notify { .. }
         | Effect::CleanUp
         | Effect::Comment { .. }
+        | Effect::EditTicket { .. }
         | Effect::NoteFindings { .. } => Outcome::Sent,
     }
 }

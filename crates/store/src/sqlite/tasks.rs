@@ -114,6 +114,15 @@ pub(super) fn add(c: &Connection, new: NewTask, now: Time) -> Db<Task> {
     Ok(task)
 }
 
+/// Pipelines are kept by content: those of other tasks stay as they are.
+pub(super) fn set_pipeline(c: &Connection, task: &Task) -> Db<()> {
+    let body = json(&task.pipeline)?;
+    run(c, "INSERT INTO pipeline (body) VALUES (?1) ON CONFLICT DO NOTHING", [&body])?;
+    let sql = "UPDATE task SET pipeline = (SELECT id FROM pipeline WHERE body = ?2) WHERE id = ?1";
+    run(c, sql, params![task.id.0, body])?;
+    Ok(())
+}
+
 pub(super) fn save(c: &Connection, task: &Task) -> Db<()> {
     let waits = matches!(task.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. });
     let changed = run(

@@ -43,6 +43,9 @@ impl Tx for Rows<'_> {
     fn prioritise(&mut self, task: &Task) -> Db<()> {
         jobs::prioritise(self.0, task)
     }
+    fn set_pipeline(&mut self, task: &Task) -> Db<()> {
+        tasks::set_pipeline(self.0, task)
+    }
     fn waiters(&mut self, project: &ProjectKey) -> Db<Vec<TaskId>> {
         tasks::waiters(self.0, project)
     }

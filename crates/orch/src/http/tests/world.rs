@@ -383,6 +383,7 @@ impl World {
             | Effect::Notify { .. }
             | Effect::CleanUp
             | Effect::Comment { .. }
+            | Effect::EditTicket { .. }
             | Effect::NoteFindings { .. } => Outcome::Sent,
         }
     }

@@ -169,3 +169,59 @@ async fn an_unknown_task_is_missed_with_the_nearest_one() {
     let method = world.post("/api/v1/tasks/DEMO-1", json!({})).await;
     assert_eq!(method.error().0, 405);
 }
+
+#[tokio::test]
+async fn what_people_arrange_is_an_event_in_their_name_or_a_refusal_by_the_field() {
+    let world = World::new().await;
+    world.started("Add a limit").await;
+    let at = |verb: &str| format!("/api/v1/tasks/DEMO-1/{verb}");
+    for (verb, body, why) in [
+        ("hold", json!({ "why": "x" }), "`why`: there is no such field here"),
+        ("release", json!({ "reason": "x" }), "`reason`: there is no such field here"),
+        ("edit", json!({}), "`title` or `body` is missing"),
+        ("edit", json!({ "title": 7 }), "`title` must be a text"),
+        ("finish", json!({}), "`reason` is missing"),
+        ("finish", json!({ "reason": " " }), "`reason` is empty"),
+        ("after", json!({}), "`add` or `remove` is missing: a list of tasks"),
+        ("after", json!({ "add": "DEMO-2" }), "`add` must be a list of names"),
+        ("after", json!({ "add": [""] }), "`add` must be a list of names"),
+    ] {
+        let refused = world.post(&at(verb), body).await;
+        assert_eq!(refused.error(), (400, "bad_request".into(), why.into()), "{verb}");
+    }
+    let early = world.post(&at("revert"), json!({})).await;
+    assert_eq!(early.error().0, 409);
+    assert!(early.error().2.contains("it is not merged"), "{}", early.text());
+    let held = world.post(&at("hold"), json!({ "reason": "after the release" })).await;
+    assert_eq!(
+        (held.status, held.json()["held"]["by"].clone()),
+        (StatusCode::OK, json!("local:anna")),
+        "{}",
+        held.text()
+    );
+    let why = world.get("/api/v1/tasks/DEMO-1/why").await.json();
+    assert_eq!(why["waiting"]["command"], "orch task release DEMO-1");
+    assert_eq!(world.post(&at("release"), json!({})).await.status, StatusCode::OK);
+    for verb in ["hold", "release", "edit", "finish", "revert", "after"] {
+        let body = match verb {
+            "edit" => json!({ "title": "x" }),
+            "finish" => json!({ "reason": "x" }),
+            "after" => json!({ "remove": ["DEMO-9"] }),
+            _ => json!({}),
+        };
+        let refused = world.post_with(&at(verb), body.to_string(), &[("x-orch-actor", "local:mallory")]).await;
+        assert!(refused.error().2.contains("local:mallory may not"), "{verb}: {}", refused.text());
+    }
+    let edited = world.post(&at("edit"), json!({ "title": "Add two limits" })).await;
+    assert_eq!(edited.status, StatusCode::OK, "{}", edited.text());
+    let jobs = world.engine.store().open_jobs(None).await.unwrap();
+    assert!(
+        jobs.iter().any(|j| matches!(&j.effect, Effect::EditTicket { title: Some(t), .. } if t == "Add two limits"))
+    );
+    let finished = world.post(&at("finish"), json!({ "reason": "by hand" })).await;
+    assert_eq!(finished.status, StatusCode::OK, "{}", finished.text());
+    world.post("/api/v1/tasks", json!({ "project": "DEMO", "title": "B" })).await;
+    let made = world.post("/api/v1/tasks", json!({ "project": "DEMO", "title": "C", "after": ["demo-2"] })).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    assert_eq!(world.task("DEMO-3").await.wait.after, vec!["DEMO-2".into()]);
+}
