@@ -11,6 +11,7 @@ mod engine;
 pub mod gates;
 pub mod land;
 mod main_moved;
+pub mod prepare;
 pub mod project;
 pub mod prompt;
 pub mod pulls;
