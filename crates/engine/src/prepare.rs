@@ -114,3 +114,84 @@ pub(crate) fn basic_env(path: &str, scratch: &Path) -> BTreeMap<String, String> 
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .collect()
 }
+
+/// Removes what a run made, whatever it did to the permissions: Go's module cache is of directories nobody may write to.
+pub fn remove(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(dir)?;
+            std::fs::remove_dir_all(dir)
+        }
+        done => done,
+    }
+}
+
+/// Gives the owner every directory of a tree; follows no link.
+fn open_up(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(setup: Option<&str>, line: &str, dir: &Path) -> RunSpec {
+        let env = BTreeMap::from([("PATH".to_owned(), "/mine".to_owned()), ("LEVEL".to_owned(), "project".to_owned())]);
+        Preparation { setup: setup.map(Into::into), env }.spec(Prepared {
+            line,
+            setup: true,
+            checkout: dir.to_owned(),
+            run_dir: dir,
+            home: dir,
+            path: "/usr/bin",
+            env: BTreeMap::from([("LEVEL".to_owned(), "command".to_owned())]),
+            timeout_ms: 1_000,
+            detach: false,
+        })
+    }
+
+    /// Runs it as the supervisor would: exit code, and what was under way.
+    fn run(spec: &RunSpec, dir: &Path) -> (i32, Phase) {
+        let done = std::process::Command::new("/bin/sh").args(&spec.argv[1..]).current_dir(dir).status().unwrap();
+        (done.code().unwrap(), Phase::of(dir))
+    }
+
+    #[test]
+    fn the_command_finds_what_the_setup_made_and_does_not_begin_if_it_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert_eq!(run(&spec(Some("echo 1 > made"), "test -s made && exit 3", dir), dir), (3, Phase::Command));
+        assert_eq!(run(&spec(Some("exit 7"), "touch began", dir), dir), (7, Phase::Setup));
+        assert!(!dir.join("began").exists());
+        // `exit` of a setup ends the setup alone, and quotes stay quotes.
+        assert_eq!(run(&spec(Some("exit 0"), "test \"it's\" = \"it's\"", dir), dir), (0, Phase::Command));
+    }
+
+    #[test]
+    fn the_projects_environment_wins_over_the_basis_and_the_commands_over_both() {
+        let spec = spec(None, "true", Path::new("/x"));
+        assert_eq!(spec.argv, ["sh", "-c", "true"]);
+        assert_eq!((&*spec.env["PATH"], &*spec.env["LEVEL"], &*spec.env["HOME"]), ("/mine", "command", "/x"));
+    }
+
+    #[test]
+    fn what_a_run_made_unwritable_is_removed_all_the_same() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("go/pkg");
+        std::fs::create_dir_all(made.join("mod")).unwrap();
+        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o500)).unwrap();
+        open_up(dir.path()).unwrap();
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
+        remove(dir.path()).unwrap();
+        assert!(!dir.path().exists());
+    }
+}

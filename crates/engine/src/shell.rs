@@ -2,7 +2,7 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::effects::{Cx, Ended};
-use crate::prepare::{Phase, Prepared};
+use crate::prepare::{self, Phase, Prepared};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::agent::Usage;
@@ -89,11 +89,13 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     let followed = wait(cx, &dir).await;
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
-        let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
-        if let Err(error) = std::fs::remove_dir_all(&checkout)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::debug!(dir = %checkout.display(), %error, "a checkout could not be removed now");
+        // So has its HOME, where package managers keep what they download.
+        for over in [cx.engine.options.checkouts_dir.join(cx.run_name(command.name)), dir.join("tmp")] {
+            if let Err(error) = prepare::remove(&over)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::debug!(dir = %over.display(), %error, "a directory of a run could not be removed now");
+            }
         }
     }
     let (exit, stopped) = match followed? {

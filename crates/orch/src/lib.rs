@@ -1,5 +1,6 @@
 //! The library behind the binary `orch`: configuration, command line and what wires the rooms together.
 
+mod by_hand;
 pub mod cli;
 pub mod config;
 pub mod demo;
