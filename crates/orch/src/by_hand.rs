@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where artefacts live in a repository.
 const WORK_ITEMS: &str = "docs/work-items";
@@ -65,7 +65,15 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Drop for Ground<'_> {
+    /// Ends what was started, because nobody comes back to it, and removes everything.
     fn drop(&mut self) {
+        let (run, began) = (self.run_dir(), Instant::now());
+        while matches!(self.supervisor.look(&run), Ok(RunState::Live))
+            && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
+        {
+            let _ = self.supervisor.cancel(&run);
+            std::thread::sleep(Duration::from_millis(GRACE_MS / 100));
+        }
         // What a test made unwritable stays otherwise.
         let _ = prepare::remove(&self.dir);
     }
@@ -149,21 +157,30 @@ impl<'a> Ground<'a> {
         self.bench(watch).run(&command).await.map(Some)
     }
 
-    /// The result, unless this process is asked to stop: then what was started is ended.
-    pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let stop = crate::serve::stop_signal().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
-        tokio::select! {
-            done = work => done,
-            why = stop => {
-                self.bench(&|_| ()).end_run().await;
-                Err(Fault::permanent(format!("{why}: nothing was decided")))
-            }
-        }
+    fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
     }
 
     fn bench<'b>(&'b self, watch: &'b (dyn Fn(&Path) + Sync)) -> HandBench<'b> {
         HandBench { ground: self, watch }
     }
+}
+
+/// Ends the text of what was stopped.
+const NOTHING: &str = "nothing was decided";
+
+/// The result, unless this process is asked to stop: then the work is dropped, and with it what it started and made.
+pub(crate) async fn unless_stopped<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let stop = crate::serve::stop_signal().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
+    tokio::select! {
+        done = work => done,
+        why = stop => Err(Fault::permanent(format!("{why}: {NOTHING}"))),
+    }
+}
+
+/// Was it stopped by whoever started it?
+pub(crate) fn was_stopped(fault: &Fault) -> bool {
+    fault.text.ends_with(NOTHING)
 }
 
 /// The project whose repository this is; without a configuration, one without any commands.
@@ -229,24 +246,6 @@ struct HandBench<'a> {
     watch: &'a (dyn Fn(&Path) + Sync),
 }
 
-impl HandBench<'_> {
-    fn run_dir(&self) -> PathBuf {
-        self.ground.dir.join("run")
-    }
-
-    /// Ends what was started: nobody comes back to it.
-    async fn end_run(&self) {
-        let (run, supervisor) = (self.run_dir(), &self.ground.supervisor);
-        let began = std::time::Instant::now();
-        while matches!(supervisor.look(&run), Ok(RunState::Live))
-            && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
-        {
-            let _ = supervisor.cancel(&run);
-            tokio::time::sleep(Duration::from_millis(GRACE_MS / 100)).await;
-        }
-    }
-}
-
 #[async_trait::async_trait]
 impl Bench for HandBench<'_> {
     async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -269,7 +268,7 @@ impl Bench for HandBench<'_> {
 
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let ground = self.ground;
-        let (checkout, run) = (ground.dir.join("checkout"), self.run_dir());
+        let (checkout, run) = (ground.dir.join("checkout"), ground.run_dir());
         ground.git.checkout(&ground.project.key, command.commit, &checkout).await?;
         let home = run.join("tmp");
         std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;

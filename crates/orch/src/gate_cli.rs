@@ -1,7 +1,7 @@
 //! `orch gate`: the gates by hand, for a developer or for somebody's own CI. A gate asked here is always judged for
 //! real, whatever switches and scopes say, on exactly the commits named, without a server and without a database.
 
-use crate::by_hand::{Asked, Ground, plain_git};
+use crate::by_hand::{Asked, Ground, plain_git, unless_stopped};
 use crate::cli::gate::{GateCommand, GateListArgs, GateRunArgs};
 use crate::cli::{Context, Exit, Failure, Outcome, Tone};
 use crate::gate_config;
@@ -76,10 +76,10 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
     let asked = Asked { repo, head: Sha::new(head), base: Sha::new(base), objects: objects.into() };
     let path = context.env.get("PATH").cloned().unwrap_or_else(|| "/usr/bin:/bin".into());
     let judged = runtime
-        .block_on(async {
+        .block_on(unless_stopped(async {
             let ground = Ground::make(&asked, config.as_ref(), path).await?;
-            ground.unless_stopped(ground.judge(id)).await
-        })
+            ground.judge(id).await
+        }))
         .map_err(|fault| Failure::new(Exit::CannotTell, fault.text))?;
     Ok(show((id, &asked), &judged, args.json, context))
 }
