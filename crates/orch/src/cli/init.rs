@@ -76,15 +76,15 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
     })?;
     let origin = Origin::of(&top);
     let commit = git_probe::tip(&top, &branch, origin.name());
-    let tree = commit.as_ref().map_or_else(|| Tree::of_directory(&top), |commit| Tree::of_commit(&top, commit));
     let machine = Machine::of(&context.env);
+    let (tree, plan) = look(&top, commit.as_deref(), &branch, &machine);
     let mut found = Found {
         key: key_of(&top),
         branch,
         submodule_hosts: origin::submodule_hosts(&tree.read(".gitmodules").unwrap_or_default(), &origin),
         origin,
         actor: context.actor(),
-        plan: find::plan(&tree, &Ci::of(&tree), &machine),
+        plan,
         env: Default::default(),
         tried: None,
         agent: pick_agent(context),
@@ -157,6 +157,21 @@ fn top_of(dir: &Path) -> Result<PathBuf, Failure> {
                 .hint("make one with `git init`, or name another directory")
         }
     })
+}
+
+/// The files of the default branch and how its tests are run; if nothing in it says so, what lies in the clone may.
+fn look(top: &Path, commit: Option<&str>, branch: &str, machine: &Machine) -> (Tree, Option<Plan>) {
+    let here = || Tree::of_directory(top);
+    let plan_of = |tree: &Tree| find::plan(tree, &Ci::of(tree), machine);
+    let tree = commit.map_or_else(here, |commit| Tree::of_commit(top, commit));
+    let plan = plan_of(&tree);
+    if plan.is_some() || commit.is_none() {
+        return (tree, plan);
+    }
+    let uncommitted = plan_of(&here());
+    let note =
+        format!("the files that say how to test are not committed on {branch}: commit them before the first task");
+    (tree, uncommitted.map(|plan| plan.note(note)))
 }
 
 /// The environment for what is found; names of variables with passwords are given back.

@@ -20,12 +20,20 @@ impl Ci {
         };
         let mut ci = Self::default();
         for name in tree.names().iter().filter(is_workflow) {
+            let mut services: Option<usize> = None;
             for line in tree.read(name).unwrap_or_default().lines() {
+                let depth = line.len() - line.trim_start().len();
+                if !line.trim().is_empty() && services.is_some_and(|at| depth <= at) {
+                    services = None;
+                }
+                if line.trim() == "services:" {
+                    services = Some(depth);
+                }
                 let line = line.trim().trim_start_matches("- ").trim();
                 if line.starts_with('#') {
                     continue;
                 }
-                if let Some(image) = line.strip_prefix("image:") {
+                if let Some(image) = line.strip_prefix("image:").filter(|_| services.is_some()) {
                     ci.services.push(image.trim().trim_matches(['"', '\'']).to_owned());
                 }
                 let line = line.strip_prefix("run:").unwrap_or(line).trim();

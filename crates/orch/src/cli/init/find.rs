@@ -205,8 +205,11 @@ mod tests {
 
     #[test]
     fn services_of_ci_are_named() {
-        let ci = (".github/workflows/b.yml", "    services:\n      db:\n        image: postgres:16\n");
+        let ci = (
+            ".github/workflows/b.yml",
+            "    services:\n      db:\n        image: postgres:16\n    matrix:\n      - image: macos-latest\n",
+        );
         let plan = found(&[("go.mod", ""), ci]).unwrap();
-        assert!(plan.notes[0].starts_with("its CI starts postgres:16"), "{:?}", plan.notes);
+        assert!(plan.notes[0].starts_with("its CI starts postgres:16:"), "{:?}", plan.notes);
     }
 }

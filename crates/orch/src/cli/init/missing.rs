@@ -284,9 +284,7 @@ fn package(line: &str, plan: &Plan) -> Option<Missing> {
             Missing { kind: "package", text: format!("the package `{name}` is missing: the setup does not install it") }
         });
     }
-    if let Some((before, _)) = line.split_once(": No rule to make target ")
-        && before.starts_with("make")
-    {
+    if line.starts_with("make") && line.contains("No rule to make target ") {
         return Some(Missing { kind: "generated step", text: short(line) });
     }
     if line.contains("package ") && line.contains(" is not in std") {

@@ -207,6 +207,10 @@ fn says_something(line: &str) -> bool {
         "[ERROR] [Help",
         "note: run with `RUST_BACKTRACE",
         "[notice]",
+        "go: downloading ",
+        "Downloading ",
+        "Downloaded ",
+        "   Compiling ",
     ];
     line.chars().any(char::is_alphanumeric) && !noise.iter().any(|n| line.contains(n))
 }
