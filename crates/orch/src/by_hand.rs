@@ -31,6 +31,9 @@ const WORK_ITEMS: &str = "docs/work-items";
 /// How often whoever watches a run is called, milliseconds.
 const WATCH_MS: u64 = 1_000;
 
+/// Looks at a run under way, by its directory; `true`: it has gone on for long enough.
+pub(crate) type Watch<'a> = dyn Fn(&Path) -> bool + Sync + 'a;
+
 /// What is worked on.
 pub(crate) struct Asked {
     /// The repository at hand.
@@ -138,15 +141,15 @@ impl<'a> Ground<'a> {
             task: None,
         };
         let probe = HttpProbe::new()?;
-        let bench = self.bench(&|_| ());
+        let bench = self.bench(&|_| false);
         let look = Look { subject, project: &self.project, git: &self.git, probe: &probe, bench: &bench };
         let gate = gates::find(id).ok_or_else(|| Fault::bug(format!("{id} is not built in")))?;
         Ok(gate.judge(&look).await)
     }
 
     /// Runs the project's tests on the commit as `check_tests_local` does; without any, what CI runs. `None`: it has neither.
-    /// `watch` is called about once a second with the directory of the run.
-    pub(crate) async fn tests(&self, watch: &(dyn Fn(&Path) + Sync)) -> Result<Option<CommandRun>, Fault> {
+    /// `watch` is called about once a second with the directory of the run; `true` ends it.
+    pub(crate) async fn tests(&self, watch: &Watch<'_>) -> Result<Option<CommandRun>, Fault> {
         let head = &self.asked.head;
         let ci = || {
             let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
@@ -161,7 +164,7 @@ impl<'a> Ground<'a> {
         self.dir.join("run")
     }
 
-    fn bench<'b>(&'b self, watch: &'b (dyn Fn(&Path) + Sync)) -> HandBench<'b> {
+    fn bench<'b>(&'b self, watch: &'b Watch<'b>) -> HandBench<'b> {
         HandBench { ground: self, watch }
     }
 }
@@ -243,7 +246,7 @@ fn work_item_dir(path: &str) -> Option<String> {
 
 struct HandBench<'a> {
     ground: &'a Ground<'a>,
-    watch: &'a (dyn Fn(&Path) + Sync),
+    watch: &'a Watch<'a>,
 }
 
 #[async_trait::async_trait]
@@ -288,7 +291,9 @@ impl Bench for HandBench<'_> {
         let exit = loop {
             tokio::select! {
                 exit = &mut ended => break exit?,
-                () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => (self.watch)(&run),
+                () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => if (self.watch)(&run) {
+                    ground.supervisor.cancel(&run)?;
+                },
             }
         };
         let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();

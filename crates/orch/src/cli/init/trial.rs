@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// So many ways are tried, the first one included.
@@ -125,12 +126,14 @@ impl Place<'_> {
         let progress = Progress::new(self.tells);
         let ran = runtime.block_on(unless_stopped(async {
             let ground = Ground::make(&asked, Some(config), path).await?;
-            ground.tests(&|run| progress.tell(run)).await
+            ground.tests(&|run| progress.look(run, plan)).await
         }));
         progress.end();
         let took = began.elapsed();
         match ran {
-            Ok(Some(run)) => Ok(Trial { outcome: judged(&run, plan), ..self.unknown(String::new(), took) }),
+            Ok(Some(run)) => {
+                Ok(Trial { outcome: judged(&run, plan, progress.gave_up()), ..self.unknown(String::new(), took) })
+            }
             Ok(None) => Ok(self.unknown("no test command is configured".into(), took)),
             Err(fault) if was_stopped(&fault) => Err(Stopped),
             Err(fault) => Ok(self.unknown(fault.text, took)),
@@ -152,13 +155,18 @@ impl Place<'_> {
     }
 }
 
-fn judged(run: &CommandRun, plan: &Plan) -> Outcome {
+fn judged(run: &CommandRun, plan: &Plan, gave_up: bool) -> Outcome {
     if run.ok {
         return Outcome::Green;
     }
     let step = if run.failed_setup.is_some() { "setup" } else { "tests" };
     let (lines, missing) = (meaningful(&run.output), missing::read(&run.output, plan));
-    Outcome::Red { step, end: run.end.clone(), lines, missing }
+    let end = if gave_up {
+        format!("stopped: it printed nothing for {}, and what it lacks is known", duration(PATIENCE))
+    } else {
+        run.end.clone()
+    };
+    Outcome::Red { step, end, lines, missing }
 }
 
 fn lacks_generated(trial: &Trial) -> bool {
@@ -215,18 +223,49 @@ fn says_something(line: &str) -> bool {
     line.chars().any(char::is_alphanumeric) && !noise.iter().any(|n| line.contains(n))
 }
 
+/// How long a run may be silent that has said what it lacks: some wait for a server for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Says what is under way: on a terminal in one line that is written again and again, elsewhere now and then.
 struct Progress {
     tells: bool,
     on_terminal: bool,
     began: Instant,
     said: Mutex<Instant>,
+    gave_up: AtomicBool,
 }
 
 impl Progress {
     fn new(tells: bool) -> Self {
         let now = Instant::now();
-        Self { tells, on_terminal: std::io::stderr().is_terminal(), began: now, said: Mutex::new(now) }
+        Self {
+            tells,
+            on_terminal: std::io::stderr().is_terminal(),
+            began: now,
+            said: Mutex::new(now),
+            gave_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells of a run; `true`: there is nothing to wait for.
+    fn look(&self, run: &Path, plan: &Plan) -> bool {
+        self.tell(run);
+        let outputs = [files::STDOUT, files::STDERR].map(|name| run.join(name));
+        let silent = |file: &PathBuf| {
+            let written = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
+            written.and_then(|at| at.elapsed().ok()).is_some_and(|quiet| PATIENCE <= quiet)
+        };
+        if self.gave_up() || !outputs.iter().all(silent) {
+            return false;
+        }
+        let lacks = |m: &Missing| ["tool", "service"].contains(&m.kind);
+        let known = outputs.iter().any(|file| missing::read(&end_of(file), plan).iter().any(lacks));
+        self.gave_up.store(known, Ordering::Relaxed);
+        known
+    }
+
+    fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::Relaxed)
     }
 
     fn tell(&self, run: &Path) {
