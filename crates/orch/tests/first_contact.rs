@@ -132,6 +132,17 @@ fn a_module_of_go_is_green_at_once() {
 }
 
 #[test]
+fn a_project_of_maven_keeps_its_repository_to_itself() {
+    if !has(&[("mvn", "apt install maven")]) {
+        return;
+    }
+    // Without sources it needs no plugins, and so no network.
+    let pom = "<project><modelVersion>4.0.0</modelVersion><groupId>a</groupId><artifactId>b</artifactId><version>1</version>\
+               <packaging>pom</packaging></project>\n";
+    green(&Machine::new(&[("pom.xml", pom)]), None, "mvn -B -ntp -Dmaven.repo.local=\"$HOME/.m2\" test");
+}
+
+#[test]
 fn a_package_of_node_is_installed_before_its_tests() {
     if !has(&[("npm", "scripts/tools.sh"), ("node", "https://nodejs.org")]) {
         return;
@@ -300,6 +311,25 @@ fn a_run_that_is_interrupted_leaves_no_process_no_directory_and_no_file() {
     assert!(!processes::alive(sleeps));
     assert_eq!(machine.temporary(), Vec::<PathBuf>::new());
     assert!(!machine.shop().join("orch.toml").exists());
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_no_is_an_answer() {
+    if !has(&[("script", "apt install bsdutils")]) {
+        return;
+    }
+    for (answer, ran) in [("y\n", true), ("\n", true), ("n\n", false)] {
+        let machine = Machine::new(&[("test.sh", "true\n")]);
+        let mut asked = machine.command("script", &machine.shop());
+        asked.args(["-qec", &format!("'{ORCH}' init"), "/dev/null"]).env("SHELL", "/bin/sh");
+        let mut child = asked.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, answer.as_bytes()).unwrap();
+        let said = Ran::of(&child.wait_with_output().unwrap());
+        drop(input);
+        assert!(said.out.contains("run them once on main, in a clean checkout?"), "{said:#?}");
+        assert_eq!(machine.written().contains("\n# Green on main at "), ran, "{answer:?}: {said:#?}");
+    }
 }
 
 fn ended(child: &mut Child) -> Option<i32> {

@@ -97,7 +97,7 @@ pub(super) fn read(output: &str, plan: &Plan) -> Vec<Missing> {
 }
 
 /// Without colours.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     let mut out = String::new();
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
@@ -191,7 +191,7 @@ fn service(line: &str) -> Option<Missing> {
         None if lower.contains("postgres") => "PostgreSQL".into(),
         None => return None,
     };
-    let text = format!("the tests need {name}, and nothing answers there: start it on this machine before orch");
+    let text = format!("the tests need {name}, and nothing answers there: start it on this machine");
     Some(Missing { kind: "service", text })
 }
 
@@ -204,7 +204,7 @@ fn toolchain(line: &str) -> Option<Missing> {
         ),
         ("is not installed\nhelp: run `rustup", ""),
         ("go.mod requires go >=", ""),
-        ("requires rustc ", ""),
+        ("is not in the allowed range", ""),
         ("invalid target release", ""),
         ("release version ", "not supported"),
         ("Unsupported class file major version", ""),
@@ -214,6 +214,11 @@ fn toolchain(line: &str) -> Option<Missing> {
         ("Unsupported engine", ""),
         ("ensurepip is not", ""),
     ];
+    if let Some((_, version)) = line.split_once(" requires rustc ") {
+        let version = version.split_whitespace().next().unwrap_or_default();
+        let text = format!("Rust {version} or newer is needed: `rustup update`, or install that toolchain");
+        return Some(Missing { kind: "toolchain", text });
+    }
     let rustup = line.contains("toolchain '") && line.contains("is not installed");
     let found = signs.iter().find(|(sign, _)| line.contains(sign));
     let (sign, more) = match found {
@@ -361,6 +366,8 @@ mod tests {
             ("error: rustup could not choose a version of cargo to run", "toolchain", "RUSTUP_HOME"),
             ("error: toolchain '1.60.0-x86_64-unknown-linux-gnu' is not installed", "toolchain", "1.60.0"),
             ("go: go.mod requires go >= 1.99 (running go 1.22)", "toolchain", "1.99"),
+            ("grep@0.4.1 requires rustc 1.96", "toolchain", "Rust 1.96"),
+            ("Detected Maven Version: 3.8.7 is not in the allowed range [3.9,).", "toolchain", "[3.9,)"),
             ("[ERROR] Fatal error compiling: error: release version 21 not supported", "toolchain", "21"),
             ("x.c:1:10: fatal error: zlib.h: No such file or directory", "package", "zlib.h"),
             ("/usr/bin/ld: cannot find -lssl: No such file or directory", "package", "libssl"),

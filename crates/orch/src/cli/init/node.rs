@@ -48,7 +48,7 @@ impl Manager {
 pub(super) fn plan(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
     let package: Value = serde_json::from_str(&dir.read("package.json")?).ok()?;
     let (manager, lock, doubt) = manager(dir, &package, ci);
-    let (call, tools) = call(dir, manager, &package, machine);
+    let (call, bring, tools) = call(dir, manager, &package, machine);
     let script = script_of(&package);
     let test = match script {
         Some("test") if manager != Bun => format!("{call} test"),
@@ -60,13 +60,13 @@ pub(super) fn plan(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
         None => "package.json".to_owned(),
     };
     let tools: Vec<&str> = tools.iter().map(String::as_str).collect();
-    let install = install(manager, &call, lock);
+    let install = format!("{}{}", bring.clone().unwrap_or_default(), install(manager, &call, lock));
     let mut plan = Plan::new(test, because, &tools).setup(&*install);
     plan.notes.extend(doubt);
-    if call.starts_with("npx ") {
+    if bring.is_some() {
         plan.notes.push(format!(
-            "{0} is not installed here: npx brings it for every run; with {0} on the PATH, write `{0}` in the place of \
-             `{call}`",
+            "{0} is not installed here: the setup brings it for every run; `npm install -g {0}` and the plain name save that \
+             time",
             manager.name()
         ));
     }
@@ -132,23 +132,25 @@ fn manager(dir: &Dir<'_>, package: &Value, ci: &Ci) -> (Manager, Option<&'static
     (if manager == Yarn && modern { Berry } else { manager }, lock, doubt)
 }
 
-/// How the manager is called, and the programs that takes. One that is not on this machine is brought by npx.
-fn call(dir: &Dir<'_>, manager: Manager, package: &Value, machine: &Machine) -> (String, Vec<String>) {
+/// How the manager is called, what brings it where the machine lacks it, and the programs that takes. It comes into the
+/// run's HOME and before everything else on the PATH, because scripts call it by its name.
+fn call(dir: &Dir<'_>, manager: Manager, package: &Value, machine: &Machine) -> (String, Option<String>, Vec<String>) {
     let name = manager.name();
     if manager == Berry
         && let Some(path) = dir.files().find(|f| f.starts_with(".yarn/releases/") && f.ends_with(".cjs"))
     {
-        return (format!("node {path}"), vec!["node".into()]);
+        return (format!("node {path}"), None, vec!["node".into()]);
     }
-    if machine.has(name) || !machine.has("npx") {
-        return (name.to_owned(), vec![name.to_owned(), "node".to_owned()]);
+    if machine.has(name) || !machine.has("npm") {
+        return (name.to_owned(), None, vec![name.to_owned(), "node".to_owned()]);
     }
     let declared = package.get("packageManager").and_then(Value::as_str).unwrap_or_default();
     // `pnpm@9.4.0+sha512.…`
     let version = declared.split_once('@').map(|(_, v)| v.split('+').next().unwrap_or(v).to_owned());
     let version = version.unwrap_or_else(|| usual_version(dir, manager).to_owned());
     let from = if manager == Berry { "@yarnpkg/cli-dist" } else { name };
-    (format!("npx --yes {from}@{version}"), vec!["npx".into(), "node".into()])
+    let bring = format!("npm install --global --silent --prefix \"$HOME/npm\" {from}@{version} && ");
+    (format!("PATH=\"$HOME/npm/bin:$PATH\" {name}"), Some(bring), vec!["npm".into(), "node".into()])
 }
 
 fn usual_version(dir: &Dir<'_>, manager: Manager) -> &'static str {
@@ -217,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_lock_file_says_who_installs() {
-        let all = &["npm", "npx", "pnpm", "yarn", "bun", "node"];
+        let all = &["npm", "pnpm", "yarn", "bun", "node"];
         for (lock, setup, test) in [
             ("package-lock.json", "npm ci", "npm test"),
             ("none", "npm install --no-package-lock", "npm test"),
@@ -250,13 +252,17 @@ mod tests {
     #[test]
     fn a_manager_that_is_not_installed_is_brought_in_its_version() {
         let package = r#"{"packageManager": "pnpm@9.4.0+sha512.abc", "scripts": {"test": "vitest"}}"#;
-        let (setup, test, notes) =
-            found(&[("package.json", package), ("pnpm-lock.yaml", "")], &["npm", "npx"]).unwrap();
-        assert_eq!((&*setup, &*test), ("npx --yes pnpm@9.4.0 install --frozen-lockfile", "npx --yes pnpm@9.4.0 test"));
+        let (setup, test, notes) = found(&[("package.json", package), ("pnpm-lock.yaml", "")], &["npm"]).unwrap();
+        assert_eq!(test, "PATH=\"$HOME/npm/bin:$PATH\" pnpm test");
+        assert_eq!(
+            setup,
+            "npm install --global --silent --prefix \"$HOME/npm\" pnpm@9.4.0 && PATH=\"$HOME/npm/bin:$PATH\" pnpm install \
+             --frozen-lockfile"
+        );
         assert!(notes[0].starts_with("pnpm is not installed here"));
         let lock = ("pnpm-lock.yaml", "lockfileVersion: '6.0'\n");
-        let (_, test, _) = found(&[("package.json", TEST), lock], &["npm", "npx"]).unwrap();
-        assert_eq!(test, "npx --yes pnpm@8 test");
+        let (setup, ..) = found(&[("package.json", TEST), lock], &["npm"]).unwrap();
+        assert!(setup.contains(" pnpm@8 && "), "{setup}");
     }
 
     #[test]

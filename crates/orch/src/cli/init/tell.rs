@@ -5,6 +5,7 @@ use super::super::exit::Exit;
 use super::super::{git_probe, show};
 use super::args::InitArgs;
 use super::file::{Found, Instance, repo_of, token_env};
+use super::missing::Missing;
 use super::origin::Origin;
 use super::plan::Plan;
 use super::state::STATE_DIR;
@@ -48,7 +49,7 @@ pub(super) fn in_a_line(trial: &Trial, branch: &str) -> String {
     let text = match &trial.outcome {
         Outcome::Green => format!("Green on {at} in {}, when this file was written.", duration(trial.took)),
         Outcome::Red { step, end, .. } => format!("Red on {at} when this file was written: {step}, {end}."),
-        Outcome::Unknown { why } => format!("Could not be run on {at} when this file was written: {why}"),
+        Outcome::Unknown { why, .. } => format!("Could not be run on {at} when this file was written: {why}"),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -164,7 +165,7 @@ fn run_as_json(trial: &Trial) -> Value {
         Outcome::Red { step, end, lines, missing } => {
             json!({ "outcome": "red", "step": step, "end": end, "lines": lines, "missing": missing })
         }
-        Outcome::Unknown { why } => json!({ "outcome": "unknown", "why": why }),
+        Outcome::Unknown { why, missing } => json!({ "outcome": "unknown", "why": why, "missing": missing }),
     };
     if let (Some(run), Value::Object(more)) = (run.as_object_mut(), more) {
         run.extend(more);
@@ -193,20 +194,26 @@ fn tell_trial(context: &mut Context<'_>, trial: &Trial) {
             }
             if missing.is_empty() {
                 context.say("  what is missing cannot be told from this output");
-            } else {
-                context.say("missing:");
             }
-            for lack in missing {
-                context.say(format!("  {}: {}", lack.kind, lack.text));
-            }
+            tell_missing(context, missing);
         }
-        Outcome::Unknown { why } => {
+        Outcome::Unknown { why, missing } => {
             let word = context.paint(Tone::Warn, "cannot tell");
             context.say(format!("{word}: the tests could not be run on {at}: {why}"));
+            tell_missing(context, missing);
         }
     }
     for line in &trial.before {
         context.say(format!("`{line}` was red, too, and is not what was written"));
+    }
+}
+
+fn tell_missing(context: &mut Context<'_>, missing: &[Missing]) {
+    if !missing.is_empty() {
+        context.say("missing:");
+    }
+    for lack in missing {
+        context.say(format!("  {}: {}", lack.kind, lack.text));
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) enum Outcome {
     /// It could not be run.
     Unknown {
         why: String,
+        missing: Vec<Missing>,
     },
 }
 
@@ -141,7 +142,12 @@ impl Place<'_> {
     }
 
     fn unknown(&self, why: String, took: Duration) -> Trial {
-        Trial { commit: self.commit.to_owned(), outcome: Outcome::Unknown { why }, took, before: Vec::new() }
+        Trial {
+            commit: self.commit.to_owned(),
+            outcome: Outcome::Unknown { missing: missing::read(&why, &Plan::default()), why },
+            took,
+            before: Vec::new(),
+        }
     }
 
     fn without(&self, tool: &str) -> Trial {
@@ -196,7 +202,8 @@ fn meaningful(output: &str) -> Vec<String> {
     let mut lines: Vec<String> = named.take(SHOWN / 2).map(str::to_owned).collect();
     // The last finding is the log itself, without what only terminals are told.
     let log = findings.last().map(|finding| finding.text.as_str()).unwrap_or_default();
-    let said: Vec<&str> = log.lines().map(str::trim_end).filter(|line| says_something(line)).collect();
+    let mut said: Vec<&str> = log.lines().map(str::trim_end).filter(|line| says_something(line)).collect();
+    said.dedup();
     let rest = said.iter().filter(|line| !lines.iter().any(|known| known == line.trim())).copied().collect::<Vec<_>>();
     let from = rest.len().saturating_sub(SHOWN - lines.len());
     lines.extend(rest[from..].iter().map(|line| (*line).to_owned()));
@@ -299,7 +306,7 @@ fn last_line(run: &Path) -> String {
     let file = [files::STDOUT, files::STDERR].map(|name| run.join(name)).into_iter().max_by_key(written);
     let text = file.map(|file| end_of(&file)).unwrap_or_default();
     let line = text.lines().rev().find(|line| line.chars().any(char::is_alphanumeric)).unwrap_or_default();
-    line.trim().chars().filter(|c| !c.is_control()).collect()
+    missing::plain(line).chars().filter(|c| !c.is_control()).collect()
 }
 
 fn end_of(file: &Path) -> String {
