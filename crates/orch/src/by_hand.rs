@@ -186,6 +186,17 @@ pub(crate) fn was_stopped(fault: &Fault) -> bool {
     fault.text.ends_with(NOTHING)
 }
 
+/// Refuses a shallow clone, with what to do: a checkout is a clone with its whole history.
+fn whole(repo: &Path, path: &String) -> Result<(), Fault> {
+    if plain_git(repo, Some(path), &["rev-parse", "--is-shallow-repository"]).as_deref() != Some("true") {
+        return Ok(());
+    }
+    Err(Fault::permanent(format!(
+        "{} is a shallow clone (--depth): older commits are missing in it; run `git fetch --unshallow` there",
+        repo.display()
+    )))
+}
+
 /// The project whose repository this is; without a configuration, one without any commands.
 ///
 /// The second is what says where its submodules may come from, if they are to be filled.
@@ -271,6 +282,7 @@ impl Bench for HandBench<'_> {
 
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let ground = self.ground;
+        whole(&ground.asked.repo, &ground.path)?;
         let (checkout, run) = (ground.dir.join("checkout"), ground.run_dir());
         ground.git.checkout(&ground.project.key, command.commit, &checkout).await?;
         let home = run.join("tmp");

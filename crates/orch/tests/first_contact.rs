@@ -284,6 +284,18 @@ fn a_bare_repository_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_shallow_clone_is_refused_with_what_to_do() {
+    let machine = Machine::new(&[("test.sh", "true\n")]);
+    machine.commit();
+    let from = format!("file://{}", machine.shop().display());
+    machine.git(&["clone", "-q", "--depth", "1", &from, "../shallow"]);
+    let ran = machine.command(ORCH, &machine.at("shallow")).args(["init", "--run"]).output();
+    let ran = Ran::of(&ran.unwrap());
+    assert_eq!(ran.code, 3, "{ran:#?}");
+    assert!(ran.out.contains("git fetch --unshallow"), "{ran:#?}");
+}
+
+#[test]
 fn temporary_files_inside_a_working_tree_are_refused() {
     let machine = Machine::new(&[("test.sh", "true\n")]);
     let inside = machine.shop().join("tmp");

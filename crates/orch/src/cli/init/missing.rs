@@ -6,7 +6,7 @@ use super::plan::Plan;
 /// What is missing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Missing {
-    /// `tool`, `service`, `generated step`, `package`, `toolchain`, `network`, `variable`, `space`.
+    /// `tool`, `service`, `generated step`, `package`, `toolchain`, `network`, `submodule`, `variable`, `space`.
     pub(super) kind: &'static str,
     /// For people, with what to do.
     pub(super) text: String,
@@ -318,6 +318,10 @@ fn others(line: &str) -> Option<Missing> {
         "could not transfer artifact",
         "failed to download from",
     ];
+    if line.contains("submodule ") && has(&no_network) {
+        let text = format!("a submodule could not be fetched: {}", short(line));
+        return Some(Missing { kind: "submodule", text });
+    }
     if has(&no_network) {
         let text = format!(
             "something could not be downloaded: {}. Proxies and registries of this shell belong into [project.commands.env]; \
@@ -375,6 +379,11 @@ mod tests {
             ("Error: Cannot find module '../dist/index.js'", "generated step", "dist"),
             ("Error: Cannot find module 'lodash'", "package", "`lodash`"),
             ("make: *** No rule to make target 'x.h', needed by 'x.o'.  Stop.", "generated step", "x.h"),
+            (
+                "check out 1a: submodule a from https://x/a: fatal: Could not resolve host: x",
+                "submodule",
+                "https://x/a",
+            ),
             ("curl: (6) Could not resolve host: example.com", "network", "example.com"),
             ("\u{1b}[31mError: environment variable API_URL is not set\u{1b}[0m", "variable", "API_URL"),
         ] {
