@@ -19,6 +19,7 @@ mod recorded;
 pub mod reload;
 pub mod serve;
 pub mod sites;
+mod stop;
 pub mod token;
 pub mod vendors;
 pub mod web;

@@ -7,6 +7,7 @@ mod ci;
 mod file;
 mod find;
 mod guess;
+mod known;
 mod machine;
 mod missing;
 mod native;
@@ -27,12 +28,11 @@ use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
 pub use args::InitArgs;
 use ci::Ci;
-use file::{Agent, Found, render, write_new};
+use file::{Agent, Found, STATE_DIR, render, write_new};
 use guess::key_of;
 use machine::Machine;
 use origin::Origin;
 use plan::Plan;
-use state::STATE_DIR;
 pub(super) use state::{exclude, random};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -227,7 +227,7 @@ fn run_what_is_there(args: &InitArgs, context: &mut Context<'_>, top: &Path, fil
 
 fn pick_agent(context: &Context<'_>) -> Agent {
     let path = context.env.get("PATH").map(String::as_str).unwrap_or_default();
-    let there = |a: &&Agent| super::doctor::on_path(a.name, path).is_some();
+    let there = |a: &&Agent| super::programs::on_path(a.name, path).is_some();
     let Agent { name, line } = AGENTS.iter().find(there).unwrap_or(&AGENTS[0]);
     Agent { name, line }
 }

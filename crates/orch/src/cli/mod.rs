@@ -24,6 +24,7 @@ pub mod journal;
 pub mod land;
 pub mod logs;
 pub mod pr;
+mod programs;
 pub mod project;
 pub mod queue;
 pub mod serve;

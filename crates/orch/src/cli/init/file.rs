@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Where earlier versions kept what is the daemon's own, and the link that `orch instance move` leaves there.
+pub(super) const STATE_DIR: &str = ".orch-state";
+
 /// What was found out about a repository.
 pub(super) struct Found {
     pub(super) key: String,

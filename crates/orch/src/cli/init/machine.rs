@@ -1,7 +1,7 @@
 //! This machine: which programs it has, and what of the environment a command needs that runs with a HOME of its own and
 //! an environment built from nothing.
 
-use super::super::doctor;
+use super::super::programs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +103,7 @@ impl Machine {
     }
 
     fn find(&self, tool: &str) -> Option<PathBuf> {
-        doctor::on_path(tool, self.env.get("PATH")?)
+        programs::on_path(tool, self.env.get("PATH")?)
     }
 
     fn home(&self) -> Option<&Path> {

@@ -3,14 +3,11 @@
 use super::super::context::Context;
 use super::super::exit::{Exit, Failure};
 use super::super::git_probe;
-use super::file::Instance;
+use super::file::{Instance, STATE_DIR};
 use crate::instance::{place, record};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-
-/// Where earlier versions kept what is the daemon's own, and the link that `orch instance move` leaves there.
-pub(super) const STATE_DIR: &str = ".orch-state";
 
 /// The instance of this clone: the one the state directory knows, else a new one.
 pub(super) fn instance(top: &Path, context: &Context<'_>) -> Result<Instance, Failure> {
