@@ -34,6 +34,7 @@ use machine::Machine;
 use origin::Origin;
 use plan::Plan;
 pub(super) use state::{exclude, random};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tree::Tree;
@@ -85,7 +86,7 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
         origin,
         actor: context.actor(),
         plan,
-        env: Default::default(),
+        env: BTreeMap::new(),
         tried: None,
         agent: pick_agent(context),
         instance,

@@ -3,6 +3,7 @@
 use super::origin::Origin;
 use super::plan::Plan;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,26 +64,33 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
+/// Text for a comment: one line, whatever a repository calls its directories.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The commands and their environment.
 fn commands(found: &Found) -> String {
     let mut text = String::new();
     match &found.plan {
         Some(plan) => {
             if let Some(setup) = &plan.setup {
-                text.push_str(&format!(
+                let _ = write!(
+                    text,
                     "# Makes a clean checkout ready, before `test` and `ci`, in the same checkout with the same HOME.\n\
                      setup = {}\n",
                     quoted(setup)
-                ));
+                );
             }
-            text.push_str(&format!(
-                "# Run in a clean checkout of every commit that is judged; exit 0 is green. Guessed from {}.\n",
-                plan.because
-            ));
+            let _ = writeln!(
+                text,
+                "# Run in a clean checkout of every commit that is judged; exit 0 is green. Guessed from {}.",
+                comment(&plan.because)
+            );
             if let Some(tried) = &found.tried {
-                text.push_str(&format!("# {tried}\n"));
+                let _ = writeln!(text, "# {}", comment(tried));
             }
-            text.push_str(&format!("test = {}\n", quoted(&plan.test)));
+            let _ = writeln!(text, "test = {}", quoted(&plan.test));
             text.push_str(
                 "# What continuous integration runs for each push, if that is something else:\n# ci = \"make ci\"\n",
             );
@@ -100,7 +108,7 @@ fn commands(found: &Found) -> String {
              this machine. No place for\n# secrets: agents see it.\n",
         );
         for (name, value) in &found.env {
-            text.push_str(&format!("{name} = {}\n", quoted(value)));
+            let _ = writeln!(text, "{name} = {}", quoted(value));
         }
     }
     text

@@ -102,7 +102,8 @@ fn below(tree: &Tree, ci: &Ci, machine: &Machine) -> Option<Plan> {
         // One or two directories down.
         for part in name.split('/').take(2) {
             end += part.len();
-            if end == name.len() || part.starts_with('.') || ASIDE.contains(&part) {
+            let odd = part.starts_with('.') || part.chars().any(char::is_control);
+            if end == name.len() || odd || ASIDE.contains(&part) {
                 break;
             }
             let dir = &name[..end];
@@ -194,6 +195,7 @@ mod tests {
             ("front end/package-lock.json", "{}"),
             ("examples/go.mod", "module e\n"),
             ("backend/inner/go.mod", "module i\n"),
+            ("x\n[project.deploy]/go.mod", "module l\n"),
         ];
         let plan = found(&files).unwrap();
         assert_eq!(plan.test, "(cd backend && go test ./...) && (cd 'front end' && npm test)");

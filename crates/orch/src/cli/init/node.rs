@@ -137,7 +137,8 @@ fn manager(dir: &Dir<'_>, package: &Value, ci: &Ci) -> (Manager, Option<&'static
 fn call(dir: &Dir<'_>, manager: Manager, package: &Value, machine: &Machine) -> (String, Option<String>, Vec<String>) {
     let name = manager.name();
     if manager == Berry
-        && let Some(path) = dir.files().find(|f| f.starts_with(".yarn/releases/") && f.ends_with(".cjs"))
+        && let Some(path) =
+            dir.files().find(|f| f.starts_with(".yarn/releases/") && f.rsplit('.').next() == Some("cjs"))
     {
         return (format!("node {path}"), None, vec!["node".into()]);
     }

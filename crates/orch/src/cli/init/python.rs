@@ -4,6 +4,7 @@ use super::ci::Ci;
 use super::machine::Machine;
 use super::plan::{Plan, quoted};
 use super::tree::Dir;
+use std::fmt::Write as _;
 use toml::{Table, Value};
 
 /// Names under which projects declare what their tests need, the most likely first.
@@ -97,7 +98,7 @@ fn runner(dir: &Dir<'_>, ci: &Ci) -> Option<Runner> {
         let name = name_of(path);
         let by_name =
             name.starts_with("test_") || name.ends_with("_test.py") || name == "tests.py" || name == "test.py";
-        name.ends_with(".py") && by_name && !path.contains("site-packages/")
+        name.strip_suffix(".py").is_some() && by_name && !path.contains("site-packages/")
     };
     let tests: Vec<&str> = dir.files().filter(is_test).collect();
     if tests.is_empty() {
@@ -159,7 +160,7 @@ fn groups(project: &Table) -> Vec<String> {
 }
 
 fn flags(flag: &str, names: &[String]) -> String {
-    names.iter().map(|name| format!(" {flag} {name}")).collect()
+    names.iter().flat_map(|name| [" ", flag, " ", name]).collect()
 }
 
 /// How a tool is called, and what brings it where the machine lacks it: an environment of its own in the run's HOME.
@@ -249,10 +250,10 @@ fn with_pip(dir: &Dir<'_>, project: &Table, runner: Runner, because: &str) -> Pl
     let mut what = String::new();
     if is_package {
         let of = if extras.is_empty() { ".".to_owned() } else { format!(".[{}]", extras.join(",")) };
-        what.push_str(&format!(" -e {}", quoted(&of)));
+        let _ = write!(what, " -e {}", quoted(&of));
     }
     for file in REQUIREMENTS.iter().filter(|file| dir.has(file)) {
-        what.push_str(&format!(" -r {file}"));
+        let _ = write!(what, " -r {file}");
     }
     what.push_str(&flags("--group", &groups));
     if runner == Runner::Pytest {
@@ -262,7 +263,7 @@ fn with_pip(dir: &Dir<'_>, project: &Table, runner: Runner, because: &str) -> Pl
         for (sign, plugin) in [("--cov", "pytest-cov"), ("asyncio_mode", "pytest-asyncio"), ("-n auto", "pytest-xdist")]
         {
             if options.contains(sign) {
-                what.push_str(&format!(" {plugin}"));
+                let _ = write!(what, " {plugin}");
             }
         }
     }

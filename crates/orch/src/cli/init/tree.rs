@@ -12,6 +12,7 @@ const LARGEST: usize = 1024 * 1024;
 /// The files of a repository.
 pub(super) struct Tree {
     source: Source,
+    /// In order: a repository of many projects is asked for many names.
     names: Vec<String>,
 }
 
@@ -29,19 +30,30 @@ impl Tree {
     /// As of a commit.
     pub(super) fn of_commit(top: &Path, commit: &str) -> Self {
         let names = git_probe::list_names(top, &["ls-tree", "-r", "-z", "--full-tree", "--name-only", commit]);
-        Self { source: Source::Commit { top: top.to_owned(), commit: commit.to_owned() }, names }
+        Self::new(Source::Commit { top: top.to_owned(), commit: commit.to_owned() }, names)
     }
 
     /// As they lie in a working tree: what git would commit.
     pub(super) fn of_directory(top: &Path) -> Self {
         let names = git_probe::list_names(top, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        Self { source: Source::Directory(top.to_owned()), names }
+        Self::new(Source::Directory(top.to_owned()), names)
     }
 
     #[cfg(test)]
     pub(super) fn of_files(files: &[(&str, &str)]) -> Self {
         let files: BTreeMap<String, String> = files.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
-        Self { names: files.keys().cloned().collect(), source: Source::Memory(files) }
+        let names = files.keys().cloned().collect();
+        Self::new(Source::Memory(files), names)
+    }
+
+    fn new(source: Source, mut names: Vec<String>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        Self { source, names }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
     }
 
     /// Every name, from the top.
@@ -51,7 +63,7 @@ impl Tree {
 
     /// The text of a file; nothing if it is not there or too large.
     pub(super) fn read(&self, name: &str) -> Option<String> {
-        if !self.names.iter().any(|n| n == name) {
+        if !self.has(name) {
             return None;
         }
         let bytes = match &self.source {
@@ -82,8 +94,7 @@ impl Dir<'_> {
 
     /// Is there such a file?
     pub(super) fn has(&self, name: &str) -> bool {
-        let full = self.full(name);
-        self.tree.names.contains(&full)
+        self.tree.has(&self.full(name))
     }
 
     /// The first of these that is there.
@@ -104,6 +115,7 @@ impl Dir<'_> {
     /// Names of the files in and below it, from here.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         let prefix = self.full("");
-        self.tree.names.iter().filter_map(move |name| name.strip_prefix(prefix.as_str()))
+        let from = self.tree.names.partition_point(|name| name.as_str() < prefix.as_str());
+        self.tree.names[from..].iter().map_while(move |name| name.strip_prefix(prefix.as_str()))
     }
 }
