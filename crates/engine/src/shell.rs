@@ -89,8 +89,10 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     let followed = wait(cx, &dir).await;
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
-        // So has its HOME, where package managers keep what they download.
-        for over in [cx.engine.options.checkouts_dir.join(cx.run_name(command.name)), dir.join("tmp")] {
+        let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
+        // So has its HOME, where package managers keep what they download; what a hook left running still uses it.
+        let home = (!command.detach).then(|| dir.join("tmp"));
+        for over in std::iter::once(checkout).chain(home) {
             if let Err(error) = prepare::remove(&over)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
