@@ -14,6 +14,7 @@ pub mod gates;
 pub mod land;
 mod lives;
 mod main_moved;
+pub mod prepare;
 pub mod project;
 pub mod prompt;
 pub mod pulls;

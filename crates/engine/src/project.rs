@@ -1,5 +1,6 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
+use crate::prepare::Preparation;
 use orch_core::ids::{GateId, ProjectKey, Role, Sha, Time};
 use orch_core::landing::LandingPlan;
 use orch_core::message::Subject;
@@ -124,6 +125,8 @@ pub struct Project {
     pub programs: BTreeMap<Role, Arc<dyn AgentProgram>>,
     /// Runs the project's tests in a clean checkout.
     pub test: Option<String>,
+    /// How a checkout is made ready for them, and the environment of every command.
+    pub preparation: Preparation,
     /// CI command, where the forge leaves CI to orch.
     pub ci: Option<String>,
     /// Names of the checks that must be green; empty: all that are reported, and at least one.
@@ -170,6 +173,7 @@ impl Project {
     fn commands(&self) -> Vec<Configured> {
         let deploy = &self.deploy;
         let all = [
+            ("commands.setup", &self.preparation.setup),
             ("commands.test", &self.test),
             ("commands.ci", &self.ci),
             ("deploy.staging", &deploy.staging),

@@ -211,6 +211,8 @@ pub struct AnswerNote {
 /// Commands of the project.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Commands {
+    /// Makes a clean checkout ready for the others.
+    pub setup: Option<String>,
     /// Runs the tests.
     pub test: Option<String>,
     /// Runs what CI runs.

@@ -52,7 +52,11 @@ fn full(role: &str) -> PromptContext {
             ConflictNote { file: "old.png".into(), why: "```\nshipped".into(), ..ConflictNote::default() },
             ConflictNote { file: "old.txt".into(), text: "<<<<<<< x\nours\n```".into(), ..ConflictNote::default() },
         ],
-        commands: Commands { test: Some("sh test.sh".into()), ci: Some("make ci".into()) },
+        commands: Commands {
+            setup: Some("sh setup.sh".into()),
+            test: Some("sh test.sh".into()),
+            ci: Some("make ci".into()),
+        },
         previous: "exit 1".into(),
         ..minimal(role)
     }
@@ -74,9 +78,15 @@ fn every_built_in_role_renders_with_much_and_with_little() {
             assert!(!prompt.contains("{{") && !prompt.contains("{%") && !prompt.contains("\n\n\n"), "{role}: {prompt}");
         }
         let prompt = render(template, &full(role)).unwrap();
-        for needed in
-            ["### R1 [P1] build.sh:7", "### F2 [P1]", "unescaped", "Green", "\nTest command: sh test.sh\n", "exit 1"]
-        {
+        for needed in [
+            "### R1 [P1] build.sh:7",
+            "### F2 [P1]",
+            "unescaped",
+            "Green",
+            "\nTest command: sh test.sh\n",
+            "exit 1",
+            "sh setup.sh",
+        ] {
             assert!(prompt.contains(needed), "{role} lacks {needed:?}: {prompt}");
         }
     }

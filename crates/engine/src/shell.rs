@@ -2,6 +2,7 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::effects::{Cx, Ended};
+use crate::prepare::{self, Phase, Prepared};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::agent::Usage;
@@ -25,8 +26,10 @@ pub(crate) struct Command<'a> {
     pub(crate) commit: &'a Sha,
     /// Longest run, milliseconds.
     pub(crate) timeout_ms: u64,
-    /// Environment beyond the cleared basis.
+    /// Environment beyond the cleared basis and the project's.
     pub(crate) env: BTreeMap<String, String>,
+    /// Run the project's setup before it.
+    pub(crate) setup: bool,
     /// What it puts into a session of its own goes on when it has ended.
     pub(crate) detach: bool,
 }
@@ -41,6 +44,8 @@ pub(crate) struct Ran {
     pub(crate) tail: String,
     /// Whole output, up to 1 MiB from the end.
     pub(crate) output: String,
+    /// What was under way at its end.
+    pub(crate) phase: Phase,
 }
 
 /// A run of a job ended, or it was stopped because somebody wants the job stopped.
@@ -65,32 +70,34 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         let scratch = dir.join("tmp");
         private_dir(&dir)?;
         private_dir(&scratch)?;
-        let mut env = basic_env(&cx.engine.options.path, &scratch);
-        env.extend(command.env.clone());
+        let mut env = command.env.clone();
         env.insert("ORCH_WORK_ITEM".into(), cx.task.work_item.to_string());
         env.insert("ORCH_RUN_DIR".into(), dir.display().to_string());
-        let spec = RunSpec {
-            argv: vec!["sh".into(), "-c".into(), command.line.to_owned()],
-            cwd: checkout,
+        let spec = cx.project.preparation.spec(Prepared {
+            line: command.line,
+            setup: command.setup,
+            checkout,
+            run_dir: &dir,
+            home: &scratch,
+            path: &cx.engine.options.path,
             env,
-            stdin: None,
-            deadline_ms: command.timeout_ms,
-            silence_ms: None,
-            grace_ms: 5_000,
-            polite: PoliteSignal::Term,
+            timeout_ms: command.timeout_ms,
             detach: command.detach,
-            keep: false,
-        };
+        });
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
     let followed = wait(cx, &dir).await;
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
-        if let Err(error) = std::fs::remove_dir_all(&checkout)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::debug!(dir = %checkout.display(), %error, "a checkout could not be removed now");
+        // So has its HOME, where package managers keep what they download; what a hook left running still uses it.
+        let home = (!command.detach).then(|| dir.join("tmp"));
+        for over in std::iter::once(checkout).chain(home) {
+            if let Err(error) = prepare::remove(&over)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::debug!(dir = %over.display(), %error, "a directory of a run could not be removed now");
+            }
         }
     }
     let (exit, stopped) = match followed? {
@@ -110,8 +117,8 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
 impl Ran {
     fn of(exit: ExitRecord, dir: PathBuf) -> Self {
         let output = output(&dir);
-        let tail = tail(&output, 30);
-        Self { exit, dir, tail, output }
+        let (tail, phase) = (tail(&output, 30), Phase::of(&dir));
+        Self { exit, dir, tail, output, phase }
     }
 }
 
@@ -186,15 +193,6 @@ pub(crate) fn again(cx: &Cx, name: &str, fault: Fault) -> Ended {
         Ok(RunState::Live | RunState::Absent) | Err(_) => (Charge::Transient, false),
     };
     Ended::Again { charge, new_run, not_before: None, fault }
-}
-
-/// The environment every foreign program starts from.
-pub(crate) fn basic_env(path: &str, scratch: &Path) -> BTreeMap<String, String> {
-    let scratch = scratch.display().to_string();
-    [("PATH", path), ("HOME", &scratch), ("TMPDIR", &scratch), ("LANG", "C.UTF-8"), ("TERM", "dumb")]
-        .into_iter()
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect()
 }
 
 /// Writes down that a run begins, then asks for it. The row comes first: a run nobody knows of cannot be found again.

@@ -1,10 +1,10 @@
 //! With which configuration a gate is asked by hand. It never takes one that the judged commits bring in or change: they
 //! have no say in how they are judged, and what stands in the working tree is theirs.
 
+use crate::by_hand::plain_git;
 use crate::cli::gate::GateRunArgs;
 use crate::cli::{Context, Exit, Failure};
 use crate::config::{Config, FILE_NAME};
-use crate::gate_cli::plain_git;
 use std::path::{Path, PathBuf};
 
 /// The repository a configuration file stands in, if it is the judged one, and the two sides of the judgement.

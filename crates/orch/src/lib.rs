@@ -1,5 +1,6 @@
 //! The library behind the binary `orch`: configuration, command line and what wires the rooms together.
 
+mod by_hand;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -18,6 +19,7 @@ mod recorded;
 pub mod reload;
 pub mod serve;
 pub mod sites;
+mod stop;
 pub mod token;
 pub mod vendors;
 pub mod web;

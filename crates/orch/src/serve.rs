@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::http::{AppState, router};
 use crate::keep::compare;
 use crate::reload::Reload;
+use crate::stop::stop_signal;
 use crate::wire::{self, Process};
 use crate::{instance, lost, sites, token};
 use orch_adapters::system_clock::SystemClock;
@@ -231,15 +232,6 @@ async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> 
         }
         _ => Failure::new(Exit::CannotTell, format!("cannot listen on {address}: {e}"))
             .hint(format!("set {key} to an address of this machine")),
-    })
-}
-
-/// Takes the signals that end this program from now on; the future ends with the first of them. Whoever says "ready"
-/// without having done this can still be killed by a signal that should have been an orderly end.
-pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = &'static str>> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! { _ = term.recv() => "SIGTERM", _ = int.recv() => "SIGINT" }
     })
 }
 

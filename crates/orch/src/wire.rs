@@ -19,6 +19,7 @@ use orch_core::ids::{Actor, GateId, ProjectKey, Role, Time};
 use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
+use orch_engine::prepare::Preparation;
 use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
@@ -278,7 +279,7 @@ pub fn project(
                 p.key
             ))
         })?;
-        programs.insert(role, program(config, name, settings, process));
+        programs.insert(role, program(config, p, (name, settings), process));
     }
     let default_program = programs
         .values()
@@ -294,6 +295,7 @@ pub fn project(
         default_program,
         programs,
         test: p.commands.test.clone(),
+        preparation: Preparation { setup: p.commands.setup.clone(), env: p.commands.env.clone() },
         ci: p.commands.ci.clone(),
         ci_required: p.ci.required.clone(),
         ci_wait_ms: ms(p.ci.wait_s),
@@ -468,16 +470,18 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
 
 fn program(
     config: &Config,
-    name: &str,
-    settings: &crate::config::agents::AgentProgram,
+    p: &ConfigProject,
+    (name, settings): (&str, &crate::config::agents::AgentProgram),
     process: &Process,
 ) -> Arc<dyn AgentProgram> {
+    let own = settings.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned()));
     let command = CommandSettings {
         name: name.to_owned(),
         command: settings.command.clone(),
         config_dir: config.file.parent().unwrap_or(Path::new("/")).to_owned(),
         path: process.path.clone(),
-        env: settings.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect(),
+        // What the program is given of its own wins over what all commands of the project have.
+        env: p.commands.env.clone().into_iter().chain(own).collect(),
         deadline_ms: settings.deadline_s.saturating_mul(1_000),
         silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),
         grace_ms: 10_000,

@@ -9,8 +9,11 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 
+/// What the project's commands and agents have in their environment; the agent program has a `MINE` of its own.
+const ENVIRONMENT: &str = "\n[project.commands.env]\nTOOLCHAIN = \"here\"\nMINE = \"no\"\n";
+
 /// The names of an agent's whole environment: the contract, what the configuration adds, and the supervisor's marker.
-const CONTRACT: [&str; 19] = [
+const CONTRACT: [&str; 20] = [
     "HOME",
     "LANG",
     "MINE",
@@ -30,11 +33,12 @@ const CONTRACT: [&str; 19] = [
     "PATH",
     "TERM",
     "TMPDIR",
+    "TOOLCHAIN",
 ];
 
 #[test]
 fn a_foreign_repository_goes_through_the_full_pipeline_with_an_approval() {
-    let world = World::up(&Setup { pipeline: "full", ..Setup::default() });
+    let world = World::up(&Setup { pipeline: "full", project: ENVIRONMENT.into(), ..Setup::default() });
     assert_eq!(world.init["default_branch"], "trunk");
     assert_eq!(world.init["test"], "sh test.sh");
 
@@ -96,7 +100,7 @@ fn a_foreign_repository_goes_through_the_full_pipeline_with_an_approval() {
 
 #[test]
 fn a_foreign_repository_goes_through_lite_without_any_deploy_hook() {
-    let world = World::up(&Setup::default());
+    let world = World::up(&Setup { project: ENVIRONMENT.into(), ..Setup::default() });
     let id = world.task("Ещё одна правка: «кавычки», 100% & <b>");
     let task = world.wait(&id, &["done"]);
     the_bare_repository_says_it_is_merged_once(&world, &id, &task);
@@ -156,7 +160,7 @@ fn agents_saw_nothing_but_the_contract(world: &World, agents: usize) {
             assert!(value(name).starts_with(&run.dir.display().to_string()), "{name}={}", value(name));
         }
         assert_eq!(value("ORCH_RUN_ID"), run.name);
-        assert_eq!(value("MINE"), "yes");
+        assert_eq!((value("MINE"), value("TOOLCHAIN")), ("yes".into(), "here".into()));
         assert!(run.prompt().contains("Команда должна показывать версию."), "{}", run.prompt());
     }
     assert_eq!(seen, agents);

@@ -106,6 +106,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         default_program: Arc::new(CommandAgent::new(settings)),
         programs: BTreeMap::new(),
         test: None,
+        preparation: orch_engine::prepare::Preparation::default(),
         ci: None,
         ci_required: Vec::new(),
         ci_wait_ms: 60_000,

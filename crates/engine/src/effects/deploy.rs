@@ -244,6 +244,7 @@ pub(super) async fn command(
         commit: revision,
         timeout_ms,
         env,
+        setup: false,
         detach: cx.project.deploy.detach,
     };
     match shell::run(cx, &command).await {

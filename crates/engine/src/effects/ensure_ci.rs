@@ -3,6 +3,7 @@
 //! over, and says so.
 
 use super::{Cx, Ended, hex};
+use crate::prepare::Phase;
 use crate::shell::{self, Command};
 use orch_artefacts::failing;
 use orch_core::effect::Outcome;
@@ -44,7 +45,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     }
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
     // Green under another command is no answer.
-    let command = hex(&Sha256::digest(line.as_bytes())[..8]);
+    let command = hex(&Sha256::digest(cx.project.preparation.identity(line).as_bytes())[..8]);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
         let description = format!("the same code was green as {green}");
@@ -69,6 +70,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         commit,
         timeout_ms: cx.project.test_timeout_ms,
         env,
+        setup: true,
         detach: false,
     };
     let ran = match shell::run(cx, &command).await {
@@ -80,7 +82,12 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let (state, description) = if ran.exit.ok() {
         (StatusState::Success, "green".to_owned())
     } else {
-        (StatusState::Failure, failing::text(&format!("`{line}`: {}", ran.exit.describe()), &ran.output))
+        let end = ran.exit.describe();
+        let what = match cx.project.preparation.setup.as_deref().filter(|_| ran.phase == Phase::Setup) {
+            Some(setup) => format!("the setup `{setup}` failed, so that CI did not begin: {end}"),
+            None => format!("`{line}`: {end}"),
+        };
+        (StatusState::Failure, failing::text(&what, &ran.output))
     };
     let status = CommitStatus {
         context: CONTEXT.into(),

@@ -185,7 +185,11 @@ async fn context(
         conflicts: task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
         conflict_paths: conflicts::to_resolve(task),
         was_in_conflict: conflicts::resolved(cx).await?,
-        commands: Commands { test: cx.project.test.clone(), ci: cx.project.ci.clone() },
+        commands: Commands {
+            setup: cx.project.preparation.setup.clone(),
+            test: cx.project.test.clone(),
+            ci: cx.project.ci.clone(),
+        },
         previous,
     })
 }

@@ -19,7 +19,10 @@ mod testing;
 mod tests_local;
 mod tests_passed;
 
+pub use tests_local::command as tests_of;
+
 use crate::effects::{Cx, Ended};
+use crate::prepare::Phase;
 use crate::project::{GateMode, Project};
 use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
@@ -79,8 +82,10 @@ pub struct ProjectCommand<'a> {
     pub line: &'a str,
     /// Commit to check out.
     pub commit: &'a Sha,
-    /// Environment beyond the cleared basis.
+    /// Environment beyond the cleared basis and the project's.
     pub env: BTreeMap<String, String>,
+    /// Run the project's setup before it.
+    pub setup: bool,
 }
 
 /// How a command ended.
@@ -94,6 +99,9 @@ pub struct CommandRun {
     pub tail: String,
     /// Where its whole output is.
     pub log: String,
+    /// The project's setup, if it is what failed: the command did not begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_setup: Option<String>,
     /// What it printed.
     #[serde(skip)]
     pub output: String,
@@ -526,14 +534,17 @@ impl Bench for TaskBench<'_> {
             commit: command.commit,
             timeout_ms: self.limit.unwrap_or(self.cx.project.test_timeout_ms),
             env: command.env.clone(),
+            setup: command.setup,
             detach: false,
         };
         let ran = shell::run(self.cx, &command).await?;
+        let in_setup = !ran.exit.ok() && ran.phase == Phase::Setup;
         Ok(CommandRun {
             ok: ran.exit.ok(),
             end: ran.exit.describe(),
             tail: ran.tail,
             log: ran.dir.display().to_string(),
+            failed_setup: self.cx.project.preparation.setup.clone().filter(|_| in_setup),
             output: ran.output,
         })
     }

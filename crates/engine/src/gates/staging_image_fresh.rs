@@ -68,7 +68,7 @@ impl Gate for StagingImageFresh {
                 ("ORCH_REVISION".to_owned(), commit.to_string()),
             ]);
             let what = format!("image of {}", commit.short());
-            let run = look.bench.run(&ProjectCommand { name: RUN, what, line, commit, env }).await?;
+            let run = look.bench.run(&ProjectCommand { name: RUN, what, line, commit, env, setup: false }).await?;
             let (revision, digest) = (word(&run.output, "revision="), word(&run.output, "digest="));
             let same_code = match &revision {
                 Some(revision) => same_code(look, revision).await?,
@@ -156,7 +156,14 @@ mod tests {
     }
     fn image(ok: bool, revision: Option<&str>, same_code: bool) -> Image {
         let tail = "exit and output".to_owned();
-        let run = CommandRun { ok, end: "exit 1".into(), tail, log: String::new(), output: String::new() };
+        let run = CommandRun {
+            ok,
+            end: "exit 1".into(),
+            tail,
+            log: String::new(),
+            failed_setup: None,
+            output: String::new(),
+        };
         let (command, revision) = ("./image.sh".into(), revision.map(ToOwned::to_owned));
         Image { command, run, revision, digest: None, same_code }
     }

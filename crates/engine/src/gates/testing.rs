@@ -58,6 +58,7 @@ pub(super) fn project() -> Project {
         default_program: Arc::new(Nobody),
         programs: BTreeMap::new(),
         test: Some("test".into()),
+        preparation: crate::prepare::Preparation::default(),
         ci: Some("ci".into()),
         ci_required: Vec::new(),
         ci_wait_ms: 60_000,

@@ -3,7 +3,7 @@
 use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
 use crate::project::Project;
 use orch_artefacts::failing;
-use orch_core::ids::GateId;
+use orch_core::ids::{GateId, Sha};
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use serde::Serialize;
@@ -20,6 +20,14 @@ pub(super) struct Evidence {
     run: Option<CommandRun>,
 }
 
+/// The tests of a project on a commit, as this gate has them run; `None` if it has none.
+pub fn command<'a>(project: &'a Project, commit: &'a Sha) -> Option<ProjectCommand<'a>> {
+    let line = project.test.as_deref()?;
+    let what = format!("tests on {}", commit.short());
+    let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
+    Some(ProjectCommand { name: RUN, what, line, commit, env, setup: true })
+}
+
 impl Gate for TestsLocal {
     const META: Meta = Meta { id: GateId::TestsLocal, asks: "do the tests pass in a clean checkout?" };
     type Evidence = Evidence;
@@ -29,19 +37,22 @@ impl Gate for TestsLocal {
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
-        let Some(line) = &look.project.test else { return Ok(Evidence { command: None, run: None }) };
-        let commit = &look.subject.head;
-        let what = format!("tests on {}", commit.short());
-        let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
-        let run = look.bench.run(&ProjectCommand { name: RUN, what, line, commit, env }).await?;
-        Ok(Evidence { command: Some(line.clone()), run: Some(run) })
+        let Some(command) = command(look.project, &look.subject.head) else {
+            return Ok(Evidence { command: None, run: None });
+        };
+        let run = look.bench.run(&command).await?;
+        Ok(Evidence { command: Some(command.line.to_owned()), run: Some(run) })
     }
 
     fn judge(evidence: &Evidence, _: &Subject, _: &Project) -> Verdict {
         match (&evidence.command, &evidence.run) {
             (Some(_), Some(run)) if run.ok => Verdict::Pass,
             (Some(command), Some(run)) => {
-                Verdict::Fail { findings: failing::findings(&format!("`{command}`: {}", run.end), &run.output) }
+                let what = match &run.failed_setup {
+                    Some(setup) => format!("the setup `{setup}` failed, so that no test ran: {}", run.end),
+                    None => format!("`{command}`: {}", run.end),
+                };
+                Verdict::Fail { findings: failing::findings(&what, &run.output) }
             }
             _ => Verdict::Skipped { why: "no `test` command is configured; check_ci_green judges".into() },
         }
@@ -60,6 +71,7 @@ mod tests {
             end: "exit 1".into(),
             tail: String::new(),
             log: String::new(),
+            failed_setup: None,
             output: "test cart::total ... FAILED\n1 failed\n".into(),
         });
         TestsLocal::judge(&Evidence { command: command.map(Into::into), run }, &subject(), &project())
@@ -73,6 +85,21 @@ mod tests {
             ["failed: test cart::total ... FAILED", "`make test`: exit 1\ntest cart::total ... FAILED\n1 failed"]
         );
         assert!(matches!(judge(None, None), Verdict::Skipped { .. }));
+    }
+
+    #[test]
+    fn a_setup_that_failed_is_the_cause_and_not_the_tests() {
+        let run = CommandRun {
+            ok: false,
+            end: "exit 1".into(),
+            tail: String::new(),
+            log: String::new(),
+            failed_setup: Some("npm ci".into()),
+            output: "npm error code E404\n".into(),
+        };
+        let verdict =
+            TestsLocal::judge(&Evidence { command: Some("npm test".into()), run: Some(run) }, &subject(), &project());
+        assert_eq!(fails(&verdict), ["the setup `npm ci` failed, so that no test ran: exit 1\nnpm error code E404"]);
     }
 
     #[tokio::test]

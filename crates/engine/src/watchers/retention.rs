@@ -142,7 +142,7 @@ async fn runs(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
 
 /// Removes a run directory; the bytes that are free now.
 fn remove(run: &Run) -> u64 {
-    match std::fs::remove_dir_all(&run.dir) {
+    match crate::prepare::remove(&run.dir) {
         Ok(()) => run.bytes.max(1),
         Err(error) => {
             tracing::warn!("cannot remove {}: {error}", run.dir.display());

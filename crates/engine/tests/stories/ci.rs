@@ -1,7 +1,7 @@
 //! CI that orch runs itself, local tests, and runs that say nothing.
 
 use crate::faults::How;
-use crate::runs::Does;
+use crate::runs::{Does, Run};
 use crate::world::{World, anna, demo};
 use orch_core::effect::Effect;
 use orch_core::event::Event;
@@ -41,6 +41,36 @@ async fn red_code_is_judged_again_when_it_comes_back() {
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
     assert_eq!((task.spent.rounds, world.runs.count("ci")), (2, 3));
+}
+
+#[tokio::test]
+async fn a_setup_runs_before_ci_and_tests_and_its_failure_is_told_as_its_own() {
+    let world = World::with(|choice| {
+        choice.test = Some("test".into());
+        choice.preparation.setup = Some("install".into());
+        choice.preparation.env.insert("LEVEL".into(), "project".into());
+    })
+    .await;
+    world.runs.on("developer", |run| {
+        assert_eq!(run.prompt().contains("the setup `install` failed"), run.nth == 2, "{}", run.prompt());
+        assert!(run.prompt().contains("ready for the tests: install"));
+        run.write("work.txt", &format!("{}\n", run.nth));
+        Does::Exit(0)
+    });
+    let prepared = |run: &Run| {
+        assert_eq!((run.var("LEVEL"), &*run.argv[run.argv.len() - 2]), ("project", "install"));
+        std::fs::write(run.dir.join("phase"), if run.nth == 1 { "setup\n" } else { "command\n" }).unwrap();
+        Does::Exit(i32::from(run.nth == 1))
+    };
+    world.runs.on("ci", prepared);
+    world.runs.on("test", move |run| {
+        assert_eq!((run.var("LEVEL"), &*run.argv[run.argv.len() - 2]), ("project", "install"));
+        Does::Exit(0)
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_done(&item).await;
+    assert_eq!((task.spent.rounds, 0 < world.runs.count("test")), (1, true));
 }
 
 #[tokio::test]

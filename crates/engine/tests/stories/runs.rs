@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 pub struct Run {
     /// Role of an agent, or the command's line.
     pub what: String,
+    /// The whole command.
+    pub argv: Vec<String>,
     /// How many-eth run of this, from 1.
     pub nth: usize,
     pub cwd: PathBuf,
@@ -152,14 +154,17 @@ impl Runs {
     }
 
     fn start(&self, dir: &Path, spec: &RunSpec) {
-        let what = if spec.argv[0] == "sh" { spec.argv[2].clone() } else { spec.argv[1].clone() };
+        // Behind a setup the line is the last word, too.
+        let what = spec.argv.last().cloned().unwrap_or_default();
         let nth = {
             let mut state = self.state.lock().unwrap();
             state.runs.insert(dir.to_owned(), RunState::Live);
             state.started.push((what.clone(), dir.to_owned()));
             state.started.iter().filter(|(w, _)| *w == what).count()
         };
-        let run = Run { what: what.clone(), nth, cwd: spec.cwd.clone(), dir: dir.to_owned(), env: spec.env.clone() };
+        let argv = spec.argv.clone();
+        let run =
+            Run { what: what.clone(), argv, nth, cwd: spec.cwd.clone(), dir: dir.to_owned(), env: spec.env.clone() };
         let does = match self.scripts.lock().unwrap().get_mut(&what) {
             Some(script) => script(&run),
             None => panic!("nobody wrote what `{what}` does"),

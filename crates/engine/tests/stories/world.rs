@@ -55,6 +55,7 @@ pub struct Choice {
     pub policy: Policy,
     pub test: Option<String>,
     pub ci: Option<String>,
+    pub preparation: orch_engine::prepare::Preparation,
     pub ci_wait_ms: i64,
     pub deploy: Deploy,
     pub gates: BTreeMap<GateId, (GateMode, String)>,
@@ -130,6 +131,7 @@ impl World {
                 ..Policy::default()
             },
             test: None,
+            preparation: orch_engine::prepare::Preparation::default(),
             ci: Some("ci".into()),
             ci_wait_ms: 600_000,
             deploy: Deploy {
@@ -263,6 +265,7 @@ impl World {
             default_program: Arc::new(Played),
             programs: BTreeMap::new(),
             test: c.test.clone(),
+            preparation: c.preparation.clone(),
             ci: c.ci.clone(),
             ci_required: Vec::new(),
             ci_wait_ms: c.ci_wait_ms,

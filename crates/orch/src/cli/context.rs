@@ -19,6 +19,8 @@ pub struct Context<'a> {
     pub err: &'a mut dyn Write,
     /// Is `out` a terminal that wants colour?
     pub color: bool,
+    /// Is there a person at a terminal who can answer a question?
+    pub asks: bool,
 }
 
 /// Is a file this user's, or root's?

@@ -6,6 +6,7 @@ mod scanners;
 use super::client::local_url;
 use super::context::{Context, Tone};
 use super::exit::{Exit, Outcome};
+use super::programs::on_path;
 use super::{git_probe, show};
 use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
@@ -16,7 +17,6 @@ use orch_adapters::git_forge::GitForge;
 use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -390,13 +390,4 @@ fn odd(
         Ok(Some(Odd::Said(what))) => check(title, Tone::Warn, format!("{}: {what}", project.repo), None),
         Err(fault) => check(title, Tone::Warn, format!("{}: cannot be looked at: {fault}", project.repo), None),
     }
-}
-
-/// Finds a program the way a shell would.
-pub fn on_path(program: &str, path: &str) -> Option<PathBuf> {
-    let runs = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|p| runs(p));
-    }
-    std::env::split_paths(path).map(|dir| dir.join(program)).find(|p| runs(p))
 }

@@ -82,3 +82,38 @@ pub(super) fn files(dir: &Path, branch: &str) -> Option<Vec<String>> {
     let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     output.status.success().then(|| names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
+
+/// Names that git lists with `-z`; nothing if it refuses.
+pub(super) fn list_names(dir: &Path, args: &[&str]) -> Vec<String> {
+    let output = Command::new("git").arg("-C").arg(dir).args(args).stdin(std::process::Stdio::null()).output();
+    let Some(output) = output.ok().filter(|output| output.status.success()) else { return Vec::new() };
+    let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+}
+
+/// The content of a file in a commit.
+pub(super) fn blob(dir: &Path, commit: &str, name: &str) -> Option<Vec<u8>> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(dir)
+        .args(["cat-file", "blob", &format!("{commit}:{name}")])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
+/// The commit of a branch: where its remote has it, else where this clone does.
+pub(super) fn tip(dir: &Path, branch: &str, remote: Option<&str>) -> Option<String> {
+    let there = remote.and_then(|remote| commit_of(dir, &format!("refs/remotes/{remote}/{branch}")));
+    there.or_else(|| commit_of(dir, &format!("refs/heads/{branch}")))
+}
+
+fn commit_of(dir: &Path, reference: &str) -> Option<String> {
+    ask(dir, &["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")])
+}
+
+/// Is this a bare repository?
+pub(super) fn is_bare(dir: &Path) -> bool {
+    ask(dir, &["rev-parse", "--is-bare-repository"]).is_some_and(|answer| answer == "true")
+}

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod land;
 pub mod logs;
 pub mod pr;
+mod programs;
 pub mod project;
 pub mod queue;
 mod read;
@@ -161,8 +162,9 @@ pub fn main() -> ExitCode {
         }
     };
     let color = std::io::stdout().is_terminal() && env.get("NO_COLOR").is_none_or(String::is_empty);
+    let asks = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    run(&cli, &mut Context { env, cwd, out: &mut out, err: &mut err, color }).into()
+    run(&cli, &mut Context { env, cwd, out: &mut out, err: &mut err, color, asks }).into()
 }
 
 /// Runs a parsed command and prints its failure.

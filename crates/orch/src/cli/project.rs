@@ -176,7 +176,7 @@ fn as_json(config: &Config, project: &Project) -> Value {
         "tracker": project.tracker, "forge": project.forge, "pipeline": project.pipeline, "stages": stages,
         "approvers": project.approvers, "starters": project.starters,
         "landers": if project.landers.is_empty() { &project.approvers } else { &project.landers }, "self": project.is_self,
-        "test": project.commands.test, "ci": project.commands.ci,
+        "setup": project.commands.setup, "test": project.commands.test, "ci": project.commands.ci,
         "deploy": {
             "mode": project.deploy.mode.as_str(), "staging": project.deploy.staging,
             "production": project.deploy.production, "rollback": project.deploy.rollback,

@@ -24,7 +24,8 @@ pub(super) fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
     let env: BTreeMap<String, String> =
         base.iter().chain(env).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(&cli, &mut Context { env, cwd: cwd.to_owned(), out: &mut out, err: &mut err, color: false });
+    let exit =
+        run(&cli, &mut Context { env, cwd: cwd.to_owned(), out: &mut out, err: &mut err, color: false, asks: false });
     Said { code: exit.code(), out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
@@ -128,14 +129,15 @@ fn the_pinned_lines_are_understood() {
 #[test]
 fn init_writes_a_file_that_passes_the_check_in_any_directory_and_on_any_branch() {
     let home = tempfile::tempdir().unwrap();
-    for (name, branch, file, test, key) in [
-        ("my shop", "trunk", "Cargo.toml", "cargo test", "MYSHOP"),
-        ("проект", "ветка", "package.json", "npm test", "PROEKT"),
-        ("a\"b'c", "main", "pyproject.toml", "pytest", "ABC"),
-        ("2048", "release/1.x", "test.sh", "sh test.sh", "APP"),
+    let package = r#"{"scripts": {"test": "mocha \"a b\""}}"#;
+    for (name, branch, file, text, test, key) in [
+        ("my shop", "trunk", "Cargo.toml", "", "cargo test", "MYSHOP"),
+        ("проект", "ветка", "package.json", package, "npm test", "PROEKT"),
+        ("a\"b'c", "main", "go.mod", "module x\n", "go test ./...", "ABC"),
+        ("2048", "release/1.x", "test.sh", "", "sh test.sh", "APP"),
     ] {
         let dir = home.path().join(name);
-        repository(&dir, branch, &[(file, "")]);
+        repository(&dir, branch, &[(file, text)]);
         let made = orch_in(&dir, &[], &["init"]);
         assert_eq!(made.code, 0, "{}", made.err);
         let checked = orch_in(&dir, &[], &["config", "check"]);

@@ -153,6 +153,17 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
         );
         loader.at_path(at, text);
     }
+    for name in project.commands.env.keys() {
+        let here = format!("{at}.commands.env.{name}");
+        let well_formed = !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !well_formed {
+            loader.at_path(&here, format!("[project.commands.env] `{name}` is no name of a variable"));
+        } else if ["HOME", "TMPDIR"].contains(&name.as_str()) || name.starts_with("ORCH_") {
+            loader.at_path(&here, format!("[project.commands.env] `{name}` is orch's to set: each run has its own"));
+        }
+    }
     let declared = tables.pipelines.keys().map(String::as_str);
     if Pipeline::built_in(&project.pipeline).is_none() && !tables.pipelines.contains_key(&project.pipeline) {
         let hint = did_you_mean(&project.pipeline, ["full", "lite"].into_iter().chain(declared));

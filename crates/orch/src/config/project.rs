@@ -57,12 +57,18 @@ section! {
 }
 
 section! {
-    /// Shell lines run in a clean checkout.
+    /// Shell lines run in a clean checkout, each in a shell of its own, with a HOME that is empty and theirs alone.
     Commands {
+        /// Makes the checkout ready for `test` and `ci`, before each of them, in the same checkout with the same HOME:
+        /// `npm ci`. Counts towards their time. If it fails, that is what is reported.
+        setup: Option<String> = None;
         /// Runs the tests; exit 0 is green.
         test: Option<String> = None;
         /// What continuous integration runs for each pushed commit (local forge).
         ci: Option<String> = None;
+        /// Variables added to the environment of every command of the project, its hooks and its agents, which is otherwise
+        /// empty but for PATH, HOME, LANG, TERM and TMPDIR. No place for secrets: agents see it.
+        env: BTreeMap<String, String> = BTreeMap::new();
     }
 }
 

@@ -210,6 +210,19 @@ fn a_project_needs_a_key_a_repository_and_something_that_checks_its_code() {
 }
 
 #[test]
+fn the_environment_of_commands_may_not_be_what_each_run_has_of_its_own() {
+    let text = "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\ncommand = [\"a\"]\n[[project]]\nkey = \"A\"\nrepo = \".\"\n\
+                [project.commands]\nsetup = \"npm ci\"\ntest = \"npm test\"\n[project.commands.env]\nRUSTUP_HOME = \"/x\"\n\
+                HOME = \"/root\"\nORCH_ROUND = \"1\"\n\"A B\" = \"x\"\n";
+    assert_eq!(
+        problems(text),
+        "orch.toml:13: [project.commands.env] `HOME` is orch's to set: each run has its own\n\
+         orch.toml:14: [project.commands.env] `ORCH_ROUND` is orch's to set: each run has its own\n\
+         orch.toml:15: [project.commands.env] `A B` is no name of a variable"
+    );
+}
+
+#[test]
 fn an_agent_that_is_not_built_is_refused_and_says_what_works() {
     let text = "[[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n";
     assert_eq!(

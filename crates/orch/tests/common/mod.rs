@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The real binary.
-const ORCH: &str = env!("CARGO_BIN_EXE_orch");
+pub const ORCH: &str = env!("CARGO_BIN_EXE_orch");
 /// Longest wait for anything: generous, because two cores are shared with a compiler.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Between two looks.
@@ -82,7 +82,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

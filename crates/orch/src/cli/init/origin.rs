@@ -5,6 +5,7 @@ use super::super::git_probe;
 use std::path::Path;
 
 /// Where the branches of a project live.
+#[derive(Clone)]
 pub(super) enum Origin {
     /// With this clone alone: orch makes a bare copy of it.
     None,
@@ -43,6 +44,14 @@ impl Origin {
         }
     }
 
+    /// The name of the remote in the clone.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Remote { name, .. } => Some(name),
+        }
+    }
+
     /// What a person should know of it.
     pub(super) fn notes(&self, token_env: &str) -> Vec<String> {
         let Self::Remote { name, url, had_credentials } = self else { return Vec::new() };
@@ -67,5 +76,48 @@ impl Origin {
             );
         }
         notes
+    }
+}
+
+/// Hosts that the submodules of a `.gitmodules` come from, beside the one the project itself is at.
+pub(super) fn submodule_hosts(modules: &str, origin: &Origin) -> Vec<String> {
+    let own = match origin {
+        Origin::Remote { url, .. } => host_of(url),
+        Origin::None => None,
+    };
+    let urls = modules.lines().filter_map(|line| line.trim().strip_prefix("url")?.trim_start().strip_prefix('='));
+    let mut hosts: Vec<String> =
+        urls.filter_map(|url| host_of(url.trim())).filter(|h| Some(h) != own.as_ref()).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// `github.com`; nothing of a path.
+fn host_of(url: &str) -> Option<String> {
+    let (rest, is_url) = match url.split_once("://") {
+        Some(("file", _)) => return None,
+        Some((_, rest)) => (rest, true),
+        None => (url, false),
+    };
+    let end = if is_url { rest.find('/').unwrap_or(rest.len()) } else { rest.find(':')? };
+    let host = &rest[..end];
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = host.split(':').next().unwrap_or(host);
+    (!host.is_empty() && !host.contains('/') && !host.starts_with('.')).then(|| host.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn submodules_of_other_hosts_are_named() {
+        let modules = "[submodule \"a\"]\n\tpath = a\n\turl = https://github.com/x/a.git\n\turl=git@gitlab.com:x/b\n\turl = ../c\n\
+                       \turl = /srv/d\n\turl = https://github.com/x/e\n";
+        assert_eq!(submodule_hosts(modules, &Origin::None), ["github.com", "gitlab.com"]);
+        let url = "ssh://git@github.com/x/y".to_owned();
+        let origin = Origin::Remote { name: "origin".into(), url, had_credentials: false };
+        assert_eq!(submodule_hosts(modules, &origin), ["gitlab.com"]);
     }
 }

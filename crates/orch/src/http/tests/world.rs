@@ -121,6 +121,7 @@ impl World {
             default_program: Arc::new(agent),
             programs: BTreeMap::new(),
             test: None,
+            preparation: orch_engine::prepare::Preparation::default(),
             ci: Some("sh test.sh".into()),
             ci_required: Vec::new(),
             ci_wait_ms: 60_000,

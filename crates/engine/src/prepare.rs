@@ -1,0 +1,197 @@
+//! How a clean checkout is made ready for a command of the project: its environment, and the project's `setup` before its
+//! tests. Gates, CI and whoever runs the tests by hand build their runs here, so that all of them see the same.
+//!
+//! Setup and command are one run of the supervisor, one after the other in the same checkout with the same HOME: one thing
+//! to find again after a restart, one log, and nothing that outlives the checkout.
+
+use orch_ports::supervisor::{PoliteSignal, RunSpec};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Says in the run directory what is under way: [`SETUP`] or [`COMMAND`]. Not there where there is no setup.
+const PHASE_FILE: &str = "phase";
+const SETUP: &str = "setup";
+const COMMAND: &str = "command";
+
+/// The setup in a shell of its own, then the command. `$1` is the phase file, `$2` the setup, `$3` the command.
+const SETUP_FIRST: &str = r#"echo setup >"$1" && sh -c "$2" || exit; echo command >"$1"; exec sh -c "$3""#;
+
+/// What every checkout of a project is prepared with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preparation {
+    /// Shell line before the tests: installs what they need.
+    pub setup: Option<String>,
+    /// Environment of the project's commands beyond the cleared basis.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A command and where it runs.
+#[derive(Clone, Debug)]
+pub struct Prepared<'a> {
+    /// Shell line.
+    pub line: &'a str,
+    /// Run the project's setup before it.
+    pub setup: bool,
+    /// Clean checkout it starts in.
+    pub checkout: PathBuf,
+    /// The run's own directory.
+    pub run_dir: &'a Path,
+    /// HOME and TMPDIR, for this run alone.
+    pub home: &'a Path,
+    /// `PATH`, unless the project has one of its own.
+    pub path: &'a str,
+    /// Environment beyond the project's.
+    pub env: BTreeMap<String, String>,
+    /// Longest run of setup and command together, milliseconds.
+    pub timeout_ms: u64,
+    /// What it puts into a session of its own goes on when it has ended.
+    pub detach: bool,
+}
+
+impl Preparation {
+    /// What the supervisor is asked for.
+    pub fn spec(&self, run: Prepared<'_>) -> RunSpec {
+        let mut env = basic_env(run.path, run.home);
+        env.extend(self.env.clone());
+        env.extend(run.env);
+        let phase = run.run_dir.join(PHASE_FILE).display().to_string();
+        let words = match self.setup.as_deref().filter(|_| run.setup) {
+            None => vec!["sh", "-c", run.line],
+            Some(setup) => vec!["sh", "-c", SETUP_FIRST, "orch", &phase, setup, run.line],
+        };
+        RunSpec {
+            argv: words.into_iter().map(str::to_owned).collect(),
+            cwd: run.checkout,
+            env,
+            stdin: None,
+            deadline_ms: run.timeout_ms,
+            silence_ms: None,
+            grace_ms: GRACE_MS,
+            polite: PoliteSignal::Term,
+            detach: run.detach,
+            keep: false,
+        }
+    }
+
+    /// Setup and command as one text: what was green under another pair is no answer.
+    pub(crate) fn identity(&self, line: &str) -> String {
+        self.setup.as_ref().map_or_else(|| line.to_owned(), |setup| format!("{setup}\n{line}"))
+    }
+}
+
+/// What a command has between being asked to end and being killed, milliseconds.
+pub const GRACE_MS: u64 = 5_000;
+
+/// What is, or was last, under way in a run with a setup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The setup: the command has not begun.
+    Setup,
+    /// The command.
+    Command,
+}
+
+impl Phase {
+    /// Read from a run directory.
+    pub fn of(run_dir: &Path) -> Self {
+        let text = std::fs::read_to_string(run_dir.join(PHASE_FILE)).unwrap_or_default();
+        if text.trim() == SETUP { Self::Setup } else { Self::Command }
+    }
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Setup => SETUP,
+            Self::Command => COMMAND,
+        }
+    }
+}
+
+/// The environment every foreign program starts from.
+pub(crate) fn basic_env(path: &str, scratch: &Path) -> BTreeMap<String, String> {
+    let scratch = scratch.display().to_string();
+    [("PATH", path), ("HOME", &scratch), ("TMPDIR", &scratch), ("LANG", "C.UTF-8"), ("TERM", "dumb")]
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
+}
+
+/// Removes what a run made, whatever it did to the permissions: Go's module cache is of directories nobody may write to.
+pub fn remove(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(dir)?;
+            std::fs::remove_dir_all(dir)
+        }
+        done => done,
+    }
+}
+
+/// Gives the owner every directory of a tree; follows no link.
+fn open_up(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(setup: Option<&str>, line: &str, dir: &Path) -> RunSpec {
+        let env = BTreeMap::from([("PATH".to_owned(), "/mine".to_owned()), ("LEVEL".to_owned(), "project".to_owned())]);
+        Preparation { setup: setup.map(Into::into), env }.spec(Prepared {
+            line,
+            setup: true,
+            checkout: dir.to_owned(),
+            run_dir: dir,
+            home: dir,
+            path: "/usr/bin",
+            env: BTreeMap::from([("LEVEL".to_owned(), "command".to_owned())]),
+            timeout_ms: 1_000,
+            detach: false,
+        })
+    }
+
+    /// Runs it as the supervisor would: exit code, and what was under way.
+    fn run(spec: &RunSpec, dir: &Path) -> (i32, Phase) {
+        let done = std::process::Command::new("/bin/sh").args(&spec.argv[1..]).current_dir(dir).status().unwrap();
+        (done.code().unwrap(), Phase::of(dir))
+    }
+
+    #[test]
+    fn the_command_finds_what_the_setup_made_and_does_not_begin_if_it_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert_eq!(run(&spec(Some("echo 1 > made"), "test -s made && exit 3", dir), dir), (3, Phase::Command));
+        assert_eq!(run(&spec(Some("exit 7"), "touch began", dir), dir), (7, Phase::Setup));
+        assert!(!dir.join("began").exists());
+        // `exit` of a setup ends the setup alone, and quotes stay quotes.
+        assert_eq!(run(&spec(Some("exit 0"), "test \"it's\" = \"it's\"", dir), dir), (0, Phase::Command));
+    }
+
+    #[test]
+    fn the_projects_environment_wins_over_the_basis_and_the_commands_over_both() {
+        let spec = spec(None, "true", Path::new("/x"));
+        assert_eq!(spec.argv, ["sh", "-c", "true"]);
+        assert_eq!((&*spec.env["PATH"], &*spec.env["LEVEL"], &*spec.env["HOME"]), ("/mine", "command", "/x"));
+    }
+
+    #[test]
+    fn what_a_run_made_unwritable_is_removed_all_the_same() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("go/pkg");
+        std::fs::create_dir_all(made.join("mod")).unwrap();
+        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o500)).unwrap();
+        open_up(dir.path()).unwrap();
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
+        remove(dir.path()).unwrap();
+        assert!(!dir.path().exists());
+    }
+}

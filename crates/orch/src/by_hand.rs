@@ -1,0 +1,344 @@
+//! Work of a project without a daemon and without a database: a gate that is judged by hand, the tests that `orch init` runs
+//! once. It builds the project as the daemon would, on a scratch repository that borrows the objects of the one at hand,
+//! and prepares checkouts as gates do. It changes nothing else and leaves nothing behind.
+
+use crate::config::{Config, project::Project as ConfigProject};
+use crate::instance::place;
+use crate::wire::{self, Process};
+use orch_adapters::git_cli::GitCli;
+use orch_adapters::git_forge::GitForge;
+use orch_adapters::http_probe::HttpProbe;
+use orch_adapters::local_tracker::LocalTracker;
+use orch_adapters::system_clock::SystemClock;
+use orch_core::ids::{GateId, ProjectKey, Sha, StageId, Time};
+use orch_engine::Project;
+use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
+use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared};
+use orch_ports::Fault;
+use orch_ports::clock::Clock;
+use orch_ports::git::Git;
+use orch_ports::supervisor::{RunState, Supervisor, files};
+use orch_supervise::ProcessSupervisor;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where artefacts live in a repository.
+const WORK_ITEMS: &str = "docs/work-items";
+
+/// How often whoever watches a run is called, milliseconds.
+const WATCH_MS: u64 = 1_000;
+
+/// Looks at a run under way, by its directory; `true`: it has gone on for long enough.
+pub(crate) type Watch<'a> = dyn Fn(&Path) -> bool + Sync + 'a;
+
+/// What is worked on.
+pub(crate) struct Asked {
+    /// The repository at hand.
+    pub(crate) repo: PathBuf,
+    pub(crate) head: Sha,
+    /// What the work started from.
+    pub(crate) base: Sha,
+    /// Where the objects of the repository lie.
+    pub(crate) objects: PathBuf,
+}
+
+impl Asked {
+    /// One commit of a repository, which is judged by nothing it started from.
+    pub(crate) fn commit(repo: &Path, path: Option<&String>, commit: &str) -> Option<Self> {
+        let objects = plain_git(repo, path, &["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
+        let head = Sha::new(commit);
+        Some(Self { repo: repo.to_owned(), base: head.clone(), head, objects: objects.into() })
+    }
+}
+
+/// A project on scratch ground, which is removed with it.
+pub(crate) struct Ground<'a> {
+    asked: &'a Asked,
+    project: Project,
+    git: GitCli,
+    artefact_dir: String,
+    supervisor: ProcessSupervisor,
+    path: String,
+    now: Time,
+    dir: PathBuf,
+    _scratch: tempfile::TempDir,
+}
+
+impl Drop for Ground<'_> {
+    /// Ends what was started, because nobody comes back to it, and removes everything.
+    fn drop(&mut self) {
+        let (run, began) = (self.run_dir(), Instant::now());
+        while matches!(self.supervisor.look(&run), Ok(RunState::Live))
+            && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
+        {
+            let _ = self.supervisor.cancel(&run);
+            std::thread::sleep(Duration::from_millis(GRACE_MS / 100));
+        }
+        // What a test made unwritable stays otherwise.
+        let _ = prepare::remove(&self.dir);
+    }
+}
+
+impl<'a> Ground<'a> {
+    /// Builds the project whose repository this is; without a configuration, one without any commands.
+    pub(crate) async fn make(asked: &'a Asked, config: Option<&Config>, path: String) -> Result<Self, Fault> {
+        let scratch = tempfile::Builder::new().prefix("orch-gate-").tempdir();
+        let scratch = scratch.map_err(|e| Fault::transient(format!("make a directory to work in: {e}")))?;
+        let dir = scratch.path().canonicalize();
+        let dir = dir.map_err(|e| Fault::transient(format!("find {}: {e}", scratch.path().display())))?;
+        if let Some(tree) = place::working_tree_above(&dir) {
+            return Err(Fault::permanent(format!(
+                "temporary files lie in {}, inside the working tree {}, whose files the tests would find: set TMPDIR to a \
+                 directory outside of every repository",
+                std::env::temp_dir().display(),
+                tree.display()
+            )));
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
+        let exe = std::env::current_exe().map_err(|e| Fault::bug(format!("find this program's own file: {e}")))?;
+        let process =
+            Process { exe: exe.clone(), path: path.clone(), scratch_dir: dir.clone(), clock: Arc::clone(&clock) };
+        let (project, modules) = project(asked, config, &dir, &process).await?;
+        // The repository at hand is read through its objects alone: none of its configuration, hooks or refs take part.
+        let repos = dir.join("repos");
+        let private = repos.join(format!("{}.git", project.key));
+        std::fs::create_dir_all(&repos).map_err(|e| Fault::transient(format!("write {}: {e}", repos.display())))?;
+        if plain_git(&repos, Some(&path), &["init", "--quiet", "--bare", &private.display().to_string()]).is_none() {
+            return Err(Fault::transient(
+                "cannot make a scratch repository: is git installed and is there space in TMPDIR?",
+            ));
+        }
+        let alternates = private.join("objects/info/alternates");
+        std::fs::write(&alternates, format!("{}\n", asked.objects.display()))
+            .map_err(|e| Fault::transient(format!("write {}: {e}", alternates.display())))?;
+        let git = GitCli::new(&repos, dir.join("worktrees")).await?;
+        let git = match modules {
+            Some(p) => {
+                let repo = asked.repo.display().to_string();
+                let from = git.submodules_of(&repo, &p.submodule_hosts, &p.default_branch).await?;
+                git.with_submodules(BTreeMap::from([(project.key.clone(), from)]))
+            }
+            None => git,
+        };
+        let artefact_dir = artefact_dir(&git, &project.key, asked).await?;
+        let supervisor = ProcessSupervisor::new(exe);
+        Ok(Self { asked, project, git, artefact_dir, supervisor, path, now: clock.now(), dir, _scratch: scratch })
+    }
+
+    /// Judges a gate for real, whatever switches and scopes say.
+    pub(crate) async fn judge(&self, id: GateId) -> Result<gates::Judged, Fault> {
+        let subject = Subject {
+            stage: StageId::new("by-hand"),
+            head: self.asked.head.clone(),
+            base: self.asked.base.clone(),
+            artefact_dir: self.artefact_dir.clone(),
+            exact: true,
+            since: self.now,
+            now: self.now,
+            task: None,
+        };
+        let probe = HttpProbe::new()?;
+        let bench = self.bench(&|_| false);
+        let look = Look { subject, project: &self.project, git: &self.git, probe: &probe, bench: &bench };
+        let gate = gates::find(id).ok_or_else(|| Fault::bug(format!("{id} is not built in")))?;
+        Ok(gate.judge(&look).await)
+    }
+
+    /// Runs the project's tests on the commit as `check_tests_local` does; without any, what CI runs. `None`: it has neither.
+    /// `watch` is called about once a second with the directory of the run; `true` ends it.
+    pub(crate) async fn tests(&self, watch: &Watch<'_>) -> Result<Option<CommandRun>, Fault> {
+        let head = &self.asked.head;
+        let ci = || {
+            let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
+            let what = format!("ci on {}", head.short());
+            Some(ProjectCommand { name: "ci", what, line: self.project.ci.as_deref()?, commit: head, env, setup: true })
+        };
+        let Some(command) = gates::tests_of(&self.project, head).or_else(ci) else { return Ok(None) };
+        self.bench(watch).run(&command).await.map(Some)
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    fn bench<'b>(&'b self, watch: &'b Watch<'b>) -> HandBench<'b> {
+        HandBench { ground: self, watch }
+    }
+}
+
+/// Ends the text of what was stopped.
+const NOTHING: &str = "nothing was decided";
+
+/// The result, unless this process is asked to stop: then the work is dropped, and with it what it started and made.
+pub(crate) async fn unless_stopped<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let stop = crate::stop::stop_signal().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
+    tokio::select! {
+        done = work => done,
+        why = stop => Err(Fault::permanent(format!("{why}: {NOTHING}"))),
+    }
+}
+
+/// Was it stopped by whoever started it?
+pub(crate) fn was_stopped(fault: &Fault) -> bool {
+    fault.text.ends_with(NOTHING)
+}
+
+/// Refuses a shallow clone, with what to do: a checkout is a clone with its whole history.
+fn whole(repo: &Path, path: &String) -> Result<(), Fault> {
+    if plain_git(repo, Some(path), &["rev-parse", "--is-shallow-repository"]).as_deref() != Some("true") {
+        return Ok(());
+    }
+    Err(Fault::permanent(format!(
+        "{} is a shallow clone (--depth): older commits are missing in it; run `git fetch --unshallow` there",
+        repo.display()
+    )))
+}
+
+/// The project whose repository this is; without a configuration, one without any commands.
+///
+/// The second is what says where its submodules may come from, if they are to be filled.
+async fn project<'c>(
+    asked: &Asked,
+    config: Option<&'c Config>,
+    dir: &Path,
+    process: &Process,
+) -> Result<(Project, Option<&'c ConfigProject>), Fault> {
+    let clock = Arc::clone(&process.clock);
+    // A forge and a tracker that serve nothing: what only a server knows is "cannot tell" here.
+    let forge = Arc::new(GitForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?);
+    let tracker = Arc::new(LocalTracker::open(&dir.join("tracker.db"), clock)?);
+    let key = wire::random_key()?.into_bytes();
+    let here = asked.repo.canonicalize().unwrap_or_else(|_| asked.repo.clone());
+    let configured = config.and_then(|config| {
+        let same = |p: &&ConfigProject| Path::new(&p.repo).canonicalize().is_ok_and(|r| r == here);
+        config.projects.iter().find(same).or_else(|| config.projects.first()).map(|p| (config, p))
+    });
+    if let Some((config, p)) = configured {
+        let project = wire::project(config, p, (forge, tracker), process, &key)?;
+        return Ok((project, Some(p).filter(|p| p.submodules)));
+    }
+    // A database is named, and never opened.
+    let text = "[db]\npath = \"orch.db\"\n[agents]\ndefault = \"none\"\n[agents.programs.none]\nkind = \"command\"\ncommand = [\"false\"]\n\
+                [[project]]\nkey = \"HERE\"\nrepo = \".\"\nallow_untested = true\napprovers = [\"nobody\"]\n";
+    let (mut bare, _) = Config::parse(&here.join("orch.toml"), text, &BTreeMap::new())
+        .map_err(|e| Fault::bug(format!("the configuration for a bare repository: {e}")))?;
+    // One that names no project may still say how the security gate judges.
+    if let Some(config) = config {
+        bare.security_mut().clone_from(&config.security);
+    }
+    let p = bare.projects.first().ok_or_else(|| Fault::bug("the bare configuration has no project"))?;
+    Ok((wire::project(&bare, p, (forge, tracker), process, &key)?, None))
+}
+
+/// The work item whose artefacts the commits change; the only one there is, if they change none.
+async fn artefact_dir(git: &dyn Git, project: &ProjectKey, asked: &Asked) -> Result<String, Fault> {
+    let changed = git.changed_files(project, &asked.base, &asked.head).await?;
+    let mut dirs: Vec<String> = changed.iter().filter_map(|c| work_item_dir(&c.path)).collect();
+    if dirs.is_empty() {
+        dirs =
+            git.list_files(project, &asked.head, WORK_ITEMS).await?.iter().filter_map(|f| work_item_dir(f)).collect();
+    }
+    dirs.sort();
+    dirs.dedup();
+    match dirs.as_slice() {
+        [one] => Ok(one.clone()),
+        _ => Ok(format!("{WORK_ITEMS}/none")),
+    }
+}
+
+fn work_item_dir(path: &str) -> Option<String> {
+    let rest = path.strip_prefix(WORK_ITEMS)?.strip_prefix('/')?;
+    let (item, _) = rest.split_once('/')?;
+    Some(format!("{WORK_ITEMS}/{item}"))
+}
+
+struct HandBench<'a> {
+    ground: &'a Ground<'a>,
+    watch: &'a Watch<'a>,
+}
+
+#[async_trait::async_trait]
+impl Bench for HandBench<'_> {
+    async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let ground = self.ground;
+        ground.git.read_file(&ground.project.key, &ground.asked.head, &format!("{}/{name}", ground.artefact_dir)).await
+    }
+
+    async fn papers(&self) -> Result<Vec<String>, Fault> {
+        let ground = self.ground;
+        let files = ground.git.list_files(&ground.project.key, &ground.asked.head, &ground.artefact_dir).await?;
+        let name =
+            |f: String| f.strip_prefix(&ground.artefact_dir).and_then(|n| n.strip_prefix('/')).map(str::to_owned);
+        Ok(files.into_iter().filter_map(name).collect())
+    }
+
+    async fn keep(&self, _: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        // By hand it is shown, with `--json`, and belongs to nobody.
+        Ok(bytes)
+    }
+
+    async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
+        let ground = self.ground;
+        whole(&ground.asked.repo, &ground.path)?;
+        let (checkout, run) = (ground.dir.join("checkout"), ground.run_dir());
+        ground.git.checkout(&ground.project.key, command.commit, &checkout).await?;
+        let home = run.join("tmp");
+        std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;
+        let spec = ground.project.preparation.spec(Prepared {
+            line: command.line,
+            setup: command.setup,
+            checkout,
+            run_dir: &run,
+            home: &home,
+            path: &ground.path,
+            env: command.env.clone(),
+            timeout_ms: ground.project.test_timeout_ms,
+            detach: false,
+        });
+        let ended = ground.supervisor.ensure(&run, &spec);
+        tokio::pin!(ended);
+        let exit = loop {
+            tokio::select! {
+                exit = &mut ended => break exit?,
+                () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => if (self.watch)(&run) {
+                    ground.supervisor.cancel(&run)?;
+                },
+            }
+        };
+        let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();
+        let text = String::from_utf8_lossy(&output).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+        let in_setup = !exit.ok() && Phase::of(&run) == Phase::Setup;
+        Ok(CommandRun {
+            ok: exit.ok(),
+            end: exit.describe(),
+            tail,
+            log: String::new(),
+            failed_setup: ground.project.preparation.setup.clone().filter(|_| in_setup),
+            output: text,
+        })
+    }
+}
+
+/// Asks the repository's own git for names only: revisions and paths.
+pub(crate) fn plain_git(dir: &Path, path: Option<&String>, args: &[&str]) -> Option<String> {
+    let done = Command::new("git")
+        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+        .arg("-C")
+        .arg(dir)
+        .args(args)
+        .env_clear()
+        .env("PATH", path.map_or("/usr/bin:/bin", String::as_str))
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+}

@@ -1,0 +1,360 @@
+//! The tests of a repository, run once on the commit its tasks would start from: in a clean checkout, prepared as gates
+//! prepare theirs. Another way is tried where a plan is red and its tests are not what is red.
+
+use super::missing::{self, Missing};
+use super::plan::Plan;
+use crate::by_hand::{Asked, Ground, unless_stopped, was_stopped};
+use crate::config::Config;
+use orch_engine::gates::CommandRun;
+use orch_engine::prepare::Phase;
+use orch_ports::supervisor::files;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// So many ways are tried, the first one included.
+const MOST: usize = 3;
+/// So many lines of a red run are shown.
+const SHOWN: usize = 15;
+/// How often something is said where nobody looks at a terminal.
+const WORD_EVERY: Duration = Duration::from_secs(30);
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Green,
+    Red {
+        /// `setup`, `tests`, or `tools` where nothing could begin.
+        step: &'static str,
+        /// How it ended.
+        end: String,
+        /// The last lines that say something.
+        lines: Vec<String>,
+        missing: Vec<Missing>,
+    },
+    /// It could not be run.
+    Unknown {
+        why: String,
+        missing: Vec<Missing>,
+    },
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub(super) struct Trial {
+    pub(super) commit: String,
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    /// The ways that were red before this one.
+    pub(super) before: Vec<String>,
+}
+
+/// It was stopped by whoever started it; everything is gone.
+pub(super) struct Stopped;
+
+/// Where and how it is run.
+pub(super) struct Place<'a> {
+    pub(super) top: &'a Path,
+    pub(super) commit: &'a str,
+    pub(super) env: &'a BTreeMap<String, String>,
+    /// Say what is under way, on standard error.
+    pub(super) tells: bool,
+}
+
+impl Place<'_> {
+    fn path(&self) -> String {
+        self.env.get("PATH").cloned().unwrap_or_else(|| "/usr/bin:/bin".into())
+    }
+
+    /// Runs a plan and, where it is not the tests that are red, its others. The plan that comes back is the one that was
+    /// green, else the first.
+    pub(super) fn run(
+        &self,
+        plan: &Plan,
+        config: impl Fn(&Plan) -> Result<Config, String>,
+        has: impl Fn(&str) -> bool,
+    ) -> Result<(Plan, Trial), Stopped> {
+        let mut before = Vec::new();
+        let mut first: Option<Trial> = None;
+        let others: Vec<Plan> = plan.others.iter().map(|other| plan.with(other)).collect();
+        let generated: Vec<bool> = plan.others.iter().map(|other| other.if_generated).collect();
+        let mut ways = std::iter::once((plan.clone(), false)).chain(others.into_iter().zip(generated));
+        let mut tries = 0;
+        while let Some((way, if_generated)) = ways.next().filter(|_| tries < MOST) {
+            if if_generated && !first.as_ref().is_some_and(lacks_generated) {
+                continue;
+            }
+            tries += 1;
+            let trial = match way.tools.iter().find(|tool| !has(tool)) {
+                Some(tool) => self.without(tool),
+                None => match config(&way) {
+                    Ok(config) => self.once(&config, &way)?,
+                    Err(why) => self.unknown(why, Duration::ZERO),
+                },
+            };
+            if matches!(trial.outcome, Outcome::Green) {
+                return Ok((way, Trial { before, ..trial }));
+            }
+            let settled = !is_anothers(&trial);
+            before.push(way.test.clone());
+            first.get_or_insert(trial);
+            if settled {
+                break;
+            }
+        }
+        let first = first.unwrap_or_else(|| self.unknown("nothing was run".into(), Duration::ZERO));
+        Ok((
+            Plan { others: Vec::new(), ..plan.clone() },
+            Trial { before: before.split_off(1.min(before.len())), ..first },
+        ))
+    }
+
+    /// Runs what a configuration says.
+    pub(super) fn once(&self, config: &Config, plan: &Plan) -> Result<Trial, Stopped> {
+        let began = Instant::now();
+        let path = self.path();
+        let Some(asked) = Asked::commit(self.top, self.env.get("PATH"), self.commit) else {
+            return Ok(self.unknown(format!("cannot find the objects of {}", self.top.display()), began.elapsed()));
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(e) => return Ok(self.unknown(format!("cannot start: {e}"), began.elapsed())),
+        };
+        let progress = Progress::new(self.tells);
+        let ran = runtime.block_on(unless_stopped(async {
+            let ground = Ground::make(&asked, Some(config), path).await?;
+            ground.tests(&|run| progress.look(run, plan)).await
+        }));
+        progress.end();
+        let took = began.elapsed();
+        match ran {
+            Ok(Some(run)) => {
+                Ok(Trial { outcome: judged(&run, plan, progress.gave_up()), ..self.unknown(String::new(), took) })
+            }
+            Ok(None) => Ok(self.unknown("no test command is configured".into(), took)),
+            Err(fault) if was_stopped(&fault) => Err(Stopped),
+            Err(fault) => Ok(self.unknown(fault.text, took)),
+        }
+    }
+
+    fn unknown(&self, why: String, took: Duration) -> Trial {
+        Trial {
+            commit: self.commit.to_owned(),
+            outcome: Outcome::Unknown { missing: missing::read(&why, &Plan::default()), why },
+            took,
+            before: Vec::new(),
+        }
+    }
+
+    fn without(&self, tool: &str) -> Trial {
+        let outcome = Outcome::Red {
+            step: "tools",
+            end: format!("`{tool}` is not on this machine"),
+            lines: Vec::new(),
+            missing: vec![missing::tool(tool)],
+        };
+        Trial { outcome, ..self.unknown(String::new(), Duration::ZERO) }
+    }
+}
+
+fn judged(run: &CommandRun, plan: &Plan, gave_up: bool) -> Outcome {
+    if run.ok {
+        return Outcome::Green;
+    }
+    let step = if run.failed_setup.is_some() { "setup" } else { "tests" };
+    let (lines, missing) = (meaningful(&run.output), missing::read(&run.output, plan));
+    let end = if gave_up {
+        format!("stopped: it printed nothing for {}, and what it lacks is known", duration(PATIENCE))
+    } else {
+        run.end.clone()
+    };
+    Outcome::Red { step, end, lines, missing }
+}
+
+fn lacks_generated(trial: &Trial) -> bool {
+    let Outcome::Red { missing, .. } = &trial.outcome else { return false };
+    missing.iter().any(|m| m.kind == "generated step" || m.kind == "package")
+}
+
+/// May another way be green? Not where tests have run and said which of them failed.
+fn is_anothers(trial: &Trial) -> bool {
+    match &trial.outcome {
+        Outcome::Red { step, lines, missing, .. } => {
+            *step != "tests" || !missing.is_empty() || !lines.iter().any(|line| names_a_test(line))
+        }
+        Outcome::Green | Outcome::Unknown { .. } => false,
+    }
+}
+
+/// Does a line, as it is shown, name a test that failed?
+fn names_a_test(line: &str) -> bool {
+    orch_artefacts::failing::findings("", line).iter().any(|finding| finding.text.starts_with("failed: "))
+}
+
+/// The lines of a red run that say something: the tests it names, then the end of what it printed.
+fn meaningful(output: &str) -> Vec<String> {
+    let findings = orch_artefacts::failing::findings("", output);
+    let named = findings.iter().filter_map(|finding| finding.text.strip_prefix("failed: "));
+    let mut lines: Vec<String> = named.take(SHOWN / 2).map(str::to_owned).collect();
+    // The last finding is the log itself, without what only terminals are told.
+    let log = findings.last().map(|finding| finding.text.as_str()).unwrap_or_default();
+    let mut said: Vec<&str> = log.lines().map(str::trim_end).filter(|line| says_something(line)).collect();
+    said.dedup();
+    let rest = said.iter().filter(|line| !lines.iter().any(|known| known == line.trim())).copied().collect::<Vec<_>>();
+    let from = rest.len().saturating_sub(SHOWN - lines.len());
+    lines.extend(rest[from..].iter().map(|line| (*line).to_owned()));
+    lines
+}
+
+/// Not an empty line, a rule, or what a manager says of itself after any failure.
+fn says_something(line: &str) -> bool {
+    let noise = [
+        "npm error A complete log",
+        "npm ERR! A complete log",
+        "[ERROR] -> [Help",
+        "[ERROR] To see the full stack trace",
+        "[ERROR] Re-run Maven",
+        "[ERROR] For more information about",
+        "[ERROR] [Help",
+        "note: run with `RUST_BACKTRACE",
+        "[notice]",
+        "go: downloading ",
+        "Downloading ",
+        "Downloaded ",
+        "   Compiling ",
+    ];
+    line.chars().any(char::is_alphanumeric) && !noise.iter().any(|n| line.contains(n))
+}
+
+/// How long a run may be silent that has said what it lacks: some wait for a server for ever.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Says what is under way: on a terminal in one line that is written again and again, elsewhere now and then.
+struct Progress {
+    tells: bool,
+    on_terminal: bool,
+    began: Instant,
+    said: Mutex<Instant>,
+    gave_up: AtomicBool,
+}
+
+impl Progress {
+    fn new(tells: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            tells,
+            on_terminal: std::io::stderr().is_terminal(),
+            began: now,
+            said: Mutex::new(now),
+            gave_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells of a run; `true`: there is nothing to wait for.
+    fn look(&self, run: &Path, plan: &Plan) -> bool {
+        self.tell(run);
+        let outputs = [files::STDOUT, files::STDERR].map(|name| run.join(name));
+        let silent = |file: &PathBuf| {
+            let written = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
+            written.and_then(|at| at.elapsed().ok()).is_some_and(|quiet| PATIENCE <= quiet)
+        };
+        if self.gave_up() || !outputs.iter().all(silent) {
+            return false;
+        }
+        let lacks = |m: &Missing| ["tool", "service"].contains(&m.kind);
+        let known = outputs.iter().any(|file| missing::read(&end_of(file), plan).iter().any(lacks));
+        self.gave_up.store(known, Ordering::Relaxed);
+        known
+    }
+
+    fn gave_up(&self) -> bool {
+        self.gave_up.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, run: &Path) {
+        if !self.tells {
+            return;
+        }
+        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !self.on_terminal && said.elapsed() < WORD_EVERY {
+            return;
+        }
+        *said = Instant::now();
+        let has_setup = run.join("phase").exists();
+        let phase = if has_setup && Phase::of(run) == Phase::Setup { "setup" } else { "tests" };
+        let last: String = last_line(run).chars().take(60).collect();
+        let line = format!("  {phase}, {}: {last}", duration(self.began.elapsed()));
+        let mut err = std::io::stderr();
+        let _ = if self.on_terminal { write!(err, "\r\x1b[2K{line}") } else { writeln!(err, "{line}") };
+        let _ = err.flush();
+    }
+
+    fn end(&self) {
+        if self.tells && self.on_terminal {
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
+        }
+    }
+}
+
+/// The last line of the output that was written to last.
+fn last_line(run: &Path) -> String {
+    let written = |file: &PathBuf| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
+    let file = [files::STDOUT, files::STDERR].map(|name| run.join(name)).into_iter().max_by_key(written);
+    let text = file.map(|file| end_of(&file)).unwrap_or_default();
+    let line = text.lines().rev().find(|line| line.chars().any(char::is_alphanumeric)).unwrap_or_default();
+    missing::plain(line).chars().filter(|c| !c.is_control()).collect()
+}
+
+fn end_of(file: &Path) -> String {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let Ok(mut file) = std::fs::File::open(file) else { return String::new() };
+    let len = file.metadata().map_or(0, |meta| meta.len());
+    let mut bytes = Vec::new();
+    if file.seek(SeekFrom::Start(len.saturating_sub(2_000))).is_ok() {
+        let _ = file.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `41 s`, `2 min 5 s`.
+pub(super) fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "less than a second".into(),
+        s if s < 60 => format!("{s} s"),
+        s => format!("{} min {} s", s / 60, s % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_say_something_are_the_failed_tests_and_the_end() {
+        let output = "running 2 tests\ntest a::b ... FAILED\n-----\n\n\u{1b}[31merror\u{1b}[0m: test failed\nnpm error A complete log of this run\n";
+        assert_eq!(meaningful(output), ["test a::b ... FAILED", "running 2 tests", "error: test failed"]);
+        let many = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(
+            "
+",
+        );
+        let lines = meaningful(&many);
+        assert_eq!((lines.len(), lines.last().unwrap().as_str()), (SHOWN, "99"));
+    }
+
+    #[test]
+    fn another_way_is_tried_where_it_is_not_the_tests_that_are_red() {
+        let trial = |step, lines: &[&str], missing: Vec<Missing>| {
+            let lines = lines.iter().map(|l| (*l).to_owned()).collect();
+            let outcome = Outcome::Red { step, end: "exit 1".into(), lines, missing };
+            Trial { commit: String::new(), outcome, took: Duration::ZERO, before: Vec::new() }
+        };
+        assert!(!is_anothers(&trial("tests", &["test a::b ... FAILED"], Vec::new())));
+        assert!(is_anothers(&trial("tests", &["test a::b ... FAILED"], vec![missing::tool("cc")])));
+        assert!(is_anothers(&trial("tests", &["make: *** [test] Error 2"], Vec::new())));
+        assert!(is_anothers(&trial("setup", &["npm error code E404"], Vec::new())));
+    }
+}
