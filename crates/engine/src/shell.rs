@@ -5,6 +5,7 @@ use crate::effects::{Cx, Ended};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::agent::Usage;
+use orch_ports::masks::readable;
 use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, files};
 use orch_store::{Charge, RunRow};
 use std::collections::BTreeMap;
@@ -327,7 +328,7 @@ pub(crate) async fn finish(
     row.ended = Some(exit.ended);
     row.ok = Some(exit.ok());
     row.end = Some(match exit.strays {
-        0 => exit.describe(),
+        0 => readable(&exit.describe()),
         n => format!("{}; {n} left-over processes were ended", exit.describe()),
     });
     if let Some(report) = report {
@@ -339,11 +340,11 @@ pub(crate) async fn finish(
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
 }
 
-/// What a run printed: stdout, then stderr, the last 512 KiB of each.
+/// What a run printed: stdout, then stderr, the last 512 KiB of each, as people may read it.
 fn output(dir: &Path) -> String {
     let mut text = String::new();
     for name in [files::STDOUT, files::STDERR] {
-        text.push_str(&end_of_file(&dir.join(name), 512 * 1024));
+        text.push_str(&readable(&end_of_file(&dir.join(name), 512 * 1024)));
     }
     text
 }
@@ -361,13 +362,10 @@ pub(crate) fn end_of_file(path: &Path, max: u64) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last lines of a text, without control characters.
+/// The last lines of what a program printed.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
-    let from = all.len().saturating_sub(lines);
-    let clean: Vec<String> =
-        all[from..].iter().map(|l| l.chars().filter(|c| !c.is_control() || *c == '\t').collect()).collect();
-    clean.join("\n")
+    all[all.len().saturating_sub(lines)..].join("\n")
 }
 
 /// A time for front matter and logs.
@@ -381,8 +379,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tail_is_the_end_without_control_characters() {
-        assert_eq!(tail("a\nb\u{1b}[31m\nc", 2), "b[31m\nc");
+    fn a_tail_is_the_end() {
+        assert_eq!(tail("a\nb\nc", 2), "b\nc");
         assert_eq!(tail("", 3), "");
         assert_eq!(stamp(Time(0)), "1970-01-01T00:00:00Z");
     }

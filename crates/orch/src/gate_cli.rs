@@ -48,7 +48,7 @@ fn list(args: &GateListArgs, context: &mut Context<'_>) {
     if args.json {
         let all: Vec<_> =
             gates::GATES.iter().map(|g| json!({ "gate": g.meta.id.as_str(), "asks": g.meta.asks })).collect();
-        context.say(serde_json::Value::from(all).to_string());
+        context.say(crate::cli::show::line(&serde_json::Value::from(all)));
     } else {
         for gate in gates::GATES {
             context.say(format!("{:<28} {}", gate.meta.id.as_str(), gate.meta.asks));
@@ -286,7 +286,7 @@ impl Bench for HandBench<'_> {
         };
         let exit = self.supervisor.ensure(&run, &spec).await?;
         let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();
-        let text = String::from_utf8_lossy(&output).into_owned();
+        let text = orch_ports::masks::readable(&String::from_utf8_lossy(&output));
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(30)..].join("\n");
         Ok(CommandRun { ok: exit.ok(), end: exit.describe(), tail, log: String::new(), output: text })
@@ -304,7 +304,7 @@ fn show(asked: &Asked, judged: &gates::Judged, as_json: bool, context: &mut Cont
             "gate": asked.id.as_str(), "base": asked.base, "head": asked.head,
             "verdict": judged.verdict, "evidence": judged.evidence,
         });
-        context.say(all.to_string());
+        context.say(crate::cli::show::line(&all));
         return exit;
     }
     let tone = match exit {

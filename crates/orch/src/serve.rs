@@ -7,6 +7,7 @@ use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
 use crate::config::Config;
 use crate::http::{AppState, router};
 use crate::keep::compare;
+use crate::logging::Log;
 use crate::reload::Reload;
 use crate::wire::{self, Process};
 use crate::{instance, lost, sites, token};
@@ -52,9 +53,10 @@ fn logging(context: &Context<'_>) {
     let wanted = context.env.get("ORCH_LOG").map_or("info", String::as_str);
     let filter =
         tracing_subscriber::EnvFilter::try_new(wanted).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let json = context.env.get("ORCH_LOG_FORMAT").is_some_and(|f| f == "json");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Log::stderr(json)).with_ansi(false);
     // Set already: a test runs several daemons in one process.
-    let _ = if context.env.get("ORCH_LOG_FORMAT").is_some_and(|f| f == "json") {
+    let _ = if json {
         builder.json().try_init()
     } else {
         builder.with_target(false).try_init()
@@ -121,7 +123,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
             top.display()
         );
     }
-    let _ = context.out.flush();
+    context.flush();
 
     let shutdown = CancellationToken::new();
     let stop = stop_signal().map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;

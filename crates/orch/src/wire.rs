@@ -4,6 +4,7 @@ use crate::config::agents::ProgramKind;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
+use crate::outward::Outward;
 use crate::vendors::{Hosted, Vendors};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
@@ -28,6 +29,7 @@ use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
 use orch_ports::git::Author;
+use orch_ports::notifier::Notifier;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::tracker::Tracker;
 use orch_security::Security;
@@ -66,7 +68,7 @@ pub struct Parts {
 
 impl Parts {
     fn project(&self, config: &Config, p: &ConfigProject) -> Result<Arc<Project>, Fault> {
-        let forge: Arc<dyn Forge> = Arc::<dyn Hosted>::clone(self.forges.of(p)?);
+        let forge: Arc<dyn Forge> = Outward::<dyn Forge>::new(Arc::<dyn Hosted>::clone(self.forges.of(p)?));
         let project = project(config, p, (forge, Arc::clone(&self.tracker)), &self.process, &self.key)?;
         #[cfg(feature = "fault-points")]
         let project = self.faults.project(project);
@@ -128,7 +130,8 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let process = &faults.process(process);
     let data = config.data_dir();
     let clock = &process.clock;
-    let tracker: Arc<dyn Tracker> = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
+    let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
+    let tracker: Arc<dyn Tracker> = Outward::<dyn Tracker>::new(tracker);
     let parts = Parts {
         process: process.clone(),
         forges: Vendors::open(config, clock).await?,
@@ -169,7 +172,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
                 .keeping(config.retention.run_output_mb.saturating_mul(1_000_000)),
         ),
         probe: Arc::new(HttpProbe::new()?),
-        notifier: Arc::new(LogNotifier::new()),
+        notifier: Outward::<dyn Notifier>::new(Arc::new(LogNotifier::new())),
         clock: Arc::clone(clock),
     };
     let options = options(config, process);

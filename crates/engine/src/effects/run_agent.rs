@@ -13,6 +13,7 @@ use orch_core::pipeline::Step;
 use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, Brief};
 use orch_ports::git::PrepareWorktree;
+use orch_ports::masks::mask;
 use orch_ports::supervisor::RunState;
 use orch_store::Charge;
 use std::path::Path;
@@ -101,7 +102,8 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let template = template(cx, role, &fetched.tip).await?;
     let context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
-    shell::written(&brief.prompt_file, text.as_bytes())
+    // Whoever was told a key by another one's output is not to learn it.
+    shell::written(&brief.prompt_file, mask(&text).as_bytes())
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
     let program = cx.project.program(role);
     let spec = program.launch(&brief)?;

@@ -82,8 +82,8 @@ fn one(client: &Client, context: &mut Context<'_>, args: &LogsArgs, number: u64)
     let mut offset = 0;
     loop {
         let part = client.log(&path, offset)?;
-        // Bytes, not text: a piece may end inside a character, and the rest comes with the next one.
-        if context.out.write_all(&part.bytes).and_then(|()| context.out.flush()).is_err() {
+        // The server gives whole characters; the end of a log that was cut is shown as what it is.
+        if !context.pour(&String::from_utf8_lossy(&part.bytes)) {
             return Ok(());
         }
         let grew = part.next > offset;

@@ -158,7 +158,7 @@ pub fn main() -> ExitCode {
     };
     let color = std::io::stdout().is_terminal() && env.get("NO_COLOR").is_none_or(String::is_empty);
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    run(&cli, &mut Context { env, cwd, out: &mut out, err: &mut err, color }).into()
+    run(&cli, &mut Context::new(env, cwd, (&mut out, &mut err), color)).into()
 }
 
 /// Runs a parsed command and prints its failure.

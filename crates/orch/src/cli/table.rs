@@ -55,12 +55,12 @@ pub fn cut(text: &str, width: usize) -> String {
 
 /// A text from outside as one harmless line.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    orch_core::plain::shown_line(text)
 }
 
-/// A text from outside with its lines kept, other control characters gone.
+/// A text from outside with its lines, and nothing else that moves a cursor.
 pub fn plain_lines(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+    orch_core::plain::shown(text).into_owned()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(super) fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
     let env: BTreeMap<String, String> =
         base.iter().chain(env).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(&cli, &mut Context { env, cwd: cwd.to_owned(), out: &mut out, err: &mut err, color: false });
+    let exit = run(&cli, &mut Context::new(env, cwd.to_owned(), (&mut out, &mut err), false));
     Said { code: exit.code(), out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn tell(
             }
             stage = text(row, "stage");
         }
-        let _ = context.out.flush();
+        context.flush();
         let phase = text(&task, "phase");
         if ["done", "blocked", "cancelled"].contains(&phase.as_str()) && rows.is_empty() {
             return Ok(task);

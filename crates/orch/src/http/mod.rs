@@ -9,6 +9,7 @@ pub(crate) mod guard;
 mod health;
 mod land;
 pub(crate) mod logs;
+mod outlet;
 mod problem;
 pub(crate) mod pulls;
 mod queue;
@@ -140,6 +141,7 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(state.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(outlet::readable))
         .layer(map_response(secure))
         .with_state(state)
 }
