@@ -4,9 +4,9 @@
 use crate::effects::{Cx, Ended};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
-use orch_ports::agent::Usage;
+use orch_ports::agent::{AgentProgram, Usage};
 use orch_ports::masks::readable;
-use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, files};
+use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, files};
 use orch_store::{Charge, RunRow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,6 +74,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             argv: vec!["sh".into(), "-c".into(), command.line.to_owned()],
             cwd: checkout,
             env,
+            keys: Keys::default(),
             stdin: None,
             deadline_ms: command.timeout_ms,
             silence_ms: None,
@@ -84,7 +85,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         };
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
-    let followed = wait(cx, &dir).await;
+    let followed = wait(cx, &dir, None).await;
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
@@ -246,7 +247,7 @@ pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// A directory for this user alone: a run's specification holds the keys its program was given.
+/// A directory for this user alone.
 pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     std::fs::DirBuilder::new()
@@ -257,11 +258,12 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
         .map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))
 }
 
-/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped.
-pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
+/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped. `program`
+/// knows the keys that are not written down.
+pub(crate) async fn wait(cx: &Cx, dir: &Path, program: Option<&dyn AgentProgram>) -> Result<Supervised, Fault> {
     let file = dir.join(files::SPEC);
     let text = std::fs::read(&file).map_err(|e| Fault::transient(format!("read {}: {e}", file.display())))?;
-    let spec: RunSpec = match serde_json::from_slice(&text) {
+    let mut spec: RunSpec = match serde_json::from_slice(&text) {
         Ok(spec) => spec,
         Err(e) if cx.engine.ports.supervisor.look(dir)? == RunState::Absent => {
             // Nothing was started with it: it is what a power cut left of a request, and is written again.
@@ -276,6 +278,12 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
         }
     };
     let supervisor = &cx.engine.ports.supervisor;
+    // Only a start needs them: what runs has them, and their file may be gone since.
+    if let Some(program) = program.filter(|_| !spec.keys.is_empty())
+        && supervisor.look(dir)? == RunState::Absent
+    {
+        spec.keys.fill(program.keys()?);
+    }
     let ensure = supervisor.ensure(dir, &spec);
     tokio::pin!(ensure);
     let mut asked = false;
@@ -303,6 +311,7 @@ fn unread() -> RunSpec {
         argv: Vec::new(),
         cwd: PathBuf::from("/"),
         env: BTreeMap::new(),
+        keys: Keys::default(),
         stdin: None,
         deadline_ms: 0,
         silence_ms: None,

@@ -18,7 +18,7 @@ use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject}
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
-use orch_ports::supervisor::{PoliteSignal, RunSpec, RunState, Supervisor, files};
+use orch_ports::supervisor::{Keys, PoliteSignal, RunSpec, RunState, Supervisor, files};
 use orch_supervise::ProcessSupervisor;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -276,6 +276,7 @@ impl Bench for HandBench<'_> {
             argv: vec!["sh".into(), "-c".into(), command.line.to_owned()],
             cwd: checkout,
             env: vars.into_iter().chain(command.env.clone()).collect(),
+            keys: Keys::default(),
             stdin: None,
             deadline_ms: 1_800_000,
             silence_ms: None,

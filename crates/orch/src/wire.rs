@@ -24,7 +24,7 @@ use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
-use orch_ports::Fault;
+use orch_ports::{Fault, Secret};
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
@@ -481,12 +481,23 @@ fn program(
         config_dir: config.file.parent().unwrap_or(Path::new("/")).to_owned(),
         path: process.path.clone(),
         env: settings.env.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect(),
+        env_file: settings.env_file.clone(),
+        pass_env: settings
+            .pass_env
+            .iter()
+            .map(|name| (name.clone(), crate::config::env::process_env().get(name).map(Secret::new)))
+            .collect(),
         deadline_ms: settings.deadline_s.saturating_mul(1_000),
         silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),
         grace_ms: 10_000,
     };
-    match settings.kind {
+    let program: Arc<dyn AgentProgram> = match settings.kind {
         ProgramKind::Command => Arc::new(CommandAgent::new(command)),
         ProgramKind::Scripted => Arc::new(ScriptedAgent::new(command, &process.exe)),
+    };
+    // Read now, so that its keys are masked in what runs of an earlier daemon left, too.
+    if let Err(fault) = program.keys() {
+        tracing::warn!("{fault}");
     }
+    program
 }

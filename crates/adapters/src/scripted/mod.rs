@@ -19,6 +19,7 @@ use desk::{Desk, Report};
 use orch_ports::Fault;
 use orch_ports::agent::{AgentProgram, AgentReport, Brief};
 use orch_ports::supervisor::{ExitRecord, RunSpec};
+use orch_ports::Secret;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ impl AgentProgram for ScriptedAgent {
     }
     fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {
         self.0.launch(brief)
+    }
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        self.0.keys()
     }
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         self.0.read(run_dir, exit)

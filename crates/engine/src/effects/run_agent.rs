@@ -27,7 +27,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
         }
         begin(cx, role, stage, round, &dir).await?;
     }
-    let exit = match shell::wait(cx, &dir).await {
+    let exit = match shell::wait(cx, &dir, Some(&**program)).await {
         Ok(Supervised::Ended(exit)) => exit,
         Ok(Supervised::Stopped(exit)) => {
             shell::finish(cx, &dir, &exit, None).await?;

@@ -104,6 +104,8 @@ impl World {
             config_dir: at("."),
             path: "/usr/bin:/bin".into(),
             env: BTreeMap::new(),
+            env_file: None,
+            pass_env: BTreeMap::new(),
             deadline_ms: 1_000,
             silence_ms: None,
             grace_ms: 100,
