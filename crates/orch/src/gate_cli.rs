@@ -303,7 +303,8 @@ fn show(asked: &Asked, judged: &gates::Judged, as_json: bool, context: &mut Cont
     if as_json {
         let all = json!({
             "gate": asked.id.as_str(), "base": asked.base, "head": asked.head,
-            "verdict": judged.verdict, "evidence": judged.evidence,
+            "verdict": judged.verdict, "degraded": gates::degraded(&judged.verdict, &judged.evidence),
+            "evidence": judged.evidence,
         });
         context.say(crate::cli::show::line(&all));
         return exit;
@@ -313,7 +314,9 @@ fn show(asked: &Asked, judged: &gates::Judged, as_json: bool, context: &mut Cont
         Exit::Failed | Exit::Usage => Tone::Bad,
         Exit::CannotTell => Tone::Warn,
     };
-    let word = context.paint(tone, judged.verdict.word());
+    let missed = gates::degraded(&judged.verdict, &judged.evidence);
+    let tone = if missed.is_empty() { tone } else { Tone::Warn };
+    let word = context.paint(tone, gates::word(&judged.verdict, &judged.evidence));
     context.say(format!("{}: {word} ({}..{})", asked.id, asked.base.short(), asked.head.short()));
     match &judged.verdict {
         Verdict::Fail { findings } | Verdict::Unreadable { findings } => {
@@ -324,7 +327,11 @@ fn show(asked: &Asked, judged: &gates::Judged, as_json: bool, context: &mut Cont
         Verdict::Inconclusive { fault } => context.say(format!("  cannot tell: {}", fault.text)),
         Verdict::Skipped { why } => context.say(format!("  {why}")),
         Verdict::Wait { .. } => context.say("  it waits for something only a server can see"),
-        Verdict::Pass => {}
+        Verdict::Pass => {
+            for line in missed {
+                context.say(format!("  not seen: {line}"));
+            }
+        }
     }
     exit
 }

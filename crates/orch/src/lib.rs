@@ -12,6 +12,7 @@ pub mod http;
 mod hunks;
 pub mod instance;
 pub mod keep;
+pub mod listen;
 mod logging;
 pub mod lost;
 mod odd;

@@ -21,6 +21,8 @@ pub const MASK: &str = "***";
 pub const SHORTEST: usize = 8;
 /// A plain word up to this length is not looked for either: `production` is the value of many a variable.
 const LONGEST_WORD: usize = 15;
+/// Of a text that still grows its end is held back from this many characters of a value on: fewer end many a line.
+const HELD: usize = 3;
 /// Longest beginning or end of a value by which it is recognised.
 const LONGEST_MARK: usize = 16;
 
@@ -184,9 +186,10 @@ impl Masks {
             if span.end <= at || end <= span.start {
                 continue;
             }
-            // What began before this piece was shown as masked with the piece before.
-            if at <= span.start {
-                out.extend_from_slice(&bytes[at..span.start]);
+            // What began before this piece was shown as masked with the piece before, unless it was too little to be seen.
+            let before = |from: &&usize| (span.start..at).contains(*from);
+            if at <= span.start || view.from.iter().filter(before).count() < HELD {
+                out.extend_from_slice(&bytes[at..span.start.max(at)]);
                 out.extend_from_slice(MASK.as_bytes());
             }
             at = span.end;
@@ -201,7 +204,7 @@ impl Masks {
     fn complete(&self, view: &View) -> Option<usize> {
         let begun = |form: &Vec<u8>| {
             let most = (form.len() - 1).min(view.bytes.len());
-            (1..=most).rev().find(|n| view.bytes.ends_with(&form[..*n])).map(|n| view.bytes.len() - n)
+            (HELD..=most).rev().find(|n| view.bytes.ends_with(&form[..*n])).map(|n| view.bytes.len() - n)
         };
         self.forms.iter().filter_map(begun).min().map(|at| view.from[at])
     }

@@ -2,6 +2,7 @@
 //! that does not exist yet is judged by its nearest ancestor.
 
 mod scanners;
+mod secrets;
 
 use super::client::local_url;
 use super::context::{Context, Tone};
@@ -81,6 +82,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     if let Some(config) = &config {
         checks.extend(state(config));
         checks.extend(data_dir(config.data_dir()));
+        checks.extend(secrets::state(config));
         checks.push(match lost::refuse(config) {
             Ok(()) => database(&config.db.path),
             Err(lost) => check("database", Tone::Bad, lost.message, lost.hint),
@@ -89,6 +91,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(troubles(config));
         checks.extend(degraded(config));
         checks.extend(programs(config, &path));
+        checks.extend(secrets::keys(config, &context.env, &|name| used(config).contains(name)));
         let emptied = emptied(config);
         // What is said of an emptied branch is what there is to say of its project.
         checks.extend(repositories(config).into_iter().filter(|c| emptied.iter().all(|e| e.name != c.name)));
@@ -172,6 +175,11 @@ fn configuration(args: &DoctorArgs, context: &Context<'_>) -> (Option<Config>, C
             (None, check("configuration", Tone::Bad, errors.seen_from(&context.cwd).to_string(), fix))
         }
         Ok((config, warnings)) => {
+            if let Err(errors) = Config::load_strictly(&file, &context.env) {
+                let fix = Some(format!("edit {}; `orch config check` checks it again", file.display()));
+                let told = errors.seen_from(&context.cwd).to_string();
+                return (Some(config), check("configuration", Tone::Bad, told, fix));
+            }
             let lines: Vec<String> = warnings.into_iter().map(|w| w.seen_from(&context.cwd).to_string()).collect();
             let finding = if lines.is_empty() {
                 check("configuration", Tone::Good, file.display().to_string(), None)
@@ -299,10 +307,14 @@ fn troubles(config: &Config) -> Vec<Check> {
     out
 }
 
-/// Every agent program some role would use.
+/// Names of programs that some role would use.
+fn used(config: &Config) -> BTreeSet<&str> {
+    let named = config.projects.iter().flat_map(|p| p.agents.values().map(String::as_str));
+    named.chain([config.agents.default.as_str()]).collect()
+}
+
 fn programs(config: &Config, path: &str) -> Vec<Check> {
-    let mut used: BTreeSet<&str> = config.projects.iter().flat_map(|p| p.agents.values().map(String::as_str)).collect();
-    used.insert(&config.agents.default);
+    let used = used(config);
     let mut out = Vec::new();
     for (name, agent) in config.agents.programs.iter().filter(|(name, _)| used.contains(name.as_str())) {
         let title = format!("agent {name}");

@@ -77,6 +77,6 @@ mod tests {
         assert!(lines.iter().all(|l| l.width() <= WIDTH), "{lines:?}");
         assert_eq!(lines[0], "ID      STAGE     TITLE");
         assert!(lines[1].starts_with("DEMO-1  analysis  日本語") && lines[1].ends_with('…'));
-        assert_eq!(lines[2], "D-2     done      заголовок [31m красный");
+        assert_eq!(lines[2], "D-2     done      заголовок красный");
     }
 }

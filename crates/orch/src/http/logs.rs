@@ -299,14 +299,17 @@ mod tests {
         for cut in 1..key.len() {
             let (one, two) = key.split_at(cut);
             let seen = look(&format!("1-{cut}"), &[format!("a {one}").as_bytes(), format!("{two} b\n").as_bytes()]);
-            assert_eq!(seen, "a *** b\n", "cut at {cut}");
+            // Two characters are the end of many a line, and are not waited for.
+            let told = if cut < 3 { one } else { "" };
+            assert_eq!(seen, format!("a {told}*** b\n"), "cut at {cut}");
         }
         // Read in two, because it lies over the edge of what is read at once.
         for before in [1, 7, key.len() - 1] {
             let filler = "x".repeat(usize::try_from(PART_MAX).unwrap() - before);
             let text = format!("{filler}{key} b é");
             let seen = look(&format!("2-{before}"), &[text.as_bytes()]);
-            assert_eq!(seen, format!("{filler}*** b é"));
+            let masks = if before < 3 { "******" } else { "***" };
+            assert_eq!(seen, format!("{filler}{masks} b é"));
         }
     }
 }
