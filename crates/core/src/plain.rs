@@ -72,14 +72,13 @@ pub fn shown(text: &str) -> Cow<'_, str> {
             '\r' if chars.peek() == Some(&'\n') => {}
             '\r' => out.push('\n'),
             '\u{1b}' => match chars.next_if(|c| (' '..='~').contains(c)) {
-                None => {}
                 Some('[') => control_sequence(&mut chars),
                 Some(']' | 'P' | 'X' | '^' | '_') => control_string(&mut chars),
                 Some(' '..='/') => {
                     while chars.next_if(|c| (' '..='/').contains(c)).is_some() {}
                     chars.next_if(|c| ('0'..='~').contains(c));
                 }
-                Some(_) => {}
+                Some(_) | None => {}
             },
             '\u{9b}' => control_sequence(&mut chars),
             '\u{9d}' | '\u{90}' | '\u{98}' | '\u{9e}' | '\u{9f}' => control_string(&mut chars),
@@ -106,11 +105,8 @@ fn control_sequence(chars: &mut Peekable<Chars<'_>>) {
 /// Behind its introducer: everything up to a bell or a string terminator. A line break ends a broken one.
 fn control_string(chars: &mut Peekable<Chars<'_>>) {
     while chars.next_if(|c| !['\u{7}', '\u{1b}', '\u{9c}', '\n'].contains(c)).is_some() {}
-    match chars.next_if(|c| *c != '\n') {
-        Some('\u{1b}') => {
-            chars.next_if_eq(&'\\');
-        }
-        Some(_) | None => {}
+    if chars.next_if(|c| *c != '\n') == Some('\u{1b}') {
+        chars.next_if_eq(&'\\');
     }
 }
 

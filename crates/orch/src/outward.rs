@@ -122,3 +122,6 @@ impl Forge for Outward<dyn Forge> {
         self.0.merge(project, number, expect_head, right, method, &readable(message)).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,11 +57,7 @@ fn logging(context: &Context<'_>) {
     let json = context.env.get("ORCH_LOG_FORMAT").is_some_and(|f| f == "json");
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Log::stderr(json)).with_ansi(false);
     // Set already: a test runs several daemons in one process.
-    let _ = if json {
-        builder.json().try_init()
-    } else {
-        builder.with_target(false).try_init()
-    };
+    let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
 
 async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Result<(), Failure> {

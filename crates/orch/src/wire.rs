@@ -24,7 +24,6 @@ use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
-use orch_ports::{Fault, Secret};
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
@@ -32,6 +31,7 @@ use orch_ports::git::Author;
 use orch_ports::notifier::Notifier;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::tracker::Tracker;
+use orch_ports::{Fault, Secret};
 use orch_security::Security;
 use orch_store::Fact;
 use orch_store::{Memory, Store};

@@ -356,11 +356,10 @@ fn next(text: &[u8]) -> (Means, usize) {
         }
         [b'\\', b'u', a, b, c, d, ..] => code(hex(&[*a, *b, *c, *d]), 6),
         [b'\\', b'x', a, b, ..] => hex(&[*a, *b]).map(|n| (Means::Byte(n as u8), 4)),
-        [b'\\', b'n' | b'r' | b't', ..] => Some((Means::Nothing, 2)),
         [b'\\', c @ (b'\\' | b'"' | b'\'' | b'/'), ..] => Some((Means::Byte(*c), 2)),
         [b'&', rest @ ..] => entity(rest).map(|(c, len)| (Means::Char(c), len + 1)),
-        // C1, soft hyphen; zero widths and turns of direction; the mark of byte order.
-        [0xc2, 0x80..=0x9f | 0xad, ..] => Some((Means::Nothing, 2)),
+        // A break as JSON writes it; C1, soft hyphen; zero widths and turns of direction; the mark of byte order.
+        [b'\\', b'n' | b'r' | b't', ..] | [0xc2, 0x80..=0x9f | 0xad, ..] => Some((Means::Nothing, 2)),
         [0xe2, 0x80, 0x8b..=0x8f | 0xa8..=0xae, ..] | [0xe2, 0x81, 0xa0..=0xaf, ..] | [0xef, 0xbb, 0xbf, ..] => {
             Some((Means::Nothing, 3))
         }

@@ -32,7 +32,9 @@ pub fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>, Fault> {
     let meta = file.metadata().map_err(cannot)?;
     let user = rustix::process::geteuid().as_raw();
     if meta.uid() != user && meta.uid() != 0 {
-        return Err(Fault::denied(format!("{shown} belongs to somebody else, who could change the keys: make it yours")));
+        return Err(Fault::denied(format!(
+            "{shown} belongs to somebody else, who could change the keys: make it yours"
+        )));
     }
     if meta.mode() & 0o037 != 0 {
         return Err(Fault::denied(format!("others can read or write {shown}: run `chmod 600 {shown}`")));
@@ -73,12 +75,11 @@ fn parse(text: &str) -> Result<BTreeMap<String, Secret>, (usize, &'static str)> 
             return Err((line, "names that begin with `ORCH_` belong to the contract"));
         }
         let value = rest[head.find('=').unwrap_or_default() + 1..].trim_start_matches([' ', '\t']);
-        let (value, behind) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => quoted(&value[1..], quote).ok_or((line, "the quote is not closed"))?,
-            _ => {
-                let (value, behind) = value.split_once('\n').unwrap_or((value, ""));
-                (value.trim().to_owned(), behind)
-            }
+        let (value, behind) = if let Some(quote @ ('"' | '\'')) = value.chars().next() {
+            quoted(&value[1..], quote).ok_or((line, "the quote is not closed"))?
+        } else {
+            let (value, behind) = value.split_once('\n').unwrap_or((value, ""));
+            (value.trim().to_owned(), behind)
         };
         if value.contains('\0') {
             return Err((line, "the value has a NUL in it"));
@@ -166,7 +167,9 @@ mod tests {
         };
         refused("chmod 600");
         std::fs::write(&file, "A=canary-of-the-file\n").unwrap();
-        for (mode, good) in [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o660, false), (0o666, false)] {
+        for (mode, good) in
+            [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o660, false), (0o666, false)]
+        {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             if good {
                 assert_eq!(read_env_file(&file).unwrap()["A"].expose(), "canary-of-the-file", "{mode:o}");

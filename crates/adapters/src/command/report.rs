@@ -1,8 +1,8 @@
 //! What a finished run left: its result file and the end of its output. Both were written by a program nobody trusts, so
 //! nothing in them is fatal, everything is bounded, and what would move a terminal's cursor is taken out.
 
-use orch_core::plain::shown;
 use orch_core::conflict::{Resolution, Resolved, Take};
+use orch_core::plain::shown;
 use orch_ports::agent::Usage;
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{ExitRecord, files};
@@ -128,7 +128,8 @@ fn one_resolved(entry: &Value) -> Result<Resolved, String> {
     }
     let path_shown: String = shown(path).chars().take(200).collect();
     let words = Take::ALL.map(|t| format!("`{}`", t.as_str())).join(", ");
-    let take = text("take").transpose()?.ok_or_else(|| format!("({path_shown}) has no `take`: it is one of {words}"))?;
+    let take =
+        text("take").transpose()?.ok_or_else(|| format!("({path_shown}) has no `take`: it is one of {words}"))?;
     let take = Take::ALL.into_iter().find(|t| t.as_str() == take).ok_or_else(|| {
         let take: String = shown(take).chars().take(40).collect();
         format!("({path_shown}) has the `take` `{take}`, which is none of {words}")

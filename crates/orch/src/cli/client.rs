@@ -222,7 +222,8 @@ async fn refusal(response: Response) -> Failure {
         _ => Exit::CannotTell,
     };
     let message = part("message").unwrap_or_else(|| format!("the server answered {status}"));
-    let unauthorized = "set ORCH_URL to its address, and ORCH_TOKEN to the text of the file `token` beside its database";
+    let unauthorized =
+        "set ORCH_URL to its address, and ORCH_TOKEN to the text of the file `token` beside its database";
     let hint = part("hint").or_else(|| (status == StatusCode::UNAUTHORIZED).then(|| unauthorized.to_owned()));
     Failure { exit, message, hint }
 }

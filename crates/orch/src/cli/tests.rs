@@ -437,7 +437,7 @@ fn owned(dir: &Path, url: &str) -> orch_store::SqliteStore {
         holder: format!("orch serve at {url}, since 2026-11-23T12:04:00Z"),
         ..orch_store::sqlite::OpenOptions::default()
     };
-    orch_store::SqliteStore::open(&dir.join("orch.db"), options).unwrap()
+    orch_store::SqliteStore::open(dir.join("orch.db"), options).unwrap()
 }
 
 #[test]

@@ -13,8 +13,20 @@ use std::path::Path;
 
 /// Words of a variable's name that make its value a key.
 const SECRET_WORDS: &[&str] = &[
-    "KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "PASSPHRASE", "PWD", "CREDENTIAL", "CREDENTIALS",
-    "AUTH", "COOKIE", "PAT",
+    "KEY",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PASSPHRASE",
+    "PWD",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "AUTH",
+    "COOKIE",
+    "PAT",
 ];
 /// Last words of names whose value is about a key and is none.
 const ABOUT: &[&str] =

@@ -87,7 +87,10 @@ async fn who_says_nothing_or_a_byte_at_a_time_is_hung_up_on() {
         });
         let silent = silent.join().unwrap();
         assert!(silent.is_some() && slow.join().unwrap().is_some());
-        assert!(idle.join().unwrap().unwrap().starts_with("HTTP/1.1 200"), "answered, and then left when it asked no more");
+        assert!(
+            idle.join().unwrap().unwrap().starts_with("HTTP/1.1 200"),
+            "answered, and then left when it asked no more"
+        );
         began.elapsed()
     });
     assert!(took.await < Duration::from_millis(1_400));
@@ -95,7 +98,7 @@ async fn who_says_nothing_or_a_byte_at_a_time_is_hung_up_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_number_of_idle_connections_keeps_nobody_from_being_answered() {
-    let limits = Limits { header: Duration::from_secs(60), ..SMALL };
+    let limits = Limits { header: Duration::from_mins(1), ..SMALL };
     let server = Server::start(limits).await;
     server
         .ask(|at| {
@@ -113,7 +116,7 @@ async fn any_number_of_idle_connections_keeps_nobody_from_being_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_being_answered_keeps_its_place_and_one_more_is_refused() {
-    let server = Server::start(Limits { header: Duration::from_secs(60), ..SMALL }).await;
+    let server = Server::start(Limits { header: Duration::from_mins(1), ..SMALL }).await;
     let mut followers = server
         .ask(|at| {
             let mut followers: Vec<Socket> = (0..4).map(|_| connect(at)).collect();
@@ -138,7 +141,10 @@ async fn who_is_being_answered_keeps_its_place_and_one_more_is_refused() {
         })
         .await;
     server.shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(1), server.ended).await.expect("an endless stream holds no end up").unwrap();
+    tokio::time::timeout(Duration::from_secs(1), server.ended)
+        .await
+        .expect("an endless stream holds no end up")
+        .unwrap();
     assert!(followers.iter_mut().all(|socket| rest(socket).is_some()));
 }
 
@@ -157,7 +163,7 @@ async fn what_is_too_large_is_refused_without_being_read() {
             let head = format!("POST /take HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", 1_u64 << 30);
             socket.write_all(head.as_bytes()).unwrap();
             let mut sent = 0;
-            let piece = [b'x'; 64 * 1024];
+            let piece = vec![b'x'; 64 * 1024];
             while sent < 1 << 30 && socket.write_all(&piece).is_ok() {
                 sent += piece.len();
             }

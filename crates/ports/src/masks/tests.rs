@@ -36,7 +36,7 @@ fn a_value_is_found_however_it_is_written() {
         text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
     };
     let html = KEY.replace('&', "&amp;").replace('<', "&#60;").replace('>', "&gt;").replace('"', "&#x22;");
-    let hex: String = KEY.bytes().map(|b| format!("{b:02x}")).collect();
+    let hex = KEY.bytes().fold(String::new(), |hex, b| hex + &format!("{b:02x}"));
     let mut ways = vec![
         KEY.to_owned(),
         json(KEY),

@@ -121,3 +121,17 @@ pub(super) fn json(value: &impl Serialize) -> Db<String> {
 pub(super) fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Db<T> {
     serde_json::from_str(text).map_err(|e| DbError::bug(format!("a stored {what} cannot be read: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_holds_no_key() {
+        let key = "ghp_canary2718ForTheStoreOnly";
+        let _known = orch_ports::Secret::new(key);
+        let event = serde_json::json!({ "fault": { "text": format!("exit 1\nit is {key}") } });
+        let stored = json(&event).unwrap();
+        assert_eq!(parse::<serde_json::Value>("event", &stored).unwrap()["fault"]["text"], "exit 1\nit is ***");
+    }
+}

@@ -14,7 +14,11 @@ pub(super) fn keys<'c>(config: &'c Config, env: &BTreeMap<String, String>, used:
     programs.filter_map(|(name, program)| of_program(name, program, env)).collect()
 }
 
-fn of_program(name: &str, program: &crate::config::agents::AgentProgram, env: &BTreeMap<String, String>) -> Option<Check> {
+fn of_program(
+    name: &str,
+    program: &crate::config::agents::AgentProgram,
+    env: &BTreeMap<String, String>,
+) -> Option<Check> {
     let title = format!("keys of {name}");
     let mut found = BTreeMap::new();
     if let Some(file) = &program.env_file {
@@ -39,7 +43,12 @@ fn of_program(name: &str, program: &crate::config::agents::AgentProgram, env: &B
     lines.extend(unset.iter().map(|key| format!("{key} is not set here; the daemon may have it where it is started")));
     lines.extend(open);
     let tone = if warn { Tone::Warn } else { Tone::Good };
-    Some(check(&title, tone, lines.join("; "), Some("set what is named by pass_env where `orch serve` is started".into())))
+    Some(check(
+        &title,
+        tone,
+        lines.join("; "),
+        Some("set what is named by pass_env where `orch serve` is started".into()),
+    ))
 }
 
 /// Can others read or write the state?

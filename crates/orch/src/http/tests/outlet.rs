@@ -15,8 +15,8 @@ fn escaped(text: &str) -> String {
 }
 
 fn forms() -> Vec<String> {
-    let percent: String = KEY.bytes().map(|b| format!("%{b:02X}")).collect();
-    let hex: String = KEY.bytes().map(|b| format!("{b:02x}")).collect();
+    let percent = KEY.bytes().fold(String::new(), |all, b| all + &format!("%{b:02X}"));
+    let hex = KEY.bytes().fold(String::new(), |all, b| all + &format!("{b:02x}"));
     // base64 of the key alone, and of `user:key`.
     let base64 = |text: &str| {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -49,18 +49,51 @@ async fn nothing_that_is_asked_for_over_http_shows_a_key_or_controls_its_reader(
     let evil = format!("{} {HOSTILE}", forms().join(" and "));
     // Whatever a handler makes of it, in every kind of answer there is.
     let app = axum::Router::new()
-        .route("/json", axum::routing::get({ let text = evil.clone(); async move || axum::Json(json!({ "text": text, &text: [text] })) }))
-        .route("/page", axum::routing::get({ let text = evil.clone(); async move || axum::response::Html(format!("<p>{}</p>", escaped(&text))) }))
-        .route("/text", axum::routing::get({ let text = evil.clone(); async move || text }))
-        .route("/refused", axum::routing::get({ let text = evil.clone(); async move || super::super::Problem::bad(text) }))
-        .route("/broken", axum::routing::get({ let text = evil.clone(); async move || -> String { panic!("{text}") } }))
-        .route("/events", axum::routing::get({
-            let text = evil.clone();
-            async move || {
-                let one = axum::response::sse::Event::default().data(json!({ "text": text }).to_string());
-                axum::response::sse::Sse::new(futures::stream::iter([Ok::<_, std::convert::Infallible>(one)]))
-            }
-        }));
+        .route(
+            "/json",
+            axum::routing::get({
+                let text = evil.clone();
+                async move || axum::Json(json!({ "text": text, &text: [text] }))
+            }),
+        )
+        .route(
+            "/page",
+            axum::routing::get({
+                let text = evil.clone();
+                async move || axum::response::Html(format!("<p>{}</p>", escaped(&text)))
+            }),
+        )
+        .route(
+            "/text",
+            axum::routing::get({
+                let text = evil.clone();
+                async move || text
+            }),
+        )
+        .route(
+            "/refused",
+            axum::routing::get({
+                let text = evil.clone();
+                async move || super::super::Problem::bad(text)
+            }),
+        )
+        .route(
+            "/broken",
+            axum::routing::get({
+                let text = evil.clone();
+                async move || -> String { panic!("{text}") }
+            }),
+        )
+        .route(
+            "/events",
+            axum::routing::get({
+                let text = evil.clone();
+                async move || {
+                    let one = axum::response::sse::Event::default().data(json!({ "text": text }).to_string());
+                    axum::response::sse::Sse::new(futures::stream::iter([Ok::<_, std::convert::Infallible>(one)]))
+                }
+            }),
+        );
     let app = super::super::around(app, world.state.clone());
     for path in ["/json", "/page", "/text", "/refused", "/broken", "/events"] {
         let seen = world.see_of(&app, World::asked(path)).await;
@@ -88,7 +121,8 @@ async fn a_ticket_with_a_key_and_control_characters_is_shown_by_no_route() {
     let world = World::new().await;
     let body = format!("{} {HOSTILE}", forms().join(" and "));
     let title = format!("Use {KEY} \u{202e}now");
-    let made = world.post("/api/v1/tasks", json!({ "project": "DEMO", "title": title, "body": body, "start": true })).await;
+    let made =
+        world.post("/api/v1/tasks", json!({ "project": "DEMO", "title": title, "body": body, "start": true })).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
     world.post("/api/v1/tasks/DEMO-1/comment", json!({ "text": body })).await;
     for route in readable_routes() {
