@@ -7,7 +7,6 @@
 //!
 //! What is known here is known to the whole process and only grows: what one part of it was given, no part may show.
 
-use crate::remote::Secret;
 use aho_corasick::AhoCorasick;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -29,12 +28,12 @@ const LONGEST_MARK: usize = 16;
 static KNOWN: RwLock<Option<Arc<Masks>>> = RwLock::new(None);
 
 /// From now on no text of this process shows these. Values that [`why_not`] has a reason against are passed over.
-pub fn know<'s>(values: impl IntoIterator<Item = &'s Secret>) {
+pub fn know<'s>(values: impl IntoIterator<Item = &'s str>) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let mut all: Vec<String> = known.as_ref().map(|masks| masks.values.clone()).unwrap_or_default();
     let before = all.len();
     for value in values {
-        let value = value.expose().trim();
+        let value = value.trim();
         if why_not(value).is_none() && !all.iter().any(|v| v == value) {
             all.push(value.to_owned());
         }

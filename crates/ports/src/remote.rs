@@ -12,7 +12,7 @@ impl Secret {
     /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
         let secret = Self(text.into());
-        crate::masks::know([&secret]);
+        crate::masks::know([secret.expose()]);
         secret
     }
     /// The secret itself, to be handed to whom it is for and nobody else.

@@ -1,6 +1,7 @@
 //! `orch doctor`: what is missing or wrong on this machine, each with the fix. It looks and changes nothing: a directory
 //! that does not exist yet is judged by its nearest ancestor.
 
+mod finding;
 mod scanners;
 mod secrets;
 
@@ -13,6 +14,7 @@ use crate::instance::place;
 use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
+use finding::{Check, check};
 use orch_adapters::git_forge::GitForge;
 use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
@@ -36,18 +38,6 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// One finding.
-struct Check {
-    name: String,
-    tone: Tone,
-    detail: String,
-    fix: Option<String>,
-}
-
-fn check(name: &str, tone: Tone, detail: impl Into<String>, fix: Option<String>) -> Check {
-    Check { name: name.into(), tone, detail: detail.into(), fix: if tone == Tone::Good { None } else { fix } }
 }
 
 fn word(tone: Tone) -> &'static str {

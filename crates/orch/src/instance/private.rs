@@ -1,7 +1,7 @@
 //! Who else can get at the state. Decides what is closed without asking, and what a person has to close: whoever can write to
 //! the state directory is orch.
 
-use crate::cli::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure};
 use crate::config::Config;
 use std::fs::{self, Permissions};
 use std::io;

@@ -4,7 +4,7 @@
 
 use super::super::context::Tone;
 use super::super::{audit, git_probe};
-use super::{Check, check};
+use super::finding::{Check, check};
 use crate::config::Config;
 use crate::config::security::Use;
 use orch_adapters::audit::{Network, NpmAudit, PipAudit};

@@ -1,7 +1,7 @@
 //! What the doctor says of keys: can those of the agents be read, are they masked, and can others get at the state?
 
-use super::{Check, check};
-use crate::cli::Tone;
+use super::finding::{Check, check};
+use crate::cli::context::Tone;
 use crate::config::Config;
 use crate::instance::private::{Others, others};
 use orch_adapters::command::read_env_file;
