@@ -26,7 +26,7 @@ pub struct Limits {
     pub header: Duration,
     /// Most bytes of a header.
     pub header_max: usize,
-    /// Most connections at the same time. One more takes the place of the one that has been idle longest.
+    /// Most connections at the same time. One more takes the place of the oldest that has nothing under way.
     pub connections: usize,
     /// What is under way at the end may take this long.
     pub last_orders: Duration,
@@ -61,7 +61,7 @@ struct Seats {
 }
 
 impl Seats {
-    /// Takes a place; where there is none, from the one that has been idle longest. `None`: all are at work.
+    /// Takes a place; where there is none, from the oldest that has nothing under way. `None`: all have something.
     fn take(&mut self, most: usize) -> Option<(u64, Arc<AtomicUsize>, CancellationToken)> {
         if most <= self.taken.len() {
             let idle = self.taken.iter().find(|(_, seat)| seat.busy.load(Ordering::Relaxed) == 0).map(|(n, _)| *n)?;

@@ -89,6 +89,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     instance::claim(config)?;
     let token = token::ensure(&config.token_file())
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot write {}: {e}", config.token_file().display())))?;
+    // An agent runs as this user and can read that file, too.
+    orch_ports::masks::know([token.as_str()]);
     let exe = std::env::current_exe()
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot find this program's own file: {e}")))?;
     let scratch_dir = empty_scratch_dir(config)
