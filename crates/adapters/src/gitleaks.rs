@@ -128,18 +128,9 @@ impl SecretScanner for Gitleaks {
 
 /// The first error it logged.
 fn error_in(stderr: &str) -> Option<String> {
-    let mut plain = String::with_capacity(stderr.len());
-    let mut chars = stderr.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            // A colour: up to its letter.
-            let _ = chars.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            plain.push(c);
-        }
-    }
+    let plain = orch_core::plain::shown(stderr);
     let bad = plain.lines().find(|line| line.split_whitespace().any(|w| matches!(w, "ERR" | "FTL" | "PNC")))?;
-    Some(bad.chars().filter(|c| !c.is_control()).take(300).collect())
+    Some(bad.chars().take(300).collect())
 }
 
 #[derive(Deserialize)]

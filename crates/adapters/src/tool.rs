@@ -2,6 +2,7 @@
 //! program gets an environment made from nothing, a directory that holds nothing of the scanned repository unless the
 //! caller put it there, a time limit and a limit on what it may say, and its whole process group is gone afterwards.
 
+use orch_core::plain::shown_line;
 use orch_ports::Fault;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ impl Said {
     pub(crate) fn end(&self) -> String {
         let how = self.code.map_or_else(|| "was killed by a signal".into(), |c| format!("ended with exit code {c}"));
         let last = self.stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
-        let last: String = last.chars().filter(|c| !c.is_control()).take(300).collect();
+        let last: String = shown_line(last).chars().take(300).collect();
         if last.is_empty() { how } else { format!("{how}: {last}") }
     }
 }
@@ -87,7 +88,7 @@ impl Tool {
             (Some(0), Some(Ok(major)), Some(Ok(minor))) if oldest <= (major, minor) => Ok(Ok(version.to_owned())),
             (Some(0), ..) => {
                 let (major, minor) = oldest;
-                let shown: String = text.trim().chars().filter(|c| !c.is_control()).take(40).collect();
+                let shown: String = shown_line(text.trim()).chars().take(40).collect();
                 Ok(Err(format!("version `{shown}` is too old or unknown: {major}.{minor} or newer is needed")))
             }
             _ => Err(Fault::transient(format!("`{} {ask}` {}", self.name, said.end()))),

@@ -346,6 +346,8 @@ fn the_scripted_program_is_this_binary_under_the_same_contract() {
         config_dir: task.at("home"),
         path: "/usr/bin:/bin".into(),
         env: BTreeMap::new(),
+        env_file: None,
+        pass_env: BTreeMap::new(),
         deadline_ms: 1,
         silence_ms: None,
         grace_ms: 1,

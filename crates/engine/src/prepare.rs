@@ -4,7 +4,7 @@
 //! Setup and command are one run of the supervisor, one after the other in the same checkout with the same HOME: one thing
 //! to find again after a restart, one log, and nothing that outlives the checkout.
 
-use orch_ports::supervisor::{PoliteSignal, RunSpec};
+use orch_ports::supervisor::{Keys, PoliteSignal, RunSpec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,7 @@ impl Preparation {
             argv: words.into_iter().map(str::to_owned).collect(),
             cwd: run.checkout,
             env,
+            keys: Keys::default(),
             stdin: None,
             deadline_ms: run.timeout_ms,
             silence_ms: None,

@@ -5,8 +5,9 @@ use crate::effects::{Cx, Ended};
 use crate::prepare::{self, Phase, Prepared};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
-use orch_ports::agent::Usage;
-use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, files};
+use orch_ports::agent::{AgentProgram, Usage};
+use orch_ports::masks::readable;
+use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, files};
 use orch_store::{Charge, RunRow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         });
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
-    let followed = wait(cx, &dir).await;
+    let followed = wait(cx, &dir, None).await;
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
@@ -243,7 +244,7 @@ pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// A directory for this user alone: a run's specification holds the keys its program was given.
+/// A directory for this user alone.
 pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     std::fs::DirBuilder::new()
@@ -254,11 +255,12 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
         .map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))
 }
 
-/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped.
-pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
+/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped. `program`
+/// knows the keys that are not written down.
+pub(crate) async fn wait(cx: &Cx, dir: &Path, program: Option<&dyn AgentProgram>) -> Result<Supervised, Fault> {
     let file = dir.join(files::SPEC);
     let text = std::fs::read(&file).map_err(|e| Fault::transient(format!("read {}: {e}", file.display())))?;
-    let spec: RunSpec = match serde_json::from_slice(&text) {
+    let mut spec: RunSpec = match serde_json::from_slice(&text) {
         Ok(spec) => spec,
         Err(e) if cx.engine.ports.supervisor.look(dir)? == RunState::Absent => {
             // Nothing was started with it: it is what a power cut left of a request, and is written again.
@@ -273,6 +275,12 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path) -> Result<Supervised, Fault> {
         }
     };
     let supervisor = &cx.engine.ports.supervisor;
+    // Only a start needs them: what runs has them, and their file may be gone since.
+    if let Some(program) = program.filter(|_| !spec.keys.is_empty())
+        && supervisor.look(dir)? == RunState::Absent
+    {
+        spec.keys.fill(program.keys()?);
+    }
     let ensure = supervisor.ensure(dir, &spec);
     tokio::pin!(ensure);
     let mut asked = false;
@@ -300,6 +308,7 @@ fn unread() -> RunSpec {
         argv: Vec::new(),
         cwd: PathBuf::from("/"),
         env: BTreeMap::new(),
+        keys: Keys::default(),
         stdin: None,
         deadline_ms: 0,
         silence_ms: None,
@@ -325,7 +334,7 @@ pub(crate) async fn finish(
     row.ended = Some(exit.ended);
     row.ok = Some(exit.ok());
     row.end = Some(match exit.strays {
-        0 => exit.describe(),
+        0 => readable(&exit.describe()),
         n => format!("{}; {n} left-over processes were ended", exit.describe()),
     });
     if let Some(report) = report {
@@ -337,11 +346,11 @@ pub(crate) async fn finish(
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
 }
 
-/// What a run printed: stdout, then stderr, the last 512 KiB of each.
+/// What a run printed: stdout, then stderr, the last 512 KiB of each, as people may read it.
 fn output(dir: &Path) -> String {
     let mut text = String::new();
     for name in [files::STDOUT, files::STDERR] {
-        text.push_str(&end_of_file(&dir.join(name), 512 * 1024));
+        text.push_str(&readable(&end_of_file(&dir.join(name), 512 * 1024)));
     }
     text
 }
@@ -359,13 +368,10 @@ pub(crate) fn end_of_file(path: &Path, max: u64) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last lines of a text, without control characters.
+/// The last lines of what a program printed.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
-    let from = all.len().saturating_sub(lines);
-    let clean: Vec<String> =
-        all[from..].iter().map(|l| l.chars().filter(|c| !c.is_control() || *c == '\t').collect()).collect();
-    clean.join("\n")
+    all[all.len().saturating_sub(lines)..].join("\n")
 }
 
 /// A time for front matter and logs.
@@ -379,8 +385,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tail_is_the_end_without_control_characters() {
-        assert_eq!(tail("a\nb\u{1b}[31m\nc", 2), "b[31m\nc");
+    fn a_tail_is_the_end() {
+        assert_eq!(tail("a\nb\nc", 2), "b\nc");
         assert_eq!(tail("", 3), "");
         assert_eq!(stamp(Time(0)), "1970-01-01T00:00:00Z");
     }

@@ -2,6 +2,7 @@
 //! dashboard. Field names are pinned: people script against them.
 
 use crate::engine::Engine;
+use crate::gates;
 use crate::standing::Trouble;
 use orch_core::explain;
 use orch_core::ids::{TaskId, Time, WorkItem};
@@ -217,6 +218,13 @@ impl From<&Judgement> for GateView {
             evidence: j.evidence.clone(),
         }
     }
+}
+
+/// What a pass missed, a line each.
+fn saw_less(j: &Judgement) -> impl Iterator<Item = String> + use<> {
+    let gate = j.gate;
+    let missed = gates::degraded(&j.verdict, &j.evidence).into_iter();
+    missed.map(move |missed| format!("{gate}: {}: {missed}", gates::PASS_DEGRADED))
 }
 
 /// An artefact.
@@ -472,6 +480,13 @@ impl Engine {
         Ok((views, next))
     }
 
+    /// Gates that let a task through although they saw less than they should have, and what they missed; each a line.
+    pub async fn degraded(&self, task: TaskId) -> Result<Vec<String>, Fault> {
+        let judgements = self.ports.store.judgements(task).await?;
+        let last = orch_core::ids::GateId::ALL.iter().filter_map(|id| judgements.iter().rev().find(|j| j.gate == *id));
+        Ok(last.flat_map(saw_less).collect())
+    }
+
     /// Everything known about how a task was judged.
     pub async fn evidence(&self, item: &WorkItem) -> Result<Option<EvidenceView>, Fault> {
         let store = &self.ports.store;
@@ -483,6 +498,7 @@ impl Engine {
             if let Some(Judgement { verdict: orch_core::verdict::Verdict::Skipped { why }, .. }) = last {
                 not_checked.push(format!("{gate}: {why}"));
             }
+            not_checked.extend(last.into_iter().flat_map(saw_less));
         }
         if let Some(finished) = &task.lives.finished {
             let (by, at, why) = (&finished.by, rfc3339(finished.at), &finished.reason);

@@ -309,7 +309,7 @@ impl Bench for HandBench<'_> {
             }
         };
         let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();
-        let text = String::from_utf8_lossy(&output).into_owned();
+        let text = orch_ports::masks::readable(&String::from_utf8_lossy(&output));
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(30)..].join("\n");
         let in_setup = !exit.ok() && Phase::of(&run) == Phase::Setup;

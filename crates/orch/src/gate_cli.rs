@@ -25,7 +25,7 @@ fn list(args: &GateListArgs, context: &mut Context<'_>) {
     if args.json {
         let all: Vec<_> =
             gates::GATES.iter().map(|g| json!({ "gate": g.meta.id.as_str(), "asks": g.meta.asks })).collect();
-        context.say(serde_json::Value::from(all).to_string());
+        context.say(crate::cli::show::line(&serde_json::Value::from(all)));
     } else {
         for gate in gates::GATES {
             context.say(format!("{:<28} {}", gate.meta.id.as_str(), gate.meta.asks));
@@ -93,9 +93,10 @@ fn show((id, asked): (GateId, &Asked), judged: &gates::Judged, as_json: bool, co
     if as_json {
         let all = json!({
             "gate": id.as_str(), "base": asked.base, "head": asked.head,
-            "verdict": judged.verdict, "evidence": judged.evidence,
+            "verdict": judged.verdict, "degraded": gates::degraded(&judged.verdict, &judged.evidence),
+            "evidence": judged.evidence,
         });
-        context.say(all.to_string());
+        context.say(crate::cli::show::line(&all));
         return exit;
     }
     let tone = match exit {
@@ -103,7 +104,9 @@ fn show((id, asked): (GateId, &Asked), judged: &gates::Judged, as_json: bool, co
         Exit::Failed | Exit::Usage => Tone::Bad,
         Exit::CannotTell => Tone::Warn,
     };
-    let word = context.paint(tone, judged.verdict.word());
+    let missed = gates::degraded(&judged.verdict, &judged.evidence);
+    let tone = if missed.is_empty() { tone } else { Tone::Warn };
+    let word = context.paint(tone, gates::word(&judged.verdict, &judged.evidence));
     context.say(format!("{id}: {word} ({}..{})", asked.base.short(), asked.head.short()));
     match &judged.verdict {
         Verdict::Fail { findings } | Verdict::Unreadable { findings } => {
@@ -114,7 +117,11 @@ fn show((id, asked): (GateId, &Asked), judged: &gates::Judged, as_json: bool, co
         Verdict::Inconclusive { fault } => context.say(format!("  cannot tell: {}", fault.text)),
         Verdict::Skipped { why } => context.say(format!("  {why}")),
         Verdict::Wait { .. } => context.say("  it waits for something only a server can see"),
-        Verdict::Pass => {}
+        Verdict::Pass => {
+            for line in missed {
+                context.say(format!("  not seen: {line}"));
+            }
+        }
     }
     exit
 }

@@ -6,6 +6,7 @@
 
 pub mod moving;
 pub mod place;
+pub mod private;
 pub mod record;
 
 use crate::cli::{Exit, Failure};

@@ -7,6 +7,8 @@ use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
 use crate::config::Config;
 use crate::http::{AppState, router};
 use crate::keep::compare;
+use crate::listen::{self, Limits};
+use crate::logging::Log;
 use crate::reload::Reload;
 use crate::stop::stop_signal;
 use crate::wire::{self, Process};
@@ -53,13 +55,10 @@ fn logging(context: &Context<'_>) {
     let wanted = context.env.get("ORCH_LOG").map_or("info", String::as_str);
     let filter =
         tracing_subscriber::EnvFilter::try_new(wanted).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let json = context.env.get("ORCH_LOG_FORMAT").is_some_and(|f| f == "json");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Log::stderr(json)).with_ansi(false);
     // Set already: a test runs several daemons in one process.
-    let _ = if context.env.get("ORCH_LOG_FORMAT").is_some_and(|f| f == "json") {
-        builder.json().try_init()
-    } else {
-        builder.with_target(false).try_init()
-    };
+    let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
 
 async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Result<(), Failure> {
@@ -68,10 +67,10 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
         Some(holder) => store_failure(StoreError::Held { path: config.db.path.clone(), holder }),
         None => failure,
     };
-    let listener = listen(config.server.listen, "[server] listen").await.map_err(first)?;
+    let listener = bind(config.server.listen, "[server] listen").await.map_err(first)?;
     let mut site_listeners = Vec::new();
     for (name, site) in &config.sites {
-        let listener = listen(site.listen, &format!("[sites.{name}] listen")).await.map_err(first)?;
+        let listener = bind(site.listen, &format!("[sites.{name}] listen")).await.map_err(first)?;
         site_listeners.push((listener, site.dir.clone()));
     }
     let first_start = !config.data_dir().exists();
@@ -86,10 +85,13 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
         clock: StoreClock::new(move || ticks.boot().ms),
         ..OpenOptions::default()
     };
+    instance::private::close(config)?;
     let store = Arc::new(open_store(config, options).await.map_err(store_failure)?);
     instance::claim(config)?;
     let token = token::ensure(&config.token_file())
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot write {}: {e}", config.token_file().display())))?;
+    // An agent runs as this user and can read that file, too.
+    orch_ports::masks::know([token.as_str()]);
     let exe = std::env::current_exe()
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot find this program's own file: {e}")))?;
     let scratch_dir = empty_scratch_dir(config)
@@ -108,6 +110,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
             return Err(failure(fault));
         }
     };
+    // Once more: what a first start has made, git and SQLite made under whatever mask orch was started with.
+    instance::private::close(config)?;
     compare::compare(&engine, config).await.map_err(failure)?;
     engine.know_if_drained().await.map_err(failure)?;
 
@@ -122,7 +126,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
             top.display()
         );
     }
-    let _ = context.out.flush();
+    context.flush();
 
     let shutdown = CancellationToken::new();
     let stop = stop_signal().map_err(|e| Failure::new(Exit::CannotTell, format!("cannot listen for signals: {e}")))?;
@@ -132,7 +136,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let mut servers = JoinSet::new();
     let reload = Reload::new(config, context.env.clone(), Arc::clone(&engine), parts);
     let state = AppState::new(Arc::clone(&engine), token, config.db.path.clone(), address);
-    servers.spawn(http(listener, router(state.with_reload(Arc::clone(&reload))), shutdown.clone()));
+    let app = router(state.with_reload(Arc::clone(&reload)));
+    servers.spawn(listen::serve(listener, app, Limits::default(), shutdown.clone()));
     servers.spawn(Arc::clone(&reload).watch(shutdown.clone()));
     servers.spawn({
         let shutdown = shutdown.clone();
@@ -150,7 +155,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
         }
     });
     for (listener, dir) in site_listeners {
-        servers.spawn(http(listener, sites::router(dir), shutdown.clone()));
+        servers.spawn(listen::serve(listener, sites::router(dir), Limits::default(), shutdown.clone()));
     }
     let mut work = tokio::spawn({
         let (engine, shutdown) = (Arc::clone(&engine), shutdown.clone());
@@ -175,20 +180,6 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     };
     let _ = tokio::time::timeout(Duration::from_secs(2), async { while servers.join_next().await.is_some() {} }).await;
     result
-}
-
-async fn http(listener: TcpListener, app: axum::Router, shutdown: CancellationToken) {
-    let stop = shutdown.clone();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
-    // Followers of logs and events never hang up by themselves: they get a moment, then the connection ends.
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    };
-    tokio::select! {
-        ended = server => if let Err(error) = ended { tracing::error!(%error, "an HTTP server ended") },
-        () = late => {}
-    }
 }
 
 /// Removes what scanners were working on when a daemon was killed, and nothing that somebody else put there. The store is
@@ -218,7 +209,7 @@ async fn open_store(config: &Config, options: OpenOptions) -> Result<SqliteStore
     }
 }
 
-async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
     let mut bound = TcpListener::bind(address).await;
     let began = std::time::Instant::now();
     while began.elapsed() < LINGER && bound.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse) {

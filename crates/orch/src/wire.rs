@@ -4,6 +4,7 @@ use crate::config::agents::ProgramKind;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
+use crate::outward::Outward;
 use crate::vendors::{Hosted, Vendors};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings};
@@ -24,13 +25,14 @@ use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
-use orch_ports::Fault;
 use orch_ports::agent::AgentProgram;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
 use orch_ports::git::Author;
+use orch_ports::notifier::Notifier;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::tracker::Tracker;
+use orch_ports::{Fault, Secret};
 use orch_security::Security;
 use orch_store::Fact;
 use orch_store::{Memory, Store};
@@ -67,7 +69,7 @@ pub struct Parts {
 
 impl Parts {
     fn project(&self, config: &Config, p: &ConfigProject) -> Result<Arc<Project>, Fault> {
-        let forge: Arc<dyn Forge> = Arc::<dyn Hosted>::clone(self.forges.of(p)?);
+        let forge: Arc<dyn Forge> = Outward::<dyn Forge>::new(Arc::<dyn Hosted>::clone(self.forges.of(p)?));
         let project = project(config, p, (forge, Arc::clone(&self.tracker)), &self.process, &self.key)?;
         #[cfg(feature = "fault-points")]
         let project = self.faults.project(project);
@@ -129,7 +131,8 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let process = &faults.process(process);
     let data = config.data_dir();
     let clock = &process.clock;
-    let tracker: Arc<dyn Tracker> = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
+    let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
+    let tracker: Arc<dyn Tracker> = Outward::<dyn Tracker>::new(tracker);
     let parts = Parts {
         process: process.clone(),
         forges: Vendors::open(config, clock).await?,
@@ -170,7 +173,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
                 .keeping(config.retention.run_output_mb.saturating_mul(1_000_000)),
         ),
         probe: Arc::new(HttpProbe::new()?),
-        notifier: Arc::new(LogNotifier::new()),
+        notifier: Outward::<dyn Notifier>::new(Arc::new(LogNotifier::new())),
         clock: Arc::clone(clock),
     };
     let options = options(config, process);
@@ -482,12 +485,23 @@ fn program(
         path: process.path.clone(),
         // What the program is given of its own wins over what all commands of the project have.
         env: p.commands.env.clone().into_iter().chain(own).collect(),
+        env_file: settings.env_file.clone(),
+        pass_env: settings
+            .pass_env
+            .iter()
+            .map(|name| (name.clone(), crate::config::env::process_env().get(name).map(Secret::new)))
+            .collect(),
         deadline_ms: settings.deadline_s.saturating_mul(1_000),
         silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),
         grace_ms: 10_000,
     };
-    match settings.kind {
+    let program: Arc<dyn AgentProgram> = match settings.kind {
         ProgramKind::Command => Arc::new(CommandAgent::new(command)),
         ProgramKind::Scripted => Arc::new(ScriptedAgent::new(command, &process.exe)),
+    };
+    // Read now, so that its keys are masked in what runs of an earlier daemon left, too.
+    if let Err(fault) = program.keys() {
+        tracing::warn!("{fault}");
     }
+    program
 }

@@ -56,6 +56,15 @@ fn the_security_gate_passes_a_clean_change_and_shows_where_a_secret_is_but_not_t
     assert_eq!(clean.code, 0, "{clean:#?}");
     assert!(clean.out.starts_with("check_security_gate: pass"), "{clean:#?}");
 
+    // What nothing could look at is passed, and not as a plain pass.
+    commit(&world, "requirements.txt", "sample-lib==1.0.0\n");
+    let degraded = world.orch(&["gate", "run", "security-gate", "--base", "trunk"]);
+    assert_eq!(degraded.code, 0, "{degraded:#?}");
+    assert!(degraded.out.starts_with("check_security_gate: pass, degraded ("), "{degraded:#?}");
+    assert!(degraded.out.contains("  not seen: "), "{degraded:#?}");
+    let json = world.orch(&["gate", "run", "security-gate", "--base", "trunk", "--json"]).json();
+    assert!(!json["degraded"].as_array().unwrap().is_empty(), "{json:#}");
+
     let secret = ["gh", "p_", "wWPw5k4aXcaT4fNP0U", "cnZwJUVFk6LO0pINUx"].concat();
     commit(&world, "settings.py", &format!("# one\ntoken = \"{secret}\"\n"));
     commit(&world, "settings.py", "# one\n");

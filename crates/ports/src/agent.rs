@@ -1,6 +1,7 @@
 //! Agent programs: how a role's brief becomes a command, and what its exit, its output and its result file mean.
 
 use crate::fault::Fault;
+use crate::remote::Secret;
 use crate::supervisor::{ExitRecord, RunSpec};
 use orch_core::conflict::Resolution;
 use orch_core::ids::{ProjectKey, Role, StageId, Time, WorkItem};
@@ -127,6 +128,11 @@ pub trait AgentProgram: Send + Sync + 'static {
     fn name(&self) -> &str;
     /// Writes what the program needs into `brief.run_dir` and says how to start it.
     fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault>;
+    /// The keys it is given, read anew for each run; the names that [`Self::launch`] put into the specification are among
+    /// them.
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        Ok(BTreeMap::new())
+    }
     /// Reads what a finished run left. Must accept anything: nothing an agent writes is trusted or fatal.
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport;
 }

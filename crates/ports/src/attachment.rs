@@ -2,7 +2,7 @@
 //! and nothing else, so that no file of a ticket can ever lie outside of the directory it is put into.
 
 use orch_core::ids::{Actor, Time};
-use orch_core::plain::is_odd;
+use orch_core::plain::is_hostile;
 use serde::{Deserialize, Serialize};
 
 /// Largest file, bytes.
@@ -38,8 +38,8 @@ pub fn wrong_name(name: &str) -> Option<String> {
         "begins with a dot".to_owned()
     } else if name.contains(['/', '\\']) {
         "is a path, and not a name".to_owned()
-    } else if name.chars().any(is_odd) {
-        "has characters that control a terminal, turn a text or cannot be seen".to_owned()
+    } else if name.chars().any(|c| c.is_control() || is_hostile(c)) {
+        "has characters that control a terminal or turn a text".to_owned()
     } else {
         return None;
     };

@@ -3,14 +3,17 @@
 
 use std::fmt;
 
-/// A token or password. It never prints, and nothing serializes it.
+/// A token or password. It never prints, and nothing serializes it; and what is one is masked from then on wherever this
+/// process shows a text (`masks`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
     /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let secret = Self(text.into());
+        crate::masks::know([secret.expose()]);
+        secret
     }
     /// The secret itself, to be handed to whom it is for and nobody else.
     pub fn expose(&self) -> &str {

@@ -5,8 +5,9 @@
 //! record: a held lock is the proof of life, an exit record is the proof of death, neither is a lost run.
 
 use crate::fault::Fault;
+use crate::remote::Secret;
 use orch_core::ids::Time;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,11 @@ pub struct RunSpec {
     pub argv: Vec<String>,
     /// Where it starts.
     pub cwd: PathBuf,
-    /// Its whole environment: nothing is inherited. The supervisor adds `ORCH_RUN_MARKER`, by which strays are found.
+    /// Its environment, but for `keys`: nothing is inherited. The supervisor adds `ORCH_RUN_MARKER`, by which strays are found.
     pub env: BTreeMap<String, String>,
+    /// What is added to it and never written down: in the file are names alone.
+    #[serde(default, skip_serializing_if = "Keys::is_empty")]
+    pub keys: Keys,
     /// File that becomes its standard input; `None` is `/dev/null`.
     #[serde(default)]
     pub stdin: Option<PathBuf>,
@@ -40,6 +44,51 @@ pub struct RunSpec {
     /// sync of those file systems.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+}
+
+/// Variables whose values are keys. They travel from the daemon to the supervisor and on to the program without touching a
+/// disk; what is serialized, and read back, are their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(BTreeMap<String, Option<Secret>>);
+
+impl Keys {
+    /// Of a program that is about to be asked for.
+    pub fn new(keys: BTreeMap<String, Secret>) -> Self {
+        Self(keys.into_iter().map(|(name, value)| (name, Some(value))).collect())
+    }
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// Gives those that were read back by name their values; others are not added.
+    pub fn fill(&mut self, mut known: BTreeMap<String, Secret>) {
+        for (name, value) in &mut self.0 {
+            *value = known.remove(name).or_else(|| value.take());
+        }
+    }
+    /// Names and values.
+    ///
+    /// # Errors
+    /// The first name whose value is not known.
+    pub fn values(&self) -> Result<BTreeMap<&str, &str>, &str> {
+        self.0
+            .iter()
+            .map(|(name, value)| value.as_ref().map(|v| (name.as_str(), v.expose())).ok_or(name.as_str()))
+            .collect()
+    }
+}
+
+impl Serialize for Keys {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.keys())
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        Ok(Self(names.into_iter().map(|name| (name, None)).collect()))
+    }
 }
 
 fn default_grace() -> u64 {

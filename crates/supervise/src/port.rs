@@ -6,14 +6,15 @@
 use crate::cgroup::CGROUP_SWITCH;
 use crate::files;
 use crate::output::LIMIT;
+use crate::run::KEYS;
 use crate::standing::{Standing, standing};
 use crate::sweep::{MARKER, sweep_tree};
 use orch_ports::Fault;
-use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor, files as names};
+use orch_ports::supervisor::{ExitRecord, Keys, RunSpec, RunState, Supervisor, files as names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -87,11 +88,12 @@ impl ProcessSupervisor {
     }
 
     /// Starts a supervisor on `dir` unless one started here is still on its way. True: started now.
-    fn start(&self, dir: &Path) -> io::Result<bool> {
+    fn start(&self, dir: &Path, keys: &Keys) -> io::Result<bool> {
+        let keys = keys.values().map_err(|name| io::Error::other(format!("the value of {name} is not known now")))?;
         if !self.starting().insert(dir.to_owned()) {
             return Ok(false);
         }
-        let spawned = self.spawn(dir);
+        let spawned = self.spawn(dir, &keys);
         let starting = Arc::clone(&self.starting);
         let key = dir.to_owned();
         let forget = move || {
@@ -121,7 +123,7 @@ impl ProcessSupervisor {
         Ok(true)
     }
 
-    fn spawn(&self, dir: &Path) -> io::Result<std::process::Child> {
+    fn spawn(&self, dir: &Path, keys: &BTreeMap<&str, &str>) -> io::Result<std::process::Child> {
         let log = files::open_log(dir, files::LOG)?;
         let mut command = Command::new(&self.exe);
         // The outer run's marker stays: where orch runs inside a run, its supervisors belong to the outer one.
@@ -136,7 +138,17 @@ impl ProcessSupervisor {
         if !self.cgroups {
             command.env(CGROUP_SWITCH, "off");
         }
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
+        command.stdout(log.try_clone()?).stderr(log);
+        if keys.is_empty() {
+            return command.stdin(Stdio::null()).spawn();
+        }
+        // Through a pipe: neither a file nor a list of processes nor an environment shows them, but for the program's own.
+        let mut child = command.env(KEYS, "stdin").stdin(Stdio::piped()).spawn()?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // One that has ended already took the run from nobody; how it ended is seen where it is waited for.
+            let _ = pipe.write_all(&serde_json::to_vec(keys).map_err(io::Error::other)?);
+        }
+        Ok(child)
     }
 }
 
@@ -212,9 +224,9 @@ impl Supervisor for ProcessSupervisor {
                             files::LOG
                         )));
                     } else {
-                        let (supervisor, to_start) = (self.clone(), dir.clone());
+                        let (supervisor, to_start, keys) = (self.clone(), dir.clone(), spec.keys.clone());
                         let what = format!("start supervisor {} of run {name}", self.exe.display());
-                        let started = off_thread(move || supervisor.start(&to_start)).await?;
+                        let started = off_thread(move || supervisor.start(&to_start, &keys)).await?;
                         starts += u32::from(started.map_err(|e| fault(&what, &e))?);
                     }
                 }

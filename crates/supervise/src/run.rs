@@ -11,12 +11,14 @@ use crate::proc::{self, Identity};
 use crate::sweep::{MARKER, sweep_tree};
 use crate::tree::Tree;
 use orch_core::ids::Time;
+use orch_ports::Secret;
 use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, files as names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     PidfdFlags, Signal, WaitStatus, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, setsid,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -72,6 +74,8 @@ fn supervise(run_dir: &Path) -> io::Result<u8> {
     // Fails for the leader of a process group (started by a shell): then it stays in that session.
     let leads_session = setsid().is_ok();
 
+    // Before the run is taken: what broke off here was never begun, and is started again.
+    let keys = keys()?;
     let dir = run_dir.canonicalize()?;
     let Some(_lock) = files::take_lock(&dir)? else { return Ok(exit_codes::HELD) };
     if dir.join(names::EXIT).try_exists()? {
@@ -82,7 +86,7 @@ fn supervise(run_dir: &Path) -> io::Result<u8> {
         log(&format!("an earlier supervisor of this run died; swept {killed} processes"));
         return Ok(exit_codes::LOST);
     }
-    let record = match Running::start(&dir, leads_session, &stop) {
+    let record = match Running::start(&dir, leads_session, &stop, keys) {
         Ok(Some(running)) => {
             let result = running.spec.keep.then(|| running.spec.cwd.clone());
             let record = running.finish();
@@ -95,6 +99,19 @@ fn supervise(run_dir: &Path) -> io::Result<u8> {
         Err(why) => unstarted(EndReason::SpawnFailed, Some(why)),
     };
     Ok(write_record(&dir, &record))
+}
+
+/// Environment of a supervisor: the keys of its program come through its standard input.
+pub(crate) const KEYS: &str = "ORCH_RUN_KEYS";
+
+/// The keys this supervisor was given. They end with it: they are in no file and not in its environment.
+fn keys() -> io::Result<BTreeMap<String, Secret>> {
+    if std::env::var_os(KEYS).is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let given: BTreeMap<String, String> = serde_json::from_reader(io::stdin().lock())
+        .map_err(|_| io::Error::other("the keys of the program did not come through whole"))?;
+    Ok(given.into_iter().map(|(name, value)| (name, Secret::new(value))).collect())
 }
 
 /// A program under way.
@@ -111,10 +128,16 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Spawns the program. `None`: it was cancelled before; an error is the `error` of the record.
-    fn start(dir: &'a Path, leads_session: bool, stop: &'a AtomicBool) -> Result<Option<Self>, String> {
-        let spec = files::read_spec(dir)
+    fn start(
+        dir: &'a Path,
+        leads_session: bool,
+        stop: &'a AtomicBool,
+        keys: BTreeMap<String, Secret>,
+    ) -> Result<Option<Self>, String> {
+        let mut spec = files::read_spec(dir)
             .map_err(|e| format!("read {}: {e}", names::SPEC))?
             .ok_or_else(|| format!("read {}: there is none", names::SPEC))?;
+        spec.keys.fill(keys);
         if cancelled(dir, stop) {
             return Ok(None);
         }
@@ -310,6 +333,7 @@ fn keep(places: &[&Path]) {
 
 /// The program with nothing inherited but what the spec names and the marker.
 fn command(dir: &Path, spec: &RunSpec) -> Result<Command, String> {
+    let keys = spec.keys.values().map_err(|name| format!("the supervisor was not given the value of {name}"))?;
     let (program, arguments) = spec.argv.split_first().ok_or(format!("{}: argv is empty", names::SPEC))?;
     // Both would otherwise show as a bare "not found" that seems to speak of the program.
     if !spec.cwd.is_dir() {
@@ -320,7 +344,7 @@ fn command(dir: &Path, spec: &RunSpec) -> Result<Command, String> {
         Some(path) => File::open(path).map_err(|e| format!("open its input {}: {e}", path.display()))?.into(),
     };
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(&spec.cwd).env_clear().envs(&spec.env).env(MARKER, dir);
+    command.args(arguments).current_dir(&spec.cwd).env_clear().envs(&spec.env).envs(keys).env(MARKER, dir);
     command.stdin(stdin).process_group(0);
     Ok(command)
 }

@@ -91,6 +91,8 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         config_dir: dir.to_owned(),
         path: path.clone(),
         env: BTreeMap::new(),
+        env_file: None,
+        pass_env: BTreeMap::new(),
         deadline_ms: 60_000,
         silence_ms: None,
         grace_ms: 1_000,

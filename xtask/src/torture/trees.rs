@@ -182,6 +182,7 @@ impl Tree {
             argv: ["sh".to_owned(), program.display().to_string()].to_vec(),
             cwd: self.secret.clone(),
             env: [("PATH".to_owned(), path), ("SECRET".to_owned(), self.secret.display().to_string())].into(),
+            keys: orch_ports::supervisor::Keys::default(),
             stdin: None,
             deadline_ms: limit(End::Deadline).unwrap_or(120_000),
             silence_ms: limit(End::Silence),

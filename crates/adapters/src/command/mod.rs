@@ -2,11 +2,14 @@
 //! decides how such a program is started and what its end was worth. It may never hand it more than the contract names:
 //! no inherited environment, a home and a temporary directory of the run's own.
 
+mod keys;
 mod report;
 
-use orch_ports::Fault;
+pub use keys::read_env_file;
+
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, files};
-use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec};
+use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec};
+use orch_ports::{Fault, Secret};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +30,10 @@ pub struct CommandSettings {
     pub path: String,
     /// What the configuration adds. Names that start with `ORCH_` are the contract's and are refused.
     pub env: BTreeMap<String, String>,
+    /// File with its keys, read before each run.
+    pub env_file: Option<PathBuf>,
+    /// Variables of the daemon's environment that it gets, with what they hold there; `None`: nothing.
+    pub pass_env: BTreeMap<String, Option<Secret>>,
     /// Longest run, milliseconds.
     pub deadline_ms: u64,
     /// Longest silence, milliseconds; `None`: silence is fine.
@@ -103,6 +110,7 @@ impl AgentProgram for CommandAgent {
         let mut argv = vec![self.program(&brief.worktree)?];
         argv.extend(self.settings.command.iter().skip(1).cloned());
         let env = self.env(brief)?;
+        let keys = Keys::new(self.keys()?);
         for dir in [files::HOME, files::TMP] {
             private_dir(&brief.run_dir.join(dir))?;
         }
@@ -110,6 +118,7 @@ impl AgentProgram for CommandAgent {
             argv,
             cwd: brief.worktree.clone(),
             env,
+            keys,
             stdin: None,
             deadline_ms: self.settings.deadline_ms,
             silence_ms: self.settings.silence_ms,
@@ -118,6 +127,24 @@ impl AgentProgram for CommandAgent {
             detach: false,
             keep: true,
         })
+    }
+
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        let CommandSettings { name, env_file, pass_env, .. } = &self.settings;
+        let mut keys = BTreeMap::new();
+        for (key, value) in pass_env {
+            let value = value.clone().ok_or_else(|| {
+                Fault::denied(format!(
+                    "agent program `{name}`: the variable {key} is not set where orch is started, and [agents.programs.{name}] \
+                     pass_env names it: set it there, and start orch again"
+                ))
+            })?;
+            keys.insert(key.clone(), value);
+        }
+        if let Some(file) = env_file {
+            keys.extend(read_env_file(file).map_err(|f| f.context(format!("agent program `{name}`: env_file")))?);
+        }
+        Ok(keys)
     }
 
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {

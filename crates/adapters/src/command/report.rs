@@ -2,7 +2,9 @@
 //! nothing in them is fatal, everything is bounded, and what would move a terminal's cursor is taken out.
 
 use orch_core::conflict::{Resolution, Resolved, Take};
+use orch_core::plain::shown;
 use orch_ports::agent::Usage;
+use orch_ports::masks::readable;
 use orch_ports::supervisor::{ExitRecord, files};
 use serde_json::Value;
 use std::fs::File;
@@ -124,12 +126,13 @@ fn one_resolved(entry: &Value) -> Result<Resolved, String> {
     if path.is_empty() {
         return Err("has no `path`".into());
     }
-    let shown: String = without_controls(path).chars().take(200).collect();
+    let path_shown: String = shown(path).chars().take(200).collect();
     let words = Take::ALL.map(|t| format!("`{}`", t.as_str())).join(", ");
-    let take = text("take").transpose()?.ok_or_else(|| format!("({shown}) has no `take`: it is one of {words}"))?;
+    let take =
+        text("take").transpose()?.ok_or_else(|| format!("({path_shown}) has no `take`: it is one of {words}"))?;
     let take = Take::ALL.into_iter().find(|t| t.as_str() == take).ok_or_else(|| {
-        let take: String = without_controls(take).chars().take(40).collect();
-        format!("({shown}) has the `take` `{take}`, which is none of {words}")
+        let take: String = shown(take).chars().take(40).collect();
+        format!("({path_shown}) has the `take` `{take}`, which is none of {words}")
     })?;
     let why = text("why").transpose()?.map(clean_text).unwrap_or_default();
     Ok(Resolved { path: path.to_owned(), take, why: why.chars().take(MAX_WHY_CHARS).collect() })
@@ -148,7 +151,7 @@ fn tail(path: &Path, most: usize) -> Vec<String> {
     let is_file = std::fs::symlink_metadata(path).map(|m| (m.is_file(), m.len()));
     let Ok((true, length)) = is_file else { return Vec::new() };
     let Ok(bytes) = read_at_most(path, length.saturating_sub(TAIL_BYTES), TAIL_BYTES) else { return Vec::new() };
-    let text = without_controls(&String::from_utf8_lossy(&bytes));
+    let text = readable(&String::from_utf8_lossy(&bytes));
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
     lines[lines.len().saturating_sub(most)..].iter().map(|l| l.chars().take(MAX_LINE_CHARS).collect()).collect()
 }
@@ -162,28 +165,6 @@ fn read_at_most(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
 }
 
 fn clean_text(text: &str) -> String {
-    without_controls(text).trim().chars().take(MAX_TEXT_CHARS).collect()
-}
-
-/// Takes out escape sequences (CSI and OSC whole, others by their introducer) and every control character but line
-/// break and tab; a lone carriage return, as progress bars use it, becomes a line break.
-fn without_controls(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let text = text.replace("\r\n", "\n");
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, chars.peek()) {
-            ('\u{1b}', Some('[')) => {
-                chars.next();
-                while chars.next_if(|c| !('@'..='~').contains(c) && *c != '\n').is_some() {}
-                chars.next_if(|c| *c != '\n');
-            }
-            ('\u{1b}', Some(']')) => while chars.next_if(|c| !['\u{7}', '\u{1b}', '\n'].contains(c)).is_some() {},
-            ('\r', _) => out.push('\n'),
-            ('\n' | '\t', _) => out.push(c),
-            (c, _) if c.is_control() => {}
-            (c, _) => out.push(c),
-        }
-    }
-    out
+    // Cut behind the masking: a half of a key would be none any more.
+    readable(text).trim().chars().take(MAX_TEXT_CHARS).collect()
 }

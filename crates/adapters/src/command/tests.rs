@@ -46,6 +46,8 @@ impl Desk {
             config_dir: self.at("config"),
             path: "/usr/bin:/bin".into(),
             env: BTreeMap::from([("COLOUR".to_owned(), "green".to_owned())]),
+            env_file: None,
+            pass_env: BTreeMap::new(),
             deadline_ms: 60_000,
             silence_ms: Some(10_000),
             grace_ms: 5_000,

@@ -1,6 +1,7 @@
 //! What git says, for people and for retries: in one line, without credentials, and what kind of fault it is. Decides by git's
 //! own words, in English (`LC_ALL=C`).
 
+use orch_core::plain::shown_line;
 use orch_core::verdict::FaultKind;
 
 /// What git said, in one line, without credentials, short enough for a journal. A call that git does not understand is
@@ -13,7 +14,7 @@ pub(crate) fn told(stderr: &[u8]) -> String {
         lines.truncate(usage.max(1));
     }
     let joined = mask(&lines.join("; "));
-    let clean: String = joined.chars().filter(|c| !c.is_control()).collect();
+    let clean = shown_line(&joined);
     match clean.char_indices().nth(1500) {
         Some((cut, _)) => format!("{}…", &clean[..cut]),
         None => clean,

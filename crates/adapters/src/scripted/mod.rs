@@ -17,6 +17,7 @@ mod tester;
 use crate::command::{CommandAgent, CommandSettings};
 use desk::{Desk, Report};
 use orch_ports::Fault;
+use orch_ports::Secret;
 use orch_ports::agent::{AgentProgram, AgentReport, Brief};
 use orch_ports::supervisor::{ExitRecord, RunSpec};
 use std::collections::BTreeMap;
@@ -44,6 +45,9 @@ impl AgentProgram for ScriptedAgent {
     }
     fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {
         self.0.launch(brief)
+    }
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        self.0.keys()
     }
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         self.0.read(run_dir, exit)

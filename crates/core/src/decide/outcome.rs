@@ -107,6 +107,16 @@ impl Cx<'_> {
                     if let (Some(warning), None) = (warning, self.waited_here()) {
                         self.emit(Effect::Notify { key: warning.key.clone(), text: warning.text.clone() });
                     }
+                    match (verdict, warning) {
+                        // What saw less than it should is never written as a plain pass.
+                        (Verdict::Pass, Some(warning)) => {
+                            let head = format!("{gate}: ");
+                            let why = warning.text.split_once(&head).map_or(&*warning.text, |(_, why)| why);
+                            self.say(format!("{head}pass, degraded: {why}"));
+                        }
+                        (Verdict::Pass, None) => self.say(format!("{gate}: pass")),
+                        _ => {}
+                    }
                     self.judged(gate, &on_fail, on_inconclusive, exact, head, verdict);
                 } else {
                     self.enter();
@@ -313,9 +323,8 @@ impl Cx<'_> {
     ) {
         match verdict {
             Verdict::Pass | Verdict::Skipped { .. } => {
-                match verdict {
-                    Verdict::Skipped { why } => self.say(format!("{gate}: skipped: {why}")),
-                    _ => self.say(format!("{gate}: pass")),
+                if let Verdict::Skipped { why } = verdict {
+                    self.say(format!("{gate}: skipped: {why}"));
                 }
                 self.d.task.landing.passed.push(Passed { at: self.d.task.at, head: head.clone() });
                 self.settled();

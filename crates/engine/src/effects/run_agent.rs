@@ -14,6 +14,7 @@ use orch_core::pipeline::Step;
 use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, Brief};
 use orch_ports::git::PrepareWorktree;
+use orch_ports::masks::mask;
 use orch_ports::supervisor::RunState;
 use orch_store::Charge;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
         }
         begin(cx, role, stage, round, &dir).await?;
     }
-    let exit = match shell::wait(cx, &dir).await {
+    let exit = match shell::wait(cx, &dir, Some(&**program)).await {
         Ok(Supervised::Ended(exit)) => exit,
         Ok(Supervised::Stopped(exit)) => {
             shell::finish(cx, &dir, &exit, None).await?;
@@ -104,7 +105,8 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let mut context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
     context.notes.extend(files);
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
-    shell::written(&brief.prompt_file, text.as_bytes())
+    // Whoever was told a key by another one's output is not to learn it.
+    shell::written(&brief.prompt_file, mask(&text).as_bytes())
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
     let program = cx.project.program(role);
     let spec = program.launch(&brief)?;

@@ -264,6 +264,23 @@ pub fn find(id: GateId) -> Option<&'static AnyGate> {
 /// How far back among the deploys of a project to staging those of a task are looked for.
 const STAGED: u32 = 100;
 
+/// Where in the evidence stands what a gate should have seen and did not.
+const DEGRADED: &str = "degraded";
+
+/// What a gate that let a task through should have seen and did not, as its evidence says.
+pub fn degraded(verdict: &Verdict, evidence: &serde_json::Value) -> Vec<String> {
+    let lines = evidence.get(DEGRADED).and_then(serde_json::Value::as_array).filter(|_| *verdict == Verdict::Pass);
+    lines.into_iter().flatten().filter_map(serde_json::Value::as_str).map(str::to_owned).collect()
+}
+
+/// A verdict as people read it: a pass that saw less than it should is never shown as a plain one.
+pub fn word(verdict: &Verdict, evidence: &serde_json::Value) -> &'static str {
+    if degraded(verdict, evidence).is_empty() { verdict.word() } else { PASS_DEGRADED }
+}
+
+/// That word.
+pub const PASS_DEGRADED: &str = "pass, degraded";
+
 /// Where in the evidence stands what holds nothing up; a verdict that is taken over keeps it.
 const NOTES: &str = "notes";
 
@@ -439,7 +456,7 @@ impl SecurityState {
         self.judged_total += 1;
         self.failed_total += u64::from(matches!(judged.verdict, Verdict::Fail { .. }));
         self.last_run = Some(cx.now());
-        self.last = Some(format!("{}: {}", cx.task.work_item, judged.verdict.word()));
+        self.last = Some(format!("{}: {}", cx.task.work_item, word(&judged.verdict, &judged.evidence)));
         self.degraded.clone_from(&judged.warns);
     }
 }
@@ -473,7 +490,10 @@ async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judg
     if let Some(earlier) = cx.store().judgement(cx.task.id, gate.meta.id, &key).await?
         && matches!(earlier.verdict, Verdict::Pass)
     {
-        return Ok((key, Judged { verdict: Verdict::Pass, evidence: earlier.evidence, warns: None }, true));
+        let less = degraded(&earlier.verdict, &earlier.evidence);
+        // Said again, so that this pass is no plain one either; who was told today is not told again.
+        let warns = (!less.is_empty()).then(|| security_gate::saw_less(&less));
+        return Ok((key, Judged { verdict: Verdict::Pass, evidence: earlier.evidence, warns }, true));
     }
     Ok((key, gate.judge(look).await, false))
 }

@@ -97,9 +97,13 @@ impl Gate for SecurityGate {
     }
 
     fn warns(evidence: &Evidence) -> Option<String> {
-        let why = evidence.degraded.join("; ");
-        (!why.is_empty()).then(|| format!("the audit of dependencies saw less than it should have: {why}"))
+        (!evidence.degraded.is_empty()).then(|| saw_less(&evidence.degraded))
     }
+}
+
+/// What people hear of an audit that was not whole.
+pub(super) fn saw_less(degraded: &[String]) -> String {
+    format!("the audit of dependencies saw less than it should have: {}", degraded.join("; "))
 }
 
 /// As the developer's next brief carries it.

@@ -43,7 +43,7 @@ async fn whole(engine: &Engine, project: &Project, from: &Sha, to: &Sha) -> Resu
     let range = project.range(&*engine.ports.git, from, to, engine.ports.clock.now());
     let found = orch_security::protection(&range).await?;
     let lines = found.shown().into_iter().map(|line| line.replace(", so a person has to approve it", ""));
-    let lines = lines.map(|line| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect());
+    let lines = lines.map(|line| orch_core::plain::shown_line(&line));
     Ok(lines.take(LINES).collect())
 }
 

@@ -128,6 +128,16 @@ async fn a_feed_that_is_down_is_told_once_and_passes_unless_it_must_not() {
             let report = report(&world, &item).await;
             assert!(report.contains("deps_audit_degraded: true\n"), "{report}");
             assert!(report.contains("nothing has looked at the packages of PyPI"), "{report}");
+            // It passed, and nowhere is that written as a plain pass.
+            let evidence = world.engine().evidence(&item).await.unwrap().unwrap();
+            let gate = "check_security_gate: pass, degraded: ";
+            assert!(evidence.not_checked.iter().any(|line| line.starts_with(gate)), "{:?}", evidence.not_checked);
+            let rows = world.engine().journal(Some(&item), 0, 1_000).await.unwrap();
+            let story: Vec<&String> = rows.iter().flat_map(|row| &row.story).collect();
+            assert!(story.iter().any(|line| line.starts_with(gate)), "{story:?}");
+            assert!(!story.iter().any(|line| **line == "check_security_gate: pass"), "{story:?}");
+            let id = evidence.judgements[0].task;
+            assert!(world.engine().degraded(id).await.unwrap().iter().any(|line| line.starts_with(gate)));
         }
         let told: Vec<String> =
             world.told_people().into_iter().filter(|t| t.contains("saw less than it should have")).collect();

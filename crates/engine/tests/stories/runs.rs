@@ -7,7 +7,7 @@ use orch_core::ids::Time;
 use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage};
 use orch_ports::clock::Clock;
-use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, Supervisor, files};
+use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, Supervisor, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -261,6 +261,7 @@ impl AgentProgram for Played {
             argv: vec!["agent".into(), brief.role.to_string()],
             cwd: brief.worktree.clone(),
             env: brief.env(),
+            keys: Keys::default(),
             stdin: None,
             deadline_ms: 3_600_000,
             silence_ms: None,
@@ -290,6 +291,8 @@ impl AgentProgram for Played {
             config_dir: PathBuf::new(),
             path: String::new(),
             env: BTreeMap::new(),
+            env_file: None,
+            pass_env: BTreeMap::new(),
             deadline_ms: 0,
             silence_ms: None,
             grace_ms: 0,

@@ -5,11 +5,12 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use crate::config::{Config, FILE_NAME};
 use clap::Args;
+use orch_store::SqliteStore;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest wait for an answer; every endpoint answers at once.
@@ -69,17 +70,23 @@ impl Client {
             }
             other => other,
         };
+        let daemon = config.as_ref().and_then(|config| daemon_of(&config.db.path));
         let listen =
             config.as_ref().map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8500), |c| c.server.listen);
-        let text = named_url.unwrap_or_else(|| local_url(listen));
+        let named = named_url.is_some();
+        let text = named_url.unwrap_or_else(|| daemon.clone().map_or_else(|| local_url(listen), String::from));
         let base =
             Url::parse(&text).ok().filter(|u| ["http", "https"].contains(&u.scheme()) && u.has_host()).ok_or_else(
                 || Failure::usage(format!("`{text}` is not an address of a server, like http://127.0.0.1:8500")),
             )?;
-        // The token file opens this machine's server: it is shown to no other.
-        let here = is_loopback(&base) || base.host_str() == Some(listen.ip().to_string().as_str());
-        let from_file = || config.filter(|_| here).and_then(|c| std::fs::read_to_string(c.token_file()).ok());
-        let token = named_token.or_else(from_file).map(|t| t.trim().to_owned());
+        // Whoever wrote the nearest orch.toml may name any address in it, and anybody may listen where nobody does. The
+        // token file opens one daemon, the one that holds the lock beside it; a token of the environment goes there, or
+        // where this user says.
+        let daemon = daemon.filter(|daemon| is_same(&base, daemon));
+        let base = daemon.clone().unwrap_or(base);
+        let ours = daemon.is_some();
+        let from_file = || config.filter(|_| ours).and_then(|c| std::fs::read_to_string(c.token_file()).ok());
+        let token = named_token.filter(|_| named || ours).or_else(from_file).map(|t| t.trim().to_owned());
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
@@ -95,6 +102,8 @@ impl Client {
             .timeout(ANSWER_WITHIN)
             .connect_timeout(CONNECT_WITHIN)
             .no_proxy()
+            // An answer that sends us elsewhere is none of ours.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| built(&e))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| built(&e))?;
@@ -221,7 +230,8 @@ async fn refusal(response: Response) -> Failure {
         _ => Exit::CannotTell,
     };
     let message = part("message").unwrap_or_else(|| format!("the server answered {status}"));
-    let unauthorized = "set ORCH_TOKEN to the text of the file `token` beside the server's database";
+    let unauthorized =
+        "set ORCH_URL to its address, and ORCH_TOKEN to the text of the file `token` beside its database";
     let hint = part("hint").or_else(|| (status == StatusCode::UNAUTHORIZED).then(|| unauthorized.to_owned()));
     Failure { exit, message, hint }
 }
@@ -236,7 +246,18 @@ pub fn local_url(listen: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, listen.port()))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+/// Where the daemon that owns this database says it listens, in the lock that only it holds.
+fn daemon_of(db: &Path) -> Option<Url> {
+    let holder = SqliteStore::holder(db)?;
+    let (_, from) = holder.split_once("orch serve at ")?;
+    Url::parse(from.split(',').next()?).ok().filter(Url::has_host)
+}
+
+/// Is this the daemon's address? `localhost` is where it listens on a loopback address, and nothing else is.
+fn is_same(asked: &Url, daemon: &Url) -> bool {
+    let host = |url: &Url| url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let loopback = host(daemon).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    asked.scheme() == daemon.scheme()
+        && asked.port_or_known_default() == daemon.port_or_known_default()
+        && (host(asked) == host(daemon) || (host(asked) == "localhost" && loopback))
 }

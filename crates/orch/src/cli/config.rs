@@ -99,7 +99,7 @@ fn check(args: &CheckArgs, context: &mut Context<'_>) -> Outcome {
             Failure::usage(format!("no {FILE_NAME} here or in a directory above")).hint("write one with `orch init`")
         );
     };
-    let loaded = Config::load(&file, &context.env);
+    let loaded = Config::load_strictly(&file, &context.env);
     let shown = file.strip_prefix(&context.cwd).unwrap_or(&file).display().to_string();
     if args.json {
         let list = |items: &[crate::config::Problem]| {

@@ -3,6 +3,7 @@
 
 use super::exit::Failure;
 use crate::config::{Config, FILE_NAME, Warning};
+use orch_ports::masks::{self, readable};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,10 @@ pub struct Context<'a> {
     pub env: BTreeMap<String, String>,
     /// Current directory, absolute.
     pub cwd: PathBuf,
-    /// Results for people and scripts.
-    pub out: &'a mut dyn Write,
+    /// Results for people and scripts. Private, like the next: what goes there goes through [`Context::say`] and its kin.
+    out: &'a mut dyn Write,
     /// Diagnostics.
-    pub err: &'a mut dyn Write,
+    err: &'a mut dyn Write,
     /// Is `out` a terminal that wants colour?
     pub color: bool,
     /// Is there a person at a terminal who can answer a question?
@@ -30,6 +31,9 @@ fn is_ours(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|m| m.uid() == uid || m.uid() == 0)
 }
 
+/// What [`Context::paint`] writes, and nothing else that a terminal obeys.
+const COLOURS: [&str; 4] = ["\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"];
+
 /// A colour with a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -41,15 +45,57 @@ pub enum Tone {
     Bad,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// A world.
+    pub fn new(
+        env: BTreeMap<String, String>,
+        cwd: PathBuf,
+        (out, err): (&'a mut dyn Write, &'a mut dyn Write),
+        color: bool,
+    ) -> Self {
+        Self { env, cwd, out, err, color, asks: false }
+    }
+
     /// One line of result. A reader that went away (`| head`) is no error of ours.
     pub fn say(&mut self, line: impl AsRef<str>) {
-        let _ = writeln!(self.out, "{}", line.as_ref());
+        let line = self.readable(line.as_ref());
+        let _ = writeln!(self.out, "{line}");
     }
 
     /// One line of diagnostics.
     pub fn note(&mut self, line: impl AsRef<str>) {
-        let _ = writeln!(self.err, "{}", line.as_ref());
+        let line = self.readable(line.as_ref());
+        let _ = writeln!(self.err, "{line}");
+    }
+
+    /// A piece of a program's output as it comes; false: nobody reads it any more.
+    pub fn pour(&mut self, text: &str) -> bool {
+        let text = readable(text);
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).is_ok()
+    }
+
+    /// What was said is seen now.
+    pub fn flush(&mut self) {
+        let _ = self.out.flush();
+    }
+
+    /// The one way to a terminal: without the keys orch knows, and without anything a terminal obeys but our own colours.
+    fn readable(&self, text: &str) -> String {
+        let Some((at, colour)) = self.next_colour(text) else { return readable(text) };
+        let (before, after) = (&text[..at], &text[at + colour.len()..]);
+        // A key may have a colour in the middle: then the colours go.
+        let masked = masks::mask(text);
+        if *masked != *text {
+            return readable(text);
+        }
+        readable(before) + colour + &self.readable(after)
+    }
+
+    fn next_colour(&self, text: &str) -> Option<(usize, &'static str)> {
+        if !self.color {
+            return None;
+        }
+        COLOURS.iter().filter_map(|colour| Some((text.find(colour)?, *colour))).min()
     }
 
     /// A word in colour, where colour is wanted.
@@ -140,5 +186,45 @@ impl Context<'_> {
         });
         let from_env = || ["USER", "LOGNAME"].iter().find_map(|n| self.env.get(*n).filter(|u| !u.is_empty()).cloned());
         named.or_else(from_env).unwrap_or(uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(color: bool, say: impl Fn(&mut Context<'_>)) -> String {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        say(&mut Context::new(BTreeMap::new(), PathBuf::from("/"), (&mut out, &mut err), color));
+        String::from_utf8([out, err].concat()).unwrap()
+    }
+
+    #[test]
+    fn nothing_foreign_controls_a_terminal_and_our_own_colours_stay() {
+        let title = "\u{1b}]52;c;aGk=\u{7}Title\u{1b}[8m\u{9b}2J\u{202e}";
+        for color in [false, true] {
+            let said = shown(color, |context| {
+                let word = context.paint(Tone::Good, "pass");
+                context.say(format!("{word} {title}"));
+                context.note(title);
+                assert!(context.pour(&format!("{title}\r\n")));
+            });
+            let pass = if color { "\u{1b}[32mpass\u{1b}[0m" } else { "pass" };
+            let title = "Title\\u{202e}\n";
+            // What was noted goes the other way and is read last here.
+            assert_eq!(said, format!("{pass} {title}{title}{title}"));
+        }
+    }
+
+    #[test]
+    fn no_key_is_said_with_a_colour_in_it_or_without() {
+        let key = "ghp_canary0815ForTerminalsOnly";
+        let _known = orch_ports::Secret::new(key);
+        for color in [false, true] {
+            for text in [format!("it is {key}"), format!("it is {}\u{1b}[32m{}", &key[..9], &key[9..])] {
+                assert_eq!(shown(color, |context| context.say(&text)), "it is ***\n");
+                assert_eq!(shown(color, |context| context.note(&text)), "it is ***\n");
+            }
+        }
     }
 }

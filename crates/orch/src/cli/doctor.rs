@@ -1,7 +1,9 @@
 //! `orch doctor`: what is missing or wrong on this machine, each with the fix. It looks and changes nothing: a directory
 //! that does not exist yet is judged by its nearest ancestor.
 
+mod finding;
 mod scanners;
+mod secrets;
 
 use super::client::local_url;
 use super::context::{Context, Tone};
@@ -13,6 +15,7 @@ use crate::instance::place;
 use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
+use finding::{Check, check};
 use orch_adapters::git_forge::GitForge;
 use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
@@ -35,18 +38,6 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// One finding.
-struct Check {
-    name: String,
-    tone: Tone,
-    detail: String,
-    fix: Option<String>,
-}
-
-fn check(name: &str, tone: Tone, detail: impl Into<String>, fix: Option<String>) -> Check {
-    Check { name: name.into(), tone, detail: detail.into(), fix: if tone == Tone::Good { None } else { fix } }
 }
 
 fn word(tone: Tone) -> &'static str {
@@ -81,6 +72,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
     if let Some(config) = &config {
         checks.extend(state(config));
         checks.extend(data_dir(config.data_dir()));
+        checks.extend(secrets::state(config));
         checks.push(match lost::refuse(config) {
             Ok(()) => database(&config.db.path),
             Err(lost) => check("database", Tone::Bad, lost.message, lost.hint),
@@ -89,6 +81,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(troubles(config));
         checks.extend(degraded(config));
         checks.extend(programs(config, &path));
+        checks.extend(secrets::keys(config, &context.env, &|name| used(config).contains(name)));
         let emptied = emptied(config);
         // What is said of an emptied branch is what there is to say of its project.
         checks.extend(repositories(config).into_iter().filter(|c| emptied.iter().all(|e| e.name != c.name)));
@@ -172,6 +165,11 @@ fn configuration(args: &DoctorArgs, context: &Context<'_>) -> (Option<Config>, C
             (None, check("configuration", Tone::Bad, errors.seen_from(&context.cwd).to_string(), fix))
         }
         Ok((config, warnings)) => {
+            if let Err(errors) = Config::load_strictly(&file, &context.env) {
+                let fix = Some(format!("edit {}; `orch config check` checks it again", file.display()));
+                let told = errors.seen_from(&context.cwd).to_string();
+                return (Some(config), check("configuration", Tone::Bad, told, fix));
+            }
             let lines: Vec<String> = warnings.into_iter().map(|w| w.seen_from(&context.cwd).to_string()).collect();
             let finding = if lines.is_empty() {
                 check("configuration", Tone::Good, file.display().to_string(), None)
@@ -299,10 +297,14 @@ fn troubles(config: &Config) -> Vec<Check> {
     out
 }
 
-/// Every agent program some role would use.
+/// Names of programs that some role would use.
+fn used(config: &Config) -> BTreeSet<&str> {
+    let named = config.projects.iter().flat_map(|p| p.agents.values().map(String::as_str));
+    named.chain([config.agents.default.as_str()]).collect()
+}
+
 fn programs(config: &Config, path: &str) -> Vec<Check> {
-    let mut used: BTreeSet<&str> = config.projects.iter().flat_map(|p| p.agents.values().map(String::as_str)).collect();
-    used.insert(&config.agents.default);
+    let used = used(config);
     let mut out = Vec::new();
     for (name, agent) in config.agents.programs.iter().filter(|(name, _)| used.contains(name.as_str())) {
         let title = format!("agent {name}");

@@ -6,6 +6,7 @@ use super::exit::{Exit, Outcome};
 use super::show;
 use super::table;
 use clap::Args;
+use orch_engine::gates::PASS_DEGRADED;
 use serde_json::Value;
 
 /// `orch evidence`
@@ -35,7 +36,8 @@ pub fn run(args: &EvidenceArgs, context: &mut Context<'_>) -> Outcome {
         context.note(format!("{}: no gate has judged yet", args.id));
     }
     for gate in gates {
-        let word = show::field(gate, "verdict");
+        let missed = show::items(gate, "degraded");
+        let word = if missed.is_empty() { show::field(gate, "verdict") } else { PASS_DEGRADED.to_owned() };
         let tone = match word.as_str() {
             "pass" => Tone::Good,
             "fail" | "unreadable" => Tone::Bad,
@@ -46,6 +48,9 @@ pub fn run(args: &EvidenceArgs, context: &mut Context<'_>) -> Outcome {
         let head: String = show::field(gate, "head").chars().take(10).collect();
         let again = if gate.get("reused").and_then(Value::as_bool) == Some(true) { ", as judged before" } else { "" };
         context.say(format!("{painted} {:<26} {head} {}{again}", show::field(gate, "gate"), show::time(gate, "at")));
+        for line in missed.iter().filter_map(Value::as_str) {
+            context.say(format!("             not seen: {}", table::plain(line)));
+        }
         let why = show::field(gate, "why");
         if !why.is_empty() && show::items(gate, "findings").is_empty() {
             context.say(format!("             {}", table::plain(&why)));

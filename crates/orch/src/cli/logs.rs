@@ -80,10 +80,17 @@ fn one(client: &Client, context: &mut Context<'_>, args: &LogsArgs, number: u64)
     let number = number.to_string();
     let path = ["api", "v1", "tasks", &args.id, "runs", &number, "log"];
     let mut offset = 0;
+    let mut bytes = Vec::new();
     loop {
         let part = client.log(&path, offset)?;
-        // Bytes, not text: a piece may end inside a character, and the rest comes with the next one.
-        if context.out.write_all(&part.bytes).and_then(|()| context.out.flush()).is_err() {
+        // A piece may end inside a character: the rest comes with the next one.
+        bytes.extend_from_slice(&part.bytes);
+        let whole = match std::str::from_utf8(&bytes) {
+            Err(e) if e.error_len().is_none() && !part.done => e.valid_up_to(),
+            _ => bytes.len(),
+        };
+        let text: Vec<u8> = bytes.drain(..whole).collect();
+        if !context.pour(&String::from_utf8_lossy(&text)) {
             return Ok(());
         }
         let grew = part.next > offset;

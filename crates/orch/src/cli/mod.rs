@@ -164,7 +164,9 @@ pub fn main() -> ExitCode {
     let color = std::io::stdout().is_terminal() && env.get("NO_COLOR").is_none_or(String::is_empty);
     let asks = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    run(&cli, &mut Context { env, cwd, out: &mut out, err: &mut err, color, asks }).into()
+    let mut context = Context::new(env, cwd, (&mut out, &mut err), color);
+    context.asks = asks;
+    run(&cli, &mut context).into()
 }
 
 /// Runs a parsed command and prints its failure.

@@ -109,7 +109,13 @@ fn leaf(head: &str, inner: &Value, depth: usize, out: &mut Vec<String>) {
     }
 }
 
-/// JSON as it came, for scripts.
+/// JSON as it came, for scripts: what would control a terminal is escaped in it.
 pub fn json(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
+    orch_core::plain::in_json(&text).into_owned()
+}
+
+/// The same on one line.
+pub fn line(value: &Value) -> String {
+    orch_core::plain::in_json(&value.to_string()).into_owned()
 }

@@ -55,12 +55,12 @@ pub fn cut(text: &str, width: usize) -> String {
 
 /// A text from outside as one harmless line.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    orch_core::plain::shown_line(text)
 }
 
-/// A text from outside with its lines kept, other control characters gone.
+/// A text from outside with its lines, and nothing else that moves a cursor.
 pub fn plain_lines(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
+    orch_core::plain::shown(text).into_owned()
 }
 
 #[cfg(test)]
@@ -77,6 +77,6 @@ mod tests {
         assert!(lines.iter().all(|l| l.width() <= WIDTH), "{lines:?}");
         assert_eq!(lines[0], "ID      STAGE     TITLE");
         assert!(lines[1].starts_with("DEMO-1  analysis  日本語") && lines[1].ends_with('…'));
-        assert_eq!(lines[2], "D-2     done      заголовок [31m красный");
+        assert_eq!(lines[2], "D-2     done      заголовок красный");
     }
 }

@@ -24,8 +24,7 @@ pub(super) fn orch_in(cwd: &Path, env: &[(&str, &str)], args: &[&str]) -> Said {
     let env: BTreeMap<String, String> =
         base.iter().chain(env).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit =
-        run(&cli, &mut Context { env, cwd: cwd.to_owned(), out: &mut out, err: &mut err, color: false, asks: false });
+    let exit = run(&cli, &mut Context::new(env, cwd.to_owned(), (&mut out, &mut err), false));
     Said { code: exit.code(), out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
@@ -407,8 +406,8 @@ fn exit_codes_tell_done_from_failed_from_wrong_from_unknown() {
         (
             "task show DEMO-401",
             2,
-            "orch: the server answered 401 Unauthorized\n  set ORCH_TOKEN to the text of the file `token` beside the \
-             server's database\n",
+            "orch: the server answered 401 Unauthorized\n  set ORCH_URL to its address, and ORCH_TOKEN to the text of the \
+             file `token` beside its database\n",
         ),
         ("queue", 0, ""),
         ("drain", 0, ""),
@@ -431,6 +430,17 @@ fn a_server_that_is_not_there_says_how_to_start_it() {
     assert_eq!(nonsense.code, 2);
 }
 
+/// A data directory that a daemon owns which says it listens at `url`, with its token.
+fn owned(dir: &Path, url: &str) -> orch_store::SqliteStore {
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(dir.join("token"), "from-file\n").unwrap();
+    let options = orch_store::sqlite::OpenOptions {
+        holder: format!("orch serve at {url}, since 2026-11-23T12:04:00Z"),
+        ..orch_store::sqlite::OpenOptions::default()
+    };
+    orch_store::SqliteStore::open(dir.join("orch.db"), options).unwrap()
+}
+
 #[test]
 fn on_the_same_machine_address_and_token_come_from_the_configuration() {
     let server = Server::start();
@@ -439,13 +449,48 @@ fn on_the_same_machine_address_and_token_come_from_the_configuration() {
     let text = format!("[server]\nlisten = \"{listen}\"\n[db]\npath = \".orch/orch.db\"\n");
     std::fs::write(dir.path().join("orch.toml"), text).unwrap();
     std::fs::create_dir_all(dir.path().join(".orch/below")).unwrap();
-    std::fs::write(dir.path().join(".orch/token"), "from-file\n").unwrap();
+    let _daemon = owned(&dir.path().join(".orch"), &server.url);
     let said = orch_in(&dir.path().join(".orch/below"), &[], &["task", "list", "--project", "D M", "--all"]);
     assert_eq!(said.code, 0, "{}", said.err);
     let seen = server.last();
     assert_eq!((seen.token.as_str(), seen.what.as_str()), ("Bearer from-file", "list project=D+M&all=true"));
     let lines: Vec<&str> = said.out.lines().collect();
     assert!(lines[0].starts_with("ID") && lines[1].starts_with("DEMO-1  review") && lines.len() == 3, "{}", said.out);
+    let localhost = server.url.replace("127.0.0.1", "localhost");
+    assert_eq!(orch_in(dir.path(), &[], &["task", "list", "--url", &localhost]).code, 0);
+    assert_eq!(server.last().token, "Bearer from-file");
+}
+
+#[test]
+fn the_token_goes_to_the_daemon_that_owns_its_directory_and_to_nobody_else() {
+    let (server, trap) = (Server::start(), Server::start());
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    // A repository that somebody else wrote names an address of theirs, and leaves the database to be ours.
+    let clone = home.path().join("clone");
+    std::fs::create_dir_all(&clone).unwrap();
+    let listen = trap.url.trim_start_matches("http://");
+    let db = state.join("orch.db").display().to_string();
+    let env = [("ORCH_DB_PATH", db.as_str())];
+    std::fs::write(clone.join("orch.toml"), format!("[server]\nlisten = \"{listen}\"\n")).unwrap();
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("token"), "from-file\n").unwrap();
+    // Our daemon is not there, and theirs is: it is asked, and shown nothing.
+    orch_in(&clone, &env, &["task", "list"]);
+    assert_eq!((trap.last().what.as_str(), trap.last().token.as_str()), ("list ", ""));
+    orch_in(&clone, &[env[0], ("ORCH_TOKEN", "from-env")], &["task", "list"]);
+    assert_eq!(trap.last().token, "", "the address is not this user's word");
+    // Ours is there: it is asked, whatever the file says.
+    let _daemon = owned(&state, &server.url);
+    assert_eq!(orch_in(&clone, &env, &["task", "list"]).code, 0);
+    assert_eq!(server.last().token, "Bearer from-file");
+    orch_in(&clone, &[env[0], ("ORCH_TOKEN", "from-env")], &["task", "list"]);
+    assert_eq!(server.last().token, "Bearer from-env");
+    // Named by this user, another one gets what this user gives it, and never the file.
+    orch_in(&clone, &env, &["task", "list", "--url", &trap.url]);
+    assert_eq!(trap.last().token, "");
+    orch_in(&clone, &[env[0], ("ORCH_TOKEN", "from-env")], &["task", "list", "--url", &trap.url]);
+    assert_eq!(trap.last().token, "Bearer from-env");
 }
 
 #[test]

@@ -43,6 +43,9 @@ pub fn run(args: &WhyArgs, context: &mut Context<'_>) -> Outcome {
                 context.say(format!("  {:<10} {line}", "to approve"));
             }
         }
+        for line in show::items(&why, "degraded").iter().filter_map(serde_json::Value::as_str) {
+            context.say(format!("  {:<10} {line}", "not seen"));
+        }
     }
     Ok(if show::ended_badly(&why) { Exit::Failed } else { Exit::Done })
 }

@@ -40,8 +40,13 @@ section! {
         kind: ProgramKind = ProgramKind::Command;
         /// Program and arguments, for `kind = "command"`. A program written with a `/` is relative to this file.
         command: Vec<String> = Vec::new();
+        /// File with its keys, one `NAME=value` per line, for this user alone (`chmod 600`). Read before each run; the
+        /// values are masked wherever orch shows a text.
+        env_file: Option<PathBuf> = None;
+        /// Names of variables that it gets from the environment orch is started in, masked like those of `env_file`.
+        pass_env: Vec<String> = Vec::new();
         /// Variables added to its environment, which is otherwise empty but for PATH, HOME, LANG, TERM and TMPDIR.
-        /// Never shown: this is where API keys are.
+        /// Never shown, and no place for keys: what looks like one is refused.
         env: BTreeMap<String, Secret> = BTreeMap::new();
         /// Longest run in seconds; then it is stopped and the attempt has failed.
         deadline_s: u64 = 3600;

@@ -12,7 +12,7 @@ use orch_core::landing::{AfterMerge, Documents, History};
 use orch_core::message::{self, Subject};
 use orch_core::pipeline::Pipeline;
 use orch_ports::tracker::TicketState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Roles an agent can play.
 const ROLES: &[&str] = &["analyst", "architect", "developer", "reviewer", "tester", "deployer"];
@@ -60,9 +60,10 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
     } else {
         unknown_program(loader, tables, "agents.default", &tables.agents.default);
     }
+    let mut keys = BTreeSet::new();
     for (i, project) in tables.projects.iter().enumerate() {
         let at = format!("project[{i}]");
-        if !project.key.is_empty() && tables.projects[..i].iter().any(|p| p.key == project.key) {
+        if !project.key.is_empty() && !keys.insert(&project.key) {
             loader.at_path(&format!("{at}.key"), format!("[[project]] `key` {} is used twice", project.key));
         }
         one(loader, tables, &at, project);

@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 /// State of one load.
 pub(crate) struct Loader<'a> {
     file: &'a Path,
-    text: &'a str,
+    /// Offsets at which lines begin.
+    lines: Vec<usize>,
     env: &'a BTreeMap<String, String>,
     base: PathBuf,
     home: Option<PathBuf>,
@@ -26,14 +27,15 @@ pub(crate) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     /// `base` is the absolute directory of the file.
-    pub(crate) fn new(file: &'a Path, text: &'a str, base: PathBuf, env: &'a BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(file: &'a Path, text: &str, base: PathBuf, env: &'a BTreeMap<String, String>) -> Self {
         let home = env.get("HOME").filter(|h| !h.is_empty()).map(PathBuf::from);
-        Self { file, text, env, base, home, problems: Vec::new(), warnings: Vec::new(), sources: BTreeMap::new() }
+        let lines = text.bytes().zip(1..).filter_map(|(byte, next)| (byte == b'\n').then_some(next)).collect();
+        Self { file, lines, env, base, home, problems: Vec::new(), warnings: Vec::new(), sources: BTreeMap::new() }
     }
 
     /// Line of a byte offset, from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
-        self.text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+        self.lines.partition_point(|begin| *begin <= offset) + 1
     }
 
     /// Records a problem at an offset.

@@ -12,6 +12,7 @@ pub mod env;
 pub mod gates;
 pub mod image;
 pub mod instance;
+mod keys;
 pub mod later;
 mod load;
 pub mod merge;
@@ -120,7 +121,7 @@ impl Deref for Config {
 impl Config {
     /// Reads and checks a file with the environment over it.
     pub fn load(file: &Path, env: &BTreeMap<String, String>) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        match std::fs::read_to_string(file) {
+        match read(file) {
             Ok(text) => Self::parse(file, &text, env),
             Err(e) => {
                 let why = match e.kind() {
@@ -130,6 +131,22 @@ impl Config {
                 Err(ConfigErrors(vec![Problem::new(file, Source::Default, why)]))
             }
         }
+    }
+
+    /// As `load`, for whoever checks it: what looks like a key anywhere in the file, and keys of programs that cannot be read,
+    /// are problems, too.
+    pub fn load_strictly(file: &Path, env: &BTreeMap<String, String>) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let (config, warnings) = Self::load(file, env)?;
+        let text = read(file).unwrap_or_default();
+        let mut problems = Self::keys_in(file, &text, env);
+        for (name, program) in &config.agents.programs {
+            if let Some(Err(fault)) = program.env_file.as_deref().map(orch_adapters::command::read_env_file) {
+                let path = format!("agents.programs.{name}.env_file");
+                let source = config.source(&path).cloned().unwrap_or(Source::Default);
+                problems.push(Problem::new(file, source, format!("{}: {fault}", load::full_key(&path))));
+            }
+        }
+        if problems.is_empty() { Ok((config, warnings)) } else { Err(finish(problems)) }
     }
 
     /// The files and directories the security gate works with, for who has to name others.
@@ -158,6 +175,7 @@ impl Config {
         places(&mut loader, &mut tables);
         state(&mut loader, &mut tables, env);
         check::all(&mut loader, &tables);
+        keys::refuse(&mut loader, &tables);
         check::environment(&mut loader, file, env);
         if loader.problems.is_empty() {
             let Loader { sources, warnings, .. } = loader;
@@ -273,6 +291,26 @@ impl Config {
         }
         all
     }
+}
+
+/// Longest configuration, bytes.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// A configuration's text. What is no plain file is not waited for, and what has no end is not read to it.
+fn read(file: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let opened = std::fs::File::options().read(true).custom_flags(nonblocking).open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    opened.take(LONGEST + 1).read_to_string(&mut text)?;
+    if LONGEST < text.len() as u64 {
+        return Err(std::io::Error::other(format!("it is longer than {} MiB", LONGEST / 1024 / 1024)));
+    }
+    Ok(text)
 }
 
 /// The place of the state where only the instance's name is given.

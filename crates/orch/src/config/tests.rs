@@ -474,8 +474,8 @@ fn places_are_relative_to_the_file_and_the_tilde_is_home() {
 #[test]
 fn a_secret_is_never_printed() {
     let (config, _) = parse(
-        "[telegram]\nbot_token = \"hunter2\"\n[agents.programs.a]\ncommand = [\"a\"]\nenv = { KEY = \"hunter2\" }\n",
-        &[("ORCH_GITEA_TOKEN", "hunter2")],
+        "[agents.programs.a]\ncommand = [\"a\"]\nenv = { HIDDEN = \"hunter2\" }\n",
+        &[("ORCH_GITEA_TOKEN", "hunter2"), ("ORCH_TELEGRAM_BOT_TOKEN", "hunter2")],
     )
     .unwrap();
     assert_eq!(config.gitea.token.as_ref().map(Secret::expose), Some("hunter2"));
@@ -484,6 +484,87 @@ fn a_secret_is_never_printed() {
         let _ = writeln!(all, "{path} = {shown}");
     }
     assert!(all.contains("hidden") && !all.contains("hunter2"));
+}
+
+#[test]
+fn a_key_in_the_file_is_refused_with_its_place_and_the_way_out_and_never_shown() {
+    let told = parse(
+        "[telegram]\nbot_token = \"hunter2-canary\"\n[agents.programs.a]\ncommand = [\"a\"]\n\
+         env = { MODEL = \"m\", A_KEY = \"hunter2-canary\" }\n[agents.programs.b]\ncommand = [\"b\"]\n\
+         pass_env = [\"sk-hunter2-canary\", \"ORCH_TOKEN\", \"FINE\"]\n",
+        &[],
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(!told.contains("hunter2"), "{told}");
+    for part in [
+        ":2: [telegram] `bot_token` is a key, and keys have no place in this file: set ORCH_TELEGRAM_BOT_TOKEN in the",
+        ":5: [agents.programs.a.env] `A_KEY` is a key, and keys have no place in this file: write the line `A_KEY=...` into",
+        "name it with `env_file` in [agents.programs.a]",
+        "`pass_env = [\"A_KEY\"]`",
+        ":8: [agents.programs.b] `pass_env` takes names of variables",
+        "`pass_env` names ORCH_TOKEN, which belongs to the contract",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let (config, _) =
+        parse("[agents.programs.b]\ncommand = [\"b\"]\nenv_file = \"keys.env\"\npass_env = [\"FINE\"]\n", &[]).unwrap();
+    let program = &config.agents.programs["b"];
+    assert_eq!(program.pass_env, ["FINE"]);
+    assert!(program.env_file.as_ref().is_some_and(|file| file.is_absolute() && file.ends_with("keys.env")));
+}
+
+#[test]
+fn a_check_finds_a_key_anywhere_in_the_file_and_keys_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("orch.toml");
+    // Put together here, so that no scanner takes this file for one that holds a token.
+    let token = format!("{}_{}", "ghp", "x7Kq2LmV9RtYw3ZbN5cPd8FgH1jS4uAeQ6oT");
+    let text = format!(
+        "# it was {token}\n[[project]]\nkey = \"A\"\nrepo = \"a\"\ncommands.test = \"curl -H 'X-Auth: {token}' x\"\n\
+         [agents]\ndefault = \"a\"\n[agents.programs.a]\ncommand = [\"a\"]\nenv_file = \"keys.env\"\n"
+    );
+    std::fs::write(&file, &text).unwrap();
+    let env = BTreeMap::from([("HOME".to_owned(), "/home/anna".to_owned())]);
+    assert!(Config::load(&file, &env).is_ok(), "who only asks the server is not kept from it");
+    let told = Config::load_strictly(&file, &env).unwrap_err().to_string();
+    assert!(!told.contains(&token), "{told}");
+    for part in [
+        "orch.toml:1: line 1 holds what looks like a key",
+        "orch.toml:5: [project.commands] `test` holds what looks like a key",
+        "orch.toml:10: [agents.programs.a] `env_file`: ",
+        "chmod 600",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+}
+
+#[test]
+fn what_is_no_file_or_has_no_end_is_refused_and_many_projects_are_read_in_a_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo.toml");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    for place in [fifo.as_path(), Path::new("/dev/zero"), dir.path()] {
+        let told = Config::load(place, &BTreeMap::new()).unwrap_err().to_string();
+        assert!(told.contains("cannot be read"), "{told}");
+    }
+    // Eight times the projects take about eight times the work of this thread, and not 64 times.
+    let used = || {
+        let at = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::new(at.tv_sec as u64, at.tv_nsec as u32)
+    };
+    let read = |n: usize| {
+        let mut text = "[agents.programs.claude]\ncommand = [\"a\"]\n".to_owned();
+        for i in 0..n {
+            let _ = write!(text, "[[project]]\nkey = \"A{i}\"\nrepo = \"r\"\ncommands.test = \"t\"\n");
+        }
+        let before = used();
+        assert_eq!(parse(&text, &[]).unwrap().0.projects.len(), n);
+        used().saturating_sub(before)
+    };
+    let least = |n: usize| (0..3).map(|_| read(n)).min().unwrap_or_default();
+    let (few, many) = (least(1_000), least(8_000));
+    assert!(many < few * 24, "{few:?} {many:?}");
 }
 
 #[test]

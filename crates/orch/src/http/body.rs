@@ -7,6 +7,10 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Longest time a body may take to come to its end.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The raw body.
 pub(super) struct Raw(Bytes);
@@ -14,7 +18,10 @@ pub(super) struct Raw(Bytes);
 impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
+        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await.map_err(|_| {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come to its end in time")
+        })?;
+        read.map(Self).map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than 2 MiB")
             }

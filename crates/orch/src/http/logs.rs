@@ -10,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use orch_core::ids::JobId;
 use orch_core::task::Task;
+use orch_ports::masks;
 use orch_ports::supervisor::files;
 use orch_store::{JobState, RunRow};
 use rustix::fs::{Mode, OFlags, openat};
@@ -121,10 +122,7 @@ pub(crate) async fn read(
     let over = over(state, task, run).await?;
     let piece = tokio::task::spawn_blocking(move || {
         let over = over || ended(&root, &dir);
-        piece(&root, &dir, stream, from).map(|(bytes, from, len)| {
-            let next = from + bytes.len() as u64;
-            Part { bytes, from, next, done: over && len <= next }
-        })
+        piece(&root, &dir, stream, from, over)
     });
     match piece.await {
         Ok(Ok(part)) => Ok(part),
@@ -170,13 +168,15 @@ fn ended(root: &FilePath, dir: &FilePath) -> bool {
     open(root, dir, files::EXIT).is_ok()
 }
 
-/// Bytes, where they begin, and how long the file is now.
-fn piece(root: &FilePath, dir: &FilePath, stream: Stream, from: From) -> io::Result<(Vec<u8>, u64, u64)> {
+/// A piece without the keys orch knows, also where one lies over its edge. Of a log that still grows what may be the
+/// beginning of one, and a character of which a part is missing, is left to the next piece.
+fn piece(root: &FilePath, dir: &FilePath, stream: Stream, from: From, over: bool) -> io::Result<Part> {
     let mut file = match open(root, dir, stream.file()) {
         Ok(file) => file,
         // Not begun yet, or tidied away: an empty log.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Ok((Vec::new(), if let From::Offset(at) = from { at } else { 0 }, 0));
+            let at = if let From::Offset(at) = from { at } else { 0 };
+            return Ok(Part { bytes: Vec::new(), from: at, next: at, done: over });
         }
         Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             return Err(not_a_log("what is there is a link"));
@@ -188,12 +188,34 @@ fn piece(root: &FilePath, dir: &FilePath, stream: Stream, from: From) -> io::Res
         From::Offset(at) => at,
         From::End => len.saturating_sub(PART_MAX),
     };
-    let mut bytes = Vec::new();
-    if at < len {
-        file.seek(SeekFrom::Start(at))?;
-        file.take(PART_MAX).read_to_end(&mut bytes)?;
+    if len <= at {
+        return Ok(Part { bytes: Vec::new(), from: at, next: at, done: over });
     }
-    Ok((bytes, at, len))
+    let reach = masks::reach() as u64;
+    let end = (at + PART_MAX).min(len);
+    let (start, stop) = (at.saturating_sub(reach), (end + reach).min(len));
+    let mut around = Vec::new();
+    file.seek(SeekFrom::Start(start))?;
+    file.take(stop - start).read_to_end(&mut around)?;
+    // Cut short while it was read: what was read is what there is.
+    let place = |offset: u64| usize::try_from(offset - start).unwrap_or(usize::MAX).min(around.len());
+    let (mut bytes, to) = masks::piece(&around, place(at)..place(end), !over || stop < len);
+    let mut next = start + to as u64;
+    if !over || next < len {
+        let cut = bytes.len() - whole(&bytes);
+        bytes.truncate(bytes.len() - cut);
+        next -= cut as u64;
+    }
+    Ok(Part { bytes, from: at, next, done: over && len <= next })
+}
+
+/// Length without a character that is cut at the end.
+fn whole(bytes: &[u8]) -> usize {
+    (1..=3.min(bytes.len()))
+        .map(|back| bytes.len() - back)
+        .find(|at| 0xC0 <= bytes[*at])
+        .filter(|at| std::str::from_utf8(&bytes[*at..]).is_err_and(|e| e.error_len().is_none()))
+        .unwrap_or(bytes.len())
 }
 
 #[cfg(test)]
@@ -208,8 +230,8 @@ mod tests {
         let run = root.join("1-1");
         std::fs::create_dir_all(&run).unwrap();
         std::fs::write(home.path().join("token"), "secret").unwrap();
-        let look = |dir: &FilePath| piece(&root, dir, Stream::Stdout, From::Offset(0));
-        assert_eq!(look(&run).unwrap(), (Vec::new(), 0, 0));
+        let look = |dir: &FilePath| piece(&root, dir, Stream::Stdout, From::Offset(0), false);
+        assert_eq!(look(&run).unwrap(), Part { bytes: Vec::new(), from: 0, next: 0, done: false });
 
         let log = run.join(files::STDOUT);
         symlink(home.path().join("token"), &log).unwrap();
@@ -223,11 +245,71 @@ mod tests {
         std::fs::remove_dir(&log).unwrap();
 
         std::fs::write(&log, "hello").unwrap();
-        assert_eq!(look(&run).unwrap(), (b"hello".to_vec(), 0, 5));
+        assert_eq!(look(&run).unwrap(), Part { bytes: b"hello".to_vec(), from: 0, next: 5, done: false });
         let beside = home.path().join("beside");
         symlink(&run, root.join("link")).unwrap();
         for dir in [home.path().to_owned(), beside, root.join("../runs/1-1"), root.join("1-1/.."), root.join("link")] {
             assert!(look(&dir).is_err(), "{}", dir.display());
+        }
+    }
+
+    #[test]
+    fn a_character_that_is_cut_at_the_end_waits_for_the_rest() {
+        for (bytes, len) in
+            [(&b"ab"[..], 2), ("aé".as_bytes(), 3), (&"aé".as_bytes()[..2], 1), (&"a€".as_bytes()[..3], 1)]
+        {
+            assert_eq!(whole(bytes), len, "{bytes:?}");
+        }
+        assert_eq!(whole(b"\xff"), 1);
+        assert_eq!(whole(b""), 0);
+    }
+
+    /// A log as somebody follows it: what was read by the time the run was over.
+    fn followed(root: &FilePath, dir: &FilePath, written: &[&[u8]]) -> String {
+        let (mut seen, mut at) = (Vec::new(), 0);
+        for (n, bytes) in (1..).zip(written) {
+            use std::io::Write as _;
+            let log = File::options().append(true).create(true).open(dir.join(files::STDOUT));
+            log.unwrap().write_all(bytes).unwrap();
+            loop {
+                let part = piece(root, dir, Stream::Stdout, From::Offset(at), n == written.len()).unwrap();
+                let grew = at < part.next;
+                at = part.next;
+                seen.extend(part.bytes);
+                if !grew {
+                    break;
+                }
+            }
+        }
+        String::from_utf8(seen).unwrap()
+    }
+
+    #[test]
+    fn a_key_in_two_pieces_of_a_log_is_in_neither() {
+        let key = "ghp_canary4711ForLogsOnlyXyZ";
+        let _known = orch_ports::Secret::new(key);
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("runs");
+        let look = |name: &str, written: &[&[u8]]| {
+            let run = root.join(name);
+            std::fs::create_dir_all(&run).unwrap();
+            followed(&root, &run, written)
+        };
+        // Written in two, a look in between.
+        for cut in 1..key.len() {
+            let (one, two) = key.split_at(cut);
+            let seen = look(&format!("1-{cut}"), &[format!("a {one}").as_bytes(), format!("{two} b\n").as_bytes()]);
+            // Two characters are the end of many a line, and are not waited for.
+            let told = if cut < 3 { one } else { "" };
+            assert_eq!(seen, format!("a {told}*** b\n"), "cut at {cut}");
+        }
+        // Read in two, because it lies over the edge of what is read at once.
+        for before in [1, 7, key.len() - 1] {
+            let filler = "x".repeat(usize::try_from(PART_MAX).unwrap() - before);
+            let text = format!("{filler}{key} b é");
+            let seen = look(&format!("2-{before}"), &[text.as_bytes()]);
+            let masks = if before < 3 { "******" } else { "***" };
+            assert_eq!(seen, format!("{filler}{masks} b é"));
         }
     }
 }

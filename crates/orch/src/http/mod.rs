@@ -10,6 +10,7 @@ pub(crate) mod guard;
 mod health;
 mod land;
 pub(crate) mod logs;
+mod outlet;
 mod problem;
 pub(crate) mod pulls;
 mod queue;
@@ -137,7 +138,7 @@ pub fn router(state: AppState) -> Router {
         .route("/drain", post(queue::drain))
         .route("/resume", post(queue::resume))
         .route("/reload", post(queue::reload));
-    Router::new()
+    let app = Router::new()
         .nest("/api/v1", api)
         .route("/health", get(health::health))
         .route("/livez", get(health::livez))
@@ -148,10 +149,16 @@ pub fn router(state: AppState) -> Router {
         .fallback(crate::web::not_found)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
-        })
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        });
+    around(app, state)
+}
+
+/// What every request and every answer passes, whatever the route.
+fn around(app: Router<AppState>, state: AppState) -> Router {
+    app.layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(state.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(outlet::readable))
         .layer(map_response(secure))
         .with_state(state)
 }

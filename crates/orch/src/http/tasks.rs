@@ -121,9 +121,10 @@ pub(super) async fn why(State(state): State<AppState>, Path(id): Path<String>) -
     let task = find(&state, &id).await?;
     let view = state.engine.show(&task).await?;
     let sentence = sentence(&view);
+    let degraded = state.engine.degraded(task.id).await?;
     Ok(Json(json!({
         "id": view.id, "stage": view.stage, "phase": view.phase, "outcome": view.outcome,
-        "waiting": view.waiting, "sentence": sentence,
+        "waiting": view.waiting, "sentence": sentence, "degraded": degraded,
     })))
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct GateView {
     pub(crate) reused: bool,
     pub(crate) at: String,
     pub(crate) took_ms: i64,
+    /// What a pass should have seen and did not; then it is shown as `pass, degraded`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) degraded: Vec<String>,
     /// What was looked at.
     pub(crate) evidence: serde_json::Value,
 }
@@ -47,6 +50,7 @@ impl From<&Judgement> for GateView {
             reused: j.reused,
             at: rfc3339(j.at),
             took_ms: j.took_ms,
+            degraded: orch_engine::gates::degraded(&j.verdict, &j.evidence),
             evidence: j.evidence.clone(),
         }
     }

@@ -14,6 +14,7 @@ use axum::response::Response;
 use orch_core::ids::{GateId, Time};
 use orch_core::pipeline::Step;
 use orch_core::task::Task;
+use orch_engine::gates::PASS_DEGRADED;
 use orch_engine::view::{EvidenceView, TaskView};
 use orch_store::JournalRow;
 
@@ -301,7 +302,7 @@ fn gates(task: &Task, evidence: &EvidenceView, now: Time) -> (Vec<GateRow>, Vec<
 }
 
 fn judged(view: &GateView, now: Time) -> Judged {
-    let (tone, word) = verdict(view.verdict);
+    let (tone, word) = if view.degraded.is_empty() { verdict(view.verdict) } else { ("warn", PASS_DEGRADED) };
     let findings = view.findings.iter().map(|f| FindingLine {
         severity: format!("{:?}", f.severity),
         place: match (&f.file, f.line) {
@@ -319,7 +320,7 @@ fn judged(view: &GateView, now: Time) -> Judged {
         tone,
         word,
         mode: if view.mode == "enforce" { String::new() } else { view.mode.clone() },
-        why: view.why.clone().unwrap_or_default(),
+        why: view.why.clone().unwrap_or_else(|| view.degraded.join("; ")),
         findings: findings.collect(),
         head: short(&view.head).to_owned(),
         at: Moment::read(&view.at, now),

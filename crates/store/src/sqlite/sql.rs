@@ -5,6 +5,7 @@ use crate::error::StoreError;
 use rusqlite::{Connection, ErrorCode, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Why a verb ended without an answer.
@@ -107,12 +108,30 @@ pub(super) fn all<T>(c: &Connection, sql: &str, params: impl Params, read: impl 
     Ok(found)
 }
 
-/// A value as it is stored.
+/// A value as it is stored: without the keys that orch knows, whatever foreign text it carries.
 pub(super) fn json(value: &impl Serialize) -> Db<String> {
-    serde_json::to_string(value).map_err(|e| DbError::bug(format!("a value cannot be stored: {e}")))
+    let text = serde_json::to_string(value).map_err(|e| DbError::bug(format!("a value cannot be stored: {e}")))?;
+    match orch_ports::masks::mask_json(&text) {
+        Cow::Owned(masked) => Ok(masked),
+        Cow::Borrowed(_) => Ok(text),
+    }
 }
 
 /// A stored value.
 pub(super) fn parse<T: DeserializeOwned>(what: &str, text: &str) -> Db<T> {
     serde_json::from_str(text).map_err(|e| DbError::bug(format!("a stored {what} cannot be read: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_holds_no_key() {
+        let key = "ghp_canary2718ForTheStoreOnly";
+        let _known = orch_ports::Secret::new(key);
+        let event = serde_json::json!({ "fault": { "text": format!("exit 1\nit is {key}") } });
+        let stored = json(&event).unwrap();
+        assert_eq!(parse::<serde_json::Value>("event", &stored).unwrap()["fault"]["text"], "exit 1\nit is ***");
+    }
 }

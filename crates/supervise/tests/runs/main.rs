@@ -4,6 +4,7 @@
 mod adoption;
 mod ends;
 mod groups;
+mod keys;
 mod limits;
 mod place;
 mod strays;

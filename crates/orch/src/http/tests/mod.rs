@@ -1,6 +1,7 @@
 //! The API as programs meet it.
 
 mod guard;
+mod outlet;
 mod pulls;
 mod reading;
 mod streams;

@@ -59,6 +59,7 @@ pub(crate) struct World {
     pub(crate) engine: Arc<Engine>,
     pub(crate) forge: GitForge,
     pub(crate) app: Router,
+    pub(crate) state: AppState,
 }
 
 /// An answer.
@@ -104,6 +105,8 @@ impl World {
             config_dir: at("."),
             path: "/usr/bin:/bin".into(),
             env: BTreeMap::new(),
+            env_file: None,
+            pass_env: BTreeMap::new(),
             deadline_ms: 1_000,
             silence_ms: None,
             grace_ms: 100,
@@ -165,8 +168,9 @@ impl World {
         let projects: Projects = BTreeMap::from([(project.key.clone(), Arc::new(project))]);
         let engine = Engine::new(ports, options, projects);
         let address = "127.0.0.1:8500".parse().unwrap();
-        let app = router(AppState::new(Arc::clone(&engine), TOKEN.into(), at("orch.db"), address));
-        Self { home, clock, engine, forge, app }
+        let state = AppState::new(Arc::clone(&engine), TOKEN.into(), at("orch.db"), address);
+        let app = router(state.clone());
+        Self { home, clock, engine, forge, app, state }
     }
 
     pub(crate) fn pass(&self, ms: i64) {
@@ -178,14 +182,23 @@ impl World {
     }
 
     pub(crate) async fn see(&self, request: Request<Body>) -> Seen {
-        let response = self.send(request).await;
+        self.see_of(&self.app, request).await
+    }
+
+    /// Of other routes behind the same guard.
+    pub(crate) async fn see_of(&self, app: &Router, request: Request<Body>) -> Seen {
+        let response = app.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         Seen { status, headers, body }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Seen {
-        self.see(Request::get(path).header("host", "127.0.0.1:8500").body(Body::empty()).unwrap()).await
+        self.see(Self::asked(path)).await
+    }
+
+    pub(crate) fn asked(path: &str) -> Request<Body> {
+        Request::get(path).header("host", "127.0.0.1:8500").body(Body::empty()).unwrap()
     }
 
     /// As anna, with the token.

@@ -1,0 +1,191 @@
+//! Connections, before any request is read. Decides how many there may be and how long each may take to say what it wants,
+//! so that whoever opens many and says nothing takes neither the daemon's file descriptors nor its memory, and keeps nobody
+//! from being answered.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
+use futures::StreamExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::MapRequestLayer;
+
+/// What one listener gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time from a connection, or from its last answer, to the end of the next request's header.
+    pub header: Duration,
+    /// Most bytes of a header.
+    pub header_max: usize,
+    /// Most connections at the same time. One more takes the place of the oldest that has nothing under way.
+    pub connections: usize,
+    /// What is under way at the end may take this long.
+    pub last_orders: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        // The engine needs most of them: git, supervisors, databases.
+        let share = usize::try_from(descriptors.unwrap_or(4096) / 4).unwrap_or(usize::MAX);
+        Self {
+            header: Duration::from_secs(10),
+            header_max: 64 * 1024,
+            connections: share.clamp(16, 512),
+            last_orders: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A connection as the others see it.
+struct Seat {
+    /// Requests and streams of events under way.
+    busy: Arc<AtomicUsize>,
+    leave: CancellationToken,
+}
+
+/// The connections there are, oldest first.
+#[derive(Default)]
+struct Seats {
+    taken: BTreeMap<u64, Seat>,
+    next: u64,
+}
+
+impl Seats {
+    /// Takes a place; where there is none, from the oldest that has nothing under way. `None`: all have something.
+    fn take(&mut self, most: usize) -> Option<(u64, Arc<AtomicUsize>, CancellationToken)> {
+        if most <= self.taken.len() {
+            let idle = self.taken.iter().find(|(_, seat)| seat.busy.load(Ordering::Relaxed) == 0).map(|(n, _)| *n)?;
+            if let Some(seat) = self.taken.remove(&idle) {
+                seat.leave.cancel();
+            }
+        }
+        let (number, busy, leave) = (self.next, Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        self.next += 1;
+        self.taken.insert(number, Seat { busy: Arc::clone(&busy), leave: leave.clone() });
+        Some((number, busy, leave))
+    }
+}
+
+/// Something is under way until this is dropped.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers until `shutdown`; then what is under way has a moment to end.
+pub async fn serve(listener: TcpListener, app: Router, limits: Limits, shutdown: CancellationToken) {
+    let seats = Arc::new(Mutex::new(Seats::default()));
+    let open = TaskTracker::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Of a connection that was gone before it was taken nothing is to be said.
+                    if !is_of_the_connection(&error) {
+                        tracing::error!(%error, "cannot take a connection");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                    continue;
+                }
+            },
+            () = shutdown.cancelled() => break,
+        };
+        let place = seats.lock().unwrap_or_else(PoisonError::into_inner).take(limits.connections);
+        // Closed unanswered: every place belongs to one that is being answered.
+        let Some((number, busy, leave)) = place else { continue };
+        let (app, seats, shutdown) = (app.clone(), Arc::clone(&seats), shutdown.clone());
+        open.spawn(async move {
+            connection(stream, app, limits, busy, &leave, &shutdown).await;
+            seats.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&number);
+        });
+    }
+    drop(listener);
+    open.close();
+    // Followers of logs and events never hang up by themselves: they get a moment, then the connection ends.
+    if tokio::time::timeout(limits.last_orders, open.wait()).await.is_err() {
+        for seat in seats.lock().unwrap_or_else(PoisonError::into_inner).taken.values() {
+            seat.leave.cancel();
+        }
+        open.wait().await;
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    limits: Limits,
+    busy: Arc<AtomicUsize>,
+    leave: &CancellationToken,
+    shutdown: &CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let app = tower::Layer::layer(&MapRequestLayer::new(|request: Request<Incoming>| request.map(Body::new)), app);
+    let service = TowerToHyperService::new(tower::service_fn(move |request| {
+        let (app, at_work) = (app.clone(), Busy::new(&busy));
+        let busy = Arc::clone(&busy);
+        async move {
+            let answer = tower::ServiceExt::oneshot(app, request).await;
+            drop(at_work);
+            answer.map(|answer| held(answer, &busy))
+        }
+    }));
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(limits.header_max);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            // How a connection ends is the other side's business: it hung up, was too slow, or spoke something else.
+            _ = serving.as_mut() => return,
+            () = leave.cancelled() => return,
+            () = shutdown.cancelled(), if !ending => {
+                ending = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// A stream of events is at work until it ends, and its connection keeps its place.
+fn held(answer: Response, busy: &Arc<AtomicUsize>) -> Response {
+    let events = HeaderValue::from_static("text/event-stream");
+    if answer.headers().get(header::CONTENT_TYPE) != Some(&events) {
+        return answer;
+    }
+    let at_work = Busy::new(busy);
+    answer.map(|body| {
+        Body::from_stream(body.into_data_stream().inspect(move |_| {
+            let _ = &at_work;
+        }))
+    })
+}
+
+fn is_of_the_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests;
