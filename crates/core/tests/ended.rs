@@ -359,8 +359,9 @@ fn no_agent_begins_again_with_what_a_person_landed_and_landers_may_steer_it() {
 /// Whatever a merged task rests on: nobody has to let it go to production to be rid of it.
 #[test]
 fn what_is_merged_and_rests_has_every_way_out() {
+    type Rest = fn(&mut World);
     let full = Pipeline::full;
-    let rests: [(&str, fn(&mut World)); 3] = [
+    let rests: [(&str, Rest); 3] = [
         ("held", |w| {
             w.until("deploy production");
             w.ok(Event::PutOnHold { by: bob(), reason: Some("frozen".into()) });
