@@ -45,8 +45,8 @@ impl Tracker for Outward<dyn Tracker> {
         self.0.ticket(project, number).await
     }
     async fn edit(&self, project: &ProjectKey, number: u64, title: &str, body: &str, by: &Actor) -> Result<(), Fault> {
-        // What a person wrote, and what stands there already, goes back as it is: only keys do not.
-        self.0.edit(project, number, &mask(title), &mask(body), by).await
+        // A text that stands there already goes back as it is, line ends and all: only keys do not.
+        self.0.edit(project, number, &readable(title), &mask(body), by).await
     }
     async fn changed_since(&self, project: &ProjectKey, since: Time) -> Result<Vec<Ticket>, Fault> {
         self.0.changed_since(project, since).await

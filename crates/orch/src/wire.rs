@@ -489,7 +489,9 @@ fn program(
         pass_env: settings
             .pass_env
             .iter()
-            .map(|name| (name.clone(), crate::config::env::process_env().get(name).map(Secret::new)))
+            .map(|name| {
+                (name.clone(), crate::config::env::process_env().get(name).map(|value| Secret::of(name, value)))
+            })
             .collect(),
         deadline_ms: settings.deadline_s.saturating_mul(1_000),
         silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),

@@ -1,5 +1,6 @@
 //! What must never be read by anybody: the values of keys that orch knows. The one place that finds them in a text and takes
-//! them out, whatever way the text goes out: page, API, log, notice, comment, document, brief, database.
+//! them out, whatever way the text goes out: page, API, log, notice, comment, document, brief. What is stored is stored as it
+//! is: a mask inside of a stored value would make another value of it.
 //!
 //! A value is found as it is, in base64, in hexadecimal digits, with characters written as `%41`, `\u0041`, `\/` or `&amp;`,
 //! over line breaks and between colours of a terminal, and when a half of it or more was cut off. Whoever turns it round or
@@ -24,6 +25,10 @@ const LONGEST_WORD: usize = 15;
 const HELD: usize = 3;
 /// Longest beginning or end of a value by which it is recognised.
 const LONGEST_MARK: usize = 16;
+/// Shortest value that is recognised by a half of it.
+const HALVED: usize = 24;
+/// How the first and the last line of a key in PEM begin: they are those of everybody's.
+const FRAME: &str = "-----";
 
 static KNOWN: RwLock<Option<Arc<Masks>>> = RwLock::new(None);
 
@@ -41,6 +46,41 @@ pub fn know<'s>(values: impl IntoIterator<Item = &'s str>) {
     if before < all.len() {
         *known = Some(Arc::new(Masks::new(all)));
     }
+}
+
+/// As [`know`], of a variable whose value may be anything: what its name calls a key, what can be nothing else, and the
+/// password in an address. A region, a model or an address would be found in any text.
+pub fn know_of(name: &str, value: &str) {
+    let value = value.trim();
+    if let Ok(Value::Object(map)) = serde_json::from_str(value) {
+        for (name, value) in &map {
+            match value {
+                Value::String(text) => know_of(name, text),
+                Value::Object(_) => know_of(name, &value.to_string()),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {}
+            }
+        }
+    } else if value.contains("://") {
+        know(password_of(value));
+    } else if looks_like_a_key(name, value) || is_distinctive(value) {
+        know([value]);
+    }
+}
+
+/// The password in an address, and the login as it stands there.
+fn password_of(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    let (login, _) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;
+    Some(login.split_once(':').map_or(login, |(_, password)| password))
+}
+
+/// Can a value be nothing but a key? Long, one word, of capitals, small letters and digits; or of many hexadecimal digits.
+fn is_distinctive(value: &str) -> bool {
+    let one_word = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(c));
+    let mixed = [char::is_ascii_uppercase, char::is_ascii_lowercase, char::is_ascii_digit];
+    let mixed = mixed.iter().all(|kind| value.chars().any(|c| kind(&c)));
+    let digits = 32 <= value.len() && value.bytes().all(|b| b.is_ascii_hexdigit());
+    20 <= value.len() && one_word && mixed || digits
 }
 
 /// What is known now.
@@ -126,6 +166,52 @@ pub fn why_not(value: &str) -> Option<&'static str> {
     }
 }
 
+/// Words of a variable's name that make its value a key.
+const SECRET_WORDS: &[&str] = &[
+    "KEY",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PASSPHRASE",
+    "PWD",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "AUTH",
+    "COOKIE",
+    "PAT",
+];
+/// Last words of names whose value is about a key and is none.
+const ABOUT: &[&str] = &[
+    "PATH", "FILE", "DIR", "URL", "URI", "ID", "NAME", "TYPE", "HELPER", "COMMAND", "ENV", "LIMIT", "TTL", "METHOD",
+    "MODE", "DOMAIN", "REGION", "PREFIX", "TIMEOUT",
+];
+
+/// Is this the value of a key? By the name of the variable, and because the value could be one.
+pub fn looks_like_a_key(variable: &str, value: &str) -> bool {
+    let value = value.trim();
+    let number = value.len() < 8 && value.parse::<f64>().is_ok();
+    if value.is_empty() || number || ["true", "false", "yes", "no", "on", "off"].contains(&value) {
+        return false;
+    }
+    let login = value.split_once("://").is_some_and(|(_, rest)| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        authority.split_once('@').is_some_and(|(who, _)| who.contains(':'))
+    });
+    if login {
+        return true;
+    }
+    if value.starts_with('/') || value.starts_with("~/") {
+        return false;
+    }
+    let upper = variable.to_ascii_uppercase();
+    let words: Vec<&str> = upper.split(['_', '-', '.']).collect();
+    let about = words.last().is_some_and(|last| ABOUT.contains(last));
+    !about && words.iter().any(|word| SECRET_WORDS.contains(word))
+}
+
 /// A file that is there, or could be made where it is said to be.
 fn is_path(path: &Path) -> bool {
     let above = path.parent().filter(|dir| *dir != Path::new("/"));
@@ -149,7 +235,11 @@ impl Masks {
         forms.dedup();
         let longest = forms.iter().map(Vec::len).max().unwrap_or_default();
         let marks = forms.iter().flat_map(|form| {
-            let mark = (form.len() / 2).clamp(SHORTEST, LONGEST_MARK);
+            // Half of what is short or all of one kind stands in texts that have nothing to do with it.
+            let two = [u8::is_ascii_digit, u8::is_ascii_alphabetic].iter().all(|kind| form.iter().any(kind));
+            let long =
+                HALVED <= form.len() && (two || !form.is_ascii()) && !form.windows(3).any(|three| three == b"://");
+            let mark = if long { (form.len() / 2).clamp(SHORTEST, LONGEST_MARK) } else { form.len() };
             [&form[..mark], &form[form.len() - mark..]]
         });
         let marks = AhoCorasick::new(marks).ok();
@@ -226,7 +316,7 @@ impl Masks {
             let (mut start, mut end) = (view.from[start], view.to[end - 1]);
             // A form that was cut may end inside of a character.
             let inside = |at: usize| text.get(at).is_some_and(|b| b & 0xc0 == 0x80);
-            while inside(start) {
+            while 0 < start && inside(start) {
                 start -= 1;
             }
             while inside(end) {
@@ -248,6 +338,8 @@ impl Masks {
 
 /// Every way in which a value is looked for.
 fn forms(value: &str) -> Vec<Vec<u8>> {
+    let inner: Vec<&str> = value.lines().filter(|line| !line.trim_start().starts_with(FRAME)).collect();
+    let value = &inner.join("\n");
     let bytes = value.as_bytes();
     let mut all = vec![squeezed(bytes), View::of(bytes).bytes];
     // Of a key of several lines a log may show some.

@@ -15,6 +15,12 @@ impl Secret {
         crate::masks::know([secret.expose()]);
         secret
     }
+    /// The value of a variable that may be anything: it does not print, and is masked if it is a key.
+    pub fn of(name: &str, value: impl Into<String>) -> Self {
+        let value = Self(value.into());
+        crate::masks::know_of(name, value.expose());
+        value
+    }
     /// The secret itself, to be handed to whom it is for and nobody else.
     pub fn expose(&self) -> &str {
         &self.0

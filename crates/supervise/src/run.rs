@@ -111,7 +111,13 @@ fn keys() -> io::Result<BTreeMap<String, Secret>> {
     }
     let given: BTreeMap<String, String> = serde_json::from_reader(io::stdin().lock())
         .map_err(|_| io::Error::other("the keys of the program did not come through whole"))?;
-    Ok(given.into_iter().map(|(name, value)| (name, Secret::new(value))).collect())
+    Ok(given
+        .into_iter()
+        .map(|(name, value)| {
+            let value = Secret::of(&name, value);
+            (name, value)
+        })
+        .collect())
 }
 
 /// A program under way.

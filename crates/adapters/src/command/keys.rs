@@ -79,12 +79,14 @@ fn parse(text: &str) -> Result<BTreeMap<String, Secret>, (usize, &'static str)> 
             quoted(&value[1..], quote).ok_or((line, "the quote is not closed"))?
         } else {
             let (value, behind) = value.split_once('\n').unwrap_or((value, ""));
-            (value.trim().to_owned(), behind)
+            // As in a shell: a `#` behind a space begins a comment.
+            let comment = [" #", "\t#"].iter().filter_map(|mark| value.find(mark)).min();
+            (value[..comment.unwrap_or(value.len())].trim().to_owned(), behind)
         };
         if value.contains('\0') {
             return Err((line, "the value has a NUL in it"));
         }
-        if keys.insert(name.to_owned(), Secret::new(value)).is_some() {
+        if keys.insert(name.to_owned(), Secret::of(name, value)).is_some() {
             return Err((line, "this name is given twice"));
         }
         rest = behind;

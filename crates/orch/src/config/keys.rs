@@ -6,31 +6,10 @@ use super::env;
 use super::load::{Loader, full_key};
 use super::problem::{Problem, Source};
 use super::{Config, Tables};
-use orch_ports::Secret;
+use orch_ports::masks::looks_like_a_key;
 use orch_secrets::{Blob, Rules, Scanner};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Words of a variable's name that make its value a key.
-const SECRET_WORDS: &[&str] = &[
-    "KEY",
-    "APIKEY",
-    "TOKEN",
-    "SECRET",
-    "PASSWORD",
-    "PASSWD",
-    "PASS",
-    "PASSPHRASE",
-    "PWD",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "AUTH",
-    "COOKIE",
-    "PAT",
-];
-/// Last words of names whose value is about a key and is none.
-const ABOUT: &[&str] =
-    &["PATH", "FILE", "DIR", "URL", "URI", "ID", "NAME", "TYPE", "HELPER", "COMMAND", "ENV", "LIMIT", "TTL", "METHOD"];
 
 /// Refuses what is certainly a key, at every load: what is declared as one, and what a variable's name calls one.
 pub(crate) fn refuse(loader: &mut Loader<'_>, tables: &Tables) {
@@ -52,7 +31,7 @@ pub(crate) fn refuse(loader: &mut Loader<'_>, tables: &Tables) {
     for (name, program) in &tables.agents.programs {
         let at = format!("agents.programs.{name}");
         for (variable, value) in &program.env {
-            if looks_like_a_key(variable, value) {
+            if looks_like_a_key(variable, value.expose()) {
                 let here = format!("{at}.env.{variable}");
                 loader.at_path(&here, format!("{} {}", full_key(&here), way_out(name, variable)));
             }
@@ -84,29 +63,6 @@ fn pass_env(loader: &mut Loader<'_>, at: &str, program: &AgentProgram) {
             loader.at_path(&here, format!("{} and `env` both name {variable}: keep one", full_key(&here)));
         }
     }
-}
-
-/// By the name of a variable, and because its value could be one.
-fn looks_like_a_key(variable: &str, value: &Secret) -> bool {
-    let value = value.expose().trim();
-    let number = value.len() < 8 && value.parse::<f64>().is_ok();
-    if value.is_empty() || number || ["true", "false", "yes", "no", "on", "off"].contains(&value) {
-        return false;
-    }
-    let login = value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split('/').next().unwrap_or_default();
-        authority.split_once('@').is_some_and(|(who, _)| who.contains(':'))
-    });
-    if login {
-        return true;
-    }
-    if value.starts_with('/') || value.starts_with("~/") {
-        return false;
-    }
-    let upper = variable.to_ascii_uppercase();
-    let words: Vec<&str> = upper.split(['_', '-', '.']).collect();
-    let about = words.last().is_some_and(|last| ABOUT.contains(last));
-    !about && words.iter().any(|word| SECRET_WORDS.contains(word))
 }
 
 impl Config {
@@ -155,7 +111,7 @@ mod tests {
             ("HTTPS_PROXY", "http://anna:geheim@proxy:3128"),
             ("X_API_KEY_2", "abc"),
         ] {
-            assert!(looks_like_a_key(variable, &Secret::new(value)), "{variable}={value}");
+            assert!(looks_like_a_key(variable, value), "{variable}={value}");
         }
         for (variable, value) in [
             ("MODEL", "opus"),
@@ -169,7 +125,7 @@ mod tests {
             ("MONKEY", "banana"),
             ("EFFECTS", "/tmp/effects.log"),
         ] {
-            assert!(!looks_like_a_key(variable, &Secret::new(value)), "{variable}={value}");
+            assert!(!looks_like_a_key(variable, value), "{variable}={value}");
         }
     }
 }

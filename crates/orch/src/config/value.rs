@@ -178,7 +178,7 @@ impl Field for Secret {
         "secret text".into()
     }
     fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
-        String::read(loader, at, value).map(Self::new)
+        String::read(loader, at, value).map(|value| Self::of(at.rsplit('.').next().unwrap_or(at), value))
     }
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(Self::new(text))

@@ -33,11 +33,20 @@ impl Kind {
     fn clean(self, text: &str) -> String {
         match self {
             Self::Json => plain::in_json(&masks::mask_json(text)).into_owned(),
-            Self::Events => plain::in_json(&masks::mask(text)).into_owned(),
+            Self::Events => plain::in_json(&events(text)).into_owned(),
             Self::Page => plain::in_page(&masks::mask(text)).into_owned(),
             Self::Text => masks::readable(text),
         }
     }
+}
+
+/// Events, each line of data masked as the JSON it is.
+fn events(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("data:") {
+        Some(data) => format!("data:{}", masks::mask_json(data)),
+        None => masks::mask(line).into_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// An answer as it may be read by anybody who may ask for it.

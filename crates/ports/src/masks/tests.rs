@@ -92,7 +92,8 @@ fn values_of_any_script_and_of_several_lines_are_masked_whole() {
     let masks = masks(&["пароль-мой-тайный", pem]);
     assert_eq!(masks.mask("is пароль-мой-тайный."), "is ***.");
     assert_eq!(masks.mask("is пароль-мой-та."), "is ***.");
-    assert_eq!(masks.mask(&format!("a {pem} b")), "a *** b");
+    let framed = "a -----BEGIN CANARY KEY-----\n***\n-----END CANARY KEY----- b";
+    assert_eq!(masks.mask(&format!("a {pem} b")), framed);
     assert_eq!(masks.mask("log: q9SecondLineOfTheKey"), "log: ***");
 }
 
@@ -177,4 +178,36 @@ fn json_stays_json_whatever_a_value_looks_like() {
     let text = serde_json::json!({ "log": [format!("it is {value}.")], value: 1 }).to_string();
     assert_eq!(mask_json(&text), "{\"***\":1,\"log\":[\"it is ***.\"]}");
     assert!(matches!(mask_json("{\"a\": 1}"), Cow::Borrowed(_)));
+}
+
+#[test]
+fn what_is_no_key_is_no_mask_and_of_an_address_only_the_password_is_one() {
+    know_of("AWS_REGION", "eu-canary-17");
+    know_of("ANTHROPIC_BASE_URL", "http://127.0.0.1:4017/canary");
+    know_of("IMAGE", "europe-west4-docker.pkg.dev/canary17/app");
+    know_of("DATABASE_URL", "postgres://shop:c4naryPassw0rd@localhost:5432/shop17");
+    know_of("CA", "-----BEGIN CERTIFICATE-----\nMIICanary17AbcdefGhijkl0123456789\n-----END CERTIFICATE-----");
+    know_of(
+        "GOOGLE",
+        r#"{"type": "service_account_17", "private_key": "canary17ForGoogleOnlyXyz", "uri": "https://x.googleapis.com"}"#,
+    );
+    for said in [
+        "eu-canary-17 and eu-canary-18",
+        "see http://127.0.0.1:4017/canary",
+        "europe-west4-docker.pkg.dev/canary17/app",
+        "postgres://shop@localhost:5432/shop17",
+        "-----BEGIN CERTIFICATE-----",
+        r#"{"type": "service_account_17"} at https://x.googleapis.com"#,
+    ] {
+        assert_eq!(mask(said), said);
+    }
+    assert_eq!(mask("postgres://shop:c4naryPassw0rd@localhost"), "postgres://shop:***@localhost");
+    assert_eq!(mask("it is canary17ForGoogleOnlyXyz"), "it is ***");
+}
+
+#[test]
+fn half_of_what_is_short_is_another_word() {
+    let masks = masks(&["us-gov-east-17x", KEY]);
+    assert_eq!(masks.mask("us-gov-west-1"), "us-gov-west-1");
+    assert_eq!(masks.mask("us-gov-east-17x"), "***");
 }
