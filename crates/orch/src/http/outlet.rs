@@ -42,8 +42,8 @@ impl Kind {
 
 /// Events, each line of data masked as the JSON it is.
 fn events(text: &str) -> String {
-    let line = |line: &str| match line.strip_prefix("data:") {
-        Some(data) => format!("data:{}", masks::mask_json(data)),
+    let line = |line: &str| match line.strip_prefix("data: ") {
+        Some(data) => format!("data: {}", masks::mask_json(data)),
         None => masks::mask(line).into_owned(),
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
