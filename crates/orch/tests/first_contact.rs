@@ -231,14 +231,30 @@ fn red_tests_are_named_with_the_service_they_lack_and_the_file_is_written() {
 }
 
 #[test]
-fn another_way_is_taken_where_the_first_one_cannot_be_green() {
+fn another_way_is_taken_only_where_the_first_one_could_not_begin() {
     if !has(&[("make", "apt install make")]) {
         return;
     }
-    let machine = Machine::new(&[("Makefile", "test:\n\t./not-there\ncheck:\n\ttrue\n")]);
+    let machine = Machine::new(&[("Makefile", "test:\n\tno-such-runner\ncheck:\n\ttrue\n")]);
     let (code, said) = machine.tried();
     assert_eq!((code, said["test"].as_str()), (0, Some("make check")), "{said:#}");
     assert_eq!(said["run"]["red_before"][0], "make test", "{said:#}");
+    // Red is red, though another target is green.
+    let refused = "echo connect: connection refused 127.0.0.1:5432; exit 1";
+    for recipe in ["exit 1", "./not-there", "echo 'not ok 1 - adds'; no-such-runner", refused] {
+        let machine = Machine::new(&[("Makefile", &format!("test:\n\t{recipe}\ncheck:\n\ttrue\n"))]);
+        let (code, said) = machine.tried();
+        assert_eq!((code, said["test"].as_str()), (1, Some("make test")), "{recipe}: {said:#}");
+        assert_eq!(said["run"]["red_before"], serde_json::json!([]), "{said:#}");
+    }
+}
+
+#[test]
+fn a_command_that_tests_nothing_is_not_green() {
+    let machine = Machine::new(&[("test.sh", "echo 'Ran 0 tests in 0.000s'\n")]);
+    let (code, said) = machine.tried();
+    assert_eq!((code, said["run"]["outcome"].as_str()), (3, Some("unknown")), "{said:#}");
+    assert!(said["run"]["why"].as_str().unwrap().contains("nothing was tested"), "{said:#}");
 }
 
 #[test]

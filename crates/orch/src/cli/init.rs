@@ -4,6 +4,7 @@
 
 mod args;
 mod ci;
+mod discovery;
 mod file;
 mod find;
 mod guess;
@@ -20,6 +21,7 @@ mod state;
 mod tell;
 mod tree;
 mod trial;
+mod verdict;
 
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};

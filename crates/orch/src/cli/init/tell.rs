@@ -159,7 +159,7 @@ fn run_as_json(trial: &Trial) -> Value {
     });
     let more = match &trial.outcome {
         Outcome::Green => json!({ "outcome": "green" }),
-        Outcome::Red { step, end, lines, missing } => {
+        Outcome::Red { step, end, lines, missing, .. } => {
             json!({ "outcome": "red", "step": step, "end": end, "lines": lines, "missing": missing })
         }
         Outcome::Unknown { why, missing } => json!({ "outcome": "unknown", "why": why, "missing": missing }),
@@ -177,7 +177,7 @@ fn tell_trial(context: &mut Context<'_>, trial: &Trial) {
             let word = context.paint(Tone::Good, "green");
             context.say(format!("the tests are {word} on {at}, in {}", duration(trial.took)));
         }
-        Outcome::Red { step, end, lines, missing } => {
+        Outcome::Red { step, end, lines, missing, .. } => {
             let word = context.paint(Tone::Bad, "red");
             context.say(match *step {
                 "setup" => {
