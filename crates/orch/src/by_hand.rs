@@ -174,7 +174,7 @@ const NOTHING: &str = "nothing was decided";
 
 /// The result, unless this process is asked to stop: then the work is dropped, and with it what it started and made.
 pub(crate) async fn unless_stopped<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    let stop = crate::stop::stop_signal().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
+    let stop = crate::stop::stop_signal_by_hand().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
     tokio::select! {
         done = work => done,
         why = stop => Err(Fault::permanent(format!("{why}: {NOTHING}"))),

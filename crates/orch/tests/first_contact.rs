@@ -325,21 +325,24 @@ fn temporary_files_inside_a_working_tree_are_refused() {
 
 #[test]
 fn a_run_that_is_interrupted_leaves_no_process_no_directory_and_no_file() {
-    let nap = format!("4{}", std::process::id());
-    let machine = Machine::new(&[("test.sh", &format!("sleep {nap}\n"))]);
-    let mut child = machine
-        .command(ORCH, &machine.shop())
-        .args(["init", "--run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let sleeps = until("the tests run", || processes::with_argument(&nap).into_iter().next());
-    processes::interrupt(child.id());
-    assert_eq!(until("it ends", || ended(&mut child)), 3);
-    assert!(!processes::alive(sleeps));
-    assert_eq!(machine.temporary(), Vec::<PathBuf>::new());
-    assert!(!machine.shop().join("orch.toml").exists());
+    let ways: [(&str, fn(u32)); 3] = [("4", processes::interrupt), ("5", processes::hang_up), ("6", processes::quit)];
+    for (number, stop) in ways {
+        let nap = format!("{number}{}", std::process::id());
+        let machine = Machine::new(&[("test.sh", &format!("sleep {nap}\n"))]);
+        let mut child = machine
+            .command(ORCH, &machine.shop())
+            .args(["init", "--run"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sleeps = until("the tests run", || processes::with_argument(&nap).into_iter().next());
+        stop(child.id());
+        assert_eq!(until("it ends", || ended(&mut child)), 3);
+        assert!(!processes::alive(sleeps));
+        assert_eq!(machine.temporary(), Vec::<PathBuf>::new());
+        assert!(!machine.shop().join("orch.toml").exists());
+    }
 }
 
 #[test]
