@@ -94,7 +94,7 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
         instance,
         clone: args.global.then(|| top.clone()),
     };
-    let kept_back = carry(&mut found, &machine);
+    let mut kept_back = carry(&mut found, &machine);
     // The file must pass the very check it will meet, whatever names this machine came up with.
     let env = context.env.clone();
     let parsed = |text: &str| {
@@ -118,7 +118,7 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
                 .hint("`orch init --no-run` writes the file without running anything")
         })?;
         found.plan = Some(plan);
-        carry(&mut found, &machine);
+        kept_back = carry(&mut found, &machine);
         found.tried = Some(tell::in_a_line(&ran, &found.branch));
         trial = Some(ran);
     }
@@ -177,10 +177,10 @@ fn look(top: &Path, commit: Option<&str>, branch: &str, machine: &Machine) -> (T
     (tree, uncommitted.map(|plan| plan.note(note)))
 }
 
-/// The environment for what is found; names of variables with passwords are given back.
+/// The environment for what is found; names of variables that may hold passwords are given back.
 fn carry(found: &mut Found, machine: &Machine) -> Vec<String> {
     let Some(plan) = &found.plan else { return Vec::new() };
-    let carried = machine.carry(&plan.tools);
+    let carried = machine.carry(&[plan.tools.as_slice(), &plan.beside].concat());
     found.env = carried.env;
     carried.kept_back
 }

@@ -75,6 +75,7 @@ fn at(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
     };
     let Some(own) = own else { return Some(native) };
     let (mut first, second) = if ci_prefers(&own, &native, ci, machine) { (own, native) } else { (native, own) };
+    first.beside.extend(second.tools.iter().cloned());
     let because = format!("with `{}`", second.test);
     if second.tools.iter().all(|tool| machine.has(tool)) {
         first.others.push(second.other(because));
@@ -184,6 +185,22 @@ mod tests {
         assert_eq!(test_of(&[files[0], make, ci]), "make test");
         let ci = (".github/workflows/b.yml", "      - run: make test\n      - run: go test -race ./...\n");
         assert_eq!(test_of(&[files[0], make, ci]), "go test ./...");
+    }
+
+    #[test]
+    fn a_makefile_gets_what_the_tool_beside_it_needs_of_the_environment() {
+        let files = [("Cargo.toml", "[package]\n"), ("Makefile", "test:\n\tcargo test\n")];
+        let ci = (".github/workflows/b.yml", "      - run: make test\n");
+        let plan = found(&[files[0], files[1], ci]).unwrap();
+        assert_eq!((&*plan.test, plan.tools, plan.beside), ("make test", vec!["make".into()], vec!["cargo".into()]));
+        let plan = found(&files).unwrap();
+        assert_eq!(plan.test, "cargo test");
+        assert!(plan.with(&plan.others[0]).beside.contains(&"cargo".to_owned()), "{plan:?}");
+    }
+
+    #[test]
+    fn a_directory_is_no_option_of_cd() {
+        assert_eq!(test_of(&[("-P/go.mod", "module x\n")]), "(cd ./-P && go test ./...)");
     }
 
     #[test]

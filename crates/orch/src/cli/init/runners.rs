@@ -66,6 +66,10 @@ fn chosen(recipes: &BTreeMap<String, String>, ci: &Ci, program: &str) -> Vec<Str
     let usual = NAMES.iter().copied().filter(|name| recipes.contains_key(*name));
     let mut all: Vec<String> = Vec::new();
     for name in named.into_iter().chain(scripted.map(|(name, _)| name.as_str())).chain(usual) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if name.starts_with('-') || !name.chars().all(plain) {
+            continue;
+        }
         // A list of targets that do nothing but name one another is no answer: `ci` may be red, `test` is asked.
         if !all.iter().any(|known| known == name) {
             all.push(name.to_owned());
@@ -212,6 +216,15 @@ mod tests {
         let workflow = "      - run: |\n          $GITHUB_WORKSPACE/test.sh\n";
         let files = [("Makefile", makefile), ("test.sh", "#!/bin/sh\n"), (".github/workflows/a.yml", workflow)];
         assert_eq!(tests_of(&files), ["make check", "make test", "make test-unit", "sh test.sh"]);
+    }
+
+    #[test]
+    fn a_target_whose_name_the_shell_would_read_is_no_test() {
+        for name in ["test;touch", "test$(x)", "`x`test", "-test"] {
+            let ci = format!("      - run: make {name}\n");
+            let makefile = format!("{name}:\n\t./x\n");
+            assert_eq!(tests_of(&[("Makefile", &makefile), (".github/workflows/a.yml", &ci)]), [""; 0], "{name}");
+        }
     }
 
     #[test]

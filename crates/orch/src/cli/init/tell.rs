@@ -77,6 +77,7 @@ pub(super) fn report(args: &InitArgs, context: &mut Context<'_>, said: &Said<'_>
         context.say(show::json(&json!({
             "file": file, "key": found.key, "default_branch": found.branch, "approvers": [found.actor],
             "test": plan.map(|p| &p.test), "setup": plan.and_then(|p| p.setup.as_ref()), "env": found.env,
+            "kept_back": kept_back,
             "because": plan.map(|p| &p.because), "notes": plan.map(|p| &p.notes),
             "agent": found.agent.name, "has_commit": !empty,
             "forge": forge_of(&found.origin), "repo": repo_of(found),
@@ -119,7 +120,7 @@ pub(super) fn report(args: &InitArgs, context: &mut Context<'_>, said: &Said<'_>
         context.note(note);
     }
     for name in kept_back {
-        context.note(format!("{name} holds a password and was not written down; the commands run without it"));
+        context.note(format!("{name} may hold a password and was not written down; the commands run without it"));
     }
     if empty {
         context.note("the repository has no commit yet: make one before the first task");
