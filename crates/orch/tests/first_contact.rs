@@ -301,15 +301,43 @@ fn a_bare_repository_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_shallow_clone_is_refused_with_what_to_do() {
+fn a_shallow_or_partial_clone_is_refused_with_what_to_do() {
     let machine = Machine::new(&[("test.sh", "true\n")]);
     machine.commit();
+    machine.git(&["config", "uploadpack.allowFilter", "true"]);
     let from = format!("file://{}", machine.shop().display());
-    machine.git(&["clone", "-q", "--depth", "1", &from, "../shallow"]);
-    let ran = machine.command(ORCH, &machine.at("shallow")).args(["init", "--run"]).output();
-    let ran = Ran::of(&ran.unwrap());
-    assert_eq!(ran.code, 3, "{ran:#?}");
-    assert!(ran.out.contains("git fetch --unshallow"), "{ran:#?}");
+    for (option, to, what) in [
+        ("--depth=1", "../shallow", "git fetch --unshallow"),
+        ("--filter=blob:none", "../partial", "make a clone without `--filter`"),
+    ] {
+        machine.git(&["clone", "-q", option, &from, to]);
+        let ran = machine.command(ORCH, &machine.shop().join(to)).args(["init", "--run"]).output();
+        let ran = Ran::of(&ran.unwrap());
+        assert_eq!(ran.code, 3, "{ran:#?}");
+        assert!(ran.out.contains(what), "{ran:#?}");
+    }
+}
+
+#[test]
+fn of_several_projects_the_one_of_this_clone_is_run_and_none_is_guessed() {
+    let machine = Machine::new(&[("test.sh", "true\n")]);
+    assert_eq!(machine.init(&[]).code, 0);
+    let text = machine.written();
+    let (head, project) = text.split_at(text.find("[[project]]").unwrap());
+    let key = project.lines().find(|line| line.starts_with("key = ")).unwrap();
+    let other = |key_of: &str, repo: &str| {
+        let project = project.replace(key, &format!("key = \"{key_of}\""));
+        project.replace("repo = \".\"", &format!("repo = {repo:?}")).replace("sh test.sh", "exit 7")
+    };
+    let write = |projects: &[&str]| fs::write(machine.shop().join("orch.toml"), head.to_owned() + &projects.concat());
+    let (far, near) = (other("FAR", "../far.git"), other("NEAR", "../near.git"));
+    write(&[&far, project]).unwrap();
+    let (code, said) = machine.tried();
+    assert_eq!((code, said["test"].as_str()), (0, Some("sh test.sh")), "{said:#}");
+    write(&[&far, &near]).unwrap();
+    let ran = machine.init(&["--run"]);
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    assert!(ran.err.contains("is the repository of none of the projects FAR, NEAR"), "{ran:#?}");
 }
 
 #[test]

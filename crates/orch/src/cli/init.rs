@@ -26,6 +26,7 @@ mod verdict;
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::git_probe;
+use crate::by_hand;
 use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
 pub use args::InitArgs;
@@ -208,7 +209,9 @@ fn run_what_is_there(args: &InitArgs, context: &mut Context<'_>, top: &Path, fil
     for warning in warnings {
         context.note(format!("warning: {warning}"));
     }
-    let project = config.projects.first().ok_or_else(|| {
+    let project = by_hand::project_of(&config, top, context.env.get("PATH"))
+        .map_err(|why| Failure::usage(format!("{}: {why}", file.display())).hint("go to the clone of one of them"))?;
+    let project = project.ok_or_else(|| {
         Failure::usage(format!("{} names no project", file.display())).hint("add a [[project]], or remove the file")
     })?;
     let line = project.commands.test.clone().or_else(|| project.commands.ci.clone()).ok_or_else(|| {

@@ -46,12 +46,10 @@ pub fn interrupt(pid: u32) {
     send(pid, Signal::INT);
 }
 /// SIGHUP, which a terminal that is closed sends.
-#[allow(dead_code, reason = "not every test file that includes this module sends it")]
 pub fn hang_up(pid: u32) {
     send(pid, Signal::HUP);
 }
 /// SIGQUIT.
-#[allow(dead_code, reason = "not every test file that includes this module sends it")]
 pub fn quit(pid: u32) {
     send(pid, Signal::QUIT);
 }

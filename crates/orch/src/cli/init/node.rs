@@ -129,6 +129,14 @@ fn manager(dir: &Dir<'_>, package: &Value, ci: &Ci) -> (Manager, Option<&'static
         chosen
     });
     let lock = of(manager);
+    if lock.is_none() && !locks.is_empty() {
+        let names: Vec<&str> = locks.iter().map(|(name, _)| *name).collect();
+        doubt = Some(format!(
+            "package.json names {}, which does not read {}: what it installs is not locked",
+            manager.name(),
+            names.join(", ")
+        ));
+    }
     let modern = 2 <= major || dir.has(".yarnrc.yml");
     (if manager == Yarn && modern { Berry } else { manager }, lock, doubt)
 }
@@ -266,6 +274,15 @@ mod tests {
         let lock = ("pnpm-lock.yaml", "lockfileVersion: '6.0'\n");
         let (setup, ..) = found(&[("package.json", TEST), lock], &["npm"]).unwrap();
         assert!(setup.contains(" pnpm@8 && "), "{setup}");
+    }
+
+    #[test]
+    fn a_lock_file_the_declared_manager_does_not_read_is_a_doubt() {
+        let package = r#"{"scripts": {"test": "x"}, "packageManager": "pnpm@9.4.0"}"#;
+        let tree = Tree::of_files(&[("package.json", package), ("package-lock.json", "{}")]);
+        let plan = plan(&tree.dir(""), &Ci::of(&tree), &Machine::with(&["pnpm"])).unwrap();
+        assert_eq!(plan.setup.as_deref(), Some("pnpm install"));
+        assert!(plan.notes[0].contains("names pnpm, which does not read package-lock.json"), "{:?}", plan.notes);
     }
 
     #[test]
