@@ -74,9 +74,15 @@ impl Preparation {
         }
     }
 
-    /// Setup and command as one text: what was green under another pair is no answer.
+    /// Setup, command and environment as one text: what was green under others is no answer. Without an environment it is
+    /// the text of before there was one.
     pub(crate) fn identity(&self, line: &str) -> String {
-        self.setup.as_ref().map_or_else(|| line.to_owned(), |setup| format!("{setup}\n{line}"))
+        let mut text = self.setup.as_ref().map_or_else(|| line.to_owned(), |setup| format!("{setup}\n{line}"));
+        for (name, value) in &self.env {
+            // No line of a shell holds this character.
+            text.extend(["\0", name, "=", value]);
+        }
+        text
     }
 }
 
@@ -174,6 +180,21 @@ mod tests {
         assert!(!dir.join("began").exists());
         // `exit` of a setup ends the setup alone, and quotes stay quotes.
         assert_eq!(run(&spec(Some("exit 0"), "test \"it's\" = \"it's\"", dir), dir), (0, Phase::Command));
+    }
+
+    #[test]
+    fn another_environment_is_another_command_and_none_changes_nothing() {
+        let of = |setup: Option<&str>, env: &[(&str, &str)]| {
+            let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            Preparation { setup: setup.map(Into::into), env }.identity("make test")
+        };
+        assert_eq!(of(None, &[]), "make test");
+        assert_eq!(of(Some("npm ci"), &[]), "npm ci\nmake test");
+        let one = of(None, &[("A", "1"), ("B", "2")]);
+        assert_eq!(one, of(None, &[("B", "2"), ("A", "1")]));
+        for other in [of(None, &[]), of(None, &[("A", "1")]), of(None, &[("A", "1"), ("B", "3")])] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

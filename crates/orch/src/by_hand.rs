@@ -174,7 +174,7 @@ const NOTHING: &str = "nothing was decided";
 
 /// The result, unless this process is asked to stop: then the work is dropped, and with it what it started and made.
 pub(crate) async fn unless_stopped<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    let stop = crate::stop::stop_signal().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
+    let stop = crate::stop::stop_signal_by_hand().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
     tokio::select! {
         done = work => done,
         why = stop => Err(Fault::permanent(format!("{why}: {NOTHING}"))),
@@ -186,8 +186,15 @@ pub(crate) fn was_stopped(fault: &Fault) -> bool {
     fault.text.ends_with(NOTHING)
 }
 
-/// Refuses a shallow clone, with what to do: a checkout is a clone with its whole history.
+/// Refuses a shallow or partial clone, with what to do: a checkout is a clone with its whole history.
 fn whole(repo: &Path, path: &String) -> Result<(), Fault> {
+    let partial = ["config", "--get-regexp", r"^(remote\..*\.partialclonefilter|extensions\.partialclone)$"];
+    if plain_git(repo, Some(path), &partial).is_some() {
+        return Err(Fault::permanent(format!(
+            "{} is a partial clone (--filter): files are missing in it; make a clone without `--filter`",
+            repo.display()
+        )));
+    }
     if plain_git(repo, Some(path), &["rev-parse", "--is-shallow-repository"]).as_deref() != Some("true") {
         return Ok(());
     }
@@ -195,6 +202,33 @@ fn whole(repo: &Path, path: &String) -> Result<(), Fault> {
         "{} is a shallow clone (--depth): older commits are missing in it; run `git fetch --unshallow` there",
         repo.display()
     )))
+}
+
+/// The project of a configuration that is this repository: by its path, by an address the repository is a clone of, else
+/// the only one there is. The error says which there are.
+pub(crate) fn project_of<'c>(
+    config: &'c Config,
+    repo: &Path,
+    path: Option<&String>,
+) -> Result<Option<&'c ConfigProject>, String> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let (here, all) = (real(repo), &config.projects);
+    let at = |p: &ConfigProject| real(Path::new(&p.repo));
+    let remotes = plain_git(repo, path, &["config", "--get-regexp", r"^remote\..*\.(push)?url$"]).unwrap_or_default();
+    let from: Vec<String> = remotes
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(_, address)| orch_ports::Remote::of(address).url)
+        .collect();
+    let comes_from = |p: &&ConfigProject| {
+        from.iter().any(|url| *url == p.repo || at(p).is_some_and(|there| real(&repo.join(url)) == Some(there)))
+    };
+    let found = all.iter().find(|p| here.is_some() && at(p) == here).or_else(|| all.iter().find(comes_from));
+    if found.is_some() || all.len() < 2 {
+        return Ok(found.or(all.first()));
+    }
+    let names: Vec<&str> = all.iter().map(|p| p.key.as_str()).collect();
+    Err(format!("{} is the repository of none of the projects {}", repo.display(), names.join(", ")))
 }
 
 /// The project whose repository this is; without a configuration, one without any commands.
@@ -212,11 +246,11 @@ async fn project<'c>(
     let tracker = Arc::new(LocalTracker::open(&dir.join("tracker.db"), clock)?);
     let key = wire::random_key()?.into_bytes();
     let here = asked.repo.canonicalize().unwrap_or_else(|_| asked.repo.clone());
-    let configured = config.and_then(|config| {
-        let same = |p: &&ConfigProject| Path::new(&p.repo).canonicalize().is_ok_and(|r| r == here);
-        config.projects.iter().find(same).or_else(|| config.projects.first()).map(|p| (config, p))
-    });
-    if let Some((config, p)) = configured {
+    let configured = match config {
+        Some(config) => project_of(config, &asked.repo, Some(&process.path)).map_err(Fault::permanent)?,
+        None => None,
+    };
+    if let (Some(config), Some(p)) = (config, configured) {
         let project = wire::project(config, p, (forge, tracker), process, &key)?;
         return Ok((project, Some(p).filter(|p| p.submodules)));
     }
@@ -334,6 +368,8 @@ pub(crate) fn plain_git(dir: &Path, path: Option<&String>, args: &[&str]) -> Opt
         .env_clear()
         .env("PATH", path.map_or("/usr/bin:/bin", String::as_str))
         .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "safe.directory")
         .env("GIT_CONFIG_VALUE_0", "*")

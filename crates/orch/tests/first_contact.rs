@@ -231,14 +231,30 @@ fn red_tests_are_named_with_the_service_they_lack_and_the_file_is_written() {
 }
 
 #[test]
-fn another_way_is_taken_where_the_first_one_cannot_be_green() {
+fn another_way_is_taken_only_where_the_first_one_could_not_begin() {
     if !has(&[("make", "apt install make")]) {
         return;
     }
-    let machine = Machine::new(&[("Makefile", "test:\n\t./not-there\ncheck:\n\ttrue\n")]);
+    let machine = Machine::new(&[("Makefile", "test:\n\tno-such-runner\ncheck:\n\ttrue\n")]);
     let (code, said) = machine.tried();
     assert_eq!((code, said["test"].as_str()), (0, Some("make check")), "{said:#}");
     assert_eq!(said["run"]["red_before"][0], "make test", "{said:#}");
+    // Red is red, though another target is green.
+    let refused = "echo connect: connection refused 127.0.0.1:5432; exit 1";
+    for recipe in ["exit 1", "./not-there", "echo 'not ok 1 - adds'; no-such-runner", refused] {
+        let machine = Machine::new(&[("Makefile", &format!("test:\n\t{recipe}\ncheck:\n\ttrue\n"))]);
+        let (code, said) = machine.tried();
+        assert_eq!((code, said["test"].as_str()), (1, Some("make test")), "{recipe}: {said:#}");
+        assert_eq!(said["run"]["red_before"], serde_json::json!([]), "{said:#}");
+    }
+}
+
+#[test]
+fn a_command_that_tests_nothing_is_not_green() {
+    let machine = Machine::new(&[("test.sh", "echo 'Ran 0 tests in 0.000s'\n")]);
+    let (code, said) = machine.tried();
+    assert_eq!((code, said["run"]["outcome"].as_str()), (3, Some("unknown")), "{said:#}");
+    assert!(said["run"]["why"].as_str().unwrap().contains("nothing was tested"), "{said:#}");
 }
 
 #[test]
@@ -285,15 +301,43 @@ fn a_bare_repository_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_shallow_clone_is_refused_with_what_to_do() {
+fn a_shallow_or_partial_clone_is_refused_with_what_to_do() {
     let machine = Machine::new(&[("test.sh", "true\n")]);
     machine.commit();
+    machine.git(&["config", "uploadpack.allowFilter", "true"]);
     let from = format!("file://{}", machine.shop().display());
-    machine.git(&["clone", "-q", "--depth", "1", &from, "../shallow"]);
-    let ran = machine.command(ORCH, &machine.at("shallow")).args(["init", "--run"]).output();
-    let ran = Ran::of(&ran.unwrap());
-    assert_eq!(ran.code, 3, "{ran:#?}");
-    assert!(ran.out.contains("git fetch --unshallow"), "{ran:#?}");
+    for (option, to, what) in [
+        ("--depth=1", "../shallow", "git fetch --unshallow"),
+        ("--filter=blob:none", "../partial", "make a clone without `--filter`"),
+    ] {
+        machine.git(&["clone", "-q", option, &from, to]);
+        let ran = machine.command(ORCH, &machine.shop().join(to)).args(["init", "--run"]).output();
+        let ran = Ran::of(&ran.unwrap());
+        assert_eq!(ran.code, 3, "{ran:#?}");
+        assert!(ran.out.contains(what), "{ran:#?}");
+    }
+}
+
+#[test]
+fn of_several_projects_the_one_of_this_clone_is_run_and_none_is_guessed() {
+    let machine = Machine::new(&[("test.sh", "true\n")]);
+    assert_eq!(machine.init(&[]).code, 0);
+    let text = machine.written();
+    let (head, project) = text.split_at(text.find("[[project]]").unwrap());
+    let key = project.lines().find(|line| line.starts_with("key = ")).unwrap();
+    let other = |key_of: &str, repo: &str| {
+        let project = project.replace(key, &format!("key = \"{key_of}\""));
+        project.replace("repo = \".\"", &format!("repo = {repo:?}")).replace("sh test.sh", "exit 7")
+    };
+    let write = |projects: &[&str]| fs::write(machine.shop().join("orch.toml"), head.to_owned() + &projects.concat());
+    let (far, near) = (other("FAR", "../far.git"), other("NEAR", "../near.git"));
+    write(&[&far, project]).unwrap();
+    let (code, said) = machine.tried();
+    assert_eq!((code, said["test"].as_str()), (0, Some("sh test.sh")), "{said:#}");
+    write(&[&far, &near]).unwrap();
+    let ran = machine.init(&["--run"]);
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    assert!(ran.err.contains("is the repository of none of the projects FAR, NEAR"), "{ran:#?}");
 }
 
 #[test]
@@ -309,21 +353,24 @@ fn temporary_files_inside_a_working_tree_are_refused() {
 
 #[test]
 fn a_run_that_is_interrupted_leaves_no_process_no_directory_and_no_file() {
-    let nap = format!("4{}", std::process::id());
-    let machine = Machine::new(&[("test.sh", &format!("sleep {nap}\n"))]);
-    let mut child = machine
-        .command(ORCH, &machine.shop())
-        .args(["init", "--run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let sleeps = until("the tests run", || processes::with_argument(&nap).into_iter().next());
-    processes::interrupt(child.id());
-    assert_eq!(until("it ends", || ended(&mut child)), 3);
-    assert!(!processes::alive(sleeps));
-    assert_eq!(machine.temporary(), Vec::<PathBuf>::new());
-    assert!(!machine.shop().join("orch.toml").exists());
+    let ways: [(&str, fn(u32)); 3] = [("4", processes::interrupt), ("5", processes::hang_up), ("6", processes::quit)];
+    for (number, stop) in ways {
+        let nap = format!("{number}{}", std::process::id());
+        let machine = Machine::new(&[("test.sh", &format!("sleep {nap}\n"))]);
+        let mut child = machine
+            .command(ORCH, &machine.shop())
+            .args(["init", "--run"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sleeps = until("the tests run", || processes::with_argument(&nap).into_iter().next());
+        stop(child.id());
+        assert_eq!(until("it ends", || ended(&mut child)), 3);
+        assert!(!processes::alive(sleeps));
+        assert_eq!(machine.temporary(), Vec::<PathBuf>::new());
+        assert!(!machine.shop().join("orch.toml").exists());
+    }
 }
 
 #[test]

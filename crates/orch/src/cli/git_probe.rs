@@ -1,14 +1,21 @@
 //! The few read-only questions `init` and `doctor` ask git. Never changes a repository.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Oldest version that is tested, what Debian 12 has. (`merge-tree --write-tree` is of 2.38.)
 pub(super) const OLDEST: (u32, u32) = (2, 39);
 
+/// Git in a directory. It asks nobody for anything: no server for an object, no person for a password.
+fn git(dir: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).arg("-C").arg(dir);
+    git
+}
+
 /// A line git answers, or `None` if it refuses.
 fn ask(dir: &Path, args: &[&str]) -> Option<String> {
-    let output = Command::new("git").arg("-C").arg(dir).args(args).stdin(std::process::Stdio::null()).output().ok()?;
+    let output = git(dir).args(args).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim_end_matches('\n').to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
 }
@@ -72,11 +79,8 @@ pub(super) fn files(dir: &Path, branch: &str) -> Option<Vec<String>> {
     if !dir.is_absolute() {
         return None;
     }
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(dir)
+    let output = git(dir)
         .args(["ls-tree", "-r", "-z", "--full-tree", "--name-only", &format!("refs/heads/{branch}")])
-        .stdin(std::process::Stdio::null())
         .output()
         .ok()?;
     let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
@@ -85,21 +89,31 @@ pub(super) fn files(dir: &Path, branch: &str) -> Option<Vec<String>> {
 
 /// Names that git lists with `-z`; nothing if it refuses.
 pub(super) fn list_names(dir: &Path, args: &[&str]) -> Vec<String> {
-    let output = Command::new("git").arg("-C").arg(dir).args(args).stdin(std::process::Stdio::null()).output();
+    let output = git(dir).args(args).output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else { return Vec::new() };
     let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
 }
 
-/// The content of a file in a commit.
-pub(super) fn blob(dir: &Path, commit: &str, name: &str) -> Option<Vec<u8>> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(dir)
-        .args(["cat-file", "blob", &format!("{commit}:{name}")])
-        .stdin(std::process::Stdio::null())
-        .output()
-        .ok()?;
+/// Every entry of a commit that is no directory: its mode, as in `0o100644`, and its name.
+pub(super) fn entries(dir: &Path, commit: &str) -> Vec<(u32, String)> {
+    let lines = list_names(dir, &["ls-tree", "-r", "-z", "--full-tree", commit]);
+    let entry = |line: &String| {
+        let (about, name) = line.split_once('\t')?;
+        let mode = u32::from_str_radix(about.split(' ').next()?, 8).ok()?;
+        Some((mode, name.to_owned()))
+    };
+    lines.iter().filter_map(entry).collect()
+}
+
+/// The content of a file in a commit; `None`: it is not there, or has more bytes than this.
+pub(super) fn blob(dir: &Path, commit: &str, name: &str, most: usize) -> Option<Vec<u8>> {
+    let object = format!("{commit}:{name}");
+    let size: usize = ask(dir, &["cat-file", "-s", &object])?.parse().ok()?;
+    if most < size {
+        return None;
+    }
+    let output = git(dir).args(["cat-file", "blob", &object]).output().ok()?;
     output.status.success().then_some(output.stdout)
 }
 

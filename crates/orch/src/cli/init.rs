@@ -4,6 +4,7 @@
 
 mod args;
 mod ci;
+mod discovery;
 mod file;
 mod find;
 mod guess;
@@ -20,10 +21,12 @@ mod state;
 mod tell;
 mod tree;
 mod trial;
+mod verdict;
 
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::git_probe;
+use crate::by_hand;
 use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
 pub use args::InitArgs;
@@ -92,7 +95,7 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
         instance,
         clone: args.global.then(|| top.clone()),
     };
-    let kept_back = carry(&mut found, &machine);
+    let mut kept_back = carry(&mut found, &machine);
     // The file must pass the very check it will meet, whatever names this machine came up with.
     let env = context.env.clone();
     let parsed = |text: &str| {
@@ -116,7 +119,7 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
                 .hint("`orch init --no-run` writes the file without running anything")
         })?;
         found.plan = Some(plan);
-        carry(&mut found, &machine);
+        kept_back = carry(&mut found, &machine);
         found.tried = Some(tell::in_a_line(&ran, &found.branch));
         trial = Some(ran);
     }
@@ -175,10 +178,10 @@ fn look(top: &Path, commit: Option<&str>, branch: &str, machine: &Machine) -> (T
     (tree, uncommitted.map(|plan| plan.note(note)))
 }
 
-/// The environment for what is found; names of variables with passwords are given back.
+/// The environment for what is found; names of variables that may hold passwords are given back.
 fn carry(found: &mut Found, machine: &Machine) -> Vec<String> {
     let Some(plan) = &found.plan else { return Vec::new() };
-    let carried = machine.carry(&plan.tools);
+    let carried = machine.carry(&[plan.tools.as_slice(), &plan.beside].concat());
     found.env = carried.env;
     carried.kept_back
 }
@@ -206,7 +209,9 @@ fn run_what_is_there(args: &InitArgs, context: &mut Context<'_>, top: &Path, fil
     for warning in warnings {
         context.note(format!("warning: {warning}"));
     }
-    let project = config.projects.first().ok_or_else(|| {
+    let project = by_hand::project_of(&config, top, context.env.get("PATH"))
+        .map_err(|why| Failure::usage(format!("{}: {why}", file.display())).hint("go to the clone of one of them"))?;
+    let project = project.ok_or_else(|| {
         Failure::usage(format!("{} names no project", file.display())).hint("add a [[project]], or remove the file")
     })?;
     let line = project.commands.test.clone().or_else(|| project.commands.ci.clone()).ok_or_else(|| {

@@ -45,6 +45,14 @@ pub fn terminate(pid: u32) {
 pub fn interrupt(pid: u32) {
     send(pid, Signal::INT);
 }
+/// SIGHUP, which a terminal that is closed sends.
+pub fn hang_up(pid: u32) {
+    send(pid, Signal::HUP);
+}
+/// SIGQUIT.
+pub fn quit(pid: u32) {
+    send(pid, Signal::QUIT);
+}
 /// SIGKILL.
 pub fn kill(pid: u32) {
     send(pid, Signal::KILL);

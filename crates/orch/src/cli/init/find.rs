@@ -42,7 +42,16 @@ const MOST: usize = 6;
 /// What is found; `None`: no tests.
 pub(super) fn plan(tree: &Tree, ci: &Ci, machine: &Machine) -> Option<Plan> {
     let top = tree.dir("");
-    let mut found = at(&top, ci, machine).or_else(|| below(tree, ci, machine))?;
+    let mut found = match at(&top, ci, machine) {
+        Some(mut found) => {
+            found.notes.extend(left_out(tree, &found, ci, machine));
+            found
+        }
+        None => below(tree, ci, machine)?,
+    };
+    if 0 < tree.unreadable() {
+        found.notes.push(format!("{} files are not looked at: their names are no UTF-8", tree.unreadable()));
+    }
     let services: Vec<&str> = ci.services().iter().map(String::as_str).collect();
     if !services.is_empty() {
         found.notes.push(format!(
@@ -75,6 +84,7 @@ fn at(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
     };
     let Some(own) = own else { return Some(native) };
     let (mut first, second) = if ci_prefers(&own, &native, ci, machine) { (own, native) } else { (native, own) };
+    first.beside.extend(second.tools.iter().cloned());
     let because = format!("with `{}`", second.test);
     if second.tools.iter().all(|tool| machine.has(tool)) {
         first.others.push(second.other(because));
@@ -92,6 +102,53 @@ fn ci_prefers(own: &Plan, native: &Plan, ci: &Ci, machine: &Machine) -> bool {
         lines.any(|words| words.iter().any(|w| w.contains("test") || *w == "verify"))
     });
     machine.has(program) && by_own && !by_tool
+}
+
+/// Marks of a project, and its kind.
+const MARKS: &[(&str, &str)] = &[
+    ("Cargo.toml", "rust"),
+    ("go.mod", "go"),
+    ("pom.xml", "jvm"),
+    ("build.gradle", "jvm"),
+    ("build.gradle.kts", "jvm"),
+    ("package.json", "node"),
+    ("pyproject.toml", "python"),
+    ("setup.py", "python"),
+];
+
+/// Names the projects below a top that has tests, unless the tool of the top enters them or says so itself.
+fn left_out(tree: &Tree, plan: &Plan, ci: &Ci, machine: &Machine) -> Option<String> {
+    let top = tree.dir("");
+    let enters = |kind: &str| match kind {
+        "rust" => top.toml("Cargo.toml").get("workspace").and_then(|w| w.get("members")).is_some(),
+        "node" => {
+            top.has("pnpm-workspace.yaml")
+                || top.read("package.json").is_some_and(|text| text.contains("\"workspaces\""))
+        }
+        kind => MARKS.iter().any(|(mark, of)| *of == kind && top.has(mark)) || kind == "go" && top.has("go.work"),
+    };
+    let entered: Vec<&str> = ["rust", "go", "jvm", "node", "python"].into_iter().filter(|kind| enters(kind)).collect();
+    let mut found: Vec<&str> = Vec::new();
+    for name in tree.names() {
+        let Some((path, mark)) = name.rsplit_once('/') else { continue };
+        let odd = |part: &str| part.starts_with('.') || part.chars().any(char::is_control) || ASIDE.contains(&part);
+        let other = MARKS.iter().any(|(known, kind)| *known == mark && !entered.contains(kind));
+        if other && !path.split('/').any(odd) && !found.contains(&path) && at(&tree.dir(path), ci, machine).is_some()
+        {
+            found.push(path);
+        }
+    }
+    let all = found.clone();
+    let inside = |path: &str, upper: &str| path.strip_prefix(upper).is_some_and(|rest| rest.starts_with('/'));
+    found.retain(|path| !all.iter().any(|upper| inside(path, upper)));
+    let (first, rest) = found.split_at(found.len().min(2 * MOST));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    let said = format!(
+        "projects below the top: {}{more} with tests of their own: `{}` may not run them",
+        first.join(", "),
+        plan.test
+    );
+    (!first.is_empty()).then_some(said)
 }
 
 /// A repository of several projects: each of them, the upper ones before those below.
@@ -187,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn a_makefile_gets_what_the_tool_beside_it_needs_of_the_environment() {
+        let files = [("Cargo.toml", "[package]\n"), ("Makefile", "test:\n\tcargo test\n")];
+        let ci = (".github/workflows/b.yml", "      - run: make test\n");
+        let plan = found(&[files[0], files[1], ci]).unwrap();
+        assert_eq!((&*plan.test, plan.tools, plan.beside), ("make test", vec!["make".into()], vec!["cargo".into()]));
+        let plan = found(&files).unwrap();
+        assert_eq!(plan.test, "cargo test");
+        assert!(plan.with(&plan.others[0]).beside.contains(&"cargo".to_owned()), "{plan:?}");
+    }
+
+    #[test]
+    fn a_directory_is_no_option_of_cd() {
+        assert_eq!(test_of(&[("-P/go.mod", "module x\n")]), "(cd ./-P && go test ./...)");
+    }
+
+    #[test]
     fn a_repository_of_two_ecosystems_has_the_tests_of_both() {
         let files = [
             ("README.md", ""),
@@ -203,6 +276,40 @@ mod tests {
         assert!(plan.notes.iter().any(|note| note.contains("backend, front end")), "{:?}", plan.notes);
         let both = [("Cargo.toml", "[package]\n"), ("package.json", r#"{"scripts": {"test": "x"}}"#)];
         assert_eq!(test_of(&both), "cargo test && npm test");
+    }
+
+    #[test]
+    fn projects_below_a_top_with_tests_are_named_unless_its_tool_enters_them() {
+        let script = r#"{"scripts": {"test": "x"}}"#;
+        let files = [
+            ("Cargo.toml", "[workspace]\nmembers = ['a']\n"),
+            ("a/Cargo.toml", "[package]\n"),
+            ("web/app/package.json", script),
+            ("web/app/inner/package.json", script),
+            ("web/no-tests/package.json", "{}"),
+            ("service/go.mod", "module s\n"),
+            ("examples/go.mod", "module e\n"),
+        ];
+        let notes = found(&files).unwrap().notes;
+        assert_eq!(
+            notes,
+            [
+                "projects below the top: service, web/app with tests of their own: `cargo test --workspace` may not run them"
+            ]
+        );
+        let alone = [("Cargo.toml", "[package]\n"), ("a/Cargo.toml", "[package]\n")];
+        assert!(
+            found(&alone).unwrap().notes[0].starts_with("projects below the top: a with"),
+            "a crate outside of any workspace"
+        );
+        assert_eq!(found(&files[..2]).unwrap().notes, [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_is_no_utf_8_is_left_out_and_counted() {
+        let plan = found(&[("b\u{fffd}d/go.mod", "module x\n"), ("a/go.mod", "module x\n")]).unwrap();
+        assert_eq!(plan.test, "(cd a && go test ./...)");
+        assert!(plan.notes[0].starts_with("1 files are not looked at"), "{:?}", plan.notes);
     }
 
     #[test]

@@ -64,6 +64,26 @@ const GO: &[&str] = &[
     "GOROOT",
 ];
 
+/// Variables that name a file, a directory or a version, and no address.
+const FILES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "CARGO_HTTP_CAINFO",
+    "GOROOT",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "UV_PYTHON_INSTALL_DIR",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "NODE_EXTRA_CA_CERTS",
+    "JAVA_HOME",
+    "M2_HOME",
+];
+
 /// This machine.
 pub(super) struct Machine {
     env: BTreeMap<String, String>,
@@ -128,7 +148,7 @@ impl Machine {
             }
         }
         let (env, secret): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            found.into_iter().partition(|(_, value)| !has_password(value));
+            found.into_iter().partition(|(name, value)| !may_be_secret(name, value));
         Carried { env, kept_back: secret.into_keys().collect() }
     }
 
@@ -153,14 +173,37 @@ impl Machine {
     }
 }
 
-/// `http://anna:secret@proxy`.
-fn has_password(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| rest.split('/').next().is_some_and(|host| host.contains('@')))
+/// `http://anna:secret@proxy`, `anna:secret@proxy:3128`, `https://index.example/simple?token=secret`. A file may have such
+/// a name: `/opt/openjdk@17`.
+fn may_be_secret(name: &str, value: &str) -> bool {
+    (!FILES.contains(&name) || value.contains("://")) && value.contains(['@', '?'])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_may_hold_a_password_is_secret_and_the_name_of_a_file_is_not() {
+        for (name, value) in [
+            ("HTTPS_PROXY", "http://anna:secret@proxy:3128"),
+            ("HTTPS_PROXY", "anna:secret@proxy:3128"),
+            ("https_proxy", "//anna:se/cret@proxy:3128"),
+            ("GOPROXY", "https://direct.example,https://anna:p/w@goproxy.example"),
+            ("PIP_INDEX_URL", "https://index.example/simple?token=secret"),
+            ("npm_config_registry", "https://token@registry.example"),
+            ("SSL_CERT_FILE", "https://anna:secret@certificates.example"),
+        ] {
+            assert!(may_be_secret(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("HTTPS_PROXY", "http://proxy:3128"),
+            ("JAVA_HOME", "/opt/openjdk@17"),
+            ("GOPROXY", "https://goproxy.example,direct"),
+        ] {
+            assert!(!may_be_secret(name, value), "{name}={value}");
+        }
+    }
 
     #[test]
     fn what_a_private_home_hides_is_carried_and_passwords_are_not() {

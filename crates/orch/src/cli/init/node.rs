@@ -2,7 +2,7 @@
 
 use super::ci::Ci;
 use super::machine::Machine;
-use super::plan::{Other, Plan};
+use super::plan::{Other, Plan, quoted};
 use super::tree::Dir;
 use serde_json::Value;
 
@@ -76,6 +76,7 @@ pub(super) fn plan(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
             test: plan.test.clone(),
             because: "with what the script `build` makes".into(),
             tools: plan.tools.clone(),
+            beside: Vec::new(),
             if_generated: true,
         });
     }
@@ -128,6 +129,14 @@ fn manager(dir: &Dir<'_>, package: &Value, ci: &Ci) -> (Manager, Option<&'static
         chosen
     });
     let lock = of(manager);
+    if lock.is_none() && !locks.is_empty() {
+        let names: Vec<&str> = locks.iter().map(|(name, _)| *name).collect();
+        doubt = Some(format!(
+            "package.json names {}, which does not read {}: what it installs is not locked",
+            manager.name(),
+            names.join(", ")
+        ));
+    }
     let modern = 2 <= major || dir.has(".yarnrc.yml");
     (if manager == Yarn && modern { Berry } else { manager }, lock, doubt)
 }
@@ -140,7 +149,7 @@ fn call(dir: &Dir<'_>, manager: Manager, package: &Value, machine: &Machine) -> 
         && let Some(path) =
             dir.files().find(|f| f.starts_with(".yarn/releases/") && f.rsplit('.').next() == Some("cjs"))
     {
-        return (format!("node {path}"), None, vec!["node".into()]);
+        return (format!("node {}", quoted(path)), None, vec!["node".into()]);
     }
     if machine.has(name) || !machine.has("npm") {
         return (name.to_owned(), None, vec![name.to_owned(), "node".to_owned()]);
@@ -148,7 +157,8 @@ fn call(dir: &Dir<'_>, manager: Manager, package: &Value, machine: &Machine) -> 
     let declared = package.get("packageManager").and_then(Value::as_str).unwrap_or_default();
     // `pnpm@9.4.0+sha512.…`
     let version = declared.split_once('@').map(|(_, v)| v.split('+').next().unwrap_or(v).to_owned());
-    let version = version.unwrap_or_else(|| usual_version(dir, manager).to_owned());
+    let is_version = |v: &String| !v.is_empty() && v.chars().all(|c| c.is_ascii_alphanumeric() || ".+-".contains(c));
+    let version = version.filter(is_version).unwrap_or_else(|| usual_version(dir, manager).to_owned());
     let from = if manager == Berry { "@yarnpkg/cli-dist" } else { name };
     let bring = format!("npm install --global --silent --prefix \"$HOME/npm\" {from}@{version} && ");
     (format!("PATH=\"$HOME/npm/bin:$PATH\" {name}"), Some(bring), vec!["npm".into(), "node".into()])
@@ -264,6 +274,30 @@ mod tests {
         let lock = ("pnpm-lock.yaml", "lockfileVersion: '6.0'\n");
         let (setup, ..) = found(&[("package.json", TEST), lock], &["npm"]).unwrap();
         assert!(setup.contains(" pnpm@8 && "), "{setup}");
+    }
+
+    #[test]
+    fn a_lock_file_the_declared_manager_does_not_read_is_a_doubt() {
+        let package = r#"{"scripts": {"test": "x"}, "packageManager": "pnpm@9.4.0"}"#;
+        let tree = Tree::of_files(&[("package.json", package), ("package-lock.json", "{}")]);
+        let plan = plan(&tree.dir(""), &Ci::of(&tree), &Machine::with(&["pnpm"])).unwrap();
+        assert_eq!(plan.setup.as_deref(), Some("pnpm install"));
+        assert!(plan.notes[0].contains("names pnpm, which does not read package-lock.json"), "{:?}", plan.notes);
+    }
+
+    #[test]
+    fn nothing_a_repository_names_is_a_command_of_its_own() {
+        let tree = Tree::of_files(&[
+            ("package.json", r#"{"scripts": {"test": "x"}, "packageManager": "yarn@4"}"#),
+            (".yarn/releases/a;touch b $(c).cjs", ""),
+        ]);
+        let plan = plan(&tree.dir(""), &Ci::of(&tree), &Machine::with(&["node"])).unwrap();
+        assert_eq!(plan.test, "node '.yarn/releases/a;touch b $(c).cjs' test");
+        for version in ["1; touch x", "$(touch x)", "https://x.example/a", ""] {
+            let package = format!(r#"{{"scripts": {{"test": "x"}}, "packageManager": "pnpm@{version}"}}"#);
+            let (setup, ..) = found(&[("package.json", &package)], &["npm"]).unwrap();
+            assert!(setup.contains(" pnpm@9 && "), "{version:?}: {setup}");
+        }
     }
 
     #[test]

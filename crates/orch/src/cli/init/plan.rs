@@ -11,6 +11,8 @@ pub(super) struct Plan {
     pub(super) because: String,
     /// Programs it starts that must be on this machine.
     pub(super) tools: Vec<String>,
+    /// Programs that its programs may start, as those of a makefile: they get what these need of the environment.
+    pub(super) beside: Vec<String>,
     /// What a person should know of it.
     pub(super) notes: Vec<String>,
     /// Other ways, best first: tried if this one is red and the tests themselves are not what is red.
@@ -25,6 +27,8 @@ pub(super) struct Other {
     /// What is different: `with what the script "build" makes`.
     pub(super) because: String,
     pub(super) tools: Vec<String>,
+    /// As of a plan.
+    pub(super) beside: Vec<String>,
     /// Only where something that is built first is missing.
     pub(super) if_generated: bool,
 }
@@ -49,19 +53,22 @@ impl Plan {
 
     /// The same, as another way of a plan.
     pub(super) fn other(self, because: impl Into<String>) -> Other {
-        let Self { setup, test, tools, .. } = self;
-        Other { setup, test, because: because.into(), tools, if_generated: false }
+        let Self { setup, test, tools, beside, .. } = self;
+        Other { setup, test, because: because.into(), tools, beside, if_generated: false }
     }
 
     /// The plan with another way in its place.
     pub(super) fn with(&self, other: &Other) -> Self {
-        let Other { setup, test, because, tools, .. } = other.clone();
-        Self { setup, test, because, tools, notes: self.notes.clone(), others: Vec::new() }
+        let Other { setup, test, because, tools, mut beside, .. } = other.clone();
+        beside.extend(self.beside.iter().chain(&self.tools).cloned());
+        Self { setup, test, because, tools, beside, notes: self.notes.clone(), others: Vec::new() }
     }
 
     /// The same, done in a directory.
     pub(super) fn in_dir(self, dir: &str) -> Self {
-        let there = |line: String| format!("(cd {} && {line})", quoted(dir));
+        // A name that begins with `-` would be an option.
+        let place = quoted(&if dir.starts_with('-') { format!("./{dir}") } else { dir.to_owned() });
+        let there = |line: String| format!("(cd {place} && {line})");
         Self {
             setup: self.setup.map(there),
             test: there(self.test),
@@ -77,14 +84,16 @@ impl Plan {
             (Some(a), Some(b)) => Some(format!("{a} && {b}")),
             (a, b) => a.or(b),
         };
-        let (mut tools, mut notes) = (self.tools, self.notes);
+        let (mut tools, mut beside, mut notes) = (self.tools, self.beside, self.notes);
         tools.extend(next.tools);
+        beside.extend(next.beside);
         notes.extend(next.notes);
         Self {
             setup,
             test: format!("{} && {}", self.test, next.test),
             because: format!("{} and {}", self.because, next.because),
             tools,
+            beside,
             notes,
             others: Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! Python: which tool makes the environment, what of the project's declared dependencies its tests need, and what runs them.
 
 use super::ci::Ci;
+use super::discovery::{self, discovery, name_of};
 use super::machine::Machine;
 use super::plan::{Plan, quoted};
 use super::tree::Dir;
@@ -38,8 +39,16 @@ const VENV: &str = "python3 -m venv .venv";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Runner {
     Pytest,
+    /// From the top, which its tests import from.
+    PytestHere,
     Unittest,
     Django,
+}
+
+impl Runner {
+    fn is_pytest(self) -> bool {
+        matches!(self, Self::Pytest | Self::PytestHere)
+    }
 }
 
 /// What the files of a project say.
@@ -93,14 +102,7 @@ fn table<'t>(project: &'t Table, path: &[&str]) -> Option<&'t Table> {
 
 /// What runs the tests; `None`: there are none.
 fn runner(dir: &Dir<'_>, ci: &Ci) -> Option<Runner> {
-    let name_of = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let is_test = |path: &&str| {
-        let name = name_of(path);
-        let by_name =
-            name.starts_with("test_") || name.ends_with("_test.py") || name == "tests.py" || name == "test.py";
-        name.strip_suffix(".py").is_some() && by_name && !path.contains("site-packages/")
-    };
-    let tests: Vec<&str> = dir.files().filter(is_test).collect();
+    let tests = discovery::tests(dir);
     if tests.is_empty() {
         return None;
     }
@@ -120,24 +122,20 @@ fn runner(dir: &Dir<'_>, ci: &Ci) -> Option<Runner> {
     let imports = |module: &str| {
         texts.iter().any(|t| t.contains(&format!("import {module}")) || t.contains(&format!("from {module}")))
     };
-    Some(if imports("unittest") && !imports("pytest") { Runner::Unittest } else { Runner::Pytest })
+    Some(match imports("unittest") && !imports("pytest") {
+        true if discovery(dir).is_some() => Runner::Unittest,
+        true => Runner::PytestHere,
+        false => Runner::Pytest,
+    })
 }
 
 /// The command behind the interpreter's or the manager's own `run`.
 fn command(dir: &Dir<'_>, runner: Runner) -> String {
     match runner {
         Runner::Pytest => "pytest".into(),
+        Runner::PytestHere => "python -m pytest".into(),
         Runner::Django => "python manage.py test".into(),
-        Runner::Unittest => {
-            let inside = ["tests", "test"].into_iter().find(|name| {
-                let prefix = format!("{name}/");
-                dir.files().any(|path| path.starts_with(&prefix)) && !dir.has(&format!("{name}/__init__.py"))
-            });
-            match inside {
-                Some(place) => format!("python -m unittest discover -s {place}"),
-                None => "python -m unittest discover".into(),
-            }
-        }
+        Runner::Unittest => format!("python -m unittest discover{}", discovery(dir).unwrap_or_default()),
     }
 }
 
@@ -199,7 +197,7 @@ fn with_uv(dir: &Dir<'_>, project: &Table, runner: Runner, machine: &Machine) ->
     let chosen = format!("{}{}", flags("--group", &groups), flags("--extra", &extras(project)));
     let declared = ["pyproject.toml", "uv.lock"].iter().any(|f| dir.read(f).is_some_and(|t| t.contains("pytest")));
     managed("uv", machine, because(dir, "uv.lock"), |uv| {
-        let bring = if runner == Runner::Pytest && !declared { " --with pytest" } else { "" };
+        let bring = if runner.is_pytest() && !declared { " --with pytest" } else { "" };
         let test = format!("{uv} run --no-sync{bring} {}", command(dir, runner));
         (format!("{uv} sync{locked}{chosen}"), test)
     })
@@ -256,7 +254,7 @@ fn with_pip(dir: &Dir<'_>, project: &Table, runner: Runner, because: &str) -> Pl
         let _ = write!(what, " -r {file}");
     }
     what.push_str(&flags("--group", &groups));
-    if runner == Runner::Pytest {
+    if runner.is_pytest() {
         what.push_str(" pytest");
         let options = dir.read("pyproject.toml").unwrap_or_default() + &dir.read("pytest.ini").unwrap_or_default();
         let options = options + &dir.read("setup.cfg").unwrap_or_default();

@@ -66,6 +66,10 @@ fn chosen(recipes: &BTreeMap<String, String>, ci: &Ci, program: &str) -> Vec<Str
     let usual = NAMES.iter().copied().filter(|name| recipes.contains_key(*name));
     let mut all: Vec<String> = Vec::new();
     for name in named.into_iter().chain(scripted.map(|(name, _)| name.as_str())).chain(usual) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if name.starts_with('-') || !name.chars().all(plain) {
+            continue;
+        }
         // A list of targets that do nothing but name one another is no answer: `ci` may be red, `test` is asked.
         if !all.iter().any(|known| known == name) {
             all.push(name.to_owned());
@@ -140,14 +144,26 @@ fn recipes(text: &str) -> BTreeMap<String, String> {
 
 fn scripts(dir: &Dir<'_>) -> Vec<Plan> {
     let Some(script) = dir.first(SCRIPTS) else { return Vec::new() };
-    let first_line = dir.read(script).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-    let shell = if first_line.contains("bash") { "bash" } else { "sh" };
-    let line = if first_line.starts_with("#!") && !first_line.contains("sh") {
-        quoted(&format!("./{script}"))
-    } else {
-        format!("{shell} {}", quoted(script))
-    };
-    vec![Plan::new(line, script, if shell == "bash" { &["bash"] } else { &[] })]
+    let interpreter = interpreter(&dir.read(script).unwrap_or_default());
+    vec![match interpreter.as_deref() {
+        None | Some("sh" | "dash" | "ash") => Plan::new(format!("sh {script}"), script, &[]),
+        Some("bash") => Plan::new(format!("bash {script}"), script, &["bash"]),
+        Some(other) if dir.executable(script) == Some(false) => {
+            Plan::new(format!("{} {script}", quoted(other)), script, &[other])
+        }
+        Some(other) => Plan::new(format!("./{script}"), script, &[other]),
+    }]
+}
+
+/// The base name of the program that a script names in its first line: `fish` of `#!/usr/bin/env -S fish -l`.
+fn interpreter(text: &str) -> Option<String> {
+    let mut words = text.lines().next()?.strip_prefix("#!")?.split_whitespace();
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let first = base(words.next()?);
+    if first != "env" {
+        return Some(first);
+    }
+    words.find(|word| !word.starts_with('-') && !word.contains('=')).map(base)
 }
 
 fn autotools(dir: &Dir<'_>) -> Vec<Plan> {
@@ -212,6 +228,36 @@ mod tests {
         let workflow = "      - run: |\n          $GITHUB_WORKSPACE/test.sh\n";
         let files = [("Makefile", makefile), ("test.sh", "#!/bin/sh\n"), (".github/workflows/a.yml", workflow)];
         assert_eq!(tests_of(&files), ["make check", "make test", "make test-unit", "sh test.sh"]);
+    }
+
+    #[test]
+    fn a_target_whose_name_the_shell_would_read_is_no_test() {
+        for name in ["test;touch", "test$(x)", "`x`test", "-test"] {
+            let ci = format!("      - run: make {name}\n");
+            let makefile = format!("{name}:\n\t./x\n");
+            assert_eq!(tests_of(&[("Makefile", &makefile), (".github/workflows/a.yml", &ci)]), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_run_by_the_program_it_names() {
+        for (first, expected) in [
+            ("", "sh test.sh"),
+            ("#!/bin/sh -e", "sh test.sh"),
+            ("#!/usr/bin/env bash", "bash test.sh"),
+            ("#!/usr/bin/fish", "./test.sh"),
+            ("#!/usr/bin/env -S A=1 zsh -f", "./test.sh"),
+            ("#!/opt/bash/bin/python3", "./test.sh"),
+        ] {
+            assert_eq!(tests_of(&[("test.sh", &format!("{first}\n"))]), [expected], "{first}");
+        }
+        // One that is no program is given to it.
+        let dir = tempfile::tempdir().unwrap();
+        let init = std::process::Command::new("git").args(["init", "-q"]).current_dir(dir.path()).status();
+        assert!(init.unwrap().success());
+        std::fs::write(dir.path().join("test.sh"), "#!/usr/bin/env fish\n").unwrap();
+        let plan = all(&Tree::of_directory(dir.path()).dir(""), &Ci::default()).remove(0);
+        assert_eq!((&*plan.test, plan.tools), ("fish test.sh", vec!["fish".into()]));
     }
 
     #[test]

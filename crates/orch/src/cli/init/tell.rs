@@ -77,6 +77,7 @@ pub(super) fn report(args: &InitArgs, context: &mut Context<'_>, said: &Said<'_>
         context.say(show::json(&json!({
             "file": file, "key": found.key, "default_branch": found.branch, "approvers": [found.actor],
             "test": plan.map(|p| &p.test), "setup": plan.and_then(|p| p.setup.as_ref()), "env": found.env,
+            "kept_back": kept_back,
             "because": plan.map(|p| &p.because), "notes": plan.map(|p| &p.notes),
             "agent": found.agent.name, "has_commit": !empty,
             "forge": forge_of(&found.origin), "repo": repo_of(found),
@@ -119,7 +120,7 @@ pub(super) fn report(args: &InitArgs, context: &mut Context<'_>, said: &Said<'_>
         context.note(note);
     }
     for name in kept_back {
-        context.note(format!("{name} holds a password and was not written down; the commands run without it"));
+        context.note(format!("{name} may hold a password and was not written down; the commands run without it"));
     }
     if empty {
         context.note("the repository has no commit yet: make one before the first task");
@@ -159,7 +160,7 @@ fn run_as_json(trial: &Trial) -> Value {
     });
     let more = match &trial.outcome {
         Outcome::Green => json!({ "outcome": "green" }),
-        Outcome::Red { step, end, lines, missing } => {
+        Outcome::Red { step, end, lines, missing, .. } => {
             json!({ "outcome": "red", "step": step, "end": end, "lines": lines, "missing": missing })
         }
         Outcome::Unknown { why, missing } => json!({ "outcome": "unknown", "why": why, "missing": missing }),
@@ -177,7 +178,7 @@ fn tell_trial(context: &mut Context<'_>, trial: &Trial) {
             let word = context.paint(Tone::Good, "green");
             context.say(format!("the tests are {word} on {at}, in {}", duration(trial.took)));
         }
-        Outcome::Red { step, end, lines, missing } => {
+        Outcome::Red { step, end, lines, missing, .. } => {
             let word = context.paint(Tone::Bad, "red");
             context.say(match *step {
                 "setup" => {

@@ -3,9 +3,9 @@
 
 use super::missing::{self, Missing};
 use super::plan::Plan;
+use super::verdict::{is_anothers, judged, lacks_generated};
 use crate::by_hand::{Asked, Ground, unless_stopped, was_stopped};
 use crate::config::Config;
-use orch_engine::gates::CommandRun;
 use orch_engine::prepare::Phase;
 use orch_ports::supervisor::files;
 use std::collections::BTreeMap;
@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 
 /// So many ways are tried, the first one included.
 const MOST: usize = 3;
-/// So many lines of a red run are shown.
-const SHOWN: usize = 15;
 /// How often something is said where nobody looks at a terminal.
 const WORD_EVERY: Duration = Duration::from_secs(30);
 
@@ -34,8 +32,10 @@ pub(super) enum Outcome {
         /// The last lines that say something.
         lines: Vec<String>,
         missing: Vec<Missing>,
+        /// No test has run, for want of what another way may do without.
+        not_begun: bool,
     },
-    /// It could not be run.
+    /// It could not be run, or nothing was tested.
     Unknown {
         why: String,
         missing: Vec<Missing>,
@@ -69,7 +69,7 @@ impl Place<'_> {
         self.env.get("PATH").cloned().unwrap_or_else(|| "/usr/bin:/bin".into())
     }
 
-    /// Runs a plan and, where it is not the tests that are red, its others. The plan that comes back is the one that was
+    /// Runs a plan and, where it could not begin, its others. The plan that comes back is the one that was
     /// green, else the first.
     pub(super) fn run(
         &self,
@@ -133,7 +133,8 @@ impl Place<'_> {
         let took = began.elapsed();
         match ran {
             Ok(Some(run)) => {
-                Ok(Trial { outcome: judged(&run, plan, progress.gave_up()), ..self.unknown(String::new(), took) })
+                let gave_up = progress.gave_up().then_some(PATIENCE);
+                Ok(Trial { outcome: judged(&run, plan, gave_up), ..self.unknown(String::new(), took) })
             }
             Ok(None) => Ok(self.unknown("no test command is configured".into(), took)),
             Err(fault) if was_stopped(&fault) => Err(Stopped),
@@ -156,78 +157,10 @@ impl Place<'_> {
             end: format!("`{tool}` is not on this machine"),
             lines: Vec::new(),
             missing: vec![missing::tool(tool)],
+            not_begun: true,
         };
         Trial { outcome, ..self.unknown(String::new(), Duration::ZERO) }
     }
-}
-
-fn judged(run: &CommandRun, plan: &Plan, gave_up: bool) -> Outcome {
-    if run.ok {
-        return Outcome::Green;
-    }
-    let step = if run.failed_setup.is_some() { "setup" } else { "tests" };
-    let (lines, missing) = (meaningful(&run.output), missing::read(&run.output, plan));
-    let end = if gave_up {
-        format!("stopped: it printed nothing for {}, and what it lacks is known", duration(PATIENCE))
-    } else {
-        run.end.clone()
-    };
-    Outcome::Red { step, end, lines, missing }
-}
-
-fn lacks_generated(trial: &Trial) -> bool {
-    let Outcome::Red { missing, .. } = &trial.outcome else { return false };
-    missing.iter().any(|m| m.kind == "generated step" || m.kind == "package")
-}
-
-/// May another way be green? Not where tests have run and said which of them failed.
-fn is_anothers(trial: &Trial) -> bool {
-    match &trial.outcome {
-        Outcome::Red { step, lines, missing, .. } => {
-            *step != "tests" || !missing.is_empty() || !lines.iter().any(|line| names_a_test(line))
-        }
-        Outcome::Green | Outcome::Unknown { .. } => false,
-    }
-}
-
-/// Does a line, as it is shown, name a test that failed?
-fn names_a_test(line: &str) -> bool {
-    orch_artefacts::failing::findings("", line).iter().any(|finding| finding.text.starts_with("failed: "))
-}
-
-/// The lines of a red run that say something: the tests it names, then the end of what it printed.
-fn meaningful(output: &str) -> Vec<String> {
-    let findings = orch_artefacts::failing::findings("", output);
-    let named = findings.iter().filter_map(|finding| finding.text.strip_prefix("failed: "));
-    let mut lines: Vec<String> = named.take(SHOWN / 2).map(str::to_owned).collect();
-    // The last finding is the log itself, without what only terminals are told.
-    let log = findings.last().map(|finding| finding.text.as_str()).unwrap_or_default();
-    let mut said: Vec<&str> = log.lines().map(str::trim_end).filter(|line| says_something(line)).collect();
-    said.dedup();
-    let rest = said.iter().filter(|line| !lines.iter().any(|known| known == line.trim())).copied().collect::<Vec<_>>();
-    let from = rest.len().saturating_sub(SHOWN - lines.len());
-    lines.extend(rest[from..].iter().map(|line| (*line).to_owned()));
-    lines
-}
-
-/// Not an empty line, a rule, or what a manager says of itself after any failure.
-fn says_something(line: &str) -> bool {
-    let noise = [
-        "npm error A complete log",
-        "npm ERR! A complete log",
-        "[ERROR] -> [Help",
-        "[ERROR] To see the full stack trace",
-        "[ERROR] Re-run Maven",
-        "[ERROR] For more information about",
-        "[ERROR] [Help",
-        "note: run with `RUST_BACKTRACE",
-        "[notice]",
-        "go: downloading ",
-        "Downloading ",
-        "Downloaded ",
-        "   Compiling ",
-    ];
-    line.chars().any(char::is_alphanumeric) && !noise.iter().any(|n| line.contains(n))
 }
 
 /// How long a run may be silent that has said what it lacks: some wait for a server for ever.
@@ -326,35 +259,5 @@ pub(super) fn duration(time: Duration) -> String {
         0 => "less than a second".into(),
         s if s < 60 => format!("{s} s"),
         s => format!("{} min {} s", s / 60, s % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lines_that_say_something_are_the_failed_tests_and_the_end() {
-        let output = "running 2 tests\ntest a::b ... FAILED\n-----\n\n\u{1b}[31merror\u{1b}[0m: test failed\nnpm error A complete log of this run\n";
-        assert_eq!(meaningful(output), ["test a::b ... FAILED", "running 2 tests", "error: test failed"]);
-        let many = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(
-            "
-",
-        );
-        let lines = meaningful(&many);
-        assert_eq!((lines.len(), lines.last().unwrap().as_str()), (SHOWN, "99"));
-    }
-
-    #[test]
-    fn another_way_is_tried_where_it_is_not_the_tests_that_are_red() {
-        let trial = |step, lines: &[&str], missing: Vec<Missing>| {
-            let lines = lines.iter().map(|l| (*l).to_owned()).collect();
-            let outcome = Outcome::Red { step, end: "exit 1".into(), lines, missing };
-            Trial { commit: String::new(), outcome, took: Duration::ZERO, before: Vec::new() }
-        };
-        assert!(!is_anothers(&trial("tests", &["test a::b ... FAILED"], Vec::new())));
-        assert!(is_anothers(&trial("tests", &["test a::b ... FAILED"], vec![missing::tool("cc")])));
-        assert!(is_anothers(&trial("tests", &["make: *** [test] Error 2"], Vec::new())));
-        assert!(is_anothers(&trial("setup", &["npm error code E404"], Vec::new())));
     }
 }
