@@ -353,7 +353,8 @@ fn temporary_files_inside_a_working_tree_are_refused() {
 
 #[test]
 fn a_run_that_is_interrupted_leaves_no_process_no_directory_and_no_file() {
-    let ways: [(&str, fn(u32)); 3] = [("4", processes::interrupt), ("5", processes::hang_up), ("6", processes::quit)];
+    type Signal = fn(u32);
+    let ways: [(&str, Signal); 3] = [("4", processes::interrupt), ("5", processes::hang_up), ("6", processes::quit)];
     for (number, stop) in ways {
         let nap = format!("{number}{}", std::process::id());
         let machine = Machine::new(&[("test.sh", &format!("sleep {nap}\n"))]);

@@ -41,7 +41,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tree::Tree;
-use trial::{Place, Stopped, Trial};
+use trial::{Place, Stopped};
+use verdict::Trial;
 
 /// Known programs, driven by the generic contract; the first one on PATH is taken, else the first.
 const AGENTS: &[Agent] = &[

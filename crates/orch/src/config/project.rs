@@ -57,7 +57,8 @@ section! {
 }
 
 section! {
-    /// Shell lines run in a clean checkout, each in a shell of its own, with a HOME that is empty and theirs alone.
+    /// Shell lines run in a clean checkout, each in a shell of its own, with a HOME that is empty and theirs alone (Java takes
+    /// its home from the machine, not from HOME).
     Commands {
         /// Makes the checkout ready for `test` and `ci`, before each of them, in the same checkout with the same HOME:
         /// `npm ci`. Counts towards their time. If it fails, that is what is reported.

@@ -133,8 +133,7 @@ fn left_out(tree: &Tree, plan: &Plan, ci: &Ci, machine: &Machine) -> Option<Stri
         let Some((path, mark)) = name.rsplit_once('/') else { continue };
         let odd = |part: &str| part.starts_with('.') || part.chars().any(char::is_control) || ASIDE.contains(&part);
         let other = MARKS.iter().any(|(known, kind)| *known == mark && !entered.contains(kind));
-        if other && !path.split('/').any(odd) && !found.contains(&path) && at(&tree.dir(path), ci, machine).is_some()
-        {
+        if other && !path.split('/').any(odd) && !found.contains(&path) && at(&tree.dir(path), ci, machine).is_some() {
             found.push(path);
         }
     }

@@ -8,7 +8,7 @@ use super::file::{Found, Instance, STATE_DIR, repo_of, token_env};
 use super::missing::Missing;
 use super::origin::Origin;
 use super::plan::Plan;
-use super::trial::{Outcome, Trial, duration};
+use super::verdict::{Outcome, Trial, duration};
 use serde_json::{Value, json};
 use std::io::BufRead as _;
 use std::path::Path;

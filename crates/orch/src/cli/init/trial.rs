@@ -3,7 +3,7 @@
 
 use super::missing::{self, Missing};
 use super::plan::Plan;
-use super::verdict::{is_anothers, judged, lacks_generated};
+use super::verdict::{Outcome, Trial, duration, is_anothers, judged, lacks_generated};
 use crate::by_hand::{Asked, Ground, unless_stopped, was_stopped};
 use crate::config::Config;
 use orch_engine::prepare::Phase;
@@ -19,38 +19,6 @@ use std::time::{Duration, Instant};
 const MOST: usize = 3;
 /// How often something is said where nobody looks at a terminal.
 const WORD_EVERY: Duration = Duration::from_secs(30);
-
-/// What came out.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    Green,
-    Red {
-        /// `setup`, `tests`, or `tools` where nothing could begin.
-        step: &'static str,
-        /// How it ended.
-        end: String,
-        /// The last lines that say something.
-        lines: Vec<String>,
-        missing: Vec<Missing>,
-        /// No test has run, for want of what another way may do without.
-        not_begun: bool,
-    },
-    /// It could not be run, or nothing was tested.
-    Unknown {
-        why: String,
-        missing: Vec<Missing>,
-    },
-}
-
-/// One try.
-#[derive(Clone, Debug)]
-pub(super) struct Trial {
-    pub(super) commit: String,
-    pub(super) outcome: Outcome,
-    pub(super) took: Duration,
-    /// The ways that were red before this one.
-    pub(super) before: Vec<String>,
-}
 
 /// It was stopped by whoever started it; everything is gone.
 pub(super) struct Stopped;
@@ -251,13 +219,4 @@ fn end_of(file: &Path) -> String {
         let _ = file.read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// `41 s`, `2 min 5 s`.
-pub(super) fn duration(time: Duration) -> String {
-    match time.as_secs() {
-        0 => "less than a second".into(),
-        s if s < 60 => format!("{s} s"),
-        s => format!("{} min {} s", s / 60, s % 60),
-    }
 }

@@ -1,13 +1,53 @@
 //! What a run of the tests says: green, red, or nothing that can be told; and whether another way may be tried.
 
-use super::missing;
+use super::missing::{self, Missing};
 use super::plan::Plan;
-use super::trial::{Outcome, Trial, duration};
 use orch_engine::gates::CommandRun;
 use std::time::Duration;
 
 /// So many lines of a red run are shown.
 const SHOWN: usize = 15;
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Green,
+    Red {
+        /// `setup`, `tests`, or `tools` where nothing could begin.
+        step: &'static str,
+        /// How it ended.
+        end: String,
+        /// The last lines that say something.
+        lines: Vec<String>,
+        missing: Vec<Missing>,
+        /// No test has run, for want of what another way may do without.
+        not_begun: bool,
+    },
+    /// It could not be run, or nothing was tested.
+    Unknown {
+        why: String,
+        missing: Vec<Missing>,
+    },
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub(super) struct Trial {
+    pub(super) commit: String,
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    /// The ways that were red before this one.
+    pub(super) before: Vec<String>,
+}
+
+/// `41 s`, `2 min 5 s`.
+pub(super) fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "less than a second".into(),
+        s if s < 60 => format!("{s} s"),
+        s => format!("{} min {} s", s / 60, s % 60),
+    }
+}
 
 /// Judges a run. `gave_up`: it was ended because it had been silent for so long.
 pub(super) fn judged(run: &CommandRun, plan: &Plan, gave_up: Option<Duration>) -> Outcome {
@@ -78,7 +118,7 @@ fn of_line(line: &str) -> Tested {
         lower.split(|c: char| c.is_whitespace() || ",:;()".contains(c)).filter(|w| !w.is_empty()).collect();
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<usize>().ok());
     // Go: of each package.
-    if line.starts_with("ok ") || line.starts_with("ok\t") || line.starts_with("?") {
+    if line.starts_with("ok ") || line.starts_with("ok\t") || line.starts_with('?') {
         if line.contains("[no test files]") || line.contains("[no tests to run]") {
             return Tested::Nothing;
         }
