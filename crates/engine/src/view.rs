@@ -433,7 +433,7 @@ impl Engine {
             lands: task.branch.source.as_ref().map(|s| LandsView { branch: s.name.clone(), head: s.head.to_string() }),
             id: task.work_item.to_string(),
             project: task.project.to_string(),
-            title: task.title.clone(),
+            title: task.ticket_text().0,
             stage: task.stage().to_string(),
             phase: task.phase_word().to_owned(),
             line: waiting.as_ref().map_or_else(|| explain::line(task), |w| w.reason.clone()),

@@ -358,9 +358,10 @@ fn a_run_that_is_interrupted_leaves_no_process_no_directory_and_no_file() {
     for (number, stop) in ways {
         let nap = format!("{number}{}", std::process::id());
         let machine = Machine::new(&[("test.sh", &format!("sleep {nap}\n"))]);
+        // Whoever runs this test may ignore these signals, and a child would, too.
         let mut child = machine
-            .command(ORCH, &machine.shop())
-            .args(["init", "--run"])
+            .command("env", &machine.shop())
+            .args(["--default-signal=HUP,INT,QUIT", ORCH, "init", "--run"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -41,7 +41,7 @@ pub(super) async fn desk(cx: &Cx, head: &Sha) -> Result<Sha, Fault> {
 
 /// Subject of the task's commits; of a generation that takes back what an earlier one landed, that it does.
 pub(super) fn subject(cx: &Cx) -> String {
-    let subject = cx.project.merging.subject.of(&cx.task.work_item, &cx.task.title);
+    let subject = cx.project.merging.subject.of(&cx.task.work_item, &cx.task.ticket_text().0);
     if cx.task.production.reverting.is_some() { message::revert(&subject) } else { subject }
 }
 
@@ -49,7 +49,16 @@ pub(super) fn subject(cx: &Cx) -> String {
 pub(super) fn taking_back(cx: &Cx, merged: &Sha) -> String {
     let trailers = [trailer("Work-item", cx.task.work_item.as_str()), trailer("Reverts", merged.as_str())];
     let trailers: Vec<String> = trailers.into_iter().flatten().collect();
-    message::compose(&subject(cx), &message::takes_back(merged.as_str()), &trailers)
+    message::compose(&subject(cx), &taken_back(&cx.task, merged), &trailers)
+}
+
+/// What such a commit says first.
+fn taken_back(task: &Task, merged: &Sha) -> String {
+    let before = task.lives.before_revert.iter().flat_map(|before| &before.failures);
+    if task.production.failures.iter().chain(before).any(|failure| failure.merged.commit == *merged) {
+        return message::takes_back(merged.as_str());
+    }
+    format!("This reverts commit {merged}.\n\nA person chose to take it back.")
 }
 
 /// Message of a role's commit on the branch. The line at its end tells one run from the other.
@@ -141,7 +150,7 @@ pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());
     let mut trailers = vec![trailer("Work-item", task.work_item.as_str())];
-    let taken = task.production.reverting.as_ref().map(|r| message::takes_back(r.commit.as_str()));
+    let taken = task.production.reverting.as_ref().map(|r| taken_back(task, &r.commit));
     if let (Some(reverting), Some(taken)) = (&task.production.reverting, &taken) {
         trailers.push(trailer("Reverts", reverting.commit.as_str()));
         // What was said of the change says nothing of taking it back; only the last one may have done that, by hand.

@@ -43,7 +43,7 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
         (_, Some(_)) if cx.task.production.reverting.is_some() => {
             format!("{}: {}", cx.task.work_item, landing::subject(cx))
         }
-        _ => format!("{}: {}", cx.task.work_item, cx.task.title),
+        _ => format!("{}: {}", cx.task.work_item, cx.task.ticket_text().0),
     };
     let method = cx.project.merge_method;
     let right = Right::Lease { held: &held, base: &intent.base };

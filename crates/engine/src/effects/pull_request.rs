@@ -25,7 +25,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     }
     let base = forge.default_branch(project).await?;
     let title = match cx.task.landing.plan {
-        None => format!("{}: {}", cx.task.work_item, cx.task.title),
+        None => format!("{}: {}", cx.task.work_item, cx.task.ticket_text().0),
         Some(_) => landing::subject(cx),
     };
     let on_branch = cx.task.landing.plan.is_none_or(|l| l.documents == Documents::Repository);

@@ -307,6 +307,8 @@ async fn what_is_done_is_taken_back_once_and_the_ticket_begins_it_again() {
     world.until_quiet().await;
     let commits = world.commits("main");
     assert_eq!(commits.len(), 3, "{commits:?}");
+    let said = git(&world.bare(), &["log", "-1", "--format=%b", "main"]);
+    assert!(said.contains("A person chose to take it back.") && !said.contains("failed"), "{said}");
     assert_eq!(
         git(&world.bare(), &["diff", "--stat", "main~2", "main", "--", ".", ":!docs"]),
         "",
@@ -354,4 +356,18 @@ async fn a_start_waits_for_others_through_a_death_and_goes_on_when_they_are_over
     world.until_done(&second).await;
     assert_eq!(world.commits("main"), ["first", "First", "Second"]);
     assert!(refused(after(&world, &second, "k3", &[&first]).await).contains("has begun"));
+}
+
+#[tokio::test]
+async fn what_lands_has_the_title_that_its_ticket_has_by_then() {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Frist").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world.ask(&item, edit("First")).await;
+    assert_eq!(world.engine().show(&world.task(&item).await).await.unwrap().title, "First");
+    world.runs.finish("developer", |run| run.write("a.txt", "written\n"));
+    world.until_done(&item).await;
+    assert_eq!(world.commits("main"), ["first", "First"]);
 }

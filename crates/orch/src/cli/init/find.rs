@@ -75,7 +75,7 @@ fn at(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
     let natives: Vec<Plan> = natives.into_iter().flatten().collect();
     let own = runners::first_of(runners::all(dir, ci));
     let native = match natives.len() {
-        0 => return own,
+        0 => return own.or_else(|| python::bare(dir, ci)),
         1 => natives.into_iter().next()?,
         _ => {
             let note = "there are several ecosystems at the top: the tests of all of them are run";

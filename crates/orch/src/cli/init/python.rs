@@ -91,6 +91,13 @@ pub(super) fn plan(dir: &Dir<'_>, ci: &Ci, machine: &Machine) -> Option<Plan> {
     Some(plan)
 }
 
+/// Tests of Python where nothing else says what the project is.
+pub(super) fn bare(dir: &Dir<'_>, ci: &Ci) -> Option<Plan> {
+    let runner = runner(dir, ci)?;
+    let first = discovery::tests(dir).first().map(|path| (*path).to_owned())?;
+    Some(with_pip(dir, &Table::new(), runner, &first))
+}
+
 fn table<'t>(project: &'t Table, path: &[&str]) -> Option<&'t Table> {
     let (first, rest) = path.split_first()?;
     let mut value = project.get(*first)?;
@@ -283,7 +290,8 @@ mod tests {
 
     fn found(files: &[(&str, &str)], tools: &[&'static str]) -> Option<(String, String)> {
         let tree = Tree::of_files(files);
-        let plan = plan(&tree.dir(""), &Ci::of(&tree), &Machine::with(tools))?;
+        let ci = Ci::of(&tree);
+        let plan = plan(&tree.dir(""), &ci, &Machine::with(tools)).or_else(|| bare(&tree.dir(""), &ci))?;
         Some((plan.setup.unwrap_or_default(), plan.test))
     }
 
@@ -351,6 +359,11 @@ mod tests {
         assert_eq!(lines(&files, ALL), (String::new(), "python3 -m unittest discover -s tests".into()));
         let files = [("setup.py", ""), ("tests/__init__.py", ""), ("tests/test_a.py", "import unittest\n")];
         assert_eq!(lines(&files, ALL).1, ".venv/bin/python -m unittest discover");
+        // Nothing says that it is a project but its tests.
+        let files = [("README.md", ""), ("tests/test_a.py", "import unittest\n")];
+        assert_eq!(lines(&files, ALL), (String::new(), "python3 -m unittest discover -s tests".into()));
+        let files = [("app.py", ""), ("test_app.py", "import pytest\n")];
+        assert!(lines(&files, ALL).1.ends_with("pytest"), "{:?}", lines(&files, ALL));
         assert_eq!(found(&[("pyproject.toml", "[project]\nname = 'x'\n"), ("x.py", "")], ALL), None);
     }
 }
