@@ -33,7 +33,7 @@ pub fn others(dir: &Path) -> Others {
 }
 
 /// Takes from others what they could write in the state, and from everybody the files. The directory itself is closed where
-/// it is orch's own by its name; one that somebody named with [db] path may hold other things, too.
+/// it is orch's own by its name; one that somebody named with `[db] path` may hold other things, too.
 ///
 /// # Errors
 /// Exit 2 for a directory that everybody can write to, exit 3 for one that cannot be closed.
