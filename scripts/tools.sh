@@ -45,8 +45,8 @@ path=$(printf '%s' "$PATH" | tr ':' '\n' | grep -vxF "$tools/bin" | paste -sd: -
 PATH=$path command -v npm >/dev/null 2>&1 || with_node=$node
 
 wanted="$gitleaks $pip_audit $with_node"
-if [ "$(cat "$tools/installed" 2>/dev/null || true)" = "$wanted" ] && [ -x "$tools/bin/gitleaks" ] &&
-  [ -x "$tools/bin/pip-audit" ]; then
+if [ "$(cat "$tools/installed" 2>/dev/null || true)" = "$wanted" ] && "$tools/bin/gitleaks" version >/dev/null 2>&1 &&
+  "$tools/bin/pip-audit" --version >/dev/null 2>&1; then
   printf '%s\n' "$tools/bin"
   exit 0
 fi

@@ -238,7 +238,7 @@ pub fn reason(why: &WaitReason) -> String {
             format!("production failed on {}: {} ({now})", revision.short(), cause.replace('\n', " / "))
         }
         WaitReason::Held { revision, by } => {
-            format!("main contains {}, which failed in production ({by}): no deploy goes past it", revision.short())
+            format!("main contains {}, which production did not take ({by}): no deploy goes past it", revision.short())
         }
         WaitReason::After { open } => {
             format!("its start waits for {}", open.iter().map(Blocker::line).collect::<Vec<_>>().join("; "))

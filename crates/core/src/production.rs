@@ -95,6 +95,9 @@ pub struct ProductionFailure {
     /// What a person said to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<WayTaken>,
+    /// Nothing of it failed there: a person stopped it on its way.
+    #[serde(default, skip_serializing_if = "crate::stored::is_default")]
+    pub stopped: bool,
 }
 
 /// A way out, taken by a person.

@@ -394,6 +394,9 @@ fn what_is_merged_and_rests_has_every_way_out() {
         assert!(refused.contains("--as"), "{what}: {refused}");
         w.ok(revert());
         assert!(w.task.production.reverting.is_some(), "{what}");
+        let lies = |s: &String| s.contains("production failed") || s.contains("failed in production");
+        assert!(!w.story.iter().chain(&w.task.findings.notes).any(lies), "{what}: {:?}", w.story);
+        assert!(w.story.iter().any(|s| s.starts_with("local:bob stops it: ")), "{what}: {:?}", w.story);
         let mut w = start();
         w.ok(Event::WayChosen { by: bob(), way: WayOut::Accept });
         assert!(w.task.is_closed(), "{what}: production is left as it is");

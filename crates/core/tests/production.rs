@@ -297,7 +297,7 @@ fn a_deploy_that_is_held_back_waits_looks_again_and_costs_nothing() {
         w.wake();
         assert_eq!(w.doing(), "deploy production");
     }
-    let said = w.story.iter().filter(|s| s.contains("failed in production")).count();
+    let said = w.story.iter().filter(|s| s.contains("production did not take")).count();
     assert_eq!((said, w.told.len(), w.task.spent.rounds), (1, 0, 0));
     w.finish();
 }

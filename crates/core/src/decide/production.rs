@@ -11,6 +11,8 @@ use crate::task::{
 };
 use crate::verdict::Finding;
 
+/// What production runs where nobody has looked.
+const AS_BEFORE: &str = "what it ran before, as far as is known";
 /// Lines of what was printed that a cause keeps, from its end.
 const CAUSE_LINES: usize = 5;
 /// Characters of each.
@@ -39,16 +41,30 @@ impl Task {
 impl Cx<'_> {
     /// Production is as it can be had: a person chooses how it goes on.
     pub(super) fn production_failed(&mut self, now: &str) {
+        if let Some(merged) = &self.d.task.landing.merged {
+            let revision = merged.commit.short().to_owned();
+            self.say(format!("production failed on {revision}; a person chooses: {}", WayOut::CHOICE));
+        }
+        self.stands_still(now, false);
+    }
+
+    fn stands_still(&mut self, now: &str, stopped: bool) {
         let Some(merged) = self.d.task.landing.merged.clone() else {
             return self.impossible("production failed on nothing that is merged");
         };
         let revision = merged.commit.clone();
         let cause = cause(&self.d.task.findings.open);
         let base = self.base_of(&revision);
-        let failure =
-            ProductionFailure { merged, base, cause: cause.clone(), now: now.to_owned(), at: self.now, answer: None };
+        let failure = ProductionFailure {
+            merged,
+            base,
+            cause: cause.clone(),
+            now: now.to_owned(),
+            at: self.now,
+            answer: None,
+            stopped,
+        };
         self.d.task.production.failures.push(failure);
-        self.say(format!("production failed on {}; a person chooses: {}", revision.short(), WayOut::CHOICE));
         self.ask_for_a_way(revision, cause, now.to_owned());
     }
 
@@ -76,7 +92,7 @@ impl Cx<'_> {
     pub(super) fn held(&mut self, revision: &Sha, by: &WorkItem) {
         if self.d.task.wait.hold.is_none() {
             let failed = revision.short();
-            self.say(format!("not deployed: main contains {failed}, which failed in production ({by})"));
+            self.say(format!("not deployed: main contains {failed}, which production did not take ({by})"));
         }
         let recheck = self.now.plus_ms(self.policy.recheck_ms);
         self.wait(WaitReason::Held { revision: revision.clone(), by: by.clone() }, None, Some(recheck));
@@ -104,10 +120,16 @@ impl Cx<'_> {
             }
             // It stands still in another way than by its deploy's own end: what it waits for, or what stopped it, is the cause.
             Phase::Blocked { why, .. } if self.d.task.landing.merged.is_some() => {
-                self.stands_still(crate::explain::block(&why));
+                self.d.task.findings.open = vec![Finding::must_fix(crate::explain::block(&why))];
+                self.d.task.findings.from = Some("production".into());
+                self.production_failed(AS_BEFORE);
             }
             Phase::Waiting { why, .. } if self.d.task.landing.merged.is_some() => {
-                self.stands_still(format!("{by} stops it: {}", crate::explain::reason(&why)));
+                let cause = format!("{by} stops it: {}", crate::explain::reason(&why));
+                self.say(&cause);
+                self.d.task.findings.open = vec![Finding::must_fix(cause)];
+                self.d.task.findings.from = Some("production".into());
+                self.stands_still(AS_BEFORE, true);
             }
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Landed, .. }, .. }
             | Phase::Blocked { .. }
@@ -141,13 +163,6 @@ impl Cx<'_> {
             WayOut::Accept => self.done(DoneOutcome::Accepted),
         }
         Ok(())
-    }
-
-    /// What is merged goes no further, and a person chooses.
-    fn stands_still(&mut self, cause: String) {
-        self.d.task.findings.open = vec![Finding::must_fix(cause)];
-        self.d.task.findings.from = Some("production".into());
-        self.production_failed("what it ran before, as far as is known");
     }
 
     /// The first step behind the merge, with hooks that run again.
@@ -192,7 +207,7 @@ impl Cx<'_> {
             return self.impossible("no stage of the pipeline develops");
         };
         let base = self.base_of(&merged.commit);
-        let failed = self.d.task.production.failures.iter().any(|f| f.merged.commit == merged.commit);
+        let failed = self.d.task.production.failures.iter().any(|f| f.merged.commit == merged.commit && !f.stopped);
         let why = if failed { ", which failed in production" } else { "" };
         self.d.task.findings.open.clear();
         self.d.task.findings.from = None;

@@ -508,6 +508,7 @@ pub fn tasks() -> Vec<Task> {
         base: Some(sha(1)),
         cause: "port 80 is taken".into(),
         now: "production is back on v1".into(),
+        stopped: false,
         at: T,
         answer: Some(WayTaken { way: WayOut::Revert, by: anna(), at: T }),
     };
@@ -537,7 +538,8 @@ pub fn tasks() -> Vec<Task> {
         let merged = Merged { commit: sha(3), tree: tree(3), at: T };
         let at = Cursor { stage: 1, step: 0 };
         let (cause, now) = ("port taken".to_owned(), "v1".to_owned());
-        let failure = ProductionFailure { merged: merged.clone(), base: None, cause, now, at: T, answer: None };
+        let failure =
+            ProductionFailure { merged: merged.clone(), base: None, cause, now, at: T, answer: None, stopped: true };
         t.lives.before_revert = Some(BeforeRevert {
             merged,
             outcome: DoneOutcome::Healthy,

@@ -55,7 +55,8 @@ pub(super) fn taking_back(cx: &Cx, merged: &Sha) -> String {
 /// What such a commit says first.
 fn taken_back(task: &Task, merged: &Sha) -> String {
     let before = task.lives.before_revert.iter().flat_map(|before| &before.failures);
-    if task.production.failures.iter().chain(before).any(|failure| failure.merged.commit == *merged) {
+    if task.production.failures.iter().chain(before).any(|failure| failure.merged.commit == *merged && !failure.stopped)
+    {
         return message::takes_back(merged.as_str());
     }
     format!("This reverts commit {merged}.\n\nA person chose to take it back.")

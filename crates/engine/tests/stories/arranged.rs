@@ -35,6 +35,15 @@ fn refused(answer: Answer) -> String {
 fn is_edit(effect: &Effect) -> bool {
     matches!(effect, Effect::EditTicket { .. })
 }
+/// A task whose developer is at work.
+async fn at_work(title: &str) -> (World, WorkItem) {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin(title).await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    (world, item)
+}
 fn is_held(task: &Task) -> bool {
     matches!(task.phase, Phase::Waiting { why: WaitReason::OnHold, .. })
 }
@@ -185,11 +194,7 @@ async fn a_held_task_holds_nobody_up() {
 #[tokio::test]
 async fn an_edit_reaches_the_ticket_once_through_a_death_and_in_the_order_of_asking() {
     for how in [How::DieBefore, How::DieAfter, How::Before, How::After] {
-        let world = World::new().await;
-        world.runs.on("developer", |_| Does::Hang);
-        world.start();
-        let item = world.begin("Frist").await;
-        world.eventually("the developer works", async || world.runs.live("developer")).await;
+        let (world, item) = at_work("Frist").await;
         world.faults.plan("tracker.edit", &[how]);
         world.ask(&item, edit("Frist one")).await;
         world.eventually("it is tried", async || 0 < world.faults.calls("tracker.edit")).await;
@@ -208,11 +213,7 @@ async fn an_edit_reaches_the_ticket_once_through_a_death_and_in_the_order_of_ask
 /// Somebody edits in the tracker at the same time: what they wrote is not undone by an edit whose answer was lost.
 #[tokio::test]
 async fn an_edit_whose_answer_was_lost_does_not_undo_what_a_person_wrote_since() {
-    let world = World::new().await;
-    world.runs.on("developer", |_| Does::Hang);
-    world.start();
-    let item = world.begin("Frist").await;
-    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    let (world, item) = at_work("Frist").await;
     world.faults.plan("tracker.edit", &[How::DieAfter]);
     world.ask(&item, edit("First")).await;
     world.faults.reached("tracker.edit").await;
@@ -230,11 +231,7 @@ async fn an_edit_whose_answer_was_lost_does_not_undo_what_a_person_wrote_since()
 /// They wrote another field: both stay.
 #[tokio::test]
 async fn an_edit_whose_answer_was_lost_is_made_beside_what_a_person_wrote_since() {
-    let world = World::new().await;
-    world.runs.on("developer", |_| Does::Hang);
-    world.start();
-    let item = world.begin("Frist").await;
-    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    let (world, item) = at_work("Frist").await;
     world.faults.plan("tracker.edit", &[How::DieBefore]);
     world.ask(&item, edit("First")).await;
     world.faults.reached("tracker.edit").await;
@@ -250,11 +247,7 @@ async fn an_edit_whose_answer_was_lost_is_made_beside_what_a_person_wrote_since(
 
 #[tokio::test]
 async fn a_file_is_put_there_once_it_is_written_down_and_asked_again_it_is_the_same_file() {
-    let world = World::new().await;
-    world.runs.on("developer", |_| Does::Hang);
-    world.start();
-    let item = world.begin("Add a file").await;
-    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    let (world, item) = at_work("Add a file").await;
     world.faults.plan("tracker.attach", &[How::Before]);
     let put = async |content: &[u8]| world.engine().attach(&item, "k", &anna(), "a.txt", content).await;
     put(b"one").await.unwrap_err();
@@ -360,11 +353,7 @@ async fn a_start_waits_for_others_through_a_death_and_goes_on_when_they_are_over
 
 #[tokio::test]
 async fn what_lands_has_the_title_that_its_ticket_has_by_then() {
-    let world = World::new().await;
-    world.runs.on("developer", |_| Does::Hang);
-    world.start();
-    let item = world.begin("Frist").await;
-    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    let (world, item) = at_work("Frist").await;
     world.ask(&item, edit("First")).await;
     assert_eq!(world.engine().show(&world.task(&item).await).await.unwrap().title, "First");
     world.runs.finish("developer", |run| run.write("a.txt", "written\n"));

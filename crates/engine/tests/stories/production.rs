@@ -194,7 +194,7 @@ async fn later_deploys_of_the_project_wait_for_the_repair_and_go_with_it() {
         world.until_done(&item).await;
         world.until_done(&third).await;
         world.until_quiet().await;
-        assert_eq!(world.says(&third, "failed in production").await, 1, "said once, however often it was looked at");
+        assert_eq!(world.says(&third, "production did not take").await, 1, "said once, however often it was looked at");
         let running = world.production.revision.lock().unwrap().clone().unwrap();
         let merged = world.task(&third).await.landing.merged.unwrap().commit;
         git(&world.bare(), &["merge-base", "--is-ancestor", merged.as_str(), &running]);
