@@ -69,9 +69,22 @@ pub fn know_of(name: &str, value: &str) {
         }
     } else if value.contains("://") {
         know(password_of(value));
-    } else if looks_like_a_key(name, value) || is_distinctive(value) {
+    } else if why_not_of(name, value).is_none() {
         know([value]);
     }
+}
+
+/// Why the value of a variable is not looked for; `None`: it is, or the part of it that is a key.
+pub fn why_not_of(name: &str, value: &str) -> Option<&'static str> {
+    let value = value.trim();
+    if matches!(serde_json::from_str(value), Ok(Value::Object(_))) {
+        return None;
+    }
+    if value.contains("://") {
+        return password_of(value).map_or(Some("it is an address without a password"), why_not);
+    }
+    let is_key = || looks_like_a_key(name, value) || is_distinctive(value);
+    why_not(value).or_else(|| (!is_key()).then_some("neither its name nor its value is that of a key"))
 }
 
 /// What is known now.

@@ -22,16 +22,24 @@ pub(crate) fn entropy(bytes: &[u8]) -> f64 {
 }
 
 /// Words that make even a perfect form an example, lower case.
-const EXAMPLES: &str = "example xxxx placeholder your- your_ yourtoken changeme redacted ${ {{ < **** ...";
+const EXAMPLES: &str = "example placeholder your- your_ yourtoken changeme redacted ${ {{ < **** ...";
 
 /// Says the text itself that it stands in for a secret? Asked of every built-in rule.
 pub(crate) fn stands_in(secret: &[u8]) -> bool {
     let lower = secret.to_ascii_lowercase();
-    if holds_any(&lower, EXAMPLES) {
+    if holds_any(&lower, EXAMPLES) || is_crossed_out(&lower) {
         return true;
     }
     // "T00000000/B00000000/0000...": one character makes up half of it.
     counts(&lower).into_iter().max().unwrap_or(0) as usize * 2 > lower.len()
+}
+
+/// "ghp_xxxx", "sk-xxxxxxxx-xxxx": runs of four and more `x` are a quarter of the text. One such run in a long token is
+/// chance: among the tokens of twenty characters every fifty thousandth has one.
+fn is_crossed_out(lower: &[u8]) -> bool {
+    let runs = lower.chunk_by(|a, b| a == b).filter(|run| run[0] == b'x' && run.len() >= 4);
+    let crossed: usize = runs.map(<[u8]>::len).sum();
+    crossed > 0 && crossed * 4 >= lower.len()
 }
 
 /// Forms of a reference to a value that is kept elsewhere, lower case.
@@ -233,6 +241,8 @@ mod tests {
         }
         assert!(stands_in(b"AKIAIOSFODNN7EXAMPLE") && stands_in(b"T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"));
         assert!(!stands_in(concat!("glpat-Zx8", "kQ2mW9vR4tYb7nLpE").as_bytes()));
+        assert!(!stands_in(concat!("glpat-am5xqj", "xxxxqadna4y8kr").as_bytes()), "four of a kind are chance");
+        assert!(stands_in(b"ghp_xxxx") && stands_in(b"sk-live-xxxxxxxxkey"), "crossed out");
     }
 
     #[test]

@@ -53,11 +53,12 @@ pub(super) fn password_of(address: &str) -> Option<&str> {
     Some(login.split_once(':').map_or(login, |(_, password)| password))
 }
 
-/// Can a value be nothing but a key? Long, one word, of capitals, small letters and digits; or of many hexadecimal digits.
+/// Can a value be nothing but a key? Long, one word, of capitals, small letters and digits; of many hexadecimal digits; or a
+/// private key in PEM.
 pub(super) fn is_distinctive(value: &str) -> bool {
     let one_word = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(c));
     let mixed = [char::is_ascii_uppercase, char::is_ascii_lowercase, char::is_ascii_digit];
     let mixed = mixed.iter().all(|kind| value.chars().any(|c| kind(&c)));
     let digits = 32 <= value.len() && value.bytes().all(|b| b.is_ascii_hexdigit());
-    20 <= value.len() && one_word && mixed || digits
+    20 <= value.len() && one_word && mixed || digits || value.contains("PRIVATE KEY-----")
 }

@@ -115,6 +115,32 @@ fn what_would_be_found_everywhere_is_not_looked_for_and_that_is_said() {
     }
 }
 
+#[test]
+fn a_variable_is_a_key_by_its_name_or_because_its_value_can_be_nothing_else() {
+    let pem = concat!("-----BEGIN RSA PRIVATE ", "KEY-----\nMIIEcanary\n-----END RSA PRIVATE ", "KEY-----");
+    let masked = [
+        ("ANTHROPIC_API_KEY", "hunter2-hunter2"),
+        ("WHATEVER", "Zm9vYmFyQ7x41bWqZZ90x"),
+        ("DEPLOY", pem),
+        ("DATABASE_URL", "postgres://shop:c4naryPassw0rd@localhost/shop"),
+    ];
+    for (name, value) in masked {
+        assert_eq!(why_not_of(name, value), None, "{name}");
+    }
+    let open = [
+        ("AWS_REGION", "eu-central-1", "neither its name nor its value"),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:4017/canary", "an address without a password"),
+        ("API_KEY", "4711", why_not("4711").expect("too short")),
+    ];
+    for (name, value, why) in open {
+        assert!(
+            why_not_of(name, value).is_some_and(|said| said.contains(why)),
+            "{name}: {:?}",
+            why_not_of(name, value)
+        );
+    }
+}
+
 /// A file as it is read from outside, piece by piece, while it grows.
 fn followed(masks: &Masks, text: &[u8], pieces: usize, grows: &[usize]) -> String {
     let (mut seen, mut at) = (Vec::new(), 0);

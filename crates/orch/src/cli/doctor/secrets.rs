@@ -5,7 +5,7 @@ use crate::cli::context::Tone;
 use crate::config::Config;
 use crate::instance::private::{Others, others};
 use orch_adapters::command::read_env_file;
-use orch_ports::masks::why_not;
+use orch_ports::masks::why_not_of;
 use std::collections::BTreeMap;
 
 /// Keys of every program that is used.
@@ -35,8 +35,10 @@ fn of_program(
     if found.is_empty() && unset.is_empty() {
         return None;
     }
-    let open: Vec<String> =
-        found.iter().filter_map(|(key, value)| Some(format!("{key} is not masked: {}", why_not(value)?))).collect();
+    let open: Vec<String> = found
+        .iter()
+        .filter_map(|(key, value)| Some(format!("{key} is not masked: {}", why_not_of(key, value)?)))
+        .collect();
     let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
     let mut lines: Vec<String> = Some(names).filter(|names| !names.is_empty()).into_iter().collect();
     let warn = !unset.is_empty();
