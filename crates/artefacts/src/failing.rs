@@ -45,7 +45,7 @@ fn tests(output: &str) -> (Vec<String>, usize) {
 }
 
 /// Every line that names a failed test, once.
-fn tests_of(text: &str) -> Vec<String> {
+pub(crate) fn tests_of(text: &str) -> Vec<String> {
     let mut seen = HashSet::new();
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| line.chars().count() <= LONGEST && names_a_failure(line));
@@ -110,7 +110,7 @@ fn names_a_failure(line: &str) -> bool {
 }
 
 /// Without colours and what else terminals are told; a line ends where a terminal would show it end.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

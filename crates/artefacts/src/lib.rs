@@ -6,6 +6,7 @@
 pub mod failing;
 pub mod frontmatter;
 pub mod markdown;
+pub mod named;
 pub mod numbered;
 pub mod review;
 pub mod security_report;

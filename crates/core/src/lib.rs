@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod artefact;
+pub mod blame;
 pub mod blocker;
 mod branch;
 pub mod circuit;

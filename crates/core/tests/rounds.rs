@@ -303,6 +303,29 @@ fn a_hold_is_told_once_and_looked_at_again() {
     assert_eq!(w.told.len(), 1);
 }
 
+/// A look that runs tests costs more than one at the forge.
+#[test]
+fn what_runs_a_command_looks_again_ever_later_and_own_ci_is_run_again_for_it() {
+    let mut w = World::at(Pipeline::lite(), "judge check_ci_green");
+    w.policy.own_ci = true;
+    let asked = |w: &World| w.jobs.iter().filter(|j| matches!(j.effect, Effect::EnsureCi { .. })).count();
+    let mut pauses = Vec::new();
+    for _ in 0..40 {
+        let fault = orch_core::verdict::FaultNote { kind: FaultKind::Permanent, text: "the base itself fails".into() };
+        w.judge(Verdict::Inconclusive { fault });
+        let from = w.now;
+        while w.task.job().is_none() {
+            w.wake();
+        }
+        pauses.push(w.now.since_ms(from));
+        assert_eq!(asked(&w), 1, "with the look");
+    }
+    assert_eq!((pauses[0], pauses[39]), (30_000, 900_000));
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert_eq!((w.told.len(), w.task.spent.rounds), (1, 0));
+    w.finish();
+}
+
 #[test]
 fn a_webhook_only_shortens_the_wait() {
     let mut w = World::at(Pipeline::lite(), "judge check_ci_green");

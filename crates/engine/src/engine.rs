@@ -69,6 +69,8 @@ pub struct Options {
     pub worktrees_max_bytes: u64,
     /// How long what piles up is kept.
     pub retention: Retention,
+    /// A run that leaves less room than this where it worked, bytes, and was red, says nothing about the code.
+    pub least_free_bytes: u64,
     /// Directories work cannot go on without; `/health` says which of them cannot be written.
     pub written_dirs: BTreeSet<PathBuf>,
     /// `PATH` for commands of projects.
@@ -203,6 +205,8 @@ pub struct Engine {
     pub(crate) looking: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// One at a time lands a branch of a project, so that two requests for one branch make one task; how many did.
     pub(crate) landing: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<u64>>>>,
+    /// One at a time writes down which tests fail by chance.
+    pub(crate) flaky: tokio::sync::Mutex<()>,
     /// What the security gate has done.
     pub(crate) security: Mutex<crate::gates::SecurityState>,
 }
@@ -228,6 +232,7 @@ impl Engine {
             sightings: Mutex::default(),
             looking: Mutex::default(),
             landing: Mutex::default(),
+            flaky: tokio::sync::Mutex::default(),
             security: Mutex::default(),
         })
     }

@@ -10,6 +10,7 @@ mod conflicts;
 mod driver;
 pub mod effects;
 mod engine;
+pub mod flaky;
 pub mod gates;
 pub mod land;
 mod lives;
@@ -25,6 +26,7 @@ mod services;
 mod shell;
 pub mod standing;
 pub mod tickets;
+mod trial;
 pub mod view;
 mod watchers;
 

@@ -122,6 +122,23 @@ pub(crate) fn basic_env(path: &str, scratch: &Path) -> BTreeMap<String, String> 
         .collect()
 }
 
+/// What a place where something ran lacks: room, by the file system's own word or because nothing can be written there.
+pub fn lacks(place: &Path, least_free_bytes: u64) -> Option<String> {
+    let there = place.ancestors().find(|dir| dir.is_dir())?;
+    let stat = rustix::fs::statvfs(there).ok()?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < least_free_bytes {
+        return Some(format!("{} bytes are free in {}", free, there.display()));
+    }
+    // Some file systems count no files.
+    if 0 < stat.f_files && stat.f_favail == 0 {
+        return Some(format!("no more files can be made in {}", there.display()));
+    }
+    let full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded];
+    let written = crate::standing::probe(there).err().filter(|error| full.contains(&error.kind()));
+    written.map(|error| format!("{} cannot be written: {error}", there.display()))
+}
+
 /// Removes what a run made, whatever it did to the permissions: Go's module cache is of directories nobody may write to.
 pub fn remove(dir: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(dir) {

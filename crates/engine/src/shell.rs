@@ -47,6 +47,8 @@ pub(crate) struct Ran {
     pub(crate) output: String,
     /// What was under way at its end.
     pub(crate) phase: Phase,
+    /// What the machine lacked when it had ended red.
+    pub(crate) lacked: Option<String>,
 }
 
 /// A run of a job ended, or it was stopped because somebody wants the job stopped.
@@ -88,6 +90,9 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
     let followed = wait(cx, &dir, None).await;
+    // Looked at while what it wrote is still there.
+    let places = [&cx.engine.options.checkouts_dir, &dir];
+    let lacked = places.into_iter().find_map(|place| prepare::lacks(place, cx.engine.options.least_free_bytes));
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
@@ -112,14 +117,15 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     if is_no_answer(&exit) {
         return Err(Fault::transient(format!("{}: {}", command.what, exit.describe())));
     }
-    Ok(Ran::of(exit, dir))
+    let lacked = lacked.filter(|_| !exit.ok());
+    Ok(Ran { lacked, ..Ran::of(exit, dir) })
 }
 
 impl Ran {
     fn of(exit: ExitRecord, dir: PathBuf) -> Self {
         let output = output(&dir);
         let (tail, phase) = (tail(&output, 30), Phase::of(&dir));
-        Self { exit, dir, tail, output, phase }
+        Self { exit, dir, tail, output, phase, lacked: None }
     }
 }
 

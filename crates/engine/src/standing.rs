@@ -152,7 +152,7 @@ fn unwritable(dirs: &BTreeSet<PathBuf>) -> Vec<(PathBuf, String)> {
 
 /// Writes a few bytes as a run would, and takes them away. A directory that is not there yet is made when it is needed,
 /// so its nearest ancestor is asked.
-fn probe(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn probe(dir: &Path) -> std::io::Result<()> {
     let there = dir.ancestors().find(|d| d.is_dir()).unwrap_or(dir);
     let file = there.join(format!(".orch-write-probe-{}", std::process::id()));
     let written = std::fs::write(&file, [b'x'; 4_096]);

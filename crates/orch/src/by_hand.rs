@@ -54,6 +54,9 @@ impl Asked {
     }
 }
 
+/// Where the runs are, below the scratch directory.
+const RUNS: &str = "runs";
+
 /// A project on scratch ground, which is removed with it.
 pub(crate) struct Ground<'a> {
     asked: &'a Asked,
@@ -70,12 +73,15 @@ pub(crate) struct Ground<'a> {
 impl Drop for Ground<'_> {
     /// Ends what was started, because nobody comes back to it, and removes everything.
     fn drop(&mut self) {
-        let (run, began) = (self.run_dir(), Instant::now());
-        while matches!(self.supervisor.look(&run), Ok(RunState::Live))
-            && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
-        {
-            let _ = self.supervisor.cancel(&run);
-            std::thread::sleep(Duration::from_millis(GRACE_MS / 100));
+        let began = Instant::now();
+        let runs = std::fs::read_dir(self.dir.join(RUNS)).into_iter().flatten().flatten();
+        for run in runs.map(|entry| entry.path()) {
+            while matches!(self.supervisor.look(&run), Ok(RunState::Live))
+                && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
+            {
+                let _ = self.supervisor.cancel(&run);
+                std::thread::sleep(Duration::from_millis(GRACE_MS / 100));
+            }
         }
         // What a test made unwritable stays otherwise.
         let _ = prepare::remove(&self.dir);
@@ -135,6 +141,7 @@ impl<'a> Ground<'a> {
             head: self.asked.head.clone(),
             base: self.asked.base.clone(),
             artefact_dir: self.artefact_dir.clone(),
+            tip: self.asked.base.clone(),
             exact: true,
             since: self.now,
             now: self.now,
@@ -154,14 +161,21 @@ impl<'a> Ground<'a> {
         let ci = || {
             let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
             let what = format!("ci on {}", head.short());
-            Some(ProjectCommand { name: "ci", what, line: self.project.ci.as_deref()?, commit: head, env, setup: true })
+            Some(ProjectCommand {
+                name: "ci".into(),
+                what,
+                line: self.project.ci.as_deref()?,
+                commit: head,
+                env,
+                setup: true,
+            })
         };
         let Some(command) = gates::tests_of(&self.project, head).or_else(ci) else { return Ok(None) };
         self.bench(watch).run(&command).await.map(Some)
     }
 
-    fn run_dir(&self) -> PathBuf {
-        self.dir.join("run")
+    fn run_dir(&self, name: &str) -> PathBuf {
+        self.dir.join(RUNS).join(name)
     }
 
     fn bench<'b>(&'b self, watch: &'b Watch<'b>) -> HandBench<'b> {
@@ -317,7 +331,7 @@ impl Bench for HandBench<'_> {
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let ground = self.ground;
         whole(&ground.asked.repo, &ground.path)?;
-        let (checkout, run) = (ground.dir.join("checkout"), ground.run_dir());
+        let (checkout, run) = (ground.dir.join(format!("checkout-{}", command.name)), ground.run_dir(&command.name));
         ground.git.checkout(&ground.project.key, command.commit, &checkout).await?;
         let home = run.join("tmp");
         std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;
@@ -352,6 +366,8 @@ impl Bench for HandBench<'_> {
             end: exit.describe(),
             tail,
             log: String::new(),
+            took_ms: gates::took_ms(&exit),
+            lacked: orch_engine::prepare::lacks(&run, wire::LEAST_FREE_BYTES).filter(|_| !exit.ok()),
             failed_setup: ground.project.preparation.setup.clone().filter(|_| in_setup),
             output: text,
         })

@@ -44,6 +44,10 @@ use std::sync::Arc;
 /// How many watches on production may run at once; they are idle nearly all of their time.
 const WATCHES: usize = 64;
 
+/// A red run that leaves less room than this says nothing about the code, bytes: compilers and test runners fail in ways of their
+/// own long before the last byte is taken.
+pub(crate) const LEAST_FREE_BYTES: u64 = 32 * 1024 * 1024;
+
 /// What the process knows of itself.
 #[derive(Clone)]
 pub struct Process {
@@ -231,6 +235,7 @@ fn options(config: &Config, process: &Process) -> Options {
         },
         worktrees_max_bytes: config.repos.worktrees_max_mb.saturating_mul(1_000_000),
         retention: retention(config),
+        least_free_bytes: LEAST_FREE_BYTES,
         written_dirs: [
             data.to_owned(),
             config.runs_dir(),

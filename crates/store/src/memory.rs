@@ -35,6 +35,8 @@ pub enum Fact {
         /// Digest of the command.
         command: String,
     },
+    /// Tests of it that were red and green on one tree, by name (JSON).
+    Flaky(ProjectKey),
     /// Identity of the ticket that a number stands for.
     TicketId(ProjectKey, u64),
     /// The state in which the ticket was seen last.
@@ -83,6 +85,7 @@ impl Fact {
             | Self::Main(project)
             | Self::MainMove(project, _)
             | Self::Restored(project)
+            | Self::Flaky(project)
             | Self::GreenCi { project, .. } => Owner::Project(project),
             Self::TicketId(project, number) | Self::TicketSeen(project, number) => Owner::Ticket(project, *number),
             Self::Pushed(task, _) | Self::DeployAsked(task, _) | Self::TicketBefore(task, _) => Owner::Task(*task),
@@ -104,6 +107,7 @@ impl Fact {
             Self::MainMove(..) => "main_move",
             Self::Restored(_) => "restored",
             Self::GreenCi { .. } => "green_ci",
+            Self::Flaky(_) => "flaky",
             Self::TicketId(..) => "id",
             Self::TicketSeen(..) => "seen",
             Self::Pushed(..) => "pushed",
@@ -130,6 +134,7 @@ impl Fact {
             | Self::NumbersGiven(_)
             | Self::Main(_)
             | Self::Restored(_)
+            | Self::Flaky(_)
             | Self::TicketId(..)
             | Self::TicketSeen(..)
             | Self::Circuit(_) => String::new(),

@@ -147,6 +147,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         reconcile: orch_engine::ReconcileOptions::default(),
         worktrees_max_bytes: 0,
         retention: orch_engine::Retention::default(),
+        least_free_bytes: 0,
         written_dirs: std::collections::BTreeSet::new(),
         path,
     };

@@ -7,7 +7,10 @@ use crate::effect::{Effect, NotMerged, Outcome};
 use crate::ids::{Environment, GateId, Seq, Sha, Time};
 use crate::pipeline::{OnInconclusive, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Merged, Passed, Phase, WaitReason};
-use crate::verdict::{FaultNote, Finding, Verdict, WaitFor};
+use crate::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
+
+/// So many times the first pause is the longest between two looks of a gate that runs a command.
+const LONGEST: i64 = 30;
 
 impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
@@ -381,7 +384,7 @@ impl Cx<'_> {
     }
 
     fn cannot_tell(&mut self, gate: GateId, on_fail: &crate::ids::StageId, policy: OnInconclusive, fault: &FaultNote) {
-        if gate == GateId::BranchMergeable && fault.kind == crate::verdict::FaultKind::Gone {
+        if gate == GateId::BranchMergeable && fault.kind == FaultKind::Gone {
             // What was prepared is out of date: nothing is to be waited for, it is prepared again.
             self.say(format!("{gate}: {}; the merge is prepared again", fault.text));
             return self.update_again();
@@ -417,11 +420,22 @@ impl Cx<'_> {
                     self.prepare_again();
                     self.d.task.wait.hold = Some(hold);
                 }
-                let recheck = self.now.plus_ms(self.policy.recheck_ms);
+                let recheck = self.now.plus_ms(self.look_again_ms(gate, fault, since));
                 let until = since.plus_ms(self.policy.tell_after_ms);
                 self.wait(WaitReason::CannotTell { fault: fault.clone() }, Some(until), Some(recheck));
             }
         }
+    }
+
+    /// How soon a gate that could not tell looks again: what runs a command of the project waits longer the longer it has.
+    fn look_again_ms(&self, gate: GateId, fault: &FaultNote, since: Time) -> i64 {
+        let least = self.policy.recheck_ms;
+        let runs = match gate {
+            GateId::TestsLocal | GateId::StagingImageFresh => true,
+            GateId::CiGreen => fault.kind == FaultKind::Permanent,
+            _ => false,
+        };
+        if runs { (self.now.since_ms(since) / 2).clamp(least, least.saturating_mul(LONGEST)) } else { least }
     }
 
     fn merged(&mut self, commit: &Sha, tree: &crate::ids::Digest) {

@@ -3,9 +3,11 @@
 //! over, and says so.
 
 use super::{Cx, Ended, hex};
-use crate::prepare::Phase;
-use crate::shell::{self, Command};
+use crate::gates::TaskBench;
+use crate::shell;
+use crate::trial::Trial;
 use orch_artefacts::failing;
+use orch_core::blame::Blame;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
@@ -16,6 +18,9 @@ use std::collections::BTreeMap;
 
 /// Name of the check.
 pub(crate) const CONTEXT: &str = "ci";
+
+/// Begins what is said of a check that let through and saw less than it should.
+pub(crate) const DEGRADED: &str = "green, degraded: ";
 
 /// Does a status answer what was asked at this time? What was red before is asked again: the commit came back as it was,
 /// and what made it red may have passed. Checks of others are no answer of orch's, and nothing to ask again.
@@ -62,43 +67,55 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         at: cx.now(),
     };
     forge.set_status(project, commit, &pending).await?;
-    let env = BTreeMap::from([("CI".to_owned(), "true".to_owned()), ("ORCH_REVISION".to_owned(), commit.to_string())]);
-    let command = Command {
-        name: "ci",
-        what: format!("ci on {}", commit.short()),
+    let bench = TaskBench::new(cx, None, None);
+    let fetched = cx.fetch().await?;
+    let base = cx.task.branch.base.as_ref().unwrap_or(&fetched.tip);
+    let artefact_dir = cx.task.artefact_dir();
+    let trial = Trial {
+        name: CONTEXT,
         line,
-        commit,
-        timeout_ms: cx.project.test_timeout_ms,
-        env,
-        setup: true,
-        detach: false,
+        env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
+        project,
+        git: &**git,
+        bench: &bench,
+        head: commit,
+        base,
+        // What is prepared for the merge stands on the tip; everything else is judged again there.
+        tip: cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit).then_some(&fetched.tip),
+        artefact_dir: &artefact_dir,
+        repairs_base: false,
     };
-    let ran = match shell::run(cx, &command).await {
-        Ok(ran) => ran,
+    let tried = match trial.run().await {
+        Ok(tried) => tried,
         // Stopped from outside, too: that says nothing about the code. Who waits for it would wait for ever.
-        Err(fault) if fault.is_transient() => return Ok(shell::again(cx, "ci", fault)),
+        Err(fault) if fault.is_transient() => return Ok(shell::again(cx, &bench.under_way(), fault)),
         Err(fault) => return Err(fault),
     };
-    let (state, description) = if ran.exit.ok() {
-        (StatusState::Success, "green".to_owned())
-    } else {
-        let end = ran.exit.describe();
-        let what = match cx.project.preparation.setup.as_deref().filter(|_| ran.phase == Phase::Setup) {
-            Some(setup) => format!("the setup `{setup}` failed, so that CI did not begin: {end}"),
-            None => format!("`{line}`: {end}"),
-        };
-        (StatusState::Failure, failing::text(&what, &ran.output))
+    let (state, description) = match (tried.cannot(line), tried.degraded()) {
+        (Some(fault), _) => (StatusState::Error, fault.text),
+        (None, Some(less)) => (StatusState::Success, format!("{DEGRADED}{less}")),
+        (None, None) if tried.blame == Blame::Green => (StatusState::Success, "green".to_owned()),
+        (None, None) => {
+            let end = &tried.run.end;
+            let what = match &tried.run.failed_setup {
+                Some(setup) => format!("the setup `{setup}` failed, so that CI did not begin: {end}"),
+                None => format!("`{line}`: {end}"),
+            };
+            let flaky: Vec<String> = tried.flaky().map(|finding| finding.text).collect();
+            (StatusState::Failure, [vec![failing::text(&what, &tried.run.output)], flaky].concat().join("\n"))
+        }
     };
     let status = CommitStatus {
         context: CONTEXT.into(),
         state,
         description,
-        url: Some(format!("file://{}", ran.dir.display())),
+        url: Some(format!("file://{}", tried.run.log)),
         at: cx.now(),
     };
     cx.still_ours().await?;
     forge.set_status(project, commit, &status).await?;
-    if state == StatusState::Success {
+    // What was green on the tip alone is judged again there.
+    if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
         cx.store().remember(&memory, commit.short(), cx.now()).await?;
     }
     Ok(Outcome::Sent.into())

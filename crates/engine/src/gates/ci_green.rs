@@ -5,7 +5,7 @@ use super::{Gate, Look, Meta, Subject};
 use crate::effects::ensure_ci;
 use crate::project::Project;
 use orch_artefacts::failing;
-use orch_core::ids::GateId;
+use orch_core::ids::{GateId, Time};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
@@ -19,6 +19,12 @@ pub(super) struct CiGreen;
 #[derive(Serialize)]
 pub(super) struct Evidence {
     statuses: Vec<CommitStatus>,
+    /// Since when orch's own CI is asked, if it has not answered yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<Time>,
+    /// What the checks saw less than they should.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
 }
 
 impl Gate for CiGreen {
@@ -37,7 +43,10 @@ impl Gate for CiGreen {
         for status in statuses.iter_mut().filter(|s| asked.is_some_and(|at| !ensure_ci::answers(s, at))) {
             status.state = StatusState::Pending;
         }
-        Ok(Evidence { statuses })
+        let less = |s: &CommitStatus| Some(s.description.strip_prefix(ensure_ci::DEGRADED)?.to_owned());
+        let own = statuses.iter().filter(|s| s.context == ensure_ci::CONTEXT && s.state == StatusState::Success);
+        let degraded = own.filter_map(less).collect();
+        Ok(Evidence { statuses, asked, degraded })
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, project: &Project) -> Verdict {
@@ -59,8 +68,14 @@ impl Gate for CiGreen {
             return Verdict::Fail { findings: red };
         }
         if let Some(broken) = known.iter().find(|s| s.state == StatusState::Error) {
-            let text = format!("the check `{}` could not run: {}", broken.context, broken.description);
-            return Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } };
+            let own = project.policy.own_ci && broken.context == ensure_ci::CONTEXT;
+            // Somebody else's check may be repeated by whoever runs it; orch's own is run again when this is looked at again.
+            let (kind, text) = if own {
+                (FaultKind::Permanent, format!("the check `{}` tells nothing: {}", broken.context, broken.description))
+            } else {
+                (FaultKind::Transient, format!("the check `{}` could not run: {}", broken.context, broken.description))
+            };
+            return Verdict::Inconclusive { fault: FaultNote { kind, text } };
         }
         let open: Vec<String> = if project.ci_required.is_empty() {
             let pending = known.iter().filter(|s| s.state == StatusState::Pending).map(|s| s.context.clone());
@@ -77,7 +92,9 @@ impl Gate for CiGreen {
             return Verdict::Pass;
         }
         let what = format!("CI on {}: {}", subject.head.short(), open.join(", "));
-        let until = subject.since.plus_ms(project.ci_wait_ms);
+        // What is asked again is waited for again.
+        let since = evidence.asked.map_or(subject.since, |asked| asked.max(subject.since));
+        let until = since.plus_ms(project.ci_wait_ms);
         if until <= subject.now {
             let text = format!("{what} was not reported in {} s", project.ci_wait_ms / 1000);
             return Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } };
@@ -85,13 +102,16 @@ impl Gate for CiGreen {
         let recheck = Some(subject.now.plus_ms(RECHECK_MS));
         Verdict::Wait { why: WaitFor::Report { what }, until: Some(until), recheck }
     }
+
+    fn warns(evidence: &Evidence) -> Option<String> {
+        evidence.degraded.first().cloned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fails, project, subject, unknown};
     use super::*;
-    use orch_core::ids::Time;
     use orch_core::verdict::Verdict::Pass;
 
     fn judge(project: &Project, now: i64, statuses: &[(&str, StatusState)]) -> Verdict {
@@ -102,7 +122,8 @@ mod tests {
             url: None,
             at: Time(0),
         };
-        let evidence = Evidence { statuses: statuses.iter().map(status).collect() };
+        let statuses = statuses.iter().map(status).collect();
+        let evidence = Evidence { statuses, asked: None, degraded: Vec::new() };
         CiGreen::judge(&evidence, &Subject { now: Time(now), ..subject() }, project)
     }
 
@@ -129,8 +150,12 @@ mod tests {
         );
         assert_eq!(fails(&judge(&p, 2_000, &[("ci", Failure), ("x", Error)])).len(), 1, "red wins over broken");
         let (kind, text) = unknown(&judge(&p, 2_000, &[("ci", Error), ("lint", Success)]));
-        assert_eq!(kind, FaultKind::Transient);
-        assert!(text.contains("log of ci"));
+        assert_eq!(kind, FaultKind::Permanent, "it is run again when it is looked at again");
+        assert!(text.contains("tells nothing: log of ci"));
+        let mut foreign = project();
+        foreign.policy.own_ci = false;
+        let (kind, text) = unknown(&judge(&foreign, 2_000, &[("ci", Error)]));
+        assert!(kind == FaultKind::Transient && text.contains("could not run"), "{text}");
     }
 
     #[test]

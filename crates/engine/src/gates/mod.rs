@@ -22,6 +22,7 @@ mod tests_passed;
 pub use tests_local::command as tests_of;
 
 use crate::effects::{Cx, Ended};
+use crate::flaky;
 use crate::prepare::Phase;
 use crate::project::{GateMode, Project};
 use crate::review::{self, LastReview};
@@ -33,13 +34,14 @@ use orch_core::verdict::{Finding, Verdict};
 use orch_ports::Fault;
 use orch_ports::git::Git;
 use orch_ports::probe::Probe;
+use orch_ports::supervisor::ExitRecord;
 use orch_security::Range;
 use orch_store::{ArtefactRow, Job, Judgement};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 /// What a gate says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,8 @@ pub struct Subject {
     pub base: Sha,
     /// Directory of the task's artefacts.
     pub artefact_dir: String,
+    /// Where the default branch is.
+    pub tip: Sha,
     /// The exact commit, not just its code.
     pub exact: bool,
     /// Since when this gate has been waiting.
@@ -74,8 +78,8 @@ pub struct Subject {
 /// A command of the project that a gate has run: its tests, or what tells of its image.
 #[derive(Clone, Debug)]
 pub struct ProjectCommand<'a> {
-    /// Name of its run: `tests`.
-    pub name: &'static str,
+    /// Name of its run: `tests`, `tests-2`.
+    pub name: String,
     /// For people: `tests on 1a2b3c`.
     pub what: String,
     /// Shell line.
@@ -102,6 +106,12 @@ pub struct CommandRun {
     /// The project's setup, if it is what failed: the command did not begin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_setup: Option<String>,
+    /// How long it took, milliseconds.
+    #[serde(skip)]
+    pub took_ms: u64,
+    /// What the machine lacked at its end, by orch's own look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacked: Option<String>,
     /// What it printed.
     #[serde(skip)]
     pub output: String,
@@ -118,6 +128,14 @@ pub trait Bench: Send + Sync {
     async fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault>;
     /// Runs a command of the project in a clean checkout.
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault>;
+    /// Tests that are known to fail by chance, by name. By hand nobody knows.
+    async fn flaky(&self) -> Result<BTreeSet<String>, Fault> {
+        Ok(BTreeSet::new())
+    }
+    /// Remembers tests that were red and green on one tree; `on_main`: those of them that were so on the default branch.
+    async fn note_flaky(&self, _tests: &BTreeSet<String>, _on_main: &BTreeSet<String>) -> Result<(), Fault> {
+        Ok(())
+    }
     /// The revisions of this task that came up on staging, newest first. By hand nobody knows.
     async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {
         Ok(None)
@@ -304,7 +322,7 @@ pub(crate) async fn ensure(
     let (mode, switch) = cx.project.mode(id);
     let began = cx.now();
     let limit = cx.project.gate_limits.get(&id).copied();
-    let bench = TaskBench { cx, run, limit };
+    let bench = TaskBench::new(cx, run, limit);
     let (key, judged, reused) = if mode == GateMode::Off {
         let why = format!("switched off: {switch}");
         let verdict = Verdict::Skipped { why };
@@ -317,6 +335,7 @@ pub(crate) async fn ensure(
             head: head.clone(),
             base: base.unwrap_or_else(|| head.clone()),
             artefact_dir: cx.task.artefact_dir(),
+            tip: fetched.as_ref().map_or_else(|_| head.clone(), |f| f.tip.clone()),
             exact,
             since,
             now: began,
@@ -327,7 +346,7 @@ pub(crate) async fn ensure(
         match fetched {
             Err(fault) => (String::new(), Judged::cannot(&fault), false),
             // A command has its limit under its supervisor: who stopped waiting for it would leave it running.
-            Ok(_) => match limit.filter(|_| command_of(id).is_none()) {
+            Ok(_) => match limit.filter(|_| !runs_a_command(id)) {
                 None => judge(cx, gate, &look).await?,
                 Some(ms) => tokio::select! {
                     judged = judge(cx, gate, &look) => judged?,
@@ -342,11 +361,11 @@ pub(crate) async fn ensure(
     if cx.stop.is_cancelled() {
         return Ok(Outcome::Cancelled.into());
     }
-    if let Some(name) = command_of(id)
+    if runs_a_command(id)
         && let Verdict::Inconclusive { fault } = &judged.verdict
         && fault.kind == orch_core::verdict::FaultKind::Transient
     {
-        return Ok(shell::again(cx, name, Fault::transient(fault.text.clone())));
+        return Ok(shell::again(cx, &bench.under_way(), Fault::transient(fault.text.clone())));
     }
     let warning = judged.warns.as_deref().map(|text| warning(cx, id, text));
     if id == GateId::SecurityGate && mode != GateMode::Off && !reused {
@@ -380,13 +399,14 @@ pub(crate) async fn ensure(
     Ok(Outcome::Judged { head: head.clone(), verdict, notes, warning }.into())
 }
 
-/// The run of the command a gate has, if it has one.
-fn command_of(id: GateId) -> Option<&'static str> {
-    match id {
-        GateId::TestsLocal => Some(tests_local::RUN),
-        GateId::StagingImageFresh => Some(staging_image_fresh::RUN),
-        _ => None,
-    }
+/// How long a run took, milliseconds.
+pub fn took_ms(exit: &ExitRecord) -> u64 {
+    u64::try_from(exit.ended.since_ms(exit.started)).unwrap_or(0)
+}
+
+/// Does a gate run a command of the project?
+fn runs_a_command(id: GateId) -> bool {
+    matches!(id, GateId::TestsLocal | GateId::StagingImageFresh)
 }
 
 /// Why a prepared commit need not be brought to staging again; `None` if it must be.
@@ -396,13 +416,14 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
         return Ok(Some(format!("{} is {}: {switch}", GateId::StagingImageFresh, mode.as_str())));
     }
     let gate = find(GateId::StagingImageFresh).ok_or_else(|| Fault::bug("a gate is not built in"))?;
-    cx.fetch().await?;
+    let fetched = cx.fetch().await?;
     let now = cx.now();
     let subject = Subject {
         stage: stage.clone(),
         head: head.clone(),
         base: cx.task.branch.base.clone().unwrap_or_else(|| head.clone()),
         artefact_dir: cx.task.artefact_dir(),
+        tip: fetched.tip,
         exact: true,
         since: now,
         now,
@@ -410,7 +431,7 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
     };
     let git = &*cx.engine.ports.git;
     let limit = cx.project.gate_limits.get(&GateId::StagingImageFresh).copied();
-    let bench = TaskBench { cx, run: None, limit };
+    let bench = TaskBench::new(cx, None, limit);
     let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
     Ok(match gate.judge(&look).await.verdict {
         Verdict::Pass => Some("its code runs there".to_owned()),
@@ -499,11 +520,23 @@ async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judg
 }
 
 /// Papers and tests of a task in the pipeline.
-struct TaskBench<'a> {
+pub(crate) struct TaskBench<'a> {
     cx: &'a Cx,
     run: Option<Seq>,
     /// Longest run of a command, milliseconds, where the gate has a limit of its own.
     limit: Option<u64>,
+    /// Name of the last run that was begun.
+    last: Mutex<String>,
+}
+
+impl<'a> TaskBench<'a> {
+    pub(crate) fn new(cx: &'a Cx, run: Option<Seq>, limit: Option<u64>) -> Self {
+        Self { cx, run, limit, last: Mutex::default() }
+    }
+    /// Name of the run that is, or was last, under way.
+    pub(crate) fn under_way(&self) -> String {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 #[async_trait::async_trait]
@@ -547,8 +580,9 @@ impl Bench for TaskBench<'_> {
     }
 
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&command.name);
         let command = Command {
-            name: command.name,
+            name: &command.name,
             what: command.what.clone(),
             line: command.line,
             commit: command.commit,
@@ -565,8 +599,18 @@ impl Bench for TaskBench<'_> {
             tail: ran.tail,
             log: ran.dir.display().to_string(),
             failed_setup: self.cx.project.preparation.setup.clone().filter(|_| in_setup),
+            took_ms: took_ms(&ran.exit),
+            lacked: ran.lacked,
             output: ran.output,
         })
+    }
+
+    async fn flaky(&self) -> Result<BTreeSet<String>, Fault> {
+        flaky::known(self.cx).await
+    }
+
+    async fn note_flaky(&self, tests: &BTreeSet<String>, on_main: &BTreeSet<String>) -> Result<(), Fault> {
+        flaky::note(self.cx, tests, on_main).await
     }
 
     async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {

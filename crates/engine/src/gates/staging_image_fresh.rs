@@ -68,7 +68,8 @@ impl Gate for StagingImageFresh {
                 ("ORCH_REVISION".to_owned(), commit.to_string()),
             ]);
             let what = format!("image of {}", commit.short());
-            let run = look.bench.run(&ProjectCommand { name: RUN, what, line, commit, env, setup: false }).await?;
+            let run =
+                look.bench.run(&ProjectCommand { name: RUN.into(), what, line, commit, env, setup: false }).await?;
             let (revision, digest) = (word(&run.output, "revision="), word(&run.output, "digest="));
             let same_code = match &revision {
                 Some(revision) => same_code(look, revision).await?,
@@ -162,6 +163,8 @@ mod tests {
             tail,
             log: String::new(),
             failed_setup: None,
+            took_ms: 0,
+            lacked: None,
             output: String::new(),
         };
         let (command, revision) = ("./image.sh".into(), revision.map(ToOwned::to_owned));

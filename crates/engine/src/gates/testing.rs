@@ -100,6 +100,7 @@ pub(super) fn subject() -> Subject {
         head: HEAD.into(),
         base: OTHER.into(),
         artefact_dir: "docs/work-items/DEMO-1".into(),
+        tip: OTHER.into(),
         exact: false,
         since: Time(1_000),
         now: Time(2_000),

@@ -2,7 +2,8 @@
 
 use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
 use crate::project::Project;
-use orch_artefacts::failing;
+use crate::trial::{Trial, Tried};
+use orch_core::blame::Blame;
 use orch_core::ids::{GateId, Sha};
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
@@ -17,7 +18,11 @@ pub(super) struct TestsLocal;
 #[derive(Serialize)]
 pub(super) struct Evidence {
     command: Option<String>,
-    run: Option<CommandRun>,
+    #[serde(flatten)]
+    tried: Option<Tried>,
+    /// What it saw less than it should.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
 }
 
 /// The tests of a project on a commit, as this gate has them run; `None` if it has none.
@@ -25,7 +30,7 @@ pub fn command<'a>(project: &'a Project, commit: &'a Sha) -> Option<ProjectComma
     let line = project.test.as_deref()?;
     let what = format!("tests on {}", commit.short());
     let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
-    Some(ProjectCommand { name: RUN, what, line, commit, env, setup: true })
+    Some(ProjectCommand { name: RUN.to_owned(), what, line, commit, env, setup: true })
 }
 
 impl Gate for TestsLocal {
@@ -37,69 +42,133 @@ impl Gate for TestsLocal {
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
-        let Some(command) = command(look.project, &look.subject.head) else {
-            return Ok(Evidence { command: None, run: None });
+        let (subject, project) = (&look.subject, look.project);
+        let Some(command) = command(project, &subject.head) else {
+            return Ok(Evidence { command: None, tried: None, degraded: Vec::new() });
         };
-        let run = look.bench.run(&command).await?;
-        Ok(Evidence { command: Some(command.line.to_owned()), run: Some(run) })
+        let trial = Trial {
+            name: RUN,
+            line: command.line,
+            env: command.env,
+            project: &project.key,
+            git: look.git,
+            bench: look.bench,
+            head: &subject.head,
+            base: &subject.base,
+            // What is prepared for the merge stands on the tip; everything else is judged again there.
+            tip: (!subject.exact).then_some(&subject.tip),
+            artefact_dir: &subject.artefact_dir,
+            repairs_base: false,
+        };
+        let tried = trial.run().await?;
+        let degraded = tried.degraded().into_iter().collect();
+        Ok(Evidence { command: Some(command.line.to_owned()), tried: Some(tried), degraded })
     }
 
     fn judge(evidence: &Evidence, _: &Subject, _: &Project) -> Verdict {
-        match (&evidence.command, &evidence.run) {
-            (Some(_), Some(run)) if run.ok => Verdict::Pass,
-            (Some(command), Some(run)) => {
-                let what = match &run.failed_setup {
-                    Some(setup) => format!("the setup `{setup}` failed, so that no test ran: {}", run.end),
-                    None => format!("`{command}`: {}", run.end),
-                };
-                Verdict::Fail { findings: failing::findings(&what, &run.output) }
+        let (Some(command), Some(tried)) = (&evidence.command, &evidence.tried) else {
+            return Verdict::Skipped { why: "no `test` command is configured; check_ci_green judges".into() };
+        };
+        match &tried.blame {
+            Blame::Green | Blame::Chance { .. } | Blame::BaseBefore => Verdict::Pass,
+            Blame::Branch { .. } => Verdict::Fail { findings: tried.findings(&failed(command, &tried.run)) },
+            Blame::Base | Blame::Unlucky { .. } | Blame::Machine { .. } | Blame::Run { .. } => {
+                let fault = tried.cannot(command).unwrap_or_else(|| Fault::bug("the tests were not run").note());
+                Verdict::Inconclusive { fault }
             }
-            _ => Verdict::Skipped { why: "no `test` command is configured; check_ci_green judges".into() },
         }
+    }
+
+    fn warns(evidence: &Evidence) -> Option<String> {
+        evidence.degraded.first().cloned()
+    }
+}
+
+/// What failed, and how it ended.
+fn failed(command: &str, run: &CommandRun) -> String {
+    match &run.failed_setup {
+        Some(setup) => format!("the setup `{setup}` failed, so that no test ran: {}", run.end),
+        None => format!("`{command}`: {}", run.end),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fails, of, project, subject, unknown};
+    use super::super::testing::{HEAD, OTHER, fails, of, project, subject, unknown};
     use super::*;
+    use crate::trial::Line;
+    use orch_core::blame::Tree;
     use orch_core::verdict::FaultKind;
+    use std::collections::BTreeSet;
 
-    fn judge(command: Option<&str>, ok: Option<bool>) -> Verdict {
-        let run = ok.map(|ok| CommandRun {
+    fn evidence(blame: Blame, ok: bool, failed_setup: Option<&str>, output: &str) -> Evidence {
+        let run = CommandRun {
             ok,
             end: "exit 1".into(),
             tail: String::new(),
             log: String::new(),
-            failed_setup: None,
-            output: "test cart::total ... FAILED\n1 failed\n".into(),
-        });
-        TestsLocal::judge(&Evidence { command: command.map(Into::into), run }, &subject(), &project())
+            failed_setup: failed_setup.map(Into::into),
+            took_ms: 0,
+            lacked: None,
+            output: output.into(),
+        };
+        let failed = if ok { BTreeSet::new() } else { orch_artefacts::named::names(output) };
+        let line = |tree, commit: &str| Line {
+            tree,
+            commit: commit.into(),
+            ok,
+            end: "exit 1".into(),
+            log: String::new(),
+            failed: failed.clone(),
+        };
+        let runs = vec![line(Tree::Branch, HEAD), line(Tree::Branch, HEAD), line(Tree::Base, OTHER)];
+        let tried = Tried { blame, run, runs };
+        let degraded = tried.degraded().into_iter().collect();
+        Evidence { command: Some("make test".into()), tried: Some(tried), degraded }
     }
+    fn judge(evidence: &Evidence) -> Verdict {
+        TestsLocal::judge(evidence, &subject(), &project())
+    }
+    const RED: &str = "test cart::total ... FAILED\n1 failed\n";
 
     #[test]
     fn red_tests_carry_their_names_the_command_its_end_and_what_it_printed() {
-        assert_eq!(judge(Some("make test"), Some(true)), Verdict::Pass);
+        assert_eq!(judge(&evidence(Blame::Green, true, None, "")), Verdict::Pass);
         assert_eq!(
-            fails(&judge(Some("make test"), Some(false))),
+            fails(&judge(&evidence(Blame::Branch { flaky: BTreeSet::new() }, false, None, RED))),
             ["failed: test cart::total ... FAILED", "`make test`: exit 1\ntest cart::total ... FAILED\n1 failed"]
         );
-        assert!(matches!(judge(None, None), Verdict::Skipped { .. }));
+        let none = Evidence { command: None, tried: None, degraded: Vec::new() };
+        assert!(matches!(judge(&none), Verdict::Skipped { .. }));
     }
 
     #[test]
     fn a_setup_that_failed_is_the_cause_and_not_the_tests() {
-        let run = CommandRun {
-            ok: false,
-            end: "exit 1".into(),
-            tail: String::new(),
-            log: String::new(),
-            failed_setup: Some("npm ci".into()),
-            output: "npm error code E404\n".into(),
-        };
-        let verdict =
-            TestsLocal::judge(&Evidence { command: Some("npm test".into()), run: Some(run) }, &subject(), &project());
-        assert_eq!(fails(&verdict), ["the setup `npm ci` failed, so that no test ran: exit 1\nnpm error code E404"]);
+        let red = evidence(Blame::Branch { flaky: BTreeSet::new() }, false, Some("npm ci"), "npm error code E404\n");
+        assert_eq!(
+            fails(&judge(&red)),
+            ["the setup `npm ci` failed, so that no test ran: exit 1\nnpm error code E404"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_the_branchs_fault_is_no_finding_and_says_whose_it_is() {
+        let tests = BTreeSet::from(["cart::total".to_owned()]);
+        let (kind, text) = unknown(&judge(&evidence(Blame::Base, false, None, RED)));
+        assert_eq!(kind, FaultKind::Permanent, "the job is not done again at once");
+        assert_eq!(text, "the base itself fails: `make test` on 2222222222: exit 1: cart::total; 1 failed");
+        let (_, text) = unknown(&judge(&evidence(Blame::Unlucky { tests: tests.clone() }, false, None, RED)));
+        assert!(text.ends_with("failed in 3 runs of the same tree: cart::total"), "{text}");
+        let full = Blame::Machine { lacked: "12 bytes are free in /x".into() };
+        let (_, text) = unknown(&judge(&evidence(full, false, None, RED)));
+        assert_eq!(text, "`make test`: exit 1, and 12 bytes are free in /x");
+
+        let chance = evidence(Blame::Chance { tests: tests.clone() }, false, None, RED);
+        assert_eq!(judge(&chance), Verdict::Pass);
+        assert_eq!(chance.degraded, ["failed by chance: 2 of 2 runs of the same tree failed: cart::total"]);
+        assert_eq!(TestsLocal::warns(&chance).as_ref(), chance.degraded.first());
+        let mine = fails(&judge(&evidence(Blame::Branch { flaky: tests }, false, None, RED)));
+        assert!(mine[0].starts_with("flaky since this branch: cart::total failed in 2 of 2 runs"), "{mine:?}");
     }
 
     #[tokio::test]

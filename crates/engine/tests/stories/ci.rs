@@ -10,6 +10,8 @@ use orch_core::task::{BlockReason, Phase, WaitReason};
 use orch_core::verdict::Verdict;
 use orch_ports::forge::{Forge, StatusState};
 use orch_store::JobState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn the_same_code_is_judged_by_ci_once() {
@@ -25,7 +27,10 @@ async fn the_same_code_is_judged_by_ci_once() {
 #[tokio::test]
 async fn red_code_is_judged_again_when_it_comes_back() {
     let world = World::new().await;
-    world.runs.on("developer", |run| {
+    let attempt = Arc::new(AtomicUsize::new(0));
+    let now = attempt.clone();
+    world.runs.on("developer", move |run| {
+        now.store(run.nth, Ordering::SeqCst);
         if 1 < run.nth {
             assert!(run.prompt().contains("assertion failed: 1 + 1"), "the brief carries the log");
         }
@@ -33,14 +38,14 @@ async fn red_code_is_judged_again_when_it_comes_back() {
         run.write("work.txt", if run.nth == 2 { "second\n" } else { "first\n" });
         Does::Exit(0)
     });
-    world.runs.on("ci", |run| {
+    world.runs.on("ci", move |run| {
         std::fs::write(run.dir.join("stdout.log"), "assertion failed: 1 + 1\n").unwrap();
-        Does::Exit(i32::from(run.nth < 3))
+        Does::Exit(i32::from(!run.read("work.txt").is_empty() && attempt.load(Ordering::SeqCst) < 3))
     });
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.spent.rounds, world.runs.count("ci")), (2, 3));
+    assert_eq!((task.spent.rounds, world.runs.count("ci")), (2, 9), "each red: three times the branch, once its base");
 }
 
 #[tokio::test]
@@ -59,8 +64,9 @@ async fn a_setup_runs_before_ci_and_tests_and_its_failure_is_told_as_its_own() {
     });
     let prepared = |run: &Run| {
         assert_eq!((run.var("LEVEL"), &*run.argv[run.argv.len() - 2]), ("project", "install"));
-        std::fs::write(run.dir.join("phase"), if run.nth == 1 { "setup\n" } else { "command\n" }).unwrap();
-        Does::Exit(i32::from(run.nth == 1))
+        let red = run.read("work.txt") == "1\n";
+        std::fs::write(run.dir.join("phase"), if red { "setup\n" } else { "command\n" }).unwrap();
+        Does::Exit(i32::from(red))
     };
     world.runs.on("ci", prepared);
     world.runs.on("test", move |run| {
@@ -76,16 +82,21 @@ async fn a_setup_runs_before_ci_and_tests_and_its_failure_is_told_as_its_own() {
 #[tokio::test]
 async fn a_red_ci_of_a_commit_that_came_back_as_it_was_is_run_again() {
     let world = World::new().await;
-    world.runs.on("developer", |run| {
+    let attempt = Arc::new(AtomicUsize::new(0));
+    let now = attempt.clone();
+    world.runs.on("developer", move |run| {
+        now.store(run.nth, Ordering::SeqCst);
         run.write("work.txt", "always the same\n");
         Does::Exit(0)
     });
     // What made it red is no business of the code, and passes.
-    world.runs.on("ci", |run| Does::Exit(i32::from(run.nth < 2)));
+    world.runs.on("ci", move |run| {
+        Does::Exit(i32::from(!run.read("work.txt").is_empty() && attempt.load(Ordering::SeqCst) < 2))
+    });
     world.start();
     let item = world.begin("Add a file").await;
     let task = world.until_done(&item).await;
-    assert_eq!((task.spent.rounds, world.runs.count("ci")), (1, 2));
+    assert_eq!((task.spent.rounds, world.runs.count("ci")), (1, 5));
 }
 
 #[tokio::test]

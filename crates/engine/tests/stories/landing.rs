@@ -138,7 +138,10 @@ async fn a_red_branch_waits_for_its_author_and_what_is_pushed_lands_only_when_it
     let world = World::new().await;
     let red = Arc::new(AtomicBool::new(true));
     let is_red = red.clone();
-    world.runs.on("ci", move |_| if is_red.load(Ordering::SeqCst) { Does::Exit(1) } else { Does::Exit(0) });
+    world.runs.on("ci", move |run| {
+        let red = is_red.load(Ordering::SeqCst) && run.cwd.join("a.txt").exists();
+        Does::Exit(i32::from(red))
+    });
     world.start();
     world.outsider_pushes("topic", "main", "a.txt", "broken\n");
     let item = land(&world, "topic").await;

@@ -62,6 +62,7 @@ pub struct Choice {
     pub gate_limits: BTreeMap<GateId, u64>,
     pub claim_ms: i64,
     pub agents: usize,
+    pub least_free_bytes: u64,
     pub poll: bool,
     pub reaper: ReaperOptions,
     pub reconcile: ReconcileOptions,
@@ -145,6 +146,7 @@ impl World {
             gate_limits: BTreeMap::new(),
             claim_ms: 3_000_000,
             agents: 2,
+            least_free_bytes: 0,
             poll: true,
             // Virtual time runs fast: on a busy machine a worker that is only slow must not look dead.
             reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
@@ -305,6 +307,7 @@ impl World {
             },
             worktrees_max_bytes: 0,
             retention: c.retention,
+            least_free_bytes: self.choice.least_free_bytes,
             written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };

@@ -217,6 +217,8 @@ mod tests {
             tail: String::new(),
             log: String::new(),
             failed_setup: setup.then(|| "npm ci".into()),
+            took_ms: 0,
+            lacked: None,
             output: output.into(),
         }
     }

@@ -161,6 +161,7 @@ impl World {
             reconcile: ReconcileOptions { interval_ms: 1_000, ..ReconcileOptions::default() },
             worktrees_max_bytes: 0,
             retention: orch_engine::Retention::default(),
+            least_free_bytes: 0,
             written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };

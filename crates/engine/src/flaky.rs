@@ -1,0 +1,70 @@
+//! Tests that fail by chance: which were red and green on one tree, remembered by name. One that was so on the default branch,
+//! or on branches of two tasks, is nobody's fault; one that was so on a single branch may be that branch's.
+
+use crate::effects::Cx;
+use crate::engine::Engine;
+use orch_core::ids::{ProjectKey, Time, WorkItem};
+use orch_ports::Fault;
+use orch_store::Fact;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A test that did not fail by chance for so long is forgotten, milliseconds: 60 days.
+const KEPT_MS: i64 = 60 * 24 * 3_600_000;
+/// Most tests that are remembered; those that failed last stay.
+const MOST: usize = 500;
+
+/// A test that fails by chance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaky {
+    /// Was it seen on the default branch, or on branches of two tasks?
+    pub on_main: bool,
+    /// The task whose tests showed it first.
+    pub item: WorkItem,
+    /// When it was seen first.
+    pub first: Time,
+    /// When it was seen last.
+    pub last: Time,
+    /// How often.
+    pub times: u32,
+}
+
+/// Those of a project, by name.
+pub async fn of(engine: &Engine, project: &ProjectKey) -> Result<BTreeMap<String, Flaky>, Fault> {
+    let kept = engine.store().recall(&Fact::Flaky(project.clone())).await?;
+    let mut all: BTreeMap<String, Flaky> = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let now = engine.ports.clock.now();
+    all.retain(|_, test| now.since_ms(test.last) < KEPT_MS);
+    Ok(all)
+}
+
+/// Those that are no fault of this task.
+pub(crate) async fn known(cx: &Cx) -> Result<BTreeSet<String>, Fault> {
+    let all = of(&cx.engine, &cx.project.key).await?;
+    let not_its_own = |test: &Flaky| test.on_main || test.item != cx.task.work_item;
+    Ok(all.into_iter().filter(|(_, test)| not_its_own(test)).map(|(name, _)| name).collect())
+}
+
+/// Writes down tests that were red and green on one tree; `on_main`: those of them that were so on the default branch.
+pub(crate) async fn note(cx: &Cx, tests: &BTreeSet<String>, on_main: &BTreeSet<String>) -> Result<(), Fault> {
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let _one_at_a_time = cx.engine.flaky.lock().await;
+    let mut all = of(&cx.engine, &cx.project.key).await?;
+    let now = cx.now();
+    for name in tests {
+        let item = cx.task.work_item.clone();
+        let new = || Flaky { on_main: false, item: item.clone(), first: now, last: now, times: 0 };
+        let test = all.entry(name.clone()).or_insert_with(new);
+        test.on_main |= on_main.contains(name) || test.item != cx.task.work_item;
+        test.last = now;
+        test.times = test.times.saturating_add(1);
+    }
+    while MOST < all.len() {
+        let Some(oldest) = all.iter().min_by_key(|(_, test)| test.last).map(|(name, _)| name.clone()) else { break };
+        all.remove(&oldest);
+    }
+    let text = serde_json::to_string(&all).map_err(|e| Fault::bug(e.to_string()))?;
+    Ok(cx.store().remember(&Fact::Flaky(cx.project.key.clone()), &text, now).await?)
+}
