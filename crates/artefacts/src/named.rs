@@ -3,6 +3,9 @@
 use crate::failing::{plain, tests_of};
 use std::collections::BTreeSet;
 
+/// Most names that are taken from a run.
+const MOST: usize = 200;
+
 /// The failed tests by name: what two runs of the same failure have in common, without times and messages.
 pub fn names(output: &str) -> BTreeSet<String> {
     let lines = tests_of(&plain(output));
@@ -15,7 +18,8 @@ pub fn names(output: &str) -> BTreeSet<String> {
         lines.iter().filter(of).map(|line| name_of(line)).filter(|name| !name.is_empty()).collect()
     };
     let tests = all(&|line| !holds_others(line));
-    if tests.is_empty() { all(&|_| true) } else { tests }
+    let tests = if tests.is_empty() { all(&|_| true) } else { tests };
+    tests.into_iter().take(MOST).collect()
 }
 
 /// Is this test among lines that a change adds? Asked for the part of its name that stands in its source.
@@ -49,7 +53,10 @@ fn name_of(line: &str) -> String {
     }
     let ended = ["FAIL [", "TIMEOUT [", "SIGSEGV [", "SIGABRT ["].iter().any(|end| line.contains(end));
     if let Some((_, rest)) = line.split_once("s] ").filter(|_| ended) {
-        return rest.trim().to_owned();
+        // `(  8/100)`: which of how many ended, another in every run.
+        let counted = rest.trim_start().strip_prefix('(').and_then(|inner| inner.split_once(") "));
+        let is_count = |text: &str| text.chars().all(|c| c.is_ascii_digit() || "/ ─".contains(c));
+        return counted.filter(|(count, _)| is_count(count)).map_or(rest, |(_, name)| name).trim().to_owned();
     }
     const BEFORE: [&str; 16] = [
         "test ",
@@ -86,9 +93,15 @@ fn name_of(line: &str) -> String {
         let number = bare.trim_end_matches(['s', 'm', 'µ', 'u', 'n']);
         bare.is_empty() && text != ">" || number.len() < bare.len() && number.parse::<f64>().is_ok()
     };
-    let words: Vec<&str> = name.split_whitespace().filter(|word| !is_time(word)).collect();
-    // `(0 ms)`: the number and its unit stand apart.
+    let words: Vec<&str> = name.split_whitespace().collect();
     let mut kept = words.as_slice();
+    while let [rest @ .., last] = kept
+        && is_time(last)
+        && !rest.is_empty()
+    {
+        kept = rest;
+    }
+    // `(0 ms)`: the number and its unit stand apart.
     while let [rest @ .., unit] = kept
         && ["ms)", "s)", "ms]", "s]"].contains(unit)
     {
@@ -128,6 +141,9 @@ mod tests {
             ("test cart::total ... FAILED <0.003s>", "cart::total", "total"),
             ("FAIL [   0.004s] shop cart::total", "shop cart::total", "total"),
             ("TRY 1 FAIL [   1.204s] shop cart::total", "shop cart::total", "total"),
+            ("FAIL [   1.204s] (  8/100) shop cart::total", "shop cart::total", "total"),
+            ("FAIL [   1.204s] (───) shop cart::total", "shop cart::total", "total"),
+            ("not ok 3 - waits 5s before retry", "waits 5s before retry", "waits 5s before retry"),
             (
                 "FAILED tests/test_cart.py::test_total[a b] - assert 3 == 4",
                 "tests/test_cart.py::test_total[a b]",

@@ -35,6 +35,8 @@ pub struct Seen {
     pub ok: bool,
     /// Tests that failed, by name; none where the runner named none.
     pub failed: BTreeSet<String>,
+    /// Did it end before the command began, in the project's setup?
+    pub in_setup: bool,
     /// What the machine lacked at its end, by orch's own look.
     pub lacked: Option<String>,
 }
@@ -61,6 +63,8 @@ pub struct Known {
     pub slow: bool,
     /// Is there a base to be run? There is none where the branch is its own base.
     pub has_base: bool,
+    /// Has the branch, at another commit, the very code of its base?
+    pub is_base: bool,
     /// Is the default branch somewhere else by now, so that the branch will be judged again on top of it?
     pub moved: bool,
     /// Is the branch there to repair the base? Then its red is its own.
@@ -133,10 +137,21 @@ pub fn blame(runs: Runs<'_>, known: &Known, is_new: impl Fn(&str) -> bool) -> Bl
     let is_named = branch.iter().all(|seen| !seen.failed.is_empty());
     let red_base = base.iter().all(|seen| !seen.ok);
     if is_named && unknown.is_empty() && (base.is_empty() || !red_base) {
-        return if branch.len() < MOST_RUNS { run(Tree::Branch) } else { Blame::Unlucky { tests: failed } };
+        let most = if known.slow { 2 } else { MOST_RUNS };
+        let green_base = !base.is_empty() && base.iter().all(|seen| seen.ok);
+        return match () {
+            () if branch.len() < most => run(Tree::Branch),
+            // As often red here as it is green there is no chance any more.
+            () if known.has_base && (base.is_empty() || green_base && base.len() < most) => run(Tree::Base),
+            () if green_base => Blame::Branch { flaky: BTreeSet::new() },
+            () => Blame::Unlucky { tests: failed },
+        };
     }
     let always = |test: &String| branch.iter().all(|seen| seen.failed.contains(test));
     let constant: BTreeSet<&String> = failed.iter().filter(|test| always(test)).collect();
+    if known.is_base {
+        return Blame::Base;
+    }
     if !constant.is_empty() && constant.iter().all(|test| is_new(test)) || !known.has_base {
         return Blame::Branch { flaky: BTreeSet::new() };
     }
@@ -144,7 +159,12 @@ pub fn blame(runs: Runs<'_>, known: &Known, is_new: impl Fn(&str) -> bool) -> Bl
         return run(Tree::Base);
     }
     if red_base {
-        let same = !is_named || base.iter().any(|seen| seen.failed.is_empty()) || unknown.is_empty();
+        // What names its tests is held against names; what does not, by where it ended. A build that fails is not what a base
+        // with a red test does.
+        let nameless = base.iter().any(|seen| seen.failed.is_empty());
+        let in_setup = |all: &[Seen]| all.iter().all(|seen| seen.in_setup);
+        let same =
+            if is_named { nameless || unknown.is_empty() } else { nameless && in_setup(branch) == in_setup(base) };
         return match tip.last() {
             _ if !same => Blame::Branch { flaky: BTreeSet::new() },
             None if known.moved => run(Tree::Tip),
@@ -155,8 +175,8 @@ pub fn blame(runs: Runs<'_>, known: &Known, is_new: impl Fn(&str) -> bool) -> Bl
     let enough = match (is_named, known.flaky_whole) {
         (true, _) if known.slow || FEW < failed.len() => 2,
         (true, _) => 4,
+        (false, _) if known.slow => 2,
         (false, true) => MOST_RUNS,
-        (false, false) if known.slow => 2,
         (false, false) => 3,
     };
     if branch.len() < enough {
@@ -181,10 +201,11 @@ fn by_chance(
     if !new.is_empty() {
         return Blame::Branch { flaky: new };
     }
-    if known.has_base && base.len() < MOST_RUNS {
+    let (most_base, most) = if known.slow { (1, 2) } else { (MOST_RUNS, MOST_RUNS) };
+    if known.has_base && base.len() < most_base {
         return Blame::Run { tree: Tree::Base };
     }
-    if branch.len() < MOST_RUNS {
+    if branch.len() < most {
         return Blame::Run { tree: Tree::Branch };
     }
     let red = branch.iter().filter(|seen| !seen.ok).count();
@@ -253,6 +274,14 @@ mod tests {
         let repaired = |tree, _| if tree == Tree::Tip { green() } else { red(&["old"]) };
         assert_eq!(told(&moved, &[], repaired), (Blame::BaseBefore, [2, 2, 1]));
         assert_eq!(told(&moved, &[], |_, _| red(&["old"])), (Blame::Base, [2, 2, 1]));
+        let builds = |tree, _| if tree == Tree::Branch { red(&[]) } else { red(&["old"]) };
+        assert_eq!(told(&known(), &[], builds).0, RED, "a build that fails is not what a base with a red test does");
+        let same = Known { is_base: true, has_base: false, ..known() };
+        assert_eq!(
+            told(&same, &[], |_, _| red(&["old"])),
+            (Blame::Base, [2, 0, 0]),
+            "the code of the base is not to blame for it"
+        );
         let worse = |tree, _| if tree == Tree::Branch { red(&["old", "broken"]) } else { red(&["old"]) };
         assert_eq!(told(&known(), &[], worse).0, RED, "what the base does not fail at is the branch's");
         // A registry that is down for the branch, and back when the base is asked.
@@ -272,7 +301,16 @@ mod tests {
             told(&flaky, &[], |_, nth| if nth < 5 { red(&["f"]) } else { green() }),
             (chance.clone(), [5, 0, 0])
         );
-        assert_eq!(told(&flaky, &[], |_, _| red(&["f"])), (Blame::Unlucky { tests: set(&["f"]) }, [5, 0, 0]));
+        let unlucky = |tree, nth| if tree == Tree::Base && nth == 1 { green() } else { red(&["f"]) };
+        assert_eq!(told(&flaky, &[], unlucky), (Blame::Unlucky { tests: set(&["f"]) }, [5, 2, 0]));
+        let broken = |tree, _| if tree == Tree::Branch { red(&["f"]) } else { green() };
+        assert_eq!(
+            told(&flaky, &[], broken),
+            (RED, [5, 5, 0]),
+            "five of five here and none of five there is no chance"
+        );
+        let slow = Known { slow: true, ..flaky.clone() };
+        assert_eq!(told(&slow, &[], broken), (RED, [2, 2, 0]));
         // Nobody knows it yet, and the base shows it.
         let shown = |tree, nth| match (tree, nth) {
             (Tree::Branch, 1) | (Tree::Base, 3) => red(&["f"]),
@@ -323,11 +361,11 @@ mod tests {
             new in proptest::collection::btree_set("[ab]", 0..2),
             flaky_whole: bool, slow: bool, has_base: bool, moved: bool, repairs_base: bool,
         ) {
-            let known = Known { flaky, flaky_whole, slow, has_base, moved, repairs_base };
+            let known = Known { flaky, flaky_whole, slow, has_base, is_base: false, moved, repairs_base };
             let new: Vec<&str> = new.iter().map(String::as_str).collect();
             let give = |tree: Tree, nth: usize| {
                 let (ok, failed) = given[tree as usize * 5 + nth - 1].clone();
-                Seen { ok, failed: if ok { BTreeSet::new() } else { failed }, lacked: None }
+                Seen { ok, failed: if ok { BTreeSet::new() } else { failed }, ..Seen::default() }
             };
             let (answer, ran) = told(&known, &new, give);
             let runs = |tree: Tree| (1..=ran[tree as usize]).map(move |nth| give(tree, nth));
@@ -341,7 +379,10 @@ mod tests {
                     prop_assert!(flaky.iter().all(|t| !known.flaky.contains(t)));
                     prop_assert!(runs(Tree::Base).all(|seen| flaky.iter().all(|t| !seen.failed.contains(t))));
                 }
-                Blame::Unlucky { tests } => prop_assert!(!tests.is_empty() && !was_green && ran[0] == MOST_RUNS),
+                Blame::Unlucky { tests } => {
+                    let most = if known.slow { 2 } else { MOST_RUNS };
+                    prop_assert!(!tests.is_empty() && !was_green && ran[0] == most);
+                }
                 Blame::Run { .. } | Blame::Machine { .. } => prop_assert!(false, "{answer:?}"),
             }
         }

@@ -255,6 +255,12 @@ impl Pipeline {
         places.find(|at| *at < merge && !self.in_lease_span(*at))
     }
 
+    /// Does this gate stand between `update` and `merge`, so that what it lets through before is judged again there?
+    pub fn judges_again(&self, gate: GateId) -> bool {
+        let is_it = |s: &Step| matches!(s, Step::Gate { gate: of, exact: true, .. } if *of == gate);
+        self.stages.iter().flat_map(|s| &s.steps).any(is_it)
+    }
+
     /// Is the merge lease held while the task is at this step?
     pub fn in_lease_span(&self, at: Cursor) -> bool {
         self.merge_at().is_some_and(|merge| {

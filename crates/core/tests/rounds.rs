@@ -320,10 +320,52 @@ fn what_runs_a_command_looks_again_ever_later_and_own_ci_is_run_again_for_it() {
         pauses.push(w.now.since_ms(from));
         assert_eq!(asked(&w), 1, "with the look");
     }
-    assert_eq!((pauses[0], pauses[39]), (30_000, 900_000));
+    assert_eq!((pauses[0], pauses[39]), (30_000, 3_600_000));
     assert!(pauses.is_sorted(), "{pauses:?}");
     assert_eq!((w.told.len(), w.task.spent.rounds), (1, 0));
     w.finish();
+}
+
+#[test]
+fn own_ci_that_told_nothing_of_what_is_prepared_for_the_merge_is_run_again_too() {
+    let mut w = World::at(Pipeline::lite(), "update");
+    w.policy.own_ci = true;
+    w.step();
+    assert_eq!(w.doing(), "judge check_ci_green exact");
+    for _ in 0..5 {
+        let fault = orch_core::verdict::FaultNote { kind: FaultKind::Permanent, text: "the base itself fails".into() };
+        w.judge(Verdict::Inconclusive { fault });
+        while w.task.job().is_none() {
+            w.wake();
+        }
+        assert!(w.jobs.iter().any(|j| matches!(j.effect, Effect::EnsureCi { .. })), "{:?}", w.jobs);
+        w.step();
+        assert_eq!(w.doing(), "judge check_ci_green exact");
+    }
+    w.finish();
+}
+
+/// Neither is a pipeline's way with what nobody can tell.
+#[test]
+fn a_base_that_fails_is_a_hold_whatever_the_pipeline_makes_of_what_cannot_be_told() {
+    use orch_core::pipeline::{OnInconclusive, Step};
+    for way in [OnInconclusive::Fail, OnInconclusive::PassWithWarning] {
+        let mut pipeline = Pipeline::lite();
+        for step in pipeline.stages.iter_mut().flat_map(|s| &mut s.steps) {
+            if let Step::Gate { gate: orch_core::ids::GateId::CiGreen, on_inconclusive, .. } = step {
+                *on_inconclusive = way;
+            }
+        }
+        let mut w = World::at(pipeline, "judge check_ci_green");
+        let fault = orch_core::verdict::FaultNote { kind: FaultKind::Permanent, text: "the base itself fails".into() };
+        w.judge(Verdict::Inconclusive { fault });
+        assert!(
+            matches!(w.task.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. }),
+            "{:?}",
+            w.task.phase
+        );
+        assert_eq!(w.task.spent.rounds, 0);
+    }
 }
 
 #[test]

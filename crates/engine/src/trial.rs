@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const READ: DiffLimits = DiffLimits { text: 8 * 1024 * 1024, file: 1024 * 1024, files: 20_000, line: 2_000 };
 /// A run that takes longer is not repeated more than it must be, milliseconds.
 const SLOW_MS: u64 = 120_000;
+/// A run in which more tests failed than this tells nothing about any of them.
+const AT_ONCE: usize = 10;
 /// Most tests that a sentence names.
 const NAMED: usize = 5;
 
@@ -82,7 +84,12 @@ impl Trial<'_> {
             let ran = self.once(tree, nth).await?;
             let failed = if ran.ok { BTreeSet::new() } else { named::names(&ran.output) };
             let lacked = ran.lacked.clone();
-            seen[tree as usize].push(Seen { ok: ran.ok, failed: failed.clone(), lacked });
+            seen[tree as usize].push(Seen {
+                ok: ran.ok,
+                failed: failed.clone(),
+                in_setup: ran.failed_setup.is_some(),
+                lacked,
+            });
             let (commit, end, log) = (self.commit(tree).clone(), ran.end.clone(), ran.log.clone());
             runs.push(Line { tree, commit, ok: ran.ok, end, log, failed });
             if !ran.ok && runs.len() == 1 {
@@ -131,11 +138,20 @@ impl Trial<'_> {
 
     async fn known(&self, took_ms: u64) -> Result<Known, Fault> {
         let digest = async |commit| self.git.code_digest(self.project, commit, self.artefact_dir).await;
-        let has_base = self.head != self.base && digest(self.head).await? != digest(self.base).await?;
+        let is_base = self.head != self.base && digest(self.head).await? == digest(self.base).await?;
+        let has_base = self.head != self.base && !is_base;
         let moved = self.tip.is_some_and(|tip| tip != self.base);
         let flaky = self.bench.flaky().await?;
         let flaky_whole = flaky.contains(&self.whole());
-        Ok(Known { flaky, flaky_whole, slow: SLOW_MS < took_ms, has_base, moved, repairs_base: self.repairs_base })
+        Ok(Known {
+            flaky,
+            flaky_whole,
+            slow: SLOW_MS < took_ms,
+            has_base,
+            is_base,
+            moved,
+            repairs_base: self.repairs_base,
+        })
     }
 
     /// Stands for a test where the runner names none.
@@ -150,13 +166,17 @@ impl Trial<'_> {
 
     /// Tests that were red and green on one tree are known from now on.
     async fn remember(&self, seen: &[Vec<Seen>; 3], noted: &mut Noted) -> Result<(), Fault> {
-        let failed = |all: &[Seen]| all.iter().flat_map(|seen| seen.failed.clone()).collect::<BTreeSet<_>>();
+        // So many at once are an accident, and what a machine lacked is none of the tests' doing.
+        let counts = |seen: &&Seen| seen.lacked.is_none() && seen.failed.len() <= AT_ONCE;
+        let failed =
+            |all: &[Seen]| all.iter().filter(counts).flat_map(|seen| seen.failed.clone()).collect::<BTreeSet<_>>();
         let both = |all: &[Seen]| all.iter().any(|seen| seen.ok) && all.iter().any(|seen| !seen.ok);
         let [branch, base, tip] = seen;
-        let elsewhere: BTreeSet<String> = failed(base).union(&failed(tip)).cloned().collect();
         let of = |all: &[Seen]| if both(all) { failed(all) } else { BTreeSet::new() };
+        let elsewhere: BTreeSet<String> = of(base).union(&of(tip)).cloned().collect();
         let mut tests: BTreeSet<String> = [of(branch), of(base), of(tip)].into_iter().flatten().collect();
-        if tests.is_empty() && seen.iter().any(|all| both(all)) {
+        let named = seen.iter().flatten().any(|seen| !seen.failed.is_empty() || seen.lacked.is_some());
+        if !named && seen.iter().any(|all| both(all)) {
             tests.insert(self.whole());
         }
         let on_main = tests.intersection(&elsewhere).cloned().collect();
@@ -220,7 +240,7 @@ impl Tried {
             }
             Blame::Unlucky { tests } => format!(
                 "tests that are known to fail by chance failed in {} runs of the same tree{}",
-                self.runs.len(),
+                self.runs.iter().filter(|run| run.tree == Tree::Branch).count(),
                 list(tests)
             ),
             Blame::Machine { lacked } => format!("`{line}`: {}, and {lacked}", self.run.end),
@@ -258,7 +278,7 @@ impl Tried {
     /// Tests that fail by chance since the branch.
     pub(crate) fn flaky(&self) -> impl Iterator<Item = Finding> {
         let tests = if let Blame::Branch { flaky } = &self.blame { Some(flaky) } else { None };
-        tests.into_iter().flatten().map(|test| {
+        tests.into_iter().flatten().take(AT_ONCE).map(|test| {
             let runs = || self.runs.iter().filter(|run| run.tree == Tree::Branch);
             let red = runs().filter(|run| run.failed.contains(test)).count();
             let text = format!(

@@ -4,7 +4,7 @@ use super::people::is_edit;
 use super::{Cx, LeaseOp};
 use crate::cost::{Cause, Charged, Cost};
 use crate::effect::Effect;
-use crate::ids::{Environment, GateId, StageId};
+use crate::ids::{Environment, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Phase, Raised, Task, Unsure, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding};
@@ -58,9 +58,6 @@ impl Cx<'_> {
                 let Some(head) = self.judged_commit() else { return self.impossible("there is no head to judge") };
                 let run = self.d.task.run;
                 let since = self.waited_here().map_or(self.now, |h| h.since);
-                if gate == GateId::CiGreen && self.policy.own_ci && self.told_nothing() {
-                    self.emit(Effect::EnsureCi { commit: head.clone() });
-                }
                 self.work(Effect::Judge { gate, stage, head, exact, run, since });
             }
             Step::Deploy { environment } => {
@@ -110,12 +107,6 @@ impl Cx<'_> {
                 _ => self.done(DoneOutcome::NotWatched),
             },
         }
-    }
-
-    /// Has the gate it waits at looked, and its command told nothing about the code? Then the command is run again.
-    fn told_nothing(&self) -> bool {
-        let Phase::Waiting { why: WaitReason::CannotTell { fault }, .. } = &self.d.task.phase else { return false };
-        fault.kind == FaultKind::Permanent
     }
 
     /// No agent begins once the task's agents have cost what they may: a person decides whether it is worth more.

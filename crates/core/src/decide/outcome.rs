@@ -10,7 +10,7 @@ use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Merged, Passed, 
 use crate::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
 
 /// So many times the first pause is the longest between two looks of a gate that runs a command.
-const LONGEST: i64 = 30;
+const LONGEST: i64 = 120;
 
 impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
@@ -389,6 +389,8 @@ impl Cx<'_> {
             self.say(format!("{gate}: {}; the merge is prepared again", fault.text));
             return self.update_again();
         }
+        // That the base fails, or that the machine lacks something, is known: no pipeline makes a pass or a round of it.
+        let policy = if Self::runs_tests(gate, fault) { OnInconclusive::Hold } else { policy };
         match policy {
             OnInconclusive::Fail => {
                 self.back(
@@ -430,12 +432,16 @@ impl Cx<'_> {
     /// How soon a gate that could not tell looks again: what runs a command of the project waits longer the longer it has.
     fn look_again_ms(&self, gate: GateId, fault: &FaultNote, since: Time) -> i64 {
         let least = self.policy.recheck_ms;
-        let runs = match gate {
-            GateId::TestsLocal | GateId::StagingImageFresh => true,
-            GateId::CiGreen => fault.kind == FaultKind::Permanent,
-            _ => false,
-        };
-        if runs { (self.now.since_ms(since) / 2).clamp(least, least.saturating_mul(LONGEST)) } else { least }
+        if Self::runs_tests(gate, fault) {
+            (self.now.since_ms(since) / 2).clamp(least, least.saturating_mul(LONGEST))
+        } else {
+            least
+        }
+    }
+
+    /// Did tests or CI that orch itself ran tell nothing about the code?
+    fn runs_tests(gate: GateId, fault: &FaultNote) -> bool {
+        matches!(gate, GateId::TestsLocal | GateId::CiGreen) && fault.kind == FaultKind::Permanent
     }
 
     fn merged(&mut self, commit: &Sha, tree: &crate::ids::Digest) {

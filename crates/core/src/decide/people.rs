@@ -7,7 +7,7 @@ use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Task, WaitReason, WayOut};
-use crate::verdict::Finding;
+use crate::verdict::{FaultKind, Finding};
 
 /// How a remark about an edited ticket begins.
 const EDITED: &str = "The ticket was edited while this task was under way.";
@@ -424,10 +424,28 @@ impl Cx<'_> {
             self.emit(Effect::Notify { key, text });
         }
         if recheck.is_some_and(|at| at <= self.now) {
+            self.ask_ci_again(&why);
             self.enter();
             acted = true;
         }
         if acted { Ok(()) } else { Err("it is too early".into()) }
+    }
+
+    /// Own CI that told nothing about the code is run again with the look of its gate. Only by the time that was waited: its
+    /// end wakes the gate too. A gate behind `update` waits at `update`.
+    fn ask_ci_again(&mut self, why: &WaitReason) {
+        let WaitReason::CannotTell { fault } = why else { return };
+        let task = &self.d.task;
+        let places = [Some(task.at), task.wait.unsure.map(|unsure| unsure.at)];
+        let mut steps = places.into_iter().flatten().filter_map(|at| task.pipeline.step(at));
+        let asks = steps.any(|step| matches!(step, Step::Gate { gate: GateId::CiGreen, .. }));
+        if asks
+            && self.policy.own_ci
+            && fault.kind == FaultKind::Permanent
+            && let Some(commit) = self.judged_commit()
+        {
+            self.emit(Effect::EnsureCi { commit });
+        }
     }
 
     pub(super) fn nudged(&mut self, what: &str) -> Answer {

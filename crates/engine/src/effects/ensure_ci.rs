@@ -9,7 +9,7 @@ use crate::trial::Trial;
 use orch_artefacts::failing;
 use orch_core::blame::Blame;
 use orch_core::effect::Outcome;
-use orch_core::ids::{Sha, Time};
+use orch_core::ids::{GateId, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
 use orch_store::Fact;
@@ -81,7 +81,9 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         head: commit,
         base,
         // What is prepared for the merge stands on the tip; everything else is judged again there.
-        tip: cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit).then_some(&fetched.tip),
+        tip: (cx.task.pipeline.judges_again(GateId::CiGreen)
+            && cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit))
+        .then_some(&fetched.tip),
         artefact_dir: &artefact_dir,
         repairs_base: false,
     };

@@ -513,7 +513,11 @@ async fn judge(cx: &Cx, gate: &AnyGate, look: &Look<'_>) -> Result<(String, Judg
     {
         let less = degraded(&earlier.verdict, &earlier.evidence);
         // Said again, so that this pass is no plain one either; who was told today is not told again.
-        let warns = (!less.is_empty()).then(|| security_gate::saw_less(&less));
+        let said = |less: &[String]| match gate.meta.id {
+            GateId::SecurityGate => security_gate::saw_less(less),
+            _ => less.join("; "),
+        };
+        let warns = (!less.is_empty()).then(|| said(&less));
         return Ok((key, Judged { verdict: Verdict::Pass, evidence: earlier.evidence, warns }, true));
     }
     Ok((key, gate.judge(look).await, false))

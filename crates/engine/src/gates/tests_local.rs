@@ -56,7 +56,8 @@ impl Gate for TestsLocal {
             head: &subject.head,
             base: &subject.base,
             // What is prepared for the merge stands on the tip; everything else is judged again there.
-            tip: (!subject.exact).then_some(&subject.tip),
+            tip: (!subject.exact && subject.task.as_ref().is_some_and(|t| t.pipeline.judges_again(GateId::TestsLocal)))
+                .then_some(&subject.tip),
             artefact_dir: &subject.artefact_dir,
             repairs_base: false,
         };
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(kind, FaultKind::Permanent, "the job is not done again at once");
         assert_eq!(text, "the base itself fails: `make test` on 2222222222: exit 1: cart::total; 1 failed");
         let (_, text) = unknown(&judge(&evidence(Blame::Unlucky { tests: tests.clone() }, false, None, RED)));
-        assert!(text.ends_with("failed in 3 runs of the same tree: cart::total"), "{text}");
+        assert!(text.ends_with("failed in 2 runs of the same tree: cart::total"), "{text}");
         let full = Blame::Machine { lacked: "12 bytes are free in /x".into() };
         let (_, text) = unknown(&judge(&evidence(full, false, None, RED)));
         assert_eq!(text, "`make test`: exit 1, and 12 bytes are free in /x");
