@@ -169,6 +169,7 @@ fn facts(task: TaskId) -> Vec<Fact> {
     let green = |command: &str| Fact::GreenCi { project: project(), code: "c".into(), command: command.into() };
     vec![
         Fact::Draining,
+        Fact::Paused,
         Fact::FingerprintKey,
         Fact::Main(project()),
         Fact::MainMove(project(), 1),
