@@ -145,6 +145,9 @@ impl Engine {
         let Some(()) = self.until_answered(&shutdown, || self.load_circuits()).await? else { return Ok(()) };
         let Some(()) = self.until_answered(&shutdown, || standing::at_start(self)).await? else { return Ok(()) };
         let Some(()) = self.until_answered(&shutdown, || self.know_what_is_halted()).await? else { return Ok(()) };
+        for pause in self.paused() {
+            tracing::warn!("{}: nothing is begun, agents stand still; `{}` ends it", pause.line(), pause.ends);
+        }
         let mut loops = JoinSet::new();
         // Before anything is tried: agents that ran on without this process stand again.
         loops.spawn(pause::follow(Arc::clone(self), shutdown.clone()));

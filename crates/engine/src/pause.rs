@@ -52,8 +52,8 @@ impl Engine {
     pub async fn pause(&self, project: Option<&ProjectKey>, by: &Actor) -> Result<(), Fault> {
         let now = self.ports.clock.now();
         self.change_pauses(|pauses| pauses.begin(project, by, now)).await?;
-        let what = project.map_or_else(|| "everything".to_owned(), |key| format!("project {key}"));
-        tracing::warn!("{what} is paused by {by}: nothing is begun, agents stand still; `{}` ends it", end_of(project));
+        let (what, end) = (what(project), end_of(project));
+        tracing::warn!("{what} is paused by {by}: nothing is begun, agents stand still; `{end}` ends it");
         self.claims_are_through().await;
         Ok(())
     }
@@ -65,6 +65,7 @@ impl Engine {
             pauses.end(project, now);
         };
         self.change_pauses(end).await?;
+        tracing::info!("{} goes on", what(project));
         if project.is_none() {
             self.drain(false).await?;
         }
@@ -150,6 +151,10 @@ impl Engine {
             waited_ms += LOOK_MS;
         }
     }
+}
+
+fn what(project: Option<&ProjectKey>) -> String {
+    project.map_or_else(|| "everything".to_owned(), |key| format!("project {key}"))
 }
 
 /// Agents' runs whose end is not written down, with their jobs.
