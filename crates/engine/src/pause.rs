@@ -171,6 +171,13 @@ async fn open_runs(engine: &Engine) -> Result<Vec<(Job, PathBuf)>, Fault> {
     Ok(found)
 }
 
+/// Does the agent of this job stand still? Not being able to look is taken for a no.
+pub(crate) async fn stands(engine: &Engine, job: &Job) -> bool {
+    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return false };
+    let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
+    mine.map(|r| Path::new(&r.dir)).any(|dir| engine.ports.supervisor.is_frozen(dir))
+}
+
 /// Sees to it that agents stand still exactly where something is paused, until `shutdown`.
 pub(crate) async fn follow(engine: Arc<Engine>, shutdown: CancellationToken) {
     let mut halt = engine.halting.subscribe();

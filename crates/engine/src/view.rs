@@ -5,6 +5,7 @@ mod shapes;
 
 use crate::engine::Engine;
 use crate::halt::{Pause, end_of};
+use crate::pause;
 use orch_core::explain;
 use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{Phase, Task};
@@ -41,7 +42,7 @@ fn next_look(task: &Task) -> Option<Time> {
 
 impl Engine {
     /// What holds up more than this task: its project, or the instance.
-    fn explain_standing(&self, task: &Task, standing: &Standing, waiting: &mut explain::Waiting) {
+    async fn explain_standing(&self, task: &Task, standing: &Standing, waiting: &mut explain::Waiting) {
         if let Some(at) = next_look(task) {
             waiting.ends_when = format!("{} (the next look is at {})", waiting.ends_when, rfc3339(at));
         }
@@ -59,11 +60,13 @@ impl Engine {
                 waiting.command = Some(format!("orch task cancel {}", task.work_item));
             }
         } else if let Some((pause, end)) = self.pause_of(&task.project) {
-            let agent = standing.job.as_ref().is_some_and(|job| job.lane == orch_core::effect::Lane::Agent);
-            let so = match (running, agent) {
-                (true, true) => "its agent stands still and goes on where it was",
-                (true, false) => "what has begun goes on to its end, nothing new is begun",
-                (false, _) => "nothing new is begun",
+            let so = match standing.job.as_ref().filter(|_| running) {
+                None => "nothing new is begun",
+                Some(job) if job.lane != orch_core::effect::Lane::Agent => {
+                    "what has begun goes on to its end, nothing new is begun"
+                }
+                Some(job) if pause::stands(self, job).await => "its agent stands still and goes on where it was",
+                Some(_) => "its agent is to stand still and does not yet",
             };
             let (by, since) = (&pause.by, rfc3339(pause.since));
             waiting.reason = format!("paused by {by} since {since}, {so}; {}", waiting.reason);
@@ -117,7 +120,7 @@ impl Engine {
             }
         }
         if let Some(waiting) = &mut waiting {
-            self.explain_standing(task, standing, waiting);
+            self.explain_standing(task, standing, waiting).await;
         }
         let outcome = match &task.phase {
             orch_core::task::Phase::Done { outcome, .. } => Some(outcome.as_str().to_owned()),
