@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How soon runs are compared with what is paused again while something is, milliseconds.
 const AGAIN_MS: u64 = 5_000;
+/// The same while nothing is paused: an agent can write into its run's directory, and must not put off its own limits.
+const IDLE_MS: u64 = 60_000;
 /// The same where runs could not be told.
 const SOON_MS: u64 = 200;
 /// Between two looks at runs that are about to stand, milliseconds.
@@ -142,7 +144,7 @@ impl Engine {
                 if self.pause_of(&job.project).is_none() || !lives(&dir) {
                     continue;
                 }
-                *(if self.ports.supervisor.is_frozen(&dir) { &mut agents.frozen } else { &mut agents.running }) += 1;
+                *(if self.ports.supervisor.is_frozen(&dir).unwrap_or(false) { &mut agents.frozen } else { &mut agents.running }) += 1;
             }
             if agents.running == 0 || longest_ms <= waited_ms {
                 return Ok(agents);
@@ -175,7 +177,7 @@ async fn open_runs(engine: &Engine) -> Result<Vec<(Job, PathBuf)>, Fault> {
 pub(crate) async fn stands(engine: &Engine, job: &Job) -> bool {
     let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return false };
     let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
-    mine.map(|r| Path::new(&r.dir)).any(|dir| engine.ports.supervisor.is_frozen(dir))
+    mine.map(|r| Path::new(&r.dir)).any(|dir| engine.ports.supervisor.is_frozen(dir).unwrap_or(false))
 }
 
 /// Sees to it that agents stand still exactly where something is paused, until `shutdown`.
@@ -190,7 +192,7 @@ pub(crate) async fn follow(engine: Arc<Engine>, shutdown: CancellationToken) {
         let again = async {
             match told {
                 Err(_) => engine.ports.clock.sleep_ms(SOON_MS).await,
-                Ok(()) if engine.pauses().is_empty() => std::future::pending().await,
+                Ok(()) if engine.pauses().is_empty() => engine.ports.clock.sleep_ms(IDLE_MS).await,
                 Ok(()) => engine.ports.clock.sleep_ms(AGAIN_MS).await,
             }
         };

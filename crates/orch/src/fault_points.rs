@@ -310,10 +310,7 @@ points! { "supervisor", SUPERVISOR, Supervisor;
     sync fn cancel(&self, dir: &Path) -> Result<(), Fault>;
     sync fn freeze(&self, dir: &Path) -> Result<(), Fault>;
     sync fn thaw(&self, dir: &Path) -> Result<(), Fault>;
-    no point:
-    fn is_frozen(&self, dir: &Path) -> bool {
-        self.inner.is_frozen(dir)
-    }
+    sync fn is_frozen(&self, dir: &Path) -> Result<bool, Fault>;
 }
 
 points! { "probe", PROBE, Probe;

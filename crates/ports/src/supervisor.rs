@@ -196,7 +196,7 @@ pub trait Supervisor: Send + Sync + 'static {
     /// Lets a frozen run go on where it was. One that is not frozen is left as it is.
     fn thaw(&self, dir: &Path) -> Result<(), Fault>;
     /// Is every process of this live run stopped, or none started yet? False also for a run of a supervisor that cannot do it.
-    fn is_frozen(&self, dir: &Path) -> bool;
+    fn is_frozen(&self, dir: &Path) -> Result<bool, Fault>;
 }
 
 /// Names of files in a run directory.

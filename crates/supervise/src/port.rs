@@ -275,9 +275,9 @@ impl Supervisor for ProcessSupervisor {
         }
     }
 
-    fn is_frozen(&self, dir: &Path) -> bool {
-        [names::PAUSE, names::FROZEN].iter().all(|name| dir.join(name).exists())
-            && matches!(self.look(dir), Ok(RunState::Live))
+    fn is_frozen(&self, dir: &Path) -> Result<bool, Fault> {
+        let said = [names::PAUSE, names::FROZEN].iter().all(|name| dir.join(name).exists());
+        Ok(said && self.look(dir)? == RunState::Live)
     }
 }
 

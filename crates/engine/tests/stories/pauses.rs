@@ -108,6 +108,22 @@ async fn a_run_that_is_about_to_begin_when_orch_is_paused_does_not_begin() {
     assert_eq!(world.runs.count("developer"), 1);
 }
 
+/// It can write into its run's directory.
+#[tokio::test]
+async fn an_agent_that_lets_itself_stand_still_to_put_off_its_limits_is_let_go_on() {
+    let world = World::new().await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world.runs.freeze_all();
+    assert!(world.runs.frozen("developer"));
+    world.clock.advance(MINUTE_MS);
+    world.eventually("it goes on", async || !world.runs.frozen("developer")).await;
+    world.runs.finish("developer", |run| run.write("work.txt", "x\n"));
+    world.until_done(&item).await;
+}
+
 #[tokio::test]
 async fn a_claim_does_not_age_in_a_pause_and_what_was_left_of_its_life_is_left() {
     let limits = ReaperOptions {

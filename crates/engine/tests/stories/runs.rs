@@ -131,6 +131,12 @@ impl Runs {
         self.changed.notify_waiters();
     }
 
+    /// Somebody else lets all runs stand still.
+    pub fn freeze_all(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.frozen = state.runs.keys().cloned().collect();
+    }
+
     /// Is a run asked for, and held back from its beginning?
     pub fn holds_one_back(&self) -> bool {
         let state = self.state.lock().unwrap();
@@ -295,9 +301,9 @@ impl Supervisor for InProcess {
         Ok(())
     }
 
-    fn is_frozen(&self, dir: &Path) -> bool {
+    fn is_frozen(&self, dir: &Path) -> Result<bool, Fault> {
         let state = self.runs.state.lock().unwrap();
-        state.frozen.contains(dir) && state.runs.get(dir) == Some(&RunState::Live)
+        Ok(state.frozen.contains(dir) && state.runs.get(dir) == Some(&RunState::Live))
     }
 }
 
