@@ -144,7 +144,11 @@ impl Engine {
                 if self.pause_of(&job.project).is_none() || !lives(&dir) {
                     continue;
                 }
-                *(if self.ports.supervisor.is_frozen(&dir).unwrap_or(false) { &mut agents.frozen } else { &mut agents.running }) += 1;
+                *(if self.ports.supervisor.is_frozen(&dir).unwrap_or(false) {
+                    &mut agents.frozen
+                } else {
+                    &mut agents.running
+                }) += 1;
             }
             if agents.running == 0 || longest_ms <= waited_ms {
                 return Ok(agents);
