@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::project::{Project, Projects};
-use crate::{driver, lives, runner, standing, tickets};
+use crate::{driver, lives, pause, runner, standing, tickets};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
@@ -113,22 +113,6 @@ impl Engine {
         send(self, "people", key, &task, event).await
     }
 
-    /// Stops claiming, or starts again. Agents go on either way. Kept over restarts.
-    pub async fn drain(&self, on: bool) -> Result<(), Fault> {
-        let now = self.ports.clock.now();
-        self.ports.store.remember(&Fact::Draining, if on { "true" } else { "false" }, now).await?;
-        self.draining.send_replace(on);
-        Ok(())
-    }
-
-    /// Was claiming stopped, by a process before this one perhaps? To be asked before anybody is shown the queue: until then
-    /// it would be said to be open.
-    pub async fn know_if_drained(&self) -> Result<bool, Fault> {
-        let draining = self.ports.store.recall(&Fact::Draining).await?.as_deref() == Some("true");
-        self.draining.send_replace(draining);
-        Ok(draining)
-    }
-
     /// From now on these are the projects. Jobs under way keep what they began with, tasks their pipeline.
     pub async fn reload(&self, projects: Projects) -> Result<(), Fault> {
         self.set_projects(projects);
@@ -160,11 +144,14 @@ impl Engine {
         }
         let Some(()) = self.until_answered(&shutdown, || self.load_circuits()).await? else { return Ok(()) };
         let Some(()) = self.until_answered(&shutdown, || standing::at_start(self)).await? else { return Ok(()) };
-        let Some(draining) = self.until_answered(&shutdown, || self.know_if_drained()).await? else { return Ok(()) };
-        let mut loops = JoinSet::new();
-        if !draining {
-            runner::trials(self, &shutdown, &mut loops).await;
+        let Some(()) = self.until_answered(&shutdown, || self.know_what_is_halted()).await? else { return Ok(()) };
+        for pause in self.paused() {
+            tracing::warn!("{}: nothing is begun, agents stand still; `{}` ends it", pause.line(), pause.ends);
         }
+        let mut loops = JoinSet::new();
+        // Before anything is tried: agents that ran on without this process stand again.
+        loops.spawn(pause::follow(Arc::clone(self), shutdown.clone()));
+        runner::trials(self, &shutdown, &mut loops).await;
         for lane in Lane::ALL {
             loops.spawn(runner::run_lane(Arc::clone(self), *lane, shutdown.clone()));
         }

@@ -1,6 +1,7 @@
 //! The engine: everything it needs to work, and `step`, through which all of its workers speak to the store.
 
 use crate::blockers;
+use crate::halt::Halting;
 use crate::project::{Project, Projects};
 use crate::runner::AtWork;
 use crate::standing;
@@ -22,7 +23,7 @@ use orch_store::{Cause, StepRequest, Stepped, Store};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, broadcast};
 
 /// What the engine works with.
 pub struct Ports {
@@ -188,7 +189,8 @@ pub struct Engine {
     pub(crate) wake_driver: Notify,
     /// Jobs this process runs, to be stopped at once when somebody asks.
     pub(crate) running: Mutex<BTreeMap<JobId, AtWork>>,
-    pub(crate) draining: watch::Sender<bool>,
+    /// What does not go on.
+    pub(crate) halting: Halting,
     pub(crate) story: broadcast::Sender<StoryLine>,
     pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
     /// What a look at the start found, until the next start.
@@ -222,7 +224,7 @@ impl Engine {
             wake,
             wake_driver: Notify::new(),
             running: Mutex::default(),
-            draining: watch::channel(false).0,
+            halting: Halting::default(),
             story: broadcast::channel(1024).0,
             watchers: Mutex::default(),
             at_start: Mutex::default(),
@@ -265,11 +267,6 @@ impl Engine {
     /// A project by key.
     pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Fault> {
         self.projects().get(key).cloned().ok_or_else(|| Fault::permanent(standing::not_configured(key)))
-    }
-
-    /// Is it draining?
-    pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
     }
 
     /// Steps a task, and everything that follows in this process: lanes wake, stopped jobs stop, tasks that waited for a

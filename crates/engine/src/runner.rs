@@ -6,7 +6,8 @@
 
 use crate::effects::{self, Cx, Ended};
 use crate::engine::Engine;
-use crate::services;
+use crate::halt::Halt;
+use crate::{pause, services};
 use orch_core::effect::{Class, Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::retry::{self, DEATHS, Next, TELL_AFTER, Tried};
@@ -39,7 +40,9 @@ pub(crate) async fn trials(engine: &Arc<Engine>, shutdown: &CancellationToken, j
         Ok(open) => open,
         Err(error) => return tracing::warn!(%error, "cannot look for jobs that are to be tried alone"),
     };
-    let suspects = open.iter().filter(|j| j.tries().is_suspect() && !j.lane.outlives_workers());
+    let halt = engine.halting.now();
+    let may_begin = |j: &Job| !halt.drained && halt.pauses.of(&j.project).is_none();
+    let suspects = open.iter().filter(|j| j.tries().is_suspect() && !j.lane.outlives_workers() && may_begin(j));
     for suspect in suspects {
         let request = claim_request(engine, suspect.lane);
         // One that waits for something else is not tried now, nor is anything lost by a claim that fails.
@@ -59,14 +62,14 @@ pub(crate) async fn trials(engine: &Arc<Engine>, shutdown: &CancellationToken, j
 /// short and is waited for.
 pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: CancellationToken) {
     let mut jobs = JoinSet::new();
-    let mut draining = engine.draining.subscribe();
+    let mut halt = engine.halting.subscribe();
     loop {
         while jobs.try_join_next().is_some() {}
         if shutdown.is_cancelled() {
             break;
         }
-        if *draining.borrow() {
-            tokio::select! { _ = draining.changed() => {}, () = shutdown.cancelled() => {} }
+        if halt.borrow_and_update().drained {
+            tokio::select! { _ = halt.changed() => {}, () = shutdown.cancelled() => {} }
             continue;
         }
         if places(&engine, lane) <= jobs.len() {
@@ -96,7 +99,20 @@ pub(crate) async fn run_lane(engine: Arc<Engine>, lane: Lane, shutdown: Cancella
 }
 
 async fn claim(engine: &Engine, lane: Lane) -> Result<Option<Job>, Fault> {
-    Ok(engine.ports.store.claim(claim_request(engine, lane)).await?)
+    let _claiming = engine.halting.claiming.read().await;
+    let Halt { drained, pauses } = engine.halting.now();
+    if drained {
+        return Ok(None);
+    }
+    let except = pauses.projects.keys().cloned().collect();
+    let request = ClaimRequest { except, ..claim_request(engine, lane) };
+    if let Some(job) = pause::claim_under_way(engine, &request, &pauses).await? {
+        return Ok(Some(job));
+    }
+    if pauses.all.is_some() {
+        return Ok(None);
+    }
+    Ok(engine.ports.store.claim(request).await?)
 }
 
 fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
@@ -106,6 +122,7 @@ fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
         now: engine.ports.clock.now(),
         lease_ms: engine.options.claim_ms,
         share: share(lane, width(engine, lane), engine.projects().len()),
+        except: Vec::new(),
     }
 }
 
@@ -324,15 +341,17 @@ async fn is_held_back(engine: &Engine, job: &Job) -> bool {
     let Ok(task) = engine.task(job.id.task).await else { return false };
     // Asked first as if nothing of it ran: most tasks are not held, and their runs are not looked up for this.
     let (seq, claims) = (job.id.seq, job.epoch.saturating_sub(1));
-    if !task.holds_back(seq, &job.effect, claims, false) {
-        return false;
-    }
-    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return false };
-    let mine = runs.iter().filter(|r| r.job == seq && r.attempt == job.run_attempt && r.ended.is_none());
+    task.holds_back(seq, &job.effect, claims, false)
+        && task.holds_back(seq, &job.effect, claims, has_program(engine, job).await)
+}
+
+/// Was a program of its present attempt started whose end is not written down? Not being able to look is taken for a yes.
+pub(crate) async fn has_program(engine: &Engine, job: &Job) -> bool {
+    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return true };
+    let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
     // One that was written down and never started has not begun.
     let look = |dir: &str| engine.ports.supervisor.look(Path::new(dir));
-    let open = mine.map(|r| look(&r.dir)).any(|state| !matches!(state, Ok(RunState::Absent)));
-    task.holds_back(seq, &job.effect, claims, open)
+    mine.map(|r| look(&r.dir)).any(|state| !matches!(state, Ok(RunState::Absent)))
 }
 
 /// An executor's end in the words of the rules.

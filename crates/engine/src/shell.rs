@@ -2,6 +2,7 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::effects::{Cx, Ended};
+use crate::pause;
 use crate::prepare::{self, Phase, Prepared};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::Fault;
@@ -287,6 +288,7 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path, program: Option<&dyn AgentProgram>
     {
         spec.keys.fill(program.keys()?);
     }
+    pause::obey(&cx.engine, &cx.job, dir)?;
     let ensure = supervisor.ensure(dir, &spec);
     tokio::pin!(ensure);
     let mut asked = false;

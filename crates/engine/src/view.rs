@@ -4,8 +4,10 @@
 mod shapes;
 
 use crate::engine::Engine;
+use crate::halt::{Pause, end_of};
+use crate::pause;
 use orch_core::explain;
-use orch_core::ids::{TaskId, Time, WorkItem};
+use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
 use orch_store::{Job, JournalRow, Judgement, Standing, TaskFilter};
@@ -40,7 +42,7 @@ fn next_look(task: &Task) -> Option<Time> {
 
 impl Engine {
     /// What holds up more than this task: its project, or the instance.
-    fn explain_standing(&self, task: &Task, standing: &Standing, waiting: &mut explain::Waiting) {
+    async fn explain_standing(&self, task: &Task, standing: &Standing, waiting: &mut explain::Waiting) {
         if let Some(at) = next_look(task) {
             waiting.ends_when = format!("{} (the next look is at {})", waiting.ends_when, rfc3339(at));
         }
@@ -57,6 +59,21 @@ impl Engine {
                     .clone_into(&mut waiting.ends_when);
                 waiting.command = Some(format!("orch task cancel {}", task.work_item));
             }
+        } else if let Some((pause, end)) = self.pause_of(&task.project) {
+            let so = match standing.job.as_ref().filter(|_| running) {
+                None => "nothing new is begun",
+                Some(job) if job.lane != orch_core::effect::Lane::Agent => {
+                    "what has begun goes on to its end, nothing new is begun"
+                }
+                Some(job) if pause::stands(self, job).await => "its agent stands still and goes on where it was",
+                Some(_) => "its agent is to stand still and does not yet",
+            };
+            let (by, since) = (&pause.by, rfc3339(pause.since));
+            waiting.reason = format!("paused by {by} since {since}, {so}; {}", waiting.reason);
+            waiting.ends_when = format!("the pause is ended (`{end}`); {}", waiting.ends_when);
+            if waiting.command.is_none() {
+                waiting.command = Some(end);
+            }
         } else if self.is_draining() && !running && !matches!(task.phase, Phase::Idle) {
             waiting.reason = format!("orch is drained, nothing new is begun; {}", waiting.reason);
             waiting.ends_when = format!("claiming is taken up again (`orch resume`); {}", waiting.ends_when);
@@ -64,6 +81,18 @@ impl Engine {
                 waiting.command = Some("orch resume".into());
             }
         }
+    }
+
+    /// What is paused, that of everything first.
+    pub fn paused(&self) -> Vec<PauseView> {
+        let pauses = self.pauses();
+        let view = |(project, pause): (Option<&ProjectKey>, &Pause)| PauseView {
+            project: project.map(ToString::to_string),
+            by: pause.by.to_string(),
+            since: rfc3339(pause.since),
+            ends: end_of(project),
+        };
+        pauses.in_force().map(view).collect()
     }
 
     /// Shows a task.
@@ -91,7 +120,7 @@ impl Engine {
             }
         }
         if let Some(waiting) = &mut waiting {
-            self.explain_standing(task, standing, waiting);
+            self.explain_standing(task, standing, waiting).await;
         }
         let outcome = match &task.phase {
             orch_core::task::Phase::Done { outcome, .. } => Some(outcome.as_str().to_owned()),
@@ -309,6 +338,7 @@ impl Engine {
             counts: store.counts(now).await?,
             max_concurrency: self.options.widths.get(&orch_core::effect::Lane::Agent).copied().unwrap_or(1),
             draining: self.is_draining(),
+            paused: self.paused(),
             troubles: self.troubles().await?,
             resilience: serde_json::json!({
                 "backing_off": retrying, "circuits": self.circuits_view(&open.parked), "suspects": suspects,

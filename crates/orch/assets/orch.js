@@ -50,6 +50,34 @@
     }
   }
 
+  // ---- stop means stop ----
+
+  // The first button of every page. What it does needs the token, which is asked for each time and kept nowhere.
+  const halt = document.getElementById("halt");
+  if (halt) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = halt.dataset.act === "resume" ? "Resume everything" : "Pause everything";
+    button.addEventListener("click", async () => {
+      const token = prompt(`${button.textContent}: the API token, the text of the file "token" beside the database`);
+      if (!token) return;
+      button.disabled = true;
+      let why = "the server does not answer";
+      try {
+        const headers = { authorization: `Bearer ${token.trim()}`, "x-orch-actor": "local:dashboard" };
+        const answer = await fetch(`/api/v1/${halt.dataset.act}`, { method: "POST", headers });
+        if (answer.ok) return location.reload();
+        why = (await answer.json()).error?.message ?? String(answer.status);
+      } catch {
+        // Said below.
+      }
+      button.disabled = false;
+      link.hidden = false;
+      link.textContent = `not done: ${why}`;
+    });
+    halt.replaceChildren(button);
+  }
+
   // ---- the live part ----
 
   let asked = 0;

@@ -308,6 +308,9 @@ points! { "supervisor", SUPERVISOR, Supervisor;
     async fn ensure(&self, dir: &Path, spec: &RunSpec) -> Result<ExitRecord, Fault>;
     sync fn look(&self, dir: &Path) -> Result<RunState, Fault>;
     sync fn cancel(&self, dir: &Path) -> Result<(), Fault>;
+    sync fn freeze(&self, dir: &Path) -> Result<(), Fault>;
+    sync fn thaw(&self, dir: &Path) -> Result<(), Fault>;
+    sync fn is_frozen(&self, dir: &Path) -> Result<bool, Fault>;
 }
 
 points! { "probe", PROBE, Probe;

@@ -113,7 +113,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     // Once more: what a first start has made, git and SQLite made under whatever mask orch was started with.
     instance::private::close(config)?;
     compare::compare(&engine, config).await.map_err(failure)?;
-    engine.know_if_drained().await.map_err(failure)?;
+    engine.know_what_is_halted().await.map_err(failure)?;
 
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();

@@ -186,8 +186,17 @@ pub trait Supervisor: Send + Sync + 'static {
     async fn ensure(&self, dir: &Path, spec: &RunSpec) -> Result<ExitRecord, Fault>;
     /// What is known of a run directory. Never blocks on the run.
     fn look(&self, dir: &Path) -> Result<RunState, Fault>;
-    /// Asks a live run to stop; its record will say `cancelled`. A run that is not live is left as it is.
+    /// Asks a live run to stop; its record will say `cancelled`. A run that is not live is left as it is. One that is frozen
+    /// is killed without being asked politely first.
     fn cancel(&self, dir: &Path) -> Result<(), Fault>;
+    /// Lets the whole process tree of a run stand still until it is thawed, whoever lives until then; a run that is only
+    /// about to start does not start. Its limits stand still with it. Says what is wished; [`Supervisor::is_frozen`] says
+    /// when it is so. A directory that is not there is left alone.
+    fn freeze(&self, dir: &Path) -> Result<(), Fault>;
+    /// Lets a frozen run go on where it was. One that is not frozen is left as it is.
+    fn thaw(&self, dir: &Path) -> Result<(), Fault>;
+    /// Is every process of this live run stopped, or none started yet? False also for a run of a supervisor that cannot do it.
+    fn is_frozen(&self, dir: &Path) -> Result<bool, Fault>;
 }
 
 /// Names of files in a run directory.
@@ -206,4 +215,8 @@ pub mod files {
     pub const PIDS: &str = "pids.json";
     /// Its being there asks the supervisor to stop the run.
     pub const CANCEL: &str = "cancel";
+    /// As long as it is there, the run stands still.
+    pub const PAUSE: &str = "pause";
+    /// The supervisor's answer to it: how many processes are stopped.
+    pub const FROZEN: &str = "frozen";
 }

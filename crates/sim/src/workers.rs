@@ -49,6 +49,7 @@ impl Sim {
                 now: self.now,
                 lease_ms: CLAIM_MS,
                 share: Share::default(),
+                except: Vec::new(),
             };
             let Some(job) = self.db(async |s| s.claim(request).await)? else { continue };
             inv::invariant_what_ended_is_not_claimed(self, &job)?;

@@ -8,6 +8,8 @@ use orch_core::ids::{ProjectKey, Seq, Sha, TaskId, Time};
 pub enum Fact {
     /// Nothing new is claimed: `true` or `false`.
     Draining,
+    /// What is paused, by whom and since when, and the pauses that are over (JSON).
+    Paused,
     /// Key of the fingerprints of secrets.
     FingerprintKey,
     /// Up to which inbox row bodies were dropped.
@@ -78,7 +80,9 @@ impl Fact {
     /// Whose it is.
     pub fn owner(&self) -> Owner<'_> {
         match self {
-            Self::Draining | Self::FingerprintKey | Self::BodiesDropped | Self::EvidenceDropped => Owner::Instance,
+            Self::Draining | Self::Paused | Self::FingerprintKey | Self::BodiesDropped | Self::EvidenceDropped => {
+                Owner::Instance
+            }
             Self::People(project)
             | Self::TrackerCursor(project)
             | Self::NumbersGiven(project)
@@ -97,6 +101,7 @@ impl Fact {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Draining => "draining",
+            Self::Paused => "paused",
             Self::FingerprintKey => "fingerprint_key",
             Self::BodiesDropped => "bodies_dropped",
             Self::EvidenceDropped => "evidence_dropped",
@@ -126,6 +131,7 @@ impl Fact {
             Self::DeployAsked(_, revision) => revision.to_string(),
             Self::TicketBefore(_, job) => job.to_string(),
             Self::Draining
+            | Self::Paused
             | Self::FingerprintKey
             | Self::BodiesDropped
             | Self::EvidenceDropped

@@ -121,6 +121,8 @@ pub struct ClaimRequest {
     pub lease_ms: i64,
     /// How much of the lane one project may take.
     pub share: Share,
+    /// Projects nothing is taken from, and no place is kept for. One certain job is taken all the same.
+    pub except: Vec<ProjectKey>,
 }
 
 /// How much of a lane one project may take. A project that runs nothing there may always begin; these bound one that does.

@@ -455,6 +455,7 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
             now,
             lease_ms: 1,
             share: orch_store::Share::default(),
+            except: Vec::new(),
         }))
         .unwrap()
     };

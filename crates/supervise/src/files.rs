@@ -18,6 +18,11 @@ use std::time::Duration;
 /// The supervisor's own standard output and error, and what a sweep of the run did.
 pub(crate) const LOG: &str = "supervisor.log";
 
+/// A line for it, from the supervisor. A disk too full for it must not stop anything.
+pub(crate) fn log(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// `pids.json`: written once before the spawn (the intent) and once after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pids {

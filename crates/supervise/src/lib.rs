@@ -8,6 +8,7 @@
 
 mod cgroup;
 mod files;
+mod freeze;
 mod output;
 mod port;
 mod proc;

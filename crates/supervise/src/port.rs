@@ -168,8 +168,10 @@ impl Awaited {
         }
         let Some(fd) = self.end.clone().filter(|_| !self.ended) else {
             // The lock is taken and the pids are about to be written, or the supervisor has ended and its lock is still
-            // held: its descriptor stays readable, and the lock would be asked for in a hot loop.
-            tokio::time::sleep(START_LOOK).await;
+            // held: its descriptor stays readable, and the lock would be asked for in a hot loop. One that is not to begin
+            // yet may stand there for days.
+            let waits = dir.join(names::PAUSE).exists();
+            tokio::time::sleep(if waits { LIVE_LOOK } else { START_LOOK }).await;
             return Ok(());
         };
         let polled = off_thread(move || {
@@ -257,6 +259,25 @@ impl Supervisor for ProcessSupervisor {
             Ok(_) => Ok(()),
             Err(e) => Err(fault(&format!("cancel run {}", dir.display()), &e)),
         }
+    }
+
+    fn freeze(&self, dir: &Path) -> Result<(), Fault> {
+        match std::fs::File::create(dir.join(names::PAUSE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(fault(&format!("freeze run {}", dir.display()), &e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn thaw(&self, dir: &Path) -> Result<(), Fault> {
+        match std::fs::remove_file(dir.join(names::PAUSE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(fault(&format!("thaw run {}", dir.display()), &e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_frozen(&self, dir: &Path) -> Result<bool, Fault> {
+        let said = [names::PAUSE, names::FROZEN].iter().all(|name| dir.join(name).exists());
+        Ok(said && self.look(dir)? == RunState::Live)
     }
 }
 

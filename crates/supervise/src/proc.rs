@@ -38,7 +38,12 @@ impl Identity {
 
     /// SIGKILLs exactly this process. False: it was gone already or is not ours to kill.
     pub(crate) fn kill(self) -> bool {
-        self.open().is_some_and(|fd| pidfd_send_signal(&fd, Signal::KILL).is_ok())
+        self.send(Signal::KILL)
+    }
+
+    /// Signals exactly this process. False: it was gone already or is not ours to signal.
+    pub(crate) fn send(self, signal: Signal) -> bool {
+        self.open().is_some_and(|fd| pidfd_send_signal(&fd, signal).is_ok())
     }
 }
 
@@ -57,6 +62,17 @@ impl Stat {
     /// Can it still run code? A zombie cannot, unless only its first thread has ended.
     pub(crate) fn alive(&self) -> bool {
         !matches!(self.state, b'X' | b'x') && (self.state != b'Z' || self.threads > 1)
+    }
+
+    /// Does it stand still, stopped by a signal or held by a debugger?
+    pub(crate) fn stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
+    /// Is it on its way into the kernel's sleep that no signal ends, or has only its first thread ended? What it was sent
+    /// is taken before it runs code of its own again, but its state does not show that.
+    pub(crate) fn hides_its_stop(&self) -> bool {
+        matches!(self.state, b'D' | b'Z')
     }
 
     fn parse(pid: i32, line: &[u8]) -> Option<Self> {

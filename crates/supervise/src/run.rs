@@ -5,7 +5,8 @@
 //! and never die of a full disk or of a signal meant for a terminal.
 
 use crate::cgroup::Cgroup;
-use crate::files::{self, Pids};
+use crate::files::{self, Pids, log};
+use crate::freeze::{self, Standstill};
 use crate::output::{self, Output};
 use crate::proc::{self, Identity};
 use crate::sweep::{MARKER, sweep_tree};
@@ -20,7 +21,7 @@ use rustix::process::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -129,7 +130,7 @@ struct Running<'a> {
     child: OwnedFd,
     tree: Tree,
     started: Time,
-    begun: Instant,
+    still: Standstill,
 }
 
 impl<'a> Running<'a> {
@@ -144,6 +145,7 @@ impl<'a> Running<'a> {
             .map_err(|e| format!("read {}: {e}", names::SPEC))?
             .ok_or_else(|| format!("read {}: there is none", names::SPEC))?;
         spec.keys.fill(keys);
+        freeze::wait_to_begin(dir, || cancelled(dir, stop));
         if cancelled(dir, stop) {
             return Ok(None);
         }
@@ -179,7 +181,7 @@ impl<'a> Running<'a> {
         }
 
         let group = group.filter(enter);
-        let (started, begun) = (now(), Instant::now());
+        let (started, still) = (now(), Standstill::new());
         let spawned = command.spawn();
         // Our ends of what the program prints into are in there.
         drop(command);
@@ -205,7 +207,7 @@ impl<'a> Running<'a> {
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         match child {
-            Ok(child) => Ok(Some(Self { dir, spec, stop, outputs, child, tree, started, begun })),
+            Ok(child) => Ok(Some(Self { dir, spec, stop, outputs, child, tree, started, still })),
             Err(e) => {
                 // Out of descriptors, if at all. It ran for a moment, so it must be gone before the record says so.
                 tree.kill_all(KILL_LIMIT);
@@ -245,8 +247,9 @@ impl<'a> Running<'a> {
         let deadline = Duration::from_millis(self.spec.deadline_ms);
         let silence = self.spec.silence_ms.map(Duration::from_millis);
         let grace = Duration::from_millis(self.spec.grace_ms);
-        let (mut said, mut heard) = (self.said(), self.begun);
-        let mut asked: Option<(EndReason, Instant)> = None;
+        // Times of the run's own life, in which pauses do not count.
+        let (mut said, mut heard) = (self.said(), Duration::ZERO);
+        let mut asked: Option<(EndReason, Duration)> = None;
         loop {
             self.outputs.iter_mut().for_each(|output| {
                 output.drain();
@@ -255,19 +258,26 @@ impl<'a> Running<'a> {
             if self.tree.status.is_some() {
                 return asked.map_or(EndReason::Exited, |(reason, _)| reason);
             }
+            let frozen = self.still.obey(self.dir);
+            let lived = self.still.lived();
             let size = self.said();
             if size != said {
-                (said, heard) = (size, Instant::now());
+                (said, heard) = (size, lived);
             }
             match asked {
-                Some((reason, since)) if since.elapsed() >= grace => return reason,
+                // It could not hear a polite word.
+                _ if frozen && cancelled(self.dir, self.stop) => {
+                    return asked.map_or(EndReason::Cancelled, |(reason, _)| reason);
+                }
+                _ if frozen => {}
+                Some((reason, since)) if lived.saturating_sub(since) >= grace => return reason,
                 Some(_) => {}
                 None => {
                     let reason = if cancelled(self.dir, self.stop) {
                         Some(EndReason::Cancelled)
-                    } else if self.begun.elapsed() >= deadline {
+                    } else if lived >= deadline {
                         Some(EndReason::Deadline)
-                    } else if silence.is_some_and(|longest| heard.elapsed() >= longest) {
+                    } else if silence.is_some_and(|longest| lived.saturating_sub(heard) >= longest) {
                         Some(EndReason::Silence)
                     } else {
                         None
@@ -278,7 +288,7 @@ impl<'a> Running<'a> {
                             PoliteSignal::Int => Signal::INT,
                         };
                         let _ = pidfd_send_signal(&self.child, polite);
-                        asked = Some((reason, Instant::now()));
+                        asked = Some((reason, lived));
                     }
                 }
             }
@@ -387,9 +397,4 @@ fn write_record(dir: &Path, record: &ExitRecord) -> u8 {
 /// Wall-clock time, for the record only; limits are measured on the monotonic clock.
 fn now() -> Time {
     Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
-}
-
-/// A line for `supervisor.log`. A disk too full for it must not stop anything.
-fn log(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

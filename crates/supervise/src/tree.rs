@@ -210,8 +210,8 @@ impl Tree {
     }
 }
 
-/// Living descendants of `root`, by the walk over parents.
-fn descendants(root: i32, all: &[Stat]) -> Vec<Stat> {
+/// Living descendants of `root`, by the walk over parents: each behind the one that it descends from.
+pub(crate) fn descendants(root: i32, all: &[Stat]) -> Vec<Stat> {
     let mut children: HashMap<i32, Vec<&Stat>> = HashMap::new();
     for s in all {
         children.entry(s.ppid).or_default().push(s);

@@ -164,7 +164,8 @@ pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         Effect::Publish { role, stage, run } => publish::ensure(cx, role, stage, *run).await,
         Effect::EnsurePullRequest => pull_request::ensure(cx).await,
         Effect::Judge { gate, stage, head, exact, run, since } => {
-            gates::ensure(cx, *gate, stage, head, *exact, *run, *since).await
+            let since = cx.engine.waits_since(&cx.task.project, *since);
+            gates::ensure(cx, *gate, stage, head, *exact, *run, since).await
         }
         Effect::Deploy { environment, revision, stage, again, since } => {
             deploy::ensure(cx, *environment, revision, stage, *again, *since).await

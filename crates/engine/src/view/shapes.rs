@@ -231,6 +231,27 @@ pub struct ArtefactView {
     pub text: String,
 }
 
+/// A pause that is in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct PauseView {
+    /// The project that is paused; `None`: everything.
+    pub project: Option<String>,
+    /// Who paused.
+    pub by: String,
+    /// When.
+    pub since: String,
+    /// The command that ends it.
+    pub ends: String,
+}
+
+impl PauseView {
+    /// `paused by anna since ...`, with the project where it is one project's.
+    pub fn line(&self) -> String {
+        let what = self.project.as_ref().map_or_else(String::new, |key| format!("project {key} is "));
+        format!("{what}paused by {} since {}", self.by, self.since)
+    }
+}
+
 /// What `GET /queue` shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct QueueView {
@@ -240,6 +261,8 @@ pub struct QueueView {
     pub max_concurrency: usize,
     /// Is claiming stopped?
     pub draining: bool,
+    /// What is paused.
+    pub paused: Vec<PauseView>,
     /// What keeps projects or the whole instance from going on.
     pub troubles: Vec<Trouble>,
     /// Transient faults.

@@ -8,7 +8,7 @@
 
 use super::Report;
 use crate::engine::Engine;
-use orch_core::effect::Effect;
+use orch_core::effect::{Effect, Lane};
 use orch_core::event::Event;
 use orch_core::ids::JobId;
 use orch_core::reap::{Seen, Sighting};
@@ -82,6 +82,9 @@ async fn hung(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
     for job in &running {
         let run = newest_run(engine, job).await?;
         let what = look(engine, job, run.as_deref());
+        // Where an agent stands still, so does the clock of its claim.
+        let stood_ms = if job.lane == Lane::Agent { engine.halting.stood_ms(&job.project, now_ms) } else { 0 };
+        let now_ms = now_ms - stood_ms;
         let first = || Sighting::first(job.epoch, run.clone(), now_ms);
         let sighting = seen.entry(job.id).or_insert_with(first);
         let Some(why) = sighting.look(run.clone(), what, now_ms, &limits) else { continue };

@@ -20,6 +20,7 @@ mod leases;
 mod logs;
 mod main_moved;
 mod merging;
+mod pauses;
 mod people;
 mod production;
 mod pulls;

@@ -8,7 +8,7 @@ use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage};
 use orch_ports::clock::Clock;
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, Supervisor, files};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -67,6 +67,10 @@ struct State {
     deaf: Vec<String>,
     /// So many times from now on no supervisor can be asked to stop.
     refuses: u32,
+    /// Runs that are to stand still.
+    frozen: BTreeSet<PathBuf>,
+    /// Those that were asked for while they were.
+    held: BTreeSet<PathBuf>,
 }
 
 pub struct Runs {
@@ -103,6 +107,40 @@ impl Runs {
 
     pub fn live(&self, what: &str) -> bool {
         self.state.lock().unwrap().hanging.values().any(|r| r.what == what)
+    }
+
+    /// Does a run of this stand still?
+    pub fn frozen(&self, what: &str) -> bool {
+        let state = self.state.lock().unwrap();
+        state.hanging.iter().any(|(dir, r)| r.what == what && state.frozen.contains(dir))
+    }
+
+    /// Is this one not to begin now?
+    fn hold_back(&self, dir: &Path) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let frozen = state.frozen.contains(dir);
+        if frozen {
+            state.held.insert(dir.to_owned());
+        }
+        frozen
+    }
+
+    /// Somebody else lets all runs go on.
+    pub fn thaw_all(&self) {
+        self.state.lock().unwrap().frozen.clear();
+        self.changed.notify_waiters();
+    }
+
+    /// Somebody else lets all runs stand still.
+    pub fn freeze_all(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.frozen = state.runs.keys().cloned().collect();
+    }
+
+    /// Is a run asked for, and held back from its beginning?
+    pub fn holds_one_back(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.held.iter().any(|dir| state.frozen.contains(dir))
     }
 
     /// The supervisors of hanging runs die, and nobody who waits is told.
@@ -203,6 +241,10 @@ impl Supervisor for InProcess {
             let changed = self.runs.changed.notified();
             match self.runs.state_of(dir) {
                 RunState::Absent => {
+                    if self.runs.hold_back(dir) {
+                        changed.await;
+                        continue;
+                    }
                     std::fs::create_dir_all(dir).unwrap();
                     if !dir.join(files::SPEC).exists() {
                         std::fs::write(dir.join(files::SPEC), serde_json::to_vec(spec).unwrap()).unwrap();
@@ -246,6 +288,22 @@ impl Supervisor for InProcess {
         drop(state);
         self.runs.changed.notify_waiters();
         Ok(())
+    }
+
+    fn freeze(&self, dir: &Path) -> Result<(), Fault> {
+        self.runs.state.lock().unwrap().frozen.insert(dir.to_owned());
+        Ok(())
+    }
+
+    fn thaw(&self, dir: &Path) -> Result<(), Fault> {
+        self.runs.state.lock().unwrap().frozen.remove(dir);
+        self.runs.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn is_frozen(&self, dir: &Path) -> Result<bool, Fault> {
+        let state = self.runs.state.lock().unwrap();
+        Ok(state.frozen.contains(dir) && state.runs.get(dir) == Some(&RunState::Live))
     }
 }
 

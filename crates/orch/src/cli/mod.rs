@@ -122,7 +122,9 @@ pub enum Command {
     Journal(journal::JournalCommand),
     /// Stop claiming work; agents keep running
     Drain(drain::DrainArgs),
-    /// Start claiming work again
+    /// Stop everything, or one project: nothing is begun, agents stand still
+    Pause(drain::PauseArgs),
+    /// Go on after a pause or a drain
     Resume(drain::ResumeArgs),
     /// Take up a changed configuration while the daemon runs
     Reload(drain::ReloadArgs),
@@ -196,6 +198,7 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Audit(command) => audit::run(command, context),
         Command::Journal(command) => journal::run(command, context),
         Command::Drain(args) => drain::drain(args, context),
+        Command::Pause(args) => drain::pause(args, context),
         Command::Resume(args) => drain::resume(args, context),
         Command::Reload(args) => drain::reload(args, context),
         Command::Config(command) => config::run(command, context),

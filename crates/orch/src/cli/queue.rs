@@ -31,6 +31,18 @@ pub fn run(args: &QueueArgs, context: &mut Context<'_>) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// A pause that is in force, and what ends it.
+pub(super) fn paused_line(pause: &Value) -> String {
+    let project = pause.get("project").and_then(Value::as_str).map(|key| format!("project {key} is "));
+    table::plain(&format!(
+        "{}paused by {} since {}: nothing is begun, agents stand still; `{}` ends it",
+        project.unwrap_or_default(),
+        show::field(pause, "by"),
+        show::time(pause, "since"),
+        show::field(pause, "ends")
+    ))
+}
+
 /// For people: what waits, what runs, who merges, what ended lately, and which watcher is in trouble.
 fn tell(queue: &Value, context: &mut Context<'_>) {
     let count = |name: &str| queue.pointer(&format!("/counts/{name}")).and_then(Value::as_u64).unwrap_or(0);
@@ -45,6 +57,9 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
         count("cancelled"),
         if draining { "; draining: nothing new is started (`orch resume`)" } else { "" }
     ));
+    for pause in show::items(queue, "paused") {
+        context.say(paused_line(pause));
+    }
     for lease in show::items(queue, "leases").iter().filter(|l| !l.get("holder").is_none_or(Value::is_null)) {
         context.say(format!("{} is merging into {}", show::field(lease, "holder"), show::field(lease, "project")));
     }

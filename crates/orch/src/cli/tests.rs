@@ -101,7 +101,10 @@ fn the_pinned_lines_are_understood() {
         "backup /srv/backup/monday",
         "restore /srv/backup/monday --json",
         "drain",
+        "pause",
+        "pause --project SHOP --json",
         "resume",
+        "resume --project SHOP",
         "config check",
         "config explain db.path",
         "config reference",
@@ -411,6 +414,12 @@ fn exit_codes_tell_done_from_failed_from_wrong_from_unknown() {
         ),
         ("queue", 0, ""),
         ("drain", 0, ""),
+        ("pause", 0, ""),
+        (
+            "pause --project SHOP",
+            1,
+            "orch: 2 agents could not be stopped yet; `orch queue` shows them, `orch task cancel` ends one\n",
+        ),
         ("resume", 0, ""),
         ("evidence DEMO-1", 0, ""),
     ] {

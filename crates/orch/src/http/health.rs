@@ -6,6 +6,7 @@ use crate::reload::Pending;
 use axum::Json;
 use axum::extract::State;
 use orch_engine::standing::Trouble;
+use orch_engine::view::PauseView;
 use serde::Serialize;
 
 /// Answer of `/health`. Field order is part of what is pinned.
@@ -17,6 +18,9 @@ pub(super) struct Health {
     degraded: Vec<Degraded>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     troubles: Vec<Trouble>,
+    /// What is paused. That is nothing that fails.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paused: Vec<PauseView>,
     /// What of the configuration file is not in force. That is nothing that fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<Pending>,
@@ -39,6 +43,7 @@ pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
         service: "orchestrator",
         degraded,
         troubles,
+        paused: state.engine.paused(),
         configuration,
     })
 }

@@ -136,6 +136,7 @@ pub fn router(state: AppState) -> Router {
         .route("/projects/{key}/land", post(land::land))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))
+        .route("/pause", post(queue::pause))
         .route("/resume", post(queue::resume))
         .route("/reload", post(queue::reload));
     let app = Router::new()

@@ -1,12 +1,13 @@
-//! The instance as a whole: what is queued, which projects there are, how their gates are switched, and draining.
+//! The instance as a whole: what is queued, which projects there are, how their gates are switched, draining and pausing.
 
 use super::body::Raw;
+use super::guard::Caller;
 use super::{AppState, Problem};
 use crate::reload::Applied;
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use orch_core::ids::GateId;
+use axum::{Extension, Json};
+use orch_core::ids::{GateId, ProjectKey};
 use orch_core::pipeline::Step;
 use orch_engine::view::{QueueView, rfc3339};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// Watchers as `/status` lists them.
 const WATCHERS: [&str; 6] = ["inbox", "timers", "reaper", "disk", "reconcile", "main"];
+/// How long the answer to a pause waits for agents to stand still, milliseconds.
+const FREEZE_MS: u64 = 1_000;
 /// Moves of a default branch that are shown.
 const MOVES: usize = 100;
 
@@ -36,6 +39,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>,
         "database": state.db_path.display().to_string(),
         "projects": engine.projects().keys().collect::<Vec<_>>(),
         "draining": engine.is_draining(),
+        "paused": engine.paused(),
         "troubles": engine.troubles().await?,
         "configuration": state.reload.as_ref().and_then(|reload| reload.pending()),
         "watchers": watchers,
@@ -125,10 +129,39 @@ pub(super) async fn drain(State(state): State<AppState>, body: Raw) -> Result<Js
     Ok(Json(json!({ "draining": true })))
 }
 
+/// Stops everything, or one project. The answer waits for agents to stand still, and says whether they do.
+pub(super) async fn pause(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Result<Json<Value>, Problem> {
+    let project = body.fields(&["project"])?.text("project")?.map(|key| known(&state, &key)).transpose()?;
+    state.engine.pause(project.as_ref(), &caller.actor).await?;
+    let agents = state.engine.frozen(FREEZE_MS).await?;
+    let agents = json!({ "frozen": agents.frozen, "running": agents.running });
+    Ok(Json(json!({ "paused": state.engine.paused(), "agents": agents })))
+}
+
+/// Ends a drain and the pause of everything, or the pause of one project.
 pub(super) async fn resume(State(state): State<AppState>, body: Raw) -> Result<Json<Value>, Problem> {
-    body.fields(&[])?;
-    state.engine.drain(false).await?;
-    Ok(Json(json!({ "draining": false })))
+    let project = body.fields(&["project"])?.text("project")?.map(|key| known(&state, &key)).transpose()?;
+    let engine = &state.engine;
+    let pauses = engine.pauses();
+    if let (Some(key), Some(all)) = (&project, &pauses.all)
+        && !pauses.projects.contains_key(key)
+    {
+        let message = format!("{key} stands still because everything is paused, by {}", all.by);
+        return Err(Problem::refused(message).hint("`orch resume` ends it"));
+    }
+    engine.resume(project.as_ref()).await?;
+    Ok(Json(json!({ "draining": engine.is_draining(), "paused": engine.paused() })))
+}
+
+/// A project that is configured, or was when it was paused.
+fn known(state: &AppState, key: &str) -> Result<ProjectKey, Problem> {
+    let (projects, pauses) = (state.engine.projects(), state.engine.pauses());
+    let found = projects.keys().chain(pauses.projects.keys()).find(|k| k.as_str().eq_ignore_ascii_case(key)).cloned();
+    found.ok_or_else(|| Problem::missing(format!("there is no project {}", key.escape_debug())))
 }
 
 /// Reads the configuration again, and says key by key what holds now and what a restart takes up.

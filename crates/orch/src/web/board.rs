@@ -30,6 +30,8 @@ struct Board {
     counts: QueueCounts,
     concurrency: usize,
     draining: bool,
+    /// What is paused: a line, and the command that ends it.
+    paused: Vec<(String, String)>,
     failing: Vec<(String, String)>,
     /// What keeps projects or the instance from going on.
     troubles: Vec<String>,
@@ -135,6 +137,7 @@ async fn board(state: &AppState) -> Result<(Board, String), Problem> {
         counts: queue.counts,
         concurrency: queue.max_concurrency,
         draining: queue.draining,
+        paused: queue.paused.iter().map(|pause| (pause.line(), pause.ends.clone())).collect(),
         failing: engine.failing_watchers(),
         troubles: queue.troubles.into_iter().map(|trouble| trouble.why).collect(),
         configuration: state.reload.as_ref().and_then(|reload| reload.pending()).map(|pending| pending.text),

@@ -1,5 +1,6 @@
 //! The dashboard: what is going on, for people, without a click and without a script. It reads what the API reads and
-//! changes nothing: what a person can do is shown as the command to type. Titles, findings, logs and artefacts are
+//! changes nothing: what a person can do is shown as the command to type. (The one button, that of a pause, asks the API
+//! as any program does, with the token that its user gives it.) Titles, findings, logs and artefacts are
 //! written by strangers: the templates escape everything, and no page has a script or a style of its own that a stranger
 //! could add to.
 
@@ -19,6 +20,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use orch_engine::view::PauseView;
 use serde::Deserialize;
 
 /// Addresses of the dashboard.
@@ -60,6 +62,10 @@ struct Head {
     now: String,
     projects: String,
     draining: bool,
+    /// What is paused, a line each.
+    paused: Vec<String>,
+    /// What the first button of the page does: `pause` or `resume`.
+    act: &'static str,
     failing: Vec<(String, String)>,
 }
 
@@ -71,6 +77,8 @@ impl Head {
             now: orch_engine::view::rfc3339(state.engine.clock().now()),
             projects: keys.join(", "),
             draining: state.engine.is_draining(),
+            paused: state.engine.paused().iter().map(PauseView::line).collect(),
+            act: if state.engine.pauses().all.is_some() { "resume" } else { "pause" },
             failing: state.engine.failing_watchers(),
         }
     }

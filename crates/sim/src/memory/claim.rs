@@ -14,7 +14,7 @@ impl State {
         let rank = |row: &Row| self.now.tasks.get(&row.job.id.task).map_or(0, |task| -i64::from(task.priority));
         // The first of every project and rank that may be claimed now.
         let mut first: BTreeMap<(&ProjectKey, i64), &Row> = BTreeMap::new();
-        for row in rows.clone().filter(|row| self.may_run(row, r)) {
+        for row in rows.clone().filter(|row| self.may_run(row, r) && !r.except.contains(&row.job.project)) {
             let best = first.entry((&row.job.project, rank(row))).or_insert(row);
             if (row.job.available_at, row.id) < (best.job.available_at, best.id) {
                 *best = row;
@@ -27,7 +27,8 @@ impl State {
         // Projects that are at work, could begin something, and have no place in the lane: one is kept for each.
         let at_work =
             |row: &&Row| !matches!(row.job.lane, Lane::Watch | Lane::Message) && row.job.available_at <= r.now;
-        let others: BTreeSet<&ProjectKey> = rows.filter(at_work).map(|row| &row.job.project).collect();
+        let others = rows.filter(at_work).map(|row| &row.job.project).filter(|project| !r.except.contains(project));
+        let others: BTreeSet<&ProjectKey> = others.collect();
         let kept = others.iter().filter(|project| !held.contains_key(*project)).count() as u64;
         let taken: u64 = held.values().map(|n| u64::from(*n)).sum();
         let may_begin = |project: &ProjectKey| {

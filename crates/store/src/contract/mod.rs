@@ -39,6 +39,7 @@ macro_rules! store_contract {
             queue::a_project_that_fills_a_lane_leaves_a_place_to_each_that_is_at_work,
             queue::no_place_is_kept_for_a_project_that_cannot_begin,
             queue::no_project_has_more_than_its_share,
+            queue::a_project_that_is_left_out_is_not_claimed_from_and_keeps_no_place,
             stops::a_queued_job_is_cancelled_at_once,
             stops::a_queued_job_whose_program_may_run_is_not_cancelled_behind_it, stops::a_running_job_is_asked_to_stop,
             stops::a_job_of_a_held_task_ends_unless_it_is_under_way, stops::a_deploy_that_was_begun_is_not_cancelled_behind_its_hook,

@@ -355,8 +355,8 @@ pub fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (first, second) = (w.job_of(a), w.job_of(b));
     let claim = |w: &World, id, lane| {
-        let request =
-            crate::ClaimRequest { lane, worker: w.worker.clone(), now: w.now, lease_ms: LEASE_MS, share: w.share };
+        let (worker, except) = (w.worker.clone(), w.except.clone());
+        let request = crate::ClaimRequest { lane, worker, now: w.now, lease_ms: LEASE_MS, share: w.share, except };
         block_on(w.store.claim_one(id, request)).unwrap()
     };
     assert_eq!(claim(w, second.id, Lane::Agent), None, "it is in another lane");
@@ -526,4 +526,20 @@ pub fn no_project_has_more_than_its_share(w: &mut World) {
     w.share = crate::Share { each: 2, all: 1 };
     w.started("LATE", 1);
     assert_eq!(served(w, Lane::Forge), ["LATE"]);
+}
+
+pub fn a_project_that_is_left_out_is_not_claimed_from_and_keeps_no_place(w: &mut World) {
+    for n in 1..=4 {
+        let id = w.started("DEMO", n);
+        let job = w.claim_of(id);
+        w.end_well(&job);
+    }
+    let paused = w.started("SHOP", 1);
+    w.except = vec!["SHOP".into()];
+    w.share = crate::Share { each: 2, all: 2 };
+    assert_eq!(w.claim(Lane::Forge), None);
+    assert_eq!(served(w, Lane::Agent), ["DEMO", "DEMO"]);
+    assert_eq!(w.job_of(paused).epoch, 0, "what is not claimed has not begun");
+    w.except = Vec::new();
+    assert_eq!(w.claim(Lane::Forge).map(|j| j.id.task), Some(paused));
 }

@@ -24,6 +24,7 @@ pub struct World {
     pub clock: Arc<AtomicI64>,
     pub worker: String,
     pub share: Share,
+    pub except: Vec<orch_core::ids::ProjectKey>,
     keys: u64,
 }
 
@@ -38,7 +39,8 @@ impl World {
     /// A world around a store that is measured by this clock.
     pub fn new(store: Arc<dyn Store>, clock: Arc<AtomicI64>) -> Self {
         let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
-        Self { store, policy, now: Time(1_000_000), clock, worker: "w1".into(), share: Share::default(), keys: 0 }
+        let (worker, share, except) = ("w1".into(), Share::default(), Vec::new());
+        Self { store, policy, now: Time(1_000_000), clock, worker, share, except, keys: 0 }
     }
 
     pub fn pass_ms(&mut self, ms: i64) {
@@ -92,8 +94,8 @@ impl World {
     }
 
     pub fn claim(&self, lane: Lane) -> Option<Job> {
-        let (worker, now, share) = (self.worker.clone(), self.now, self.share);
-        block_on(self.store.claim(ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share })).unwrap()
+        let (worker, now, share, except) = (self.worker.clone(), self.now, self.share, self.except.clone());
+        block_on(self.store.claim(ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share, except })).unwrap()
     }
 
     pub fn end(&self, job: &Job, outcome: Outcome) -> Stepped {

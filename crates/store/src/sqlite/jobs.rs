@@ -61,8 +61,9 @@ pub(super) const CLAIM: &str = concat!(
     "LEFT JOIN turn ON turn.lane = ?4 AND turn.project = first.project ",
     "WHERE first.id IS NOT NULL AND (held.n IS NULL OR (held.n < ?5 AND (SELECT total(n) FROM held) ",
     "+ (SELECT count(*) FROM active WHERE project IS NOT NULL AND project NOT IN (SELECT project FROM held) ",
+    "AND project NOT IN (SELECT value FROM json_each(?7)) ",
     "AND EXISTS (SELECT 1 FROM job a WHERE a.lane NOT IN ('watch', 'message') AND a.project = active.project ",
-    "AND a.available_at <= ?3)) < ?6)) ",
+    "AND a.available_at <= ?3)) < ?6)) AND first.project NOT IN (SELECT value FROM json_each(?7)) ",
     "ORDER BY coalesce(turn.last, 0), first.project, first.rank LIMIT 1) RETURNING ",
     columns!(),
     ", NULL, id"
@@ -169,7 +170,8 @@ pub(super) fn add(c: &Connection, job: &AddedJob<'_>) -> Db<()> {
 pub(super) fn claim(c: &Connection, r: &ClaimRequest, now_ms: i64) -> Db<Option<Job>> {
     let until = now_ms.saturating_add(r.lease_ms);
     let [each, all] = [r.share.each, r.share.all].map(i64::from);
-    let request = params![r.worker, until, r.now.0, r.lane.as_str(), each, all];
+    let except = json(&r.except)?;
+    let request = params![r.worker, until, r.now.0, r.lane.as_str(), each, all, except];
     loop {
         let claimed = one(c, CLAIM, request, |row| Ok((read(row), row.get::<_, i64>(19)?)))?;
         match claimed {

@@ -6,6 +6,7 @@ mod ends;
 mod groups;
 mod keys;
 mod limits;
+mod pauses;
 mod place;
 mod strays;
 mod upgrades;

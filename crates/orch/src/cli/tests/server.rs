@@ -115,6 +115,10 @@ impl Server {
                 "unknown": [{ "id": "7-2", "kind": "teleport" }],
             }))
         };
+        let pause = |body: String| async move {
+            let running = if body.contains("SHOP") { 2 } else { 0 };
+            Json(json!({ "paused": [], "agents": { "frozen": 1, "running": running } }))
+        };
         let app = Router::new()
             .route("/health", get(|| async { Json(json!({ "status": "ok", "service": "orchestrator" })) }))
             .route("/queue", get(queue))
@@ -126,6 +130,7 @@ impl Server {
             .route("/api/v1/tasks/{id}/runs/{n}/log", get(log_part))
             .route("/api/v1/tasks/{id}/{verb}", post(act))
             .route("/api/v1/drain", post(|| async { Json(json!({ "draining": true })) }))
+            .route("/api/v1/pause", post(pause))
             .route("/api/v1/resume", post(|| async { StatusCode::NO_CONTENT }))
             .merge(pulls::routes())
             .with_state(seen.clone());

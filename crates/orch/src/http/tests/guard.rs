@@ -24,7 +24,7 @@ async fn nothing_changes_without_the_token() {
     assert!(!world.engine.is_draining());
     assert_eq!(world.post("/api/v1/drain", json!({})).await.json(), json!({ "draining": true }));
     assert!(world.engine.is_draining());
-    assert_eq!(world.post("/api/v1/resume", json!({})).await.json(), json!({ "draining": false }));
+    assert_eq!(world.post("/api/v1/resume", json!({})).await.json(), json!({ "draining": false, "paused": [] }));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod guard;
 mod outlet;
+mod pauses;
 mod pulls;
 mod reading;
 mod streams;

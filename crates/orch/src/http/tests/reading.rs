@@ -72,6 +72,7 @@ async fn the_queue_keeps_its_blocks() {
             "max_concurrency",
             "open",
             "open_total",
+            "paused",
             "post_deploy",
             "reaper",
             "recent",
@@ -256,5 +257,6 @@ async fn what_is_drained_is_shown_as_drained_before_the_engine_runs() {
     world.engine.drain(false).await.unwrap();
     let now = world.engine.clock().now();
     world.engine.store().remember(&orch_store::Fact::Draining, "true", now).await.unwrap();
-    assert!(world.engine.know_if_drained().await.unwrap() && drained().await, "drained by a process before this one");
+    world.engine.know_what_is_halted().await.unwrap();
+    assert!(drained().await, "drained by a process before this one");
 }

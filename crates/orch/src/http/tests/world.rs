@@ -241,6 +241,7 @@ impl World {
                 now: self.clock.now(),
                 lease_ms: 3_600_000,
                 share: orch_store::Share::default(),
+                except: Vec::new(),
             };
             if let Some(job) = self.engine.store().claim(claim).await.unwrap() {
                 return Some(job);
