@@ -7,7 +7,7 @@ use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Task, WaitReason, WayOut};
-use crate::verdict::Finding;
+use crate::verdict::{FaultKind, Finding};
 
 /// How a remark about an edited ticket begins.
 const EDITED: &str = "The ticket was edited while this task was under way.";
@@ -159,7 +159,7 @@ impl Cx<'_> {
         self.say(format!("{} rejected by {by}", what.as_str()));
         let back_to = match what {
             ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
-            ApprovalKind::Production | ApprovalKind::Main | ApprovalKind::Landed => None,
+            ApprovalKind::Production | ApprovalKind::Main | ApprovalKind::Landed | ApprovalKind::Base => None,
         };
         if let Some(on_fail) = back_to {
             let text = if comment.is_empty() { "rejected without a comment" } else { comment };
@@ -424,10 +424,25 @@ impl Cx<'_> {
             self.emit(Effect::Notify { key, text });
         }
         if recheck.is_some_and(|at| at <= self.now) {
+            self.ask_ci_again(&why);
             self.enter();
             acted = true;
         }
         if acted { Ok(()) } else { Err("it is too early".into()) }
+    }
+
+    /// Own CI that told nothing about the code is run again with the look of its gate. Only by the time that was waited: its
+    /// end wakes the gate too.
+    fn ask_ci_again(&mut self, why: &WaitReason) {
+        let WaitReason::CannotTell { fault } = why else { return };
+        let asks = matches!(self.d.task.step(), Some(Step::Gate { gate: GateId::CiGreen, .. }));
+        if asks
+            && self.policy.own_ci
+            && fault.kind == FaultKind::Permanent
+            && let Some(commit) = self.judged_commit()
+        {
+            self.emit(Effect::EnsureCi { commit });
+        }
     }
 
     pub(super) fn nudged(&mut self, what: &str) -> Answer {
@@ -435,6 +450,11 @@ impl Cx<'_> {
             // Another task's approval may count for it, or main has moved on and something else is shown.
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Main, .. }, .. } => {
                 self.d.task.wait.hold = None;
+                self.enter();
+                Ok(())
+            }
+            // Main has moved on: perhaps it is repaired.
+            Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Base, .. }, .. } => {
                 self.enter();
                 Ok(())
             }
