@@ -7,6 +7,7 @@ pub mod approval;
 pub mod artefact;
 pub mod blocker;
 mod branch;
+pub mod budget;
 pub mod circuit;
 pub mod conflict;
 pub mod cost;

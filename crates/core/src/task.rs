@@ -307,6 +307,9 @@ pub enum BlockReason {
         spent_micro_usd: u64,
         /// What they may cost, likewise.
         limit_micro_usd: u64,
+        /// What the next run may cost, likewise; nothing: whatever is left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_micro_usd: Option<u64>,
     },
 }
 

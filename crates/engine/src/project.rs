@@ -1,5 +1,6 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
+use crate::budgets::Money;
 use crate::prepare::Preparation;
 use orch_core::ids::{GateId, ProjectKey, Role, Sha, Time};
 use orch_core::landing::LandingPlan;
@@ -115,6 +116,8 @@ pub struct Project {
     pub pipeline: Pipeline,
     /// What the core needs to know.
     pub policy: Policy,
+    /// What its runs may cost.
+    pub money: Money,
     /// Where its code is.
     pub forge: Arc<dyn Forge>,
     /// Where its tickets are.

@@ -2,12 +2,13 @@
 //! It is fed by what verbs answered and never reads the database, so that the two can disagree.
 
 use crate::invariants::Change;
+use crate::money::Reserved;
 use crate::outside;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Sha, TaskId, Time};
 use orch_core::pipeline::{Cursor, OnInconclusive, Step};
-use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
+use orch_core::task::{Phase, Task, WaitReason, WayOut};
 use orch_core::verdict::Verdict;
 use orch_store::{Fence, Job};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,8 @@ pub(crate) struct Ledger {
     /// What agents cost, millionths of a dollar, by run; and what it was when a person last granted a budget.
     pub(crate) costs: BTreeMap<(JobId, u32), u64>,
     pub(crate) granted: BTreeMap<TaskId, u64>,
+    /// What claims reserved for their runs.
+    pub(crate) reserved: BTreeMap<(JobId, u32), Reserved>,
     /// Jobs that are over.
     pub(crate) ended: BTreeSet<JobId>,
     /// Inbox rows that were stepped.
@@ -90,10 +93,6 @@ impl Ledger {
     /// Does the work of this claim go on without its worker?
     pub(crate) fn outlives(&self, job: JobId) -> bool {
         self.claims.get(&job).is_some_and(|c| c.outlives)
-    }
-    /// What the agents of a task have cost, as far as it was written down.
-    pub(crate) fn cost(&self, task: TaskId) -> u64 {
-        self.costs.iter().filter(|((job, _), _)| job.task == task).map(|(_, cost)| cost).sum()
     }
     pub(crate) fn held(&self) -> BTreeSet<JobId> {
         self.claims.keys().copied().collect()
@@ -168,15 +167,10 @@ impl Ledger {
         if change.event.actor().is_some() || matches!(change.event, Event::Landed { .. }) {
             self.told.retain(|(task, ..)| *task != id);
         }
-        if let Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. } = &before.phase
-            && matches!(change.event, Event::RetryAsked { .. })
-        {
-            self.granted.insert(id, self.cost(id));
-        }
+        self.note_grants(change);
         self.note_production(change);
         if matches!(change.event, Event::BegunAgain { .. }) {
             self.before_life.insert(id, after.landing.earlier.clone());
-            self.granted.insert(id, self.cost(id));
         }
         let again = matches!(change.event, Event::RevertAsked { .. } | Event::BegunAgain { .. });
         if again || matches!(change.event, Event::RetryAsked { .. } | Event::WayChosen { .. }) {

@@ -2,6 +2,7 @@
 //! made under its fence: a worker that was paused past its lease changes nothing.
 
 use crate::lease;
+use crate::money;
 use crate::rows::{Beat, Charge, Fence, Job, JobState, Reaped, Requeue};
 use crate::tx::{AddedJob, Claim, End, Tx, bug, need};
 use orch_core::decide::NewJob;
@@ -76,6 +77,11 @@ pub fn requeue<T: Tx>(tx: &mut T, fence: Fence, r: &Requeue) -> Result<bool, T::
         Charge::Death => job.deaths += 1,
         Charge::Nothing => {}
     }
+    if r.new_run {
+        money::let_go(tx, fence.job)?;
+    } else {
+        money::give_back(tx, fence.job)?;
+    }
     job.run_attempt += u32::from(r.new_run);
     job.state = JobState::Queued;
     job.available_at = r.not_before;
@@ -122,6 +128,7 @@ fn take_back<T: Tx>(tx: &mut T, which: impl Fn(&Claim) -> bool) -> Result<Vec<Re
     for claim in tx.claims()?.into_iter().filter(which) {
         let died = claim.lane.is_some_and(|lane| !lane.outlives_workers());
         let deaths = claim.deaths + u32::from(died);
+        money::give_back(tx, claim.job)?;
         tx.give_back(claim.job, deaths)?;
         back.push(Reaped { job: claim.job, worker: claim.worker, deaths });
     }
@@ -133,6 +140,7 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
     let mine = |claim: &Claim| claim.job == fence.job && claim.epoch == fence.epoch;
     let Some(claim) = tx.claims()?.into_iter().find(mine) else { return Ok(None) };
     let deaths = claim.deaths + 1;
+    money::give_back(tx, claim.job)?;
     tx.give_back(claim.job, deaths)?;
     Ok(Some(Reaped { job: claim.job, worker: claim.worker, deaths }))
 }
@@ -141,6 +149,7 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
 pub fn release<T: Tx>(tx: &mut T, worker: &str) -> Result<u64, T::Error> {
     let mut released = 0;
     for claim in tx.claims()?.into_iter().filter(|claim| claim.worker == worker) {
+        money::give_back(tx, claim.job)?;
         tx.give_back(claim.job, claim.deaths)?;
         released += 1;
     }
@@ -154,6 +163,7 @@ pub(crate) fn end<T: Tx>(tx: &mut T, id: JobId, outcome: &Outcome, now: Time) ->
         Outcome::Cancelled => (JobState::Cancelled, None),
         _ => (JobState::Done, None),
     };
+    money::let_go(tx, id)?;
     let spends = u32::from(fault.is_some_and(|f| f.kind != FaultKind::Transient));
     if tx.end_job(id, &End { state, spends, fault, outcome, now })? {
         return Ok(());

@@ -298,6 +298,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         (4, include_str!("data/version4.sql")),
         (5, include_str!("data/version5.sql")),
         (6, include_str!("data/version6.sql")),
+        (7, include_str!("data/version7.sql")),
     ];
     for (version, sql) in versions {
         let p = place();
@@ -455,6 +456,7 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
             now,
             lease_ms: 1,
             share: orch_store::Share::default(),
+            terms: std::collections::BTreeMap::new(),
         }))
         .unwrap()
     };

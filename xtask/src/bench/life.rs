@@ -36,7 +36,14 @@ pub(super) fn policy() -> Policy {
 }
 
 pub(super) fn claim(lane: Lane, worker: &str) -> ClaimRequest {
-    ClaimRequest { lane, worker: worker.to_owned(), now: now(), lease_ms: 30_000, share: Share::default() }
+    ClaimRequest {
+        lane,
+        worker: worker.to_owned(),
+        now: now(),
+        lease_ms: 30_000,
+        share: Share::default(),
+        terms: std::collections::BTreeMap::new(),
+    }
 }
 
 pub(super) fn step(task: TaskId, cause: Cause, event: Event) -> StepRequest {

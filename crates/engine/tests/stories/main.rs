@@ -5,6 +5,7 @@
 
 mod absent;
 mod arranged;
+mod budgets;
 mod ci;
 mod conflicts;
 mod crashes;

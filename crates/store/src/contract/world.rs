@@ -3,13 +3,15 @@
 
 use crate::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, StepRequest, Stepped, Store};
 use futures::executor::block_on;
+use orch_core::budget::Terms;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
-use orch_core::ids::{Actor, TaskId, Time};
+use orch_core::ids::{Actor, ProjectKey, TaskId, Time};
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask, Task};
 use orch_core::verdict::{FaultKind, FaultNote, Verdict};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -24,6 +26,7 @@ pub struct World {
     pub clock: Arc<AtomicI64>,
     pub worker: String,
     pub share: Share,
+    pub terms: BTreeMap<ProjectKey, Terms>,
     keys: u64,
 }
 
@@ -38,7 +41,16 @@ impl World {
     /// A world around a store that is measured by this clock.
     pub fn new(store: Arc<dyn Store>, clock: Arc<AtomicI64>) -> Self {
         let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
-        Self { store, policy, now: Time(1_000_000), clock, worker: "w1".into(), share: Share::default(), keys: 0 }
+        Self {
+            store,
+            policy,
+            now: Time(1_000_000),
+            clock,
+            worker: "w1".into(),
+            share: Share::default(),
+            terms: BTreeMap::new(),
+            keys: 0,
+        }
     }
 
     pub fn pass_ms(&mut self, ms: i64) {
@@ -92,8 +104,12 @@ impl World {
     }
 
     pub fn claim(&self, lane: Lane) -> Option<Job> {
-        let (worker, now, share) = (self.worker.clone(), self.now, self.share);
-        block_on(self.store.claim(ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share })).unwrap()
+        block_on(self.store.claim(self.request(lane))).unwrap()
+    }
+
+    pub fn request(&self, lane: Lane) -> ClaimRequest {
+        let (worker, now, share, terms) = (self.worker.clone(), self.now, self.share, self.terms.clone());
+        ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share, terms }
     }
 
     pub fn end(&self, job: &Job, outcome: Outcome) -> Stepped {

@@ -2,7 +2,9 @@
 //! a kind this version does not know is put aside and kept, and stops no other.
 
 use super::sql::{Db, DbError, all, json, one, parse, run};
+use super::tx::Rows;
 use crate::error::StoreError;
+use crate::money;
 use crate::rows::{ClaimRequest, Job, JobState, OpenSample, QueueCounts, UnknownJob};
 use crate::tx::{AddedJob, Claim, End};
 use orch_core::effect::Lane;
@@ -131,6 +133,8 @@ fn read(row: &Row<'_>) -> Db<Job> {
         deaths: row.get(16)?,
         parked: row.get(17)?,
         finished_at: row.get::<_, Option<i64>>(18)?.map(Time),
+        reserved_micro_usd: 0,
+        refused: None,
     })
 }
 
@@ -174,8 +178,9 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest, now_ms: i64) -> Db<Option<
         let claimed = one(c, CLAIM, request, |row| Ok((read(row), row.get::<_, i64>(19)?)))?;
         match claimed {
             None => return Ok(None),
-            Some((Ok(job), _)) => {
+            Some((Ok(mut job), _)) => {
                 run(c, SERVED, params![r.lane.as_str(), job.project.as_str()])?;
+                money::reserve(&mut Rows::timeless(c), &mut job, &r.terms, r.now)?;
                 return Ok(Some(job));
             }
             Some((Err(why), id)) => put_aside(c, id, &why)?,
@@ -187,7 +192,11 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest, now_ms: i64) -> Db<Option<
 pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest, now_ms: i64) -> Db<Option<Job>> {
     let until = now_ms.saturating_add(r.lease_ms);
     let request = params![r.worker, until, r.now.0, r.lane.as_str(), id.task.0, id.seq];
-    one(c, CLAIM_ONE, request, read)
+    let mut job = one(c, CLAIM_ONE, request, read)?;
+    if let Some(job) = &mut job {
+        money::reserve(&mut Rows::timeless(c), job, &r.terms, r.now)?;
+    }
+    Ok(job)
 }
 
 /// Claims of a task, and of what it has queued, go as early as its priority says.
@@ -262,6 +271,14 @@ pub(super) fn unpark(c: &Connection, service: &str, now: Time) -> Db<Vec<Lane>> 
                WHERE parked = ?1 AND state = 'queued'";
     run(c, sql, params![service, now.0])?;
     Ok(Lane::ALL.iter().copied().filter(|l| lanes.iter().any(|name| name == l.as_str())).collect())
+}
+
+/// Queued jobs that are parked for this may be claimed at once.
+pub(super) fn let_go_on(c: &Connection, parked: &str) -> Db<()> {
+    let sql = "UPDATE job SET available_at = min(available_at, created_at), parked = NULL \
+               WHERE parked = ?1 AND state = 'queued'";
+    run(c, sql, [parked])?;
+    Ok(())
 }
 
 /// A job that is queued or running.
