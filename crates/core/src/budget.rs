@@ -202,7 +202,8 @@ impl Refusal {
         if limit.scope == Scope::Task && !self.by_others {
             let (spent_micro_usd, limit_micro_usd) = (sums.spent_micro_usd, limit.micro_usd);
             let run_micro_usd = self.run_micro_usd;
-            return Next::Settle(Outcome::OverBudget { spent_micro_usd, limit_micro_usd, run_micro_usd });
+            let at_most = 0 < sums.at_most;
+            return Next::Settle(Outcome::OverBudget { spent_micro_usd, limit_micro_usd, run_micro_usd, at_most });
         }
         let look = now.plus_ms(LOOK_MS);
         Next::Requeue(Requeue {

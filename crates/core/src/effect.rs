@@ -487,6 +487,9 @@ pub enum Outcome {
         /// What the run may cost; nothing: whatever is left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run_micro_usd: Option<u64>,
+        /// Costs that nobody could read are in it: it is the most they have cost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_most: bool,
     },
     /// It could not be done.
     Failed {

@@ -320,10 +320,11 @@ pub fn block(why: &BlockReason) -> String {
             format!("{by} rejected the {}{comment}", approval(what.unwrap_or(ApprovalKind::Production)))
         }
         BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),
-        BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd } => {
+        BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd, at_most } => {
+            let most = if *at_most { "<= " } else { "" };
             let run = run_micro_usd.map_or_else(String::new, |run| format!(", and a run may cost {} USD", usd(run)));
             format!(
-                "its agents have cost {} USD, and {} USD is what they may{run} ([budget] task_usd); a retry grants as much again",
+                "its agents have cost {most}{} USD, and {} USD is what they may{run} ([budget] task_usd); a retry grants as much again",
                 usd(*spent_micro_usd),
                 usd(*limit_micro_usd)
             )

@@ -144,8 +144,12 @@ pub(crate) fn ends(engine: &Engine, job: &Job) -> Option<(String, Option<Time>)>
     let all = projects.get(&job.project).map(|p| limits(p, engine.ports.clock.now())).unwrap_or_default();
     let limit = all.into_iter().find(|limit| limit.name() == name);
     let until = limit.as_ref().and_then(|limit| limit.until);
-    let key = limit.map_or("the limit", |limit| limit.key());
-    let next = until.map_or_else(String::new, |until| format!("the next one begins at {}, or ", rfc3339(until)));
+    let key = limit.as_ref().map_or("the limit", Limit::key);
+    let next = match limit.map(|limit| limit.span) {
+        Some(Span::Day) => "the next day begins, or ",
+        Some(Span::Month) => "the next month begins, or ",
+        Some(Span::Whole) | None => "",
+    };
     Some((format!("{next}`{key}` is raised"), until))
 }
 

@@ -77,16 +77,17 @@ pub fn requeue<T: Tx>(tx: &mut T, fence: Fence, r: &Requeue) -> Result<bool, T::
         Charge::Death => job.deaths += 1,
         Charge::Nothing => {}
     }
-    if r.new_run {
-        money::let_go(tx, fence.job)?;
-    } else {
-        money::give_back(tx, fence.job)?;
-    }
     job.run_attempt += u32::from(r.new_run);
     job.state = JobState::Queued;
     job.available_at = r.not_before;
     job.last_fault = Some(r.fault.clone());
     job.parked.clone_from(&r.parked);
+    // Whoever claims it next goes on with what has begun; another run has a reservation of its own.
+    if r.new_run {
+        money::let_go(tx, fence.job)?;
+    } else {
+        money::give_back(tx, fence.job)?;
+    }
     let open_run = tx.has_open_run(fence.job, job.run_attempt)?;
     if need(tx, fence.job.task)?.holds_back(fence.job.seq, &job.effect, job.epoch, open_run) {
         // It is claimed next to be ended, and waits for nothing: its task may hold the merge lease.
@@ -128,8 +129,8 @@ fn take_back<T: Tx>(tx: &mut T, which: impl Fn(&Claim) -> bool) -> Result<Vec<Re
     for claim in tx.claims()?.into_iter().filter(which) {
         let died = claim.lane.is_some_and(|lane| !lane.outlives_workers());
         let deaths = claim.deaths + u32::from(died);
-        money::give_back(tx, claim.job)?;
         tx.give_back(claim.job, deaths)?;
+        money::give_back(tx, claim.job)?;
         back.push(Reaped { job: claim.job, worker: claim.worker, deaths });
     }
     Ok(back)
@@ -140,8 +141,8 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
     let mine = |claim: &Claim| claim.job == fence.job && claim.epoch == fence.epoch;
     let Some(claim) = tx.claims()?.into_iter().find(mine) else { return Ok(None) };
     let deaths = claim.deaths + 1;
-    money::give_back(tx, claim.job)?;
     tx.give_back(claim.job, deaths)?;
+    money::give_back(tx, claim.job)?;
     Ok(Some(Reaped { job: claim.job, worker: claim.worker, deaths }))
 }
 
@@ -149,9 +150,9 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
 pub fn release<T: Tx>(tx: &mut T, worker: &str) -> Result<u64, T::Error> {
     let mut released = 0;
     for claim in tx.claims()?.into_iter().filter(|claim| claim.worker == worker) {
-        money::give_back(tx, claim.job)?;
         tx.give_back(claim.job, claim.deaths)?;
         released += 1;
+        money::give_back(tx, claim.job)?;
     }
     Ok(released)
 }

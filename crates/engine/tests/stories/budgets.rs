@@ -39,7 +39,7 @@ async fn an_agent_that_says_try_later_is_stopped_before_the_run_that_would_pass_
     let task = world.until_blocked(&item).await;
     let Phase::Blocked { why, .. } = &task.phase else { panic!("{:?}", task.phase) };
     let (spent_micro_usd, limit_micro_usd) = (4 * USD, 5 * USD);
-    assert_eq!(*why, BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd: Some(2 * USD) });
+    assert_eq!(*why, BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd: Some(2 * USD), at_most: false });
     assert_eq!(world.runs.count("developer"), 2);
     let view = world.engine().show(&task).await.unwrap();
     assert!(
@@ -101,7 +101,7 @@ async fn eight_tasks_at_once_stop_at_a_days_budget_say_so_and_go_on_the_next_day
     let waiting = shown(&parked("budget:day").await[0]).await;
     let midnight = orch_engine::view::rfc3339(tomorrow(&world));
     assert_eq!(waiting.until.as_deref(), Some(midnight.as_str()));
-    assert_eq!(waiting.ends_when, format!("the next one begins at {midnight}, or `day_usd` is raised"));
+    assert_eq!(waiting.ends_when, "the next day begins, or `day_usd` is raised");
     let told = async |word: &str| world.told_people().iter().filter(|t| t.contains(word)).count();
     world.eventually("people hear once that it is nearly spent", async || told("is nearly spent").await == 1).await;
     world.eventually("and once that somebody waits", async || told("it goes on by itself at").await == 1).await;

@@ -238,11 +238,11 @@ fn a_budget_of_a_program_that_need_not_say_what_it_costs_needs_a_cap_for_each_ru
         "orch.toml:7: [budget] `day_usd` limits A, whose program `mine` (kind = \"command\") need not say what a run cost: set \
          [budget] `run_usd` to what a run may cost; one that does not say counts as that"
     );
-    assert!(parse(&&with_money("scripted", "[budget]\nday_usd = 20"), &[]).is_ok());
-    assert!(parse(&&with_money("command", "[budget]\nday_usd = 20\nrun_usd = 2"), &[]).is_ok());
+    assert!(parse(&with_money("scripted", "[budget]\nday_usd = 20"), &[]).is_ok());
+    assert!(parse(&with_money("command", "[budget]\nday_usd = 20\nrun_usd = 2"), &[]).is_ok());
     let own = with_money("command", "") + "[project.budget]\ntotal_usd = 100\n";
     assert!(problems(&own).starts_with("orch.toml:12: [project.budget] `total_usd` limits A"), "{}", problems(&own));
-    assert!(parse(&&(own + "run_usd = 1.5\n"), &[]).is_ok());
+    assert!(parse(&(own + "run_usd = 1.5\n"), &[]).is_ok());
 }
 
 #[test]
@@ -324,6 +324,7 @@ fn every_key_of_a_plain_section_can_be_set_in_the_environment() {
                 "address:port" => "127.0.0.1:7777",
                 "path" => "/srv/x",
                 "list of text" => "a, b",
+                "text" if key.path == "server.timezone" => "Europe/Berlin",
                 "text" if key.path.ends_with("_json") => "{\"review\": 5}",
                 "text" if key.path == "merge.subject" => "{{title}} ({{number}})",
                 "text" if ["merge.author", "merge.committer"].contains(&key.path.as_str()) => "Anna <anna@example.org>",
