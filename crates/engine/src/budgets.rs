@@ -254,12 +254,12 @@ mod tests {
     #[test]
     fn days_and_months_begin_where_the_people_are() {
         let (day, month) = between("2026-12-31T23:30:00Z", "UTC");
-        assert_eq!(day, ("2026-12-31T00:00:00Z".into(), "2027-01-01T00:00:00Z".into()));
-        assert_eq!(month, ("2026-12-01T00:00:00Z".into(), "2027-01-01T00:00:00Z".into()));
+        assert_eq!(day, ("2026-12-31T00:00:00.000Z".into(), "2027-01-01T00:00:00.000Z".into()));
+        assert_eq!(month, ("2026-12-01T00:00:00.000Z".into(), "2027-01-01T00:00:00.000Z".into()));
         // In Berlin the new year has begun.
         let (day, month) = between("2026-12-31T23:30:00Z", "Europe/Berlin");
-        assert_eq!(day, ("2026-12-31T23:00:00Z".into(), "2027-01-01T23:00:00Z".into()));
-        assert_eq!(month, ("2026-12-31T23:00:00Z".into(), "2027-01-31T23:00:00Z".into()));
+        assert_eq!(day, ("2026-12-31T23:00:00.000Z".into(), "2027-01-01T23:00:00.000Z".into()));
+        assert_eq!(month, ("2026-12-31T23:00:00.000Z".into(), "2027-01-31T23:00:00.000Z".into()));
     }
 
     #[test]
@@ -272,9 +272,9 @@ mod tests {
         assert_eq!(hours("2026-10-25T12:00:00Z", "Europe/Berlin"), 25);
         // Here the clocks leave midnight out: the day begins at one.
         let (day, _) = between("2026-09-06T12:00:00Z", "America/Santiago");
-        assert_eq!(day, ("2026-09-06T04:00:00Z".into(), "2026-09-07T03:00:00Z".into()));
+        assert_eq!(day, ("2026-09-06T04:00:00.000Z".into(), "2026-09-07T03:00:00.000Z".into()));
         let (_, month) = between("2026-03-15T00:00:00Z", "Europe/Berlin");
-        assert_eq!(month, ("2026-02-28T23:00:00Z".into(), "2026-03-31T22:00:00Z".into()));
+        assert_eq!(month, ("2026-02-28T23:00:00.000Z".into(), "2026-03-31T22:00:00.000Z".into()));
     }
 
     #[test]

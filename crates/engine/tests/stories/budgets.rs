@@ -39,7 +39,10 @@ async fn an_agent_that_says_try_later_is_stopped_before_the_run_that_would_pass_
     let task = world.until_blocked(&item).await;
     let Phase::Blocked { why, .. } = &task.phase else { panic!("{:?}", task.phase) };
     let (spent_micro_usd, limit_micro_usd) = (4 * USD, 5 * USD);
-    assert_eq!(*why, BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd: Some(2 * USD), at_most: false });
+    assert_eq!(
+        *why,
+        BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd: Some(2 * USD), at_most: false }
+    );
     assert_eq!(world.runs.count("developer"), 2);
     let view = world.engine().show(&task).await.unwrap();
     assert!(

@@ -198,7 +198,12 @@ pub fn a_retry_grants_a_task_as_much_again(w: &mut World) {
     let refusal = job.refused.clone().expect("4 of 5 are spent, and a run may cost 2");
     let (spent, limit) = (refusal.balance.sums.spent_micro_usd, refusal.balance.limit.micro_usd);
     assert_eq!((spent, limit), (4 * USD, 5 * USD));
-    let over = Outcome::OverBudget { spent_micro_usd: spent, limit_micro_usd: limit, run_micro_usd: Some(2 * USD), at_most: false };
+    let over = Outcome::OverBudget {
+        spent_micro_usd: spent,
+        limit_micro_usd: limit,
+        run_micro_usd: Some(2 * USD),
+        at_most: false,
+    };
     w.end(&job, over);
     assert_eq!(w.word(id), "blocked");
     w.tell(id, Event::RetryAsked { by: anna() });
