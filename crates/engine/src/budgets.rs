@@ -14,25 +14,6 @@ use orch_store::{Job, Whose};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What runs of a project may cost, millionths of a US dollar; `None`: no limit. What a task may cost is in its policy.
-#[derive(Clone, Debug, Default)]
-pub struct Money {
-    /// One run.
-    pub run_micro_usd: Option<u64>,
-    /// Those of the project in a day.
-    pub day_micro_usd: Option<u64>,
-    /// Those of the project in a month.
-    pub month_micro_usd: Option<u64>,
-    /// Those of the project, ever.
-    pub total_micro_usd: Option<u64>,
-    /// Those of all projects in a day.
-    pub all_day_micro_usd: Option<u64>,
-    /// Those of all projects in a month.
-    pub all_month_micro_usd: Option<u64>,
-    /// Where days and months begin; `None`: UTC.
-    pub zone: Option<TimeZone>,
-}
-
 /// A span of the calendar: its begin and the next one's.
 type Between = (Time, Option<Time>);
 

@@ -21,9 +21,9 @@ use orch_core::ids::{Actor, GateId, ProjectKey, Role, Time};
 use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
-use orch_engine::budgets::Money;
+
 use orch_engine::prepare::Preparation;
-use orch_engine::project::{Merging, WatchPlan};
+use orch_engine::project::{Merging, Money, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };

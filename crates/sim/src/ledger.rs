@@ -2,13 +2,12 @@
 //! It is fed by what verbs answered and never reads the database, so that the two can disagree.
 
 use crate::invariants::Change;
-use crate::money::Reserved;
 use crate::outside;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Sha, TaskId, Time};
 use orch_core::pipeline::{Cursor, OnInconclusive, Step};
-use orch_core::task::{Phase, Task, WaitReason, WayOut};
+use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_core::verdict::Verdict;
 use orch_store::{Fence, Job};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +18,16 @@ pub(crate) struct Spent {
     pub(crate) attempts: u32,
     pub(crate) transient: u32,
     pub(crate) deaths: u32,
+}
+
+/// What was reserved for a run, as the claim said.
+#[derive(Clone, Debug)]
+pub(crate) struct Reserved {
+    pub(crate) project: ProjectKey,
+    pub(crate) at: Time,
+    pub(crate) micro_usd: u64,
+    /// Its run began.
+    pub(crate) begun: bool,
 }
 
 #[derive(Debug, Default)]
@@ -281,6 +290,32 @@ impl Ledger {
         if sent_back && goes_on {
             *self.bounces.entry((id, after.stage().to_string())).or_default() += 1;
             self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
+        }
+    }
+}
+
+impl Ledger {
+    /// What the agents of a task have cost, or may have.
+    fn cost(&self, task: TaskId) -> u64 {
+        let cost =
+            |(run, reserved): (&(JobId, u32), &Reserved)| self.costs.get(run).copied().unwrap_or(reserved.micro_usd);
+        self.reserved.iter().filter(|((job, _), reserved)| job.task == task && reserved.begun).map(cost).sum()
+    }
+
+    /// What they had cost when a person last granted a budget.
+    pub(crate) fn granted_to(&self, task: TaskId) -> u64 {
+        self.granted.get(&task).copied().unwrap_or(0)
+    }
+
+    /// A person grants the agents of a task as much again.
+    fn note_grants(&mut self, change: &Change<'_>) {
+        let id = change.after.id;
+        let asks = matches!(&change.before.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. });
+        let retried = asks && matches!(change.event, Event::RetryAsked { .. });
+        if change.policy.task_budget_micro_usd.is_some()
+            && (retried || matches!(change.event, Event::BegunAgain { .. }))
+        {
+            self.granted.insert(id, self.cost(id));
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What agents may cost in a life, and what an observer holds against it. He counts from what claims answered and from
 //! what runs really cost, and never asks the store for a sum.
 
-use crate::invariants::{Change, ensure};
-use crate::ledger::Ledger;
+use crate::invariants::ensure;
+use crate::ledger::Reserved;
 use crate::sim::{Live, Sim};
 use orch_core::budget::{Limit, Scope, Span, Terms};
 use orch_core::effect::{Effect, Lane};
-use orch_core::event::Event;
-use orch_core::ids::{JobId, ProjectKey, TaskId, Time};
-use orch_core::task::{BlockReason, Phase};
+use orch_core::ids::{ProjectKey, TaskId, Time};
 use orch_store::Job;
 use std::collections::BTreeMap;
 
@@ -22,16 +20,6 @@ pub(crate) const OF_DAY: u64 = 3_000_000;
 pub(crate) const OF_PROJECT: u64 = 2_400_000;
 /// A day of a life, milliseconds: short enough to see several.
 const DAY_MS: i64 = 600_000;
-
-/// What was reserved for a run, as the claim said.
-#[derive(Clone, Debug)]
-pub(crate) struct Reserved {
-    project: ProjectKey,
-    at: Time,
-    micro_usd: u64,
-    /// Its run began.
-    pub(crate) begun: bool,
-}
 
 impl Sim {
     fn limits(&self, project: &ProjectKey) -> Vec<Limit> {
@@ -110,31 +98,5 @@ impl Sim {
         let (project, at) = (job.project.clone(), self.now);
         self.ledger.reserved.insert(run, Reserved { project, at, micro_usd: may, begun: false });
         Ok(())
-    }
-}
-
-impl Ledger {
-    /// What the agents of a task have cost, or may have.
-    fn cost(&self, task: TaskId) -> u64 {
-        let cost =
-            |(run, reserved): (&(JobId, u32), &Reserved)| self.costs.get(run).copied().unwrap_or(reserved.micro_usd);
-        self.reserved.iter().filter(|((job, _), reserved)| job.task == task && reserved.begun).map(cost).sum()
-    }
-
-    /// What they had cost when a person last granted a budget.
-    fn granted_to(&self, task: TaskId) -> u64 {
-        self.granted.get(&task).copied().unwrap_or(0)
-    }
-
-    /// A person grants the agents of a task as much again.
-    pub(crate) fn note_grants(&mut self, change: &Change<'_>) {
-        let id = change.after.id;
-        let asks = matches!(&change.before.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. });
-        let retried = asks && matches!(change.event, Event::RetryAsked { .. });
-        if change.policy.task_budget_micro_usd.is_some()
-            && (retried || matches!(change.event, Event::BegunAgain { .. }))
-        {
-            self.granted.insert(id, self.cost(id));
-        }
     }
 }

@@ -5,7 +5,7 @@
 //! A run has one row from its reservation on, by job and attempt. The row outlives claims: a daemon that dies between the
 //! reservation and the run, or between the run's end and its settling, finds it again.
 
-use crate::rows::{Cost, Job, RunRow, Spend, Whose};
+use crate::rows::{ClaimRequest, Cost, Job, RunRow, Spend, Whose};
 use crate::tx::{Tx, need};
 use orch_core::budget::{self, Balance, RESERVED, Scope, Sums, Terms};
 use orch_core::effect::Effect;
@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 
 /// Reserves what the run of a job that was just claimed may cost, or says in the job why it does not fit. A run that has
 /// its reservation, or is under way, keeps what it has.
-pub fn reserve<T: Tx>(
-    tx: &mut T,
-    job: &mut Job,
-    terms: &BTreeMap<ProjectKey, Terms>,
-    now: Time,
-) -> Result<(), T::Error> {
+pub fn reserved<T: Tx>(tx: &mut T, job: Option<Job>, request: &ClaimRequest) -> Result<Option<Job>, T::Error> {
+    let Some(mut job) = job else { return Ok(None) };
+    reserve(tx, &mut job, &request.terms, request.now)?;
+    Ok(Some(job))
+}
+
+fn reserve<T: Tx>(tx: &mut T, job: &mut Job, terms: &BTreeMap<ProjectKey, Terms>, now: Time) -> Result<(), T::Error> {
     // What is to be stopped begins nothing.
     if !matches!(job.effect, Effect::RunAgent { .. }) || job.stop {
         return Ok(());

@@ -53,7 +53,7 @@ pub fn orch() -> Actor {
 pub struct Choice {
     pub pipeline: Pipeline,
     pub policy: Policy,
-    pub money: orch_engine::budgets::Money,
+    pub money: orch_engine::project::Money,
     pub test: Option<String>,
     pub ci: Option<String>,
     pub preparation: orch_engine::prepare::Preparation,
@@ -124,7 +124,7 @@ impl World {
     pub async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
         let mut choice = Choice {
             pipeline: Pipeline::lite(),
-            money: orch_engine::budgets::Money::default(),
+            money: orch_engine::project::Money::default(),
             policy: Policy {
                 approvers: vec![anna()],
                 recheck_ms: 500,

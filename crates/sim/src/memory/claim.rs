@@ -10,19 +10,13 @@ use std::sync::Arc;
 
 impl State {
     pub(super) fn claim(&mut self, r: &ClaimRequest) -> Result<Option<Job>> {
-        let mut job = self.next(r);
-        self.reserve(&mut job, r)?;
-        Ok(job)
+        let job = self.next(r);
+        money::reserved(self, job, r)
     }
 
     pub(super) fn claim_one(&mut self, id: JobId, r: &ClaimRequest) -> Result<Option<Job>> {
-        let mut job = self.certain(id, r);
-        self.reserve(&mut job, r)?;
-        Ok(job)
-    }
-
-    fn reserve(&mut self, job: &mut Option<Job>, r: &ClaimRequest) -> Result<()> {
-        job.as_mut().map_or(Ok(()), |job| money::reserve(self, job, &r.terms, r.now))
+        let job = self.certain(id, r);
+        money::reserved(self, job, r)
     }
 
     fn next(&mut self, r: &ClaimRequest) -> Option<Job> {

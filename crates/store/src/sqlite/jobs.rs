@@ -2,9 +2,7 @@
 //! a kind this version does not know is put aside and kept, and stops no other.
 
 use super::sql::{Db, DbError, all, json, one, parse, run};
-use super::tx::Rows;
 use crate::error::StoreError;
-use crate::money;
 use crate::rows::{ClaimRequest, Job, JobState, OpenSample, QueueCounts, UnknownJob};
 use crate::tx::{AddedJob, Claim, End};
 use orch_core::effect::Lane;
@@ -178,9 +176,8 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest, now_ms: i64) -> Db<Option<
         let claimed = one(c, CLAIM, request, |row| Ok((read(row), row.get::<_, i64>(19)?)))?;
         match claimed {
             None => return Ok(None),
-            Some((Ok(mut job), _)) => {
+            Some((Ok(job), _)) => {
                 run(c, SERVED, params![r.lane.as_str(), job.project.as_str()])?;
-                money::reserve(&mut Rows::timeless(c), &mut job, &r.terms, r.now)?;
                 return Ok(Some(job));
             }
             Some((Err(why), id)) => put_aside(c, id, &why)?,
@@ -192,11 +189,7 @@ pub(super) fn claim(c: &Connection, r: &ClaimRequest, now_ms: i64) -> Db<Option<
 pub(super) fn claim_one(c: &Connection, id: JobId, r: &ClaimRequest, now_ms: i64) -> Db<Option<Job>> {
     let until = now_ms.saturating_add(r.lease_ms);
     let request = params![r.worker, until, r.now.0, r.lane.as_str(), id.task.0, id.seq];
-    let mut job = one(c, CLAIM_ONE, request, read)?;
-    if let Some(job) = &mut job {
-        money::reserve(&mut Rows::timeless(c), job, &r.terms, r.now)?;
-    }
-    Ok(job)
+    one(c, CLAIM_ONE, request, read)
 }
 
 /// Claims of a task, and of what it has queued, go as early as its priority says.

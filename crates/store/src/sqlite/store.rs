@@ -7,7 +7,7 @@ use crate::rows::{
     QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob, Whose,
 };
 use crate::verbs::{Evidence, Journal, Memory, Queue, Result, Tasks};
-use crate::{Fact, lease, queue, step};
+use crate::{Fact, lease, money, queue, step};
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -65,10 +65,18 @@ impl Tasks for SqliteStore {
 #[async_trait::async_trait]
 impl Queue for SqliteStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
-        self.change(move |tx| jobs::claim(tx.0, &request, tx.1)).await
+        self.change(move |tx| {
+            let job = jobs::claim(tx.0, &request, tx.1)?;
+            money::reserved(tx, job, &request)
+        })
+        .await
     }
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>> {
-        self.change(move |tx| jobs::claim_one(tx.0, id, &request, tx.1)).await
+        self.change(move |tx| {
+            let job = jobs::claim_one(tx.0, id, &request, tx.1)?;
+            money::reserved(tx, job, &request)
+        })
+        .await
     }
     async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
         self.change(move |tx| queue::heartbeat(tx, fence, lease_ms, lease_ttl_ms)).await

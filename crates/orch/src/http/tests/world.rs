@@ -119,7 +119,7 @@ impl World {
                 approvers: vec!["local:anna".into()],
                 ..Policy::default()
             },
-            money: orch_engine::budgets::Money::default(),
+            money: orch_engine::project::Money::default(),
             forge: Arc::new(forge.clone()),
             tracker,
             default_program: Arc::new(agent),
