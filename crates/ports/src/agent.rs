@@ -51,7 +51,7 @@ impl Brief {
         // Dollars with every digit: it is read by programs.
         let micro_usd = self.reserved_micro_usd;
         let reserved = format!("{}.{:06}", micro_usd / 1_000_000, micro_usd % 1_000_000);
-        let budget = (0 < micro_usd).then(|| ("ORCH_BUDGET_USD", reserved));
+        let budget = (0 < micro_usd).then_some(("ORCH_BUDGET_USD", reserved));
         [
             ("ORCH_WORK_ITEM", self.work_item.to_string()),
             ("ORCH_PROJECT", self.project.to_string()),
