@@ -152,7 +152,7 @@ pub fn blame(runs: Runs<'_>, known: &Known, is_new: impl Fn(&str) -> bool) -> Bl
     if known.is_base {
         return Blame::Base;
     }
-    if !constant.is_empty() && constant.iter().all(|test| is_new(test)) || !known.has_base {
+    if !known.has_base {
         return Blame::Branch { flaky: BTreeSet::new() };
     }
     if base.is_empty() || red_base && base.len() < 2 {
@@ -172,8 +172,9 @@ pub fn blame(runs: Runs<'_>, known: &Known, is_new: impl Fn(&str) -> bool) -> Bl
             _ => Blame::Base,
         };
     }
+    let brought = !constant.is_empty() && constant.iter().all(|test| is_new(test));
     let enough = match (is_named, known.flaky_whole) {
-        (true, _) if known.slow || FEW < failed.len() => 2,
+        (true, _) if brought || known.slow || FEW < failed.len() => 2,
         (true, _) => 4,
         (false, _) if known.slow => 2,
         (false, true) => MOST_RUNS,
@@ -196,6 +197,9 @@ fn by_chance(
 ) -> Blame {
     if unknown.is_empty() {
         return Blame::Chance { tests };
+    }
+    if known.has_base && base.is_empty() {
+        return Blame::Run { tree: Tree::Base };
     }
     let new: BTreeSet<String> = unknown.iter().filter(|test| is_new(test)).cloned().collect();
     if !new.is_empty() {
@@ -256,7 +260,7 @@ mod tests {
     fn a_red_branch_on_a_green_base_is_the_branchs_fault() {
         let on =
             |tests: &'static [&'static str]| move |tree, _| if tree == Tree::Branch { red(tests) } else { green() };
-        assert_eq!(told(&known(), &["new"], on(&["new"])), (RED, [2, 0, 0]), "of its own test nobody else is asked");
+        assert_eq!(told(&known(), &["new"], on(&["new"])), (RED, [2, 1, 0]), "its own test");
         assert_eq!(told(&known(), &[], on(&["old"])), (RED, [4, 1, 0]));
         assert_eq!(told(&Known { slow: true, ..known() }, &[], on(&["old"])), (RED, [2, 1, 0]));
         assert_eq!(told(&known(), &[], on(&[])), (RED, [3, 1, 0]), "a build that fails names no test");
@@ -335,7 +339,7 @@ mod tests {
     fn what_fails_by_chance_since_the_branch_is_the_branchs() {
         let first = |tree, nth| if tree == Tree::Branch && nth < 2 { red(&["f"]) } else { green() };
         let mine = Blame::Branch { flaky: set(&["f"]) };
-        assert_eq!(told(&known(), &["f"], first), (mine.clone(), [2, 0, 0]));
+        assert_eq!(told(&known(), &["f"], first), (mine.clone(), [2, 1, 0]));
         let often = |tree, nth| if tree == Tree::Branch && nth != 2 { red(&["f"]) } else { green() };
         assert_eq!(
             told(&known(), &[], often),

@@ -38,6 +38,22 @@ pub async fn of(engine: &Engine, project: &ProjectKey) -> Result<BTreeMap<String
     Ok(all)
 }
 
+/// Forgets one of them; `false`: it is not known.
+pub async fn forget(engine: &Engine, project: &ProjectKey, name: &str) -> Result<bool, Fault> {
+    let _one_at_a_time = engine.flaky.lock().await;
+    let mut all = of(engine, project).await?;
+    let known = all.remove(name).is_some();
+    if known {
+        write(engine, project, &all).await?;
+    }
+    Ok(known)
+}
+
+async fn write(engine: &Engine, project: &ProjectKey, all: &BTreeMap<String, Flaky>) -> Result<(), Fault> {
+    let text = serde_json::to_string(all).map_err(|e| Fault::bug(e.to_string()))?;
+    Ok(engine.store().remember(&Fact::Flaky(project.clone()), &text, engine.ports.clock.now()).await?)
+}
+
 /// Those that are no fault of this task.
 pub(crate) async fn known(cx: &Cx) -> Result<BTreeSet<String>, Fault> {
     let all = of(&cx.engine, &cx.project.key).await?;
@@ -61,10 +77,11 @@ pub(crate) async fn note(cx: &Cx, tests: &BTreeSet<String>, on_main: &BTreeSet<S
         test.last = now;
         test.times = test.times.saturating_add(1);
     }
-    while MOST < all.len() {
-        let Some(oldest) = all.iter().min_by_key(|(_, test)| test.last).map(|(name, _)| name.clone()) else { break };
-        all.remove(&oldest);
+    if MOST < all.len() {
+        let mut times: Vec<Time> = all.values().map(|test| test.last).collect();
+        times.sort_unstable();
+        let oldest = times[times.len() - MOST];
+        all.retain(|_, test| oldest <= test.last);
     }
-    let text = serde_json::to_string(&all).map_err(|e| Fault::bug(e.to_string()))?;
-    Ok(cx.store().remember(&Fact::Flaky(cx.project.key.clone()), &text, now).await?)
+    write(&cx.engine, &cx.project.key, &all).await
 }

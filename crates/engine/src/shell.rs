@@ -65,7 +65,8 @@ pub(crate) enum Supervised {
 pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     let dir = cx.run_dir(command.name);
     let supervisor = &cx.engine.ports.supervisor;
-    if matches!(supervisor.look(&dir)?, RunState::Absent) {
+    let before = supervisor.look(&dir)?;
+    if matches!(before, RunState::Absent) {
         if cx.stop.is_cancelled() {
             return Err(Fault::transient("the run was stopped on demand before it began"));
         }
@@ -91,9 +92,13 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
     let followed = wait(cx, &dir, None).await;
-    // Looked at while what it wrote is still there.
-    let places = [&cx.engine.options.checkouts_dir, &dir];
-    let lacked = places.into_iter().find_map(|place| prepare::lacks(place, cx.engine.options.least_free_bytes));
+    let options = &cx.engine.options;
+    let lacks = || {
+        let places = [&options.checkouts_dir, &dir];
+        places.into_iter().find_map(|place| prepare::lacks(place, options.least_free_bytes))
+    };
+    // Looked at while what it wrote is still there. Of one that had ended before, this machine knows nothing any more.
+    let lacked = if matches!(before, RunState::Ended(_)) { None } else { lacks() };
     // The checkout has served, unless somebody is still in it; what was printed is kept.
     if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
@@ -118,7 +123,8 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     if is_no_answer(&exit) {
         return Err(Fault::transient(format!("{}: {}", command.what, exit.describe())));
     }
-    let lacked = lacked.filter(|_| !exit.ok());
+    // Where there is room again without its files, it took the room itself.
+    let lacked = lacked.filter(|_| !exit.ok()).and_then(|_| lacks());
     Ok(Ran { lacked, ..Ran::of(exit, dir) })
 }
 

@@ -2,6 +2,7 @@
 //! what it means, `orch_core::blame` says; here it is run, in the same way for both.
 
 use crate::gates::{Bench, CommandRun, ProjectCommand};
+use crate::shell::REVISION;
 use orch_artefacts::{failing, named};
 use orch_core::blame::{self, Blame, Known, Runs, Seen, Tree};
 use orch_core::ids::{ProjectKey, Sha};
@@ -29,6 +30,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) line: &'a str,
     /// Environment beyond the project's.
     pub(crate) env: BTreeMap<String, String>,
+    /// Is the command told which commit it runs on, in `ORCH_REVISION`?
+    pub(crate) tells_revision: bool,
     pub(crate) project: &'a ProjectKey,
     pub(crate) git: &'a dyn Git,
     pub(crate) bench: &'a dyn Bench,
@@ -132,7 +135,11 @@ impl Trial<'_> {
         };
         let again = if nth == 1 { String::new() } else { format!(", run {nth}") };
         let what = format!("{} on {of}{}{again}", self.name, commit.short());
-        let command = ProjectCommand { name, what, line: self.line, commit, env: self.env.clone(), setup: true };
+        let mut env = self.env.clone();
+        if self.tells_revision {
+            env.insert(REVISION.to_owned(), commit.to_string());
+        }
+        let command = ProjectCommand { name, what, line: self.line, commit, env, setup: true };
         self.bench.run(&command).await
     }
 

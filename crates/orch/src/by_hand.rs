@@ -356,6 +356,13 @@ impl Bench for HandBench<'_> {
                 },
             }
         };
+        let lacks = || orch_engine::prepare::lacks(&run, wire::LEAST_FREE_BYTES);
+        let lacked = lacks();
+        for over in [&spec.cwd, &home] {
+            // What cannot be removed now goes with the scratch ground.
+            let _ = prepare::remove(over);
+        }
+        let lacked = lacked.filter(|_| !exit.ok()).and_then(|_| lacks());
         let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();
         let text = orch_ports::masks::readable(&String::from_utf8_lossy(&output));
         let lines: Vec<&str> = text.lines().collect();
@@ -367,7 +374,7 @@ impl Bench for HandBench<'_> {
             tail,
             log: String::new(),
             took_ms: gates::took_ms(&exit),
-            lacked: orch_engine::prepare::lacks(&run, wire::LEAST_FREE_BYTES).filter(|_| !exit.ok()),
+            lacked,
             failed_setup: ground.project.preparation.setup.clone().filter(|_| in_setup),
             output: text,
         })

@@ -75,6 +75,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         name: CONTEXT,
         line,
         env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
+        tells_revision: true,
         project,
         git: &**git,
         bench: &bench,

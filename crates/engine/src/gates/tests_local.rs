@@ -50,6 +50,7 @@ impl Gate for TestsLocal {
             name: RUN,
             line: command.line,
             env: command.env,
+            tells_revision: false,
             project: &project.key,
             git: look.git,
             bench: look.bench,

@@ -2,7 +2,7 @@
 
 use crate::faults::How;
 use crate::runs::{Does, Run};
-use crate::world::{World, anna, demo};
+use crate::world::{World, anna, demo, git};
 use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::GateId;
@@ -16,6 +16,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[tokio::test]
 async fn the_same_code_is_judged_by_ci_once() {
     let world = World::new().await;
+    world.runs.on("ci", |run| {
+        assert_eq!(
+            run.var("ORCH_REVISION"),
+            git(&run.cwd, &["rev-parse", "HEAD"]),
+            "it is told which commit it runs on"
+        );
+        Does::Exit(0)
+    });
     world.start();
     let item = world.begin("Add a file").await;
     let merged = world.until_done(&item).await.landing.merged.unwrap().commit;

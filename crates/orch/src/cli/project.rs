@@ -23,6 +23,28 @@ pub enum ProjectCommand {
     Show(ShowArgs),
     /// Show what came into a default branch otherwise than by orch's merges
     Main(MainArgs),
+    /// Show the tests that are known to fail by chance, or forget one
+    Flaky(FlakyArgs),
+}
+
+/// `orch project flaky`
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example:\n  orch project flaky DEMO\n  orch project flaky DEMO --forget cart::total\n\nWhat is known on the default branch, or \
+                        from tasks of others, costs no task a round. One that is repaired is forgotten after 60 days by itself."
+)]
+pub struct FlakyArgs {
+    /// Key of the project
+    pub key: String,
+    /// Forget this test: it is judged anew the next time it fails
+    #[arg(long, value_name = "TEST")]
+    pub forget: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerArgs,
 }
 
 /// `orch project main`
@@ -97,6 +119,7 @@ pub fn run(command: &ProjectCommand, context: &mut Context<'_>) -> Outcome {
                 tell_main(&main, context);
             }
         }
+        ProjectCommand::Flaky(args) => return flaky(args, context),
         ProjectCommand::Show(args) => {
             let config = context.config(args.config.as_deref())?;
             let found = config.projects.iter().find(|p| p.key.eq_ignore_ascii_case(&args.key));
@@ -112,6 +135,36 @@ pub fn run(command: &ProjectCommand, context: &mut Context<'_>) -> Outcome {
                     context.say(line);
                 }
             }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn flaky(args: &FlakyArgs, context: &mut Context<'_>) -> Outcome {
+    let client = Client::find(context, &args.server)?;
+    if let Some(test) = &args.forget {
+        let body = json!({ "test": test });
+        let answer = client.post(&["api", "v1", "projects", &args.key, "flaky", "forget"], &body)?;
+        super::acting::said(context, &answer, args.json, &format!("forgotten: {test}"));
+        return Ok(Exit::Done);
+    }
+    let answer = client.get(&["api", "v1", "projects", &args.key, "flaky"], &[])?;
+    if args.json {
+        context.say(show::json(&answer));
+        return Ok(Exit::Done);
+    }
+    let row = |test: &Value| {
+        let main = test.get("on_main").and_then(Value::as_bool) == Some(true);
+        let on = if main { "default branch" } else { "one branch" };
+        let text = |name: &str| table::plain(&show::field(test, name));
+        vec![text("test"), on.to_owned(), text("times"), show::time(test, "last"), text("seen_first_by")]
+    };
+    let rows: Vec<Vec<String>> = show::items(&answer, "tests").iter().map(row).collect();
+    if rows.is_empty() {
+        context.say("no test is known to fail by chance");
+    } else {
+        for line in table::lines(&["TEST", "ON", "TIMES", "LAST", "FIRST SEEN BY"], &rows) {
+            context.say(line);
         }
     }
     Ok(Exit::Done)

@@ -133,6 +133,8 @@ pub fn router(state: AppState) -> Router {
         .route("/events", get(events::events))
         .route("/projects", get(queue::projects))
         .route("/projects/{key}/main", get(queue::main_of))
+        .route("/projects/{key}/flaky", get(queue::flaky))
+        .route("/projects/{key}/flaky/forget", post(queue::forget_flaky))
         .route("/projects/{key}/land", post(land::land))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))

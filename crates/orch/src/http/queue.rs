@@ -100,6 +100,38 @@ pub(super) async fn main_of(State(state): State<AppState>, Path(key): Path<Strin
     })))
 }
 
+/// Tests of a project that are known to fail by chance.
+pub(super) async fn flaky(State(state): State<AppState>, Path(key): Path<String>) -> Result<Json<Value>, Problem> {
+    let key = known(&state, &key)?;
+    let tests: Vec<Value> = orch_engine::flaky::of(&state.engine, &key)
+        .await?
+        .into_iter()
+        .map(|(name, test)| {
+            json!({
+                "test": name, "on_main": test.on_main, "seen_first_by": test.item, "times": test.times,
+                "first": rfc3339(test.first), "last": rfc3339(test.last),
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "project": key, "tests": tests })))
+}
+
+/// Forgets that a test fails by chance: the next time it does, it is judged anew.
+pub(super) async fn forget_flaky(
+    State(state): State<AppState>,
+    Path(key): Path<String>,
+    body: Raw,
+) -> Result<Json<Value>, Problem> {
+    let key = known(&state, &key)?;
+    let mut fields = body.fields(&["test"])?;
+    let test = fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))?;
+    if !orch_engine::flaky::forget(&state.engine, &key, &test).await? {
+        let message = format!("{key} knows no test {} that fails by chance", test.escape_debug());
+        return Err(Problem::missing(message).hint("`orch project flaky` lists them"));
+    }
+    Ok(Json(json!({ "project": key, "forgotten": test })))
+}
+
 pub(super) async fn gates(State(state): State<AppState>) -> Json<Value> {
     let projects = state.engine.projects();
     let gates: Vec<Value> = GateId::ALL

@@ -1,5 +1,6 @@
 //! The API as programs meet it.
 
+mod flaky;
 mod guard;
 mod outlet;
 mod pauses;
