@@ -135,6 +135,10 @@ impl World {
     pub fn serve_log(&self) -> PathBuf {
         self.dir.join("serve.log")
     }
+    /// Is this a task that the person cancels at some moment?
+    pub(crate) fn may_be_cancelled(&self, item: &str) -> bool {
+        self.made.get(item) == Some(&"dropped")
+    }
     /// The daemon's data directory.
     pub fn data(&self) -> PathBuf {
         self.place.data.clone()

@@ -4,8 +4,9 @@ use super::landed::Merge;
 use super::{Allowed, Line};
 use crate::repo::git_in;
 use crate::world::World;
+use orch_ports::supervisor::{EndReason, ExitRecord, files};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// One hook at a time in each environment; production only ever goes forward, and ends with every merge in it.
@@ -85,7 +86,14 @@ pub(super) fn production(
     }
 }
 
-/// Each run began once and ended, unless it was killed; agents of one work item never worked at the same time.
+/// Does the supervisor's record say that the run was stopped on demand?
+fn is_cancelled(run: &Path) -> bool {
+    let record = std::fs::read(run.join(files::EXIT)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    record.is_some_and(|record: ExitRecord| record.reason == EndReason::Cancelled)
+}
+
+/// Each run began once and ended, unless it was killed, or stopped because the person had cancelled its task; agents of one
+/// work item never worked at the same time.
 pub(super) fn runs(world: &World, lines: &[Line], allowed: Allowed, found: &mut Vec<String>) {
     let agents = world.data().join("runs");
     let killed = |line: &Line| {
@@ -94,7 +102,8 @@ pub(super) fn runs(world: &World, lines: &[Line], allowed: Allowed, found: &mut 
         }
         let dir = PathBuf::from(&line.run);
         let dir = if line.what == "agent" { agents.join(&line.run) } else { dir };
-        world.killed_runs.iter().any(|k| *k == dir)
+        let cancelled = world.may_be_cancelled(&line.item) && is_cancelled(&dir);
+        cancelled || world.killed_runs.contains(&dir)
     };
     let mut begun: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut open: BTreeMap<(&str, &str), &Line> = BTreeMap::new();
@@ -146,5 +155,46 @@ pub(super) fn nothing_left(world: &World, found: &mut Vec<String>) {
             return;
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::Place;
+
+    fn began(item: &str, run: &Path) -> Line {
+        let own = |text: &str| text.to_owned();
+        Line {
+            starts: true,
+            what: own("ci"),
+            item: own(item),
+            place: own("-"),
+            run: run.display().to_string(),
+            head: own("1"),
+            tree: own("2"),
+            result: own("-"),
+        }
+    }
+
+    /// What is found of a CI run that began, did not end, and has this record.
+    fn found(kind: &'static str, reason: &str) -> Vec<String> {
+        let temp = tempfile::tempdir().unwrap();
+        let mut world = World::new(temp.path(), Path::new("/bin/sh"), Place::beside).unwrap();
+        world.made.insert("ALFA-1".into(), kind);
+        let run = world.data().join("runs/1-1-1-ci");
+        std::fs::create_dir_all(&run).unwrap();
+        let record = format!(r#"{{"reason":"{reason}","code":null,"signal":15,"started":1,"ended":2,"strays":0}}"#);
+        std::fs::write(run.join(files::EXIT), record).unwrap();
+        let mut found = Vec::new();
+        runs(&world, &[began("ALFA-1", &run)], Allowed::default(), &mut found);
+        found
+    }
+
+    #[test]
+    fn a_run_is_cut_short_only_by_the_person_who_cancels_its_task() {
+        assert_eq!(found("dropped", "cancelled"), Vec::<String>::new());
+        assert_eq!(found("dropped", "exited").len(), 1, "it says that it ended by itself");
+        assert_eq!(found("own", "cancelled").len(), 1, "nobody cancels this task");
     }
 }
