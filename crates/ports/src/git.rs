@@ -52,6 +52,9 @@ pub struct PrepareWorktree<'a> {
     pub remove: &'a [String],
     /// What is there and not committed is kept on the shelf `Attic` under this name first.
     pub attic: &'a str,
+    /// Nobody but the project's setup has worked there since it was prepared: what git ignores of it is there again, the rest
+    /// of what the setup made is gone.
+    pub after_setup: bool,
 }
 
 /// Where commits are kept by name in the private repository, beside all branches: `refs/orch/history`, `refs/orch/attic`.

@@ -31,6 +31,7 @@ mod references;
 pub(crate) mod remote;
 pub(crate) mod run;
 mod said;
+mod set_up;
 mod signing;
 mod snapshot;
 mod staged;

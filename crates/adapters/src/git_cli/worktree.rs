@@ -86,13 +86,18 @@ impl GitCli {
         self.cut(p.project, &repo, &cut, &fresh).await?;
         self.fill(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
         self.smudge(p.project, &repo, merged.as_ref().unwrap_or(p.commit), &fresh).await?;
+        if p.after_setup {
+            repo.keep_ignored(&place.worktree, &fresh, merged.as_ref().unwrap_or(p.commit)).await?;
+        }
+        let after_setup = p.after_setup;
         let left = self.left(&repo, &place, p.project, p.work_item);
         let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
         repo.check_ref(&format!("{}/{}", super::landing::ATTIC, p.attic)).await?;
         let leaves = format!("{}-{}", checked(p.commit)?, p.attic.replace('/', SLASH));
         let (facts, dir) = (repo.git.facts.clone(), repo.dir.clone());
         let seen = blocking(move || {
-            if dirs::is_real_dir(&worktree) {
+            // What a setup left is nobody's work.
+            if !after_setup && dirs::is_real_dir(&worktree) {
                 own_dir(&place.left)?;
                 let names = (0..).map(|n| if n == 0 { leaves.clone() } else { format!("{leaves}-{n}") });
                 let free = names.map(|name| place.left.join(name)).find(|to| std::fs::symlink_metadata(to).is_err());
@@ -455,7 +460,7 @@ impl Repo {
     }
 
     /// A call that looks at a working directory through an index of orch's own.
-    fn in_worktree(&self, command: &str, index: &Index<'_>, worktree: &Path) -> Call<'_> {
+    pub(super) fn in_worktree(&self, command: &str, index: &Index<'_>, worktree: &Path) -> Call<'_> {
         self.call(command).env("GIT_WORK_TREE", os(worktree)).env("GIT_INDEX_FILE", &index.file)
     }
 

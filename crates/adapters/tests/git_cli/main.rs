@@ -10,6 +10,7 @@ mod forge;
 mod lfs;
 mod mirror;
 mod modules;
+mod set_up;
 mod sharing;
 mod taking;
 
@@ -136,6 +137,20 @@ impl World {
     }
 
     async fn prepare_with(&self, commit: &Sha, base: &Sha, conflicts: bool, remove: &[String]) -> PathBuf {
+        self.prepare_as(commit, base, conflicts, remove, false).await
+    }
+    /// Once more after a setup, of a merge with conflicts if there are any.
+    async fn after_setup(&self, commit: &Sha, base: &Sha, remove: &[String]) {
+        self.prepare_as(commit, base, true, remove, true).await;
+    }
+    async fn prepare_as(
+        &self,
+        commit: &Sha,
+        base: &Sha,
+        conflicts: bool,
+        remove: &[String],
+        after_setup: bool,
+    ) -> PathBuf {
         let prepare = PrepareWorktree {
             project: &self.project,
             work_item: &self.item,
@@ -145,6 +160,7 @@ impl World {
             with_conflicts: conflicts,
             remove,
             attic: "DEMO-1/run-1",
+            after_setup,
         };
         self.git.prepare_worktree(&prepare).await.unwrap()
     }

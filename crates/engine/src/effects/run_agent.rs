@@ -81,6 +81,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
             with_conflicts: cx.task.landing.conflict.is_some(),
             remove: &remove,
             attic: &run_name,
+            after_setup: false,
         })
         .await?;
     shell::private_dir(dir)?;
