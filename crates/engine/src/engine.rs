@@ -50,6 +50,8 @@ pub struct Options {
     pub runs_dir: PathBuf,
     /// Clean checkouts for tests and hooks live here.
     pub checkouts_dir: PathBuf,
+    /// What setups left on default branches lives here.
+    pub layers_dir: PathBuf,
     /// Width of each lane; a lane that is not named has width 4.
     pub widths: BTreeMap<Lane, usize>,
     /// Life of a claim without a heartbeat, milliseconds.
@@ -209,6 +211,8 @@ pub struct Engine {
     pub(crate) landing: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<u64>>>>,
     /// One at a time writes down which tests fail by chance.
     pub(crate) flaky: tokio::sync::Mutex<()>,
+    /// What setups left on default branches.
+    pub(crate) layers: crate::layers::Layers,
     /// What the security gate has done.
     pub(crate) security: Mutex<crate::gates::SecurityState>,
 }
@@ -235,6 +239,7 @@ impl Engine {
             looking: Mutex::default(),
             landing: Mutex::default(),
             flaky: tokio::sync::Mutex::default(),
+            layers: crate::layers::Layers::default(),
             security: Mutex::default(),
         })
     }

@@ -4,25 +4,45 @@
 //! Setup and command are one run of the supervisor, one after the other in the same checkout with the same HOME: one thing
 //! to find again after a restart, one log, and nothing that outlives the checkout.
 
-use orch_ports::supervisor::{Keys, PoliteSignal, RunSpec};
+use orch_ports::supervisor::{KeySource, Keys, PoliteSignal, RunSpec};
+use orch_ports::{Fault, Secret};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Says in the run directory what is under way: [`SETUP`] or [`COMMAND`]. Not there where there is no setup.
 const PHASE_FILE: &str = "phase";
 const SETUP: &str = "setup";
 const COMMAND: &str = "command";
 
-/// The setup in a shell of its own, then the command. `$1` is the phase file, `$2` the setup, `$3` the command.
-const SETUP_FIRST: &str = r#"echo setup >"$1" && sh -c "$2" || exit; echo command >"$1"; exec sh -c "$3""#;
+/// The setup in a shell of its own, then the command. `$1` is the phase file, `$2` the setup, `$3` the command. In place of
+/// `FORGET` the command loses the keys of the setup: it is another program then, so that they are not in its environment.
+const SETUP_FIRST: &str = r#"echo setup >"$1" && sh -c "$2" || exit; echo command >"$1"; FORGET exec sh -c "$3""#;
 
 /// What every checkout of a project is prepared with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Preparation {
     /// Shell line before the tests: installs what they need.
     pub setup: Option<String>,
     /// Environment of the project's commands beyond the cleared basis.
     pub env: BTreeMap<String, String>,
+    /// Keys of the project's commands. Agents do not see them.
+    pub keys: Option<Arc<dyn KeySource>>,
+    /// Keys of its setup alone.
+    pub setup_keys: Option<Arc<dyn KeySource>>,
+    /// What a setup on the default branch leaves for later runs: `~` is its HOME, the others are paths in the checkout.
+    pub cache: Vec<String>,
+}
+
+/// What a run is, of setup and command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// The command alone.
+    Command,
+    /// The project's setup, if it has one, and then the command.
+    SetupFirst,
+    /// The line is the setup.
+    Setup,
 }
 
 /// A command and where it runs.
@@ -30,8 +50,8 @@ pub struct Preparation {
 pub struct Prepared<'a> {
     /// Shell line.
     pub line: &'a str,
-    /// Run the project's setup before it.
-    pub setup: bool,
+    /// Which it is.
+    pub runs: Runs,
     /// Clean checkout it starts in.
     pub checkout: PathBuf,
     /// The run's own directory.
@@ -50,20 +70,32 @@ pub struct Prepared<'a> {
 
 impl Preparation {
     /// What the supervisor is asked for.
-    pub fn spec(&self, run: Prepared<'_>) -> RunSpec {
+    ///
+    /// # Errors
+    /// A file of keys cannot be read.
+    pub fn spec(&self, run: Prepared<'_>) -> Result<RunSpec, Fault> {
         let mut env = basic_env(run.path, run.home);
         env.extend(self.env.clone());
         env.extend(run.env);
         let phase = run.run_dir.join(PHASE_FILE).display().to_string();
-        let words = match self.setup.as_deref().filter(|_| run.setup) {
+        let first = self.setup.as_deref().filter(|_| run.runs == Runs::SetupFirst);
+        let keys = self.keys(first.is_some() || run.runs == Runs::Setup)?;
+        let script;
+        let words = match first {
             None => vec!["sh", "-c", run.line],
-            Some(setup) => vec!["sh", "-c", SETUP_FIRST, "orch", &phase, setup, run.line],
+            Some(setup) => {
+                let own = self.keys(false)?;
+                let forget: Vec<&str> = keys.keys().filter(|name| !own.contains_key(*name)).map(|k| &**k).collect();
+                let forget = if forget.is_empty() { String::new() } else { format!("unset {};", forget.join(" ")) };
+                script = SETUP_FIRST.replace("FORGET ", &forget);
+                vec!["sh", "-c", &script, "orch", &phase, setup, run.line]
+            }
         };
-        RunSpec {
+        Ok(RunSpec {
             argv: words.into_iter().map(str::to_owned).collect(),
             cwd: run.checkout,
             env,
-            keys: Keys::default(),
+            keys: Keys::new(keys),
             stdin: None,
             deadline_ms: run.timeout_ms,
             silence_ms: None,
@@ -71,7 +103,17 @@ impl Preparation {
             polite: PoliteSignal::Term,
             detach: run.detach,
             keep: false,
+        })
+    }
+
+    /// The keys of a run, by name. Where both files have one, the command's counts.
+    pub(crate) fn keys(&self, with_setup: bool) -> Result<BTreeMap<String, Secret>, Fault> {
+        let mut keys = BTreeMap::new();
+        let sources = [self.setup_keys.as_ref().filter(|_| with_setup), self.keys.as_ref()];
+        for source in sources.into_iter().flatten() {
+            keys.extend(source.keys()?);
         }
+        Ok(keys)
     }
 
     /// Setup, command and environment as one text: what was green under others is no answer. Without an environment it is
@@ -139,6 +181,14 @@ pub fn lacks(place: &Path, least_free_bytes: u64) -> Option<String> {
     written.map(|error| format!("{} cannot be written: {error}", there.display()))
 }
 
+/// Writes a file; when this returns, its content is on disk.
+pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(file)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
 /// Removes what a run made, whatever it did to the permissions: Go's module cache is of directories nobody may write to.
 pub fn remove(dir: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(dir) {
@@ -169,17 +219,19 @@ mod tests {
 
     fn spec(setup: Option<&str>, line: &str, dir: &Path) -> RunSpec {
         let env = BTreeMap::from([("PATH".to_owned(), "/mine".to_owned()), ("LEVEL".to_owned(), "project".to_owned())]);
-        Preparation { setup: setup.map(Into::into), env }.spec(Prepared {
-            line,
-            setup: true,
-            checkout: dir.to_owned(),
-            run_dir: dir,
-            home: dir,
-            path: "/usr/bin",
-            env: BTreeMap::from([("LEVEL".to_owned(), "command".to_owned())]),
-            timeout_ms: 1_000,
-            detach: false,
-        })
+        Preparation { setup: setup.map(Into::into), env, ..Preparation::default() }
+            .spec(Prepared {
+                line,
+                runs: Runs::SetupFirst,
+                checkout: dir.to_owned(),
+                run_dir: dir,
+                home: dir,
+                path: "/usr/bin",
+                env: BTreeMap::from([("LEVEL".to_owned(), "command".to_owned())]),
+                timeout_ms: 1_000,
+                detach: false,
+            })
+            .unwrap()
     }
 
     /// Runs it as the supervisor would: exit code, and what was under way.
@@ -203,7 +255,7 @@ mod tests {
     fn another_environment_is_another_command_and_none_changes_nothing() {
         let of = |setup: Option<&str>, env: &[(&str, &str)]| {
             let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            Preparation { setup: setup.map(Into::into), env }.identity("make test")
+            Preparation { setup: setup.map(Into::into), env, ..Preparation::default() }.identity("make test")
         };
         assert_eq!(of(None, &[]), "make test");
         assert_eq!(of(Some("npm ci"), &[]), "npm ci\nmake test");

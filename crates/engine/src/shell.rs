@@ -2,13 +2,15 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::effects::{Cx, Ended};
+use crate::layer::Layer;
 use crate::pause;
-use crate::prepare::{self, Phase, Prepared};
+pub(crate) use crate::prepare::written;
+use crate::prepare::{self, Phase, Prepared, Runs};
 use orch_core::ids::{Seq, Sha, Time};
-use orch_ports::Fault;
-use orch_ports::agent::{AgentProgram, Usage};
+use orch_ports::agent::Usage;
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, files};
+use orch_ports::{Fault, Secret};
 use orch_store::{Charge, RunRow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,10 +32,14 @@ pub(crate) struct Command<'a> {
     pub(crate) timeout_ms: u64,
     /// Environment beyond the cleared basis and the project's.
     pub(crate) env: BTreeMap<String, String>,
-    /// Run the project's setup before it.
-    pub(crate) setup: bool,
+    /// What it is of setup and command.
+    pub(crate) runs: Runs,
     /// What it puts into a session of its own goes on when it has ended.
     pub(crate) detach: bool,
+    /// What it begins with of what the setup left on the default branch.
+    pub(crate) layer: Option<Layer>,
+    /// Its checkout and its HOME stay: the caller removes them.
+    pub(crate) keep: bool,
 }
 
 /// How a command ended.
@@ -75,12 +81,16 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         let scratch = dir.join("tmp");
         private_dir(&dir)?;
         private_dir(&scratch)?;
+        emptied(&scratch)?;
+        if let Some(layer) = &command.layer {
+            layer.lay(&scratch, &checkout).await?;
+        }
         let mut env = command.env.clone();
         env.insert("ORCH_WORK_ITEM".into(), cx.task.work_item.to_string());
         env.insert("ORCH_RUN_DIR".into(), dir.display().to_string());
         let spec = cx.project.preparation.spec(Prepared {
             line: command.line,
-            setup: command.setup,
+            runs: command.runs,
             checkout,
             run_dir: &dir,
             home: &scratch,
@@ -88,10 +98,11 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             env,
             timeout_ms: command.timeout_ms,
             detach: command.detach,
-        });
+        })?;
         start(cx, &dir, &spec, command.what.clone(), "sh").await?;
     }
-    let followed = wait(cx, &dir, None).await;
+    let with_setup = command.runs != Runs::Command;
+    let followed = wait(cx, &dir, &|| cx.project.preparation.keys(with_setup)).await;
     let options = &cx.engine.options;
     let lacks = || {
         let places = [&options.checkouts_dir, &dir];
@@ -100,7 +111,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
     // Looked at while what it wrote is still there. Of one that had ended before, this machine knows nothing any more.
     let lacked = if matches!(before, RunState::Ended(_)) { None } else { lacks() };
     // The checkout has served, unless somebody is still in it; what was printed is kept.
-    if !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
+    if !command.keep && !matches!(supervisor.look(&dir), Ok(RunState::Live | RunState::Absent) | Err(_)) {
         let checkout = cx.engine.options.checkouts_dir.join(cx.run_name(command.name));
         // So has its HOME, where package managers keep what they download; what a hook left running still uses it.
         let home = (!command.detach).then(|| dir.join("tmp"));
@@ -249,14 +260,6 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
 }
 
-/// Writes a file of a run directory; when this returns, its content is on disk.
-pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut file = std::fs::File::create(file)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
 /// A directory for this user alone.
 pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -268,9 +271,21 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
         .map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))
 }
 
-/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped. `program`
-/// knows the keys that are not written down.
-pub(crate) async fn wait(cx: &Cx, dir: &Path, program: Option<&dyn AgentProgram>) -> Result<Supervised, Fault> {
+/// Removes what an attempt that broke off left in a directory of the run's own.
+pub(crate) fn emptied(dir: &Path) -> Result<(), Fault> {
+    if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none()) {
+        return Ok(());
+    }
+    prepare::remove(dir).map_err(|e| Fault::transient(format!("empty {}: {e}", dir.display())))?;
+    private_dir(dir)
+}
+
+/// Where the values of a run's keys come from.
+pub(crate) type KeysOf<'a> = &'a (dyn Fn() -> Result<BTreeMap<String, Secret>, Fault> + Sync);
+
+/// Waits for a run that was asked for, starting or adopting it as need be; stops it when the job is to be stopped. `keys` are
+/// those that are not written down.
+pub(crate) async fn wait(cx: &Cx, dir: &Path, keys: KeysOf<'_>) -> Result<Supervised, Fault> {
     let file = dir.join(files::SPEC);
     let text = std::fs::read(&file).map_err(|e| Fault::transient(format!("read {}: {e}", file.display())))?;
     let mut spec: RunSpec = match serde_json::from_slice(&text) {
@@ -289,10 +304,8 @@ pub(crate) async fn wait(cx: &Cx, dir: &Path, program: Option<&dyn AgentProgram>
     };
     let supervisor = &cx.engine.ports.supervisor;
     // Only a start needs them: what runs has them, and their file may be gone since.
-    if let Some(program) = program.filter(|_| !spec.keys.is_empty())
-        && supervisor.look(dir)? == RunState::Absent
-    {
-        spec.keys.fill(program.keys()?);
+    if !spec.keys.is_empty() && supervisor.look(dir)? == RunState::Absent {
+        spec.keys.fill(keys()?);
     }
     pause::obey(&cx.engine, &cx.job, dir)?;
     let ensure = supervisor.ensure(dir, &spec);
@@ -361,7 +374,7 @@ pub(crate) async fn finish(
 }
 
 /// What a run printed: stdout, then stderr, the last 512 KiB of each, as people may read it.
-fn output(dir: &Path) -> String {
+pub(crate) fn output(dir: &Path) -> String {
     let mut text = String::new();
     for name in [files::STDOUT, files::STDERR] {
         text.push_str(&readable(&end_of_file(&dir.join(name), 512 * 1024)));

@@ -13,7 +13,7 @@ use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha, StageId, Time};
 use orch_engine::Project;
 use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
-use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared};
+use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared, Runs};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
@@ -337,7 +337,7 @@ impl Bench for HandBench<'_> {
         std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;
         let spec = ground.project.preparation.spec(Prepared {
             line: command.line,
-            setup: command.setup,
+            runs: if command.setup { Runs::SetupFirst } else { Runs::Command },
             checkout,
             run_dir: &run,
             home: &home,
@@ -345,7 +345,7 @@ impl Bench for HandBench<'_> {
             env: command.env.clone(),
             timeout_ms: ground.project.test_timeout_ms,
             detach: false,
-        });
+        })?;
         let ended = ground.supervisor.ensure(&run, &spec);
         tokio::pin!(ended);
         let exit = loop {

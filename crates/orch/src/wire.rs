@@ -7,7 +7,7 @@ use crate::config::{Config, project::Project as ConfigProject};
 use crate::outward::Outward;
 use crate::vendors::{Hosted, Vendors};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
-use orch_adapters::command::{CommandAgent, CommandSettings};
+use orch_adapters::command::{CommandAgent, CommandSettings, EnvFile};
 use orch_adapters::git_cli::{GitCli, Signing, Submodules};
 use orch_adapters::gitleaks::Gitleaks;
 use orch_adapters::http_probe::HttpProbe;
@@ -31,6 +31,7 @@ use orch_ports::forge::Forge;
 use orch_ports::git::Author;
 use orch_ports::notifier::Notifier;
 use orch_ports::security::{Auditor, SecretScanner};
+use orch_ports::supervisor::KeySource;
 use orch_ports::tracker::Tracker;
 use orch_ports::{Fault, Secret};
 use orch_security::Security;
@@ -212,6 +213,7 @@ fn options(config: &Config, process: &Process) -> Options {
         worker: format!("{}@{}+{}", std::process::id(), boot.boot_id, boot.ms),
         runs_dir: config.runs_dir(),
         checkouts_dir: data.join("checkouts"),
+        layers_dir: data.join("layers"),
         widths,
         claim_ms: 30_000,
         merge_lease_ms: ms(config.merge.lock_timeout_s),
@@ -303,7 +305,7 @@ pub fn project(
         default_program,
         programs,
         test: p.commands.test.clone(),
-        preparation: Preparation { setup: p.commands.setup.clone(), env: p.commands.env.clone() },
+        preparation: preparation(p),
         ci: p.commands.ci.clone(),
         ci_required: p.ci.required.clone(),
         ci_wait_ms: ms(p.ci.wait_s),
@@ -473,6 +475,22 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         recheck_ms: ms(config.reconcile.interval_s),
         lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),
         ..Policy::default()
+    }
+}
+
+fn preparation(p: &crate::config::project::Project) -> Preparation {
+    let keys = |file: &Option<PathBuf>, key: &str| {
+        file.clone().map(|path| -> Arc<dyn KeySource> {
+            Arc::new(EnvFile { of: format!("[project.commands] {key} of {}", p.key), path })
+        })
+    };
+    let commands = &p.commands;
+    Preparation {
+        setup: commands.setup.clone(),
+        env: commands.env.clone(),
+        keys: keys(&commands.env_file, "env_file"),
+        setup_keys: keys(&commands.setup_env_file, "setup_env_file"),
+        cache: commands.cache.clone(),
     }
 }
 

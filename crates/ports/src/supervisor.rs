@@ -78,6 +78,15 @@ impl Keys {
     }
 }
 
+/// Where keys come from, read anew for each run.
+pub trait KeySource: std::fmt::Debug + Send + Sync {
+    /// Names and values.
+    ///
+    /// # Errors
+    /// `denied`, with the place and the fix, and never with a value.
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault>;
+}
+
 impl Serialize for Keys {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.keys())

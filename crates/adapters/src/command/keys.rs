@@ -2,15 +2,31 @@
 //! environment. Decides what such a file may say. It may never say a value in an error, nor take one from a file that others
 //! can read or write.
 
+use orch_ports::supervisor::KeySource;
 use orch_ports::{Fault, Secret};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Longest file: what a pipe holds, with room.
 const LONGEST: u64 = 32 * 1024;
+
+/// A file of keys by the name of its place in the configuration.
+#[derive(Clone, Debug)]
+pub struct EnvFile {
+    /// `[project.commands] env_file of SHOP`.
+    pub of: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl KeySource for EnvFile {
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        read_env_file(&self.path).map_err(|fault| fault.context(self.of.clone()))
+    }
+}
 
 /// Reads one.
 ///
@@ -73,6 +89,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, Secret>, (usize, &'static str)> 
         }
         if name.starts_with("ORCH_") {
             return Err((line, "names that begin with `ORCH_` belong to the contract"));
+        }
+        if ["HOME", "TMPDIR"].contains(&name) {
+            return Err((line, "HOME and TMPDIR are orch's to set: each run has its own"));
         }
         let value = rest[head.find('=').unwrap_or_default() + 1..].trim_start_matches([' ', '\t']);
         let (value, behind) = if let Some(quote @ ('"' | '\'')) = value.chars().next() {
@@ -151,6 +170,7 @@ mod tests {
             ("\n\nA=\"x", 3),
             ("A='x' y", 1),
             ("ORCH_ROLE=x", 1),
+            ("HOME=/x", 1),
             ("A=1\nA=2", 2),
         ] {
             let (at, why) = read(text).unwrap_err();

@@ -3,6 +3,7 @@
 
 use super::{Cx, Ended};
 use crate::gates;
+use crate::prepare::Runs;
 use crate::restored::{self, Doubt};
 use crate::shell::{self, Command, Ran};
 use orch_core::effect::Outcome;
@@ -244,7 +245,9 @@ pub(super) async fn command(
         commit: revision,
         timeout_ms,
         env,
-        setup: false,
+        runs: Runs::Command,
+        layer: None,
+        keep: false,
         detach: cx.project.deploy.detach,
     };
     match shell::run(cx, &command).await {

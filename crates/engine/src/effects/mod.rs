@@ -16,6 +16,7 @@ mod pull_request;
 mod push;
 mod rollback;
 mod run_agent;
+mod set_up;
 mod sync_ticket;
 mod take;
 mod update;

@@ -1,7 +1,8 @@
 //! An agent's turn: a fresh working directory, a brief, the program under its supervisor, and what its end is worth.
 //! After a crash the run is found again and waited for; it is never started twice.
 
-use super::{Cx, Ended, landing};
+use super::set_up::{self, SetUp};
+use super::{Cx, Ended, Fetched, landing};
 use crate::attachments;
 use crate::conflicts;
 use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext, ReviewNote};
@@ -17,7 +18,7 @@ use orch_ports::git::PrepareWorktree;
 use orch_ports::masks::mask;
 use orch_ports::supervisor::RunState;
 use orch_store::Charge;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) -> Result<Ended, Fault> {
     let dir = cx.run_dir("");
@@ -26,9 +27,14 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
         if cx.stop.is_cancelled() {
             return Ok(Outcome::Cancelled.into());
         }
-        begin(cx, role, stage, round, &dir).await?;
+        match set_up::ensure(cx, role, stage).await? {
+            SetUp::None => begin(cx, role, stage, round, &dir, None).await?,
+            SetUp::Ran { note } => begin(cx, role, stage, round, &dir, Some(note)).await?,
+            SetUp::Asked => {}
+            SetUp::Over(ended) => return Ok(ended),
+        }
     }
-    let exit = match shell::wait(cx, &dir, Some(&**program)).await {
+    let exit = match shell::wait(cx, &dir, &|| program.keys()).await {
         Ok(Supervised::Ended(exit)) => exit,
         Ok(Supervised::Stopped(exit)) => {
             shell::finish(cx, &dir, &exit, None).await?;
@@ -55,11 +61,19 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     })
 }
 
-/// Makes everything ready and asks for the run.
-async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) -> Result<(), Fault> {
+/// Where an agent works, and on what.
+pub(super) struct Desk {
+    fetched: Fetched,
+    base: Sha,
+    commit: Sha,
+    /// The commit it sees: `commit`, with the papers of the task.
+    desk: Sha,
+    pub(super) worktree: PathBuf,
+}
+
+/// A fresh working directory. `after_setup`: with what the setup left in the one that is there.
+pub(super) async fn desk(cx: &Cx, stage: &StageId, after_setup: bool) -> Result<Desk, Fault> {
     let fetched = cx.fetch().await?;
-    let git = &cx.engine.ports.git;
-    let project = &cx.project.key;
     let base = match (&cx.task.landing.conflict, &cx.task.branch.base) {
         (Some(conflict), _) => conflict.onto.clone(),
         (None, Some(base)) => base.clone(),
@@ -69,21 +83,35 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let desk = landing::desk(cx, &commit).await?;
     let artefact_dir = cx.task.artefact_dir();
     let remove: Vec<String> = artefact::own_verdicts(stage).map(|k| format!("{artefact_dir}/{}", k.name)).collect();
-    let run_name = cx.run_name("");
     cx.still_ours().await?;
-    let worktree = git
-        .prepare_worktree(&PrepareWorktree {
-            project,
-            work_item: &cx.task.work_item,
-            branch: &cx.task.branch.name,
-            commit: &desk,
-            base: &base,
-            with_conflicts: cx.task.landing.conflict.is_some(),
-            remove: &remove,
-            attic: &run_name,
-            after_setup: false,
-        })
-        .await?;
+    let prepare = PrepareWorktree {
+        project: &cx.project.key,
+        work_item: &cx.task.work_item,
+        branch: &cx.task.branch.name,
+        commit: &desk,
+        base: &base,
+        with_conflicts: cx.task.landing.conflict.is_some(),
+        remove: &remove,
+        attic: &cx.run_name(""),
+        after_setup,
+    };
+    let worktree = cx.engine.ports.git.prepare_worktree(&prepare).await?;
+    Ok(Desk { fetched, base, commit, desk, worktree })
+}
+
+/// Makes everything ready and asks for the run. `set_up`: the setup has run, and this is said of it.
+async fn begin(
+    cx: &Cx,
+    role: &Role,
+    stage: &StageId,
+    round: u32,
+    dir: &Path,
+    set_up: Option<Option<String>>,
+) -> Result<(), Fault> {
+    let Desk { fetched, base, commit, desk, worktree } = desk(cx, stage, set_up.is_some()).await?;
+    let project = &cx.project.key;
+    let artefact_dir = cx.task.artefact_dir();
+    let run_name = cx.run_name("");
     shell::private_dir(dir)?;
     let brief = Brief {
         work_item: cx.task.work_item.clone(),
@@ -105,6 +133,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, round: u32, dir: &Path) ->
     let files = attachments::hand_over(cx, dir).await?;
     let mut context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
     context.notes.extend(files);
+    context.notes.extend(set_up.flatten());
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
     // Whoever was told a key by another one's output is not to learn it.
     shell::written(&brief.prompt_file, mask(&text).as_bytes())

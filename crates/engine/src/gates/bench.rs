@@ -3,13 +3,14 @@
 
 use crate::effects::{Cx, hex};
 use crate::flaky;
-use crate::prepare::Phase;
+use crate::layers;
+use crate::prepare::{Phase, Runs};
 use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
 use orch_core::effect::Effect;
 use orch_core::ids::{Environment, Seq, Sha, Time};
 use orch_ports::Fault;
-use orch_ports::supervisor::ExitRecord;
+use orch_ports::supervisor::{ExitRecord, RunState};
 use orch_store::{ArtefactRow, Job};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,6 +165,9 @@ impl Bench for TaskBench<'_> {
 
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&command.name);
+        // One that has begun has what it needs.
+        let begins = matches!(self.cx.engine.ports.supervisor.look(&self.cx.run_dir(&command.name))?, RunState::Absent);
+        let layer = if command.setup && begins { layers::of(self.cx).await? } else { None };
         let command = Command {
             name: &command.name,
             what: command.what.clone(),
@@ -171,8 +175,10 @@ impl Bench for TaskBench<'_> {
             commit: command.commit,
             timeout_ms: self.limit.unwrap_or(self.cx.project.test_timeout_ms),
             env: command.env.clone(),
-            setup: command.setup,
+            runs: if command.setup { Runs::SetupFirst } else { Runs::Command },
             detach: false,
+            layer,
+            keep: false,
         };
         let ran = shell::run(self.cx, &command).await?;
         let in_setup = !ran.exit.ok() && ran.phase == Phase::Setup;

@@ -30,6 +30,7 @@ mod reviews;
 mod runs;
 mod security;
 mod services;
+mod set_up;
 mod staging;
 mod time;
 mod world;

@@ -294,6 +294,7 @@ impl World {
             worker: format!("process-{nth}"),
             runs_dir: self.path("runs"),
             checkouts_dir: self.path("checkouts"),
+            layers_dir: self.path("layers"),
             widths: BTreeMap::from([(Lane::Agent, c.agents)]),
             claim_ms: c.claim_ms,
             merge_lease_ms: 3_000_000,

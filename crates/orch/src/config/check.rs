@@ -13,6 +13,7 @@ use orch_core::message::{self, Subject};
 use orch_core::pipeline::Pipeline;
 use orch_ports::tracker::TicketState;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
 
 /// Roles an agent can play.
 const ROLES: &[&str] = &["analyst", "architect", "developer", "reviewer", "tester", "deployer"];
@@ -163,6 +164,15 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
             loader.at_path(&here, format!("[project.commands.env] `{name}` is no name of a variable"));
         } else if ["HOME", "TMPDIR"].contains(&name.as_str()) || name.starts_with("ORCH_") {
             loader.at_path(&here, format!("[project.commands.env] `{name}` is orch's to set: each run has its own"));
+        }
+    }
+    for path in project.commands.cache.iter().filter(|path| *path != "~") {
+        let plain = |part: Component<'_>| matches!(part, Component::Normal(name) if name != ".git");
+        if path.is_empty() || !Path::new(path).components().all(plain) {
+            let text = format!(
+                "[project.commands] `cache`: `{path}` is neither `~` nor a path in the checkout, such as `node_modules`"
+            );
+            loader.at_path(&format!("{at}.commands.cache"), text);
         }
     }
     let declared = tables.pipelines.keys().map(String::as_str);

@@ -139,9 +139,15 @@ impl Config {
         let (config, warnings) = Self::load(file, env)?;
         let text = read(file).unwrap_or_default();
         let mut problems = Self::keys_in(file, &text, env);
-        for (name, program) in &config.agents.programs {
-            if let Some(Err(fault)) = program.env_file.as_deref().map(orch_adapters::command::read_env_file) {
-                let path = format!("agents.programs.{name}.env_file");
+        let programs = config.agents.programs.iter();
+        let mut files: Vec<(String, Option<&Path>)> =
+            programs.map(|(name, p)| (format!("agents.programs.{name}.env_file"), p.env_file.as_deref())).collect();
+        for (n, project) in config.projects.iter().enumerate() {
+            let own = [("env_file", &project.commands.env_file), ("setup_env_file", &project.commands.setup_env_file)];
+            files.extend(own.map(|(key, file)| (format!("project[{n}].commands.{key}"), file.as_deref())));
+        }
+        for (path, named) in files {
+            if let Some(Err(fault)) = named.map(orch_adapters::command::read_env_file) {
                 let source = config.source(&path).cloned().unwrap_or(Source::Default);
                 problems.push(Problem::new(file, source, format!("{}: {fault}", load::full_key(&path))));
             }

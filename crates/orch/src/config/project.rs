@@ -5,6 +5,7 @@ use super::section::section;
 use super::value::choices;
 use super::vendors::GitAccess;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 section! {
     /// A project. Repeat the table for each.
@@ -61,7 +62,8 @@ section! {
     /// its home from the machine, not from HOME).
     Commands {
         /// Makes the checkout ready for `test` and `ci`, before each of them, in the same checkout with the same HOME:
-        /// `npm ci`. Counts towards their time. If it fails, that is what is reported.
+        /// `npm ci`. Counts towards their time. If it fails, that is what is reported. It runs in each agent's working
+        /// directory, too, before the agent begins; what it makes there and git ignores stays for the agent.
         setup: Option<String> = None;
         /// Runs the tests; exit 0 is green.
         test: Option<String> = None;
@@ -70,6 +72,16 @@ section! {
         /// Variables added to the environment of every command of the project, its hooks and its agents, which is otherwise
         /// empty but for PATH, HOME, LANG, TERM and TMPDIR. No place for secrets: agents see it.
         env: BTreeMap<String, String> = BTreeMap::new();
+        /// File with secrets of the commands and hooks, lines `NAME=value`, that nobody else may read (`chmod 600`). Agents do not
+        /// get it; what is tested does.
+        env_file: Option<PathBuf> = None;
+        /// The same for `setup` alone: the logins of package registries. The command behind it does not get them.
+        setup_env_file: Option<PathBuf> = None;
+        /// What a `setup` of the default branch leaves for all later runs, each of which gets a copy of its own: `~` is HOME,
+        /// where package managers keep what they download, other entries are paths in the checkout that git ignores
+        /// (`node_modules`, `target`). It is made anew when setup, environment, a lock file or the toolchain changes. Empty:
+        /// every run begins with nothing.
+        cache: Vec<String> = vec!["~".to_owned()];
     }
 }
 

@@ -151,6 +151,7 @@ impl World {
             worker: "test".into(),
             runs_dir: at("runs"),
             checkouts_dir: at("checkouts"),
+            layers_dir: at("layers"),
             widths: BTreeMap::from([(Lane::Agent, 1)]),
             claim_ms: 600_000,
             merge_lease_ms: 600_000,
