@@ -251,6 +251,74 @@ mod tests {
         assert_eq!(run(&spec(Some("exit 0"), "test \"it's\" = \"it's\"", dir), dir), (0, Phase::Command));
     }
 
+    #[derive(Debug)]
+    struct Known(&'static [(&'static str, &'static str)]);
+
+    impl KeySource for Known {
+        fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+            Ok(self.0.iter().map(|(k, v)| ((*k).to_owned(), Secret::of(k, (*v).to_owned()))).collect())
+        }
+    }
+
+    #[test]
+    fn the_setups_keys_are_gone_before_the_command_begins_and_none_is_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let preparation = Preparation {
+            setup: Some("env | grep _OF_ | sort > setup.env".into()),
+            keys: Some(Arc::new(Known(&[
+                ("A_OF_COMMANDS", "canary-of-commands"),
+                ("B_OF_BOTH", "canary-of-the-second"),
+            ]))),
+            setup_keys: Some(Arc::new(Known(&[
+                ("B_OF_BOTH", "canary-of-a-login"),
+                ("C_OF_SETUP", "canary-of-the-setup"),
+            ]))),
+            ..Preparation::default()
+        };
+        let ran = |runs, line: &str| {
+            let env = BTreeMap::new();
+            let checkout = dir.to_owned();
+            let run = Prepared {
+                line,
+                runs,
+                checkout,
+                run_dir: dir,
+                home: dir,
+                path: "/usr/bin:/bin",
+                env,
+                timeout_ms: 1,
+                detach: false,
+            };
+            let spec = preparation.spec(run).unwrap();
+            let written = serde_json::to_string(&spec).unwrap();
+            assert!(!written.contains("canary"), "{written}");
+            let mut command = std::process::Command::new("/bin/sh");
+            command
+                .args(&spec.argv[1..])
+                .current_dir(dir)
+                .env_clear()
+                .envs(&spec.env)
+                .envs(spec.keys.values().unwrap());
+            assert!(command.status().unwrap().success());
+            ["setup.env", "command.env", "proc.env"].map(|name| {
+                let text = std::fs::read(dir.join(name)).unwrap_or_default();
+                let _ = std::fs::remove_file(dir.join(name));
+                String::from_utf8(text).unwrap()
+            })
+        };
+        let line =
+            "env | grep _OF_ | sort > command.env; tr '\\0' '\\n' < /proc/$$/environ | grep _OF_ | sort > proc.env";
+        let own = "A_OF_COMMANDS=canary-of-commands\nB_OF_BOTH=canary-of-the-second\n";
+        let [setup, command, proc] = ran(Runs::SetupFirst, line);
+        assert_eq!(setup, format!("{own}C_OF_SETUP=canary-of-the-setup\n"));
+        assert_eq!((&*command, &*proc), (own, own), "not even where the system shows what it began with");
+        let [setup, command, _] = ran(Runs::Command, line);
+        assert_eq!((&*setup, &*command), ("", own));
+        let [setup, ..] = ran(Runs::Setup, "env | grep _OF_ | sort > setup.env");
+        assert_eq!(setup, format!("{own}C_OF_SETUP=canary-of-the-setup\n"));
+    }
+
     #[test]
     fn another_environment_is_another_command_and_none_changes_nothing() {
         let of = |setup: Option<&str>, env: &[(&str, &str)]| {

@@ -136,6 +136,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         worker: "bench".into(),
         runs_dir: dir.join("runs"),
         checkouts_dir: dir.join("checkouts"),
+        layers_dir: dir.join("layers"),
         widths: BTreeMap::new(),
         claim_ms: 30_000,
         merge_lease_ms: 300_000,

@@ -168,7 +168,7 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
     }
     for path in project.commands.cache.iter().filter(|path| *path != "~") {
         let plain = |part: Component<'_>| matches!(part, Component::Normal(name) if name != ".git");
-        if path.is_empty() || !Path::new(path).components().all(plain) {
+        if path.is_empty() || path.starts_with('~') || !Path::new(path).components().all(plain) {
             let text = format!(
                 "[project.commands] `cache`: `{path}` is neither `~` nor a path in the checkout, such as `node_modules`"
             );

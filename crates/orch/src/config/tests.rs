@@ -5,6 +5,7 @@ use super::gates::GateMode;
 use super::*;
 use orch_core::ids::GateId;
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt as _;
 
 const HOME: &str = "/home/anna";
 
@@ -207,6 +208,32 @@ fn a_project_needs_a_key_a_repository_and_something_that_checks_its_code() {
     }
     let twice = "[[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n";
     assert_eq!(problems(&format!("{agent}{twice}{twice}")), "orch.toml:10: [[project]] `key` A is used twice");
+}
+
+#[test]
+fn secrets_of_commands_are_files_that_nobody_else_can_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("orch.toml");
+    let text = "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\ncommand = [\"a\"]\n[[project]]\nkey = \"A\"\nrepo = \".\"\n\
+                [project.commands]\ntest = \"npm test\"\nenv_file = \"own.env\"\nsetup_env_file = \"login.env\"\ncache = [\"~\", \"a/b\"]\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(dir.path().join("login.env"), "HOME=/root\n").unwrap();
+    std::fs::set_permissions(dir.path().join("login.env"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let env = BTreeMap::from([("HOME".to_owned(), HOME.to_owned())]);
+    let told = Config::load_strictly(&file, &env).unwrap_err().to_string();
+    for part in [
+        "orch.toml:10: [project.commands] `env_file`: ",
+        "own.env is not there",
+        "orch.toml:11: ",
+        "login.env:1: HOME and TMPDIR",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    for bad in ["../x", "/etc", "", ".git/hooks", "~/x"] {
+        let text = text.replace("a/b", bad);
+        let told = problems(&text);
+        assert!(told.contains("orch.toml:12: [project.commands] `cache`: `"), "{bad}: {told}");
+    }
 }
 
 #[test]
