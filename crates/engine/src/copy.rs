@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 /// Something cannot be read.
 pub(crate) fn look(root: &Path) -> io::Result<String> {
     let mut seen = Sha256::new();
-    walk(root, Path::new(""), &mut |path, meta| note(&mut seen, path, meta))?;
-    Ok(crate::effects::hex(&seen.finalize()))
+    walk(root, Path::new(""), &mut |path, meta| {
+        note(&mut seen, path, meta);
+        Ok(())
+    })?;
+    Ok(hex(seen))
 }
 
 /// Copies a tree to a place where nothing is or an empty directory, with permissions and times; links are copied as links, and
@@ -29,7 +32,7 @@ pub(crate) fn copy(from: &Path, to: &Path, moved: &[(PathBuf, PathBuf)]) -> io::
     let mut seen = Sha256::new();
     let mut dirs = Vec::new();
     walk(from, Path::new(""), &mut |path, meta| {
-        note(&mut seen, path, meta)?;
+        note(&mut seen, path, meta);
         let (here, there) = (from.join(path), to.join(path));
         if meta.is_dir() {
             match fs::create_dir(&there) {
@@ -53,7 +56,11 @@ pub(crate) fn copy(from: &Path, to: &Path, moved: &[(PathBuf, PathBuf)]) -> io::
         fs::set_permissions(dir, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
         dated(dir, meta)?;
     }
-    Ok(crate::effects::hex(&seen.finalize()))
+    Ok(hex(seen))
+}
+
+fn hex(seen: Sha256) -> String {
+    seen.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// In the order of names, each directory before what is in it.
@@ -71,7 +78,7 @@ fn walk(root: &Path, path: &Path, visit: &mut impl FnMut(&Path, &Metadata) -> io
     Ok(())
 }
 
-fn note(seen: &mut Sha256, path: &Path, meta: &Metadata) -> io::Result<()> {
+fn note(seen: &mut Sha256, path: &Path, meta: &Metadata) {
     seen.update(path.as_os_str().as_bytes());
     seen.update([0]);
     seen.update(meta.mode().to_le_bytes());
@@ -82,7 +89,6 @@ fn note(seen: &mut Sha256, path: &Path, meta: &Metadata) -> io::Result<()> {
         seen.update(meta.ino().to_le_bytes());
         seen.update(meta.len().to_le_bytes());
     }
-    Ok(())
 }
 
 /// Build tools compare times.

@@ -2,7 +2,6 @@
 //! never write outside the two places of a run, and never take one that was changed since for what the setup left.
 
 use crate::copy;
-use crate::prepare;
 use orch_core::ids::{Sha, Time};
 use orch_ports::Fault;
 use serde::{Deserialize, Serialize};
@@ -139,7 +138,9 @@ pub(crate) fn take(
     let mut others: Vec<PathBuf> = std::fs::read_dir(project)?.flatten().map(|entry| entry.path()).collect();
     others.sort_by_key(|dir| record(dir).map(|record| record.made));
     others.pop();
-    others.iter().for_each(|other| discard(other));
+    for other in &others {
+        discard(other);
+    }
     let [own_home, own_tree] = ["home", "tree"].map(|name| place.join(name));
     std::fs::create_dir_all(&own_tree)?;
     if cache.iter().any(|path| path == HOME) {
@@ -157,7 +158,7 @@ pub(crate) fn take(
     }
     let seen = [copy::look(&own_home)?, copy::look(&own_tree)?];
     let record = Record { commit, made, home: home.to_owned(), checkout: checkout.to_owned(), seen };
-    crate::prepare::written(&place.join(".new"), &serde_json::to_vec_pretty(&record)?)?;
+    crate::files::written(&place.join(".new"), &serde_json::to_vec_pretty(&record)?)?;
     std::fs::rename(place.join(".new"), place.join(RECORD))
 }
 
@@ -171,7 +172,7 @@ fn moved(from: &Path, to: &Path) -> io::Result<()> {
 
 /// What cannot be removed now is found again by whoever makes the next one.
 pub(crate) fn discard(dir: &Path) {
-    if let Err(error) = prepare::remove(dir)
+    if let Err(error) = crate::files::remove(dir)
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::debug!(dir = %dir.display(), %error, "what a setup left could not be removed now");

@@ -121,7 +121,7 @@ async fn key(cx: &Cx, tip: &Sha) -> Result<String, Fault> {
     text.push_str(&toolchain::identity(&cx.engine.options.path, &preparation.env));
     for entry in cx.engine.ports.git.entries(&cx.project.key, tip).await? {
         let name = entry.path.rsplit('/').next().unwrap_or_default();
-        if LOCKS.contains(&name) || (name.starts_with("requirements") && name.ends_with(".txt")) {
+        if LOCKS.contains(&name) || name.starts_with("requirements") {
             text.extend(["\n", &entry.path, " ", &entry.oid]);
         }
     }

@@ -11,6 +11,7 @@ mod copy;
 mod driver;
 pub mod effects;
 mod engine;
+mod files;
 pub mod flaky;
 pub mod gates;
 pub mod halt;

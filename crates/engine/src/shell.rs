@@ -2,9 +2,9 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::effects::{Cx, Ended};
+pub(crate) use crate::files::written;
 use crate::layer::Layer;
 use crate::pause;
-pub(crate) use crate::prepare::written;
 use crate::prepare::{self, Phase, Prepared, Runs};
 use orch_core::ids::{Seq, Sha, Time};
 use orch_ports::agent::Usage;

@@ -21,8 +21,8 @@ pub(crate) fn identity(path: &str, env: &BTreeMap<String, String>) -> String {
         let found = path.split(':').map(|dir| Path::new(dir).join(program)).find_map(|file| file.canonicalize().ok());
         lines.extend(found.and_then(|file| line(&file)));
     }
-    let own = env.get("RUSTUP_HOME").cloned().or_else(|| std::env::var("RUSTUP_HOME").ok()).map(PathBuf::from);
-    if let Some(rustup) = own.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".rustup"))) {
+    // Without it a command, whose HOME is its own, finds no toolchain of rustup.
+    if let Some(rustup) = env.get("RUSTUP_HOME").map(PathBuf::from) {
         lines.extend(line(&rustup.join("settings.toml")));
         // Written at every update, one file for each toolchain.
         let hashes = std::fs::read_dir(rustup.join("update-hashes")).into_iter().flatten().flatten();

@@ -37,8 +37,8 @@ impl Repo {
         let open = self.others(&index, to, &[]).await?;
         let there = to.to_owned();
         blocking(move || {
-            let places = open.iter().filter_map(|path| inside(&there, path).transpose());
-            places.map(|place| discard(&place?)).collect()
+            let mut places = open.iter().filter_map(|path| inside(&there, path).transpose());
+            places.try_for_each(|place| discard(&place?))
         })
         .await
     }

@@ -28,10 +28,9 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
             return Ok(Outcome::Cancelled.into());
         }
         match set_up::ensure(cx, role, stage).await? {
-            SetUp::None => begin(cx, role, stage, round, &dir, None).await?,
-            SetUp::Ran { note } => begin(cx, role, stage, round, &dir, Some(note)).await?,
             SetUp::Asked => {}
             SetUp::Over(ended) => return Ok(ended),
+            set_up => begin(cx, (role, stage, round), &dir, set_up).await?,
         }
     }
     let exit = match shell::wait(cx, &dir, &|| program.keys()).await {
@@ -67,7 +66,7 @@ pub(super) struct Desk {
     base: Sha,
     commit: Sha,
     /// The commit it sees: `commit`, with the papers of the task.
-    desk: Sha,
+    sees: Sha,
     pub(super) worktree: PathBuf,
 }
 
@@ -96,19 +95,16 @@ pub(super) async fn desk(cx: &Cx, stage: &StageId, after_setup: bool) -> Result<
         after_setup,
     };
     let worktree = cx.engine.ports.git.prepare_worktree(&prepare).await?;
-    Ok(Desk { fetched, base, commit, desk, worktree })
+    Ok(Desk { fetched, base, commit, sees: desk, worktree })
 }
 
-/// Makes everything ready and asks for the run. `set_up`: the setup has run, and this is said of it.
-async fn begin(
-    cx: &Cx,
-    role: &Role,
-    stage: &StageId,
-    round: u32,
-    dir: &Path,
-    set_up: Option<Option<String>>,
-) -> Result<(), Fault> {
-    let Desk { fetched, base, commit, desk, worktree } = desk(cx, stage, set_up.is_some()).await?;
+/// Makes everything ready and asks for the run.
+async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path, set_up: SetUp) -> Result<(), Fault> {
+    let (after_setup, note) = match set_up {
+        SetUp::Ran { note } => (true, note),
+        _ => (false, None),
+    };
+    let Desk { fetched, base, commit, sees: desk, worktree } = desk(cx, stage, after_setup).await?;
     let project = &cx.project.key;
     let artefact_dir = cx.task.artefact_dir();
     let run_name = cx.run_name("");
@@ -133,7 +129,7 @@ async fn begin(
     let files = attachments::hand_over(cx, dir).await?;
     let mut context = context(cx, &brief, &fetched.default_branch, (&commit, &desk)).await?;
     context.notes.extend(files);
-    context.notes.extend(set_up.flatten());
+    context.notes.extend(note);
     let text = prompt::render(&template, &context).map_err(|e| Fault::permanent(e.to_string()))?;
     // Whoever was told a key by another one's output is not to learn it.
     shell::written(&brief.prompt_file, mask(&text).as_bytes())

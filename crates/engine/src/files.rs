@@ -1,0 +1,53 @@
+//! Files of runs: written so that they are on disk, and removed whatever a run did to their permissions.
+
+use std::path::Path;
+
+/// Writes a file; when this returns, its content is on disk.
+pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(file)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Removes what a run made, whatever it did to the permissions: Go's module cache is of directories nobody may write to.
+pub fn remove(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(dir)?;
+            std::fs::remove_dir_all(dir)
+        }
+        done => done,
+    }
+}
+
+/// Gives the owner every directory of a tree; follows no link.
+fn open_up(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_made_unwritable_is_removed_all_the_same() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("go/pkg");
+        std::fs::create_dir_all(made.join("mod")).unwrap();
+        std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o500)).unwrap();
+        open_up(dir.path()).unwrap();
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
+        remove(dir.path()).unwrap();
+        assert!(!dir.path().exists());
+    }
+}
