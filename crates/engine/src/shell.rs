@@ -353,6 +353,9 @@ pub(crate) async fn finish(
     });
     if let Some(report) = report {
         row.usage.clone_from(&report.usage);
+        if row.usage.cost_unread.is_some() {
+            row.usage.cost_usd = cx.job.reserved_micro_usd as f64 / 1e6;
+        }
         row.model.clone_from(&report.model);
         row.session.clone_from(&report.session);
         row.summary.clone_from(&report.summary);

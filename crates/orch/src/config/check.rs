@@ -51,6 +51,14 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             }
         }
     }
+    super::budget::check(loader, tables);
+    if zone(&tables.server.timezone).is_none() {
+        let text = format!(
+            "[server] `timezone` `{}` is not known to this machine: write a name like `Europe/Berlin` (the package tzdata has them)",
+            tables.server.timezone
+        );
+        loader.at_path("server.timezone", text);
+    }
     merge(loader, tables);
     artefacts(loader, tables);
     gate_names(loader, "gates", tables.gates.keys());
@@ -68,6 +76,11 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
         one(loader, tables, &at, project);
     }
+}
+
+/// A time zone by its name. That of the machine is not meant by any.
+pub fn zone(name: &str) -> Option<jiff::tz::TimeZone> {
+    if name == "UTC" { Some(jiff::tz::TimeZone::UTC) } else { jiff::tz::TimeZone::get(name).ok() }
 }
 
 /// What the commit that lands says of itself.
