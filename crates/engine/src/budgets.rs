@@ -12,7 +12,7 @@ use orch_core::retry::Next;
 use orch_ports::Fault;
 use orch_store::{Job, Whose};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A span of the calendar: its begin and the next one's.
 type Between = (Time, Option<Time>);
@@ -94,6 +94,18 @@ pub(crate) async fn tell(engine: &Engine, job: &Job) {
             let (limit, amounts) = (&balance.limit, balance.amounts());
             let text = format!("{limit} ({}) is nearly spent: {amounts}", limit.key());
             engine.notice(job.id.task, format!("{}-80", key(limit)), text).await;
+        }
+    }
+}
+
+/// Limits may have been raised: what waits for one is tried again at once. What this cannot tell looks by itself in a minute.
+pub(crate) async fn look_again(engine: &Engine) {
+    let store = &engine.ports.store;
+    let open = store.open_jobs(None).await.unwrap_or_default();
+    let parked: BTreeSet<String> = open.into_iter().filter_map(|job| job.parked).collect();
+    for budget in parked.iter().filter(|parked| parked.starts_with("budget:")) {
+        if let Err(error) = store.unpark(budget, engine.ports.clock.now()).await {
+            tracing::warn!(budget, %error, "what waits for it could not be told that it may have been raised");
         }
     }
 }

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// How soon a run that was asked to stop is asked again, milliseconds.
 const STOP_AGAIN_MS: u64 = 1_000;
+/// The program of a run of a project's command, where that of an agent's has the agent's program.
+pub(crate) const SHELL: &str = "sh";
 
 /// A command of the project.
 pub(crate) struct Command<'a> {
@@ -89,7 +91,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             timeout_ms: command.timeout_ms,
             detach: command.detach,
         });
-        start(cx, &dir, &spec, command.what.clone(), "sh").await?;
+        start(cx, &dir, &spec, command.what.clone(), SHELL).await?;
     }
     let followed = wait(cx, &dir, None).await;
     let options = &cx.engine.options;
@@ -247,6 +249,17 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
             })
         })
         .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
+}
+
+/// A run that may have been written down was never started, and is not going to be: it has cost nothing, and what was
+/// reserved for it is given back.
+pub(crate) async fn never_began(cx: &Cx, dir: &Path) -> Result<(), Fault> {
+    let dir_text = dir.display().to_string();
+    let runs = cx.store().runs(cx.task.id).await?;
+    let Some(row) = runs.into_iter().find(|r| r.dir == dir_text && r.ended.is_none()) else { return Ok(()) };
+    let end = Some("it was not started".to_owned());
+    let row = RunRow { ended: Some(cx.now()), ok: Some(false), end, ..row };
+    Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
 }
 
 /// Writes a file of a run directory; when this returns, its content is on disk.

@@ -24,6 +24,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let program = cx.project.program(role);
     if matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent) {
         if cx.stop.is_cancelled() {
+            shell::never_began(cx, &dir).await?;
             return Ok(Outcome::Cancelled.into());
         }
         begin(cx, role, stage, round, &dir).await?;

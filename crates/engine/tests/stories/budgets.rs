@@ -175,3 +175,124 @@ async fn a_cost_that_nobody_can_read_is_shown_as_what_it_was_at_most() {
     let runs = world.store.runs(task.id).await.unwrap();
     assert!(runs.iter().all(|r| r.usage.shown() == "<= 2.00" && r.usage.cost_unread.is_some()), "{runs:#?}");
 }
+
+/// Spent and reserved by everybody, millionths.
+async fn money(world: &World) -> (u64, u64) {
+    let sums = spent(world, Whose::Everybody).await;
+    (sums.spent_micro_usd, sums.reserved_micro_usd)
+}
+
+#[tokio::test]
+async fn tests_that_are_run_again_reserve_nothing_and_need_no_budget() {
+    let world = World::with(|c| {
+        (c.test, c.ci) = (Some("test".into()), None);
+        c.money.run_micro_usd = Some(USD / 4);
+        c.money.all_day_micro_usd = Some(USD / 4);
+    })
+    .await;
+    // Red by chance, then once more: what tells whose fault it is, is no agent.
+    world.runs.on("test", |run| match run.nth {
+        1 => {
+            std::fs::write(run.dir.join("stdout.log"), "test cart::sometimes ... FAILED\n").unwrap();
+            Does::Exit(1)
+        }
+        2 => Does::Hang,
+        _ => Does::Exit(0),
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the tests run again", async || world.runs.live("test")).await;
+    assert_eq!(money(&world).await, (USD / 4, 0), "the developer's, and nothing beside it");
+    world.runs.finish("test", |_| {});
+    // The day is spent: the gates went on all the same, and the next agent waits.
+    let parked = async || {
+        let open = world.store.open_jobs(None).await.unwrap();
+        open.iter().any(|job| job.parked.as_deref() == Some("budget:day"))
+    };
+    world.eventually("the reviewer waits for money", parked).await;
+    assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (1, 0));
+    assert_eq!(money(&world).await, (USD / 4, 0));
+    assert_eq!(world.task(&item).await.spent.rounds, 0);
+    world.clock.advance(tomorrow(&world).0 - world.clock.now().0 + 1_000);
+    world.until_done(&item).await;
+    assert_eq!(money(&world).await, (USD / 2, 0));
+}
+
+#[tokio::test]
+async fn a_pause_keeps_what_is_reserved_for_runs_that_began_and_reserves_nothing_for_others() {
+    let world = World::with(|c| {
+        c.agents = 2;
+        c.money.run_micro_usd = Some(USD);
+        c.money.all_day_micro_usd = Some(9 * USD);
+    })
+    .await;
+    world.runs.on("developer", |_| Does::Hang);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.eventually("the developer works", async || world.runs.live("developer")).await;
+    world.engine().pause(None, &anna()).await.unwrap();
+    let second = world.begin("Another one").await;
+    for _ in 0..2 {
+        world.kill().await;
+        world.start();
+        world.eventually("it stands still", async || world.runs.frozen("developer")).await;
+        assert_eq!(money(&world).await, (0, USD), "for one run, once");
+    }
+    world.engine().resume(None).await.unwrap();
+    world.eventually("both work", async || world.runs.count("developer") == 2).await;
+    world.runs.on("developer", |run| {
+        run.write("a.txt", "x\n");
+        Does::Exit(0)
+    });
+    world.runs.finish("developer", |run| run.write(&format!("{}.txt", run.var("ORCH_WORK_ITEM")), "x\n"));
+    world.until_done(&item).await;
+    world.until_done(&second).await;
+    let agents = u64::try_from(world.runs.count("developer") + world.runs.count("reviewer")).unwrap();
+    assert_eq!(money(&world).await, (agents * USD / 4, 0), "0.25 USD each, and nothing is left over");
+}
+
+#[tokio::test]
+async fn a_run_that_was_written_down_and_never_began_costs_nothing() {
+    let world = World::with(|c| {
+        c.money.run_micro_usd = Some(USD);
+        c.money.all_day_micro_usd = Some(9 * USD);
+    })
+    .await;
+    world.faults.plan("git.prepare_worktree", &[crate::faults::How::Pause]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    world.faults.reached("git.prepare_worktree").await;
+    world.engine().pause(None, &anna()).await.unwrap();
+    world.faults.release();
+    world.eventually("its supervisor holds it back", async || world.runs.holds_one_back()).await;
+    world.kill().await;
+    world.start();
+    assert_eq!(money(&world).await, (0, USD));
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    world.until(&item, "cancelled", |t| t.phase_word() == "cancelled").await;
+    assert_eq!((money(&world).await, world.runs.count("developer")), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn what_a_run_cost_that_nobody_waited_for_counts_when_its_task_is_cleaned_up() {
+    let world = World::with(|c| {
+        c.money.run_micro_usd = Some(2 * USD);
+        c.money.all_day_micro_usd = Some(9 * USD);
+    })
+    .await;
+    world.runs.on("developer", |run| {
+        std::fs::write(run.dir.join("cost"), "1.5").unwrap();
+        Does::Exit(0)
+    });
+    // Its worker is refused for good: the job fails, and the run is left to whoever cleans up.
+    world.faults.plan("answer developer", &[crate::faults::How::Never]);
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_blocked(&item).await;
+    let sums = spent(&world, Whose::Task(task.id)).await;
+    assert_eq!((sums.spent_micro_usd, sums.at_most), (2 * USD, 1), "so much it cost at most");
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
+    world.until_quiet().await;
+    let sums = spent(&world, Whose::Task(task.id)).await;
+    assert_eq!((sums.spent_micro_usd, sums.reserved_micro_usd, sums.at_most), (USD * 3 / 2, 0, 0));
+}
