@@ -60,6 +60,12 @@ impl Limit {
         }
     }
 
+    /// Where it is set, for people: `[project.budget] day_usd`.
+    pub fn place(&self) -> String {
+        let table = if matches!(self.scope, Scope::Project(_)) { "project.budget" } else { "budget" };
+        format!("[{table}] {}", self.key())
+    }
+
     /// A name that tells it from every other one: `day`, `SHOP:month`.
     pub fn name(&self) -> String {
         let span = match self.span {
@@ -283,6 +289,14 @@ mod tests {
         assert_eq!((refusal.waits_for().as_str(), refusal.by_others), ("budget:month", false));
         let whole = balance(Span::Whole, 3, 3, 0);
         assert_eq!(reserve(None, &[month, whole, day]).unwrap_err().waits_for(), "budget:total");
+    }
+
+    #[test]
+    fn a_budget_says_which_key_of_which_table_sets_it() {
+        let mut limit = balance(Span::Day, 5, 0, 0).limit;
+        assert_eq!(limit.place(), "[budget] day_usd");
+        limit.scope = Scope::Project("SHOP".into());
+        assert_eq!(limit.place(), "[project.budget] day_usd");
     }
 
     #[test]

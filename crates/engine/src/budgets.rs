@@ -72,7 +72,7 @@ pub(crate) async fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
         let limit = &refusal.balance.limit;
         let name = engine.task(job.id.task).await.map_or_else(|_| job.id.to_string(), |t| t.work_item.to_string());
         let end = limit.until.map_or_else(
-            || format!("it goes on when `{}` is raised", limit.key()),
+            || format!("it goes on when `{}` is raised in orch.toml{RELOAD}", limit.place()),
             |until| format!("it goes on by itself at {}", rfc3339(until)),
         );
         let text = format!("{name} waits for {}; {end}", refusal.why());
@@ -130,21 +130,26 @@ async fn balance(engine: &Engine, limit: Limit) -> Result<Balance, Fault> {
 pub(crate) fn ends(engine: &Engine, job: &Job) -> Option<(String, Option<Time>)> {
     let parked = job.parked.as_deref()?;
     if parked == RESERVED {
-        return Some(("the runs that have reserved what is left end, and leave enough".to_owned(), None));
+        let end = "the runs that have reserved what is left end and leave enough, or the limit is raised";
+        return Some((format!("{end} in orch.toml{RELOAD}"), None));
     }
     let name = parked.strip_prefix("budget:")?;
-    let projects = engine.projects();
-    let all = projects.get(&job.project).map(|p| limits(p, engine.ports.clock.now())).unwrap_or_default();
-    let limit = all.into_iter().find(|limit| limit.name() == name);
-    let until = limit.as_ref().and_then(|limit| limit.until);
-    let key = limit.as_ref().map_or("the limit", Limit::key);
-    let next = match limit.map(|limit| limit.span) {
-        Some(Span::Day) => "the next day begins, or ",
-        Some(Span::Month) => "the next month begins, or ",
-        Some(Span::Whole) | None => "",
+    let project = engine.projects().get(&job.project).cloned()?;
+    let all = limits(&project, engine.ports.clock.now());
+    let Some(limit) = all.into_iter().find(|limit| limit.name() == name) else {
+        return Some(("the limit is gone, which is looked at again within a minute".to_owned(), None));
     };
-    Some((format!("{next}`{key}` is raised"), until))
+    let zone = project.money.zone.as_ref().and_then(TimeZone::iana_name).unwrap_or("UTC");
+    let next = match limit.span {
+        Span::Day => format!("the next day begins ([server] timezone: {zone}), or "),
+        Span::Month => format!("the next month begins ([server] timezone: {zone}), or "),
+        Span::Whole => String::new(),
+    };
+    Some((format!("{next}`{}` is raised in orch.toml{RELOAD}", limit.place()), limit.until))
 }
+
+/// How a raised limit is taken up.
+const RELOAD: &str = " (`orch reload`)";
 
 /// A budget, as it is shown.
 #[derive(Clone, Debug, Serialize)]

@@ -91,7 +91,10 @@ async fn eight_tasks_at_once_stop_at_a_days_budget_say_so_and_go_on_the_next_day
     let why = "waits for money: the day's budget (day_usd): 0.00 USD spent and 1.00 USD reserved of 1.00 USD, \
                and a run may cost 0.25 USD";
     assert_eq!(waiting.reason, why);
-    assert_eq!(waiting.ends_when, "the runs that have reserved what is left end, and leave enough");
+    assert_eq!(
+        waiting.ends_when,
+        "the runs that have reserved what is left end and leave enough, or the limit is raised in orch.toml (`orch reload`)"
+    );
     assert_eq!(world.told_people(), Vec::<String>::new(), "nothing is spent yet");
 
     // They cost what they may: the day is over for everybody.
@@ -104,7 +107,10 @@ async fn eight_tasks_at_once_stop_at_a_days_budget_say_so_and_go_on_the_next_day
     let waiting = shown(&parked("budget:day").await[0]).await;
     let midnight = orch_engine::view::rfc3339(tomorrow(&world));
     assert_eq!(waiting.until.as_deref(), Some(midnight.as_str()));
-    assert_eq!(waiting.ends_when, "the next day begins, or `day_usd` is raised");
+    assert_eq!(
+        waiting.ends_when,
+        "the next day begins ([server] timezone: UTC), or `[budget] day_usd` is raised in orch.toml (`orch reload`)"
+    );
     let told = async |word: &str| world.told_people().iter().filter(|t| t.contains(word)).count();
     world.eventually("people hear once that it is nearly spent", async || told("is nearly spent").await == 1).await;
     world.eventually("and once that somebody waits", async || told("it goes on by itself at").await == 1).await;
