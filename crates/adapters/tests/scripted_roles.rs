@@ -370,6 +370,7 @@ fn the_scripted_program_is_this_binary_under_the_same_contract() {
         run_dir: task.at("run"),
         prompt_file: task.at("run").join(files::PROMPT),
         result_file: task.at("run").join(files::RESULT),
+        reserved_micro_usd: 0,
     };
     let spec = agent.launch(&brief).unwrap();
     assert_eq!(spec.argv, [orch.display().to_string().as_str(), "scripted-agent"]);

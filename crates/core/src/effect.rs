@@ -478,6 +478,19 @@ pub enum Outcome {
     Sent,
     /// It was stopped because somebody asked for it.
     Cancelled,
+    /// Nothing was begun: the task's budget has no room for another run of an agent.
+    OverBudget {
+        /// What its agents have cost so far, millionths of a US dollar.
+        spent_micro_usd: u64,
+        /// What they may cost, likewise.
+        limit_micro_usd: u64,
+        /// What the run may cost; nothing: whatever is left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_micro_usd: Option<u64>,
+        /// Costs that nobody could read are in it: it is the most they have cost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_most: bool,
+    },
     /// It could not be done.
     Failed {
         /// Why.

@@ -1,6 +1,7 @@
 //! What is this task waiting for, since when, and what ends it? One function answers for dashboard, API and command
 //! line, from the stored phase alone. A state that cannot explain itself is a bug: a test visits them all.
 
+use crate::budget::usd;
 use crate::ids::{Time, WorkItem};
 use crate::pipeline::Step;
 use crate::source::shell_word;
@@ -319,18 +320,16 @@ pub fn block(why: &BlockReason) -> String {
             format!("{by} rejected the {}{comment}", approval(what.unwrap_or(ApprovalKind::Production)))
         }
         BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),
-        BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd } => format!(
-            "its agents have cost {} USD, and {} USD is what they may; a retry grants as much again",
-            usd(*spent_micro_usd),
-            usd(*limit_micro_usd)
-        ),
+        BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd, at_most } => {
+            let most = if *at_most { "<= " } else { "" };
+            let run = run_micro_usd.map_or_else(String::new, |run| format!(", and a run may cost {} USD", usd(run)));
+            format!(
+                "its agents have cost {most}{} USD, and {} USD is what they may{run} ([budget] task_usd); a retry grants as much again",
+                usd(*spent_micro_usd),
+                usd(*limit_micro_usd)
+            )
+        }
     }
-}
-
-/// Dollars and cents, rounded to the nearest.
-fn usd(micro_usd: u64) -> String {
-    let cents = (micro_usd + 5_000) / 10_000;
-    format!("{}.{:02}", cents / 100, cents % 100)
 }
 
 /// One line for tables: what it does or waits for.

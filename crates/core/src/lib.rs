@@ -8,6 +8,7 @@ pub mod artefact;
 pub mod blame;
 pub mod blocker;
 mod branch;
+pub mod budget;
 pub mod circuit;
 pub mod conflict;
 pub mod cost;

@@ -307,6 +307,12 @@ pub enum BlockReason {
         spent_micro_usd: u64,
         /// What they may cost, likewise.
         limit_micro_usd: u64,
+        /// What the next run may cost, likewise; nothing: whatever is left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_micro_usd: Option<u64>,
+        /// Costs that nobody could read are in it: it is the most they have cost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_most: bool,
     },
 }
 

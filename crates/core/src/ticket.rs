@@ -1,6 +1,7 @@
 //! What a ticket and its task say to each other: what a person wants by moving a ticket, and what the ticket should show
 //! of the task. The watcher of tickets, the effect that writes to the tracker, and the simulation all ask here.
 
+use crate::budget::Sums;
 use crate::event::Event;
 use crate::explain;
 use crate::ids::{Actor, Time};
@@ -118,7 +119,7 @@ pub fn state(task: &Task) -> Option<TicketState> {
 }
 
 /// The living comment on the ticket: where the task is, what ends its wait, and the command for it.
-pub fn comment(task: &Task, cost_usd: f64) -> String {
+pub fn comment(task: &Task, cost: &Sums) -> String {
     let mut text =
         format!("**{}** — stage **{}**, {}\n\n", task.work_item, task.stage(), task.phase_word().replace('_', " "));
     let _ = writeln!(text, "{}", explain::line(task));
@@ -138,6 +139,6 @@ pub fn comment(task: &Task, cost_usd: f64) -> String {
     if let Some(merged) = &task.landing.merged {
         let _ = writeln!(text, "Merged as {}", merged.commit.short());
     }
-    let _ = writeln!(text, "Repairs {}; cost {cost_usd:.2} USD", task.spent.rounds);
+    let _ = writeln!(text, "Repairs {}; cost {} USD", task.spent.rounds, cost.spent());
     text
 }

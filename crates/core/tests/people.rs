@@ -252,6 +252,7 @@ fn a_retry_that_is_stopped_at_once_by_another_reason_is_shown_on_the_ticket() {
     w.spent_micro_usd = 1;
     // Somebody moves the ticket on; it must not go on saying so.
     w.ok(Event::RetryAsked { by: bob() });
+    w.end(Outcome::OverBudget { spent_micro_usd: 1, limit_micro_usd: 1, run_micro_usd: None, at_most: false });
     assert!(matches!(w.task.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. }));
     assert!(w.jobs.iter().any(|j| j.effect == Effect::SyncTicket), "{:?}", w.jobs);
     w.ok(Event::RetryAsked { by: bob() });

@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::project::{Project, Projects};
-use crate::{driver, lives, pause, runner, standing, tickets};
+use crate::{budgets, driver, lives, pause, runner, standing, tickets};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, WorkItem};
@@ -117,6 +117,7 @@ impl Engine {
     pub async fn reload(&self, projects: Projects) -> Result<(), Fault> {
         self.set_projects(projects);
         standing::take_up(self).await?;
+        budgets::look_again(self).await;
         self.wake.values().for_each(tokio::sync::Notify::notify_one);
         Ok(())
     }

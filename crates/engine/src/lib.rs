@@ -5,6 +5,7 @@
 
 mod attachments;
 mod blockers;
+pub mod budgets;
 pub mod commands;
 mod conflicts;
 mod copy;

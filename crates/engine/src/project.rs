@@ -1,6 +1,7 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
 use crate::prepare::Preparation;
+use jiff::tz::TimeZone;
 use orch_core::ids::{GateId, ProjectKey, Role, Sha, Time};
 use orch_core::landing::LandingPlan;
 use orch_core::message::Subject;
@@ -107,6 +108,25 @@ impl Default for Merging {
     }
 }
 
+/// What runs of a project may cost, millionths of a US dollar; `None`: no limit. What a task may cost is in its policy.
+#[derive(Clone, Debug, Default)]
+pub struct Money {
+    /// One run.
+    pub run_micro_usd: Option<u64>,
+    /// Those of the project in a day.
+    pub day_micro_usd: Option<u64>,
+    /// Those of the project in a month.
+    pub month_micro_usd: Option<u64>,
+    /// Those of the project, ever.
+    pub total_micro_usd: Option<u64>,
+    /// Those of all projects in a day.
+    pub all_day_micro_usd: Option<u64>,
+    /// Those of all projects in a month.
+    pub all_month_micro_usd: Option<u64>,
+    /// Where days and months begin; `None`: UTC.
+    pub zone: Option<TimeZone>,
+}
+
 /// A project.
 pub struct Project {
     /// Key.
@@ -115,6 +135,8 @@ pub struct Project {
     pub pipeline: Pipeline,
     /// What the core needs to know.
     pub policy: Policy,
+    /// What its runs may cost.
+    pub money: Money,
     /// Where its code is.
     pub forge: Arc<dyn Forge>,
     /// Where its tickets are.

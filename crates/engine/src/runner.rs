@@ -2,8 +2,10 @@
 //! means for the job is decided in `orch_core::retry`, by one rule for all kinds of work. A panic in an effect ends here.
 //!
 //! Before a job is tried it may be refused: a job that has cost too many workers their lives is quarantined, and one
-//! whose outside service does not answer is parked (`services.rs`).
+//! whose outside service does not answer is parked (`services.rs`), as is an agent's whose run fits into no budget
+//! (`budgets.rs`).
 
+use crate::budgets;
 use crate::effects::{self, Cx, Ended};
 use crate::engine::Engine;
 use crate::halt::Halt;
@@ -123,6 +125,7 @@ fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
         lease_ms: engine.options.claim_ms,
         share: share(lane, width(engine, lane), engine.projects().len()),
         except: Vec::new(),
+        terms: budgets::terms(engine, lane),
     }
 }
 
@@ -330,7 +333,13 @@ async fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
     // What has cost too many workers their lives is asked to end before its job is over.
     let runs = DEATHS <= job.deaths && still_runs(engine, job, true).await;
     let quarantined = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, pauses, runs);
-    quarantined.or_else(|| services::park(engine, job).map(Next::Requeue))
+    if quarantined.is_some() {
+        return quarantined;
+    }
+    match budgets::refuse(engine, job).await {
+        Some(next) => Some(next),
+        None => services::park(engine, job).map(Next::Requeue),
+    }
 }
 
 /// Must it not begin, because a person holds its task? Not being able to look is no reason to end it.
@@ -413,6 +422,9 @@ async fn write_down(engine: &Engine, job: &Job, next: Next, shutdown: &Cancellat
 
 /// What the rest of the process has to know of a settled job.
 async fn after(engine: &Engine, job: &Job, next: &Next) {
+    if job.refused.is_none() {
+        budgets::tell(engine, job).await;
+    }
     match (next, &job.effect) {
         (Next::Settle(_), Effect::EnsureCi { commit }) => {
             let event = Event::Nudged { what: format!("CI has judged {}", commit.short()) };

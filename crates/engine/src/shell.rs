@@ -11,6 +11,7 @@ use orch_ports::agent::Usage;
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, files};
 use orch_ports::{Fault, Secret};
+pub(crate) use orch_store::SHELL;
 use orch_store::{Charge, RunRow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             timeout_ms: command.timeout_ms,
             detach: command.detach,
         })?;
-        start(cx, &dir, &spec, command.what.clone(), "sh").await?;
+        start(cx, &dir, &spec, command.what.clone(), SHELL).await?;
     }
     let with_setup = command.runs != Runs::Command;
     let followed = wait(cx, &dir, &|| cx.project.preparation.keys(with_setup)).await;
@@ -260,6 +261,17 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))
 }
 
+/// A run that may have been written down was never started, and is not going to be: it has cost nothing, and what was
+/// reserved for it is given back.
+pub(crate) async fn never_began(cx: &Cx, dir: &Path) -> Result<(), Fault> {
+    let dir_text = dir.display().to_string();
+    let runs = cx.store().runs(cx.task.id).await?;
+    let Some(row) = runs.into_iter().find(|r| r.dir == dir_text && r.ended.is_none()) else { return Ok(()) };
+    let end = Some("it was not started".to_owned());
+    let row = RunRow { ended: Some(cx.now()), ok: Some(false), end, ..row };
+    Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
+}
+
 /// A directory for this user alone.
 pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -366,6 +378,9 @@ pub(crate) async fn finish(
     });
     if let Some(report) = report {
         row.usage.clone_from(&report.usage);
+        if row.usage.cost_unread.is_some() {
+            row.usage.cost_usd = cx.job.reserved_micro_usd as f64 / 1e6;
+        }
         row.model.clone_from(&report.model);
         row.session.clone_from(&report.session);
         row.summary.clone_from(&report.summary);

@@ -3,6 +3,7 @@
 
 mod shapes;
 
+use crate::budgets;
 use crate::engine::Engine;
 use crate::halt::{Pause, end_of};
 use crate::pause;
@@ -19,11 +20,19 @@ pub use shapes::*;
 /// Most open jobs that are shown at once.
 const SHOWN: u32 = 200;
 
+fn dollars(micro_usd: Option<u64>) -> Option<f64> {
+    micro_usd.map(|micro_usd| micro_usd as f64 / 1e6)
+}
+
 /// A job that is backing off or parked explains more than "it is at work".
-fn explain_queued(waiting: &mut explain::Waiting, job: &Job) {
+fn explain_queued(waiting: &mut explain::Waiting, job: &Job, money: Option<(String, Option<Time>)>) {
     let Some(fault) = &job.last_fault else { return };
     waiting.until = Some(job.available_at);
-    if let Some(service) = &job.parked {
+    if let Some((ends_when, until)) = money {
+        waiting.reason = format!("waits for money: {}", fault.text);
+        waiting.until = until;
+        waiting.ends_when = ends_when;
+    } else if let Some(service) = &job.parked {
         waiting.reason = format!("{}; {}", waiting.reason, fault.text);
         waiting.ends_when = format!("{service} answers one job again: that one tries first; {}", waiting.ends_when);
     } else {
@@ -105,7 +114,9 @@ impl Engine {
         let mut waiting = explain::explain(task);
         if let (Some(waiting), Some(seq)) = (&mut waiting, task.job()) {
             match &standing.job {
-                Some(job) if job.state == orch_store::JobState::Queued => explain_queued(waiting, job),
+                Some(job) if job.state == orch_store::JobState::Queued => {
+                    explain_queued(waiting, job, budgets::ends(self, job));
+                }
                 Some(_) => {}
                 None => {
                     let id = orch_core::ids::JobId { task: task.id, seq };
@@ -159,7 +170,10 @@ impl Engine {
             pull_request: task.branch.pull_request,
             round: task.spent.rounds,
             runs: usize::try_from(standing.runs).unwrap_or(usize::MAX),
-            cost_usd: standing.cost_usd,
+            cost_usd: standing.cost.spent_micro_usd as f64 / 1e6,
+            cost: standing.cost.spent(),
+            reserved_usd: dollars(Some(standing.cost.reserved_micro_usd).filter(|reserved| 0 < *reserved)),
+            budget_usd: dollars(self.task_limit(&task.project, task.spent.budget_from_micro_usd)),
             created_at: rfc3339(task.created_at),
             updated_at: rfc3339(task.updated_at),
             done_at: task.done_at.map(rfc3339),
@@ -339,6 +353,7 @@ impl Engine {
             max_concurrency: self.options.widths.get(&orch_core::effect::Lane::Agent).copied().unwrap_or(1),
             draining: self.is_draining(),
             paused: self.paused(),
+            budgets: self.budgets().await?,
             troubles: self.troubles().await?,
             resilience: serde_json::json!({
                 "backing_off": retrying, "circuits": self.circuits_view(&open.parked), "suspects": suspects,

@@ -384,7 +384,7 @@ points! { "store", STORE_EVIDENCE, Evidence of Store;
     async fn runs(&self, task: TaskId) -> Verb<Vec<RunRow>>;
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Verb<bool>, by Some(fence);
     async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Verb<Vec<Deployment>>;
-    async fn cost_usd(&self, task: TaskId) -> Verb<f64>;
+    async fn spending(&self, whose: orch_store::Whose, from: Time) -> Verb<orch_core::budget::Sums>;
     async fn drop_evidence(&self, task: TaskId) -> Verb<u64>;
 }
 

@@ -1,6 +1,7 @@
 //! The only place that picks implementations: configuration in, an engine over real adapters out.
 
 use crate::config::agents::ProgramKind;
+use crate::config::check::zone;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
@@ -20,8 +21,9 @@ use orch_core::ids::{Actor, GateId, ProjectKey, Role, Time};
 use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
+
 use orch_engine::prepare::Preparation;
-use orch_engine::project::{Merging, WatchPlan};
+use orch_engine::project::{Merging, Money, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
@@ -299,6 +301,7 @@ pub fn project(
     Ok(Project {
         key: ProjectKey::new(&p.key),
         policy: policy(config, p),
+        money: money(config, p),
         pipeline,
         forge,
         tracker,
@@ -460,6 +463,22 @@ fn gate_limits(config: &Config, p: &ConfigProject) -> BTreeMap<GateId, u64> {
     limits.map(|(gate, s)| (gate, s.saturating_mul(1_000))).collect()
 }
 
+fn money(config: &Config, p: &ConfigProject) -> Money {
+    let limits = config.money(p);
+    let ([day_micro_usd, month_micro_usd, total_micro_usd], [all_day_micro_usd, all_month_micro_usd]) =
+        (limits.own, limits.all);
+    Money {
+        run_micro_usd: limits.run,
+        day_micro_usd,
+        month_micro_usd,
+        total_micro_usd,
+        all_day_micro_usd,
+        all_month_micro_usd,
+        // Checked at load.
+        zone: zone(&config.server.timezone),
+    }
+}
+
 fn policy(config: &Config, p: &ConfigProject) -> Policy {
     Policy {
         max_developer_retries: u32::try_from(config.agents.max_developer_retries).unwrap_or(u32::MAX),
@@ -471,7 +490,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         // A project that is orch itself is never rolled back by itself: alert only.
         auto_rollback: config.post_deploy.auto_rollback && !p.is_self,
         own_ci: true,
-        task_budget_micro_usd: Some((config.budget.task_usd * 1e6).round() as u64).filter(|limit| *limit != 0),
+        task_budget_micro_usd: config.money(p).task,
         recheck_ms: ms(config.reconcile.interval_s),
         lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),
         ..Policy::default()

@@ -124,14 +124,14 @@ fn a_changed_configuration_is_noticed_taken_up_and_named_key_by_key() {
     let world = World::up(&Setup::default());
     let first = world.orch(&["reload", "--json"]).ok().json();
     assert_eq!((&first["applied"], &first["needs_restart"]), (&json!([]), &json!([])));
-    add(&world, "\n[budget]\ntask_usd = 7\n\n[reaper]\ninterval_s = 17\n");
+    add(&world, "\n[budget]\ntask_usd = 7\nrun_usd = 1\n\n[reaper]\ninterval_s = 17\n");
     let pending = world.until("it is noticed", || {
         let found = health(&world);
         found.get("configuration").filter(|c| !c.is_null()).cloned()
     });
     assert!(pending["text"].as_str().unwrap().contains("orch reload"), "{pending}");
     let told = world.orch(&["reload", "--json"]).ok().json();
-    assert_eq!(told["applied"], json!(["budget.task_usd"]), "{told}");
+    assert_eq!(told["applied"], json!(["budget.run_usd", "budget.task_usd"]), "{told}");
     assert_eq!(told["needs_restart"], json!(["reaper.interval_s"]), "{told}");
     assert!(health(&world)["configuration"]["text"].as_str().unwrap().contains("restart"));
 
@@ -181,9 +181,9 @@ fn a_hangup_takes_up_the_changed_configuration_and_a_fault_in_it_changes_nothing
         log.lines().any(|l| l.contains("SIGHUP") && l.contains("budgit")).then_some(())
     });
     fs::write(world.config_file(), &good).unwrap();
-    add(&world, "\n[budget]\ntask_usd = 7\n");
+    add(&world, "\n[budget]\ntask_usd = 7\nrun_usd = 1\n");
     hang_up();
-    let taken = "configuration read again: budget.task_usd taken up";
+    let taken = "configuration read again: budget.run_usd, budget.task_usd taken up";
     world.until("it is taken up", || world.log().contains(taken).then_some(()));
     let told = world.orch(&["reload", "--json"]).ok().json();
     assert_eq!(told["applied"], json!([]), "nothing is left to take up: {told}");

@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::remote::Secret;
 use crate::supervisor::{ExitRecord, RunSpec};
+use orch_core::budget;
 use orch_core::conflict::Resolution;
 use orch_core::ids::{ProjectKey, Role, StageId, Time, WorkItem};
 use serde::{Deserialize, Serialize};
@@ -40,11 +41,17 @@ pub struct Brief {
     pub prompt_file: PathBuf,
     /// Where a result may be written.
     pub result_file: PathBuf,
+    /// What is reserved for the run, millionths of a US dollar: a program that can stop at an amount is told to. 0: nothing.
+    pub reserved_micro_usd: u64,
 }
 
 impl Brief {
     /// The pinned environment of an agent (`ORCH_*`), without `PATH`, `HOME` and the like.
     pub fn env(&self) -> BTreeMap<String, String> {
+        // Dollars with every digit: it is read by programs.
+        let micro_usd = self.reserved_micro_usd;
+        let reserved = format!("{}.{:06}", micro_usd / 1_000_000, micro_usd % 1_000_000);
+        let budget = (0 < micro_usd).then_some(("ORCH_BUDGET_USD", reserved));
         [
             ("ORCH_WORK_ITEM", self.work_item.to_string()),
             ("ORCH_PROJECT", self.project.to_string()),
@@ -60,6 +67,7 @@ impl Brief {
             ("ORCH_RESULT_FILE", self.result_file.display().to_string()),
         ]
         .into_iter()
+        .chain(budget)
         .map(|(k, v)| (k.to_owned(), v))
         .collect()
     }
@@ -69,14 +77,36 @@ impl Brief {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    /// US dollars.
+    /// US dollars; where `cost_unread` is set, what it counts as.
     pub cost_usd: f64,
+    /// Why what it cost is not known. It then counts as what was reserved for the run, and that is the most it is taken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_unread: Option<String>,
+    /// How the cost was read, where it was not written plainly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_note: Option<String>,
     /// Input tokens, cached ones included.
     pub input_tokens: u64,
     /// Output tokens.
     pub output_tokens: u64,
     /// Turns, if known.
     pub turns: u64,
+}
+
+impl Usage {
+    /// What it cost, millionths of a US dollar; `None`: that is not known.
+    pub fn micro_usd(&self) -> Option<u64> {
+        if self.cost_unread.is_some() { None } else { budget::micro_usd(self.cost_usd) }
+    }
+    /// What it cost, for people: `1.50`, `<= 2.00`, `unknown`.
+    pub fn shown(&self) -> String {
+        let counted = budget::micro_usd(self.cost_usd).unwrap_or(0);
+        match (&self.cost_unread, counted) {
+            (None, _) => budget::usd(counted),
+            (Some(_), 0) => "unknown".to_owned(),
+            (Some(_), _) => format!("<= {}", budget::usd(counted)),
+        }
+    }
 }
 
 /// What a finished run was worth, before any gate looks at its work.

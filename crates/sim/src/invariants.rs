@@ -52,7 +52,6 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_nothing_is_impossible(change)?;
     invariant_lease_is_held_while_merging(sim, change)?;
     invariant_lease_is_never_held_for_nothing(change)?;
-    invariant_no_agent_begins_beyond_the_budget(sim, change)?;
     crate::arranged::invariant_a_start_waits_for_others(sim, change)?;
     crate::arranged::invariant_a_held_task_begins_nothing(sim, change)?;
     invariant_journal_is_complete(sim, change)?;
@@ -440,24 +439,6 @@ fn invariant_journal_is_complete(sim: &mut Sim, change: &Change<'_>) -> Live<()>
     let ends = mine.last().is_some_and(|r| r.phase == change.after.phase_word() && r.stage == *change.after.stage());
     ensure(begun && ends, "journal_is_complete", || {
         format!("{}: {} is not in the journal as it happened", change.after.work_item, change.event.name())
-    })
-}
-
-/// No agent begins once the agents of its task have cost what they may since a person last granted it; and nobody is
-/// stopped before.
-fn invariant_no_agent_begins_beyond_the_budget(sim: &Sim, change: &Change<'_>) -> Live<()> {
-    let after = change.after;
-    let Some(limit) = change.policy.task_budget_micro_usd else { return Ok(()) };
-    let spent = sim.ledger.cost(after.id) - sim.ledger.granted.get(&after.id).copied().unwrap_or(0);
-    let new = main_jobs(change.open).find(|j| change.before.next_seq <= j.id.seq);
-    let begins = matches!(new, Some(Job { effect: orch_core::effect::Effect::RunAgent { .. }, .. }));
-    let stopped = change.before.phase != after.phase
-        && matches!(after.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. });
-    ensure(!begins || spent < limit, "no_agent_begins_beyond_the_budget", || {
-        format!("{} begins another agent after {spent} of {limit} millionths", after.work_item)
-    })?;
-    ensure(!stopped || limit <= spent, "no_agent_begins_beyond_the_budget", || {
-        format!("{} is stopped after {spent} of {limit} millionths", after.work_item)
     })
 }
 

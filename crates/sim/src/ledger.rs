@@ -20,6 +20,16 @@ pub(crate) struct Spent {
     pub(crate) deaths: u32,
 }
 
+/// What was reserved for a run, as the claim said.
+#[derive(Clone, Debug)]
+pub(crate) struct Reserved {
+    pub(crate) project: ProjectKey,
+    pub(crate) at: Time,
+    pub(crate) micro_usd: u64,
+    /// Its run began.
+    pub(crate) begun: bool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Valid claims.
@@ -29,6 +39,8 @@ pub(crate) struct Ledger {
     /// What agents cost, millionths of a dollar, by run; and what it was when a person last granted a budget.
     pub(crate) costs: BTreeMap<(JobId, u32), u64>,
     pub(crate) granted: BTreeMap<TaskId, u64>,
+    /// What claims reserved for their runs.
+    pub(crate) reserved: BTreeMap<(JobId, u32), Reserved>,
     /// Jobs that are over.
     pub(crate) ended: BTreeSet<JobId>,
     /// Inbox rows that were stepped.
@@ -90,10 +102,6 @@ impl Ledger {
     /// Does the work of this claim go on without its worker?
     pub(crate) fn outlives(&self, job: JobId) -> bool {
         self.claims.get(&job).is_some_and(|c| c.outlives)
-    }
-    /// What the agents of a task have cost, as far as it was written down.
-    pub(crate) fn cost(&self, task: TaskId) -> u64 {
-        self.costs.iter().filter(|((job, _), _)| job.task == task).map(|(_, cost)| cost).sum()
     }
     pub(crate) fn held(&self) -> BTreeSet<JobId> {
         self.claims.keys().copied().collect()
@@ -168,15 +176,10 @@ impl Ledger {
         if change.event.actor().is_some() || matches!(change.event, Event::Landed { .. }) {
             self.told.retain(|(task, ..)| *task != id);
         }
-        if let Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. } = &before.phase
-            && matches!(change.event, Event::RetryAsked { .. })
-        {
-            self.granted.insert(id, self.cost(id));
-        }
+        self.note_grants(change);
         self.note_production(change);
         if matches!(change.event, Event::BegunAgain { .. }) {
             self.before_life.insert(id, after.landing.earlier.clone());
-            self.granted.insert(id, self.cost(id));
         }
         let again = matches!(change.event, Event::RevertAsked { .. } | Event::BegunAgain { .. });
         if again || matches!(change.event, Event::RetryAsked { .. } | Event::WayChosen { .. }) {
@@ -287,6 +290,32 @@ impl Ledger {
         if sent_back && goes_on {
             *self.bounces.entry((id, after.stage().to_string())).or_default() += 1;
             self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
+        }
+    }
+}
+
+impl Ledger {
+    /// What the agents of a task have cost, or may have.
+    fn cost(&self, task: TaskId) -> u64 {
+        let cost =
+            |(run, reserved): (&(JobId, u32), &Reserved)| self.costs.get(run).copied().unwrap_or(reserved.micro_usd);
+        self.reserved.iter().filter(|((job, _), reserved)| job.task == task && reserved.begun).map(cost).sum()
+    }
+
+    /// What they had cost when a person last granted a budget.
+    pub(crate) fn granted_to(&self, task: TaskId) -> u64 {
+        self.granted.get(&task).copied().unwrap_or(0)
+    }
+
+    /// A person grants the agents of a task as much again.
+    fn note_grants(&mut self, change: &Change<'_>) {
+        let id = change.after.id;
+        let asks = matches!(&change.before.phase, Phase::Blocked { why: BlockReason::BudgetSpent { .. }, .. });
+        let retried = asks && matches!(change.event, Event::RetryAsked { .. });
+        if change.policy.task_budget_micro_usd.is_some()
+            && (retried || matches!(change.event, Event::BegunAgain { .. }))
+        {
+            self.granted.insert(id, self.cost(id));
         }
     }
 }

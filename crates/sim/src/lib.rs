@@ -17,6 +17,7 @@ mod ledger;
 mod life;
 mod main_moved;
 pub mod memory;
+mod money;
 mod node;
 mod nodes;
 mod outside;

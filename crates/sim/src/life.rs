@@ -4,6 +4,7 @@
 use crate::choices::Choices;
 use crate::crash::CRASHES;
 use crate::invariants as inv;
+use crate::money::OF_TASK;
 use crate::outside;
 use crate::report::Report;
 use crate::scenario::Scenario;
@@ -20,8 +21,6 @@ use std::collections::BTreeMap;
 
 /// Things that happen while faults are on.
 const ROUGH: u64 = 1_000;
-/// What the agents of a task may cost where there is a limit, millionths of a dollar: some five runs.
-const BUDGET: u64 = 2_000_000;
 /// Longest quiet time before that.
 const PRELUDE: usize = 1_000;
 /// Things that may happen after that before whatever has not ended is stuck.
@@ -166,12 +165,13 @@ impl Sim {
         if self.choices.chance("two engines", 250) {
             self.begin_a_second();
         }
+        self.days_are_limited = self.choices.chance("a day's budget", 200);
         for key in &projects {
             let policy = Policy {
                 max_developer_retries: 1 + self.choices.below("repairs", 3) as u32,
                 max_role_attempts: 2,
                 max_updates: 20,
-                task_budget_micro_usd: self.choices.chance("budget", 400).then_some(BUDGET),
+                task_budget_micro_usd: self.choices.chance("budget", 400).then_some(OF_TASK),
                 starters: vec!["local:sam".into()],
                 approvers: vec!["local:anna".into()],
                 production_approval: self.choices.chance("production is approved", 600),
@@ -191,6 +191,8 @@ impl Sim {
                 review_on_forge: self.choices.chance("review on the forge", 300),
                 shadow_security: self.choices.chance("security in shadow", 150),
                 landing,
+                runs_are_capped: self.choices.chance("runs have a cap", 500),
+                project_day: self.choices.chance("a project's day", 150),
                 dismisses: self.choices.chance("forge dismisses approvals", 500),
             };
             self.sites.insert((*key).into(), Site::new((*key).into(), setup));

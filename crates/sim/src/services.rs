@@ -45,6 +45,13 @@ impl Sim {
             self.seen.count("watcher", if put_off { "runner: poison put off" } else { "runner: poison quarantined" });
             return Some(next);
         }
+        if let Some(refusal) = &job.refused {
+            self.seen.count(
+                "watcher",
+                if refusal.by_others { "runner: waits for others' money" } else { "runner: waits for money" },
+            );
+            return Some(refusal.next(now));
+        }
         let service = service(job)?;
         let works = |other: JobId| self.flights.iter().any(|f| f.process == self.node.process && f.job.id == other);
         let circuit = self.node.circuits.get_mut(&service)?;

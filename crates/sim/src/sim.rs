@@ -91,6 +91,8 @@ pub(crate) struct Sim {
     /// The kind of crash this life is after, and the phases it has met.
     pub(crate) prey: &'static str,
     pub(crate) hunted: BTreeSet<&'static str>,
+    /// Is what all agents may cost in a day limited?
+    pub(crate) days_are_limited: bool,
     /// Outside services that are down.
     pub(crate) down: BTreeSet<String>,
     /// Does anybody tell of changed tickets?
@@ -135,6 +137,7 @@ impl Sim {
             roughness: 100,
             prey: crate::crash::CRASH_NOW,
             hunted: BTreeSet::new(),
+            days_are_limited: false,
             down: BTreeSet::new(),
             hints: true,
             plans: BTreeMap::new(),

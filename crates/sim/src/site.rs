@@ -148,6 +148,9 @@ pub(crate) struct Setup {
     pub(crate) review_on_forge: bool,
     pub(crate) shadow_security: bool,
     pub(crate) landing: LandingPlan,
+    /// Is what one run may cost limited, and what those of the project may in a day?
+    pub(crate) runs_are_capped: bool,
+    pub(crate) project_day: bool,
     /// Does the forge dismiss an approval when main has changed the same files?
     pub(crate) dismisses: bool,
 }

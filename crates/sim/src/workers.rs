@@ -50,6 +50,7 @@ impl Sim {
                 lease_ms: CLAIM_MS,
                 share: Share::default(),
                 except: Vec::new(),
+                terms: self.terms(lane),
             };
             let Some(job) = self.db(async |s| s.claim(request).await)? else { continue };
             inv::invariant_what_ended_is_not_claimed(self, &job)?;
@@ -57,6 +58,7 @@ impl Sim {
             inv::invariant_attempts_are_spent_by_failures_only(self, &job)?;
             inv::invariant_deaths_are_counted(self, job.id, job.deaths)?;
             inv::invariant_what_is_claimed_waits_for_nothing(&job)?;
+            self.invariant_no_budget_is_passed(&job)?;
             let (process, until_ms) = (self.node.process, self.ms() + CLAIM_MS);
             self.ledger.claim(&job, process, until_ms);
             let id = job.id.task;

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod error;
 pub mod lease;
 pub mod memory;
+pub mod money;
 pub mod queue;
 pub mod rows;
 pub mod sqlite;

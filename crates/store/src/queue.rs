@@ -2,6 +2,7 @@
 //! made under its fence: a worker that was paused past its lease changes nothing.
 
 use crate::lease;
+use crate::money;
 use crate::rows::{Beat, Charge, Fence, Job, JobState, Reaped, Requeue};
 use crate::tx::{AddedJob, Claim, End, Tx, bug, need};
 use orch_core::decide::NewJob;
@@ -81,6 +82,12 @@ pub fn requeue<T: Tx>(tx: &mut T, fence: Fence, r: &Requeue) -> Result<bool, T::
     job.available_at = r.not_before;
     job.last_fault = Some(r.fault.clone());
     job.parked.clone_from(&r.parked);
+    // Whoever claims it next goes on with what has begun; another run has a reservation of its own.
+    if r.new_run {
+        money::let_go(tx, fence.job)?;
+    } else {
+        money::give_back(tx, fence.job)?;
+    }
     let open_run = tx.has_open_run(fence.job, job.run_attempt)?;
     if need(tx, fence.job.task)?.holds_back(fence.job.seq, &job.effect, job.epoch, open_run) {
         // It is claimed next to be ended, and waits for nothing: its task may hold the merge lease.
@@ -123,6 +130,7 @@ fn take_back<T: Tx>(tx: &mut T, which: impl Fn(&Claim) -> bool) -> Result<Vec<Re
         let died = claim.lane.is_some_and(|lane| !lane.outlives_workers());
         let deaths = claim.deaths + u32::from(died);
         tx.give_back(claim.job, deaths)?;
+        money::give_back(tx, claim.job)?;
         back.push(Reaped { job: claim.job, worker: claim.worker, deaths });
     }
     Ok(back)
@@ -134,6 +142,7 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
     let Some(claim) = tx.claims()?.into_iter().find(mine) else { return Ok(None) };
     let deaths = claim.deaths + 1;
     tx.give_back(claim.job, deaths)?;
+    money::give_back(tx, claim.job)?;
     Ok(Some(Reaped { job: claim.job, worker: claim.worker, deaths }))
 }
 
@@ -143,6 +152,7 @@ pub fn release<T: Tx>(tx: &mut T, worker: &str) -> Result<u64, T::Error> {
     for claim in tx.claims()?.into_iter().filter(|claim| claim.worker == worker) {
         tx.give_back(claim.job, claim.deaths)?;
         released += 1;
+        money::give_back(tx, claim.job)?;
     }
     Ok(released)
 }
@@ -154,6 +164,7 @@ pub(crate) fn end<T: Tx>(tx: &mut T, id: JobId, outcome: &Outcome, now: Time) ->
         Outcome::Cancelled => (JobState::Cancelled, None),
         _ => (JobState::Done, None),
     };
+    money::let_go(tx, id)?;
     let spends = u32::from(fault.is_some_and(|f| f.kind != FaultKind::Transient));
     if tx.end_job(id, &End { state, spends, fault, outcome, now })? {
         return Ok(());

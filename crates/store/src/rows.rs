@@ -1,6 +1,7 @@
 //! The shapes verbs take and give.
 
 use crate::tx::Lease;
+use orch_core::budget::{Refusal, Sums, Terms};
 use orch_core::effect::{Effect, Lane};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, Sha, StageId, TaskId, Time, WorkItem};
@@ -10,6 +11,7 @@ use orch_core::task::Task;
 use orch_core::verdict::{FaultNote, Verdict};
 use orch_ports::agent::Usage;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use orch_core::retry::{Charge, Requeue};
 
@@ -123,6 +125,8 @@ pub struct ClaimRequest {
     pub share: Share,
     /// Projects nothing is taken from, and no place is kept for. One certain job is taken all the same.
     pub except: Vec<ProjectKey>,
+    /// What an agent's run of each project has to fit into; of a project that is not named, nothing.
+    pub terms: BTreeMap<ProjectKey, Terms>,
 }
 
 /// How much of a lane one project may take. A project that runs nothing there may always begin; these bound one that does.
@@ -178,8 +182,12 @@ pub struct Job {
     pub stop: bool,
     /// Times its worker died or hung while at it.
     pub deaths: u32,
-    /// The outside service it waits for.
+    /// The outside service, or the budget, it waits for.
     pub parked: Option<String>,
+    /// What its claim reserved for its run, millionths of a US dollar; 0 where it is not read by a claim.
+    pub reserved_micro_usd: u64,
+    /// Why its run does not fit into a budget. Only a claim says so, and whoever has such a claim begins nothing.
+    pub refused: Option<Refusal>,
 }
 
 impl Job {
@@ -364,6 +372,53 @@ pub struct RunRow {
     pub summary: Option<String>,
 }
 
+/// [`RunRow::program`] of a command of the project; no agent program has this name.
+pub const SHELL: &str = "sh";
+
+impl RunRow {
+    /// Is it a command of the project? It costs nothing.
+    pub fn is_command(&self) -> bool {
+        self.program == SHELL
+    }
+}
+
+/// What a run of an agent has cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// So much, millionths of a US dollar.
+    Known(u64),
+    /// Nobody knows: so much was reserved for it, and counts. 0: nothing counts.
+    AtMost(u64),
+}
+
+/// The money of an agent's run, from its reservation on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// The job.
+    pub job: JobId,
+    /// Number of the run directory.
+    pub attempt: u32,
+    /// Project of its task.
+    pub project: ProjectKey,
+    /// When it was reserved: the day and month it counts for.
+    pub at: Time,
+    /// What was reserved, millionths of a US dollar.
+    pub reserved_micro_usd: u64,
+    /// What it cost, once it is over.
+    pub cost: Option<Cost>,
+}
+
+/// Whose runs are summed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of a task.
+    Task(TaskId),
+    /// Those of a project.
+    Project(ProjectKey),
+    /// All.
+    Everybody,
+}
+
 /// What was brought where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
@@ -407,8 +462,8 @@ pub struct Standing {
     pub job: Option<Job>,
     /// Runs so far.
     pub runs: u64,
-    /// What they cost, US dollars.
-    pub cost_usd: f64,
+    /// What those of agents cost.
+    pub cost: Sums,
 }
 
 /// The open jobs as `/queue` shows them: not all of them, but how many.

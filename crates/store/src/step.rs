@@ -2,13 +2,13 @@
 //! ticked-off inbox row, the journal) is written by this function in one transaction; an error anywhere takes all of it
 //! back, so no crash can leave a task waiting for a job that was never made. It is written once, for every store.
 
-use crate::rows::{Cause, Fence, Job, JobState, StepRequest, Stepped};
+use crate::rows::{Cause, Fence, Job, JobState, StepRequest, Stepped, Whose};
 use crate::tx::{Entry, Tx, bug, need};
 use crate::{lease, queue};
 use orch_core::decide::{Decided, Decision, LeaseOp, LeaseView, Snapshot, decide};
 use orch_core::effect::{Lane, Outcome};
 use orch_core::event::Event;
-use orch_core::ids::{JobId, TaskId};
+use orch_core::ids::{JobId, TaskId, Time};
 
 /// What the decisions of one step add up to.
 #[derive(Default)]
@@ -45,7 +45,7 @@ pub fn step<T: Tx>(tx: &mut T, r: &StepRequest) -> Result<Stepped, T::Error> {
         let lease = lease::view(tx, &task.project)?;
         // Runs are written down by their jobs, none of which ends within a step.
         let spent_micro_usd = match r.policy.task_budget_micro_usd {
-            Some(_) => tx.spent_micro_usd(task.id)?,
+            Some(_) => tx.sums(&Whose::Task(task.id), Time(i64::MIN))?.spent_micro_usd,
             None => 0,
         };
         let snapshot = Snapshot { task, lease, spent_micro_usd };

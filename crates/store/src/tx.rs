@@ -3,7 +3,8 @@
 //! takes the whole transaction back.
 
 use crate::error::StoreError;
-use crate::rows::{Fence, Job, JobState};
+use crate::rows::{Fence, Job, JobState, Spend, Whose};
+use orch_core::budget::Sums;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
@@ -36,8 +37,23 @@ pub trait Tx {
     fn set_pipeline(&mut self, task: &Task) -> Result<(), Self::Error>;
     /// Tasks of a project that wait for its merge lease, the oldest first.
     fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>, Self::Error>;
-    /// What the runs of a task have cost so far, millionths of a US dollar.
-    fn spent_micro_usd(&mut self, task: TaskId) -> Result<u64, Self::Error>;
+
+    // ---- money ----
+
+    /// The money of this attempt of a job.
+    fn spend(&mut self, job: JobId, attempt: u32) -> Result<Option<Spend>, Self::Error>;
+    /// The money of the attempt of a job that is not over, if there is one.
+    fn open_spend(&mut self, job: JobId) -> Result<Option<Spend>, Self::Error>;
+    /// Writes it, in place of what was there for this attempt.
+    fn save_spend(&mut self, spend: &Spend) -> Result<(), Self::Error>;
+    /// Removes it: nothing began.
+    fn drop_spend(&mut self, job: JobId, attempt: u32) -> Result<(), Self::Error>;
+    /// What runs come to that were reserved at a time or later.
+    fn sums(&mut self, whose: &Whose, from: Time) -> Result<Sums, Self::Error>;
+    /// Was a run of this attempt of the job written down, whether it has ended or not? Commands of the project do not count.
+    fn has_run(&mut self, job: JobId, attempt: u32) -> Result<bool, Self::Error>;
+    /// Queued jobs that are parked for this may be claimed at once.
+    fn let_go_on(&mut self, parked: &str) -> Result<(), Self::Error>;
 
     // ---- jobs ----
 

@@ -5,8 +5,9 @@ use crate::error::StoreError;
 use crate::memory::Fact;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
-    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
+    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob, Whose,
 };
+use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
@@ -59,7 +60,8 @@ pub trait Tasks: Send + Sync + 'static {
 pub trait Queue: Send + Sync + 'static {
     /// Takes the next available job of a lane whose exclusive key nobody runs; raises its epoch. Projects take turns;
     /// within a project the highest priority goes first, then the oldest. How much of the lane one project may have is
-    /// bounded by the request. A job of a kind this version does not know is put aside for one that does.
+    /// bounded by the request. What an agent's run may cost is reserved for it by the terms of the request, or the job says why
+    /// that does not fit ([`Job::refused`]). A job of a kind this version does not know is put aside for one that does.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
     /// Takes one certain job, under the same conditions.
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>>;
@@ -150,7 +152,8 @@ pub trait Evidence: Send + Sync + 'static {
     async fn artefact(&self, task: TaskId, run: Seq, name: &str) -> Result<Option<ArtefactRow>>;
     /// The newest of each artefact of a task.
     async fn artefacts(&self, task: TaskId) -> Result<Vec<ArtefactRow>>;
-    /// Keeps or completes a run (by task, job and attempt); `false` if the fence is old.
+    /// Keeps or completes a run (by task, job and attempt); with its end, its cost takes the place of what was reserved for it.
+    /// `false` if the fence is old.
     async fn put_run(&self, fence: Fence, run: RunRow) -> Result<bool>;
     /// Runs of a task, oldest first.
     async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>>;
@@ -158,8 +161,8 @@ pub trait Evidence: Send + Sync + 'static {
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool>;
     /// Deployments of an environment, newest first.
     async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Result<Vec<Deployment>>;
-    /// Sum of costs of a task, US dollars.
-    async fn cost_usd(&self, task: TaskId) -> Result<f64>;
+    /// What runs of agents come to that were reserved at a time or later.
+    async fn spending(&self, whose: Whose, from: Time) -> Result<Sums>;
     /// Removes the verdicts and documents of a task that is over; how many rows. Of an open task nothing is removed.
     async fn drop_evidence(&self, task: TaskId) -> Result<u64>;
 }

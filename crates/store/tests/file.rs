@@ -156,7 +156,7 @@ fn a_newer_file_is_refused_and_left_alone() {
     rusqlite::Connection::open(&p.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = std::fs::read(&p.path).unwrap();
     let error = refused(&p.path);
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 6, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 7, .. }), "{error}");
     assert_eq!(std::fs::read(&p.path).unwrap(), before);
 }
 
@@ -298,6 +298,7 @@ fn databases_of_earlier_versions_are_read_and_gone_on_from() {
         (4, include_str!("data/version4.sql")),
         (5, include_str!("data/version5.sql")),
         (6, include_str!("data/version6.sql")),
+        (7, include_str!("data/version7.sql")),
     ];
     for (version, sql) in versions {
         let p = place();
@@ -389,6 +390,47 @@ fn settings_of_version_5_are_facts_with_an_owner() {
     assert_eq!(block_on(store.recall(&Fact::Draining)).unwrap().as_deref(), Some("no"));
 }
 
+/// What runs of agents have cost counts on, to the millionth; one that is under way has its row, and no command has one.
+#[test]
+fn what_was_spent_and_what_is_under_way_is_brought_over_to_version_7() {
+    use orch_core::ids::{Seq, TaskId, Time};
+    use orch_store::Whose;
+    let p = place();
+    let c = rusqlite::Connection::open(&p.path).unwrap();
+    c.execute_batch(include_str!("data/version6.sql")).unwrap();
+    c.execute("DELETE FROM run", []).unwrap();
+    let run = "INSERT INTO run (task, job, attempt, dir, what, model, started, ended, cost_usd, body) \
+               VALUES (1, ?1, ?2, ?3, 'x', NULL, ?4, ?5, ?6, '{}')";
+    let row = |job: Seq, attempt: u32, started: i64, ended: Option<i64>, cost: f64| {
+        let dir = format!("runs/1-{job}-{attempt}");
+        c.execute(run, rusqlite::params![job, attempt, dir, started, ended, cost]).unwrap();
+    };
+    row(70, 1, 10, Some(11), 0.1);
+    row(70, 2, 20, Some(21), 0.2);
+    row(71, 1, 30, Some(31), 0.0);
+    // An agent that is at work, and a command that is.
+    c.execute_batch(
+        "INSERT INTO job (task, seq, project, lane, effect, kind, state, epoch, attempts, max_attempts, transient_attempts, \
+         run_attempt, available_at, stop, created_at) SELECT 1, n, 'DEMO', 'agent', '{}', kind, 'queued', 1, 0, 2, 0, 1, 1, 0, 1 \
+         FROM (SELECT 72 AS n, 'run_agent' AS kind UNION SELECT 73, 'ensure_ci')",
+    )
+    .unwrap();
+    row(72, 1, 40, None, 0.0);
+    row(73, 1, 50, None, 0.0);
+    drop(c);
+    let store = open(&p.path).unwrap();
+    let spent = |from| block_on(store.spending(Whose::Task(TaskId(1)), Time(from))).unwrap().spent_micro_usd;
+    assert_eq!((spent(0), spent(20), spent(21)), (300_000, 200_000, 0));
+    drop(store);
+    let c = rusqlite::Connection::open(&p.path).unwrap();
+    let open: i64 = c
+        .query_row("SELECT group_concat(job) FROM spend WHERE cost IS NULL", [], |r| r.get::<_, String>(0))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(open, 72);
+}
+
 /// Tasks in every kind of trouble, as version 5 stored them, are the same tasks in the groups of version 6.
 #[test]
 fn tasks_of_version_5_are_the_same_tasks_in_groups() {
@@ -456,6 +498,7 @@ fn jobs_of_unknown_kinds_are_kept_and_stop_nobody() {
             lease_ms: 1,
             share: orch_store::Share::default(),
             except: Vec::new(),
+            terms: std::collections::BTreeMap::new(),
         }))
         .unwrap()
     };

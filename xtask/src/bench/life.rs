@@ -43,6 +43,7 @@ pub(super) fn claim(lane: Lane, worker: &str) -> ClaimRequest {
         lease_ms: 30_000,
         share: Share::default(),
         except: Vec::new(),
+        terms: std::collections::BTreeMap::new(),
     }
 }
 

@@ -103,6 +103,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         key: PROJECT.into(),
         pipeline: Pipeline::full(),
         policy: life::policy(),
+        money: orch_engine::project::Money::default(),
         forge: Arc::new(forge),
         tracker: Arc::new(ear),
         default_program: Arc::new(CommandAgent::new(settings)),

@@ -7,7 +7,7 @@ mod report;
 
 pub use keys::{EnvFile, read_env_file};
 
-use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, files};
+use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage, files};
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec};
 use orch_ports::{Fault, Secret};
 use std::collections::BTreeMap;
@@ -164,7 +164,8 @@ impl AgentProgram for CommandAgent {
             summary: result.summary,
             question: result.question,
             resolved: result.resolved,
-            usage: result.usage,
+            // What was not started has cost nothing.
+            usage: if exit.reason == EndReason::SpawnFailed { Usage::default() } else { result.usage },
             model: None,
             session: None,
         }

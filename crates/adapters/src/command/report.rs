@@ -1,6 +1,7 @@
 //! What a finished run left: its result file and the end of its output. Both were written by a program nobody trusts, so
 //! nothing in them is fatal, everything is bounded, and what would move a terminal's cursor is taken out.
 
+use orch_core::budget::micro_usd;
 use orch_core::conflict::{Resolution, Resolved, Take};
 use orch_core::plain::shown;
 use orch_ports::agent::Usage;
@@ -46,13 +47,15 @@ pub(super) fn result_file(path: &Path) -> RunResult {
         RunResult {
             summary: Some(format!("(the result file could not be used: {why})")),
             // Whatever it said of a conflict was not understood either.
-            resolved: Resolution { broken: Some(why), ..Resolution::default() },
+            resolved: Resolution { broken: Some(why.clone()), ..Resolution::default() },
+            usage: unread(format!("the result file could not be used: {why}")),
             ..RunResult::default()
         }
     };
+    let nothing = || RunResult { usage: unread("there is no result file that says so".into()), ..RunResult::default() };
     // Looked at before it is opened: opening a fifo would wait for ever, a link would show somebody else's file.
     let bytes = match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return RunResult::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return nothing(),
         Err(error) => return noted(error.to_string()),
         Ok(meta) if !meta.is_file() => return noted("it is not a regular file".into()),
         Ok(meta) if meta.len() > MAX_RESULT_BYTES => return noted("it is larger than 1 MiB".into()),
@@ -62,9 +65,11 @@ pub(super) fn result_file(path: &Path) -> RunResult {
         },
     };
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return RunResult::default();
+        return nothing();
     }
-    match serde_json::from_slice(&bytes) {
+    let plain = bytes.strip_prefix("\u{feff}".as_bytes());
+    let bom = plain.is_some();
+    match serde_json::from_slice(plain.unwrap_or(&bytes)) {
         Ok(Value::Object(map)) => {
             let text = |key: &str| map.get(key).and_then(Value::as_str).map(clean_text).filter(|t| !t.is_empty());
             let number = |key: &str| map.get(key).and_then(Value::as_f64).filter(|n| n.is_finite() && *n >= 0.0);
@@ -75,16 +80,44 @@ pub(super) fn result_file(path: &Path) -> RunResult {
                 question: text("question"),
                 resolved: map.get("resolved").map(resolved).unwrap_or_default(),
                 usage: Usage {
-                    cost_usd: number("cost_usd").unwrap_or(0.0),
                     input_tokens: tokens("input_tokens").unwrap_or(0),
                     output_tokens: tokens("output_tokens").unwrap_or(0),
                     turns: 0,
+                    ..cost(map.get("cost_usd"), bom)
                 },
             }
         }
         Ok(_) => noted("it is not a JSON object".into()),
         Err(error) => noted(format!("it is not JSON: {error}")),
     }
+}
+
+/// The key `cost_usd`. What is no amount is never taken for nothing: it is not known then, and why is said.
+fn cost(value: Option<&Value>, bom: bool) -> Usage {
+    let (read, text) = match value {
+        Some(Value::Number(number)) => (number.as_f64(), false),
+        Some(Value::String(text)) => (text.trim().parse().ok(), true),
+        _ => (None, false),
+    };
+    let skipped = bom.then(|| "a byte order mark before the result was skipped".to_owned());
+    let Some(cost_usd) = read.filter(|usd| micro_usd(*usd).is_some()) else {
+        let why = match value {
+            None | Some(Value::Null) => "the result has no `cost_usd`".to_owned(),
+            Some(value) => {
+                let value: String = shown(&value.to_string()).chars().take(60).collect();
+                format!("`cost_usd` of the result is no amount of dollars: {value}")
+            }
+        };
+        return Usage { cost_note: skipped, ..unread(why) };
+    };
+    let quoted = text.then(|| format!("`cost_usd` of the result was text and was read as {cost_usd}"));
+    let notes: Vec<String> = skipped.into_iter().chain(quoted).collect();
+    Usage { cost_usd, cost_note: (!notes.is_empty()).then(|| notes.join("; ")), ..Usage::default() }
+}
+
+/// What nobody knows the cost of.
+fn unread(why: String) -> Usage {
+    Usage { cost_unread: Some(why), ..Usage::default() }
 }
 
 /// The key `resolved`: a list of `{path, take, why}`. What cannot be read is kept as a sentence each: a word that is

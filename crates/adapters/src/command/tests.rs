@@ -8,6 +8,7 @@ use std::fs;
 
 struct Desk {
     dir: tempfile::TempDir,
+    reserved_micro_usd: u64,
 }
 
 impl Desk {
@@ -16,7 +17,7 @@ impl Desk {
         for name in ["config", "worktree", "run"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        Self { dir }
+        Self { dir, reserved_micro_usd: 0 }
     }
     fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -37,6 +38,7 @@ impl Desk {
             run_dir: self.at("run"),
             prompt_file: self.at("run/prompt.md"),
             result_file: self.at("run/result.json"),
+            reserved_micro_usd: self.reserved_micro_usd,
         }
     }
     fn agent(&self, command: &[&str]) -> CommandAgent {
@@ -154,9 +156,48 @@ fn the_result_file_is_read_leniently() {
         r#"echo '{"summary":"done\u001b[2J","question":"Which?","cost_usd":0.25,"input_tokens":10,"output_tokens":2.0,"more":1}' > "$ORCH_RESULT_FILE""#,
     );
     assert_eq!((report.summary.as_deref(), report.question.as_deref()), (Some("done"), Some("Which?")));
-    assert_eq!(report.usage, Usage { cost_usd: 0.25, input_tokens: 10, output_tokens: 2, turns: 0 });
+    assert_eq!(report.usage, Usage { cost_usd: 0.25, input_tokens: 10, output_tokens: 2, ..Usage::default() });
     let report = desk.sh(r#"echo '{"cost_usd":-5,"input_tokens":"many","summary":7}' > "$ORCH_RESULT_FILE""#);
-    assert_eq!((report.summary, report.usage), (None, Usage::default()));
+    assert_eq!((report.summary, report.usage.input_tokens), (None, 0));
+}
+
+#[test]
+fn a_cost_is_read_or_it_is_not_known_and_never_nothing_without_a_word() {
+    let desk = Desk::new();
+    let usage = |text: &str| desk.sh(&format!("printf '{text}' > \"$ORCH_RESULT_FILE\"")).usage;
+    let plain = usage(r#"{"cost_usd":9.5}"#);
+    assert_eq!((plain.micro_usd(), plain.cost_note), (Some(9_500_000), None));
+    let quoted = usage(r#"{"cost_usd":"9.50"}"#);
+    assert_eq!(quoted.micro_usd(), Some(9_500_000));
+    assert_eq!(quoted.cost_note.as_deref(), Some("`cost_usd` of the result was text and was read as 9.5"));
+    let marked = usage(r#"\357\273\277{"cost_usd":1}"#);
+    assert_eq!(marked.micro_usd(), Some(1_000_000));
+    assert_eq!(marked.cost_note.as_deref(), Some("a byte order mark before the result was skipped"));
+    for (text, why) in [
+        (r#"{"cost_usd":"9,50"}"#, "`cost_usd` of the result is no amount of dollars: \"9,50\""),
+        (r#"{"cost_usd":"NaN"}"#, "`cost_usd` of the result is no amount of dollars: \"NaN\""),
+        (r#"{"cost_usd":-5}"#, "`cost_usd` of the result is no amount of dollars: -5"),
+        (r#"{"cost_usd":1e300}"#, "`cost_usd` of the result is no amount of dollars: 1e+300"),
+        (r#"{"cost_usd":[1]}"#, "`cost_usd` of the result is no amount of dollars: [1]"),
+        (r#"{"cost_usd":null}"#, "the result has no `cost_usd`"),
+        (r#"{"summary":"done"}"#, "the result has no `cost_usd`"),
+        ("", "there is no result file that says so"),
+    ] {
+        let usage = usage(text);
+        assert_eq!((usage.micro_usd(), usage.cost_unread.as_deref()), (None, Some(why)), "{text}");
+        assert_eq!(usage.shown(), "unknown");
+    }
+    let broken = usage(r#"{"cost_usd": 9"#);
+    assert!(broken.cost_unread.unwrap().starts_with("the result file could not be used: it is not JSON"));
+}
+
+#[test]
+fn a_program_is_told_what_its_run_may_cost() {
+    let mut desk = Desk::new();
+    let told = r#"printf '{"summary":"%s"}' "${ORCH_BUDGET_USD-nothing}" > "$ORCH_RESULT_FILE""#;
+    assert_eq!(desk.sh(told).summary.as_deref(), Some("nothing"));
+    desk.reserved_micro_usd = 2_050_000;
+    assert_eq!(desk.sh(told).summary.as_deref(), Some("2.050000"));
 }
 
 #[test]

@@ -40,7 +40,6 @@ impl Cx<'_> {
             Step::Open => self.work(Effect::OpenBranch),
             // The branch of a second generation.
             Step::Agent { .. } if self.d.task.branch.head.is_none() => self.work(Effect::OpenBranch),
-            Step::Agent { .. } if self.budget_is_spent() => {}
             Step::Agent { role } => {
                 let round = self.d.task.repairs();
                 self.d.task.run = Some(self.d.task.next_seq);
@@ -107,18 +106,6 @@ impl Cx<'_> {
                 _ => self.done(DoneOutcome::NotWatched),
             },
         }
-    }
-
-    /// No agent begins once the task's agents have cost what they may: a person decides whether it is worth more.
-    fn budget_is_spent(&mut self) -> bool {
-        let Some(limit_micro_usd) = self.policy.task_budget_micro_usd else { return false };
-        let spent_micro_usd = self.spent_micro_usd;
-        if spent_micro_usd.saturating_sub(self.d.task.spent.budget_from_micro_usd) < limit_micro_usd {
-            return false;
-        }
-        self.say("its agents have cost what they may");
-        self.block(BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd }, self.d.task.at);
-        true
     }
 
     /// What gates judge here: the merge commit once there is one, else the head.

@@ -210,6 +210,16 @@ impl Cx<'_> {
                 self.say(format!("the watch could not tell: {}", fault.text));
                 self.done(DoneOutcome::Inconclusive);
             }
+            (_, Outcome::OverBudget { spent_micro_usd, limit_micro_usd, run_micro_usd, at_most }) => {
+                let why = BlockReason::BudgetSpent {
+                    spent_micro_usd: *spent_micro_usd,
+                    limit_micro_usd: *limit_micro_usd,
+                    run_micro_usd: *run_micro_usd,
+                    at_most: *at_most,
+                };
+                self.say("its agents have cost what they may");
+                self.block(why, self.d.task.at);
+            }
             (_, Outcome::Failed { fault }) => self.job_failed(fault),
             // It was stopped for what the task takes now.
             (_, Outcome::Cancelled) if self.d.task.landing.landed.is_some() => self.take_landed(),

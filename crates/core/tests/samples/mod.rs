@@ -256,7 +256,19 @@ pub fn outcomes() -> Vec<Outcome> {
     values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
     values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false, voids: true });
     values.push(Outcome::LandedOtherwise { commit: sha(9), tree: tree(9), by: Some(anna()) });
-    complete(values, 21, |v| match v {
+    values.push(Outcome::OverBudget {
+        spent_micro_usd: 5_250_000,
+        limit_micro_usd: 5_000_000,
+        run_micro_usd: None,
+        at_most: false,
+    });
+    values.push(Outcome::OverBudget {
+        spent_micro_usd: 4_000_000,
+        limit_micro_usd: 5_000_000,
+        run_micro_usd: Some(2_000_000),
+        at_most: true,
+    });
+    complete(values, 22, |v| match v {
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -278,6 +290,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Held { .. } => 18,
         Outcome::ApprovalNeeded { .. } => 19,
         Outcome::LandedOtherwise { .. } => 20,
+        Outcome::OverBudget { .. } => 21,
     })
 }
 
@@ -427,7 +440,18 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::Rejected { by: anna(), comment: "not on a Friday".into(), what: None },
         BlockReason::Rejected { by: anna(), comment: String::new(), what: None },
         BlockReason::RollbackFailed { why: "no previous revision".into() },
-        BlockReason::BudgetSpent { spent_micro_usd: 5_250_000, limit_micro_usd: 5_000_000 },
+        BlockReason::BudgetSpent {
+            spent_micro_usd: 5_250_000,
+            limit_micro_usd: 5_000_000,
+            run_micro_usd: None,
+            at_most: false,
+        },
+        BlockReason::BudgetSpent {
+            spent_micro_usd: 4_000_000,
+            limit_micro_usd: 5_000_000,
+            run_micro_usd: Some(2_000_000),
+            at_most: true,
+        },
         BlockReason::ConflictLeft { findings: vec![finding()] },
         BlockReason::Rejected { by: anna(), comment: String::new(), what: Some(ApprovalKind::Main) },
         BlockReason::Rejected { by: anna(), comment: "no".into(), what: Some(ApprovalKind::Landed) },

@@ -3,7 +3,9 @@
 
 use super::documents::{self, Documents};
 use super::{Cx, Ended, landing};
+use crate::shell;
 use orch_core::effect::Outcome;
+use orch_core::ids::Role;
 use orch_core::task::Phase;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
@@ -39,7 +41,12 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
                 let fault = Fault::transient(format!("the run in {} is being ended", run.dir));
                 return Ok(Ended::Again { charge: Charge::Transient, new_run: false, not_before: None, fault });
             }
-            RunState::Ended(exit) => crate::shell::finish(cx, dir, &exit, None).await?,
+            RunState::Ended(exit) => {
+                // An agent's has cost something, whoever waited for it.
+                let program = (run.program != shell::SHELL).then(|| cx.project.program(&Role::new(run.what.as_str())));
+                let report = program.map(|program| program.read(dir, &exit));
+                shell::finish(cx, dir, &exit, report.as_ref()).await?;
+            }
             RunState::Absent | RunState::Lost => {}
         }
     }

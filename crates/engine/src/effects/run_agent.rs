@@ -25,6 +25,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let program = cx.project.program(role);
     if matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent) {
         if cx.stop.is_cancelled() {
+            shell::never_began(cx, &dir).await?;
             return Ok(Outcome::Cancelled.into());
         }
         match set_up::ensure(cx, role, stage).await? {
@@ -36,7 +37,8 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let exit = match shell::wait(cx, &dir, &|| program.keys()).await {
         Ok(Supervised::Ended(exit)) => exit,
         Ok(Supervised::Stopped(exit)) => {
-            shell::finish(cx, &dir, &exit, None).await?;
+            // What is stopped has cost something all the same.
+            shell::finish(cx, &dir, &exit, Some(&program.read(&dir, &exit))).await?;
             return Ok(Outcome::Cancelled.into());
         }
         Err(fault) if fault.is_transient() => return Ok(shell::again(cx, "", fault)),
@@ -124,6 +126,7 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
         run_dir: dir.to_owned(),
         prompt_file: dir.join("prompt.md"),
         result_file: dir.join("result.json"),
+        reserved_micro_usd: cx.job.reserved_micro_usd,
     };
     let template = template(cx, role, &fetched.tip).await?;
     let files = attachments::hand_over(cx, dir).await?;

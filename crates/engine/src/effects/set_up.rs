@@ -92,7 +92,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
         timeout_ms: cx.project.test_timeout_ms,
         detach: false,
     })?;
-    shell::start(cx, dir, &spec, format!("setup for the {role}"), "sh").await
+    shell::start(cx, dir, &spec, format!("setup for the {role}"), shell::SHELL).await
 }
 
 fn note(line: &str, dir: &Path, exit: &ExitRecord) -> Option<String> {

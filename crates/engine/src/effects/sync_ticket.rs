@@ -5,10 +5,10 @@
 use super::{Cx, Ended};
 use crate::tickets;
 use orch_core::effect::Outcome;
-use orch_core::ids::Actor;
+use orch_core::ids::{Actor, Time};
 use orch_core::ticket;
 use orch_ports::Fault;
-use orch_store::Fact;
+use orch_store::{Fact, Whose};
 
 /// Key of the living comment.
 const COMMENT: &str = "orch-status";
@@ -28,7 +28,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         let seen = Fact::TicketSeen(project.clone(), number);
         cx.store().remember(&seen, state.as_str(), cx.now()).await?;
     }
-    let comment = ticket::comment(&task, cx.store().cost_usd(task.id).await?);
+    let cost = cx.store().spending(Whose::Task(task.id), Time(i64::MIN)).await?;
+    let comment = ticket::comment(&task, &cost);
     tracker.put_comment(project, number, COMMENT, &comment).await?;
     Ok(Outcome::Sent.into())
 }

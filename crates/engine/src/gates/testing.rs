@@ -53,6 +53,7 @@ pub(super) fn project() -> Project {
         key: "DEMO".into(),
         pipeline: Pipeline::lite(),
         policy: Policy { approvers: vec!["local:anna".into()], ..Policy::default() },
+        money: crate::project::Money::default(),
         forge: Arc::new(forge),
         tracker: Arc::new(LocalTracker::open(&dir.path().join("t.db"), clock).unwrap()),
         default_program: Arc::new(Nobody),

@@ -1,5 +1,6 @@
 //! The shapes of what is shown, and how they come of what is stored.
 
+use crate::budgets::BudgetView;
 use crate::gates;
 use crate::standing::Trouble;
 use orch_core::ids::Time;
@@ -58,8 +59,16 @@ pub struct TaskView {
     pub round: u32,
     /// Runs so far.
     pub runs: usize,
-    /// Cost so far, US dollars.
+    /// Cost so far, US dollars; the most it can be where costs are not known.
     pub cost_usd: f64,
+    /// The same for people: `1.50`, `<= 4.00`, `unknown`.
+    pub cost: String,
+    /// What is reserved for its run that is under way, US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_usd: Option<f64>,
+    /// What its runs may cost, with what people granted it, US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_usd: Option<f64>,
     /// When it was made.
     pub created_at: String,
     /// When it changed last.
@@ -263,6 +272,8 @@ pub struct QueueView {
     pub draining: bool,
     /// What is paused.
     pub paused: Vec<PauseView>,
+    /// Budgets of days, months and projects.
+    pub budgets: Vec<BudgetView>,
     /// What keeps projects or the whole instance from going on.
     pub troubles: Vec<Trouble>,
     /// Transient faults.

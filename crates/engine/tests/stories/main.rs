@@ -6,6 +6,7 @@
 mod absent;
 mod arranged;
 mod blame;
+mod budgets;
 mod ci;
 mod conflicts;
 mod crashes;

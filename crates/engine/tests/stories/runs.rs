@@ -341,7 +341,12 @@ impl AgentProgram for Played {
             _ => AgentEnd::Failed { why: exit.describe() },
         };
         let question = std::fs::read_to_string(run_dir.join("question")).ok();
-        let usage = Usage { cost_usd: 0.25, ..Usage::default() };
+        let usage =
+            match std::fs::read_to_string(run_dir.join("cost")).map(|text| text.parse::<f64>().map_err(|_| text)) {
+                Ok(Ok(cost_usd)) => Usage { cost_usd, ..Usage::default() },
+                Ok(Err(text)) => Usage { cost_unread: Some(text), ..Usage::default() },
+                Err(_) => Usage { cost_usd: 0.25, ..Usage::default() },
+            };
         // The result file is read as every command agent's is.
         let settings = CommandSettings {
             name: "played".into(),

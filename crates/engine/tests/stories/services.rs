@@ -127,7 +127,15 @@ async fn a_task_that_has_cost_enough_asks_a_person_before_the_next_agent() {
     let item = world.begin("Add a file").await;
     let task = world.until_blocked(&item).await;
     let Phase::Blocked { why, .. } = &task.phase else { panic!("{:?}", task.phase) };
-    assert_eq!(*why, BlockReason::BudgetSpent { spent_micro_usd: 250_000, limit_micro_usd: 250_000 });
+    assert_eq!(
+        *why,
+        BlockReason::BudgetSpent {
+            spent_micro_usd: 250_000,
+            limit_micro_usd: 250_000,
+            run_micro_usd: None,
+            at_most: false
+        }
+    );
     assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (1, 0));
     world.eventually("a person is told", async || world.told_people().iter().any(|t| t.contains("0.25 USD"))).await;
     world.ask(&item, Event::RetryAsked { by: anna() }).await;

@@ -53,6 +53,7 @@ pub fn orch() -> Actor {
 pub struct Choice {
     pub pipeline: Pipeline,
     pub policy: Policy,
+    pub money: orch_engine::project::Money,
     pub test: Option<String>,
     pub ci: Option<String>,
     pub preparation: orch_engine::prepare::Preparation,
@@ -124,6 +125,7 @@ impl World {
     pub async fn with(choose: impl FnOnce(&mut Choice)) -> Self {
         let mut choice = Choice {
             pipeline: Pipeline::lite(),
+            money: orch_engine::project::Money::default(),
             policy: Policy {
                 approvers: vec![anna()],
                 recheck_ms: 500,
@@ -262,6 +264,7 @@ impl World {
             key: demo(),
             pipeline: c.pipeline.clone(),
             policy: c.policy.clone(),
+            money: c.money.clone(),
             forge: self.flaky.clone(),
             tracker: Arc::new(FlakyTracker { real: self.tracker.clone(), faults: self.faults.clone() }),
             default_program: Arc::new(Played),

@@ -73,6 +73,13 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
             table::plain(&show::field(circuit, "why"))
         ));
     }
+    for budget in show::items(queue, "budgets") {
+        let until = match show::time(budget, "until") {
+            until if until.is_empty() => String::new(),
+            until => format!("; begins anew at {until}"),
+        };
+        context.say(format!("{}: {}{until}", show::field(budget, "what"), show::field(budget, "line")));
+    }
     for trouble in show::items(queue, "troubles") {
         context.say(table::plain(&show::field(trouble, "why")));
     }

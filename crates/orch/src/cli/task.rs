@@ -320,9 +320,10 @@ fn one(args: &ShowArgs, context: &mut Context<'_>) -> Outcome {
             let head: String = show::field(lands, "head").chars().take(12).collect();
             row(context, "lands", &format!("{} at {head}", show::field(lands, "branch")));
         }
-        for name in ["project", "branch", "head", "pull_request", "round", "outcome", "cost_usd", "merge_commit"] {
+        for name in ["project", "branch", "head", "pull_request", "round", "outcome", "merge_commit"] {
             row(context, &name.replace('_', " "), &show::field(&task, name));
         }
+        row(context, "cost", &cost(&task));
         let runs = task.get("runs").map_or_else(String::new, |r| match r {
             Value::Array(list) => list.len().to_string(),
             other => other.to_string(),
@@ -334,6 +335,23 @@ fn one(args: &ShowArgs, context: &mut Context<'_>) -> Outcome {
         }
     }
     Ok(if bad { Exit::Failed } else { Exit::Done })
+}
+
+/// What its agents have cost, of what, and what is reserved: `<= 4.00 USD of 5.00 USD, 1.00 USD reserved`.
+fn cost(task: &Value) -> String {
+    let shown = match show::field(task, "cost") {
+        // A daemon of an earlier version.
+        text if text.is_empty() => show::field(task, "cost_usd"),
+        text => text,
+    };
+    if shown.is_empty() {
+        return shown;
+    }
+    let dollars = |name: &str| task.get(name).and_then(Value::as_f64);
+    let unit = if shown == "unknown" { "" } else { " USD" };
+    let of = dollars("budget_usd").map_or_else(String::new, |limit| format!(" of {limit:.2} USD"));
+    let reserved = dollars("reserved_usd").map_or_else(String::new, |usd| format!(", {usd:.2} USD reserved"));
+    format!("{shown}{unit}{of}{reserved}")
 }
 
 fn row(context: &mut Context<'_>, name: &str, text: &str) {

@@ -34,6 +34,10 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
     }
     for (name, program) in &tables.agents.programs {
         let at = format!("agents.programs.{name}");
+        if name == orch_store::SHELL {
+            let text = format!("[{at}] `{name}` is what runs of commands are called: give the program another name");
+            loader.at_path(&at, text);
+        }
         if program.kind == ProgramKind::Command && program.command.iter().all(String::is_empty) {
             let text =
                 format!("[{at}] has no `command`: write the program and its arguments, like [\"./my-agent.sh\"]");
@@ -52,6 +56,14 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             }
         }
     }
+    super::budget::check(loader, tables);
+    if zone(&tables.server.timezone).is_none() {
+        let text = format!(
+            "[server] `timezone` `{}` is not known to this machine: write a name like `Europe/Berlin` (the package tzdata has them)",
+            tables.server.timezone
+        );
+        loader.at_path("server.timezone", text);
+    }
     merge(loader, tables);
     artefacts(loader, tables);
     gate_names(loader, "gates", tables.gates.keys());
@@ -69,6 +81,11 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
         one(loader, tables, &at, project);
     }
+}
+
+/// A time zone by its name. That of the machine is not meant by any.
+pub fn zone(name: &str) -> Option<jiff::tz::TimeZone> {
+    if name == "UTC" { Some(jiff::tz::TimeZone::UTC) } else { jiff::tz::TimeZone::get(name).ok() }
 }
 
 /// What the commit that lands says of itself.

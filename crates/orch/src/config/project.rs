@@ -1,5 +1,6 @@
 //! `[[project]]`: one repository orch works for, who may decide about it, and the commands that test and ship it.
 
+use super::budget::ProjectBudget;
 use super::gates::ProjectGate;
 use super::section::section;
 use super::value::choices;
@@ -48,6 +49,8 @@ section! {
         ci: Ci = Ci::default();
         /// How it is shipped.
         deploy: Deploy = Deploy::default();
+        /// What its agents may cost.
+        budget: ProjectBudget = ProjectBudget::default();
         /// Role to agent program, where not the default: `developer = "mine"`.
         agents: BTreeMap<String, String> = BTreeMap::new();
         /// Switches of its gates: `[project.gates.check_security_gate]`.

@@ -11,5 +11,7 @@ section! {
     Server {
         /// Address and port to listen on. Anything but loopback is reachable from other machines.
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+        /// Where the days and months of budgets begin: a name of the IANA time zone database, like `Europe/Berlin`.
+        timezone: String = "UTC".into();
     }
 }

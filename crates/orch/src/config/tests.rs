@@ -249,6 +249,55 @@ fn the_environment_of_commands_may_not_be_what_each_run_has_of_its_own() {
     );
 }
 
+/// A configuration with one project and one program of this kind.
+fn with_money(kind: &str, rest: &str) -> String {
+    format!(
+        "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\nkind = \"{kind}\"\ncommand = [\"a\"]\n{rest}\n\
+         [[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n"
+    )
+}
+
+#[test]
+fn a_budget_of_a_program_that_need_not_say_what_it_costs_needs_a_cap_for_each_run() {
+    let told = problems(&with_money("command", "[budget]\nday_usd = 20"));
+    assert_eq!(
+        told,
+        "orch.toml:7: [budget] `day_usd` limits A, whose program `mine` (kind = \"command\") need not say what a run cost: set \
+         [budget] `run_usd` to what a run may cost; one that does not say counts as that"
+    );
+    assert!(parse(&with_money("scripted", "[budget]\nday_usd = 20"), &[]).is_ok());
+    assert!(parse(&with_money("command", "[budget]\nday_usd = 20\nrun_usd = 2"), &[]).is_ok());
+    let own = with_money("command", "") + "[project.budget]\ntotal_usd = 100\n";
+    assert!(problems(&own).starts_with("orch.toml:12: [project.budget] `total_usd` limits A"), "{}", problems(&own));
+    assert!(parse(&(own + "run_usd = 1.5\n"), &[]).is_ok());
+}
+
+#[test]
+fn an_amount_that_means_nothing_and_a_budget_no_run_fits_into_are_refused() {
+    assert_eq!(
+        problems(&with_money("scripted", "[budget]\nrun_usd = 5\ntask_usd = 4.99\nmonth_usd = 0.0000001")),
+        "orch.toml:7: [budget] `run_usd` is more than [budget] `task_usd`: no run would ever begin\n\
+         orch.toml:9: [budget] `month_usd` must be 0 or between 0.000001 and 1000000 US dollars"
+    );
+}
+
+#[test]
+fn a_project_has_its_own_amounts_and_those_of_all() {
+    let text = with_money("command", "[budget]\nrun_usd = 2\ntask_usd = 9.99\nday_usd = 20")
+        + "[project.budget]\ntask_usd = 5\nmonth_usd = 100\n";
+    let (config, _) = parse(&text, &[]).unwrap();
+    let limits = config.money(&config.projects[0]);
+    assert_eq!((limits.run, limits.task), (Some(2_000_000), Some(5_000_000)));
+    assert_eq!((limits.own, limits.all), ([None, Some(100_000_000), None], [Some(20_000_000), None]));
+}
+
+#[test]
+fn a_time_zone_is_one_that_is_known() {
+    let told = problems("[server]\ntimezone = \"Europe/Berln\"\n");
+    assert!(told.starts_with("orch.toml:2: [server] `timezone` `Europe/Berln` is not known to this machine"), "{told}");
+    assert!(parse("[server]\ntimezone = \"Europe/Berlin\"\n", &[]).is_ok());
+}
+
 #[test]
 fn an_agent_that_is_not_built_is_refused_and_says_what_works() {
     let text = "[[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n";
@@ -302,6 +351,7 @@ fn every_key_of_a_plain_section_can_be_set_in_the_environment() {
                 "address:port" => "127.0.0.1:7777",
                 "path" => "/srv/x",
                 "list of text" => "a, b",
+                "text" if key.path == "server.timezone" => "Europe/Berlin",
                 "text" if key.path.ends_with("_json") => "{\"review\": 5}",
                 "text" if key.path == "merge.subject" => "{{title}} ({{number}})",
                 "text" if ["merge.author", "merge.committer"].contains(&key.path.as_str()) => "Anna <anna@example.org>",

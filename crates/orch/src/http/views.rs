@@ -90,6 +90,11 @@ pub(crate) struct RunView {
     pub(crate) session: Option<String>,
     pub(crate) summary: Option<String>,
     pub(crate) cost_usd: f64,
+    pub(crate) cost: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost_unread: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost_note: Option<String>,
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
     pub(crate) turns: u64,
@@ -113,6 +118,9 @@ pub(crate) fn runs(rows: &[RunRow]) -> Vec<RunView> {
             session: r.session.clone(),
             summary: r.summary.clone(),
             cost_usd: r.usage.cost_usd,
+            cost: r.usage.shown(),
+            cost_unread: r.usage.cost_unread.clone(),
+            cost_note: r.usage.cost_note.clone(),
             input_tokens: r.usage.input_tokens,
             output_tokens: r.usage.output_tokens,
             turns: r.usage.turns,

@@ -35,6 +35,8 @@ struct Board {
     failing: Vec<(String, String)>,
     /// What keeps projects or the instance from going on.
     troubles: Vec<String>,
+    /// Budgets of days, months and projects: which, and what became of it.
+    budgets: Vec<(String, String)>,
     /// What of the configuration file is not in force.
     configuration: Option<String>,
     backing_off: usize,
@@ -84,7 +86,7 @@ impl Card {
             command: view.waiting.as_ref().and_then(|w| w.command.clone()),
             since: Moment::read(since.unwrap_or(&view.updated_at), now),
             round: view.round,
-            cost: usd(view.cost_usd),
+            cost: usd(&view.cost),
             pull_request: view.pull_request,
         }
     }
@@ -139,6 +141,7 @@ async fn board(state: &AppState) -> Result<(Board, String), Problem> {
         draining: queue.draining,
         paused: queue.paused.iter().map(|pause| (pause.line(), pause.ends.clone())).collect(),
         failing: engine.failing_watchers(),
+        budgets: queue.budgets.into_iter().map(|budget| (budget.what, budget.line)).collect(),
         troubles: queue.troubles.into_iter().map(|trouble| trouble.why).collect(),
         configuration: state.reload.as_ref().and_then(|reload| reload.pending()).map(|pending| pending.text),
         backing_off,

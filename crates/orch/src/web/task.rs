@@ -271,7 +271,9 @@ fn facts(view: &TaskView) -> Vec<(&'static str, String)> {
     }
     facts.push(("repairs", view.round.to_string()));
     facts.push(("runs", view.runs.to_string()));
-    facts.push(("cost", usd(view.cost_usd)));
+    let of = view.budget_usd.map_or_else(String::new, |limit| format!(" of ${limit:.2}"));
+    let reserved = view.reserved_usd.map_or_else(String::new, |reserved| format!(", ${reserved:.2} reserved"));
+    facts.push(("cost", format!("{}{of}{reserved}", usd(&view.cost))));
     facts
 }
 
@@ -352,7 +354,7 @@ fn run_line(run: &RunView, now: Time) -> RunLine {
             0 => String::new(),
             _ => format!("{} in, {} out", tokens(run.input_tokens), tokens(run.output_tokens)),
         },
-        cost: if run.cost_usd == 0.0 { String::new() } else { usd(run.cost_usd) },
+        cost: if run.cost_usd == 0.0 && run.cost_unread.is_none() { String::new() } else { usd(&run.cost) },
         model: run.model.clone().unwrap_or_default(),
         summary: run.summary.clone().unwrap_or_default(),
     }

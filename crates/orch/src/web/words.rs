@@ -56,14 +56,14 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
-/// Money.
-pub(super) fn usd(amount: f64) -> String {
-    if amount == 0.0 {
-        "$0".to_owned()
-    } else if amount < 0.01 {
-        "under $0.01".to_owned()
-    } else {
-        format!("${amount:.2}")
+/// Money, as people read it: `$1.24`, `<= $4.00`, `unknown`.
+pub(super) fn usd(shown: &str) -> String {
+    let (at_most, amount) = shown.strip_prefix("<= ").map_or(("", shown), |rest| ("<= ", rest));
+    match amount {
+        "0.00" => format!("{at_most}$0"),
+        _ if !amount.starts_with(|c: char| c.is_ascii_digit()) => shown.to_owned(),
+        _ if amount.starts_with("0.00") => format!("{at_most}under $0.01"),
+        _ => format!("{at_most}${amount}"),
     }
 }
 
@@ -148,7 +148,16 @@ mod tests {
         assert_eq!(Moment::new(Time(0), Time(500)).ago, "just now");
         assert_eq!(Moment::new(Time(0), Time(720_000)).ago, "12 min ago");
         assert_eq!(Moment::new(Time(60_000), Time(0)).ago, "in 1 min");
-        assert_eq!((usd(0.0).as_str(), usd(0.004).as_str(), usd(1.239).as_str()), ("$0", "under $0.01", "$1.24"));
+        for (shown, text) in [
+            ("0.00", "$0"),
+            ("0.004", "under $0.01"),
+            ("1.24", "$1.24"),
+            ("<= 4.00", "<= $4.00"),
+            ("4.00 and 1 unknown", "$4.00 and 1 unknown"),
+            ("unknown", "unknown"),
+        ] {
+            assert_eq!(usd(shown), text);
+        }
         assert_eq!((tokens(999).as_str(), tokens(1_234).as_str(), tokens(2_500_000).as_str()), ("999", "1.2k", "2.5M"));
     }
 

@@ -57,6 +57,9 @@ impl Sim {
                 outside::invariant_a_hook_runs_once(self, f, environment, revision)?;
                 outside::invariant_no_deploy_passes_a_failure(self, f, environment, revision)?;
             }
+            if let Some(reserved) = self.ledger.reserved.get_mut(&key) {
+                reserved.begun = true;
+            }
             let site = self.site(&project)?;
             site.runs.insert(key, Run { plan, place, over: false, killed: false, cost, left: false, revision });
             self.say(|| format!("   {place:?}: run {}-{} starts", key.0, key.1));
@@ -84,6 +87,10 @@ impl Sim {
     }
 
     pub(super) fn run_agent(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<Option<Tried>> {
+        // What is to be stopped before it began does not begin.
+        if f.stop && !self.site(&f.task.project)?.runs.contains_key(&(f.job.id, f.job.run_attempt)) {
+            return Ok(Some(Tried::Outcome(Outcome::Cancelled)));
+        }
         let plan = if self.stumbles(f, role) {
             Plan::Denied
         } else if self.hit("agent fails", 60) {

@@ -1,15 +1,25 @@
 //! Which job is claimed next. Projects take turns; within a project the highest priority goes first, then the oldest. A
 //! second writing of what the SQL of the other store says, on purpose: the contract and the lives compare the two.
 
-use super::state::{Row, State};
+use super::state::{Result, Row, State};
 use orch_core::effect::Lane;
 use orch_core::ids::{JobId, ProjectKey};
-use orch_store::{ClaimRequest, Job, JobState};
+use orch_store::{ClaimRequest, Job, JobState, money};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl State {
-    pub(super) fn claim(&mut self, r: &ClaimRequest) -> Option<Job> {
+    pub(super) fn claim(&mut self, r: &ClaimRequest) -> Result<Option<Job>> {
+        let job = self.next(r);
+        money::reserved(self, job, r)
+    }
+
+    pub(super) fn claim_one(&mut self, id: JobId, r: &ClaimRequest) -> Result<Option<Job>> {
+        let job = self.certain(id, r);
+        money::reserved(self, job, r)
+    }
+
+    fn next(&mut self, r: &ClaimRequest) -> Option<Job> {
         let rows = self.now.jobs.iter().map(AsRef::as_ref);
         let rank = |row: &Row| self.now.tasks.get(&row.job.id.task).map_or(0, |task| -i64::from(task.priority));
         // The first of every project and rank that may be claimed now.
@@ -43,7 +53,7 @@ impl State {
         Some(job)
     }
 
-    pub(super) fn claim_one(&mut self, id: JobId, r: &ClaimRequest) -> Option<Job> {
+    fn certain(&mut self, id: JobId, r: &ClaimRequest) -> Option<Job> {
         self.open(id).filter(|row| self.may_run(row, r))?;
         self.take(id, r)
     }

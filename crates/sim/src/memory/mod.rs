@@ -6,6 +6,7 @@ mod evidence;
 mod state;
 mod tx;
 
+use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
@@ -14,9 +15,9 @@ use orch_core::task::{NewTask, Task};
 use orch_store::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement, LeaseRow,
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
-    TaskFilter, UnknownJob,
+    TaskFilter, UnknownJob, Whose,
 };
-use orch_store::{Evidence, Fact, Journal, Memory, Queue, Tasks, lease, queue, step};
+use orch_store::{Evidence, Fact, Journal, Memory, Queue, Tasks, lease, money, queue, step};
 use state::{Result, Row, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,10 +123,10 @@ impl Tasks for MemoryStore {
 #[async_trait::async_trait]
 impl Queue for MemoryStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
-        self.write(|s| Ok(s.claim(&request)))
+        self.write(|s| s.claim(&request))
     }
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>> {
-        self.write(|s| Ok(s.claim_one(id, &request)))
+        self.write(|s| s.claim_one(id, &request))
     }
     async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
         self.write(|tx| queue::heartbeat(tx, fence, lease_ms, lease_ttl_ms))
@@ -304,7 +305,13 @@ impl Evidence for MemoryStore {
         if !run.usage.cost_usd.is_finite() {
             return Err(StoreError::Bug(format!("run {}-{}: its cost is not a number", run.task.0, run.job)));
         }
-        self.write(|s| s.put(fence, run.task, |s| s.runs.push(run)))
+        self.write(|s| {
+            let held = s.put(fence, run.task, |s| s.runs.push(run.clone()))?;
+            if held {
+                money::settle(s, &run)?;
+            }
+            Ok(held)
+        })
     }
     async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>> {
         Ok(self.read(|s| s.runs_of(task)))
@@ -316,8 +323,8 @@ impl Evidence for MemoryStore {
         let fits = |d: &&Deployment| d.project == *project && d.environment == environment;
         Ok(self.read(|s| s.deployments.iter().rev().filter(fits).take(limit as usize).cloned().collect()))
     }
-    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
-        Ok(self.read(|s| s.standing(task, None).cost_usd))
+    async fn spending(&self, whose: Whose, from: Time) -> Result<Sums> {
+        Ok(self.read(|s| s.spending(&whose, from)))
     }
     async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
         self.write(|s| Ok(s.drop_evidence(task)))

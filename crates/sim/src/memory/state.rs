@@ -1,5 +1,6 @@
 //! What the store in memory holds, and how it is looked through.
 
+use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time};
@@ -7,7 +8,8 @@ use orch_core::task::Task;
 use orch_store::Fact;
 use orch_store::tx::Lease;
 use orch_store::{
-    ArtefactRow, Deployment, Job, JournalRow, Judgement, RunRow, Standing, StoreClock, StoreError, TaskFilter,
+    ArtefactRow, Deployment, Job, JournalRow, Judgement, RunRow, Spend, Standing, StoreClock, StoreError, TaskFilter,
+    Whose, money,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub(super) struct Changing {
     pub(super) jobs: Vec<Arc<Row>>,
     pub(super) leases: BTreeMap<ProjectKey, Lease>,
     pub(super) inbox: Vec<Arc<Inbox>>,
+    /// Money, by job and attempt.
+    pub(super) spends: BTreeMap<(JobId, u32), Spend>,
 }
 
 /// Everything there is. What is beside `now` is only added to, or changed by verbs that cannot fail.
@@ -86,8 +90,20 @@ impl State {
         Standing {
             job: job.and_then(|seq| self.any(JobId { task, seq })),
             runs: runs.len() as u64,
-            cost_usd: runs.iter().map(|r| r.usage.cost_usd).sum(),
+            cost: self.spending(&Whose::Task(task), Time(i64::MIN)),
         }
+    }
+
+    pub(super) fn spending(&self, whose: &Whose, from: Time) -> Sums {
+        let counts = |s: &&Spend| {
+            let theirs = match whose {
+                Whose::Task(task) => s.job.task == *task,
+                Whose::Project(project) => s.project == *project,
+                Whose::Everybody => true,
+            };
+            theirs && from <= s.at
+        };
+        money::sums(self.now.spends.values().filter(counts))
     }
 
     pub(super) fn tasks(&self, filter: &TaskFilter) -> Vec<Task> {

@@ -1,10 +1,11 @@
 //! The primitives of a transaction over plain values.
 
 use super::state::{Result, Row, State};
+use orch_core::budget::Sums;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
 use orch_store::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
-use orch_store::{Fence, Job, JobState, JournalRow, RunRow, StoreError};
+use orch_store::{Fence, Job, JobState, JournalRow, RunRow, Spend, StoreError, Whose};
 use std::sync::Arc;
 
 pub(super) fn named(state: &State, item: &WorkItem) -> Option<Task> {
@@ -54,8 +55,35 @@ impl Tx for State {
         };
         Ok(self.now.tasks.values().filter(waits).map(|t| t.id).collect())
     }
-    fn spent_micro_usd(&mut self, task: TaskId) -> Result<u64> {
-        Ok((self.standing(task, None).cost_usd * 1e6).round().clamp(0.0, 1e18) as u64)
+
+    fn spend(&mut self, job: JobId, attempt: u32) -> Result<Option<Spend>> {
+        Ok(self.now.spends.get(&(job, attempt)).cloned())
+    }
+    fn open_spend(&mut self, job: JobId) -> Result<Option<Spend>> {
+        Ok(self.now.spends.values().rev().find(|s| s.job == job && s.cost.is_none()).cloned())
+    }
+    fn save_spend(&mut self, spend: &Spend) -> Result<()> {
+        self.now.spends.insert((spend.job, spend.attempt), spend.clone());
+        Ok(())
+    }
+    fn drop_spend(&mut self, job: JobId, attempt: u32) -> Result<()> {
+        self.now.spends.remove(&(job, attempt));
+        Ok(())
+    }
+    fn sums(&mut self, whose: &Whose, from: Time) -> Result<Sums> {
+        Ok(self.spending(whose, from))
+    }
+    fn has_run(&mut self, job: JobId, attempt: u32) -> Result<bool> {
+        Ok(self.runs_of(job.task).iter().any(|run| (run.job, run.attempt) == (job.seq, attempt) && !run.is_command()))
+    }
+    fn let_go_on(&mut self, parked: &str) -> Result<()> {
+        let waits =
+            |row: &&mut Arc<Row>| row.job.state == JobState::Queued && row.job.parked.as_deref() == Some(parked);
+        for job in self.now.jobs.iter_mut().filter(waits).map(|row| &mut Arc::make_mut(row).job) {
+            job.parked = None;
+            job.available_at = job.available_at.min(job.created_at);
+        }
+        Ok(())
     }
 
     fn open_job(&mut self, id: JobId) -> Result<Option<Job>> {
@@ -89,6 +117,8 @@ impl Tx for State {
             stop: false,
             deaths: 0,
             parked: None,
+            reserved_micro_usd: 0,
+            refused: None,
         };
         self.now.jobs.push(Arc::new(Row { id: self.made, job, worker: String::new(), until_ms: 0 }));
         Ok(())

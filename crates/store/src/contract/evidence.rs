@@ -121,20 +121,16 @@ pub fn the_last_word_of_a_gate_is_read_alone(w: &mut World) {
     assert_eq!(last(w, GateId::TestsLocal), Some(other));
 }
 
-pub fn runs_are_completed_and_summed(w: &mut World) {
-    let (id, other) = (w.started("DEMO", 1), w.started("DEMO", 2));
+pub fn runs_are_completed(w: &mut World) {
+    let id = w.started("DEMO", 1);
     let fence = w.claim_of(id).fence();
-    let usage = |cost_usd| Usage { cost_usd, input_tokens: 10, output_tokens: 5, turns: 2 };
-    let cost_cents = |id| (block_on(w.store.cost_usd(id)).unwrap() * 100.0).round() as i64;
-    assert_eq!(cost_cents(id), 0);
+    let usage = |cost_usd| Usage { cost_usd, input_tokens: 10, output_tokens: 5, turns: 2, ..Usage::default() };
     assert!(block_on(w.store.put_run(fence, run(id, 1, 1))).unwrap());
     let ended = RunRow { ended: Some(Time(8)), ok: Some(true), usage: usage(0.25), ..run(id, 1, 1) };
     assert!(block_on(w.store.put_run(fence, ended.clone())).unwrap());
     let second = RunRow { usage: usage(0.5), model: Some("large".into()), ..run(id, 1, 2) };
     assert!(block_on(w.store.put_run(fence, second.clone())).unwrap());
     assert_eq!(block_on(w.store.runs(id)).unwrap(), [ended, second]);
-    assert_eq!(cost_cents(id), 75);
-    assert_eq!(cost_cents(other), 0);
     let nonsense = RunRow { usage: usage(f64::NAN), ..run(id, 1, 3) };
     assert!(block_on(w.store.put_run(fence, nonsense)).is_err());
 }

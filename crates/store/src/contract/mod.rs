@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod fences;
 pub mod inbox;
 pub mod leases;
+pub mod money;
 pub mod queue;
 pub mod stops;
 pub mod world;
@@ -55,12 +56,19 @@ macro_rules! store_contract {
             inbox::the_end_of_the_journal_is_read_without_the_rest, inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
             inbox::what_people_did_is_kept_and_noise_is_not,
             evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
-            evidence::the_last_word_of_a_gate_is_read_alone, evidence::runs_are_completed_and_summed, evidence::two_commands_of_one_attempt_are_two_runs,
+            evidence::the_last_word_of_a_gate_is_read_alone, evidence::runs_are_completed, evidence::two_commands_of_one_attempt_are_two_runs,
             evidence::deployments_are_listed_newest_first,
             evidence::a_fact_is_remembered_under_its_owner_and_replaced,
             evidence::a_fact_ends_with_its_owner_or_at_its_time,
             evidence::what_was_kept_long_enough_goes_of_tasks_that_are_over_only,
             evidence::people_have_a_number_of_their_own_for_ever,
+            money::runs_beside_each_other_cannot_pass_a_days_budget,
+            money::without_a_cap_a_run_takes_what_is_left_of_the_tightest_budget,
+            money::a_reservation_is_given_back_where_no_run_began,
+            money::a_reservation_outlives_the_worker_of_a_run_that_began_and_its_cost_counts_once,
+            money::a_setup_before_an_agents_run_is_not_the_run,
+            money::a_cost_that_nobody_knows_counts_as_what_was_reserved, money::a_retry_grants_a_task_as_much_again,
+            money::a_run_counts_for_the_day_it_was_reserved_on,
             inbox::what_was_dealt_with_loses_its_text_and_stays_known,
         );
     };

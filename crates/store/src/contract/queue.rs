@@ -354,11 +354,7 @@ pub fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World) {
 pub fn one_certain_job_can_be_claimed_if_it_is_available(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started("DEMO", 2));
     let (first, second) = (w.job_of(a), w.job_of(b));
-    let claim = |w: &World, id, lane| {
-        let (worker, except) = (w.worker.clone(), w.except.clone());
-        let request = crate::ClaimRequest { lane, worker, now: w.now, lease_ms: LEASE_MS, share: w.share, except };
-        block_on(w.store.claim_one(id, request)).unwrap()
-    };
+    let claim = |w: &World, id, lane| block_on(w.store.claim_one(id, w.request(lane))).unwrap();
     assert_eq!(claim(w, second.id, Lane::Agent), None, "it is in another lane");
     let got = claim(w, second.id, Lane::Forge).expect("whoever is older waits");
     assert_eq!((got.id, got.state, got.epoch), (second.id, JobState::Running, 1));

@@ -3,13 +3,15 @@
 
 use crate::{Beat, Cause, Charge, ClaimRequest, Fence, Job, Requeue, Share, StepRequest, Stepped, Store};
 use futures::executor::block_on;
+use orch_core::budget::Terms;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
-use orch_core::ids::{Actor, TaskId, Time};
+use orch_core::ids::{Actor, ProjectKey, TaskId, Time};
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{DoneOutcome, NewTask, Task};
 use orch_core::verdict::{FaultKind, FaultNote, Verdict};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -25,6 +27,7 @@ pub struct World {
     pub worker: String,
     pub share: Share,
     pub except: Vec<orch_core::ids::ProjectKey>,
+    pub terms: BTreeMap<ProjectKey, Terms>,
     keys: u64,
 }
 
@@ -39,8 +42,17 @@ impl World {
     /// A world around a store that is measured by this clock.
     pub fn new(store: Arc<dyn Store>, clock: Arc<AtomicI64>) -> Self {
         let policy = Policy { approvers: vec![anna()], own_ci: false, ..Policy::default() };
-        let (worker, share, except) = ("w1".into(), Share::default(), Vec::new());
-        Self { store, policy, now: Time(1_000_000), clock, worker, share, except, keys: 0 }
+        Self {
+            store,
+            policy,
+            now: Time(1_000_000),
+            clock,
+            worker: "w1".into(),
+            share: Share::default(),
+            except: Vec::new(),
+            terms: BTreeMap::new(),
+            keys: 0,
+        }
     }
 
     pub fn pass_ms(&mut self, ms: i64) {
@@ -94,8 +106,13 @@ impl World {
     }
 
     pub fn claim(&self, lane: Lane) -> Option<Job> {
-        let (worker, now, share, except) = (self.worker.clone(), self.now, self.share, self.except.clone());
-        block_on(self.store.claim(ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share, except })).unwrap()
+        block_on(self.store.claim(self.request(lane))).unwrap()
+    }
+
+    pub fn request(&self, lane: Lane) -> ClaimRequest {
+        let (worker, now, share) = (self.worker.clone(), self.now, self.share);
+        let (except, terms) = (self.except.clone(), self.terms.clone());
+        ClaimRequest { lane, worker, now, lease_ms: LEASE_MS, share, except, terms }
     }
 
     pub fn end(&self, job: &Job, outcome: Outcome) -> Stepped {

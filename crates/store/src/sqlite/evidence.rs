@@ -3,8 +3,8 @@
 
 use super::sql::{Db, DbError, all, json, one, parse, run};
 use super::tx::Rows;
-use crate::queue;
 use crate::rows::{ArtefactRow, Deployment, Fence, Judgement, RunRow};
+use crate::{money, queue};
 use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, StageId, TaskId, Time};
 use rusqlite::{Connection, Row, params};
 
@@ -117,6 +117,7 @@ pub(super) fn put_run(c: &Connection, fence: Fence, r: &RunRow) -> Db<bool> {
             json(r)?
         ],
     )?;
+    money::settle(&mut Rows::timeless(c), r)?;
     Ok(true)
 }
 
@@ -124,16 +125,6 @@ pub(super) fn runs(c: &Connection, task: TaskId) -> Db<Vec<RunRow>> {
     all(c, "SELECT body FROM run WHERE task = ?1 ORDER BY job, attempt, started, dir", [task.0], |row| {
         parse("run", &row.get::<_, String>(0)?)
     })
-}
-
-pub(super) fn cost_usd(c: &Connection, task: TaskId) -> Db<f64> {
-    let sum = one(c, "SELECT total(cost_usd) FROM run WHERE task = ?1", [task.0], |row| Ok(row.get(0)?))?;
-    Ok(sum.unwrap_or(0.0))
-}
-
-/// The same in millionths, as the core counts. What a program claims to have cost is not believed to be negative.
-pub(super) fn spent_micro_usd(c: &Connection, task: TaskId) -> Db<u64> {
-    Ok((cost_usd(c, task)? * 1e6).round().clamp(0.0, 1e18) as u64)
 }
 
 pub(super) fn put_deployment(c: &Connection, fence: Fence, d: &Deployment) -> Db<bool> {

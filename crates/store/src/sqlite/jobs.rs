@@ -132,6 +132,8 @@ fn read(row: &Row<'_>) -> Db<Job> {
         deaths: row.get(16)?,
         parked: row.get(17)?,
         finished_at: row.get::<_, Option<i64>>(18)?.map(Time),
+        reserved_micro_usd: 0,
+        refused: None,
     })
 }
 
@@ -264,6 +266,14 @@ pub(super) fn unpark(c: &Connection, service: &str, now: Time) -> Db<Vec<Lane>> 
                WHERE parked = ?1 AND state = 'queued'";
     run(c, sql, params![service, now.0])?;
     Ok(Lane::ALL.iter().copied().filter(|l| lanes.iter().any(|name| name == l.as_str())).collect())
+}
+
+/// Queued jobs that are parked for this may be claimed at once.
+pub(super) fn let_go_on(c: &Connection, parked: &str) -> Db<()> {
+    let sql = "UPDATE job SET available_at = min(available_at, created_at), parked = NULL \
+               WHERE parked = ?1 AND state = 'queued'";
+    run(c, sql, [parked])?;
+    Ok(())
 }
 
 /// A job that is queued or running.

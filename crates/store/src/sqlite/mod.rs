@@ -10,6 +10,7 @@ mod lock;
 mod memory;
 mod retention;
 mod schema;
+mod spends;
 mod sql;
 mod store;
 mod tasks;

@@ -1,13 +1,14 @@
 //! The verbs, each handed to the writer or to a reader. Nothing is decided here.
 
 use super::tx::Rows;
-use super::{SqliteStore, evidence, jobs, journal, leases, memory, retention, tasks};
+use super::{SqliteStore, evidence, jobs, journal, leases, memory, retention, spends, tasks};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
-    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob,
+    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob, Whose,
 };
 use crate::verbs::{Evidence, Journal, Memory, Queue, Result, Tasks};
-use crate::{Fact, lease, queue, step};
+use crate::{Fact, lease, money, queue, step};
+use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
 use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
@@ -64,10 +65,18 @@ impl Tasks for SqliteStore {
 #[async_trait::async_trait]
 impl Queue for SqliteStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>> {
-        self.change(move |tx| jobs::claim(tx.0, &request, tx.1)).await
+        self.change(move |tx| {
+            let job = jobs::claim(tx.0, &request, tx.1)?;
+            money::reserved(tx, job, &request)
+        })
+        .await
     }
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>> {
-        self.change(move |tx| jobs::claim_one(tx.0, id, &request, tx.1)).await
+        self.change(move |tx| {
+            let job = jobs::claim_one(tx.0, id, &request, tx.1)?;
+            money::reserved(tx, job, &request)
+        })
+        .await
     }
     async fn heartbeat(&self, fence: Fence, lease_ms: i64, lease_ttl_ms: i64) -> Result<Beat> {
         self.change(move |tx| queue::heartbeat(tx, fence, lease_ms, lease_ttl_ms)).await
@@ -202,8 +211,8 @@ impl Evidence for SqliteStore {
         let project = project.clone();
         self.read(move |c| evidence::deployments(c, &project, environment, limit)).await
     }
-    async fn cost_usd(&self, task: TaskId) -> Result<f64> {
-        self.read(move |c| evidence::cost_usd(c, task)).await
+    async fn spending(&self, whose: Whose, from: Time) -> Result<Sums> {
+        self.read(move |c| spends::sums(c, &whose, from)).await
     }
     async fn drop_evidence(&self, task: TaskId) -> Result<u64> {
         self.write(move |c| retention::drop_evidence(c, task)).await

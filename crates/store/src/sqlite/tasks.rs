@@ -1,9 +1,9 @@
 //! Rows of tasks: the value itself as JSON, and beside it only what a query has to find it by. The columns are derived
 //! from the value at every save, so they can never say something else. Its pipeline never changes and has a row of its own.
 
-use super::jobs;
 use super::sql::{Db, DbError, all, json, one, parse, run};
-use crate::rows::{Standing, TaskFilter};
+use super::{jobs, spends};
+use crate::rows::{Standing, TaskFilter, Whose};
 use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
@@ -178,11 +178,11 @@ pub(super) fn overviews(c: &Connection, filter: &TaskFilter) -> Db<Vec<(Task, St
 }
 
 pub(super) fn standing(c: &Connection, task: TaskId, job: Option<Seq>) -> Db<Standing> {
-    let sql = "SELECT count(*), total(cost_usd) FROM run WHERE task = ?1";
-    let sums = one(c, sql, [task.0], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))?;
-    let (runs, cost_usd) = sums.unwrap_or_default();
+    let sql = "SELECT count(*) FROM run WHERE task = ?1";
+    let runs = one(c, sql, [task.0], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))?.unwrap_or(0);
+    let cost = spends::sums(c, &Whose::Task(task), Time(i64::MIN))?;
     let job = job.map(|seq| jobs::any(c, JobId { task, seq })).transpose()?.flatten();
-    Ok(Standing { job, runs, cost_usd })
+    Ok(Standing { job, runs, cost })
 }
 
 pub(super) fn open_by_stage(c: &Connection) -> Db<Vec<(String, u64)>> {

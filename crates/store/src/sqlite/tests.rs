@@ -108,6 +108,7 @@ fn threads_that_ask_at_once_get_each_job_once() {
                     lease_ms: 1000,
                     share: crate::Share::default(),
                     except: Vec::new(),
+                    terms: std::collections::BTreeMap::new(),
                 };
                 std::iter::from_fn(|| block_on(store.claim(request.clone())).unwrap().map(|j| j.id)).collect::<Vec<_>>()
             }
@@ -240,6 +241,9 @@ fn hot_queries_use_their_indexes() {
         (tasks::OPEN_PROJECTS, &["task_open_project"]),
         (tasks::NEXT_DELAYED, &["job_delayed"]),
         (journal::PENDING, &["inbox_pending"]),
+        (super::spends::OF_TASK, &["spend"]),
+        (super::spends::OF_PROJECT, &["spend_project"]),
+        (super::spends::OF_ALL, &["spend_at"]),
     ] {
         let lines = plan(sql);
         for index in indexes {
@@ -272,8 +276,15 @@ fn claims_stay_quick_when_the_queue_is_long() {
     .unwrap();
     // Counted in steps of SQLite's machine, not in time: 100 claims of a table scan would be millions.
     let (lane, worker, now) = (orch_core::effect::Lane::Forge, "w".to_owned(), Time(200_000));
-    let request =
-        crate::ClaimRequest { lane, worker, now, lease_ms: 1, share: crate::Share::default(), except: Vec::new() };
+    let request = crate::ClaimRequest {
+        lane,
+        worker,
+        now,
+        lease_ms: 1,
+        share: crate::Share::default(),
+        except: Vec::new(),
+        terms: std::collections::BTreeMap::new(),
+    };
     let steps = block_on(store.write(move |c| {
         for _ in 0..100 {
             assert!(jobs::claim(c, &request, 0)?.is_some());
@@ -300,6 +311,7 @@ fn statements_are_prepared_once_whatever_values_they_get() {
             lease_ms: n,
             share: crate::Share::default(),
             except: Vec::new(),
+            terms: std::collections::BTreeMap::new(),
         };
         let job = block_on(store.claim(request)).unwrap().unwrap();
         assert_eq!(job.id.task, task);

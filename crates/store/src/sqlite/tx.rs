@@ -1,9 +1,10 @@
 //! The primitives of a transaction in SQL. Nothing is decided here.
 
 use super::sql::{Db, DbError, all, json, one, run};
-use super::{evidence, jobs, journal, leases, tasks};
-use crate::rows::{Fence, Job, JobState};
+use super::{jobs, journal, leases, spends, tasks};
+use crate::rows::{Fence, Job, JobState, SHELL, Spend, Whose};
 use crate::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
+use orch_core::budget::Sums;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
 use rusqlite::{Connection, params};
@@ -49,8 +50,28 @@ impl Tx for Rows<'_> {
     fn waiters(&mut self, project: &ProjectKey) -> Db<Vec<TaskId>> {
         tasks::waiters(self.0, project)
     }
-    fn spent_micro_usd(&mut self, task: TaskId) -> Db<u64> {
-        evidence::spent_micro_usd(self.0, task)
+
+    fn spend(&mut self, job: JobId, attempt: u32) -> Db<Option<Spend>> {
+        spends::load(self.0, job, attempt)
+    }
+    fn open_spend(&mut self, job: JobId) -> Db<Option<Spend>> {
+        spends::open(self.0, job)
+    }
+    fn save_spend(&mut self, spend: &Spend) -> Db<()> {
+        spends::save(self.0, spend)
+    }
+    fn drop_spend(&mut self, job: JobId, attempt: u32) -> Db<()> {
+        spends::remove(self.0, job, attempt)
+    }
+    fn sums(&mut self, whose: &Whose, from: Time) -> Db<Sums> {
+        spends::sums(self.0, whose, from)
+    }
+    fn has_run(&mut self, job: JobId, attempt: u32) -> Db<bool> {
+        let sql = "SELECT 1 FROM run WHERE task = ?1 AND job = ?2 AND attempt = ?3 AND body ->> '$.program' <> ?4";
+        Ok(one(self.0, sql, params![job.task.0, job.seq, attempt, SHELL], |_| Ok(()))?.is_some())
+    }
+    fn let_go_on(&mut self, parked: &str) -> Db<()> {
+        jobs::let_go_on(self.0, parked)
     }
 
     fn open_job(&mut self, id: JobId) -> Db<Option<Job>> {

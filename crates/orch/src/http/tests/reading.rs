@@ -66,6 +66,7 @@ async fn the_queue_keeps_its_blocks() {
     assert_eq!(
         keys(&queue),
         [
+            "budgets",
             "counts",
             "draining",
             "leases",
@@ -98,6 +99,7 @@ async fn a_task_keeps_its_fields() {
         keys(&task),
         [
             "branch",
+            "cost",
             "cost_usd",
             "created_at",
             "done_at",

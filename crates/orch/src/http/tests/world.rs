@@ -119,6 +119,7 @@ impl World {
                 approvers: vec!["local:anna".into()],
                 ..Policy::default()
             },
+            money: orch_engine::project::Money::default(),
             forge: Arc::new(forge.clone()),
             tracker,
             default_program: Arc::new(agent),
@@ -243,6 +244,7 @@ impl World {
                 lease_ms: 3_600_000,
                 share: orch_store::Share::default(),
                 except: Vec::new(),
+                terms: std::collections::BTreeMap::new(),
             };
             if let Some(job) = self.engine.store().claim(claim).await.unwrap() {
                 return Some(job);
@@ -288,7 +290,7 @@ impl World {
             ended: ended.map(|_| now),
             end: ended.map(|ok| if ok { "exit 0" } else { "exit 1" }.into()),
             ok: ended,
-            usage: Usage { cost_usd: 0.184, input_tokens: 48_210, output_tokens: 3_904, turns: 12 },
+            usage: Usage { cost_usd: 0.184, input_tokens: 48_210, output_tokens: 3_904, turns: 12, ..Usage::default() },
             model: Some("model-4".into()),
             session: None,
             summary: ended.map(|_| format!("The {what} has done its part.")),
