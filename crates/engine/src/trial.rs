@@ -186,7 +186,9 @@ impl Trial<'_> {
         if !named && seen.iter().any(|all| both(all)) {
             tests.insert(self.whole());
         }
-        let on_main = tests.intersection(&elsewhere).cloned().collect();
+        // Of the default branch as it is, all of them are.
+        let is_main = |test: &&String| self.head == self.base || elsewhere.contains(*test);
+        let on_main = tests.iter().filter(is_main).cloned().collect();
         let now = (tests, on_main);
         if now != *noted {
             self.bench.note_flaky(&now.0, &now.1).await?;

@@ -469,6 +469,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         // A project that is orch itself is never rolled back by itself: alert only.
         auto_rollback: config.post_deploy.auto_rollback && !p.is_self,
         own_ci: true,
+        base_first: p.commands.base_first,
         task_budget_micro_usd: Some((config.budget.task_usd * 1e6).round() as u64).filter(|limit| *limit != 0),
         recheck_ms: ms(config.reconcile.interval_s),
         lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),

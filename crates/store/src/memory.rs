@@ -37,6 +37,15 @@ pub enum Fact {
         /// Digest of the command.
         command: String,
     },
+    /// The commit on which a command was green with this tree. Ends after a time.
+    GreenBase {
+        /// Project.
+        project: ProjectKey,
+        /// The tree.
+        tree: String,
+        /// Digest of the command.
+        command: String,
+    },
     /// Tests of it that were red and green on one tree, by name (JSON).
     Flaky(ProjectKey),
     /// Identity of the ticket that a number stands for.
@@ -74,7 +83,7 @@ const GREEN_MS: i64 = 30 * 24 * 3_600_000;
 impl Fact {
     /// When it ends by itself, if it is remembered now.
     pub fn until(&self, now: Time) -> Option<Time> {
-        matches!(self, Self::GreenCi { .. }).then(|| now.plus_ms(GREEN_MS))
+        matches!(self, Self::GreenCi { .. } | Self::GreenBase { .. }).then(|| now.plus_ms(GREEN_MS))
     }
 
     /// Whose it is.
@@ -90,6 +99,7 @@ impl Fact {
             | Self::MainMove(project, _)
             | Self::Restored(project)
             | Self::Flaky(project)
+            | Self::GreenBase { project, .. }
             | Self::GreenCi { project, .. } => Owner::Project(project),
             Self::TicketId(project, number) | Self::TicketSeen(project, number) => Owner::Ticket(project, *number),
             Self::Pushed(task, _) | Self::DeployAsked(task, _) | Self::TicketBefore(task, _) => Owner::Task(*task),
@@ -112,6 +122,7 @@ impl Fact {
             Self::MainMove(..) => "main_move",
             Self::Restored(_) => "restored",
             Self::GreenCi { .. } => "green_ci",
+            Self::GreenBase { .. } => "green_base",
             Self::Flaky(_) => "flaky",
             Self::TicketId(..) => "id",
             Self::TicketSeen(..) => "seen",
@@ -127,6 +138,7 @@ impl Fact {
         match self {
             Self::MainMove(_, n) => n.to_string(),
             Self::GreenCi { code, command, .. } => format!("{code}/{command}"),
+            Self::GreenBase { tree, command, .. } => format!("{tree}/{command}"),
             Self::Pushed(_, branch) => branch.clone(),
             Self::DeployAsked(_, revision) => revision.to_string(),
             Self::TicketBefore(_, job) => job.to_string(),

@@ -413,6 +413,7 @@ impl World {
     pub fn good(&mut self) -> Outcome {
         let effect = self.job.as_ref().map(|j| j.effect.clone()).expect("a job is under way");
         match effect {
+            Effect::JudgeBase => Outcome::BaseGreen { text: "the base is green".into() },
             Effect::OpenBranch => Outcome::Opened { head: self.fresh(), base: sha(1) },
             Effect::RunAgent { .. } => {
                 Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
@@ -517,6 +518,7 @@ pub fn report(what: &str, until: Option<Time>) -> Verdict {
 /// A short name for an effect: `run developer 0`, `judge check_ci_green exact`, `ticket`.
 pub fn name(effect: &Effect) -> String {
     match effect {
+        Effect::JudgeBase => "judge the base".into(),
         Effect::OpenBranch => "open".into(),
         Effect::RunAgent { role, round, .. } => format!("run {role} {round}"),
         Effect::Publish { role, .. } => format!("publish {role}"),

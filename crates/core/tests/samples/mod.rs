@@ -173,8 +173,10 @@ pub fn effects() -> Vec<Effect> {
         again: false,
         since: 12,
     });
+    values.push(Effect::JudgeBase);
     values.push(Effect::EditTicket { title: Some("t".into()), body: None, by: bob() });
-    complete(values, 17, |v| match v {
+    complete(values, 18, |v| match v {
+        Effect::JudgeBase => 17,
         Effect::EditTicket { .. } => 16,
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
@@ -256,7 +258,11 @@ pub fn outcomes() -> Vec<Outcome> {
     values.push(Outcome::ApprovalNeeded { subject: "digest".into(), shown });
     values.push(Outcome::Updated { head: sha(3), base: sha(1), tree: tree(3), repatched: false, voids: true });
     values.push(Outcome::LandedOtherwise { commit: sha(9), tree: tree(9), by: Some(anna()) });
-    complete(values, 21, |v| match v {
+    values.push(Outcome::BaseGreen { text: "the base is green".into() });
+    values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()] });
+    complete(values, 23, |v| match v {
+        Outcome::BaseGreen { .. } => 21,
+        Outcome::BaseRed { .. } => 22,
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -397,7 +403,7 @@ pub fn wait_reasons() -> Vec<WaitReason> {
         now: "production is back on 1a2b3c".into(),
     });
     values.push(WaitReason::Held { revision: sha(3), by: "DEMO-2".into() });
-    for what in [ApprovalKind::Main, ApprovalKind::Landed] {
+    for what in [ApprovalKind::Main, ApprovalKind::Landed, ApprovalKind::Base] {
         values.push(WaitReason::Approval { what, subject: sha(9).to_string(), shown: vec!["anna merged it".into()] });
     }
     values.push(WaitReason::OnHold);

@@ -86,7 +86,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
             && cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit))
         .then_some(&fetched.tip),
         artefact_dir: &artefact_dir,
-        repairs_base: false,
+        repairs_base: cx.task.repairs_base(),
     };
     let tried = match trial.run().await {
         Ok(tried) => tried,
@@ -120,6 +120,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     // What was green on the tip alone is judged again there.
     if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
         cx.store().remember(&memory, commit.short(), cx.now()).await?;
+        super::judge_base::was_green(cx, commit, line).await?;
     }
     Ok(Outcome::Sent.into())
 }

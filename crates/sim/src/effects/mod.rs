@@ -53,6 +53,12 @@ impl Sim {
                 Ok(Some(again(Charge::Nothing, false, FaultKind::Transient, "the life before is cleaned up first")))
             }
             Effect::OpenBranch => done(self.open_branch(f)?),
+            Effect::JudgeBase if f.stop => done(Outcome::Cancelled),
+            Effect::JudgeBase if self.hit("base is red", 40) => done(Outcome::BaseRed {
+                subject: format!("red {}", f.task.number % 3),
+                shown: vec!["`test` on main: exit 1".to_owned()],
+            }),
+            Effect::JudgeBase => done(Outcome::BaseGreen { text: "the base is green".to_owned() }),
             Effect::RunAgent { role, stage, .. } => self.run_agent(f, role, stage),
             Effect::Publish { role, stage, run } => self.publish(f, role, stage, *run).map(Some),
             Effect::EnsurePullRequest => {
