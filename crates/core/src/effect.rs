@@ -356,6 +356,11 @@ pub enum Outcome {
         /// What was run, how it ended, and what failed, a line each.
         shown: Vec<String>,
     },
+    /// Nobody can tell: this machine lacks something.
+    BaseUnclear {
+        /// What.
+        fault: FaultNote,
+    },
     /// The agent's turn is over.
     AgentFinished {
         /// It wants an answer first.

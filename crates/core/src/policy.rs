@@ -64,7 +64,14 @@ impl Default for Policy {
     }
 }
 
+/// So many times the first pause is the longest between two runs of a command.
+const LONGEST: i64 = 120;
+
 impl Policy {
+    /// How soon a command that told nothing good is run again, after so long of waiting: ever later. All milliseconds.
+    pub fn later_ms(&self, waited_ms: i64) -> i64 {
+        (waited_ms / 2).clamp(self.recheck_ms, self.recheck_ms.saturating_mul(LONGEST))
+    }
     /// May this person approve?
     pub fn may_approve(&self, who: &Actor) -> bool {
         listed(&self.approvers, who)

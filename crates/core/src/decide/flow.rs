@@ -9,19 +9,10 @@ use crate::pipeline::{Cursor, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Phase, Raised, Task, Unsure, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding};
 
-/// So many times the first pause is the longest between two looks that run a command.
-const LONGEST: i64 = 120;
-
 impl Cx<'_> {
     /// Starts the step the cursor is at.
     pub(super) fn enter(&mut self) {
-        if self.d.task.landing.landed.is_some() {
-            return self.take_landed();
-        }
-        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
-            return self.rest();
-        }
-        if self.waits_for_others() {
+        if self.is_stopped_here() {
             return;
         }
         let task = &self.d.task;
@@ -113,48 +104,6 @@ impl Cx<'_> {
         }
     }
 
-    /// Is the default branch to be judged before this task's branch is opened? Where an agent will work on top of it.
-    fn base_comes_first(&self) -> bool {
-        let task = &self.d.task;
-        let agents = task.pipeline.stages.iter().flat_map(|s| &s.steps).any(|s| matches!(s, Step::Agent { .. }));
-        self.policy.base_first
-            && agents
-            && task.branch.head.is_none()
-            && task.branch.source.is_none()
-            && task.production.reverting.is_none()
-    }
-
-    /// The default branch was judged: the branch is opened on top of it, or the task waits for somebody.
-    pub(super) fn base_judged(&mut self, red: Option<(&str, &[String])>, text: &str) {
-        self.d.task.findings.base.clear();
-        if let Some((subject, shown)) = red {
-            if self.d.task.approved(ApprovalKind::Base, subject).is_none() {
-                if self.d.task.wait.hold.is_none() {
-                    self.say(format!("the base itself fails: {}", shown.join("; ")));
-                }
-                let since = self.waited_here().map_or(self.now, |h| h.since);
-                let recheck = self.now.plus_ms(self.later_ms(since));
-                let (what, subject, shown) = (ApprovalKind::Base, subject.to_owned(), shown.to_vec());
-                return self.wait(WaitReason::Approval { what, subject, shown }, None, Some(recheck));
-            }
-            self.say("the base itself fails, and this ticket is to repair that");
-            self.d.task.findings.base = shown.to_vec();
-        } else if !text.is_empty() {
-            self.say(text);
-        }
-        if self.d.task.wait.on_hold.is_some() {
-            return self.rest();
-        }
-        self.d.task.wait.hold = None;
-        self.work(Effect::OpenBranch);
-    }
-
-    /// How soon to look again by a run of a command: ever later, the longer it has not helped.
-    pub(super) fn later_ms(&self, since: crate::ids::Time) -> i64 {
-        let least = self.policy.recheck_ms;
-        (self.now.since_ms(since) / 2).clamp(least, least.saturating_mul(LONGEST))
-    }
-
     /// No agent begins once the task's agents have cost what they may: a person decides whether it is worth more.
     fn budget_is_spent(&mut self) -> bool {
         let Some(limit_micro_usd) = self.policy.task_budget_micro_usd else { return false };
@@ -165,6 +114,19 @@ impl Cx<'_> {
         self.say("its agents have cost what they may");
         self.block(BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd }, self.d.task.at);
         true
+    }
+
+    /// Does something else come before the step under the cursor? Then the task is on its way there.
+    pub(super) fn is_stopped_here(&mut self) -> bool {
+        if self.d.task.landing.landed.is_some() {
+            self.take_landed();
+            return true;
+        }
+        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
+            self.rest();
+            return true;
+        }
+        self.waits_for_others()
     }
 
     /// What gates judge here: the merge commit once there is one, else the head.

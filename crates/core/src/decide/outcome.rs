@@ -41,8 +41,9 @@ impl Cx<'_> {
             self.d.task.lives.before = None;
         }
         match (step, outcome) {
-            (Step::Open, Outcome::BaseGreen { text }) => self.base_judged(None, text),
-            (Step::Open, Outcome::BaseRed { subject, shown }) => self.base_judged(Some((subject, shown)), ""),
+            (Step::Open, Outcome::BaseGreen { .. } | Outcome::BaseRed { .. } | Outcome::BaseUnclear { .. }) => {
+                self.base_judged(outcome);
+            }
             (Step::Open, Outcome::Opened { head, base }) => {
                 self.d.task.branch.head = Some(head.clone());
                 self.d.task.branch.base = Some(base.clone());
@@ -430,7 +431,7 @@ impl Cx<'_> {
 
     /// How soon a gate that could not tell looks again: what runs a command of the project waits longer the longer it has.
     fn look_again_ms(&self, gate: GateId, fault: &FaultNote, since: Time) -> i64 {
-        if Self::runs_tests(gate, fault) { self.later_ms(since) } else { self.policy.recheck_ms }
+        if Self::runs_tests(gate, fault) { self.policy.later_ms(self.now.since_ms(since)) } else { self.policy.recheck_ms }
     }
 
     /// Did tests or CI that orch itself ran tell nothing about the code?

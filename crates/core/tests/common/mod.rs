@@ -495,7 +495,7 @@ impl World {
 
 /// Nothing begins before every task it is to wait for was looked at and is over, or a person said that it does not.
 fn check_start(before: &Task, event: &Event, d: &Decision) {
-    if d.jobs.iter().any(|j| j.effect == Effect::OpenBranch) && matches!(before.step(), Some(Step::Open)) {
+    if d.jobs.iter().any(|j| matches!(j.effect, Effect::OpenBranch | Effect::JudgeBase)) && matches!(before.step(), Some(Step::Open)) {
         let over = |item: &WorkItem| match event {
             Event::AfterSet { remove, .. } => remove.contains(item),
             Event::BlockersSeen { open, looked_at } => looked_at.contains(item) && open.iter().all(|b| b.item != *item),

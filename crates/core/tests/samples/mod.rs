@@ -260,9 +260,11 @@ pub fn outcomes() -> Vec<Outcome> {
     values.push(Outcome::LandedOtherwise { commit: sha(9), tree: tree(9), by: Some(anna()) });
     values.push(Outcome::BaseGreen { text: "the base is green".into() });
     values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()] });
-    complete(values, 23, |v| match v {
+    values.push(Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "12 bytes are free in /x") });
+    complete(values, 24, |v| match v {
         Outcome::BaseGreen { .. } => 21,
         Outcome::BaseRed { .. } => 22,
+        Outcome::BaseUnclear { .. } => 23,
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,

@@ -53,6 +53,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let command = hex(&Sha256::digest(cx.project.preparation.identity(line).as_bytes())[..8]);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
+        super::judge_base::was_green(cx, commit, line).await?;
         let description = format!("the same code was green as {green}");
         let status =
             CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
@@ -81,6 +82,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         bench: &bench,
         head: commit,
         base,
+        is_base: false,
         // What is prepared for the merge stands on the tip; everything else is judged again there.
         tip: (cx.task.pipeline.judges_again(GateId::CiGreen)
             && cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit))

@@ -57,6 +57,7 @@ impl Gate for TestsLocal {
             bench: look.bench,
             head: &subject.head,
             base: &subject.base,
+            is_base: false,
             // What is prepared for the merge stands on the tip; everything else is judged again there.
             tip: (!subject.exact && subject.task.as_ref().is_some_and(|t| t.pipeline.judges_again(GateId::TestsLocal)))
                 .then_some(&subject.tip),

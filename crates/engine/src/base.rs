@@ -1,0 +1,270 @@
+//! The default branch as it is: do the project's own setup, tests and CI pass there, before anybody works on top of it? Jobs and
+//! people ask here in the same way. What tells chance from a red, and the machine from the code, is [`Trial`].
+
+use crate::effects::hex;
+use crate::gates::{Bench, tests_of};
+use crate::prepare::Preparation;
+use crate::project::Project;
+use crate::trial::{Trial, Tried};
+use orch_core::blame::Blame;
+use orch_core::ids::{Sha, Time};
+use orch_core::verdict::FaultNote;
+use orch_ports::Fault;
+use orch_ports::git::Git;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// So many last lines are shown where no test is named.
+const LAST: usize = 5;
+/// So many failed tests are named.
+const NAMED: usize = 100;
+/// Longest line that is shown, characters.
+const WIDE: usize = 300;
+
+/// What one command said of a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "found", rename_all = "snake_case")]
+pub enum Found {
+    /// Nothing stands in the way.
+    Green {
+        /// For people.
+        text: String,
+    },
+    /// It fails there.
+    Red {
+        /// Digest of what fails.
+        subject: String,
+        /// What was run, how it ended, and what failed, a line each.
+        shown: Vec<String>,
+    },
+    /// This machine lacks something: that says nothing of the commit.
+    Unclear {
+        /// What.
+        why: String,
+    },
+}
+
+/// The same, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Where it was run.
+    pub commit: Sha,
+    /// When it was found so first.
+    pub since: Time,
+    /// When it was run last.
+    pub at: Time,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// A command that judges a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Name of its runs: `tests`, `ci`.
+    pub name: &'static str,
+    /// Shell line.
+    pub line: String,
+    /// Is it told which commit it runs on?
+    tells_revision: bool,
+}
+
+/// The commands that judge a commit of a project, each once. There are none where it has no tests.
+pub fn commands(project: &Project, commit: &Sha) -> Vec<Asked> {
+    let test = tests_of(project, commit).map(|command| Asked {
+        name: "tests",
+        line: command.line.to_owned(),
+        tells_revision: false,
+    });
+    let ci = project.ci.clone().filter(|_| project.policy.own_ci);
+    let mut all: Vec<Asked> = test.into_iter().collect();
+    all.extend(ci.filter(|line| all.iter().all(|asked| asked.line != *line)).map(|line| Asked {
+        name: "ci",
+        line,
+        tells_revision: true,
+    }));
+    all
+}
+
+/// Runs a command on a commit, as often as it takes to tell.
+pub async fn judge(
+    project: &Project,
+    git: &dyn Git,
+    bench: &dyn Bench,
+    commit: &Sha,
+    asked: &Asked,
+) -> Result<Found, Fault> {
+    let trial = Trial {
+        name: asked.name,
+        line: &asked.line,
+        env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
+        tells_revision: asked.tells_revision,
+        project: &project.key,
+        git,
+        bench,
+        head: commit,
+        base: commit,
+        is_base: true,
+        tip: None,
+        artefact_dir: "",
+        repairs_base: false,
+    };
+    Ok(found(&asked.line, commit, &trial.run().await?))
+}
+
+fn found(line: &str, commit: &Sha, tried: &Tried) -> Found {
+    match &tried.blame {
+        Blame::Green => Found::Green { text: format!("`{line}` is green on {}", commit.short()) },
+        Blame::Chance { .. } => {
+            let how = tried.degraded().unwrap_or_default();
+            Found::Green { text: format!("`{line}` is green on {}, and {how}", commit.short()) }
+        }
+        Blame::Machine { .. } => Found::Unclear { why: tried.cannot(line).map(|f| f.text).unwrap_or_default() },
+        Blame::Run { .. } | Blame::Branch { .. } | Blame::Base | Blame::BaseBefore | Blame::Unlucky { .. } => {
+            red(line, commit, tried)
+        }
+    }
+}
+
+fn red(line: &str, commit: &Sha, tried: &Tried) -> Found {
+    let failed: BTreeSet<&String> = tried.runs.iter().flat_map(|run| &run.failed).collect();
+    let run = &tried.run;
+    let what = match &run.failed_setup {
+        Some(setup) => format!("the setup `{setup}` on {}: {}", commit.short(), run.end),
+        None => format!("`{line}` on {}: {}", commit.short(), run.end),
+    };
+    let mut sum = Sha256::new();
+    sum.update(run.failed_setup.as_deref().unwrap_or(line));
+    if failed.is_empty() {
+        sum.update(format!("\0{}", run.end));
+    }
+    failed.iter().for_each(|test| sum.update(format!("\n{test}")));
+    let mut shown = vec![cut(&what)];
+    if failed.is_empty() {
+        let said: Vec<&str> = run.tail.lines().filter(|line| !line.trim().is_empty()).collect();
+        shown.extend(said[said.len().saturating_sub(LAST)..].iter().map(|line| cut(line)));
+    } else {
+        shown.extend(failed.iter().take(NAMED).map(|test| cut(&format!("fails: {test}"))));
+        if NAMED < failed.len() {
+            shown.push(format!("and {} more", failed.len() - NAMED));
+        }
+    }
+    if !run.log.is_empty() {
+        shown.push(format!("log: {}", run.log));
+    }
+    Found::Red { subject: hex(&sum.finalize()[..8]), shown }
+}
+
+fn cut(line: &str) -> String {
+    line.trim_end().chars().take(WIDE).collect()
+}
+
+impl Verdict {
+    /// Was this found before, too?
+    pub(crate) fn is_as(&self, found: &Found) -> bool {
+        std::mem::discriminant(&self.found) == std::mem::discriminant(found)
+    }
+}
+
+impl Found {
+    /// A machine that lacks something, as a fault.
+    pub(crate) fn unclear(why: &str) -> FaultNote {
+        Fault::permanent(why).note()
+    }
+}
+
+/// What a verdict depends on beside the tree: setup, command, environment, its longest time, and the tools.
+pub fn identity(project: &Project, path: &str, line: &str) -> String {
+    let preparation = &project.preparation;
+    let mut text = preparation.identity(line);
+    text.push_str(&format!("\0{}\0{path}", project.test_timeout_ms));
+    text.push_str(&tools(preparation, path, line));
+    hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// Programs that build and test, though no command names them.
+const TOOLS: &[&str] = &[
+    "bun", "c++", "cargo", "cc", "clang", "cmake", "deno", "dotnet", "g++", "gcc", "go", "java", "javac", "make",
+    "mvn", "node", "npm", "php", "pip", "pnpm", "poetry", "python", "python3", "ruby", "rustc", "rustup", "uv", "yarn",
+];
+
+/// The programs that a command finds, each with the file behind its name: none is run for it. One that is installed, replaced or
+/// removed makes another text.
+fn tools(preparation: &Preparation, path: &str, line: &str) -> String {
+    let path = preparation.env.get("PATH").map_or(path, String::as_str);
+    let lines = [preparation.setup.as_deref().unwrap_or_default(), line];
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_.+-/".contains(c);
+    let words = lines.into_iter().flat_map(|line| line.split(move |c| !is_word(c)));
+    let names: BTreeSet<&str> =
+        words.filter(|word| !word.is_empty() && !word.contains('/')).chain(TOOLS.iter().copied()).collect();
+    let mut text = String::new();
+    for name in names {
+        let files = path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| Path::new(dir).join(name));
+        let mut there = files.filter_map(|file| {
+            let real = file.canonicalize().ok()?;
+            let meta = real.metadata().ok()?;
+            (meta.is_file() && meta.mode() & 0o111 != 0).then_some((real, meta))
+        });
+        if let Some((real, meta)) = there.next() {
+            text.push_str(&format!("\0{name}={} {} {}", real.display(), meta.len(), meta.mtime()));
+        }
+    }
+    // Behind rustup's names is one program for all versions.
+    if let Some(home) = preparation.env.get("RUSTUP_HOME").map(Path::new) {
+        let hashes = std::fs::read_dir(home.join("update-hashes")).into_iter().flatten().flatten();
+        let files: BTreeSet<_> = hashes.map(|entry| entry.path()).chain([home.join("settings.toml")]).collect();
+        for file in files {
+            let content = std::fs::read(&file).unwrap_or_default();
+            text.push_str(&format!("\0{}={}", file.display(), hex(&Sha256::digest(content))));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn install(dir: &Path, name: &str, text: &str) {
+        let file = dir.join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_tool_that_is_installed_replaced_or_removed_makes_another_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display().to_string();
+        let preparation = Preparation { setup: Some("prepare --all".into()), ..Preparation::default() };
+        let of = || tools(&preparation, &path, "check-all && ./own.sh");
+        let mut seen = vec![of()];
+        for (name, text) in [("check-all", "one"), ("check-all", "other"), ("prepare", "one"), ("rustc", "one")] {
+            install(dir.path(), name, text);
+            seen.push(of());
+        }
+        std::fs::remove_file(dir.path().join("check-all")).unwrap();
+        seen.push(of());
+        let different: BTreeSet<&String> = seen.iter().collect();
+        assert_eq!(different.len(), seen.len(), "{seen:?}");
+        install(dir.path(), "nobody-names-it", "one");
+        assert_eq!(of(), seen[5]);
+    }
+
+    #[test]
+    fn an_update_of_rustup_makes_another_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let env = BTreeMap::from([("RUSTUP_HOME".to_owned(), dir.path().display().to_string())]);
+        let preparation = Preparation { setup: None, env };
+        let of = || tools(&preparation, "/nowhere", "cargo test");
+        let before = of();
+        std::fs::create_dir(dir.path().join("update-hashes")).unwrap();
+        std::fs::write(dir.path().join("update-hashes/stable"), "1").unwrap();
+        let first = of();
+        std::fs::write(dir.path().join("update-hashes/stable"), "2").unwrap();
+        assert!(before != first && first != of());
+    }
+}
