@@ -21,6 +21,8 @@ use std::path::Path;
 const LAST: usize = 5;
 /// So many failed tests are named.
 const NAMED: usize = 100;
+/// How a run ends that somebody else ended, most often the kernel for want of memory.
+const KILLED: [&str; 2] = ["killed by signal 9", "exit 137"];
 /// Longest line that is shown, characters.
 const WIDE: usize = 300;
 
@@ -123,6 +125,10 @@ fn found(line: &str, commit: &Sha, tried: &Tried) -> Found {
             Found::Green { text: format!("`{line}` is green on {}, and {how}", commit.short()) }
         }
         Blame::Machine { .. } => Found::Unclear { why: tried.cannot(line).map(|f| f.text).unwrap_or_default() },
+        // Whoever was killed each time tells nothing of the code.
+        _ if !tried.run.ok && tried.runs.iter().all(|run| run.failed.is_empty() && KILLED.contains(&&*run.end)) => {
+            Found::Unclear { why: format!("`{line}` on {}: {}: something ends it", commit.short(), tried.run.end) }
+        }
         Blame::Run { .. } | Blame::Branch { .. } | Blame::Base | Blame::BaseBefore | Blame::Unlucky { .. } => {
             red(line, commit, tried)
         }

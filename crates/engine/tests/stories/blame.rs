@@ -1,10 +1,9 @@
 //! Whose fault a red run of the tests is: the branch's, the base's, chance, or the machine's. Only the first costs a round.
 
 use crate::runs::{Does, Run};
-use crate::world::{World, anna, demo};
-use orch_core::event::Event;
+use crate::world::{World, demo};
 use orch_core::ids::GateId;
-use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_core::task::{Phase, Task, WaitReason};
 use orch_core::verdict::Verdict;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -266,99 +265,4 @@ async fn a_red_of_the_branch_on_a_green_base_is_a_finding_as_before() {
     let item = world.begin("One").await;
     let task = world.until_done(&item).await;
     assert_eq!((task.spent.rounds, world.runs.count("developer")), (1, 2));
-}
-
-#[tokio::test]
-async fn a_red_base_holds_the_task_before_its_first_agent_and_ends_by_itself() {
-    let world = tested(|c| c.policy.base_first = true).await;
-    let red = Arc::new(AtomicBool::new(true));
-    let is_red = red.clone();
-    world.runs.on("test", move |run| {
-        let red = is_red.load(Ordering::SeqCst);
-        said(run, if red { "test cart::old ... FAILED\n" } else { "ok\n" }, i32::from(red))
-    });
-    world.start();
-    let item = world.begin("One").await;
-    let waits = |t: &Task| {
-        matches!(&t.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Base, .. }, .. })
-    };
-    let task = world.until(&item, "held by its base", waits).await;
-    let why = orch_core::explain::explain(&task).unwrap();
-    assert!(
-        why.reason.starts_with("the base itself fails: `test` on ") && why.reason.contains("fails: cart::old"),
-        "{why:?}"
-    );
-    for _ in 0..3 {
-        let runs = world.runs.count("test");
-        world.clock.advance(600_000);
-        world.eventually("another look", async || runs + 1 < world.runs.count("test")).await;
-        world.until(&item, "held again", waits).await;
-    }
-    assert_eq!((world.runs.count("developer"), world.told_people().len()), (0, 1), "{:?}", world.told_people());
-    red.store(false, Ordering::SeqCst);
-    world.clock.advance(1_000_000);
-    world.until_done(&item).await;
-    assert_eq!(world.says(&item, "the base: `test` is green on ").await, 1);
-}
-
-#[tokio::test]
-async fn an_approver_says_that_the_ticket_repairs_the_base_and_the_brief_says_what_fails() {
-    let world = tested(|c| c.policy.base_first = true).await;
-    world.runs.on("developer", |run| {
-        assert!(run.prompt().contains("fails: cart::old"), "{}", run.prompt());
-        run.write("repair.txt", if run.nth == 1 { "half\n" } else { "whole\n" });
-        Does::Exit(0)
-    });
-    world.runs.on("test", |run| {
-        let red = run.read("repair.txt") != "whole\n";
-        said(run, if red { "test cart::old ... FAILED\n" } else { "ok\n" }, i32::from(red))
-    });
-    world.start();
-    let item = world.begin("One").await;
-    let waits = |t: &Task| {
-        matches!(&t.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Base, .. }, .. })
-    };
-    world.until(&item, "held by its base", waits).await;
-    world.ask(&item, Event::Approved { by: anna(), gate: None, subject: None, comment: None }).await;
-    let task = world.until_done(&item).await;
-    assert_eq!((task.spent.rounds, world.runs.count("developer")), (1, 2), "what it was to repair is its own red");
-}
-
-#[tokio::test]
-async fn what_landed_is_not_tested_again_as_the_next_ones_base() {
-    let world = tested(|c| c.policy.base_first = true).await;
-    world.runs.on("test", |_| Does::Exit(0));
-    world.start();
-    let one = world.begin("One").await;
-    world.until_done(&one).await;
-    let runs = world.runs.count("test");
-    let two = world.begin("Two").await;
-    world.until_done(&two).await;
-    assert_eq!((runs, world.runs.count("test")), (3, 5), "base, branch, what lands; then branch and what lands");
-    assert_eq!(world.says(&two, "was green on this code at ").await, 1);
-}
-
-#[tokio::test]
-async fn a_tool_that_is_missing_holds_with_the_setup_and_its_last_lines() {
-    let world = tested(|c| {
-        c.policy.base_first = true;
-        c.preparation.setup = Some("npm ci".into());
-    })
-    .await;
-    world.runs.on("test", |run| {
-        std::fs::write(run.dir.join("phase"), "setup\n").unwrap();
-        said(run, "sh: 1: npm: not found\n", 127)
-    });
-    world.start();
-    let item = world.begin("One").await;
-    let waits = |t: &Task| {
-        matches!(&t.phase, Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Base, .. }, .. })
-    };
-    let task = world.until(&item, "held by its base", waits).await;
-    let why = orch_core::explain::explain(&task).unwrap();
-    assert!(why.reason.contains("the setup `npm ci` on ") && why.reason.contains("npm: not found"), "{why:?}");
-    world.kill().await;
-    world.start();
-    world.until(&item, "still held", waits).await;
-    assert_eq!(world.runs.count("developer"), 0);
 }
