@@ -103,7 +103,9 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         Effect::OpenBranch if pick < 3 && w.task.production.reverting.is_some() => {
             Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None }
         }
-        Effect::JudgeBase if pick < 2 => Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "the disk is full") },
+        Effect::JudgeBase if pick < 2 => {
+            Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "the disk is full") }
+        }
         Effect::JudgeBase => {
             Outcome::BaseRed { subject: format!("red {}", pick % 3), shown: vec!["`test`: exit 1".into()] }
         }

@@ -147,8 +147,7 @@ impl Trial<'_> {
 
     async fn known(&self, took_ms: u64) -> Result<Known, Fault> {
         let digest = async |commit| self.git.code_digest(self.project, commit, self.artefact_dir).await;
-        let is_base = self.is_base
-            || self.head != self.base && digest(self.head).await? == digest(self.base).await?;
+        let is_base = self.is_base || self.head != self.base && digest(self.head).await? == digest(self.base).await?;
         let has_base = self.head != self.base && !is_base;
         let moved = self.tip.is_some_and(|tip| tip != self.base);
         let flaky = self.bench.flaky().await?;

@@ -431,7 +431,11 @@ impl Cx<'_> {
 
     /// How soon a gate that could not tell looks again: what runs a command of the project waits longer the longer it has.
     fn look_again_ms(&self, gate: GateId, fault: &FaultNote, since: Time) -> i64 {
-        if Self::runs_tests(gate, fault) { self.policy.later_ms(self.now.since_ms(since)) } else { self.policy.recheck_ms }
+        if Self::runs_tests(gate, fault) {
+            self.policy.later_ms(self.now.since_ms(since))
+        } else {
+            self.policy.recheck_ms
+        }
     }
 
     /// Did tests or CI that orch itself ran tell nothing about the code?

@@ -44,7 +44,9 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fault> {
     let Some(mut verdict) = recall(cx, tip, &asked.line).await? else { return Ok(None) };
     match &mut verdict.found {
-        Found::Green { text } => *text = format!("`{}` was green on this code at {}", asked.line, verdict.commit.short()),
+        Found::Green { text } => {
+            *text = format!("`{}` was green on this code at {}", asked.line, verdict.commit.short())
+        }
         Found::Red { .. } => {
             let next = verdict.at.plus_ms(cx.project.policy.later_ms(verdict.at.since_ms(verdict.since)));
             if next <= cx.now() {
