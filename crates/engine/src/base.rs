@@ -11,6 +11,7 @@ use orch_core::ids::{Sha, Time};
 use orch_core::verdict::FaultNote;
 use orch_ports::Fault;
 use orch_ports::git::Git;
+use orch_store::Fact;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,6 +170,14 @@ fn cut(line: &str) -> String {
 }
 
 impl Verdict {
+    /// As it is remembered; `None`: written by another version, which says nothing here.
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+    /// The same, the other way round.
+    pub fn write(&self) -> Result<String, Fault> {
+        serde_json::to_string(self).map_err(|e| Fault::bug(format!("write a verdict of the base: {e}")))
+    }
     /// Was this found before, too?
     pub(crate) fn is_as(&self, found: &Found) -> bool {
         std::mem::discriminant(&self.found) == std::mem::discriminant(found)
@@ -182,8 +191,14 @@ impl Found {
     }
 }
 
-/// What a verdict depends on beside the tree: setup, command, environment, its longest time, and the tools.
-pub fn identity(project: &Project, path: &str, line: &str) -> String {
+/// Under which name a verdict is remembered: by the tree, and by all it depends on beside that.
+pub fn fact(project: &Project, path: &str, tree: &str, line: &str) -> Fact {
+    let command = identity(project, path, line);
+    Fact::Base { project: project.key.clone(), tree: tree.to_owned(), command }
+}
+
+/// Setup, command, environment, its longest time, and the tools.
+fn identity(project: &Project, path: &str, line: &str) -> String {
     let preparation = &project.preparation;
     let mut text = preparation.identity(line);
     text.push_str(&format!("\0{}\0{path}", project.test_timeout_ms));

@@ -512,7 +512,7 @@ fn check_start(before: &Task, event: &Event, d: &Decision) {
 fn check_base(before: &Task, policy: &Policy, event: &Event, d: &Decision) {
     use orch_core::task::ApprovalKind;
     let agents = before.pipeline.stages.iter().flat_map(|s| &s.steps).any(|s| matches!(s, Step::Agent { .. }));
-    let first = matches!(before.step(), Some(Step::Open)) && before.branch.head.is_none() && agents;
+    let first = matches!(before.step(), Some(Step::Open)) && d.task.branch.head.is_none() && agents;
     let asked = policy.base_first && before.branch.source.is_none() && before.production.reverting.is_none();
     if first && asked && d.jobs.iter().any(|j| j.effect == Effect::OpenBranch) {
         let good = match event {

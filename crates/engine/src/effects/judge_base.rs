@@ -86,28 +86,21 @@ pub(crate) async fn was_green(cx: &Cx, commit: &Sha, line: &str) -> Result<(), F
 
 async fn recall(cx: &Cx, commit: &Sha, line: &str) -> Result<Option<Verdict>, Fault> {
     let kept = cx.store().recall(&fact(cx, commit, line).await?).await?;
-    // What another version wrote and this one cannot read is run again.
-    Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
+    Ok(kept.and_then(|text| Verdict::read(&text)))
 }
 
 async fn remember(cx: &Cx, line: &str, verdict: &Verdict) -> Result<(), Fault> {
     let fact = fact(cx, &verdict.commit, line).await?;
-    Ok(cx.store().remember(&fact, &json(verdict)?, cx.now()).await?)
+    Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
 }
 
 /// Keeps the newest of the project for people who ask.
 async fn show(cx: &Cx, verdict: &Verdict) -> Result<(), Fault> {
     let fact = Fact::BaseShown(cx.project.key.clone());
-    Ok(cx.store().remember(&fact, &json(verdict)?, cx.now()).await?)
-}
-
-fn json(verdict: &Verdict) -> Result<String, Fault> {
-    serde_json::to_string(verdict).map_err(|e| Fault::bug(format!("write a verdict of the base: {e}")))
+    Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
 }
 
 async fn fact(cx: &Cx, commit: &Sha, line: &str) -> Result<Fact, Fault> {
-    let project = cx.project.key.clone();
-    let tree = cx.engine.ports.git.tree(&project, commit).await?.to_string();
-    let command = base::identity(&cx.project, &cx.engine.options.path, line);
-    Ok(Fact::Base { project, tree, command })
+    let tree = cx.engine.ports.git.tree(&cx.project.key, commit).await?.to_string();
+    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line))
 }
