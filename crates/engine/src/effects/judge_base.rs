@@ -13,7 +13,8 @@ use orch_ports::Fault;
 use orch_store::Fact;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
-    let fetched = cx.fetch().await?;
+    // Everything else that fails here is no fault of the forge.
+    let fetched = cx.fetch().await.map_err(|fault| fault.context("the forge cannot be asked"))?;
     let tip = &fetched.tip;
     let mut green = Vec::new();
     for asked in base::commands(&cx.project, tip) {

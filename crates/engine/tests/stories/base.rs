@@ -268,6 +268,9 @@ async fn a_tool_that_is_missing_holds_with_the_setup_and_its_last_lines() {
     world.start();
     until_held(&world, &item).await;
     assert_eq!(world.runs.count("developer"), 0);
+    world.runs.on("test", |_| Does::Exit(0));
+    world.clock.advance(10 * MINUTE_MS);
+    world.until_done(&item).await;
 }
 
 #[tokio::test]

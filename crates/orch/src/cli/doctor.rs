@@ -31,7 +31,7 @@ const DISK_WARN: u64 = 2 << 30;
 
 /// `orch doctor`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  orch doctor --json\n  orch doctor --run")]
+#[command(after_help = "Example:\n  orch doctor --json\n  orch doctor --run")]
 pub struct DoctorArgs {
     /// Configuration file (default: the nearest orch.toml from here upwards)
     #[arg(long, value_name = "FILE")]

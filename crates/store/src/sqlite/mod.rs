@@ -131,7 +131,7 @@ impl SqliteStore {
 
     /// Recalls a fact from a database that another process may be at work on, without opening it for work. `None`: it is not
     /// known, or there is no file yet.
-    pub fn glance(path: &Path, fact: &crate::Fact) -> Result<Option<String>, StoreError> {
+    pub fn glance(path: &Path, fact: &crate::memory::Fact) -> Result<Option<String>, StoreError> {
         if schema::inspect(path)?.is_none() {
             return Ok(None);
         }

@@ -33,6 +33,10 @@ pub(super) fn checks(config: &Config, args: &DoctorArgs, context: &mut Context<'
     Ok(out)
 }
 
+fn again() -> Option<String> {
+    Some("repair what it says, then `orch doctor --run`".to_owned())
+}
+
 fn title(project: &Project) -> String {
     format!("base of {}", project.key)
 }
@@ -44,7 +48,10 @@ fn known(config: &Config, project: &Project) -> Check {
     let verdict = match SqliteStore::glance(&config.db.path, &fact) {
         Ok(kept) => kept.and_then(|text| Verdict::read(&text)),
         // What is wrong with the database is said elsewhere.
-        Err(error) => return check(&title, Tone::Warn, format!("what was found last cannot be read: {error}"), None),
+        Err(error) => {
+            let detail = format!("what was found last cannot be read: {error}");
+            return check(&title, Tone::Warn, detail, Some("repair the database".into()));
+        }
     };
     let Some(verdict) = verdict else {
         let text = "not judged yet: it is before the first task begins, or with `orch doctor --run`";
@@ -100,15 +107,17 @@ fn place(config: &Config, project: &Project) -> Option<(PathBuf, Sha)> {
     let served = config.data_dir().join("forge").join(format!("{}.git", project.key));
     let (here, branch) = (config.file.parent()?, &project.default_branch);
     let clone = || git_probe::top(here);
+    // What orch serves was made from the clone's own branch, whatever that one's remote says.
+    let is_remote = project.forge == "git";
     let at = |dir: PathBuf| {
         let remotes = git_probe::remotes(&dir);
-        let remote = remotes.iter().find(|name| *name == "origin").or(remotes.first());
+        let remote = remotes.iter().find(|name| *name == "origin").or(remotes.first()).filter(|_| is_remote);
         let tip = git_probe::tip(&dir, branch, remote.map(String::as_str))?;
         Some((dir, Sha::new(tip)))
     };
     let named = PathBuf::from(&project.repo);
     let named = Some(named).filter(|dir| dir.is_absolute() && dir.is_dir());
-    let places = if project.forge == "git" { [None, named, clone()] } else { [Some(served), named, None] };
+    let places = if is_remote { [None, named, clone()] } else { [Some(served), named, None] };
     places.into_iter().flatten().filter(|dir| dir.is_dir()).find_map(at)
 }
 
@@ -122,7 +131,7 @@ fn run(config: &Config, project: &Project, args: &DoctorArgs, context: &mut Cont
     };
     let asked = Asked::commit(&dir, context.env.get("PATH"), tip.as_str());
     let Some(asked) = asked.map(|asked| Asked { key: Some(project.key.clone()), ..asked }) else {
-        return Ok(check(&title, Tone::Warn, format!("cannot find the objects of {}", dir.display()), None));
+        return Ok(check(&title, Tone::Warn, format!("cannot find the objects of {}", dir.display()), again()));
     };
     if !args.json {
         context.note(format!("judging {} on {} ({})", project.key, project.default_branch, tip.short()));
@@ -158,7 +167,7 @@ fn run(config: &Config, project: &Project, args: &DoctorArgs, context: &mut Cont
         Err(fault) if was_stopped(&fault) => {
             Err(Failure::new(Exit::CannotTell, "stopped: nothing was found and nothing is left behind"))
         }
-        Err(fault) => Ok(check(&title, Tone::Warn, format!("cannot be judged: {fault}"), None)),
+        Err(fault) => Ok(check(&title, Tone::Warn, format!("cannot be judged: {fault}"), again())),
     }
 }
 
