@@ -116,19 +116,6 @@ impl Cx<'_> {
         true
     }
 
-    /// Does something else come before the step under the cursor? Then the task is on its way there.
-    pub(super) fn is_stopped_here(&mut self) -> bool {
-        if self.d.task.landing.landed.is_some() {
-            self.take_landed();
-            return true;
-        }
-        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
-            self.rest();
-            return true;
-        }
-        self.waits_for_others()
-    }
-
     /// What gates judge here: the merge commit once there is one, else the head.
     pub(super) fn judged_commit(&self) -> Option<crate::ids::Sha> {
         let task = &self.d.task;
