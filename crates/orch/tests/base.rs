@@ -42,6 +42,17 @@ fn repair(dir: &tempfile::TempDir, world: &World) {
     world.git(&world.repo, &["push", "--quiet", &bare, "HEAD:refs/heads/trunk"]);
 }
 
+/// Waits until a task is held by its base.
+fn held(world: &World, id: &str) {
+    let is_held = || world.orch(&["why", id]).out.contains("the base itself fails").then_some(());
+    world.until("it is held by its base", is_held);
+}
+
+/// Waits until it is over; that it waits for a person meanwhile is no failure here.
+fn done(world: &World, id: &str) {
+    world.until("it goes on by itself", || (world.show(id)["phase"] == "done").then_some(()));
+}
+
 /// What the doctor says of the base: status, detail, fix.
 fn base(world: &World, args: &[&str]) -> [String; 3] {
     let json = world.orch(&[&["doctor", "--json"], args].concat()).json();
@@ -64,7 +75,7 @@ fn a_base_that_is_red_by_itself_is_held_and_a_push_that_repairs_it_lets_it_go_on
     let why = world.orch(&["why", &id]).ok().out;
     assert!(why.contains("the default branch is judged as it is"), "{why}");
     fs::remove_file(world.root.join("wait")).unwrap();
-    world.wait(&id, &["awaiting_approval"]);
+    held(&world, &id);
     let why = world.orch(&["why", &id]).ok().out;
     for text in ["the base itself fails: `sh test.sh` on ", "exit 3", "the shelf is empty", "orch approve"] {
         assert!(why.contains(text), "{text}: {why}");
@@ -73,7 +84,7 @@ fn a_base_that_is_red_by_itself_is_held_and_a_push_that_repairs_it_lets_it_go_on
     let log = world.log();
     assert_eq!(log.matches("needs you: the base itself fails").count(), 1, "{log}");
     repair(&dir, &world);
-    world.wait(&id, &["done"]);
+    done(&world, &id);
     assert_eq!(world.runs_of("developer").len(), 1);
 }
 
@@ -92,11 +103,11 @@ fn the_doctor_shows_the_verdict_on_the_base_and_makes_it_with_run() {
 
     world.start();
     let id = world.task("Версия");
-    world.wait(&id, &["awaiting_approval"]);
+    held(&world, &id);
     let [status, detail, _] = base(&world, &[]);
     assert!(status == "fail" && detail.contains("the shelf is empty"), "{detail}");
     repair(&dir, &world);
-    world.wait(&id, &["done"]);
+    done(&world, &id);
     let [status, detail, _] = base(&world, &[]);
     assert!(status == "ok" && detail.contains("is green on "), "{detail}");
 
