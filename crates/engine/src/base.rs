@@ -15,6 +15,7 @@ use orch_store::Fact;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -148,7 +149,9 @@ fn red(line: &str, commit: &Sha, tried: &Tried) -> Found {
     if failed.is_empty() {
         sum.update(format!("\0{}", run.end));
     }
-    failed.iter().for_each(|test| sum.update(format!("\n{test}")));
+    for test in &failed {
+        sum.update(format!("\n{test}"));
+    }
     let mut shown = vec![cut(&what)];
     if failed.is_empty() {
         let said: Vec<&str> = run.tail.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -201,7 +204,7 @@ pub fn fact(project: &Project, path: &str, tree: &str, line: &str) -> Fact {
 fn identity(project: &Project, path: &str, line: &str) -> String {
     let preparation = &project.preparation;
     let mut text = preparation.identity(line);
-    text.push_str(&format!("\0{}\0{path}", project.test_timeout_ms));
+    text.extend(["\0", &project.test_timeout_ms.to_string(), "\0", path]);
     text.push_str(&tools(preparation, path, line));
     hex(&Sha256::digest(text.as_bytes())[..8])
 }
@@ -230,7 +233,7 @@ fn tools(preparation: &Preparation, path: &str, line: &str) -> String {
             (meta.is_file() && meta.mode() & 0o111 != 0).then_some((real, meta))
         });
         if let Some((real, meta)) = there.next() {
-            text.push_str(&format!("\0{name}={} {} {}", real.display(), meta.len(), meta.mtime()));
+            let _ = write!(text, "\0{name}={} {} {}", real.display(), meta.len(), meta.mtime());
         }
     }
     // Behind rustup's names is one program for all versions.
@@ -239,7 +242,7 @@ fn tools(preparation: &Preparation, path: &str, line: &str) -> String {
         let files: BTreeSet<_> = hashes.map(|entry| entry.path()).chain([home.join("settings.toml")]).collect();
         for file in files {
             let content = std::fs::read(&file).unwrap_or_default();
-            text.push_str(&format!("\0{}={}", file.display(), hex(&Sha256::digest(content))));
+            let _ = write!(text, "\0{}={}", file.display(), hex(&Sha256::digest(content)));
         }
     }
     text

@@ -46,7 +46,7 @@ async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fau
     let Some(mut verdict) = recall(cx, tip, &asked.line).await? else { return Ok(None) };
     match &mut verdict.found {
         Found::Green { text } => {
-            *text = format!("`{}` was green on this code at {}", asked.line, verdict.commit.short())
+            *text = format!("`{}` was green on this code at {}", asked.line, verdict.commit.short());
         }
         Found::Red { .. } => {
             let next = verdict.at.plus_ms(cx.project.policy.later_ms(verdict.at.since_ms(verdict.since)));
