@@ -17,6 +17,8 @@ pub enum ApprovalKind {
     Main,
     /// A merge of the task's pull request that orch did not ask for, by its commit.
     Landed,
+    /// A ticket that is to repair what fails on the default branch, by what fails there.
+    Base,
 }
 
 impl ApprovalKind {
@@ -28,6 +30,7 @@ impl ApprovalKind {
             Self::Protected => "protected changes",
             Self::Main => "main as somebody else moved it",
             Self::Landed => "merge by somebody else",
+            Self::Base => "repair of what fails on the default branch",
         }
     }
 }

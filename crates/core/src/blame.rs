@@ -63,7 +63,7 @@ pub struct Known {
     pub slow: bool,
     /// Is there a base to be run? There is none where the branch is its own base.
     pub has_base: bool,
-    /// Has the branch, at another commit, the very code of its base?
+    /// Has the branch the very code of its base, or is it the base that is judged?
     pub is_base: bool,
     /// Is the default branch somewhere else by now, so that the branch will be judged again on top of it?
     pub moved: bool,
@@ -195,7 +195,7 @@ fn by_chance(
     unknown: BTreeSet<String>,
     is_new: impl Fn(&str) -> bool,
 ) -> Blame {
-    if unknown.is_empty() {
+    if unknown.is_empty() || known.is_base {
         return Blame::Chance { tests };
     }
     if known.has_base && base.is_empty() {
@@ -286,6 +286,9 @@ mod tests {
             (Blame::Base, [2, 0, 0]),
             "the code of the base is not to blame for it"
         );
+        let once = |_, nth| if nth == 1 { red(&["old"]) } else { green() };
+        let chance = Blame::Chance { tests: set(&["old"]) };
+        assert_eq!(told(&same, &[], once), (chance, [2, 0, 0]), "nor for what fails there by chance");
         let worse = |tree, _| if tree == Tree::Branch { red(&["old", "broken"]) } else { red(&["old"]) };
         assert_eq!(told(&known(), &[], worse).0, RED, "what the base does not fail at is the branch's");
         // A registry that is down for the branch, and back when the base is asked.

@@ -205,6 +205,7 @@ pub fn service(project: &ProjectKey, effect: &Effect, program: impl FnOnce(&Role
         | Effect::Rollback { .. }
         | Effect::Watch { .. }
         | Effect::EnsureCi { .. }
+        | Effect::JudgeBase
         | Effect::CleanUp => None,
     }
 }

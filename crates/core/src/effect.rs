@@ -75,6 +75,8 @@ pub enum Effect {
         /// What failed.
         failed: Sha,
     },
+    /// Run the project's setup, tests and CI on the default branch as it is, before anybody works on top of it.
+    JudgeBase,
     /// Bring the branch to the tip of the default branch, under the lease.
     Update {
         /// Head it must be at now.
@@ -203,9 +205,9 @@ impl Effect {
     pub fn lane(&self) -> Lane {
         match self {
             Self::RunAgent { .. } => Lane::Agent,
-            Self::Judge { gate: GateId::TestsLocal | GateId::StagingImageFresh, .. } | Self::EnsureCi { .. } => {
-                Lane::Command
-            }
+            Self::Judge { gate: GateId::TestsLocal | GateId::StagingImageFresh, .. }
+            | Self::EnsureCi { .. }
+            | Self::JudgeBase => Lane::Command,
             Self::Judge { .. } => Lane::Gate,
             Self::Deploy { .. } | Self::Rollback { .. } => Lane::Deploy,
             Self::OpenBranch
@@ -238,6 +240,7 @@ impl Effect {
             | Self::Merge { .. }
             | Self::Watch { .. }
             | Self::EnsureCi { .. }
+            | Self::JudgeBase
             | Self::NoteFindings { .. }
             | Self::CleanUp => true,
         }
@@ -264,6 +267,8 @@ impl Effect {
             | Self::Comment { .. }
             | Self::CleanUp
             | Self::NoteFindings { .. } => None,
+            // What one has found out the next one is told.
+            Self::JudgeBase => Some(format!("base:{project}")),
         }
     }
 
@@ -304,6 +309,7 @@ impl Effect {
             Self::Judge { gate, .. } => format!("judge {gate}"),
             Self::Deploy { environment, revision, .. } => format!("deploy {} to {environment}", revision.short()),
             Self::Rollback { environment, .. } => format!("roll {environment} back"),
+            Self::JudgeBase => "run the tests on the default branch".into(),
             Self::Update { .. } => "bring the branch to the tip of the default branch".into(),
             Self::Merge { pull_request, .. } => format!("merge pull request {pull_request}"),
             Self::Watch { .. } => "watch production".into(),
@@ -337,6 +343,23 @@ pub enum Outcome {
         head: Sha,
         /// The commit of the default branch it starts from.
         base: Sha,
+    },
+    /// The default branch can be worked on.
+    BaseGreen {
+        /// What was found, for people.
+        text: String,
+    },
+    /// It cannot: its own tests fail, or could not be run.
+    BaseRed {
+        /// Digest of what fails: an approval is for exactly this.
+        subject: String,
+        /// What was run, how it ended, and what failed, a line each.
+        shown: Vec<String>,
+    },
+    /// Nobody can tell: this machine lacks something.
+    BaseUnclear {
+        /// What.
+        fault: FaultNote,
     },
     /// The agent's turn is over.
     AgentFinished {

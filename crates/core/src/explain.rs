@@ -110,6 +110,13 @@ fn plain(task: &Task) -> Option<Waiting> {
                     ),
                     Some(format!("orch approve {item}")),
                 ),
+                WaitReason::Approval { what: ApprovalKind::Base, .. } => (
+                    format!(
+                        "somebody repairs the default branch, the command or this machine (orch tries again by itself), or an \
+                         approver says that this ticket is to repair it: `orch approve {item}`"
+                    ),
+                    Some(format!("orch approve {item}")),
+                ),
                 WaitReason::Approval { what: ApprovalKind::Main, .. } => (
                     "an approver approves what came in, which counts for every task of the project, or rejects it"
                         .into(),
@@ -228,6 +235,9 @@ pub fn reason(why: &WaitReason) -> String {
             let more = if more == 0 { String::new() } else { format!("; and {more} more") };
             let some = shown.iter().take(IN_A_SENTENCE).map(String::as_str).collect::<Vec<_>>().join("; ");
             let shown = if shown.is_empty() { String::new() } else { format!(": {some}{more}") };
+            if *what == ApprovalKind::Base {
+                return format!("the base itself fails{shown}");
+            }
             if *what == ApprovalKind::Landed {
                 return format!("its pull request was merged as {short}, and not by orch{shown}");
             }
@@ -256,6 +266,7 @@ fn approval(what: ApprovalKind) -> &'static str {
         ApprovalKind::Protected => "protected changes",
         ApprovalKind::Main => "default branch as somebody else moved it",
         ApprovalKind::Landed => "merge by somebody else",
+        ApprovalKind::Base => "repair of what fails on the default branch",
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Findings {
     /// Remarks for the next brief: discarded changes and the like.
     #[serde(skip_serializing_if = "is_default")]
     pub notes: Vec<String>,
+    /// What failed on the default branch before anybody worked on it, where the ticket is to repair that.
+    #[serde(skip_serializing_if = "is_default")]
+    pub base: Vec<String>,
     /// Questions answered so far.
     #[serde(skip_serializing_if = "is_default")]
     pub answers: Vec<Answer>,

@@ -29,6 +29,9 @@ pub struct Policy {
     pub watch: bool,
     /// Is a degraded production brought back automatically?
     pub auto_rollback: bool,
+    /// Are the project's tests run on the default branch before a task's first agent?
+    #[serde(default)]
+    pub base_first: bool,
     /// Does orch run the project's CI command itself (local forge)?
     pub own_ci: bool,
     /// How soon to look again at what could not be told, milliseconds.
@@ -52,6 +55,7 @@ impl Default for Policy {
             production_approval: false,
             watch: true,
             auto_rollback: false,
+            base_first: false,
             own_ci: true,
             recheck_ms: 30_000,
             lease_recheck_ms: 30_000,
@@ -60,7 +64,14 @@ impl Default for Policy {
     }
 }
 
+/// So many times the first pause is the longest between two runs of a command.
+const LONGEST: i64 = 120;
+
 impl Policy {
+    /// How soon a command that told nothing good is run again, after so long of waiting: ever later. All milliseconds.
+    pub fn later_ms(&self, waited_ms: i64) -> i64 {
+        (waited_ms / 2).clamp(self.recheck_ms, self.recheck_ms.saturating_mul(LONGEST))
+    }
     /// May this person approve?
     pub fn may_approve(&self, who: &Actor) -> bool {
         listed(&self.approvers, who)

@@ -363,6 +363,10 @@ impl Task {
     pub fn repairs(&self) -> u32 {
         self.spent.rounds + self.landing.conflicts
     }
+    /// Is it there to repair what fails on the default branch? An approver has said so.
+    pub fn repairs_base(&self) -> bool {
+        !self.findings.base.is_empty()
+    }
     /// Every conflict of this branch, the one that is being resolved last.
     pub fn all_conflicts(&self) -> impl Iterator<Item = &Conflict> {
         self.landing.resolved.iter().chain(&self.landing.conflict)

@@ -103,6 +103,12 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         Effect::OpenBranch if pick < 3 && w.task.production.reverting.is_some() => {
             Outcome::Conflict { onto: sha(2), files: vec!["a.rs".into()], record: None }
         }
+        Effect::JudgeBase if pick < 2 => {
+            Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "the disk is full") }
+        }
+        Effect::JudgeBase => {
+            Outcome::BaseRed { subject: format!("red {}", pick % 3), shown: vec!["`test`: exit 1".into()] }
+        }
         Effect::OpenBranch => Outcome::BranchMoved { now: Some(fresh) },
         _ => w.good(),
     }
@@ -269,12 +275,13 @@ proptest! {
         mixed: bool,
         production_approval: bool,
         auto_rollback: bool,
+        base_first: bool,
         own_ci: bool,
         dice in prop::collection::vec(any::<(u8, u8)>(), 1..250),
     ) {
         let pipeline = if full { Pipeline::full() } else { Pipeline::lite() };
         let pipeline = if mixed { lenient(pipeline) } else { pipeline };
-        let policy = orch_core::policy::Policy { production_approval, auto_rollback, own_ci, ..common::policy() };
+        let policy = orch_core::policy::Policy { production_approval, auto_rollback, base_first, own_ci, ..common::policy() };
         live(World::with(pipeline, policy), &dice);
     }
 

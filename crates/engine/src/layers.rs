@@ -118,7 +118,11 @@ async fn key(cx: &Cx, tip: &Sha) -> Result<String, Fault> {
     let preparation = &cx.project.preparation;
     let mut text = preparation.identity(&preparation.cache.join("\n"));
     text.push_str("\n\n");
-    text.push_str(&toolchain::identity(&cx.engine.options.path, &preparation.env));
+    text.push_str(&toolchain::identity(
+        &preparation.env,
+        &cx.engine.options.path,
+        &[preparation.setup.as_deref().unwrap_or_default()],
+    ));
     for entry in cx.engine.ports.git.entries(&cx.project.key, tip).await? {
         let name = entry.path.rsplit('/').next().unwrap_or_default();
         if LOCKS.contains(&name) || name.starts_with("requirements") {

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod attachments;
+pub mod base;
 mod blockers;
 pub mod budgets;
 pub mod commands;

@@ -62,7 +62,7 @@ pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<S
     let Some(mut record) = read(engine, &project.key).await? else { return Ok(None) };
     tell(engine, project, &mut record).await?;
     drop(held);
-    release(engine, project, &record).await?;
+    release(engine, project, &record, moved.is_some()).await?;
     Ok(moved.map(|m| format!("project {}: somebody else has moved main to {}", project.key, m.to.short())))
 }
 
@@ -192,9 +192,15 @@ pub(crate) async fn merged(
     commit: &Sha,
 ) -> Result<(), Fault> {
     let turn = turn(engine, &project.key);
-    let _held = turn.lock().await;
+    let held = turn.lock().await;
     let merge = Merge { head: intent.head.clone(), commit: commit.clone() };
-    moved_on(engine, project, &merge).await
+    moved_on(engine, project, &merge).await?;
+    let record = read(engine, &project.key).await?;
+    drop(held);
+    match record {
+        Some(record) => release(engine, project, &record, true).await,
+        None => Ok(()),
+    }
 }
 
 /// The record follows a merge of orch's own.
@@ -247,17 +253,21 @@ async fn tell(engine: &Engine, project: &Project, record: &mut MainRecord) -> Re
     Ok(())
 }
 
-/// Tasks that wait for an approval of main go on where there is one, and ask again where main has moved on.
-async fn release(engine: &Engine, project: &Project, record: &MainRecord) -> Result<(), Fault> {
+/// Tasks that wait for an approval of main go on where there is one, and ask again where main has moved on; so do those that
+/// wait because it fails by itself.
+async fn release(engine: &Engine, project: &Project, record: &MainRecord, moved: bool) -> Result<(), Fault> {
     let waits = project.merging.only_orch && record.pending.is_some();
     let filter =
         TaskFilter { project: Some(project.key.clone()), phases: &["awaiting_approval"], ..TaskFilter::default() };
     for task in engine.ports.store.tasks(filter).await? {
-        let Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Main, subject, .. }, .. } = &task.phase
-        else {
-            continue;
+        let Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } = &task.phase else { continue };
+        let goes_on = match what {
+            ApprovalKind::Main => !waits || *subject != record.tip.as_str(),
+            // Perhaps it is repaired. Where this is missed it is looked at all the same, only later.
+            ApprovalKind::Base => moved,
+            _ => false,
         };
-        if !waits || *subject != record.tip.as_str() {
+        if goes_on {
             let what = format!("main is at {}", record.tip.short());
             engine.step(task.id, Cause::Engine, Event::Nudged { what }).await?;
         }
@@ -279,7 +289,7 @@ pub(crate) async fn unapproved(engine: &Engine, project: &Project, task: &Task) 
         record.pending = None;
         write(engine, &key(&project.key), &record).await?;
         drop(held);
-        release(engine, project, &record).await?;
+        release(engine, project, &record, false).await?;
         return Ok(None);
     }
     let mut shown = Vec::new();

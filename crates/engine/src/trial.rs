@@ -39,6 +39,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) head: &'a Sha,
     /// The commit of the default branch it stands on.
     pub(crate) base: &'a Sha,
+    /// Is it the default branch itself that is judged, and no branch?
+    pub(crate) is_base: bool,
     /// Where the default branch is, if the branch is judged again on top of it.
     pub(crate) tip: Option<&'a Sha>,
     pub(crate) artefact_dir: &'a str,
@@ -145,7 +147,7 @@ impl Trial<'_> {
 
     async fn known(&self, took_ms: u64) -> Result<Known, Fault> {
         let digest = async |commit| self.git.code_digest(self.project, commit, self.artefact_dir).await;
-        let is_base = self.head != self.base && digest(self.head).await? == digest(self.base).await?;
+        let is_base = self.is_base || self.head != self.base && digest(self.head).await? == digest(self.base).await?;
         let has_base = self.head != self.base && !is_base;
         let moved = self.tip.is_some_and(|tip| tip != self.base);
         let flaky = self.bench.flaky().await?;
@@ -186,7 +188,9 @@ impl Trial<'_> {
         if !named && seen.iter().any(|all| both(all)) {
             tests.insert(self.whole());
         }
-        let on_main = tests.intersection(&elsewhere).cloned().collect();
+        // Of the default branch as it is, all of them are.
+        let is_main = |test: &&String| self.is_base || elsewhere.contains(*test);
+        let on_main = tests.iter().filter(is_main).cloned().collect();
         let now = (tests, on_main);
         if now != *noted {
             self.bench.note_flaky(&now.0, &now.1).await?;

@@ -7,6 +7,7 @@ use crate::budgets;
 use crate::engine::Engine;
 use crate::halt::{Pause, end_of};
 use crate::pause;
+use orch_core::effect::Effect;
 use orch_core::explain;
 use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{Phase, Task};
@@ -112,6 +113,12 @@ impl Engine {
 
     async fn picture(&self, task: &Task, standing: &Standing) -> Result<TaskView, Fault> {
         let mut waiting = explain::explain(task);
+        if let (Some(waiting), Some(job)) = (&mut waiting, &standing.job)
+            && job.effect == Effect::JudgeBase
+        {
+            "the default branch is judged as it is, before anybody works on it".clone_into(&mut waiting.reason);
+            "its setup, tests and CI have ended there".clone_into(&mut waiting.ends_when);
+        }
         if let (Some(waiting), Some(seq)) = (&mut waiting, task.job()) {
             match &standing.job {
                 Some(job) if job.state == orch_store::JobState::Queued => {

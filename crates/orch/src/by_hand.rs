@@ -12,12 +12,14 @@ use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha, StageId, Time};
 use orch_engine::Project;
+use orch_engine::base::{self, Found, Verdict};
 use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
 use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared, Runs};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
 use orch_ports::supervisor::{RunState, Supervisor, files};
+use orch_store::Fact;
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,8 @@ pub(crate) struct Asked {
     pub(crate) base: Sha,
     /// Where the objects of the repository lie.
     pub(crate) objects: PathBuf,
+    /// The project it is judged for, by its key, where its place does not say it.
+    pub(crate) key: Option<String>,
 }
 
 impl Asked {
@@ -50,7 +54,7 @@ impl Asked {
     pub(crate) fn commit(repo: &Path, path: Option<&String>, commit: &str) -> Option<Self> {
         let objects = plain_git(repo, path, &["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
         let head = Sha::new(commit);
-        Some(Self { repo: repo.to_owned(), base: head.clone(), head, objects: objects.into() })
+        Some(Self { repo: repo.to_owned(), base: head.clone(), head, objects: objects.into(), key: None })
     }
 }
 
@@ -174,6 +178,24 @@ impl<'a> Ground<'a> {
         self.bench(watch).run(&command).await.map(Some)
     }
 
+    /// Judges the commit as the daemon judges the default branch before a task's first agent: a verdict for each command, with
+    /// the name under which it is remembered. What comes behind a red one is not run.
+    pub(crate) async fn base(&self, watch: &Watch<'_>) -> Result<Vec<(Fact, Verdict)>, Fault> {
+        let head = &self.asked.head;
+        let (bench, tree) = (self.bench(watch), self.git.tree(&self.project.key, head).await?.to_string());
+        let mut all = Vec::new();
+        for asked in base::commands(&self.project, head) {
+            let found = base::judge(&self.project, &self.git, &bench, head, &asked).await?;
+            let green = matches!(found, Found::Green { .. });
+            let verdict = Verdict { commit: head.clone(), since: self.now, at: self.now, found };
+            all.push((base::fact(&self.project, &self.path, &tree, &asked.line), verdict));
+            if !green {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
     fn run_dir(&self, name: &str) -> PathBuf {
         self.dir.join(RUNS).join(name)
     }
@@ -260,7 +282,9 @@ async fn project<'c>(
     let tracker = Arc::new(LocalTracker::open(&dir.join("tracker.db"), clock)?);
     let key = wire::random_key()?.into_bytes();
     let here = asked.repo.canonicalize().unwrap_or_else(|_| asked.repo.clone());
+    let named = |key: &String| config.and_then(|config| config.projects.iter().find(|p| p.key == *key));
     let configured = match config {
+        _ if asked.key.is_some() => asked.key.as_ref().and_then(named),
         Some(config) => project_of(config, &asked.repo, Some(&process.path)).map_err(Fault::permanent)?,
         None => None,
     };

@@ -73,7 +73,7 @@ fn judge(args: &GateRunArgs, context: &mut Context<'_>) -> Outcome {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot start: {e}")))?;
-    let asked = Asked { repo, head: Sha::new(head), base: Sha::new(base), objects: objects.into() };
+    let asked = Asked { repo, head: Sha::new(head), base: Sha::new(base), objects: objects.into(), key: None };
     let path = context.env.get("PATH").cloned().unwrap_or_else(|| "/usr/bin:/bin".into());
     let judged = runtime
         .block_on(unless_stopped(async {

@@ -491,6 +491,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         auto_rollback: config.post_deploy.auto_rollback && !p.is_self,
         own_ci: true,
         task_budget_micro_usd: config.money(p).task,
+        base_first: p.commands.base_first,
         recheck_ms: ms(config.reconcile.interval_s),
         lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),
         ..Policy::default()

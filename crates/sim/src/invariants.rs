@@ -6,15 +6,39 @@ use crate::ledger::{Ledger, main_jobs, notices};
 pub(crate) use crate::promises::*;
 use crate::report::Violation;
 use crate::sim::{Live, Sim};
-use orch_core::effect::Outcome;
+use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
 use orch_core::explain::explain;
 use orch_core::ids::JobId;
 use orch_core::pipeline::Step;
 use orch_core::policy::Policy;
-use orch_core::task::{BlockReason, Phase, Task, WaitReason};
+use orch_core::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason};
 use orch_core::verdict::FaultKind;
 use orch_store::{Fence, Job, JobState, LeaseRow, Stepped, StoreError};
+
+/// A branch for agents is opened where the base was green, or where a person has said yes to what fails there.
+fn invariant_nobody_works_on_a_red_base(change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let green = match change.event {
+        Event::JobEnded { outcome: Outcome::BaseGreen { .. }, .. } => true,
+        Event::JobEnded { outcome: Outcome::BaseRed { subject, .. }, .. } => {
+            after.approvals.iter().any(|a| a.what == ApprovalKind::Base && a.subject == *subject)
+        }
+        _ => false,
+    };
+    let opens = |job: &Job| job.id.seq >= before.next_seq && job.effect == Effect::OpenBranch;
+    let agents = after.pipeline.stages.iter().flat_map(|s| &s.steps).any(|s| matches!(s, Step::Agent { .. }));
+    let first = matches!(before.step(), Some(Step::Open)) && after.branch.head.is_none();
+    let is_asked = change.policy.base_first && first && agents && after.branch.source.is_none();
+    let reverts = after.production.reverting.is_some();
+    ensure(green || reverts || !is_asked || !change.open.iter().any(opens), "nobody_works_on_a_red_base", || {
+        format!("{} opens its branch at {:?}", after.work_item, change.event)
+    })?;
+    let new = !after.findings.base.is_empty() && before.findings.base.is_empty();
+    ensure(green || !new, "nobody_works_on_a_red_base", || {
+        format!("{} is to repair what nobody approved", after.work_item)
+    })
+}
 
 /// A step that was applied.
 pub(crate) struct Change<'a> {
@@ -52,6 +76,7 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_nothing_is_impossible(change)?;
     invariant_lease_is_held_while_merging(sim, change)?;
     invariant_lease_is_never_held_for_nothing(change)?;
+    invariant_nobody_works_on_a_red_base(change)?;
     crate::arranged::invariant_a_start_waits_for_others(sim, change)?;
     crate::arranged::invariant_a_held_task_begins_nothing(sim, change)?;
     invariant_journal_is_complete(sim, change)?;

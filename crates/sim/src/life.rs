@@ -177,6 +177,7 @@ impl Sim {
                 production_approval: self.choices.chance("production is approved", 600),
                 watch: self.choices.chance("production is watched", 700),
                 auto_rollback: self.choices.chance("brought back by itself", 500),
+                base_first: self.choices.chance("base first", 400),
                 own_ci: self.choices.chance("own CI", 600),
                 ..Policy::default()
             };

@@ -162,8 +162,9 @@ fn invariant_what_is_cancelled_is_not_merged(sim: &Sim, site: &Site, task: &Task
 fn invariant_what_somebody_else_merged_is_taken_by_right(sim: &Sim, site: &Site, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     let (None, Some(merged)) = (&before.landing.merged, &after.landing.merged) else { return Ok(()) };
-    // A repair that is given up goes back to what was merged before it.
-    let known = before.production.failures.iter().any(|f| f.merged.commit == merged.commit);
+    // A repair or a revert that is given up goes back to what was merged before it.
+    let known = before.production.failures.iter().any(|f| f.merged.commit == merged.commit)
+        || before.lives.before_revert.as_ref().is_some_and(|b| b.merged.commit == merged.commit);
     let Some(landed) = site.landed.iter().find(|l| l.by_hand && l.commit == merged.commit).filter(|_| !known) else {
         return Ok(());
     };

@@ -7,6 +7,7 @@ use orch_core::task::{BlockReason, Task, WaitReason};
 pub(crate) fn effect(effect: &Effect) -> &'static str {
     match effect {
         Effect::OpenBranch => "open_branch",
+        Effect::JudgeBase => "judge_base",
         Effect::RunAgent { .. } => "run_agent",
         Effect::Publish { .. } => "publish",
         Effect::EnsurePullRequest => "ensure_pull_request",
@@ -29,6 +30,7 @@ pub(crate) fn effect(effect: &Effect) -> &'static str {
 /// Every name `effect` gives.
 pub(crate) const EFFECTS: &[&str] = &[
     "open_branch",
+    "judge_base",
     "run_agent",
     "publish",
     "ensure_pull_request",
@@ -57,6 +59,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
             orch_core::task::ApprovalKind::Protected => "approval of protected changes",
             orch_core::task::ApprovalKind::Main => "approval of main",
             orch_core::task::ApprovalKind::Landed => "approval of a merge",
+            orch_core::task::ApprovalKind::Base => "approval of a repair of the base",
         },
         WaitReason::Answer { .. } => "answer",
         WaitReason::Lease { .. } => "lease",
@@ -75,6 +78,7 @@ pub(crate) const WAITS: &[&str] = &[
     "approval of production",
     "approval of protected changes",
     "approval of a merge",
+    "approval of a repair of the base",
     "answer",
     "lease",
     "production",

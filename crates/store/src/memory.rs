@@ -37,6 +37,17 @@ pub enum Fact {
         /// Digest of the command.
         command: String,
     },
+    /// What a command said of this tree (JSON). Ends after a time.
+    Base {
+        /// Project.
+        project: ProjectKey,
+        /// The tree.
+        tree: String,
+        /// Digest of the command, of what it is prepared with, and of the tools it finds.
+        command: String,
+    },
+    /// What was found of its default branch last (JSON).
+    BaseShown(ProjectKey),
     /// Tests of it that were red and green on one tree, by name (JSON).
     Flaky(ProjectKey),
     /// Identity of the ticket that a number stands for.
@@ -74,7 +85,7 @@ const GREEN_MS: i64 = 30 * 24 * 3_600_000;
 impl Fact {
     /// When it ends by itself, if it is remembered now.
     pub fn until(&self, now: Time) -> Option<Time> {
-        matches!(self, Self::GreenCi { .. }).then(|| now.plus_ms(GREEN_MS))
+        matches!(self, Self::GreenCi { .. } | Self::Base { .. }).then(|| now.plus_ms(GREEN_MS))
     }
 
     /// Whose it is.
@@ -90,6 +101,8 @@ impl Fact {
             | Self::MainMove(project, _)
             | Self::Restored(project)
             | Self::Flaky(project)
+            | Self::BaseShown(project)
+            | Self::Base { project, .. }
             | Self::GreenCi { project, .. } => Owner::Project(project),
             Self::TicketId(project, number) | Self::TicketSeen(project, number) => Owner::Ticket(project, *number),
             Self::Pushed(task, _) | Self::DeployAsked(task, _) | Self::TicketBefore(task, _) => Owner::Task(*task),
@@ -112,6 +125,8 @@ impl Fact {
             Self::MainMove(..) => "main_move",
             Self::Restored(_) => "restored",
             Self::GreenCi { .. } => "green_ci",
+            Self::Base { .. } => "base",
+            Self::BaseShown(_) => "base_shown",
             Self::Flaky(_) => "flaky",
             Self::TicketId(..) => "id",
             Self::TicketSeen(..) => "seen",
@@ -127,6 +142,7 @@ impl Fact {
         match self {
             Self::MainMove(_, n) => n.to_string(),
             Self::GreenCi { code, command, .. } => format!("{code}/{command}"),
+            Self::Base { tree, command, .. } => format!("{tree}/{command}"),
             Self::Pushed(_, branch) => branch.clone(),
             Self::DeployAsked(_, revision) => revision.to_string(),
             Self::TicketBefore(_, job) => job.to_string(),
@@ -141,6 +157,7 @@ impl Fact {
             | Self::Main(_)
             | Self::Restored(_)
             | Self::Flaky(_)
+            | Self::BaseShown(_)
             | Self::TicketId(..)
             | Self::TicketSeen(..)
             | Self::Circuit(_) => String::new(),

@@ -61,6 +61,19 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// Does something else come before the step under the cursor? Then the task is on its way there.
+    pub(super) fn is_stopped_here(&mut self) -> bool {
+        if self.d.task.landing.landed.is_some() {
+            self.take_landed();
+            return true;
+        }
+        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
+            self.rest();
+            return true;
+        }
+        self.waits_for_others()
+    }
+
     /// Waits for a person's release in the place of the step under the cursor. No lease is held meanwhile, so that a merge is
     /// prepared again; how long a gate has waited already is kept.
     pub(super) fn rest(&mut self) {

@@ -12,13 +12,7 @@ use crate::verdict::{FaultKind, FaultNote, Finding};
 impl Cx<'_> {
     /// Starts the step the cursor is at.
     pub(super) fn enter(&mut self) {
-        if self.d.task.landing.landed.is_some() {
-            return self.take_landed();
-        }
-        if self.d.task.wait.on_hold.is_some() && !self.d.task.merge_is_asked_again() {
-            return self.rest();
-        }
-        if self.waits_for_others() {
+        if self.is_stopped_here() {
             return;
         }
         let task = &self.d.task;
@@ -37,6 +31,7 @@ impl Cx<'_> {
             return self.enter_update();
         }
         match step {
+            Step::Open if self.base_comes_first() => self.work(Effect::JudgeBase),
             Step::Open => self.work(Effect::OpenBranch),
             // The branch of a second generation.
             Step::Agent { .. } if self.d.task.branch.head.is_none() => self.work(Effect::OpenBranch),

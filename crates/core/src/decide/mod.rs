@@ -7,6 +7,7 @@
 
 mod after;
 mod arranged;
+mod base;
 mod conflict;
 mod ending;
 mod flow;

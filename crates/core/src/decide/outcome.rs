@@ -9,9 +9,6 @@ use crate::pipeline::{OnInconclusive, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
 
-/// So many times the first pause is the longest between two looks of a gate that runs a command.
-const LONGEST: i64 = 120;
-
 impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
         match &self.d.task.phase {
@@ -44,6 +41,9 @@ impl Cx<'_> {
             self.d.task.lives.before = None;
         }
         match (step, outcome) {
+            (Step::Open, Outcome::BaseGreen { .. } | Outcome::BaseRed { .. } | Outcome::BaseUnclear { .. }) => {
+                self.base_judged(outcome);
+            }
             (Step::Open, Outcome::Opened { head, base }) => {
                 self.d.task.branch.head = Some(head.clone());
                 self.d.task.branch.base = Some(base.clone());
@@ -441,11 +441,10 @@ impl Cx<'_> {
 
     /// How soon a gate that could not tell looks again: what runs a command of the project waits longer the longer it has.
     fn look_again_ms(&self, gate: GateId, fault: &FaultNote, since: Time) -> i64 {
-        let least = self.policy.recheck_ms;
         if Self::runs_tests(gate, fault) {
-            (self.now.since_ms(since) / 2).clamp(least, least.saturating_mul(LONGEST))
+            self.policy.later_ms(self.now.since_ms(since))
         } else {
-            least
+            self.policy.recheck_ms
         }
     }
 

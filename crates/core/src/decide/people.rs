@@ -159,7 +159,7 @@ impl Cx<'_> {
         self.say(format!("{} rejected by {by}", what.as_str()));
         let back_to = match what {
             ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
-            ApprovalKind::Production | ApprovalKind::Main | ApprovalKind::Landed => None,
+            ApprovalKind::Production | ApprovalKind::Main | ApprovalKind::Landed | ApprovalKind::Base => None,
         };
         if let Some(on_fail) = back_to {
             let text = if comment.is_empty() { "rejected without a comment" } else { comment };
@@ -453,6 +453,11 @@ impl Cx<'_> {
             // Another task's approval may count for it, or main has moved on and something else is shown.
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Main, .. }, .. } => {
                 self.d.task.wait.hold = None;
+                self.enter();
+                Ok(())
+            }
+            // Main has moved on: perhaps it is repaired.
+            Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Base, .. }, .. } => {
                 self.enter();
                 Ok(())
             }

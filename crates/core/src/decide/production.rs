@@ -285,6 +285,8 @@ impl Cx<'_> {
     fn new_generation(&mut self) {
         let task = &mut self.d.task;
         task.branch.generation += 1;
+        // It was to be repaired, and has landed green.
+        task.findings.base.clear();
         if let Some(head) = task.branch.head.take() {
             task.branch.old.push((task.branch.name.clone(), head));
         }

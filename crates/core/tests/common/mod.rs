@@ -177,6 +177,7 @@ impl World {
         self.check_jobs(&before, &d);
         self.check_landed(&before, &event, &d);
         check_start(&before, &event, &d);
+        check_base(&before, &self.policy, &event, &d);
         self.task = d.task.clone();
         self.jobs.clone_from(&d.jobs);
         self.story.extend(d.story.iter().cloned());
@@ -413,6 +414,7 @@ impl World {
     pub fn good(&mut self) -> Outcome {
         let effect = self.job.as_ref().map(|j| j.effect.clone()).expect("a job is under way");
         match effect {
+            Effect::JudgeBase => Outcome::BaseGreen { text: "the base is green".into() },
             Effect::OpenBranch => Outcome::Opened { head: self.fresh(), base: sha(1) },
             Effect::RunAgent { .. } => {
                 Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }
@@ -494,13 +496,33 @@ impl World {
 
 /// Nothing begins before every task it is to wait for was looked at and is over, or a person said that it does not.
 fn check_start(before: &Task, event: &Event, d: &Decision) {
-    if d.jobs.iter().any(|j| j.effect == Effect::OpenBranch) && matches!(before.step(), Some(Step::Open)) {
+    if d.jobs.iter().any(|j| matches!(j.effect, Effect::OpenBranch | Effect::JudgeBase))
+        && matches!(before.step(), Some(Step::Open))
+    {
         let over = |item: &WorkItem| match event {
             Event::AfterSet { remove, .. } => remove.contains(item),
             Event::BlockersSeen { open, looked_at } => looked_at.contains(item) && open.iter().all(|b| b.item != *item),
             _ => false,
         };
         assert!(before.wait.after.iter().all(over), "{event:?} begins it before {:?} are over", before.wait.after);
+    }
+}
+
+/// Agents work where the base was green, or where a person has said yes to what fails there.
+fn check_base(before: &Task, policy: &Policy, event: &Event, d: &Decision) {
+    use orch_core::task::ApprovalKind;
+    let agents = before.pipeline.stages.iter().flat_map(|s| &s.steps).any(|s| matches!(s, Step::Agent { .. }));
+    let first = matches!(before.step(), Some(Step::Open)) && d.task.branch.head.is_none() && agents;
+    let asked = policy.base_first && before.branch.source.is_none() && before.production.reverting.is_none();
+    if first && asked && d.jobs.iter().any(|j| j.effect == Effect::OpenBranch) {
+        let good = match event {
+            Event::JobEnded { outcome: Outcome::BaseGreen { .. }, .. } => true,
+            Event::JobEnded { outcome: Outcome::BaseRed { subject, .. }, .. } => {
+                before.approved(ApprovalKind::Base, subject).is_some()
+            }
+            _ => false,
+        };
+        assert!(good, "{event:?} opens the branch");
     }
 }
 
@@ -517,6 +539,7 @@ pub fn report(what: &str, until: Option<Time>) -> Verdict {
 /// A short name for an effect: `run developer 0`, `judge check_ci_green exact`, `ticket`.
 pub fn name(effect: &Effect) -> String {
     match effect {
+        Effect::JudgeBase => "judge the base".into(),
         Effect::OpenBranch => "open".into(),
         Effect::RunAgent { role, round, .. } => format!("run {role} {round}"),
         Effect::Publish { role, .. } => format!("publish {role}"),

@@ -173,8 +173,10 @@ pub fn effects() -> Vec<Effect> {
         again: false,
         since: 12,
     });
+    values.push(Effect::JudgeBase);
     values.push(Effect::EditTicket { title: Some("t".into()), body: None, by: bob() });
-    complete(values, 17, |v| match v {
+    complete(values, 18, |v| match v {
+        Effect::JudgeBase => 17,
         Effect::EditTicket { .. } => 16,
         Effect::OpenBranch => 0,
         Effect::RunAgent { .. } => 1,
@@ -268,7 +270,13 @@ pub fn outcomes() -> Vec<Outcome> {
         run_micro_usd: Some(2_000_000),
         at_most: true,
     });
-    complete(values, 22, |v| match v {
+    values.push(Outcome::BaseGreen { text: "the base is green".into() });
+    values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()] });
+    values.push(Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "12 bytes are free in /x") });
+    complete(values, 25, |v| match v {
+        Outcome::BaseGreen { .. } => 21,
+        Outcome::BaseRed { .. } => 22,
+        Outcome::BaseUnclear { .. } => 23,
         Outcome::Opened { .. } => 0,
         Outcome::AgentFinished { .. } => 1,
         Outcome::Published { .. } => 2,
@@ -290,7 +298,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Held { .. } => 18,
         Outcome::ApprovalNeeded { .. } => 19,
         Outcome::LandedOtherwise { .. } => 20,
-        Outcome::OverBudget { .. } => 21,
+        Outcome::OverBudget { .. } => 24,
     })
 }
 
@@ -410,7 +418,7 @@ pub fn wait_reasons() -> Vec<WaitReason> {
         now: "production is back on 1a2b3c".into(),
     });
     values.push(WaitReason::Held { revision: sha(3), by: "DEMO-2".into() });
-    for what in [ApprovalKind::Main, ApprovalKind::Landed] {
+    for what in [ApprovalKind::Main, ApprovalKind::Landed, ApprovalKind::Base] {
         values.push(WaitReason::Approval { what, subject: sha(9).to_string(), shown: vec!["anna merged it".into()] });
     }
     values.push(WaitReason::OnHold);

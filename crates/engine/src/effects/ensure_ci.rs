@@ -53,6 +53,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let command = hex(&Sha256::digest(cx.project.preparation.identity(line).as_bytes())[..8]);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
+        super::judge_base::was_green(cx, commit, line).await?;
         let description = format!("the same code was green as {green}");
         let status =
             CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
@@ -81,12 +82,13 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         bench: &bench,
         head: commit,
         base,
+        is_base: false,
         // What is prepared for the merge stands on the tip; everything else is judged again there.
         tip: (cx.task.pipeline.judges_again(GateId::CiGreen)
             && cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit))
         .then_some(&fetched.tip),
         artefact_dir: &artefact_dir,
-        repairs_base: false,
+        repairs_base: cx.task.repairs_base(),
     };
     let tried = match trial.run().await {
         Ok(tried) => tried,
@@ -120,6 +122,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     // What was green on the tip alone is judged again there.
     if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
         cx.store().remember(&memory, commit.short(), cx.now()).await?;
+        super::judge_base::was_green(cx, commit, line).await?;
     }
     Ok(Outcome::Sent.into())
 }

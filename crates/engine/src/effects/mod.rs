@@ -6,6 +6,7 @@ mod deploy;
 mod documents;
 mod edit_ticket;
 pub(crate) mod ensure_ci;
+pub(crate) mod judge_base;
 mod landing;
 mod merge;
 mod note_findings;
@@ -161,6 +162,7 @@ pub(crate) struct Fetched {
 pub(crate) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     match &cx.job.effect {
         Effect::OpenBranch => open_branch::ensure(cx).await,
+        Effect::JudgeBase => judge_base::ensure(cx).await,
         Effect::RunAgent { role, stage, round } => run_agent::ensure(cx, role, stage, *round).await,
         Effect::Publish { role, stage, run } => publish::ensure(cx, role, stage, *run).await,
         Effect::EnsurePullRequest => pull_request::ensure(cx).await,

@@ -212,7 +212,13 @@ async fn context(
         last_review: last_review(cx, brief, head).await?,
         findings_from: task.findings.from.clone().unwrap_or_default(),
         answers: answers.collect(),
-        notes: task.past_notes().into_iter().chain(task.findings.notes.iter().cloned()).chain(comments).collect(),
+        notes: task
+            .past_notes()
+            .into_iter()
+            .chain(base_notes(task))
+            .chain(task.findings.notes.iter().cloned())
+            .chain(comments)
+            .collect(),
         conflicts: task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default(),
         conflict_paths: conflicts::to_resolve(task),
         was_in_conflict: conflicts::resolved(cx).await?,
@@ -223,4 +229,11 @@ async fn context(
         },
         previous,
     })
+}
+
+/// What failed before anybody worked on it, where the ticket is to repair that.
+fn base_notes(task: &orch_core::task::Task) -> Option<String> {
+    let failed = &task.findings.base;
+    let first = "Before this ticket was begun, this failed on the default branch; the ticket is to repair it:";
+    (!failed.is_empty()).then(|| format!("{first}\n{}", failed.join("\n")))
 }

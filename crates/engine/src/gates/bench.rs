@@ -1,7 +1,7 @@
 //! What gates work with: commands of the project, papers of the run, and what is known of tests. Where the task is in the
 //! pipeline it comes from the store; by hand, from whoever runs the gate.
 
-use crate::effects::{Cx, hex};
+use crate::effects::{Cx, hex, judge_base};
 use crate::flaky;
 use crate::layers;
 use crate::prepare::{Phase, Runs};
@@ -78,6 +78,10 @@ pub trait Bench: Send + Sync {
     }
     /// Remembers tests that were red and green on one tree; `on_main`: those of them that were so on the default branch.
     async fn note_flaky(&self, _tests: &BTreeSet<String>, _on_main: &BTreeSet<String>) -> Result<(), Fault> {
+        Ok(())
+    }
+    /// Remembers that a command was green on a commit: what has its tree need not be judged again.
+    async fn was_green(&self, _commit: &Sha, _line: &str) -> Result<(), Fault> {
         Ok(())
     }
     /// The revisions of this task that came up on staging, newest first. By hand nobody knows.
@@ -200,6 +204,10 @@ impl Bench for TaskBench<'_> {
 
     async fn note_flaky(&self, tests: &BTreeSet<String>, on_main: &BTreeSet<String>) -> Result<(), Fault> {
         flaky::note(self.cx, tests, on_main).await
+    }
+
+    async fn was_green(&self, commit: &Sha, line: &str) -> Result<(), Fault> {
+        judge_base::was_green(self.cx, commit, line).await
     }
 
     async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {

@@ -5,6 +5,7 @@ use crate::project::Project;
 use crate::trial::{Trial, Tried};
 use orch_core::blame::Blame;
 use orch_core::ids::{GateId, Sha};
+use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use serde::Serialize;
@@ -56,13 +57,17 @@ impl Gate for TestsLocal {
             bench: look.bench,
             head: &subject.head,
             base: &subject.base,
+            is_base: false,
             // What is prepared for the merge stands on the tip; everything else is judged again there.
             tip: (!subject.exact && subject.task.as_ref().is_some_and(|t| t.pipeline.judges_again(GateId::TestsLocal)))
                 .then_some(&subject.tip),
             artefact_dir: &subject.artefact_dir,
-            repairs_base: false,
+            repairs_base: subject.task.as_ref().is_some_and(Task::repairs_base),
         };
         let tried = trial.run().await?;
+        if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
+            look.bench.was_green(&subject.head, command.line).await?;
+        }
         let degraded = tried.degraded().into_iter().collect();
         Ok(Evidence { command: Some(command.line.to_owned()), tried: Some(tried), degraded })
     }

@@ -5,6 +5,7 @@
 
 mod absent;
 mod arranged;
+mod base;
 mod blame;
 mod budgets;
 mod ci;

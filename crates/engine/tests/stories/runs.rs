@@ -52,6 +52,8 @@ pub enum Does {
     Exit(i32),
     /// Its supervisor dies with it.
     Vanish,
+    /// It hangs until its deadline.
+    Deadline,
     /// It goes on until it is cancelled or `finish` is called.
     Hang,
 }
@@ -211,6 +213,10 @@ impl Runs {
         match does {
             Does::Exit(code) => {
                 let record = self.record(EndReason::Exited, Some(code));
+                state.runs.insert(dir.to_owned(), RunState::Ended(record));
+            }
+            Does::Deadline => {
+                let record = self.record(EndReason::Deadline, None);
                 state.runs.insert(dir.to_owned(), RunState::Ended(record));
             }
             Does::Vanish => {

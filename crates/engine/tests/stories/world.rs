@@ -232,6 +232,12 @@ impl World {
         self
     }
 
+    /// The same world, with another configuration from the next start on.
+    pub fn configured(mut self, change: impl FnOnce(&mut Choice)) -> Self {
+        change(&mut self.choice);
+        self
+    }
+
     fn everybody_does_well(&self) {
         self.runs.on("developer", |run| {
             run.write(&format!("{}.txt", run.var("ORCH_WORK_ITEM")), &format!("written in run {}\n", run.nth));

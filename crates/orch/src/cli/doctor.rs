@@ -1,6 +1,7 @@
 //! `orch doctor`: what is missing or wrong on this machine, each with the fix. It looks and changes nothing: a directory
-//! that does not exist yet is judged by its nearest ancestor.
+//! that does not exist yet is judged by its nearest ancestor. With `--run` it judges the default branches, too.
 
+mod base;
 mod finding;
 mod scanners;
 mod secrets;
@@ -30,11 +31,14 @@ const DISK_WARN: u64 = 2 << 30;
 
 /// `orch doctor`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  orch doctor --json")]
+#[command(after_help = "Example:\n  orch doctor --json\n  orch doctor --run")]
 pub struct DoctorArgs {
     /// Configuration file (default: the nearest orch.toml from here upwards)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Run each project's tests on its default branch, as before a task's first agent; may take minutes
+    #[arg(long)]
+    pub run: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -87,6 +91,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(repositories(config).into_iter().filter(|c| emptied.iter().all(|e| e.name != c.name)));
         checks.extend(emptied);
         checks.extend(scanners::checks(config, &path));
+        checks.extend(base::checks(config, args, context)?);
     }
     let failed = checks.iter().any(|c| c.tone == Tone::Bad);
     if args.json {

@@ -147,6 +147,11 @@ pub fn run(args: &InitArgs, context: &mut Context<'_>) -> Outcome {
     })
 }
 
+/// What an output tells that this machine lacks, for people.
+pub(super) fn lacks(output: &str) -> Vec<String> {
+    missing::read(output, &Plan::default()).into_iter().map(|lack| lack.text).collect()
+}
+
 /// Top of the clone a directory lies in.
 fn top_of(dir: &Path) -> Result<PathBuf, Failure> {
     if !dir.is_dir() {

@@ -72,6 +72,9 @@ section! {
         test: Option<String> = None;
         /// What continuous integration runs for each pushed commit (local forge).
         ci: Option<String> = None;
+        /// Run `setup`, `test` and `ci` on the default branch as it is before a task's first agent, once per tree: what is red there
+        /// costs nobody anything and waits for a person.
+        base_first: bool = true;
         /// Variables added to the environment of every command of the project, its hooks and its agents, which is otherwise
         /// empty but for PATH, HOME, LANG, TERM and TMPDIR. No place for secrets: agents see it.
         env: BTreeMap<String, String> = BTreeMap::new();

@@ -130,6 +130,16 @@ impl SqliteStore {
         schema::inspect(path)
     }
 
+    /// Recalls a fact from a database that another process may be at work on, without opening it for work. `None`: it is not
+    /// known, or there is no file yet.
+    pub fn glance(path: &Path, fact: &crate::memory::Fact) -> Result<Option<String>, StoreError> {
+        if schema::inspect(path)?.is_none() {
+            return Ok(None);
+        }
+        let look = || memory::recall(&schema::reader(path)?, fact);
+        look().map_err(|e| e.at(path))
+    }
+
     /// Who owns a database, as its lock file says: pid, program, address, since when. `None`: nobody does.
     pub fn holder(path: &Path) -> Option<String> {
         lock::Lock::holder(&path.canonicalize().ok()?)

@@ -1,0 +1,107 @@
+//! Judges the default branch as it is before a task's first agent. What was found is remembered by tree, command and
+//! tools, for every task of the project: what landed was tested as the tree it is now and is not tested again, and what is red
+//! is run again ever later.
+
+use super::{Cx, Ended};
+use crate::base::{self, Asked, Found, Verdict};
+use crate::gates::TaskBench;
+use crate::shell;
+use orch_core::effect::Outcome;
+use orch_core::ids::Sha;
+use orch_core::verdict::FaultKind;
+use orch_ports::Fault;
+use orch_store::Fact;
+
+pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
+    // Everything else that fails here is no fault of the forge.
+    let fetched = cx.fetch().await.map_err(|fault| fault.context("the forge cannot be asked"))?;
+    let tip = &fetched.tip;
+    let mut green = Vec::new();
+    for asked in base::commands(&cx.project, tip) {
+        let bench = TaskBench::new(cx, None, None);
+        let verdict = match known(cx, tip, &asked).await? {
+            Some(verdict) => verdict,
+            None => match judge(cx, &bench, tip, &asked).await {
+                Ok(verdict) => verdict,
+                Err(_) if cx.stop.is_cancelled() => return Ok(Outcome::Cancelled.into()),
+                Err(fault) if fault.kind == FaultKind::Transient => {
+                    return Ok(shell::again(cx, &bench.under_way(), fault));
+                }
+                Err(fault) => return Err(fault),
+            },
+        };
+        show(cx, &verdict).await?;
+        match verdict.found {
+            Found::Green { text } => green.push(text),
+            Found::Red { subject, shown } => return Ok(Outcome::BaseRed { subject, shown }.into()),
+            Found::Unclear { why } => return Ok(Outcome::BaseUnclear { fault: Found::unclear(&why) }.into()),
+        }
+    }
+    let text = if green.is_empty() { String::new() } else { format!("the base: {}", green.join("; ")) };
+    Ok(Outcome::BaseGreen { text }.into())
+}
+
+/// What is known of it and need not be run again now.
+async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fault> {
+    let Some(mut verdict) = recall(cx, tip, &asked.line).await? else { return Ok(None) };
+    match &mut verdict.found {
+        Found::Green { text } => {
+            *text = format!("`{}` was green on this code at {}", asked.line, verdict.commit.short());
+        }
+        Found::Red { .. } => {
+            let next = verdict.at.plus_ms(cx.project.policy.later_ms(verdict.at.since_ms(verdict.since)));
+            if next <= cx.now() {
+                return Ok(None);
+            }
+        }
+        // The task that met it waits as long as it must.
+        Found::Unclear { .. } => return Ok(None),
+    }
+    Ok(Some(verdict))
+}
+
+async fn judge(cx: &Cx, bench: &TaskBench<'_>, tip: &Sha, asked: &Asked) -> Result<Verdict, Fault> {
+    let git = &*cx.engine.ports.git;
+    let found = base::judge(&cx.project, git, bench, tip, asked).await?;
+    let (at, before) = (cx.now(), recall(cx, tip, &asked.line).await?);
+    let since = before.filter(|before| before.is_as(&found)).map_or(at, |before| before.since);
+    let verdict = Verdict { commit: tip.clone(), since, at, found };
+    cx.still_ours().await?;
+    remember(cx, &asked.line, &verdict).await?;
+    Ok(verdict)
+}
+
+/// Whatever has this tree is green with this command, the default branch too once it has landed.
+pub(crate) async fn was_green(cx: &Cx, commit: &Sha, line: &str) -> Result<(), Fault> {
+    let policy = &cx.project.policy;
+    if !policy.base_first {
+        return Ok(());
+    }
+    if recall(cx, commit, line).await?.is_some_and(|verdict| matches!(verdict.found, Found::Green { .. })) {
+        return Ok(());
+    }
+    let (at, text) = (cx.now(), String::new());
+    let verdict = Verdict { commit: commit.clone(), since: at, at, found: Found::Green { text } };
+    remember(cx, line, &verdict).await
+}
+
+async fn recall(cx: &Cx, commit: &Sha, line: &str) -> Result<Option<Verdict>, Fault> {
+    let kept = cx.store().recall(&fact(cx, commit, line).await?).await?;
+    Ok(kept.and_then(|text| Verdict::read(&text)))
+}
+
+async fn remember(cx: &Cx, line: &str, verdict: &Verdict) -> Result<(), Fault> {
+    let fact = fact(cx, &verdict.commit, line).await?;
+    Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
+}
+
+/// Keeps the newest of the project for people who ask.
+async fn show(cx: &Cx, verdict: &Verdict) -> Result<(), Fault> {
+    let fact = Fact::BaseShown(cx.project.key.clone());
+    Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
+}
+
+async fn fact(cx: &Cx, commit: &Sha, line: &str) -> Result<Fact, Fault> {
+    let tree = cx.engine.ports.git.tree(&cx.project.key, commit).await?.to_string();
+    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line))
+}
