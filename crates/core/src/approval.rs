@@ -17,6 +17,8 @@ pub enum ApprovalKind {
     Main,
     /// A merge of the task's pull request that orch did not ask for, by its commit.
     Landed,
+    /// That nothing has to be changed, as the developer declares it and the reviewer judged it, by the head and the run.
+    NoChange,
 }
 
 impl ApprovalKind {
@@ -28,6 +30,7 @@ impl ApprovalKind {
             Self::Protected => "protected changes",
             Self::Main => "main as somebody else moved it",
             Self::Landed => "merge by somebody else",
+            Self::NoChange => "declaration that nothing has to be changed",
         }
     }
 }

@@ -178,6 +178,7 @@ impl Sim {
                 watch: self.choices.chance("production is watched", 700),
                 auto_rollback: self.choices.chance("brought back by itself", 500),
                 own_ci: self.choices.chance("own CI", 600),
+                confirm_no_change: self.choices.chance("no change is confirmed", 300),
                 ..Policy::default()
             };
             let one = self.choices.chance("one commit lands", 700);

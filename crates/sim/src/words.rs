@@ -57,6 +57,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
             orch_core::task::ApprovalKind::Protected => "approval of protected changes",
             orch_core::task::ApprovalKind::Main => "approval of main",
             orch_core::task::ApprovalKind::Landed => "approval of a merge",
+            orch_core::task::ApprovalKind::NoChange => "approval of no change",
         },
         WaitReason::Answer { .. } => "answer",
         WaitReason::Lease { .. } => "lease",
@@ -64,6 +65,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         WaitReason::Held { .. } => "held",
         WaitReason::OnHold => "on_hold",
         WaitReason::After { .. } => "after",
+        WaitReason::Unable { .. } => "unable",
     }
 }
 
@@ -81,6 +83,8 @@ pub(crate) const WAITS: &[&str] = &[
     "held",
     "on_hold",
     "after",
+    "unable",
+    "approval of no change",
 ];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
@@ -96,6 +100,7 @@ pub(crate) fn block(why: &BlockReason) -> &'static str {
         BlockReason::Rejected { .. } => "rejected",
         BlockReason::RollbackFailed { .. } => "rollback_failed",
         BlockReason::BudgetSpent { .. } => "budget_spent",
+        BlockReason::ReturnsSpent { .. } => "returns_spent",
     }
 }
 
@@ -139,8 +144,17 @@ pub(crate) const PHASES: &[&str] = &[
 ];
 
 pub(crate) const VERDICTS: &[&str] = &["pass", "wait", "fail", "unreadable", "inconclusive", "skipped"];
-pub(crate) const OUTCOMES: &[&str] =
-    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted", "finished"];
+pub(crate) const OUTCOMES: &[&str] = &[
+    "healthy",
+    "degraded",
+    "rolled_back",
+    "inconclusive",
+    "not_watched",
+    "accepted",
+    "reverted",
+    "finished",
+    "nothing_to_change",
+];
 
 pub(crate) fn place(task: &Task) -> String {
     let step = task.at.step;
@@ -155,6 +169,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::AgentFinished { question, .. } => {
             format!("agent finished{}", question.as_ref().map_or("", |_| ", asks"))
         }
+        Outcome::AgentSaid { word, .. } => format!("agent finished, says {}", word.key()),
         Outcome::Published { head, empty, unresolved, .. } => {
             format!(
                 "published {}{}{}",

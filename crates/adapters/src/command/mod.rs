@@ -163,6 +163,7 @@ impl AgentProgram for CommandAgent {
             end,
             summary: result.summary,
             question: result.question,
+            word: result.word,
             resolved: result.resolved,
             usage: result.usage,
             model: None,

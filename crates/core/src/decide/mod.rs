@@ -15,6 +15,7 @@ mod lives;
 mod outcome;
 mod people;
 mod production;
+mod said;
 mod source;
 mod updating;
 

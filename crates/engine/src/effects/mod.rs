@@ -13,7 +13,7 @@ mod notify;
 mod open_branch;
 mod publish;
 mod pull_request;
-mod push;
+pub(crate) mod push;
 mod rollback;
 mod run_agent;
 mod sync_ticket;

@@ -28,6 +28,7 @@ mod reaping;
 mod retention;
 mod reviews;
 mod runs;
+mod said;
 mod security;
 mod services;
 mod staging;
