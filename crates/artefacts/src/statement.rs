@@ -63,6 +63,28 @@ pub fn read(bytes: &[u8], key: &str, positive: &str, negative: &str) -> Result<S
     }
 }
 
+/// Reads `key: UNABLE`, with the reason under `reason:` or else in the body. `None`: the paper does not say that. Beside a finding
+/// that blocks it cannot be meant: what was seen to fail is a refusal.
+pub fn unable(bytes: &[u8], key: &str) -> Option<Result<String, Unreadable>> {
+    let document = frontmatter::read(bytes).ok()?;
+    document.token(key, &[("UNABLE", ())]).ok()?;
+    let listed = document.findings().and_then(|mut all| {
+        all.extend(document.failures()?);
+        Ok(all)
+    });
+    Some(match listed {
+        Err(unreadable) => Err(unreadable),
+        Ok(listed) if listed.iter().any(blocks) => Err(Unreadable::Findings {
+            key: "findings",
+            why: format!("something failed, so that `{key}` is not `UNABLE`"),
+        }),
+        Ok(_) => {
+            let said = document.text("reason").map(str::trim).filter(|r| !r.is_empty());
+            Ok(both_ends(said.unwrap_or(&document.body)))
+        }
+    })
+}
+
 /// Does a finding refuse by itself?
 pub(crate) fn blocks(finding: &Finding) -> bool {
     finding.severity <= Severity::P1
@@ -168,6 +190,32 @@ mod tests {
             let other = paper.replace("result: FAIL", &format!("result: {said}"));
             assert!(report(&other).unwrap().good, "{said}");
         }
+    }
+
+    #[test]
+    fn unable_is_read_strictly_and_never_beside_what_failed() {
+        let unable = |text: &str| super::unable(text.as_bytes(), "result");
+        assert_eq!(unable("---\nresult: UNABLE\nreason: no network\n---\nMore.\n"), Some(Ok("no network".into())));
+        assert_eq!(unable("---\nresult: UNABLE\n---\n\nNo browser.\n"), Some(Ok("No browser.".into())), "in the body");
+        let mild = "---\nresult: UNABLE\nreason: x\nfindings: [{severity: P3, text: a nit}]\n---\n";
+        assert_eq!(unable(mild), Some(Ok("x".into())));
+        for failed in ["findings: [{severity: P1, text: wrong}]", "failures: [test_total]", "findings: none of them"] {
+            let said = unable(&format!("---\nresult: UNABLE\n{failed}\n---\n"));
+            assert!(matches!(said, Some(Err(_))), "{failed}: {said:?}");
+        }
+        for other in [
+            "---\nresult: PASS\n---\nUNABLE\n",
+            "---\nresult: unable\n---\n",
+            "---\nresult: UNABLE\nresult: PASS\n---\n",
+            "---\nresult: [UNABLE]\n---\n",
+            "result: UNABLE\n",
+        ] {
+            assert_eq!(unable(other), None, "{other}");
+        }
+        let long = format!("---\nresult: UNABLE\n---\n{}", "x".repeat(1_000_000));
+        assert!(unable(&long).unwrap().unwrap().len() < MAX_CARRIED + 100);
+        // Whoever asks for a pass gets none.
+        assert!(report("---\nresult: UNABLE\n---\n").is_err());
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum ApprovalKind {
     Landed,
     /// A ticket that is to repair what fails on the default branch, by what fails there.
     Base,
+    /// That nothing has to be changed, as the developer declares it and the reviewer judged it, by the head and the run.
+    NoChange,
 }
 
 impl ApprovalKind {
@@ -31,6 +33,7 @@ impl ApprovalKind {
             Self::Main => "main as somebody else moved it",
             Self::Landed => "merge by somebody else",
             Self::Base => "repair of what fails on the default branch",
+            Self::NoChange => "declaration that nothing has to be changed",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a failure costs its task. Three things are counted, each with an end: the developer's repairs (rounds), the repairs
-//! of a role in a stage of its own, and the attempts of a role to deliver what can be judged. Production that does not take
+//! What a failure costs its task. Four things are counted, each with an end: the developer's repairs (rounds), the repairs
+//! of a role in a stage of its own, the attempts of a role to deliver what can be judged, and returns to analysis. Production that does not take
 //! a merge costs none of them. Nor do a job that failed, a run that was stopped and a gate that could not find out: they send
 //! no role back, so that they never come here (unless the pipeline says that not knowing is a no).
 //!
@@ -21,6 +21,8 @@ pub enum Cause {
     /// What a role delivered cannot be judged: a document is missing or unreadable, nothing of its run was taken, or it
     /// changed nothing.
     NotDelivered,
+    /// A role says that the analysis cannot be built.
+    WrongAnalysis,
     /// Production did not take what is merged: a person says whose fault that is.
     Production,
 }
@@ -36,7 +38,12 @@ pub enum Cost {
     OwnRound,
     /// The developer, one of the repairs.
     Round,
+    /// Nobody but the task: one of its returns to analysis.
+    Return,
 }
+
+/// Times a task may be returned to its analysis before a person decides what is wanted.
+pub const MAX_RETURNS: u32 = 2;
 
 impl Cause {
     /// Its price.
@@ -45,6 +52,7 @@ impl Cause {
             Self::Red => Cost::Round,
             Self::RedInOwnStage => Cost::OwnRound,
             Self::NotDelivered => Cost::Attempt,
+            Self::WrongAnalysis => Cost::Return,
             Self::Production => Cost::Nothing,
         }
     }
@@ -66,6 +74,15 @@ impl Cost {
     /// attempt that fails is the end, while a round that cannot be paid is.
     pub(crate) fn charge(self, task: &mut Task, policy: &Policy, to: &StageId) -> Charged {
         let max_rounds = policy.max_developer_retries;
+        if matches!(self, Self::OwnRound | Self::Round) && std::mem::take(&mut task.spent.granted) {
+            // A person let it go on, and what said no was asked first: the repair that follows is their word.
+            let spent = if self == Self::Round {
+                task.spent.rounds
+            } else {
+                task.spent.stage_rounds.get(to).copied().unwrap_or(0)
+            };
+            return Charged { spent, max: max_rounds, exhausted: false };
+        }
         match self {
             Self::Nothing => Charged { spent: 0, max: 0, exhausted: false },
             Self::Attempt => {
@@ -75,6 +92,7 @@ impl Cost {
             }
             Self::OwnRound => round(task.spent.stage_rounds.entry(to.clone()).or_insert(0), max_rounds),
             Self::Round => round(&mut task.spent.rounds, max_rounds),
+            Self::Return => round(&mut task.spent.returns, MAX_RETURNS),
         }
     }
 }
@@ -97,6 +115,7 @@ mod tests {
             (Cause::Red, Cost::Round),
             (Cause::RedInOwnStage, Cost::OwnRound),
             (Cause::NotDelivered, Cost::Attempt),
+            (Cause::WrongAnalysis, Cost::Return),
             (Cause::Production, Cost::Nothing),
         ];
         for (cause, cost) in table {

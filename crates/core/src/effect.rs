@@ -5,6 +5,7 @@ use crate::conflict::{Conflict, Resolution};
 use crate::ids::{Actor, Digest, Environment, GateId, ProjectKey, Role, Seq, Sha, StageId, Time, WorkItem};
 use crate::task::{DoneOutcome, MergeIntent};
 use crate::verdict::{FaultNote, Finding, Verdict};
+use crate::word::Word;
 use serde::{Deserialize, Serialize};
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
@@ -365,6 +366,14 @@ pub enum Outcome {
     AgentFinished {
         /// It wants an answer first.
         question: Option<String>,
+        /// What it says of the paths that were in conflict.
+        #[serde(default, skip_serializing_if = "Resolution::is_empty")]
+        resolved: Resolution,
+    },
+    /// The agent's turn is over, and it says something of its work as a whole. What it left is published all the same.
+    AgentSaid {
+        /// What.
+        word: Word,
         /// What it says of the paths that were in conflict.
         #[serde(default, skip_serializing_if = "Resolution::is_empty")]
         resolved: Resolution,

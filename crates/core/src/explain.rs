@@ -127,6 +127,13 @@ fn plain(task: &Task) -> Option<Waiting> {
                     Some(format!("orch approve {item}")),
                 ),
                 WaitReason::Answer { .. } => ("somebody answers".into(), Some(format!("orch answer {item} \"...\""))),
+                WaitReason::Unable { role, .. } => (
+                    format!(
+                        "somebody removes what is in its way and lets the {role} try again, says more with `orch task comment \
+                         {item}` or `orch task edit {item}` before, or ends it with `orch task cancel {item}`"
+                    ),
+                    Some(format!("orch task retry {item}")),
+                ),
                 WaitReason::Lease { .. } => ("the other task has merged or gives up".into(), None),
                 WaitReason::Production { .. } => (
                     format!("a person chooses: {}", WayOut::offer()),
@@ -244,6 +251,7 @@ pub fn reason(why: &WaitReason) -> String {
             format!("waiting for a person to approve the {} ({short}){shown}", approval(*what))
         }
         WaitReason::Answer { role, question } => format!("the {role} asks: {question}"),
+        WaitReason::Unable { role, why } => format!("the {role} is unable to do its work: {why}"),
         WaitReason::Lease { holder: Some(item) } => format!("{item} is merging; one merge at a time"),
         WaitReason::Production { revision, cause, now } => {
             format!("production failed on {}: {} ({now})", revision.short(), cause.replace('\n', " / "))
@@ -267,6 +275,7 @@ fn approval(what: ApprovalKind) -> &'static str {
         ApprovalKind::Main => "default branch as somebody else moved it",
         ApprovalKind::Landed => "merge by somebody else",
         ApprovalKind::Base => "repair of what fails on the default branch",
+        ApprovalKind::NoChange => "declaration that nothing has to be changed",
     }
 }
 
@@ -331,6 +340,14 @@ pub fn block(why: &BlockReason) -> String {
             format!("{by} rejected the {}{comment}", approval(what.unwrap_or(ApprovalKind::Production)))
         }
         BlockReason::RollbackFailed { why } => format!("production failed and could not be brought back: {why}"),
+        BlockReason::ReturnsSpent { returns } => {
+            let each = returns.iter().map(|r| format!("{}: {}", r.by, r.reason.lines().next().unwrap_or_default()));
+            format!(
+                "its analysis was found wrong {} times, and a person decides what is wanted: {}",
+                returns.len(),
+                each.collect::<Vec<_>>().join("; ")
+            )
+        }
         BlockReason::BudgetSpent { spent_micro_usd, limit_micro_usd, run_micro_usd, at_most } => {
             let most = if *at_most { "<= " } else { "" };
             let run = run_micro_usd.map_or_else(String::new, |run| format!(", and a run may cost {} USD", usd(run)));
@@ -350,6 +367,10 @@ pub fn line(task: &Task) -> String {
         (Phase::Done { outcome: DoneOutcome::Finished, .. }, None) => match &task.lives.finished {
             Some(finished) => format!("done, finished outside of orch by {}: {}", finished.by, finished.reason),
             None => "done, finished outside of orch".into(),
+        },
+        (Phase::Done { outcome: DoneOutcome::NothingToChange, .. }, None) => match &task.findings.no_change {
+            Some(declared) => format!("done, nothing to change: {}", declared.reason.replace('\n', " ")),
+            None => "done, nothing to change".into(),
         },
         (Phase::Done { outcome, .. }, None) => format!("done, {}", outcome.as_str().replace('_', " ")),
         (Phase::Cancelled { by, .. }, None) => format!("cancelled by {by}"),

@@ -1,6 +1,6 @@
 //! What the next brief of a task must carry: findings that are open, and what people and earlier runs had to say.
 
-use crate::ids::Actor;
+use crate::ids::{Actor, Seq, Sha};
 use crate::pipeline::Cursor;
 use crate::stored::is_default;
 use crate::verdict::Finding;
@@ -35,6 +35,39 @@ pub struct Findings {
     /// What people had to say to whoever works on it, the newest last and not more than the newest few.
     #[serde(skip_serializing_if = "is_default")]
     pub comments: Vec<Comment>,
+    /// The developer declares that nothing has to be changed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub no_change: Option<NoChange>,
+    /// The head that was sent back to the developer: a repair that leaves it as it is has changed nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub refused: Option<Sha>,
+    /// The last repair changed nothing, and what said no was asked once more: the same is not asked a third time.
+    #[serde(skip_serializing_if = "is_default")]
+    pub answered: bool,
+    /// Why the task was returned to its analysis, by whom, the oldest first.
+    #[serde(skip_serializing_if = "is_default")]
+    pub returned: Vec<Returned>,
+}
+
+/// That nothing has to be changed, as the developer declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoChange {
+    /// Why, in its words.
+    pub reason: String,
+    /// The run that said so: another declaration is another one, and what was said of this one does not count for it.
+    pub run: Seq,
+    /// Has the reviewer judged it?
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub judged: bool,
+}
+
+/// A return to analysis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The role that found the analysis wrong.
+    pub by: String,
+    /// Why, in its words.
+    pub reason: String,
 }
 
 /// Findings that are still open, and the place that will see whether they are settled.

@@ -40,5 +40,6 @@ pub mod task;
 pub mod ticket;
 pub mod verdict;
 mod wait;
+pub mod word;
 
 pub use decide::{Decided, Decision, LeaseOp, LeaseView, NewJob, Snapshot, decide};

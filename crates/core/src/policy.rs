@@ -25,6 +25,9 @@ pub struct Policy {
     pub task_budget_micro_usd: Option<u64>,
     /// Does production need a person?
     pub production_approval: bool,
+    /// Does a person confirm that nothing has to be changed?
+    #[serde(default)]
+    pub confirm_no_change: bool,
     /// Is production watched after the deploy?
     pub watch: bool,
     /// Is a degraded production brought back automatically?
@@ -53,6 +56,7 @@ impl Default for Policy {
             landers: Vec::new(),
             task_budget_micro_usd: None,
             production_approval: false,
+            confirm_no_change: false,
             watch: true,
             auto_rollback: false,
             base_first: false,

@@ -5,7 +5,7 @@ pub use crate::approval::{Approval, ApprovalKind};
 pub use crate::blocker::{Blocker, BlockerState};
 pub use crate::branch::Branch;
 pub use crate::conflict::Conflict;
-pub use crate::findings::{Answer, Comment, Findings, Raised};
+pub use crate::findings::{Answer, Comment, Findings, NoChange, Raised, Returned};
 use crate::ids::{Actor, Digest, ProjectKey, Role, Seq, Sha, StageId, TaskId, Time, WorkItem};
 pub use crate::landed::Landed;
 pub use crate::landing::{Landing, LandingPlan, MergeIntent, Merged, Passed};
@@ -98,6 +98,12 @@ pub struct Spent {
     /// Attempts the role of this stage has used on missing or unreadable evidence in this visit.
     #[serde(skip_serializing_if = "is_default")]
     pub role_attempts: u32,
+    /// A person's retry has whatever said no asked again first: if it says no once more, that repair costs no round.
+    #[serde(skip_serializing_if = "is_default")]
+    pub granted: bool,
+    /// Returns to analysis.
+    #[serde(skip_serializing_if = "is_default")]
+    pub returns: u32,
     /// What its agents had cost when a person granted the present budget, millionths of a US dollar.
     #[serde(skip_serializing_if = "is_default")]
     pub budget_from_micro_usd: u64,
@@ -194,6 +200,13 @@ pub enum WaitReason {
         role: Role,
         /// What.
         question: String,
+    },
+    /// A role says that it cannot do its work: a person removes what is in its way, and lets it try again.
+    Unable {
+        /// Who.
+        role: Role,
+        /// Why, in its words.
+        why: String,
     },
     /// Another task holds the merge lease.
     Lease {
@@ -314,6 +327,11 @@ pub enum BlockReason {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         at_most: bool,
     },
+    /// It was returned to its analysis too often: a person decides what is wanted.
+    ReturnsSpent {
+        /// Every return, the oldest first.
+        returns: Vec<Returned>,
+    },
 }
 
 /// How production took it.
@@ -336,12 +354,17 @@ pub enum DoneOutcome {
     Reverted,
     /// A person finished it outside of orch.
     Finished,
+    /// Nothing had to be changed: the developer declared it, and it was judged.
+    NothingToChange,
 }
 
 impl DoneOutcome {
     /// Nothing a person has to look at?
     pub fn is_well(self) -> bool {
-        matches!(self, Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted | Self::Finished)
+        matches!(
+            self,
+            Self::Healthy | Self::NotWatched | Self::Accepted | Self::Reverted | Self::Finished | Self::NothingToChange
+        )
     }
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -354,6 +377,7 @@ impl DoneOutcome {
             Self::Accepted => "accepted",
             Self::Reverted => "reverted",
             Self::Finished => "finished",
+            Self::NothingToChange => "nothing_to_change",
         }
     }
 }
@@ -475,7 +499,7 @@ impl Task {
                 WaitReason::Report { .. } => "waiting",
                 WaitReason::CannotTell { .. } => "holding",
                 WaitReason::Approval { .. } => "awaiting_approval",
-                WaitReason::Answer { .. } => "needs_input",
+                WaitReason::Answer { .. } | WaitReason::Unable { .. } => "needs_input",
                 WaitReason::Lease { .. } => "waiting_for_lease",
                 WaitReason::Production { .. } => "production_failed",
                 WaitReason::Held { .. } => "held_back",

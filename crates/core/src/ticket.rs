@@ -73,7 +73,10 @@ pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before
         }
         (
             TicketState::InProgress,
-            Some(Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. }),
+            Some(
+                Phase::Blocked { .. }
+                | Phase::Waiting { why: WaitReason::Production { .. } | WaitReason::Unable { .. }, .. },
+            ),
         ) => Some(Event::RetryAsked { by }),
         (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
             Some(Event::Approved { by, gate: None, subject: None, comment: None })
@@ -102,7 +105,7 @@ pub fn state(task: &Task) -> Option<TicketState> {
         Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,
         Phase::Waiting { why, .. } => match why {
             WaitReason::Approval { .. } => TicketState::AwaitingApproval,
-            WaitReason::Answer { .. } => TicketState::NeedsInput,
+            WaitReason::Answer { .. } | WaitReason::Unable { .. } => TicketState::NeedsInput,
             WaitReason::Production { .. } => TicketState::Blocked,
             WaitReason::Report { .. }
             | WaitReason::CannotTell { .. }

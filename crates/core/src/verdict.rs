@@ -137,6 +137,11 @@ pub enum WaitFor {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         shown: Vec<String>,
     },
+    /// A person must remove what keeps the role of the stage from its work.
+    Unable {
+        /// What that is, in the role's words.
+        reason: String,
+    },
 }
 
 /// What an approval was for before there were several that gates ask for.

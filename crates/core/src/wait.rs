@@ -3,6 +3,7 @@
 use crate::ids::{Actor, Time, WorkItem};
 use crate::pipeline::Cursor;
 use crate::stored::is_default;
+use crate::word::Word;
 use serde::{Deserialize, Serialize};
 
 /// What is kept about a wait beside the phase.
@@ -19,6 +20,9 @@ pub struct Wait {
     /// A question an agent asked that waits for its answer.
     #[serde(skip_serializing_if = "is_default")]
     pub question: Option<String>,
+    /// What the agent of this turn said of its work, until that is published.
+    #[serde(skip_serializing_if = "is_default")]
+    pub said: Option<Word>,
     /// Tasks that are to be over before it starts; emptied when it does.
     #[serde(skip_serializing_if = "is_default")]
     pub after: Vec<WorkItem>,

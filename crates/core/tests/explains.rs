@@ -21,7 +21,9 @@ fn check(task: &Task) {
     let item = task.work_item.as_str();
     let expected = match &task.phase {
         Phase::Idle => Some(format!("orch task start {item}")),
-        Phase::Blocked { .. } => Some(format!("orch task retry {item}")),
+        Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Unable { .. }, .. } => {
+            Some(format!("orch task retry {item}"))
+        }
         Phase::Waiting { why: WaitReason::Approval { .. }, .. } => Some(format!("orch approve {item}")),
         Phase::Waiting { why: WaitReason::Production { .. }, .. } => {
             Some(format!("orch task retry {item} --as deploy|repair|revert|accept"))

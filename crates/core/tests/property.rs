@@ -10,6 +10,7 @@ use orch_core::ids::{Actor, GateId};
 use orch_core::pipeline::{OnInconclusive, Pipeline, Step};
 use orch_core::task::{ApprovalKind, DoneOutcome, Phase, WaitReason, WayOut};
 use orch_core::verdict::{FaultKind, Verdict};
+use orch_core::word::Word;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -28,6 +29,15 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
     let fresh = w.fresh();
     let pick = dice % 6;
     match effect {
+        Effect::RunAgent { .. } if dice > 180 => {
+            let reason = "because".to_owned();
+            let word = match pick {
+                0 | 1 => Word::Unable { reason },
+                2 | 3 => Word::Return { stage: "analysis".into(), reason },
+                _ => Word::NoChange { reason },
+            };
+            Outcome::AgentSaid { word, resolved: orch_core::conflict::Resolution::default() }
+        }
         Effect::RunAgent { .. } => Outcome::AgentFinished {
             question: Some("which colour?".into()),
             resolved: orch_core::conflict::Resolution::default(),
@@ -139,7 +149,9 @@ fn happen(w: &mut World, kind: u8, dice: u8) {
                         Event::BlockersSeen { open: Vec::new(), looked_at: w.task.wait.after.clone() }
                     }
                     Phase::Waiting { why: WaitReason::OnHold, .. } => Event::Released { by: bob() },
-                    Phase::Blocked { .. } => Event::RetryAsked { by: bob() },
+                    Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Unable { .. }, .. } => {
+                        Event::RetryAsked { by: bob() }
+                    }
                     Phase::Waiting { .. } if w.task.wake_at().is_some() => {
                         w.now = w.task.wake_at().unwrap().max(w.now);
                         Event::TimerFired

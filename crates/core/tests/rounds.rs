@@ -103,7 +103,9 @@ fn the_fourth_failure_blocks_and_a_person_is_told_once() {
     assert!(w.send(Event::TimerFired).is_err());
 
     w.ok(Event::RetryAsked { by: common::bob() });
-    assert_eq!(w.doing(), "run developer 0");
+    assert_eq!(w.doing(), "judge check_tests_passed", "what said no is asked first");
+    w.fail("TC-03 failed");
+    assert_eq!((w.doing().as_str(), w.task.spent.rounds), ("run developer 0", 0));
     assert_eq!(w.task.findings.open, vec![must("TC-03 failed")], "a retry forgets nothing");
     w.finish();
 }

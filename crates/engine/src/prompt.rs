@@ -27,6 +27,7 @@ const PARTS: &[(&str, &str)] = &[
     role!("parts/again"),
     role!("parts/conflicts"),
     role!("parts/merged"),
+    role!("parts/said"),
     role!("parts/rules"),
     role!("parts/question"),
 ];
@@ -71,6 +72,10 @@ pub struct PromptContext {
     pub findings: Vec<FindingNote>,
     /// Who found it: a gate's name.
     pub findings_from: String,
+    /// What the developer said of the findings since the last review, for whoever judges the work; untrusted.
+    pub developer_says: Vec<String>,
+    /// Why nothing has to be changed, where the developer declares that; empty if it does not. Untrusted.
+    pub no_change: String,
     /// The review before this one, for the role that reviews again; else `none`.
     pub last_review: Option<ReviewNote>,
     /// Questions this role asked, with their answers.

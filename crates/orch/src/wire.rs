@@ -486,6 +486,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         approvers: p.approvers.iter().map(Actor::new).collect(),
         landers: p.landers.iter().map(Actor::new).collect(),
         production_approval: p.deploy.approval,
+        confirm_no_change: p.no_change_approval || p.review_approval,
         watch: config.post_deploy.enabled && p.deploy.health_url.is_some(),
         // A project that is orch itself is never rolled back by itself: alert only.
         auto_rollback: config.post_deploy.auto_rollback && !p.is_self,

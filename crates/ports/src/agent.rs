@@ -6,6 +6,7 @@ use crate::supervisor::{ExitRecord, RunSpec};
 use orch_core::budget;
 use orch_core::conflict::Resolution;
 use orch_core::ids::{ProjectKey, Role, StageId, Time, WorkItem};
+use orch_core::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -142,6 +143,8 @@ pub struct AgentReport {
     pub summary: Option<String>,
     /// A question for a person: the task waits for the answer.
     pub question: Option<String>,
+    /// What it says of its work as a whole.
+    pub word: Option<Word>,
     /// What it says of the paths that were in conflict, and what of that could not be read.
     pub resolved: Resolution,
     /// What it cost.

@@ -42,6 +42,7 @@ impl Sim {
                 None => return Ok(()),
             },
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } => Event::Answered { by: by(), text: "blue".into() },
+            Phase::Waiting { why: WaitReason::Unable { .. }, .. } => Event::RetryAsked { by: by() },
             // Whoever has repaired it often enough leaves it at that.
             Phase::Waiting { why: WaitReason::Production { .. }, .. }
                 if patience.get(&task.id).is_some_and(|n| PATIENCE < *n) =>

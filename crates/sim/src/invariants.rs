@@ -80,6 +80,9 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     crate::arranged::invariant_a_start_waits_for_others(sim, change)?;
     crate::arranged::invariant_a_held_task_begins_nothing(sim, change)?;
     invariant_journal_is_complete(sim, change)?;
+    invariant_unable_costs_nothing(change)?;
+    invariant_a_return_voids_the_approval(change)?;
+    invariant_red_code_is_not_judged_again(sim, change)?;
     crate::outside::after_step(sim, change)
 }
 
@@ -181,7 +184,10 @@ fn invariant_what_is_not_taken_moves_nothing(change: &Change<'_>) -> Live<()> {
     if before.job() != Some(*job) || goes_its_own_way(before) {
         return Ok(());
     }
-    let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
+    let waits = matches!(
+        after.phase,
+        Phase::Waiting { why: WaitReason::Answer { .. } | WaitReason::Unable { .. }, .. } | Phase::Stopping { .. }
+    );
     let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
     let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
     ensure(
@@ -210,7 +216,10 @@ fn invariant_a_refused_repair_goes_no_further(change: &Change<'_>) -> Live<()> {
     if goes_its_own_way(before) {
         return Ok(());
     }
-    let waits = matches!(after.phase, Phase::Waiting { why: WaitReason::Answer { .. }, .. } | Phase::Stopping { .. });
+    let waits = matches!(
+        after.phase,
+        Phase::Waiting { why: WaitReason::Answer { .. } | WaitReason::Unable { .. }, .. } | Phase::Stopping { .. }
+    );
     let again = (after.at.stage, after.at.step) < (before.at.stage, before.at.step);
     let over = after.is_closed() || matches!(after.phase, Phase::Blocked { .. });
     let stays = after.is_closed() || after.landing.conflict.is_some();
@@ -234,7 +243,9 @@ fn invariant_gates_stand_before_the_next_stage(sim: &Sim, change: &Change<'_>) -
     let asks = matches!(after.phase, Phase::Waiting { why: WaitReason::Production { .. }, .. });
     // A revert that is given up leaves the task where it was when it was done.
     let asks = asks || before.lives.before_revert.is_some() && after.is_closed() && after.landing.merged.is_some();
-    if before.at.stage < after.at.stage && !asks {
+    // What is declared to be no change at all has nothing to test; who judges the declaration is another invariant's matter.
+    let declared = after.findings.no_change.is_some() && after.landing.merged.is_none();
+    if before.at.stage < after.at.stage && !asks && !declared {
         for (step, s) in before.pipeline.stages[before.at.stage].steps.iter().enumerate() {
             let at = orch_core::pipeline::Cursor { stage: before.at.stage, step };
             let is_gate = matches!(s, Step::Gate { .. });
@@ -395,7 +406,11 @@ fn invariant_every_wait_ends(change: &Change<'_>) -> Live<()> {
         Phase::Working { .. } | Phase::Stopping { .. } => !change.open.is_empty(),
         Phase::Waiting {
             why:
-                WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. } | WaitReason::OnHold,
+                WaitReason::Approval { .. }
+                | WaitReason::Answer { .. }
+                | WaitReason::Unable { .. }
+                | WaitReason::Production { .. }
+                | WaitReason::OnHold,
             ..
         }
         | Phase::Blocked { .. }

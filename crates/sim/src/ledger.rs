@@ -5,7 +5,7 @@ use crate::invariants::Change;
 use crate::outside;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::event::Event;
-use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Sha, TaskId, Time};
+use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, Sha, TaskId, Time};
 use orch_core::pipeline::{Cursor, OnInconclusive, Step};
 use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
 use orch_core::verdict::Verdict;
@@ -49,6 +49,10 @@ pub(crate) struct Ledger {
     pub(crate) passes: BTreeMap<TaskId, BTreeMap<Cursor, Sha>>,
     /// The same, ever.
     pub(crate) ever: BTreeSet<(TaskId, Cursor, Sha)>,
+    /// How often a program was red on a head, since a person last had a word.
+    pub(crate) red: BTreeMap<(TaskId, GateId, Sha), u32>,
+    /// The reviewer's run whose verdict last let a task pass.
+    pub(crate) reviewed: BTreeMap<TaskId, Seq>,
     /// Last prepared head and the tip it contains.
     pub(crate) prepared: BTreeMap<TaskId, (Sha, Sha)>,
     /// Times sent back to a stage since a person last let it go on.
@@ -175,6 +179,7 @@ impl Ledger {
         // What a person does ends the wait; the next one may begin in the same millisecond.
         if change.event.actor().is_some() || matches!(change.event, Event::Landed { .. }) {
             self.told.retain(|(task, ..)| *task != id);
+            self.red.retain(|(task, ..), _| *task != id);
         }
         self.note_grants(change);
         self.note_production(change);
@@ -257,12 +262,18 @@ impl Ledger {
                     if through {
                         self.passes.entry(id).or_default().insert(before.at, head.clone());
                         self.ever.insert((id, before.at, head.clone()));
+                        if let (GateId::ReviewerVerdict, Verdict::Pass, Some(run)) = (*gate, verdict, before.run) {
+                            self.reviewed.insert(id, run);
+                        }
                     }
                     // Of what is being stopped nothing is told.
                     let quiet = notes.is_empty() || matches!(before.phase, Phase::Stopping { .. });
                     if let (Some(pull), Some(run), false) = (before.branch.pull_request, before.run, quiet) {
                         self.noted.insert((id, outside::note_key(pull, *gate, run)));
                     }
+                }
+                if matches!(verdict, Verdict::Fail { .. }) && goes_on {
+                    *self.red.entry((id, *gate, head.clone())).or_default() += 1;
                 }
                 sent_back = matches!(verdict, Verdict::Fail { .. }) && *gate != GateId::DeployStatus
                     || matches!(verdict, Verdict::Inconclusive { .. }) && *on_inconclusive == OnInconclusive::Fail;
@@ -287,8 +298,12 @@ impl Ledger {
             (Some(Step::Update), Outcome::NotTaken { .. }) => sent_back = true,
             _ => {}
         }
-        if sent_back && goes_on {
+        // What a person's retry had asked first is repaired at nobody's cost, once.
+        let granted = before.spent.granted && !after.spent.granted;
+        if sent_back && goes_on && !granted {
             *self.bounces.entry((id, after.stage().to_string())).or_default() += 1;
+        }
+        if sent_back && goes_on {
             self.passes.entry(id).or_default().retain(|at, _| *at < after.at);
         }
     }

@@ -179,6 +179,7 @@ impl Sim {
                 auto_rollback: self.choices.chance("brought back by itself", 500),
                 base_first: self.choices.chance("base first", 400),
                 own_ci: self.choices.chance("own CI", 600),
+                confirm_no_change: self.choices.chance("no change is confirmed", 300),
                 ..Policy::default()
             };
             let one = self.choices.chance("one commit lands", 700);

@@ -21,6 +21,7 @@ pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
     landers::invariant_a_persons_branch_is_the_persons(site)?;
     invariant_merged_means_merged(site, change.after)?;
     invariant_what_is_cancelled_is_not_merged(sim, site, change.after)?;
+    invariant_nothing_to_change_is_judged(sim, site, change)?;
     invariant_what_somebody_else_merged_is_taken_by_right(sim, site, change)?;
     invariant_a_wrong_tree_freezes(site, change)
 }
@@ -136,7 +137,8 @@ fn invariant_a_merge_happens_under_its_lease(sim: &Sim, task: &Task, landed: &La
 
 fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
     let Some(merged) = &task.landing.merged else {
-        let done = matches!(task.phase, Phase::Done { outcome, .. } if outcome != DoneOutcome::Finished);
+        let unmerged = [DoneOutcome::Finished, DoneOutcome::NothingToChange];
+        let done = matches!(task.phase, Phase::Done { outcome, .. } if !unmerged.contains(&outcome));
         return ensure(!done, "merged_means_merged", || format!("{} is done and never merged", task.work_item));
     };
     let real = site.landed.iter().any(|l| l.task == task.id && l.commit == merged.commit && l.tree == merged.tree);
@@ -145,10 +147,39 @@ fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
     })
 }
 
+/// Nothing to change ends a task only where the branch has the code of the default branch it stands on, and somebody else than the
+/// developer has said so of this very declaration: the reviewer, or a person, and a person wherever the project asks for one.
+fn invariant_nothing_to_change_is_judged(sim: &Sim, site: &Site, change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let ends = matches!(after.phase, Phase::Done { outcome: DoneOutcome::NothingToChange, .. });
+    if before.is_closed() || !ends {
+        return Ok(());
+    }
+    let code = |commit: &Option<Sha>| commit.as_ref().map(|c| site.repo.code_id(c));
+    let same = code(&after.branch.head) == code(&after.branch.base);
+    let run = after.findings.no_change.as_ref().map(|d| d.run);
+    let yes = |a: &orch_core::task::Approval| {
+        let of = |run: u32| a.subject.ends_with(&format!("-{run}"));
+        a.what == ApprovalKind::NoChange && run.is_some_and(of) && a.by.as_str() == "local:anna"
+    };
+    let said = after.approvals.iter().any(yes);
+    let judged = sim.ledger.reviewed.get(&after.id).is_some_and(|at| run.is_some_and(|run| run < *at));
+    let right = same && (said || judged && !change.policy.confirm_no_change);
+    ensure(right, "nothing_to_change_is_judged", || {
+        format!(
+            "{} ends without a change; same code: {same}, a person: {said}, the reviewer: {judged}",
+            after.work_item
+        )
+    })
+}
+
 fn invariant_what_is_cancelled_is_not_merged(sim: &Sim, site: &Site, task: &Task) -> Live<()> {
     // Of any branch of this life: what is merged is never cancelled, its repair neither; nor is it said to be finished
     // without a merge.
-    let cancelled = matches!(task.phase, Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Finished, .. });
+    let cancelled = matches!(
+        task.phase,
+        Phase::Cancelled { .. } | Phase::Done { outcome: DoneOutcome::Finished | DoneOutcome::NothingToChange, .. }
+    );
     let before = sim.ledger.before_life.get(&task.id);
     let of_this_life = |commit| before.is_none_or(|before: &Vec<_>| !before.contains(commit));
     let landed = site.landed.iter().any(|l| l.task == task.id && !l.blind && !l.by_hand && of_this_life(&l.commit));

@@ -125,6 +125,7 @@ impl Sim {
             Phase::Waiting { why: WaitReason::Answer { .. }, .. } if sensible => {
                 Event::Answered { by, text: "blue".into() }
             }
+            Phase::Waiting { why: WaitReason::Unable { .. }, .. } if sensible => Event::RetryAsked { by },
             Phase::Waiting { why: WaitReason::Production { .. }, .. } if sensible => self.a_way_out(by),
             Phase::Blocked { .. }
                 if sensible && task.landing.merged.is_some() && self.choices.chance("way out", 300) =>

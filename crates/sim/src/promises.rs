@@ -1,11 +1,13 @@
 //! What must hold of jobs whenever one is claimed or goes back, and of everything once nothing fails any more.
 
-use crate::invariants::ensure;
+use crate::invariants::{Change, ensure};
+use crate::ledger::main_jobs;
 use crate::sim::{Live, Sim};
-use orch_core::effect::Class;
-use orch_core::ids::JobId;
+use orch_core::cost::MAX_RETURNS;
+use orch_core::effect::{Class, Effect};
+use orch_core::ids::{GateId, JobId};
 use orch_core::retry::{Charge, Next, Requeue};
-use orch_core::task::{BlockReason, Phase, Task};
+use orch_core::task::{ApprovalKind, BlockReason, Phase, Task, WaitReason};
 use orch_store::{Job, JobState};
 
 /// A claim has exactly the attempts that its own failures spent: crashes and reapers spend none.
@@ -128,4 +130,40 @@ pub(crate) fn invariant_nothing_is_left_over(sim: &Sim) -> Live<()> {
         })?;
     }
     Ok(())
+}
+
+/// A role that is unable spends neither a round nor an attempt of anybody.
+pub(crate) fn invariant_unable_costs_nothing(change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let unable = matches!(after.phase, Phase::Waiting { why: WaitReason::Unable { .. }, .. });
+    ensure(!unable || before.spent == after.spent, "unable_costs_nothing", || {
+        format!("{} is unable, and pays: {:?} after {:?}", after.work_item, after.spent, before.spent)
+    })
+}
+
+/// What is returned to its analysis is approved anew, and nothing is returned without end.
+pub(crate) fn invariant_a_return_voids_the_approval(change: &Change<'_>) -> Live<()> {
+    let (before, after) = (change.before, change.after);
+    let spent = matches!(after.phase, Phase::Blocked { why: BlockReason::ReturnsSpent { .. }, .. });
+    let returned = before.findings.returned.len() < after.findings.returned.len();
+    let approved = after.approvals.iter().any(|a| a.what == ApprovalKind::Analysis);
+    let bounded = after.spent.returns <= MAX_RETURNS && (!spent || after.spent.returns == MAX_RETURNS);
+    ensure(bounded && (!returned || !approved), "a_return_voids_the_approval", || {
+        format!("{} was returned {} times; still approved: {approved}", after.work_item, after.spent.returns)
+    })
+}
+
+/// No program is asked a third time about a head that it was red on, before a person has had a word.
+pub(crate) fn invariant_red_code_is_not_judged_again(sim: &Sim, change: &Change<'_>) -> Live<()> {
+    let after = change.after;
+    let new = main_jobs(change.open).find(|j| change.before.next_seq <= j.id.seq);
+    let Some(Effect::Judge { gate: gate @ (GateId::CiGreen | GateId::TestsLocal), head, .. }) = new.map(|j| &j.effect)
+    else {
+        return Ok(());
+    };
+    let times = sim.ledger.red.get(&(after.id, *gate, head.clone())).copied().unwrap_or_default();
+    let known = 1 < times && change.event.actor().is_none();
+    ensure(!known, "red_code_is_not_judged_again", || {
+        format!("{} asks {gate} again about {}, which it was red on {times} times", after.work_item, head.short())
+    })
 }

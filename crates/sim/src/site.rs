@@ -77,6 +77,8 @@ pub(crate) enum Plan {
     Well,
     /// An agent that wants an answer first.
     Asks(String),
+    /// One that says something of its work as a whole.
+    Says(orch_core::word::Word),
     Fails,
     Transient,
     Denied,

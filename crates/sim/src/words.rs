@@ -60,6 +60,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
             orch_core::task::ApprovalKind::Main => "approval of main",
             orch_core::task::ApprovalKind::Landed => "approval of a merge",
             orch_core::task::ApprovalKind::Base => "approval of a repair of the base",
+            orch_core::task::ApprovalKind::NoChange => "approval of no change",
         },
         WaitReason::Answer { .. } => "answer",
         WaitReason::Lease { .. } => "lease",
@@ -67,6 +68,7 @@ pub(crate) fn wait(why: &WaitReason) -> &'static str {
         WaitReason::Held { .. } => "held",
         WaitReason::OnHold => "on_hold",
         WaitReason::After { .. } => "after",
+        WaitReason::Unable { .. } => "unable",
     }
 }
 
@@ -85,6 +87,8 @@ pub(crate) const WAITS: &[&str] = &[
     "held",
     "on_hold",
     "after",
+    "unable",
+    "approval of no change",
 ];
 
 pub(crate) fn block(why: &BlockReason) -> &'static str {
@@ -100,6 +104,7 @@ pub(crate) fn block(why: &BlockReason) -> &'static str {
         BlockReason::Rejected { .. } => "rejected",
         BlockReason::RollbackFailed { .. } => "rollback_failed",
         BlockReason::BudgetSpent { .. } => "budget_spent",
+        BlockReason::ReturnsSpent { .. } => "returns_spent",
     }
 }
 
@@ -143,8 +148,17 @@ pub(crate) const PHASES: &[&str] = &[
 ];
 
 pub(crate) const VERDICTS: &[&str] = &["pass", "wait", "fail", "unreadable", "inconclusive", "skipped"];
-pub(crate) const OUTCOMES: &[&str] =
-    &["healthy", "degraded", "rolled_back", "inconclusive", "not_watched", "accepted", "reverted", "finished"];
+pub(crate) const OUTCOMES: &[&str] = &[
+    "healthy",
+    "degraded",
+    "rolled_back",
+    "inconclusive",
+    "not_watched",
+    "accepted",
+    "reverted",
+    "finished",
+    "nothing_to_change",
+];
 
 pub(crate) fn place(task: &Task) -> String {
     let step = task.at.step;
@@ -159,6 +173,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::AgentFinished { question, .. } => {
             format!("agent finished{}", question.as_ref().map_or("", |_| ", asks"))
         }
+        Outcome::AgentSaid { word, .. } => format!("agent finished, says {}", word.key()),
         Outcome::Published { head, empty, unresolved, .. } => {
             format!(
                 "published {}{}{}",

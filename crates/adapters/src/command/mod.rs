@@ -163,6 +163,7 @@ impl AgentProgram for CommandAgent {
             end,
             summary: result.summary,
             question: result.question,
+            word: result.word,
             resolved: result.resolved,
             // What was not started has cost nothing.
             usage: if exit.reason == EndReason::SpawnFailed { Usage::default() } else { result.usage },

@@ -4,10 +4,11 @@
 use orch_core::budget::micro_usd;
 use orch_core::conflict::{Resolution, Resolved, Take};
 use orch_core::plain::shown;
+use orch_core::word::Word;
 use orch_ports::agent::Usage;
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{ExitRecord, files};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -34,6 +35,7 @@ const MAX_LINE_CHARS: usize = 500;
 pub(super) struct RunResult {
     pub(super) summary: Option<String>,
     pub(super) question: Option<String>,
+    pub(super) word: Option<Word>,
     pub(super) resolved: Resolution,
     pub(super) usage: Usage,
     /// After a passing fault: how long to stay away.
@@ -78,6 +80,7 @@ pub(super) fn result_file(path: &Path) -> RunResult {
                 retry_after_s: number("retry_after_s").filter(|s| *s <= MAX_RETRY_AFTER_S),
                 summary: text("summary"),
                 question: text("question"),
+                word: word(&map),
                 resolved: map.get("resolved").map(resolved).unwrap_or_default(),
                 usage: Usage {
                     input_tokens: tokens("input_tokens").unwrap_or(0),
@@ -118,6 +121,41 @@ fn cost(value: Option<&Value>, bom: bool) -> Usage {
 /// What nobody knows the cost of.
 fn unread(why: String) -> Usage {
     Usage { cost_unread: Some(why), ..Usage::default() }
+}
+
+/// What a key holds that says something of the work as a whole. Nothing, `false` and an empty text say nothing: a program may
+/// write every key it knows. Whatever else is there was meant, also where its reason cannot be read.
+fn meant(value: Option<&Value>) -> Option<String> {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => None,
+        Some(Value::String(text)) => Some(clean_text(text)).filter(|t| !t.is_empty()),
+        Some(_) => Some(String::new()),
+    }
+}
+
+/// `unable`, `return_to` and `no_change`. One of them counts, in this order; what else was said stands beside its reason.
+fn word(map: &Map<String, Value>) -> Option<Word> {
+    let unable = meant(map.get("unable")).map(|reason| Word::Unable { reason });
+    let return_to = map.get("return_to").and_then(|value| {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(clean_text).unwrap_or_default();
+        match value {
+            Value::Object(_) => Some(Word::Return { stage: text("stage"), reason: text("reason") }),
+            other => meant(Some(other)).map(|reason| Word::Return { stage: "analysis".into(), reason }),
+        }
+    });
+    // Without a reason that can be read it declares nothing: an empty change stays a failure.
+    let no_change = meant(map.get("no_change")).filter(|r| !r.is_empty()).map(|reason| Word::NoChange { reason });
+    let mut said = [unable, return_to, no_change].into_iter().flatten();
+    let mut first = said.next()?;
+    let beside: Vec<String> = said.map(|word| format!("it also says `{}`: {}", word.key(), word.reason())).collect();
+    let (Word::Unable { reason } | Word::Return { reason, .. } | Word::NoChange { reason }) = &mut first;
+    if reason.is_empty() {
+        *reason = "it gives no reason that can be read".into();
+    }
+    for more in beside {
+        *reason = format!("{reason}\n({more})");
+    }
+    Some(first)
 }
 
 /// The key `resolved`: a list of `{path, take, why}`. What cannot be read is kept as a sentence each: a word that is

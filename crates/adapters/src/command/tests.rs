@@ -2,6 +2,7 @@
 
 use super::*;
 use orch_core::ids::Time;
+use orch_core::word::Word;
 use orch_ports::agent::Usage;
 use orch_ports::supervisor::files as run_files;
 use std::fs;
@@ -258,4 +259,41 @@ fn what_is_said_of_a_conflict_is_read_strictly_and_nothing_of_it_is_lost_in_sile
     assert_eq!(read(&format!("[{many}]")).unreadable, ["it has 1001 entries, and 1000 are read"]);
     let broken = desk.sh(r#"echo '{"resolved": [' > "$ORCH_RESULT_FILE""#).resolved;
     assert!(broken.takes.is_empty() && broken.broken.unwrap().contains("not JSON"));
+}
+
+#[test]
+fn a_word_about_the_work_as_a_whole_is_read_and_none_is_lost() {
+    let desk = Desk::new();
+    let read = |json: &str| desk.sh(&format!("cat > \"$ORCH_RESULT_FILE\" <<'X'\n{json}\nX\n")).word;
+    let said = |json: &str| read(json).map(|w| (w.key(), w.reason().to_owned()));
+    for nothing in [
+        r#"{"unable": "", "no_change": null, "return_to": false}"#,
+        r#"{"unable": "  ", "no_change": "\u001b[2J"}"#,
+        // A declaration needs its reason.
+        r#"{"no_change": true}"#,
+        r#"{"no_change": ["x"]}"#,
+        "{}",
+    ] {
+        assert_eq!(said(nothing), None, "{nothing}");
+    }
+    let none = "it gives no reason that can be read".to_owned();
+    assert_eq!(said(r#"{"unable": "no network\u001b[2J"}"#), Some(("unable", "no network".into())));
+    assert_eq!(said(r#"{"unable": true}"#), Some(("unable", none.clone())));
+    assert_eq!(said(r#"{"unable": {"why": "x"}}"#), Some(("unable", none.clone())));
+    assert_eq!(said(r#"{"no_change": "it is there"}"#), Some(("no_change", "it is there".into())));
+    let back = read(r#"{"return_to": {"stage": "analysis", "reason": "AC-1 contradicts AC-2"}}"#).unwrap();
+    assert_eq!(back, Word::Return { stage: "analysis".into(), reason: "AC-1 contradicts AC-2".into() });
+    assert_eq!(said(r#"{"return_to": "AC-1"}"#), Some(("return_to", "AC-1".into())));
+    assert_eq!(read(r#"{"return_to": {}}"#), Some(Word::Return { stage: String::new(), reason: none }));
+    let both = r#"{"no_change": "it is there", "unable": "no network", "return_to": "AC-1"}"#;
+    let (key, reason) = said(both).unwrap();
+    assert_eq!(key, "unable");
+    assert!(
+        reason.starts_with("no network")
+            && reason.contains("`return_to`: AC-1")
+            && reason.contains("`no_change`: it is there")
+    );
+    let long =
+        r#"{ printf '{"unable": "'; head -c 1000000 /dev/zero | tr '\0' x; printf '"}'; } > "$ORCH_RESULT_FILE""#;
+    assert_eq!(desk.sh(long).word.unwrap().reason().len(), 8_000, "a reason of a megabyte is cut");
 }

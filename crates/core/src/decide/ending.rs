@@ -33,6 +33,11 @@ impl Cx<'_> {
             {
                 Some(format!("{item} needs you: {}", explain::reason(why)))
             }
+            (_, Phase::Waiting { why: why @ WaitReason::Unable { .. }, .. })
+                if after.wait.hold.is_some_and(|h| !h.asked) =>
+            {
+                Some(format!("{item} needs you: {}", explain::reason(why)))
+            }
             (_, Phase::Waiting { why: WaitReason::Production { revision, cause, now }, .. })
                 if after.wait.hold.is_some_and(|h| !h.asked) =>
             {
@@ -49,7 +54,13 @@ impl Cx<'_> {
             _ => None,
         };
         let asks = |why: &WaitReason| {
-            matches!(why, WaitReason::Approval { .. } | WaitReason::Answer { .. } | WaitReason::Production { .. })
+            matches!(
+                why,
+                WaitReason::Approval { .. }
+                    | WaitReason::Answer { .. }
+                    | WaitReason::Unable { .. }
+                    | WaitReason::Production { .. }
+            )
         };
         if matches!(&after.phase, Phase::Waiting { why, .. } if asks(why))
             && let Some(hold) = self.d.task.wait.hold.as_mut()
@@ -83,7 +94,7 @@ fn shown(task: &Task) -> u8 {
     match &task.phase {
         Phase::Idle => 0,
         Phase::Waiting { why: WaitReason::Approval { .. }, .. } => 2,
-        Phase::Waiting { why: WaitReason::Answer { .. }, .. } => 3,
+        Phase::Waiting { why: WaitReason::Answer { .. } | WaitReason::Unable { .. }, .. } => 3,
         Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. } => 4,
         Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { .. } => 1,
         Phase::Cancelled { .. } => 5,

@@ -15,6 +15,9 @@ impl Cx<'_> {
         if self.is_stopped_here() {
             return;
         }
+        if self.is_declared_alone() {
+            return self.nothing_to_change();
+        }
         let task = &self.d.task;
         let stage = task.stage().clone();
         let Some(step) = task.step().cloned() else {
@@ -37,6 +40,9 @@ impl Cx<'_> {
             Step::Agent { .. } if self.d.task.branch.head.is_none() => self.work(Effect::OpenBranch),
             Step::Agent { role } => {
                 let round = self.d.task.repairs();
+                if role.as_str() == "developer" {
+                    self.d.task.findings.no_change = None;
+                }
                 self.d.task.run = Some(self.d.task.next_seq);
                 self.work(Effect::RunAgent { role, stage, round });
             }
@@ -47,6 +53,7 @@ impl Cx<'_> {
                     _ => self.impossible("there is no run to publish"),
                 }
             }
+            Step::PullRequest if self.d.task.findings.no_change.is_some() => self.next(),
             Step::PullRequest => self.work(Effect::EnsurePullRequest),
             Step::Gate { gate, exact, .. } => {
                 let Some(head) = self.judged_commit() else { return self.impossible("there is no head to judge") };
@@ -166,6 +173,7 @@ impl Cx<'_> {
         task.spent.role_attempts = 0;
         task.landing.updates = 0;
         task.wait.question = None;
+        task.wait.said = None;
         task.wait.unsure = None;
         if stage < task.at.stage {
             // A new visit of staging is a new deploy there, also of what was there before.
@@ -173,6 +181,7 @@ impl Cx<'_> {
         }
         task.landing.approval_again = None;
         if task.at.stage < stage {
+            task.spent.granted = false;
             task.findings.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
             // Remarks were for whoever worked so far; what the ticket says now is for everybody.
@@ -271,6 +280,7 @@ impl Cx<'_> {
         let count = findings.len();
         let things = if count == 1 { "1 finding".to_owned() } else { format!("{count} findings") };
         self.raise(&findings, &from, false);
+        self.d.task.findings.refused.clone_from(&self.d.task.branch.head);
         if exhausted {
             self.say(format!("{from}: {things}; all {max} repairs are spent"));
             self.say_findings(&findings);

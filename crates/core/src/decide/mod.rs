@@ -16,6 +16,7 @@ mod lives;
 mod outcome;
 mod people;
 mod production;
+mod said;
 mod source;
 mod updating;
 

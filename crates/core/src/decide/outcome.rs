@@ -8,6 +8,7 @@ use crate::ids::{Environment, GateId, Seq, Sha, Time};
 use crate::pipeline::{OnInconclusive, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Merged, Passed, Phase, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
+use crate::word::Word;
 
 impl Cx<'_> {
     pub(super) fn job_ended(&mut self, job: Seq, outcome: &Outcome) -> Answer {
@@ -79,8 +80,16 @@ impl Cx<'_> {
             }
             (Step::Agent { role }, Outcome::AgentFinished { question, resolved }) => {
                 self.d.task.wait.question.clone_from(question);
+                self.d.task.wait.said = None;
                 self.hear(&role, resolved);
                 self.say(format!("the {role} is finished"));
+                self.next();
+            }
+            (Step::Agent { role }, Outcome::AgentSaid { word, resolved }) => {
+                self.d.task.wait.question = None;
+                self.hear(&role, resolved);
+                self.say(format!("the {role} is finished"));
+                self.hear_word(&role, word);
                 self.next();
             }
             (Step::Publish, Outcome::Published { head, empty, discarded, unresolved, refused }) => {
@@ -88,7 +97,11 @@ impl Cx<'_> {
             }
             (Step::Publish, Outcome::NotTaken { findings }) => self.not_taken(findings),
             // An agent's step opens the branch of a second generation.
-            (Step::Publish | Step::Update | Step::Open | Step::Agent { .. }, Outcome::BranchMoved { now }) => {
+            // A gate looks for it where a person let the task go on.
+            (
+                Step::Publish | Step::Update | Step::Open | Step::Agent { .. } | Step::Gate { .. },
+                Outcome::BranchMoved { now },
+            ) => {
                 self.say(if now.is_some() { "somebody else pushed to the branch" } else { "the branch is gone" });
                 let retry = self.d.task.at;
                 self.block(BlockReason::BranchMoved { now: now.clone() }, retry);
@@ -266,6 +279,12 @@ impl Cx<'_> {
             self.d.task.findings.notes.extend(findings.iter().map(|f| f.text.clone()));
             return self.wait(WaitReason::Answer { role, question }, None, None);
         }
+        if matches!(self.d.task.wait.said, Some(Word::Unable { .. } | Word::Return { .. })) {
+            self.say_findings(findings);
+            self.d.task.findings.notes.extend(findings.iter().map(|f| f.text.clone()));
+            self.take_word();
+            return;
+        }
         self.role_again(findings.to_vec(), "the commit".into());
     }
 
@@ -274,7 +293,9 @@ impl Cx<'_> {
         self.d.task.branch.head = Some(head.clone());
         // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
         // would wait for them. Of one that was judged it costs a look.
-        if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() {
+        let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
+        let enough = developer && self.is_asked_enough();
+        if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() && !enough {
             self.emit(Effect::EnsureCi { commit: head.clone() });
         }
         if !discarded.is_empty() {
@@ -289,6 +310,9 @@ impl Cx<'_> {
             self.say(format!("the {role} asks: {question}"));
             return self.wait(WaitReason::Answer { role, question }, None, None);
         }
+        if self.take_word() {
+            return;
+        }
         if !unresolved.is_empty() || !refused.is_empty() {
             return self.repair_refused(unresolved, refused);
         }
@@ -300,10 +324,18 @@ impl Cx<'_> {
             self.d.task.branch.base = Some(conflict.onto.clone());
             self.d.task.landing.resolved.push(conflict);
         }
-        let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
+        if self.declares_no_change(empty) {
+            return;
+        }
         if developer && empty {
-            let finding = Finding::must_fix("no code was changed: the branch has the same code as the default branch");
+            let finding = Finding::must_fix(
+                "no code was changed: the branch has the same code as the default branch; if nothing has to be changed, say so \
+                 with the reason, in `no_change` of the result file",
+            );
             return self.role_again(vec![finding], "the commit".into());
+        }
+        if developer && self.has_repaired_nothing() {
+            return;
         }
         if moved {
             self.say(format!("pushed {}", head.short()));
@@ -341,10 +373,19 @@ impl Cx<'_> {
                 }
                 self.d.task.landing.passed.push(Passed { at: self.d.task.at, head: head.clone() });
                 self.settled();
+                if let (GateId::ReviewerVerdict, Verdict::Pass, Some(declared)) =
+                    (gate, verdict, self.d.task.findings.no_change.as_mut())
+                {
+                    declared.judged = true;
+                }
                 self.after_gate(gate);
             }
             Verdict::Wait { why, until, recheck } => {
                 let reason = match why {
+                    WaitFor::Unable { reason } => {
+                        let role = self.role_here();
+                        return self.unable(role, reason);
+                    }
                     WaitFor::Report { what } => WaitReason::Report { what: what.clone() },
                     WaitFor::Approval { what, subject, shown } => {
                         WaitReason::Approval { what: *what, subject: subject.clone(), shown: shown.clone() }
@@ -408,6 +449,8 @@ impl Cx<'_> {
                     vec![Finding::must_fix(format!("{gate} could not tell: {}", fault.text))],
                     gate.to_string(),
                 );
+                // It has said nothing of the code, and may be able to the next time.
+                self.d.task.findings.refused = None;
             }
             OnInconclusive::PassWithWarning => {
                 self.say(format!("{gate}: cannot tell ({}); goes on with a warning", fault.text));

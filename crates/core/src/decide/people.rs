@@ -159,6 +159,8 @@ impl Cx<'_> {
         self.say(format!("{} rejected by {by}", what.as_str()));
         let back_to = match what {
             ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
+            // Where nobody reviews, it goes back to whoever declared it.
+            ApprovalKind::NoChange => self.on_fail_here().or_else(|| Some(self.d.task.stage().clone())),
             ApprovalKind::Production | ApprovalKind::Main | ApprovalKind::Landed | ApprovalKind::Base => None,
         };
         if let Some(on_fail) = back_to {
@@ -194,15 +196,19 @@ impl Cx<'_> {
     pub(super) fn answered(&mut self, by: &Actor, text: &str) -> Answer {
         self.allow(self.policy.may_start(by), by, "answer")?;
         let Phase::Waiting { why: WaitReason::Answer { question, .. }, .. } = self.d.task.phase.clone() else {
+            if let Phase::Waiting { why: WaitReason::Unable { role, .. }, .. } = &self.d.task.phase {
+                let item = &self.d.task.work_item;
+                return Err(format!(
+                    "the {role} asks nothing: say more with `orch task comment {item}`, then `orch task retry {item}`"
+                ));
+            }
             return Err("it has no open question".into());
         };
         self.say(format!("answered by {by}"));
         self.d.task.wait.question = None;
         self.d.task.findings.answers.push(Answered { question, answer: text.to_owned(), by: by.clone() });
-        let at = self.d.task.at;
-        let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
-        let agent = steps.iter().take(at.step).rposition(|s| matches!(s, Step::Agent { .. }));
-        self.move_to(Cursor { stage: at.stage, step: agent.unwrap_or(0) });
+        let agent = self.agent_here();
+        self.move_to(agent);
         Ok(())
     }
 
@@ -281,6 +287,13 @@ impl Cx<'_> {
             // Try again: nothing but the deploy has failed.
             return self.way_chosen(by, WayOut::Deploy);
         }
+        if let Phase::Waiting { why: WaitReason::Unable { role, .. }, .. } = &self.d.task.phase {
+            let role = role.clone();
+            self.say(format!("{by} lets the {role} try again"));
+            let agent = self.agent_here();
+            self.move_to(agent);
+            return Ok(());
+        }
         let Phase::Blocked { why, retry, .. } = self.d.task.phase.clone() else {
             return Err("it is not blocked: there is nothing to retry".into());
         };
@@ -297,10 +310,18 @@ impl Cx<'_> {
         }
         task.landing.voided = 0;
         match why {
-            BlockReason::RoundsSpent { .. } => {
+            BlockReason::RoundsSpent { from, .. } => {
                 task.spent.rounds = 0;
                 task.spent.stage_rounds.clear();
-                task.run = None;
+                if self.asks_first(&from) {
+                    return Ok(());
+                }
+                self.d.task.run = None;
+            }
+            BlockReason::ReturnsSpent { .. } => {
+                task.spent.returns = 0;
+                self.enter_stage_at(retry);
+                return Ok(());
             }
             BlockReason::BranchMoved { now: Some(now) } => {
                 // What was pushed has resolved nothing that is recorded; merged anew, its markers carry its own name.
@@ -317,6 +338,7 @@ impl Cx<'_> {
                     self.emit(Effect::EnsureCi { commit: now });
                 }
                 let at = self.after_a_stranger(retry);
+                self.d.task.findings.no_change = None;
                 self.enter_stage_at(at);
                 return Ok(());
             }
@@ -331,6 +353,7 @@ impl Cx<'_> {
                 self.judge_again(retry);
                 return Ok(());
             }
+            BlockReason::RoleFailed { .. } if self.asks_first_what_stands() => return Ok(()),
             BlockReason::RoleFailed { .. }
             | BlockReason::ConflictLeft { .. }
             | BlockReason::JobFailed { .. }
@@ -350,7 +373,11 @@ impl Cx<'_> {
         let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
         let development = stages.iter().position(|s| s.steps.iter().any(develops));
         match development {
-            Some(stage) if stage < retry.stage => {
+            // Also where a gate of development itself was asked again: nobody was writing.
+            Some(stage)
+                if stage < retry.stage
+                    || stage == retry.stage && matches!(self.d.task.step(), Some(Step::Gate { .. })) =>
+            {
                 let publish = stages[stage].steps.iter().position(|s| matches!(s, Step::Publish));
                 Cursor { stage, step: publish.map_or(0, |p| p + 1) }
             }
@@ -486,6 +513,7 @@ fn waits_at(gate: Option<GateId>, what: ApprovalKind) -> Result<(), String> {
         None => return Ok(()),
         Some(GateId::AnalysisApproved) => ApprovalKind::Analysis,
         Some(GateId::DeployStatus) => ApprovalKind::Production,
+        Some(GateId::ReviewerVerdict | GateId::ReviewApproved) => ApprovalKind::NoChange,
         Some(GateId::SecurityGate | GateId::BranchMergeable) => ApprovalKind::Protected,
         Some(other) => return Err(format!("{other} is not something a person approves")),
     };

@@ -97,6 +97,9 @@ impl Cx<'_> {
 
     /// On from a gate that let the task pass: to the next step, or to where the forge's approval was missing.
     pub(super) fn after_gate(&mut self, gate: GateId) {
+        if gate == GateId::ReviewerVerdict && self.d.task.findings.no_change.is_some() {
+            return self.nothing_to_change();
+        }
         match self.d.task.landing.approval_again {
             Some(at) if gate == GateId::ReviewApproved => {
                 self.d.task.landing.approval_again = None;

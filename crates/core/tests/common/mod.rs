@@ -359,6 +359,7 @@ impl World {
                 | Phase::Waiting {
                     why: WaitReason::Approval { .. }
                         | WaitReason::Answer { .. }
+                        | WaitReason::Unable { .. }
                         | WaitReason::Production { .. }
                         | WaitReason::OnHold,
                     ..

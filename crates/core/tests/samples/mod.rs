@@ -12,9 +12,11 @@ use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::source::Source;
 use orch_core::task::{
     ApprovalKind, BeforeRevert, BlockReason, Blocker, BlockerState, DoneOutcome, Finished, Landed, Life, MergeIntent,
-    Merged, NewTask, OnHold, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
+    Merged, NewTask, NoChange, OnHold, Phase, ProductionFailure, Returned, Reverting, Task, WaitReason, WayOut,
+    WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
+use orch_core::word::Word;
 
 const T: Time = Time(1_700_000_000_000);
 
@@ -273,7 +275,11 @@ pub fn outcomes() -> Vec<Outcome> {
     values.push(Outcome::BaseGreen { text: "the base is green".into() });
     values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()] });
     values.push(Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "12 bytes are free in /x") });
-    complete(values, 25, |v| match v {
+    for word in words() {
+        values.push(Outcome::AgentSaid { word, resolved: orch_core::conflict::Resolution::default() });
+    }
+    complete(values, 26, |v| match v {
+        Outcome::AgentSaid { .. } => 25,
         Outcome::BaseGreen { .. } => 21,
         Outcome::BaseRed { .. } => 22,
         Outcome::BaseUnclear { .. } => 23,
@@ -299,6 +305,19 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::ApprovalNeeded { .. } => 19,
         Outcome::LandedOtherwise { .. } => 20,
         Outcome::OverBudget { .. } => 24,
+    })
+}
+
+pub fn words() -> Vec<Word> {
+    let values = vec![
+        Word::Unable { reason: "no network".into() },
+        Word::Return { stage: "analysis".into(), reason: "AC-2 contradicts AC-1".into() },
+        Word::NoChange { reason: "it is there already".into() },
+    ];
+    complete(values, 3, |v| match v {
+        Word::Unable { .. } => 0,
+        Word::Return { .. } => 1,
+        Word::NoChange { .. } => 2,
     })
 }
 
@@ -356,7 +375,7 @@ fn done_outcomes() -> impl Iterator<Item = DoneOutcome> {
 }
 
 fn later_outcomes() -> impl Iterator<Item = DoneOutcome> {
-    [DoneOutcome::Accepted, DoneOutcome::Reverted, DoneOutcome::Finished].into_iter()
+    [DoneOutcome::Accepted, DoneOutcome::Reverted, DoneOutcome::Finished, DoneOutcome::NothingToChange].into_iter()
 }
 
 pub fn fault_kinds() -> impl Iterator<Item = FaultKind> {
@@ -386,6 +405,7 @@ pub fn verdicts() -> Vec<Verdict> {
         Verdict::Unreadable { findings: vec![must("12-review.md is missing")] },
         Verdict::Inconclusive { fault: fault(FaultKind::Transient, "the forge is down") },
         Verdict::Skipped { why: "switched off".into() },
+        Verdict::Wait { why: WaitFor::Unable { reason: "no network".into() }, until: None, recheck: None },
     ];
     complete(values, 6, |v| match v {
         Verdict::Pass => 0,
@@ -423,7 +443,11 @@ pub fn wait_reasons() -> Vec<WaitReason> {
     }
     values.push(WaitReason::OnHold);
     values.push(WaitReason::After { open: blockers() });
-    complete(values, 9, |v| match v {
+    values.push(WaitReason::Unable { role: "tester".into(), why: "no network".into() });
+    let shown = vec!["the developer says: it is there already".to_owned()];
+    values.push(WaitReason::Approval { what: ApprovalKind::NoChange, subject: format!("{}-7", sha(2)), shown });
+    complete(values, 10, |v| match v {
+        WaitReason::Unable { .. } => 9,
         WaitReason::OnHold => 7,
         WaitReason::After { .. } => 8,
         WaitReason::Report { .. } => 0,
@@ -434,6 +458,10 @@ pub fn wait_reasons() -> Vec<WaitReason> {
         WaitReason::Production { .. } => 5,
         WaitReason::Held { .. } => 6,
     })
+}
+
+fn returned() -> Returned {
+    Returned { by: "developer".into(), reason: "AC-2 contradicts AC-1".into() }
 }
 
 pub fn block_reasons() -> Vec<BlockReason> {
@@ -464,8 +492,10 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::Rejected { by: anna(), comment: String::new(), what: Some(ApprovalKind::Main) },
         BlockReason::Rejected { by: anna(), comment: "no".into(), what: Some(ApprovalKind::Landed) },
         BlockReason::Returned { from: "check_ci_green".into(), findings: vec![finding()] },
+        BlockReason::ReturnsSpent { returns: vec![returned()] },
     ];
-    complete(values, 11, |v| match v {
+    complete(values, 12, |v| match v {
+        BlockReason::ReturnsSpent { .. } => 11,
         BlockReason::RoundsSpent { .. } => 0,
         BlockReason::RoleFailed { .. } => 1,
         BlockReason::JobFailed { .. } => 2,
@@ -526,6 +556,7 @@ pub fn tasks() -> Vec<Task> {
         changed(task, |t| {
             (t.landing.prepared, t.landing.plan, t.started_by) = (None, None, None);
             t.production.hooks_from = 0;
+            t.findings.refused = None;
         })
     };
     let now = changed(&fresh, |t| {
@@ -595,7 +626,17 @@ pub fn tasks() -> Vec<Task> {
         }];
         t.lives.before = Some(Box::new(Task { pipeline: std::sync::Arc::default(), ..fresh.clone() }));
     });
-    vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, persons, held, ended]
+    let said = changed(&fresh, |t| {
+        t.wait.said = Some(Word::Unable { reason: "no network".into() });
+        t.findings.no_change = Some(NoChange { reason: "it is there already".into(), run: 7, judged: true });
+        (t.findings.refused, t.findings.answered) = (Some(sha(2)), true);
+        t.findings.returned = vec![returned()];
+        (t.spent.granted, t.spent.returns) = (true, 1);
+    });
+    let mut tasks =
+        vec![fresh, before(&w.task), before(&done.task), now, resolved, failed, newest, landed, late, persons];
+    tasks.extend([held, ended, said]);
+    tasks
 }
 
 fn changed(task: &Task, change: impl FnOnce(&mut Task)) -> Task {

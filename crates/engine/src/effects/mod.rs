@@ -14,7 +14,7 @@ mod notify;
 mod open_branch;
 mod publish;
 mod pull_request;
-mod push;
+pub(crate) mod push;
 mod rollback;
 mod run_agent;
 mod set_up;

@@ -17,7 +17,7 @@ fn fact(task: &Task, branch: &str) -> Fact {
 }
 
 /// What this task pushed to its branch, the newest last.
-pub(super) async fn pushed(cx: &Cx) -> Result<Vec<Sha>, Fault> {
+pub(crate) async fn pushed(cx: &Cx) -> Result<Vec<Sha>, Fault> {
     pushed_to(cx, &cx.task.branch.name).await
 }
 

@@ -47,7 +47,15 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let report = program.read(&dir, &exit);
     shell::finish(cx, &dir, &exit, Some(&report)).await?;
     Ok(match report.end {
-        AgentEnd::Finished => Outcome::AgentFinished { question: report.question, resolved: report.resolved }.into(),
+        AgentEnd::Finished => match (report.question, report.word) {
+            (None, Some(word)) => Outcome::AgentSaid { word, resolved: report.resolved }.into(),
+            // A question can be answered: it goes first, and the person who does that hears the rest.
+            (Some(question), Some(word)) => {
+                let question = Some(format!("{question}\n(It also says `{}`: {})", word.key(), word.reason()));
+                Outcome::AgentFinished { question, resolved: report.resolved }.into()
+            }
+            (question, None) => Outcome::AgentFinished { question, resolved: report.resolved }.into(),
+        },
         AgentEnd::Failed { why } => {
             let fault = Fault::permanent(format!("the {role}'s run failed: {why}"));
             Ended::Again { charge: Charge::Attempt, new_run: true, not_before: None, fault }
@@ -170,6 +178,39 @@ async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<Review
     Ok(Some(ReviewNote::new(&last.head, &last.open, &task.findings.open, changed.as_deref())))
 }
 
+/// What the developer said since the last review, the newest last: claims for whoever judges the work.
+async fn developer_says(cx: &Cx, brief: &Brief) -> Result<Vec<String>, Fault> {
+    const MOST: usize = 5;
+    let task = &cx.task;
+    if !matches!(brief.role.as_str(), "reviewer" | "tester") || task.repairs() == 0 && task.findings.open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let runs = cx.store().runs(task.id).await?;
+    let own = || runs.iter().filter(|r| (task.first_job()..cx.job.id.seq).contains(&r.job));
+    let since = match brief.role.as_str() {
+        "reviewer" => own().filter(|r| r.what == "reviewer").map(|r| r.job).max().unwrap_or(0),
+        _ => own().filter(|r| r.what == "tester").map(|r| r.job).max().unwrap_or(0),
+    };
+    let said = own().filter(|r| r.what == "developer" && since < r.job).filter_map(|r| r.summary.clone());
+    let mut said: Vec<String> = said.filter(|s| !s.trim().is_empty()).collect();
+    said.drain(..said.len().saturating_sub(MOST));
+    Ok(said)
+}
+
+/// The open findings. One without an id has the name in the developer's brief that the reviewer's next brief gives it, so that
+/// an answer by name is understood.
+async fn findings(cx: &Cx, brief: &Brief) -> Result<Vec<FindingNote>, Fault> {
+    let mut notes: Vec<FindingNote> = cx.task.findings.open.iter().map(FindingNote::from).collect();
+    if brief.role.as_str() == "developer"
+        && let Some(last) = review::last(cx.store(), &cx.task, cx.job.id.seq).await?
+    {
+        for (note, finding) in notes.iter_mut().zip(&cx.task.findings.open).filter(|(note, _)| note.id.is_none()) {
+            note.id = last.open.iter().position(|open| open == finding).map(|n| format!("O{}", n + 1));
+        }
+    }
+    Ok(notes)
+}
+
 async fn context(
     cx: &Cx,
     brief: &Brief,
@@ -208,7 +249,9 @@ async fn context(
         artefact_dir: brief.artefact_dir.clone(),
         result_file: brief.result_file.display().to_string(),
         artefacts,
-        findings: task.findings.open.iter().map(FindingNote::from).collect(),
+        findings: findings(cx, brief).await?,
+        developer_says: developer_says(cx, brief).await?,
+        no_change: task.findings.no_change.as_ref().map(|d| d.reason.clone()).unwrap_or_default(),
         last_review: last_review(cx, brief, head).await?,
         findings_from: task.findings.from.clone().unwrap_or_default(),
         answers: answers.collect(),

@@ -22,7 +22,10 @@ impl Gate for AnalysisApproved {
     type Evidence = Evidence;
 
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
-        papers::digest(look, ANALYSIS).await
+        // Returned to analysis, the same documents are approved anew.
+        let returned = look.subject.task.as_ref().map_or(0, |t| t.findings.returned.len());
+        let again = if returned == 0 { String::new() } else { format!(" again {returned}") };
+        Ok(format!("{}{again}", papers::digest(look, ANALYSIS).await?))
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {

@@ -24,7 +24,7 @@ pub(crate) use bench::TaskBench;
 pub use bench::{Bench, CommandRun, ProjectCommand, took_ms};
 pub use tests_local::command as tests_of;
 
-use crate::effects::{Cx, Ended};
+use crate::effects::{Cx, Ended, push};
 use crate::project::{GateMode, Project};
 use crate::shell;
 use orch_core::effect::{Outcome, Warning};
@@ -263,6 +263,11 @@ pub(crate) async fn ensure(
         };
         let git = &*cx.engine.ports.git;
         let look = Look { subject, project: &cx.project, git, probe: &*cx.engine.ports.probe, bench: &bench };
+        if fetched.is_ok()
+            && let Some(now) = pushed_by_somebody(cx, head).await?
+        {
+            return Ok(Outcome::BranchMoved { now: Some(now) }.into());
+        }
         match fetched {
             Err(fault) => (String::new(), Judged::cannot(&fault), false),
             // A command has its limit under its supervisor: who stopped waiting for it would leave it running.
@@ -317,6 +322,19 @@ pub(crate) async fn ensure(
         Cx::fenced(cx.store().put_judgement(cx.job.fence(), row).await?)?;
     }
     Ok(Outcome::Judged { head: head.clone(), verdict, notes, warning }.into())
+}
+
+/// Where a person lets a task go on, they may have repaired its branch: what somebody else pushed there is not judged as the head
+/// that is known, and not passed over either.
+async fn pushed_by_somebody(cx: &Cx, head: &Sha) -> Result<Option<Sha>, Fault> {
+    let task = &cx.task;
+    if !task.spent.granted || task.landing.merged.is_some() || task.branch.head.as_ref() != Some(head) {
+        return Ok(None);
+    }
+    let Some(now) = cx.project.forge.branch_head(&task.project, &task.branch.name).await? else { return Ok(None) };
+    let ours = now == *head || push::pushed(cx).await?.contains(&now);
+    let known = cx.engine.ports.git.resolve(&task.project, now.as_str()).await?;
+    Ok(known.filter(|_| !ours))
 }
 
 /// Does a gate run a command of the project?

@@ -4,7 +4,7 @@ use super::Look;
 use crate::effects::hex;
 use orch_artefacts::frontmatter::Unreadable;
 use orch_artefacts::statement::{self, Statement};
-use orch_core::verdict::{Finding, Verdict};
+use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_ports::Fault;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -37,6 +37,15 @@ impl Paper {
     /// Reads its verdict: pass, fail with findings, or unreadable.
     pub(super) fn judge(&self, key: &str, positive: &str, negative: &str) -> Verdict {
         self.judge_by(|bytes| statement::read(bytes, key, positive, negative))
+    }
+
+    /// Its author could not do the work: that is no verdict on the change, and waits for a person.
+    pub(super) fn unable(&self, key: &str) -> Option<Verdict> {
+        let said = statement::unable(self.bytes.as_deref()?, key)?;
+        Some(match said {
+            Ok(reason) => Verdict::Wait { why: WaitFor::Unable { reason }, until: None, recheck: None },
+            Err(unreadable) => Verdict::Unreadable { findings: vec![unreadable.finding(self.name)] },
+        })
     }
 
     /// What it found that holds nothing up.

@@ -22,11 +22,29 @@ impl Gate for TestsPassed {
     }
 
     fn judge(paper: &Paper, _: &Subject, _: &Project) -> Verdict {
-        paper.judge("result", "PASS", "FAIL")
+        paper.unable("result").unwrap_or_else(|| paper.judge("result", "PASS", "FAIL"))
     }
 
     /// What a tester saw that blocks nobody.
     fn notes(paper: &Paper) -> Vec<Finding> {
         paper.notes("result", "PASS", "FAIL")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{of, unreadable};
+    use orch_core::ids::GateId;
+    use orch_core::verdict::{Verdict, WaitFor};
+
+    #[tokio::test]
+    async fn a_tester_who_is_unable_waits_for_a_person_and_what_failed_is_a_failure() {
+        let said = |text: &'static str| of(GateId::TestsPassed, vec![("13-test-report.md", text)]);
+        let unable = said("---\nresult: UNABLE\nreason: no browser\n---\n").await.1.verdict;
+        let why = WaitFor::Unable { reason: "no browser".into() };
+        assert_eq!(unable, Verdict::Wait { why, until: None, recheck: None });
+        let failed = said("---\nresult: UNABLE\nfailures: [test_total]\n---\n").await.1.verdict;
+        assert!(unreadable(&failed)[0].contains("something failed"));
+        assert_eq!(said("---\nresult: PASS\n---\n").await.1.verdict, Verdict::Pass);
     }
 }

@@ -202,6 +202,7 @@ impl From<&Judgement> for GateView {
             Verdict::Inconclusive { fault } => (Some(fault.text.clone()), Vec::new()),
             Verdict::Skipped { why } => (Some(why.clone()), Vec::new()),
             Verdict::Wait { why: WaitFor::Report { what }, .. } => (Some(format!("waits for {what}")), Vec::new()),
+            Verdict::Wait { why: WaitFor::Unable { reason }, .. } => (Some(format!("unable: {reason}")), Vec::new()),
             Verdict::Wait { why: WaitFor::Approval { .. }, .. } => (Some("waits for a person".into()), Vec::new()),
         };
         Self {

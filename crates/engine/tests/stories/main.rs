@@ -30,6 +30,7 @@ mod reaping;
 mod retention;
 mod reviews;
 mod runs;
+mod said;
 mod security;
 mod services;
 mod set_up;

@@ -42,6 +42,10 @@ impl Run {
     pub fn paper(&self, name: &str, text: &str) {
         self.write(&format!("{}/{name}", self.var("ORCH_ARTEFACT_DIR")), text);
     }
+    /// Writes its result file.
+    pub fn says(&self, json: &str) {
+        std::fs::write(self.var("ORCH_RESULT_FILE"), json).unwrap();
+    }
     pub fn prompt(&self) -> String {
         std::fs::read_to_string(self.var("ORCH_PROMPT_FILE")).unwrap()
     }
@@ -366,8 +370,9 @@ impl AgentProgram for Played {
             silence_ms: None,
             grace_ms: 0,
         };
-        let resolved = CommandAgent::new(settings).read(run_dir, exit).resolved;
+        let AgentReport { word, resolved, .. } = CommandAgent::new(settings).read(run_dir, exit);
         let said = |name: &str| std::fs::read_to_string(run_dir.join(name)).ok();
-        AgentReport { end, summary: said("summary"), question, resolved, usage, model: said("model"), session: None }
+        let (summary, model) = (said("summary"), said("model"));
+        AgentReport { end, summary, question, word, resolved, usage, model, session: None }
     }
 }

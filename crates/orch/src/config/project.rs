@@ -32,6 +32,9 @@ section! {
         landers: Vec<String> = Vec::new();
         /// The forge must show a person's approval of the pull request (`check_review_approved`).
         review_approval: bool = false;
+        /// A person confirms that nothing has to be changed, where a developer declares that and the reviewer agrees. With
+        /// `review_approval` one always does.
+        no_change_approval: bool = false;
         /// This project is orch itself: it is never restarted or rolled back by itself.
         is_self: bool = false;
         /// Accept a project with neither `commands.test` nor `commands.ci`: nothing will check its code.

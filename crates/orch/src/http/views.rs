@@ -61,6 +61,7 @@ fn why(verdict: &Verdict) -> Option<String> {
     match verdict {
         Verdict::Pass => None,
         Verdict::Wait { why: WaitFor::Report { what }, .. } => Some(format!("waits for {what}")),
+        Verdict::Wait { why: WaitFor::Unable { reason }, .. } => Some(format!("unable: {reason}")),
         Verdict::Wait { why: WaitFor::Approval { subject, shown, .. }, .. } => {
             let shown = if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) };
             Some(format!("waits for an approval of {}{shown}", subject.chars().take(12).collect::<String>()))

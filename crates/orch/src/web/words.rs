@@ -99,7 +99,7 @@ pub(super) fn phase_word(phase: &str, outcome: Option<&str>) -> String {
     match (phase, outcome) {
         ("idle", _) => "not started".to_owned(),
         ("awaiting_approval", _) => "needs approval".to_owned(),
-        ("needs_input", _) => "needs an answer".to_owned(),
+        ("needs_input", _) => "needs a person".to_owned(),
         ("holding", _) => "cannot tell yet".to_owned(),
         ("waiting_for_lease", _) => "waits for its turn".to_owned(),
         ("production_failed", _) => "production failed".to_owned(),

@@ -10,6 +10,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::{Role, Seq, StageId, Time};
 use orch_core::retry::{Charge, Tried};
 use orch_core::verdict::{FaultKind, Finding};
+use orch_core::word::Word;
 use orch_store::{ArtefactRow, RunRow};
 
 /// A run as it is written down when it begins.
@@ -101,6 +102,14 @@ impl Sim {
             Plan::Denied
         } else if self.hit("supervisor lost", 40) {
             Plan::Lost
+        } else if self.hit("agent says a word", 60) {
+            let reason = "because".to_owned();
+            // Only a developer can mean the last one, so that it is said by them more often than the others.
+            Plan::Says(match self.choices.below("word", if role.as_str() == "developer" { 6 } else { 4 }) {
+                0 => Word::Unable { reason },
+                1 | 2 => Word::Return { stage: "analysis".into(), reason },
+                _ => Word::NoChange { reason },
+            })
         } else if self.hit("agent asks", 60) {
             Plan::Asks("which colour?".into())
         } else {
@@ -128,12 +137,14 @@ impl Sim {
             if let Some(run) = self.site(&f.task.project)?.runs.get_mut(&key) {
                 run.left = true;
             }
-            self.leave(f, role, stage)?;
+            let idle = matches!(&run.plan, Plan::Says(Word::NoChange { .. }));
+            self.leave(f, role, stage, idle)?;
         }
         let resolved = self.site(&f.task.project)?.left.get(&f.task.id).map(|l| l.said.clone()).unwrap_or_default();
         let again = |charge, kind, text: &str| again(charge, true, kind, text);
         Ok(Some(match run.plan {
             Plan::Well => Tried::Outcome(Outcome::AgentFinished { question: None, resolved }),
+            Plan::Says(word) => Tried::Outcome(Outcome::AgentSaid { word, resolved }),
             Plan::Asks(question) => Tried::Outcome(Outcome::AgentFinished { question: Some(question), resolved }),
             Plan::Fails => again(Charge::Attempt, FaultKind::Permanent, "the run failed"),
             Plan::Transient => again(Charge::Transient, FaultKind::Transient, "a usage limit"),
@@ -143,10 +154,13 @@ impl Sim {
     }
 
     /// What an agent leaves in its working directory: code by developers, papers by the others.
-    fn leave(&mut self, f: &Flight, role: &Role, stage: &StageId) -> Live<()> {
+    fn leave(&mut self, f: &Flight, role: &Role, stage: &StageId, idle: bool) -> Live<()> {
         let task = &f.task;
-        let (lazy, bad, missing) =
-            (self.hit("developer does nothing", 40), self.hit("developer errs", 250), self.hit("paper missing", 120));
+        let (lazy, bad, missing) = (
+            self.hit("developer does nothing", 40) || idle,
+            self.hit("developer errs", 250),
+            self.hit("paper missing", 120),
+        );
         let (garbled, no, stray) =
             (self.hit("paper garbled", 120), self.hit("paper says no", 60), self.hit("agent strays", 40));
         let in_conflict = role.as_str() == "developer" && task.landing.conflict.is_some();
