@@ -52,24 +52,26 @@ impl Layer {
     /// Copies it into a run: `home` is its HOME, empty as yet, and `checkout` its clean checkout.
     ///
     /// # Errors
-    /// Transient: a part of it may be there. The layer is gone, so that the next attempt makes it anew or begins without.
+    /// Transient: a part of it may be there, and is the caller's to remove.
     pub(crate) async fn lay(&self, home: &Path, checkout: &Path) -> Result<(), Fault> {
         let (layer, home, checkout) = (self.clone(), home.to_owned(), checkout.to_owned());
         let laid = tokio::task::spawn_blocking(move || layer.lay_now(&home, &checkout)).await;
+        let place = self.place.display();
         let why = match laid {
             Ok(Ok(true)) => return Ok(()),
-            Ok(Ok(false)) => "something has changed it since it was made".to_owned(),
+            Ok(Ok(false)) => {
+                discard(&self.place);
+                "something has changed it since it was made, and it is thrown away".to_owned()
+            }
+            // Others may be able to use it: this run may be what has no room.
             Ok(Err(error)) => {
-                // What cannot be read or written now is not made again and again.
                 let key = self.place.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((key, self.now));
                 error.to_string()
             }
             Err(error) => error.to_string(),
         };
-        discard(&self.place);
-        let place = self.place.display();
-        tracing::warn!(cache = %place, "what the setup left cannot be used and is thrown away: {why}");
+        tracing::warn!(cache = %place, "what the setup left cannot be used: {why}");
         Err(Fault::transient(format!("what the setup left in {place} cannot be used: {why}")))
     }
 
@@ -155,6 +157,11 @@ pub(crate) fn take(
         {
             moved(&here, &there)?;
         }
+    }
+    // Before it is looked at: where a package manager has linked files of HOME into the checkout, removing one name changes what
+    // is seen of the other.
+    for over in [home, checkout] {
+        discard(over);
     }
     let seen = [copy::look(&own_home)?, copy::look(&own_tree)?];
     let record = Record { commit, made, home: home.to_owned(), checkout: checkout.to_owned(), seen };

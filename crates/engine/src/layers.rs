@@ -9,20 +9,30 @@ use crate::layer::{self, Failed, Layer};
 use crate::prepare::Runs;
 use crate::shell::{self, Command};
 use crate::toolchain;
+use orch_core::effect::Effect;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;
+use orch_ports::supervisor::RunState;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Name of its run.
+/// Begins the names of its runs; behind it stand the layer and a number.
 const NAME: &str = "layer";
 /// How long after a setup of the default branch that failed none is tried, milliseconds.
 const AGAIN_MS: i64 = 600_000;
 
 /// Files that say what a setup installs, and with which toolchain.
 const LOCKS: &[&str] = &[
+    "build.sbt",
+    "deno.lock",
+    "go.work",
+    "go.work.sum",
+    "libs.versions.toml",
+    ".ruby-version",
+    "settings.gradle",
+    "settings.gradle.kts",
     ".node-version",
     ".npmrc",
     ".nvmrc",
@@ -81,9 +91,22 @@ impl Layers {
     }
 }
 
-/// The layer for a run of the project that is about to begin, made first if it is not there. `None`: it keeps none, or it could not
-/// be made lately.
+/// The layer for a run of the project that is about to begin, made first if it is not there. `None`: it keeps none, or it cannot be
+/// made now.
+///
+/// # Errors
+/// The job is to be stopped.
 pub(crate) async fn of(cx: &Cx) -> Result<Option<Layer>, Fault> {
+    match look_for(cx).await {
+        Err(fault) if !cx.stop.is_cancelled() => {
+            tracing::warn!(%fault, "the run begins without what the setup left on the default branch");
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+async fn look_for(cx: &Cx) -> Result<Option<Layer>, Fault> {
     let preparation = &cx.project.preparation;
     if preparation.setup.is_none() || preparation.cache.is_empty() {
         return Ok(None);
@@ -102,6 +125,10 @@ pub(crate) async fn of(cx: &Cx) -> Result<Option<Layer>, Fault> {
     }
     if let Some(layer) = there() {
         return Ok(Some(layer));
+    }
+    // Whether the setup passes there is only being found out: it is not run once more for it.
+    if matches!(cx.job.effect, Effect::JudgeBase) {
+        return Ok(None);
     }
     let _alone = tokio::select! {
         alone = making.lock() => alone,
@@ -125,18 +152,36 @@ async fn key(cx: &Cx, tip: &Sha) -> Result<String, Fault> {
     ));
     for entry in cx.engine.ports.git.entries(&cx.project.key, tip).await? {
         let name = entry.path.rsplit('/').next().unwrap_or_default();
-        if LOCKS.contains(&name) || name.starts_with("requirements") {
+        if LOCKS.contains(&name) || name.contains("requirements") || entry.path.contains("requirements/") {
             text.extend(["\n", &entry.path, " ", &entry.oid]);
         }
     }
     Ok(hex(&Sha256::digest(text.as_bytes())[..12]))
 }
 
+/// The first of its runs that can still come to something: one whose files are gone has been taken, or was about to be.
+fn run_name(cx: &Cx, place: &Path) -> Result<String, Fault> {
+    let key = place.file_name().unwrap_or_default().to_string_lossy();
+    let mut nth = 1;
+    loop {
+        let name = format!("{NAME}-{key}-{nth}");
+        let dir = cx.run_dir(&name);
+        let files = [dir.join("tmp"), cx.engine.options.checkouts_dir.join(cx.run_name(&name))];
+        match cx.engine.ports.supervisor.look(&dir)? {
+            RunState::Ended(_) if !files.iter().all(|file| file.is_dir()) => nth += 1,
+            RunState::Lost => nth += 1,
+            RunState::Absent | RunState::Live | RunState::Ended(_) => return Ok(name),
+        }
+    }
+}
+
 /// Runs the setup on the default branch and keeps what it left. False: it failed, and nothing is kept.
 async fn make(cx: &Cx, tip: &Sha, place: &Path) -> Result<bool, Fault> {
     let Some(line) = cx.project.preparation.setup.as_deref() else { return Ok(false) };
+    let name = run_name(cx, place)?;
+    let (dir, own) = (cx.run_dir(&name), cx.engine.options.checkouts_dir.join(cx.run_name(&name)));
     let command = Command {
-        name: NAME,
+        name: &name,
         what: format!("setup on {} of the default branch", tip.short()),
         line,
         commit: tip,
@@ -149,22 +194,32 @@ async fn make(cx: &Cx, tip: &Sha, place: &Path) -> Result<bool, Fault> {
     };
     let ran = match shell::run(cx, &command).await {
         Ok(ran) => ran,
-        Err(fault) if cx.stop.is_cancelled() => return Err(fault),
         Err(fault) => {
+            if cx.engine.ports.supervisor.look(&dir)? != RunState::Live {
+                // Nobody asks for it again.
+                shell::never_began(cx, &dir).await?;
+                for over in [&dir.join("tmp"), &own] {
+                    layer::discard(over);
+                }
+            }
+            if cx.stop.is_cancelled() {
+                return Err(fault);
+            }
             tracing::info!(%fault, "the setup on the default branch came to no end: nothing of it is kept for others");
             return Ok(false);
         }
     };
-    let (home, checkout) = (ran.dir.join("tmp"), cx.engine.options.checkouts_dir.join(cx.run_name(NAME)));
+    let (home, checkout) = (ran.dir.join("tmp"), own);
     let kept = if ran.exit.ok() {
-        let (place, cache) = (place.to_owned(), cx.project.preparation.cache.clone());
+        let (to, cache) = (place.to_owned(), cx.project.preparation.cache.clone());
         let made = (tip.clone(), cx.now());
         let (home, checkout) = (home.clone(), checkout.clone());
-        let taken = tokio::task::spawn_blocking(move || layer::take(&place, &cache, made, [&home, &checkout])).await;
+        let taken = tokio::task::spawn_blocking(move || layer::take(&to, &cache, made, [&home, &checkout])).await;
         match taken {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "what the setup left could not be kept");
+                layer::discard(place);
                 false
             }
             Err(_) => false,

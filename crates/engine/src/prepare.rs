@@ -17,8 +17,9 @@ const SETUP: &str = "setup";
 const COMMAND: &str = "command";
 
 /// The setup in a shell of its own, then the command. `$1` is the phase file, `$2` the setup, `$3` the command. In place of
-/// `FORGET` the command loses the keys of the setup: it is another program then, so that they are not in its environment.
-const SETUP_FIRST: &str = r#"echo setup >"$1" && sh -c "$2" || exit; echo command >"$1"; FORGET exec sh -c "$3""#;
+/// `SETUP` and `COMMAND` each loses the keys of the other: it is another program then, so that they are not in its environment.
+const SETUP_FIRST: &str =
+    r#"echo setup >"$1" && (SETUP exec sh -c "$2") || exit; echo command >"$1"; COMMAND exec sh -c "$3""#;
 
 /// What every checkout of a project is prepared with.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ pub struct Preparation {
     pub setup: Option<String>,
     /// Environment of the project's commands beyond the cleared basis.
     pub env: BTreeMap<String, String>,
-    /// Keys of the project's commands. Agents do not see them.
+    /// Keys of the project's commands. Neither agents nor setups see them.
     pub keys: Option<Arc<dyn KeySource>>,
     /// Keys of its setup alone.
     pub setup_keys: Option<Arc<dyn KeySource>>,
@@ -80,15 +81,17 @@ impl Preparation {
         env.extend(run.env);
         let phase = run.run_dir.join(PHASE_FILE).display().to_string();
         let first = self.setup.as_deref().filter(|_| run.runs == Runs::SetupFirst);
-        let keys = self.keys(first.is_some() || run.runs == Runs::Setup)?;
+        let keys = self.keys_of(run.runs)?;
         let script;
         let words = match first {
             None => vec!["sh", "-c", run.line],
             Some(setup) => {
-                let own = self.keys(false)?;
-                let forget: Vec<&str> = keys.keys().filter(|name| !own.contains_key(*name)).map(|k| &**k).collect();
-                let forget = if forget.is_empty() { String::new() } else { format!("unset {};", forget.join(" ")) };
-                script = SETUP_FIRST.replace("FORGET ", &forget);
+                let unset = |own: &BTreeMap<String, Secret>| {
+                    let names: Vec<&str> = keys.keys().filter(|name| !own.contains_key(*name)).map(|k| &**k).collect();
+                    if names.is_empty() { String::new() } else { format!("unset {}; ", names.join(" ")) }
+                };
+                let [of_setup, of_command] = [unset(&self.setup_keys()?), unset(&self.command_keys()?)];
+                script = SETUP_FIRST.replace("SETUP ", &of_setup).replace("COMMAND ", &of_command);
                 vec!["sh", "-c", &script, "orch", &phase, setup, run.line]
             }
         };
@@ -107,14 +110,28 @@ impl Preparation {
         })
     }
 
+    /// The keys of a run's command. None of the setup's.
+    pub(crate) fn command_keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        self.keys.as_ref().map_or_else(|| Ok(BTreeMap::new()), |keys| keys.keys())
+    }
+
+    /// The keys of a setup. None of the command's.
+    pub(crate) fn setup_keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        self.setup_keys.as_ref().map_or_else(|| Ok(BTreeMap::new()), |keys| keys.keys())
+    }
+
     /// The keys of a run, by name. Where both files have one, the command's counts.
-    pub(crate) fn keys(&self, with_setup: bool) -> Result<BTreeMap<String, Secret>, Fault> {
-        let mut keys = BTreeMap::new();
-        let sources = [self.setup_keys.as_ref().filter(|_| with_setup), self.keys.as_ref()];
-        for source in sources.into_iter().flatten() {
-            keys.extend(source.keys()?);
+    pub(crate) fn keys_of(&self, runs: Runs) -> Result<BTreeMap<String, Secret>, Fault> {
+        match runs {
+            Runs::Command => self.command_keys(),
+            Runs::Setup => self.setup_keys(),
+            Runs::SetupFirst if self.setup.is_none() => self.command_keys(),
+            Runs::SetupFirst => {
+                let mut keys = self.setup_keys()?;
+                keys.extend(self.command_keys()?);
+                Ok(keys)
+            }
         }
-        Ok(keys)
     }
 
     /// Setup, command and environment as one text: what was green under others is no answer. Without an environment it is
@@ -280,12 +297,13 @@ mod tests {
             "env | grep _OF_ | sort > command.env; tr '\\0' '\\n' < /proc/$$/environ | grep _OF_ | sort > proc.env";
         let own = "A_OF_COMMANDS=canary-of-commands\nB_OF_BOTH=canary-of-the-second\n";
         let [setup, command, proc] = ran(Runs::SetupFirst, line);
-        assert_eq!(setup, format!("{own}C_OF_SETUP=canary-of-the-setup\n"));
+        let setups = "B_OF_BOTH=canary-of-the-second\nC_OF_SETUP=canary-of-the-setup\n";
+        assert_eq!(setup, setups, "nor does it see those of the command");
         assert_eq!((&*command, &*proc), (own, own), "not even where the system shows what it began with");
         let [setup, command, _] = ran(Runs::Command, line);
         assert_eq!((&*setup, &*command), ("", own));
         let [setup, ..] = ran(Runs::Setup, "env | grep _OF_ | sort > setup.env");
-        assert_eq!(setup, format!("{own}C_OF_SETUP=canary-of-the-setup\n"));
+        assert_eq!(setup, "B_OF_BOTH=canary-of-a-login\nC_OF_SETUP=canary-of-the-setup\n");
     }
 
     #[test]

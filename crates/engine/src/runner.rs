@@ -15,7 +15,7 @@ use orch_core::event::Event;
 use orch_core::retry::{self, DEATHS, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
 use orch_ports::supervisor::RunState;
-use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
+use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, RunRow, Share, Stepped};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
@@ -357,7 +357,10 @@ async fn is_held_back(engine: &Engine, job: &Job) -> bool {
 /// Was a program of its present attempt started whose end is not written down? Not being able to look is taken for a yes.
 pub(crate) async fn has_program(engine: &Engine, job: &Job) -> bool {
     let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return true };
+    // What prepares an agent's run is not the run.
+    let prepares = |r: &&RunRow| matches!(job.effect, Effect::RunAgent { .. }) && r.is_command();
     let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
+    let mine = mine.filter(|r| !prepares(r));
     // One that was written down and never started has not begun.
     let look = |dir: &str| engine.ports.supervisor.look(Path::new(dir));
     mine.map(|r| look(&r.dir)).any(|state| !matches!(state, Ok(RunState::Absent)))

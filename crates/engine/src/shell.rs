@@ -84,7 +84,11 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         private_dir(&scratch)?;
         emptied(&scratch)?;
         if let Some(layer) = &command.layer {
-            layer.lay(&scratch, &checkout).await?;
+            // A run does without what it cannot have.
+            if layer.lay(&scratch, &checkout).await.is_err() {
+                emptied(&scratch)?;
+                cx.engine.ports.git.checkout(&cx.task.project, command.commit, &checkout).await?;
+            }
         }
         let mut env = command.env.clone();
         env.insert("ORCH_WORK_ITEM".into(), cx.task.work_item.to_string());
@@ -102,8 +106,7 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
         })?;
         start(cx, &dir, &spec, command.what.clone(), SHELL).await?;
     }
-    let with_setup = command.runs != Runs::Command;
-    let followed = wait(cx, &dir, &|| cx.project.preparation.keys(with_setup)).await;
+    let followed = wait(cx, &dir, &|| cx.project.preparation.keys_of(command.runs)).await;
     let options = &cx.engine.options;
     let lacks = || {
         let places = [&options.checkouts_dir, &dir];

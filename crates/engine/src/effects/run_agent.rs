@@ -31,7 +31,14 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
         match set_up::ensure(cx, role, stage).await? {
             SetUp::Asked => {}
             SetUp::Over(ended) => return Ok(ended),
-            set_up => begin(cx, (role, stage, round), &dir, set_up).await?,
+            set_up => {
+                // It may have taken long: somebody may want something else by now.
+                if cx.stop.is_cancelled() || (matches!(set_up, SetUp::Ran { .. }) && cx.is_on_hold().await?) {
+                    shell::never_began(cx, &dir).await?;
+                    return Ok(Outcome::Cancelled.into());
+                }
+                begin(cx, (role, stage, round), &dir, set_up).await?;
+            }
         }
     }
     let exit = match shell::wait(cx, &dir, &|| program.keys()).await {
@@ -46,6 +53,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     };
     let report = program.read(&dir, &exit);
     shell::finish(cx, &dir, &exit, Some(&report)).await?;
+    set_up::over(cx);
     Ok(match report.end {
         AgentEnd::Finished => match (report.question, report.word) {
             (None, Some(word)) => Outcome::AgentSaid { word, resolved: report.resolved }.into(),

@@ -3,9 +3,9 @@
 //! work, which may be to repair it: it is told.
 
 use super::{Cx, Ended, run_agent};
-use crate::layers;
 use crate::prepare::{Prepared, Runs};
 use crate::shell::{self, Supervised};
+use crate::{layer, layers};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Role, StageId};
 use orch_ports::Fault;
@@ -42,12 +42,13 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId) -> Result<SetU
         RunState::Absent => begin(cx, role, stage, line, &dir).await?,
         RunState::Ended(_) if taken && asked.join(files::SPEC).exists() => return Ok(SetUp::Asked),
         RunState::Ended(_) if taken => {
+            shell::never_began(cx, &asked).await?;
             let fault = Fault::transient("the working directory was not made ready: the setup runs again");
             return Ok(SetUp::Over(Ended::Again { charge: Charge::Nothing, new_run: true, not_before: None, fault }));
         }
         RunState::Ended(_) | RunState::Live | RunState::Lost => {}
     }
-    let exit = match shell::wait(cx, &dir, &|| cx.project.preparation.keys(true)).await {
+    let exit = match shell::wait(cx, &dir, &|| cx.project.preparation.setup_keys()).await {
         Ok(Supervised::Ended(exit)) => exit,
         Ok(Supervised::Stopped(exit)) => {
             shell::finish(cx, &dir, &exit, None).await?;
@@ -58,15 +59,31 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId) -> Result<SetU
     };
     shell::finish(cx, &dir, &exit, None).await?;
     if matches!(exit.reason, EndReason::Cancelled | EndReason::SpawnFailed) {
+        // Nobody who may had asked for it.
         let fault = Fault::transient(format!("the setup before the {role}: {}", exit.describe()));
-        return Ok(SetUp::Over(shell::again(cx, NAME, fault)));
+        return Ok(SetUp::Over(Ended::Again { charge: Charge::Attempt, new_run: true, not_before: None, fault }));
     }
-    std::fs::write(dir.join(TAKEN), "").map_err(|e| Fault::transient(format!("write {}: {e}", dir.display())))?;
+    let made = names(&asked.join(agent::HOME)).join("\n");
+    std::fs::write(dir.join(TAKEN), made).map_err(|e| Fault::transient(format!("write {}: {e}", dir.display())))?;
     Ok(SetUp::Ran { note: note(line, &dir, &exit) })
 }
 
+/// Names in the agent's HOME that the setup made, as they are, and no others: what the agent left there stays.
+fn names(home: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(home).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.contains('\n')).collect()
+}
+
+/// The agent has ended: what the setup had brought into its HOME ends with it.
+pub(super) fn over(cx: &Cx) {
+    let made = std::fs::read_to_string(cx.run_dir(NAME).join(TAKEN)).unwrap_or_default();
+    for name in made.lines() {
+        layer::discard(&cx.run_dir("").join(agent::HOME).join(name));
+    }
+}
+
 async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) -> Result<(), Fault> {
-    let checkout = run_agent::desk(cx, stage, false).await?.worktree;
+    let mut checkout = run_agent::desk(cx, stage, false).await?.worktree;
     let own = cx.run_dir("");
     let [home, tmp] = [agent::HOME, agent::TMP].map(|name| own.join(name));
     for place in [dir, &own, &home, &tmp] {
@@ -74,7 +91,11 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
     }
     shell::emptied(&home)?;
     if let Some(layer) = layers::of(cx).await? {
-        layer.lay(&home, &checkout).await?;
+        // A run does without what it cannot have.
+        if layer.lay(&home, &checkout).await.is_err() {
+            shell::emptied(&home)?;
+            checkout = run_agent::desk(cx, stage, true).await?.worktree;
+        }
     }
     let env = BTreeMap::from([
         ("ORCH_WORK_ITEM".to_owned(), cx.task.work_item.to_string()),

@@ -1,7 +1,8 @@
 //! The project's setup: in an agent's working directory before the agent begins, and on the default branch for all later runs.
 
 use crate::runs::{Does, Run};
-use crate::world::{Choice, World};
+use crate::world::{Choice, World, anna};
+use orch_core::event::Event;
 use orch_core::task::Task;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,9 @@ async fn with_setup(cache: &[&str]) -> World {
 /// The setup as an agent's working directory or the default branch sees it.
 fn installs(run: &Run) -> Does {
     let in_home = Path::new(run.var("HOME")).join("downloaded");
-    std::fs::write(in_home, format!("for {}\n", run.read("lock"))).unwrap();
+    std::fs::write(&in_home, format!("for {}\n", run.read("lock"))).unwrap();
+    // As package managers do that keep one file under two names.
+    let _ = std::fs::hard_link(&in_home, run.cwd.join("linked"));
     run.write("node_modules/left/index.js", "good\n");
     run.write("package-lock.json", "rewritten\n");
     Does::Exit(0)
@@ -110,11 +113,31 @@ async fn a_person_cancels_in_the_middle_of_a_setup() {
     world.runs.on("install", |_| Does::Hang);
     let item = world.begin("Add a file").await;
     world.eventually("the setup is at work", async || world.runs.live("install")).await;
-    world.ask(&item, orch_core::event::Event::CancelAsked { by: crate::world::anna() }).await;
+    world.ask(&item, Event::CancelAsked { by: anna() }).await;
     world.until(&item, "cancelled", |t| matches!(t.phase, orch_core::task::Phase::Cancelled { .. })).await;
     world.until_quiet().await;
     assert!(!world.runs.live("install"));
     assert_eq!(world.runs.count("developer"), 0);
+}
+
+#[tokio::test]
+async fn who_is_held_in_the_middle_of_a_setup_begins_no_agent_before_it_is_released() {
+    let world = with_setup(&[]).await;
+    let hangs = AtomicBool::new(true);
+    world.runs.on("install", move |run| {
+        installs(run);
+        if hangs.swap(false, Ordering::SeqCst) { Does::Hang } else { Does::Exit(0) }
+    });
+    world.runs.on("test", |_| Does::Exit(0));
+    let item = world.begin("Add a file").await;
+    world.eventually("the setup is at work", async || world.runs.live("install")).await;
+    world.ask(&item, Event::PutOnHold { by: anna(), reason: None }).await;
+    world.runs.finish("install", |_| {});
+    world.until_quiet().await;
+    assert_eq!(world.runs.count("developer"), 0);
+    world.ask(&item, Event::Released { by: anna() }).await;
+    let task = world.until_done(&item).await;
+    assert_eq!((world.runs.count("developer"), task.spent.role_attempts), (1, 0));
 }
 
 #[tokio::test]

@@ -81,8 +81,8 @@ section! {
         /// Variables added to the environment of every command of the project, its hooks and its agents, which is otherwise
         /// empty but for PATH, HOME, LANG, TERM and TMPDIR. No place for secrets: agents see it.
         env: BTreeMap<String, String> = BTreeMap::new();
-        /// File with secrets of the commands and hooks, lines `NAME=value`, that nobody else may read (`chmod 600`). Agents do not
-        /// get it; what is tested does.
+        /// File with secrets of the commands and hooks, lines `NAME=value`, that nobody else may read (`chmod 600`). Agents and
+        /// setups do not get it; what is tested does.
         env_file: Option<PathBuf> = None;
         /// The same for `setup` alone: the logins of package registries. The command behind it does not get them.
         setup_env_file: Option<PathBuf> = None;
