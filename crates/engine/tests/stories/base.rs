@@ -7,6 +7,7 @@ use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::WorkItem;
 use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_engine::commands::Answer;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,8 +58,12 @@ fn why(task: &Task) -> String {
     orch_core::explain::explain(task).unwrap().reason
 }
 
-fn approve() -> Event {
-    Event::Approved { by: anna(), gate: None, subject: None, comment: None }
+/// A person says that the ticket repairs it; while the base is being looked at again, there is nothing to say, and they say it
+/// again then.
+async fn approves(world: &World, item: &WorkItem) {
+    let approve = || Event::Approved { by: anna(), gate: None, subject: None, comment: None };
+    let taken = async || matches!(world.ask(item, approve()).await, Answer::Done(_));
+    world.eventually("the approval is taken", taken).await;
 }
 
 /// How often it came back from a look.
@@ -203,7 +208,7 @@ async fn an_approver_says_that_the_ticket_repairs_the_base_and_the_brief_says_wh
     world.start();
     let item = world.begin("One").await;
     until_held(&world, &item).await;
-    world.ask(&item, approve()).await;
+    approves(&world, &item).await;
     let task = world.until_done(&item).await;
     assert_eq!((task.spent.rounds, world.runs.count("developer")), (1, 2), "what it was to repair is its own red");
     assert_eq!(world.says(&item, "this ticket is to repair that").await, 1);
@@ -222,7 +227,7 @@ async fn a_ticket_that_does_not_repair_the_base_does_not_work_on_top_of_it() {
     let (repair, other) = (world.begin("Repair").await, world.begin("Other").await);
     until_held(&world, &repair).await;
     until_held(&world, &other).await;
-    world.ask(&repair, approve()).await;
+    approves(&world, &repair).await;
     world.until_done(&repair).await;
     // What repaired main was tested as the tree it is now.
     let task = world.until_done(&other).await;
