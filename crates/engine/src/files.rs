@@ -11,7 +11,11 @@ pub(crate) fn written(file: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// Removes what a run made, whatever it did to the permissions: Go's module cache is of directories nobody may write to.
+/// A file or a link goes as itself.
 pub fn remove(dir: &Path) -> std::io::Result<()> {
+    if !dir.symlink_metadata()?.is_dir() {
+        return std::fs::remove_file(dir);
+    }
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             open_up(dir)?;
@@ -47,7 +51,15 @@ mod tests {
         std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o500)).unwrap();
         open_up(dir.path()).unwrap();
         assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::write(dir.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(&made, dir.path().join("link")).unwrap();
+        for name in ["file", "link"] {
+            remove(&dir.path().join(name)).unwrap();
+            assert!(dir.path().join(name).symlink_metadata().is_err());
+        }
+        assert!(made.exists(), "a link goes, and not what it leads to");
         remove(dir.path()).unwrap();
         assert!(!dir.path().exists());
+        assert_eq!(remove(dir.path()).unwrap_err().kind(), std::io::ErrorKind::NotFound);
     }
 }

@@ -160,7 +160,7 @@ async fn key(cx: &Cx, tip: &Sha) -> Result<String, Fault> {
 }
 
 /// The first of its runs that can still come to something: one whose files are gone has been taken, or was about to be.
-fn run_name(cx: &Cx, place: &Path) -> Result<String, Fault> {
+async fn run_name(cx: &Cx, place: &Path) -> Result<String, Fault> {
     let key = place.file_name().unwrap_or_default().to_string_lossy();
     let mut nth = 1;
     loop {
@@ -169,16 +169,29 @@ fn run_name(cx: &Cx, place: &Path) -> Result<String, Fault> {
         let files = [dir.join("tmp"), cx.engine.options.checkouts_dir.join(cx.run_name(&name))];
         match cx.engine.ports.supervisor.look(&dir)? {
             RunState::Ended(_) if !files.iter().all(|file| file.is_dir()) => nth += 1,
-            RunState::Lost => nth += 1,
+            RunState::Lost => {
+                over(cx, &name).await?;
+                nth += 1;
+            }
             RunState::Absent | RunState::Live | RunState::Ended(_) => return Ok(name),
         }
     }
 }
 
+/// Nobody asks for this run again, and it left no end that could be written down.
+async fn over(cx: &Cx, name: &str) -> Result<(), Fault> {
+    let dir = cx.run_dir(name);
+    shell::never_began(cx, &dir).await?;
+    for place in [dir.join("tmp"), cx.engine.options.checkouts_dir.join(cx.run_name(name))] {
+        layer::discard(&place);
+    }
+    Ok(())
+}
+
 /// Runs the setup on the default branch and keeps what it left. False: it failed, and nothing is kept.
 async fn make(cx: &Cx, tip: &Sha, place: &Path) -> Result<bool, Fault> {
     let Some(line) = cx.project.preparation.setup.as_deref() else { return Ok(false) };
-    let name = run_name(cx, place)?;
+    let name = run_name(cx, place).await?;
     let (dir, own) = (cx.run_dir(&name), cx.engine.options.checkouts_dir.join(cx.run_name(&name)));
     let command = Command {
         name: &name,
@@ -196,11 +209,7 @@ async fn make(cx: &Cx, tip: &Sha, place: &Path) -> Result<bool, Fault> {
         Ok(ran) => ran,
         Err(fault) => {
             if cx.engine.ports.supervisor.look(&dir)? != RunState::Live {
-                // Nobody asks for it again.
-                shell::never_began(cx, &dir).await?;
-                for over in [&dir.join("tmp"), &own] {
-                    layer::discard(over);
-                }
+                over(cx, &name).await?;
             }
             if cx.stop.is_cancelled() {
                 return Err(fault);
@@ -231,8 +240,8 @@ async fn make(cx: &Cx, tip: &Sha, place: &Path) -> Result<bool, Fault> {
         );
         false
     };
-    for over in [&home, &checkout] {
-        layer::discard(over);
+    for place in [&home, &checkout] {
+        layer::discard(place);
     }
     Ok(kept)
 }

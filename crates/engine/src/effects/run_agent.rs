@@ -46,6 +46,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
         Ok(Supervised::Stopped(exit)) => {
             // What is stopped has cost something all the same.
             shell::finish(cx, &dir, &exit, Some(&program.read(&dir, &exit))).await?;
+            set_up::over(cx);
             return Ok(Outcome::Cancelled.into());
         }
         Err(fault) if fault.is_transient() => return Ok(shell::again(cx, "", fault)),

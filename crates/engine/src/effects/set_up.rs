@@ -13,7 +13,7 @@ use orch_ports::agent::files as agent;
 use orch_ports::supervisor::{EndReason, ExitRecord, RunState, files};
 use orch_store::Charge;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// Name of its run.
 const NAME: &str = "setup";
@@ -74,11 +74,19 @@ fn names(home: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.contains('\n')).collect()
 }
 
-/// The agent has ended: what the setup had brought into its HOME ends with it.
+/// The agent has ended: what the setup had brought into its HOME ends with it. The agent could write into both places: nothing
+/// outside of its HOME is touched, whatever they say.
 pub(super) fn over(cx: &Cx) {
+    let home = cx.run_dir("").join(agent::HOME);
+    if !home.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return;
+    }
     let made = std::fs::read_to_string(cx.run_dir(NAME).join(TAKEN)).unwrap_or_default();
     for name in made.lines() {
-        layer::discard(&cx.run_dir("").join(agent::HOME).join(name));
+        let mut parts = Path::new(name).components();
+        if let (Some(Component::Normal(name)), None) = (parts.next(), parts.next()) {
+            layer::discard(&home.join(name));
+        }
     }
 }
 
@@ -94,7 +102,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
         // A run does without what it cannot have.
         if layer.lay(&home, &checkout).await.is_err() {
             shell::emptied(&home)?;
-            checkout = run_agent::desk(cx, stage, true).await?.worktree;
+            checkout = run_agent::desk(cx, stage, false).await?.worktree;
         }
     }
     let env = BTreeMap::from([

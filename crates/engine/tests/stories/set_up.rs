@@ -4,7 +4,7 @@ use crate::runs::{Does, Run};
 use crate::world::{Choice, World, anna};
 use orch_core::event::Event;
 use orch_core::task::Task;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -138,6 +138,68 @@ async fn who_is_held_in_the_middle_of_a_setup_begins_no_agent_before_it_is_relea
     world.ask(&item, Event::Released { by: anna() }).await;
     let task = world.until_done(&item).await;
     assert_eq!((world.runs.count("developer"), task.spent.role_attempts), (1, 0));
+}
+
+#[tokio::test]
+async fn what_a_setup_brought_into_an_agents_home_ends_with_it_and_nothing_else_does() {
+    let world = with_setup(&["~"]).await;
+    world.runs.on("install", installs);
+    world.runs.on("test", |_| Does::Exit(0));
+    let precious = world.path("precious");
+    std::fs::create_dir(&precious).unwrap();
+    let (outside, home) = (precious.clone(), Arc::new(Mutex::new(PathBuf::new())));
+    let place = home.clone();
+    world.runs.on("developer", move |run| {
+        let home = run.dir.join("home");
+        assert!(home.join("downloaded").exists());
+        std::fs::write(home.join("own"), "x").unwrap();
+        // It finds the list of what is to go.
+        let name = run.dir.file_name().unwrap().to_string_lossy().into_owned();
+        let list = run.dir.with_file_name(format!("{name}-setup")).join("taken");
+        let told = std::fs::read_to_string(&list).unwrap();
+        std::fs::write(&list, format!("{told}\n{}\n../../precious\n..\n.\n", outside.display())).unwrap();
+        *place.lock().unwrap() = home;
+        run.write("work.txt", "done\n");
+        Does::Exit(0)
+    });
+    let item = world.begin("Add a file").await;
+    world.until_done(&item).await;
+    let home = home.lock().unwrap().clone();
+    assert!(!home.join("downloaded").exists() && home.join("own").exists() && precious.exists());
+    let left: Vec<_> = std::fs::read_dir(world.path("checkouts")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The daemon ends while a setup makes a layer, and comes back with another setup.
+#[tokio::test]
+async fn what_another_setup_left_is_never_taken_for_what_this_one_leaves() {
+    let world = with_setup(&["~"]).await;
+    let leaves = |run: &Run| std::fs::write(Path::new(run.var("HOME")).join("downloaded"), &run.what).unwrap();
+    world.runs.on("install", move |run| {
+        leaves(run);
+        Does::Hang
+    });
+    let item = world.begin("Add a file").await;
+    world.eventually("the setup is at work", async || world.runs.live("install")).await;
+    world.kill().await;
+    world.runs.finish("install", |_| {});
+    world.runs.on("other", move |run| {
+        leaves(run);
+        Does::Exit(0)
+    });
+    world.runs.on("test", |run| {
+        let text = std::fs::read_to_string(Path::new(run.var("HOME")).join("downloaded"));
+        assert_eq!(text.unwrap(), "other");
+        Does::Exit(0)
+    });
+    world.runs.on("developer", |run| {
+        assert_eq!(std::fs::read_to_string(run.dir.join("home/downloaded")).unwrap(), "other");
+        run.write("work.txt", "done\n");
+        Does::Exit(0)
+    });
+    let world = world.configured(|c| c.preparation.setup = Some("other".into()));
+    world.start();
+    world.until_done(&item).await;
 }
 
 #[tokio::test]
