@@ -5,7 +5,9 @@ use super::gates::GateMode;
 use super::*;
 use orch_core::ids::GateId;
 use std::fmt::Write;
-use std::os::unix::fs::PermissionsExt as _;
+
+mod keys;
+mod projects;
 
 const HOME: &str = "/home/anna";
 
@@ -185,117 +187,6 @@ fn each_mistake_in_a_project_names_its_line() {
         assert_eq!(problems(&project(more)), *wanted, "for {more}");
     }
     assert!(parse(&project(""), &[]).is_ok());
-}
-
-#[test]
-fn a_project_needs_a_key_a_repository_and_something_that_checks_its_code() {
-    let agent = "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\ncommand = [\"a\"]\n";
-    assert_eq!(
-        problems(&format!("{agent}[[project]]\n")),
-        "orch.toml:5: [[project]] has no `key`: the prefix of its work items, like \"DEMO\"\n\
-         orch.toml:5: [[project]] has no `repo`: a path or an address of its repository\n\
-         orch.toml:5: [[project]] has neither `commands.test` nor `commands.ci`: nothing would check its code; name one, \
-         or write `allow_untested = true`"
-    );
-    for bad in ["demo", "1A", "ABCDEFGHIJK", "A-B", "Ä"] {
-        let text = format!("{agent}[[project]]\nkey = \"{bad}\"\nrepo = \".\"\nallow_untested = true\n");
-        assert_eq!(
-            problems(&text),
-            format!(
-                "orch.toml:6: [[project]] `key` must be 1 to 10 capital letters and digits, a letter first, not `{bad}`"
-            )
-        );
-    }
-    let twice = "[[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n";
-    assert_eq!(problems(&format!("{agent}{twice}{twice}")), "orch.toml:10: [[project]] `key` A is used twice");
-}
-
-#[test]
-fn secrets_of_commands_are_files_that_nobody_else_can_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("orch.toml");
-    let text = "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\ncommand = [\"a\"]\n[[project]]\nkey = \"A\"\nrepo = \".\"\n\
-                [project.commands]\ntest = \"npm test\"\nenv_file = \"own.env\"\nsetup_env_file = \"login.env\"\ncache = [\"~\", \"a/b\"]\n";
-    std::fs::write(&file, text).unwrap();
-    std::fs::write(dir.path().join("login.env"), "HOME=/root\n").unwrap();
-    std::fs::set_permissions(dir.path().join("login.env"), std::fs::Permissions::from_mode(0o600)).unwrap();
-    let env = BTreeMap::from([("HOME".to_owned(), HOME.to_owned())]);
-    let told = Config::load_strictly(&file, &env).unwrap_err().to_string();
-    for part in [
-        "orch.toml:10: [project.commands] `env_file`: ",
-        "own.env is not there",
-        "orch.toml:11: ",
-        "login.env:1: HOME and TMPDIR",
-    ] {
-        assert!(told.contains(part), "{part}: {told}");
-    }
-    for bad in ["../x", "/etc", "", ".git/hooks", "~/x"] {
-        let text = text.replace("a/b", bad);
-        let told = problems(&text);
-        assert!(told.contains("orch.toml:12: [project.commands] `cache`: `"), "{bad}: {told}");
-    }
-}
-
-#[test]
-fn the_environment_of_commands_may_not_be_what_each_run_has_of_its_own() {
-    let text = "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\ncommand = [\"a\"]\n[[project]]\nkey = \"A\"\nrepo = \".\"\n\
-                [project.commands]\nsetup = \"npm ci\"\ntest = \"npm test\"\n[project.commands.env]\nRUSTUP_HOME = \"/x\"\n\
-                HOME = \"/root\"\nORCH_ROUND = \"1\"\n\"A B\" = \"x\"\n";
-    assert_eq!(
-        problems(text),
-        "orch.toml:13: [project.commands.env] `HOME` is orch's to set: each run has its own\n\
-         orch.toml:14: [project.commands.env] `ORCH_ROUND` is orch's to set: each run has its own\n\
-         orch.toml:15: [project.commands.env] `A B` is no name of a variable"
-    );
-}
-
-/// A configuration with one project and one program of this kind.
-fn with_money(kind: &str, rest: &str) -> String {
-    format!(
-        "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\nkind = \"{kind}\"\ncommand = [\"a\"]\n{rest}\n\
-         [[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n"
-    )
-}
-
-#[test]
-fn a_budget_of_a_program_that_need_not_say_what_it_costs_needs_a_cap_for_each_run() {
-    let told = problems(&with_money("command", "[budget]\nday_usd = 20"));
-    assert_eq!(
-        told,
-        "orch.toml:7: [budget] `day_usd` limits A, whose program `mine` (kind = \"command\") need not say what a run cost: set \
-         [budget] `run_usd` to what a run may cost; one that does not say counts as that"
-    );
-    assert!(parse(&with_money("scripted", "[budget]\nday_usd = 20"), &[]).is_ok());
-    assert!(parse(&with_money("command", "[budget]\nday_usd = 20\nrun_usd = 2"), &[]).is_ok());
-    let own = with_money("command", "") + "[project.budget]\ntotal_usd = 100\n";
-    assert!(problems(&own).starts_with("orch.toml:12: [project.budget] `total_usd` limits A"), "{}", problems(&own));
-    assert!(parse(&(own + "run_usd = 1.5\n"), &[]).is_ok());
-}
-
-#[test]
-fn an_amount_that_means_nothing_and_a_budget_no_run_fits_into_are_refused() {
-    assert_eq!(
-        problems(&with_money("scripted", "[budget]\nrun_usd = 5\ntask_usd = 4.99\nmonth_usd = 0.0000001")),
-        "orch.toml:7: [budget] `run_usd` is more than [budget] `task_usd`: no run would ever begin\n\
-         orch.toml:9: [budget] `month_usd` must be 0 or between 0.000001 and 1000000 US dollars"
-    );
-}
-
-#[test]
-fn a_project_has_its_own_amounts_and_those_of_all() {
-    let text = with_money("command", "[budget]\nrun_usd = 2\ntask_usd = 9.99\nday_usd = 20")
-        + "[project.budget]\ntask_usd = 5\nmonth_usd = 100\n";
-    let (config, _) = parse(&text, &[]).unwrap();
-    let limits = config.money(&config.projects[0]);
-    assert_eq!((limits.run, limits.task), (Some(2_000_000), Some(5_000_000)));
-    assert_eq!((limits.own, limits.all), ([None, Some(100_000_000), None], [Some(20_000_000), None]));
-}
-
-#[test]
-fn a_time_zone_is_one_that_is_known() {
-    let told = problems("[server]\ntimezone = \"Europe/Berln\"\n");
-    assert!(told.starts_with("orch.toml:2: [server] `timezone` `Europe/Berln` is not known to this machine"), "{told}");
-    assert!(parse("[server]\ntimezone = \"Europe/Berlin\"\n", &[]).is_ok());
 }
 
 #[test]
@@ -546,74 +437,6 @@ fn places_are_relative_to_the_file_and_the_tilde_is_home() {
     let homeless = Config::parse(Path::new("/etc/orch/orch.toml"), "[db]\npath = \"~/x\"\n", &BTreeMap::new());
     let told = homeless.unwrap_err().to_string();
     assert_eq!(told, "/etc/orch/orch.toml:2: [db] `path` begins with `~`, but HOME is not set: write the whole path");
-}
-
-#[test]
-fn a_secret_is_never_printed() {
-    let (config, _) = parse(
-        "[agents.programs.a]\ncommand = [\"a\"]\nenv = { HIDDEN = \"hunter2\" }\n",
-        &[("ORCH_GITEA_TOKEN", "hunter2"), ("ORCH_TELEGRAM_BOT_TOKEN", "hunter2")],
-    )
-    .unwrap();
-    assert_eq!(config.gitea.token.as_ref().map(Secret::expose), Some("hunter2"));
-    let mut all = format!("{config:?}");
-    for (path, shown, _) in config.values() {
-        let _ = writeln!(all, "{path} = {shown}");
-    }
-    assert!(all.contains("hidden") && !all.contains("hunter2"));
-}
-
-#[test]
-fn a_key_in_the_file_is_refused_with_its_place_and_the_way_out_and_never_shown() {
-    let told = parse(
-        "[telegram]\nbot_token = \"hunter2-canary\"\n[agents.programs.a]\ncommand = [\"a\"]\n\
-         env = { MODEL = \"m\", A_KEY = \"hunter2-canary\" }\n[agents.programs.b]\ncommand = [\"b\"]\n\
-         pass_env = [\"sk-hunter2-canary\", \"ORCH_TOKEN\", \"FINE\"]\n",
-        &[],
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(!told.contains("hunter2"), "{told}");
-    for part in [
-        ":2: [telegram] `bot_token` is a key, and keys have no place in this file: set ORCH_TELEGRAM_BOT_TOKEN in the",
-        ":5: [agents.programs.a.env] `A_KEY` is a key, and keys have no place in this file: write the line `A_KEY=...` into",
-        "name it with `env_file` in [agents.programs.a]",
-        "`pass_env = [\"A_KEY\"]`",
-        ":8: [agents.programs.b] `pass_env` takes names of variables",
-        "`pass_env` names ORCH_TOKEN, which belongs to the contract",
-    ] {
-        assert!(told.contains(part), "{part}\n{told}");
-    }
-    let (config, _) =
-        parse("[agents.programs.b]\ncommand = [\"b\"]\nenv_file = \"keys.env\"\npass_env = [\"FINE\"]\n", &[]).unwrap();
-    let program = &config.agents.programs["b"];
-    assert_eq!(program.pass_env, ["FINE"]);
-    assert!(program.env_file.as_ref().is_some_and(|file| file.is_absolute() && file.ends_with("keys.env")));
-}
-
-#[test]
-fn a_check_finds_a_key_anywhere_in_the_file_and_keys_that_cannot_be_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("orch.toml");
-    // Put together here, so that no scanner takes this file for one that holds a token.
-    let token = format!("{}_{}", "ghp", "x7Kq2LmV9RtYw3ZbN5cPd8FgH1jS4uAeQ6oT");
-    let text = format!(
-        "# it was {token}\n[[project]]\nkey = \"A\"\nrepo = \"a\"\ncommands.test = \"curl -H 'X-Auth: {token}' x\"\n\
-         [agents]\ndefault = \"a\"\n[agents.programs.a]\ncommand = [\"a\"]\nenv_file = \"keys.env\"\n"
-    );
-    std::fs::write(&file, &text).unwrap();
-    let env = BTreeMap::from([("HOME".to_owned(), "/home/anna".to_owned())]);
-    assert!(Config::load(&file, &env).is_ok(), "who only asks the server is not kept from it");
-    let told = Config::load_strictly(&file, &env).unwrap_err().to_string();
-    assert!(!told.contains(&token), "{told}");
-    for part in [
-        "orch.toml:1: line 1 holds what looks like a key",
-        "orch.toml:5: [project.commands] `test` holds what looks like a key",
-        "orch.toml:10: [agents.programs.a] `env_file`: ",
-        "chmod 600",
-    ] {
-        assert!(told.contains(part), "{part}\n{told}");
-    }
 }
 
 #[test]
