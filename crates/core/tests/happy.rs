@@ -44,7 +44,7 @@ review: publish reviewer
 review: ci, judge check_reviewer_verdict
 review: judge check_security_gate
 review: update +lease
-review: judge check_ci_green exact
+review: ci, judge check_ci_green exact
 review: judge check_tests_local exact
 review: judge check_security_gate exact
 review: judge check_branch_mergeable exact

@@ -2,7 +2,8 @@
 //! people ask here in the same way. What tells chance from a red, and the machine from the code, is `Trial`.
 
 use crate::effects::hex;
-use crate::gates::{Bench, tests_of};
+use crate::gates::Bench;
+use crate::parts::{Of, Run};
 use crate::project::Project;
 use crate::toolchain;
 use crate::trial::{Trial, Tried};
@@ -67,24 +68,20 @@ pub struct Verdict {
 pub struct Asked {
     /// Name of its runs: `tests`, `ci`.
     pub name: &'static str,
-    /// Shell line.
-    pub line: String,
+    /// Shell line, and how people are told of it.
+    pub run: Run,
     /// Is it told which commit it runs on?
     tells_revision: bool,
 }
 
 /// The commands that judge a commit of a project, each once. There are none where it has no tests.
-pub fn commands(project: &Project, commit: &Sha) -> Vec<Asked> {
-    let test = tests_of(project, commit).map(|command| Asked {
-        name: "tests",
-        line: command.line.to_owned(),
-        tells_revision: false,
-    });
-    let ci = project.ci.clone().filter(|_| project.policy.own_ci);
+pub fn commands(project: &Project) -> Vec<Asked> {
+    let test = project.whole(Of::Test).map(|run| Asked { name: "tests", run, tells_revision: false });
+    let ci = project.whole(Of::Ci).filter(|_| project.policy.own_ci);
     let mut all: Vec<Asked> = test.into_iter().collect();
-    all.extend(ci.filter(|line| all.iter().all(|asked| asked.line != *line)).map(|line| Asked {
+    all.extend(ci.filter(|run| all.iter().all(|asked| asked.run != *run)).map(|run| Asked {
         name: "ci",
-        line,
+        run,
         tells_revision: true,
     }));
     all
@@ -100,7 +97,7 @@ pub async fn judge(
 ) -> Result<Found, Fault> {
     let trial = Trial {
         name: asked.name,
-        line: &asked.line,
+        run: &asked.run,
         env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
         tells_revision: asked.tells_revision,
         project: &project.key,
@@ -113,7 +110,7 @@ pub async fn judge(
         artefact_dir: "",
         repairs_base: false,
     };
-    Ok(found(&asked.line, commit, &trial.run().await?))
+    Ok(found(&asked.run.shown, commit, &trial.run().await?))
 }
 
 fn found(line: &str, commit: &Sha, tried: &Tried) -> Found {

@@ -22,6 +22,7 @@ mod layer;
 mod layers;
 mod lives;
 mod main_moved;
+pub mod parts;
 pub mod pause;
 pub mod prepare;
 pub mod project;

@@ -1,5 +1,6 @@
 //! What the engine knows of a project. Made from the configuration by the binary; read by everything here.
 
+use crate::parts::{self, Of, Part, Run, Touched};
 use crate::prepare::Preparation;
 use jiff::tz::TimeZone;
 use orch_core::ids::{GateId, ProjectKey, Role, Sha, Time};
@@ -151,6 +152,8 @@ pub struct Project {
     pub preparation: Preparation,
     /// CI command, where the forge leaves CI to orch.
     pub ci: Option<String>,
+    /// Parts with tests and CI of their own.
+    pub parts: Vec<Part>,
     /// Names of the checks that must be green; empty: all that are reported, and at least one.
     pub ci_required: Vec<String>,
     /// How long to wait for CI before a person is told, milliseconds.
@@ -178,6 +181,18 @@ pub struct Project {
 }
 
 impl Project {
+    /// What is run of it for a change.
+    pub(crate) fn run(&self, of: Of, touched: &Touched) -> Option<Run> {
+        let own = match of {
+            Of::Test => self.test.as_deref(),
+            Of::Ci => self.ci.as_deref(),
+        };
+        parts::run(own, &self.parts, of, touched)
+    }
+    /// What is run of it in the merge, on the default branch and by hand: everything.
+    pub fn whole(&self, of: Of) -> Option<Run> {
+        self.run(of, &Touched::All)
+    }
     /// The program that plays a role.
     pub fn program(&self, role: &Role) -> &Arc<dyn AgentProgram> {
         self.programs.get(role).unwrap_or(&self.default_program)
@@ -205,7 +220,12 @@ impl Project {
             ("deploy.rollback", &deploy.rollback),
         ];
         let said = all.into_iter().filter_map(|(key, line)| Some((key, line.as_ref()?)));
-        said.map(|(key, line)| Configured { key: key.into(), line: line.clone() }).collect()
+        let of_parts = self.parts.iter().flat_map(|part| {
+            let lines = [("test", &part.test), ("ci", &part.ci)];
+            lines.into_iter().filter_map(|(key, line)| Some((format!("parts.{}.{key}", part.name), line.as_ref()?)))
+        });
+        let all = said.map(|(key, line)| (key.to_owned(), line)).chain(of_parts);
+        all.map(|(key, line)| Configured { key, line: line.clone() }).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! what it means, `orch_core::blame` says; here it is run, in the same way for both.
 
 use crate::gates::{Bench, CommandRun, ProjectCommand};
+use crate::parts::Run;
 use crate::shell::REVISION;
 use orch_artefacts::{failing, named};
 use orch_core::blame::{self, Blame, Known, Runs, Seen, Tree};
@@ -26,8 +27,8 @@ const NAMED: usize = 5;
 pub(crate) struct Trial<'a> {
     /// Name of its runs: `tests`, `ci`.
     pub(crate) name: &'a str,
-    /// Shell line.
-    pub(crate) line: &'a str,
+    /// Shell line, and how people are told of it.
+    pub(crate) run: &'a Run,
     /// Environment beyond the project's.
     pub(crate) env: BTreeMap<String, String>,
     /// Is the command told which commit it runs on, in `ORCH_REVISION`?
@@ -141,7 +142,7 @@ impl Trial<'_> {
         if self.tells_revision {
             env.insert(REVISION.to_owned(), commit.to_string());
         }
-        let command = ProjectCommand { name, what, line: self.line, commit, env, setup: true };
+        let command = ProjectCommand { name, what, line: &self.run.line, commit, env, setup: true };
         self.bench.run(&command).await
     }
 
@@ -165,7 +166,7 @@ impl Trial<'_> {
 
     /// Stands for a test where the runner names none.
     fn whole(&self) -> String {
-        format!("`{}`", self.line)
+        format!("`{}`", self.run.shown)
     }
 
     async fn brings(&self) -> Result<Brings, Fault> {

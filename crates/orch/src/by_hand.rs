@@ -14,6 +14,7 @@ use orch_core::ids::{GateId, ProjectKey, Sha, StageId, Time};
 use orch_engine::Project;
 use orch_engine::base::{self, Found, Verdict};
 use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
+use orch_engine::parts::Of;
 use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared, Runs};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
@@ -162,19 +163,15 @@ impl<'a> Ground<'a> {
     /// `watch` is called about once a second with the directory of the run; `true` ends it.
     pub(crate) async fn tests(&self, watch: &Watch<'_>) -> Result<Option<CommandRun>, Fault> {
         let head = &self.asked.head;
-        let ci = || {
-            let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
-            let what = format!("ci on {}", head.short());
-            Some(ProjectCommand {
-                name: "ci".into(),
-                what,
-                line: self.project.ci.as_deref()?,
-                commit: head,
-                env,
-                setup: true,
-            })
+        let (tests, ci) = (self.project.whole(Of::Test), self.project.whole(Of::Ci));
+        let command = match (&tests, &ci) {
+            (Some(run), _) => gates::tests_of(&run.line, head),
+            (None, Some(run)) => {
+                let what = format!("ci on {}", head.short());
+                ProjectCommand { name: "ci".into(), what, ..gates::tests_of(&run.line, head) }
+            }
+            (None, None) => return Ok(None),
         };
-        let Some(command) = gates::tests_of(&self.project, head).or_else(ci) else { return Ok(None) };
         self.bench(watch).run(&command).await.map(Some)
     }
 
@@ -184,11 +181,11 @@ impl<'a> Ground<'a> {
         let head = &self.asked.head;
         let (bench, tree) = (self.bench(watch), self.git.tree(&self.project.key, head).await?.to_string());
         let mut all = Vec::new();
-        for asked in base::commands(&self.project, head) {
+        for asked in base::commands(&self.project) {
             let found = base::judge(&self.project, &self.git, &bench, head, &asked).await?;
             let green = matches!(found, Found::Green { .. });
             let verdict = Verdict { commit: head.clone(), since: self.now, at: self.now, found };
-            all.push((base::fact(&self.project, &self.path, &tree, &asked.line), verdict));
+            all.push((base::fact(&self.project, &self.path, &tree, &asked.run.line), verdict));
             if !green {
                 break;
             }

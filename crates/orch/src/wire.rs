@@ -310,6 +310,7 @@ pub fn project(
         test: p.commands.test.clone(),
         preparation: preparation(p),
         ci: p.commands.ci.clone(),
+        parts: p.parts(),
         ci_required: p.ci.required.clone(),
         ci_wait_ms: ms(p.ci.wait_s),
         test_timeout_ms: config.merge.retest_timeout_s.saturating_mul(1_000),

@@ -111,6 +111,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         test: None,
         preparation: orch_engine::prepare::Preparation::default(),
         ci: None,
+        parts: Vec::new(),
         ci_required: Vec::new(),
         ci_wait_ms: 60_000,
         test_timeout_ms: 60_000,

@@ -24,11 +24,12 @@ impl Cx<'_> {
         if moved {
             let what = if main_moved { "brought to the tip of main" } else { "prepared for the merge" };
             self.say(format!("{what} as {}; exactly this is judged again", head.short()));
-            if self.policy.own_ci {
-                self.emit(Effect::EnsureCi { commit: head.clone() });
-            }
         } else {
             self.say("contains the tip of main already");
+        }
+        // Also of a head that stayed where it was: of the branch perhaps only the parts it touches have run.
+        if self.policy.own_ci {
+            self.emit(Effect::EnsureCi { commit: head.clone() });
         }
         self.next();
     }

@@ -4,6 +4,7 @@
 
 use super::{Cx, Fetched, push};
 use crate::main_moved::{self, DocumentsAsked};
+use crate::parts::Of;
 use orch_core::artefact;
 use orch_core::ids::{Sha, Time};
 use orch_core::landing::AfterMerge;
@@ -84,7 +85,7 @@ async fn land(cx: &Cx, fetched: &Fetched, head: &Sha, text: &str) -> Result<Docu
     );
     cx.still_ours().await?;
     let pull = forge.ensure_pull_request(project, &branch, &fetched.default_branch, title, &body).await?;
-    if cx.project.ci.is_some() {
+    if cx.project.whole(Of::Ci).is_some() {
         let status = CommitStatus {
             context: super::ensure_ci::CONTEXT.into(),
             state: StatusState::Success,

@@ -4,6 +4,7 @@
 
 use super::{Cx, Ended, hex};
 use crate::gates::TaskBench;
+use crate::parts::{self, Of, Run, Touched};
 use crate::shell;
 use crate::trial::Trial;
 use orch_artefacts::failing;
@@ -20,7 +21,24 @@ use std::collections::BTreeMap;
 pub(crate) const CONTEXT: &str = "ci";
 
 /// Begins what is said of a check that let through and saw less than it should.
-pub(crate) const DEGRADED: &str = "green, degraded: ";
+const DEGRADED: &str = "green, degraded: ";
+
+/// Begins what is said of a check that has run for the parts alone that a branch touches.
+const PARTS: &str = "only for its parts (";
+
+/// Was this check run for some parts alone? In the merge that is no answer.
+pub(crate) fn is_of_parts(status: &CommitStatus) -> bool {
+    status.context == CONTEXT && status.state == StatusState::Success && status.description.starts_with(PARTS)
+}
+
+/// What a check that let through saw less than it should.
+pub(crate) fn degraded(status: &CommitStatus) -> Option<String> {
+    let said = match status.description.strip_prefix(PARTS) {
+        Some(rest) => rest.split_once("): ")?.1,
+        None => &status.description,
+    };
+    Some(said.strip_prefix(DEGRADED)?.to_owned())
+}
 
 /// Does a status answer what was asked at this time? What was red before is asked again: the commit came back as it was,
 /// and what made it red may have passed. Checks of others are no answer of orch's, and nothing to ask again.
@@ -34,27 +52,40 @@ pub(crate) fn answers(status: &CommitStatus, asked: Time) -> bool {
 }
 
 pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
-    let Some(line) = cx.project.ci.as_deref() else { return Ok(Outcome::Sent.into()) };
+    let Some(all) = cx.project.whole(Of::Ci) else { return Ok(Outcome::Sent.into()) };
     if cx.task.is_closed() {
         // Nobody needs it any more.
         return Ok(Outcome::Sent.into());
     }
     let (forge, project) = (&cx.project.forge, &cx.project.key);
     let known = forge.statuses(project, commit).await?;
-    if known.iter().any(|s| s.context == CONTEXT && answers(s, cx.job.created_at)) {
+    // What is prepared for the merge stands on the tip; everything else is judged again there.
+    let prepared = cx.task.landing.intent.as_ref().is_some_and(|i| i.head == *commit);
+    let again = cx.task.pipeline.judges_again(GateId::CiGreen) && !prepared;
+    let enough = |s: &CommitStatus| again || !is_of_parts(s);
+    if known.iter().any(|s| s.context == CONTEXT && answers(s, cx.job.created_at) && enough(s)) {
         return Ok(Outcome::Sent.into());
     }
     let git = &cx.engine.ports.git;
     if git.resolve(project, commit.as_str()).await?.is_none() {
         cx.fetch().await?;
     }
+    let (run, only) = if again { of_parts(cx, &all, commit).await? } else { (Some(all), String::new()) };
+    let Some(run) = run else {
+        let description = format!("{only}nothing is run for it");
+        let status =
+            CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
+        forge.set_status(project, commit, &status).await?;
+        return Ok(Outcome::Sent.into());
+    };
+    let line = run.shown.as_str();
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
     // Green under another command is no answer.
-    let command = hex(&Sha256::digest(cx.project.preparation.identity(line).as_bytes())[..8]);
+    let command = hex(&Sha256::digest(cx.project.preparation.identity(&run.line).as_bytes())[..8]);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
-        super::judge_base::was_green(cx, commit, line).await?;
-        let description = format!("the same code was green as {green}");
+        super::judge_base::was_green(cx, commit, &run.line).await?;
+        let description = format!("{only}the same code was green as {green}");
         let status =
             CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
         forge.set_status(project, commit, &status).await?;
@@ -74,7 +105,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let artefact_dir = cx.task.artefact_dir();
     let trial = Trial {
         name: CONTEXT,
-        line,
+        run: &run,
         env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
         tells_revision: true,
         project,
@@ -83,10 +114,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         head: commit,
         base,
         is_base: false,
-        // What is prepared for the merge stands on the tip; everything else is judged again there.
-        tip: (cx.task.pipeline.judges_again(GateId::CiGreen)
-            && cx.task.landing.intent.as_ref().is_none_or(|i| i.head != *commit))
-        .then_some(&fetched.tip),
+        tip: again.then_some(&fetched.tip),
         artefact_dir: &artefact_dir,
         repairs_base: cx.task.repairs_base(),
     };
@@ -98,8 +126,8 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     };
     let (state, description) = match (tried.cannot(line), tried.degraded()) {
         (Some(fault), _) => (StatusState::Error, fault.text),
-        (None, Some(less)) => (StatusState::Success, format!("{DEGRADED}{less}")),
-        (None, None) if tried.blame == Blame::Green => (StatusState::Success, "green".to_owned()),
+        (None, Some(less)) => (StatusState::Success, format!("{only}{DEGRADED}{less}")),
+        (None, None) if tried.blame == Blame::Green => (StatusState::Success, format!("{only}green")),
         (None, None) => {
             let end = &tried.run.end;
             let what = match &tried.run.failed_setup {
@@ -122,7 +150,28 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     // What was green on the tip alone is judged again there.
     if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
         cx.store().remember(&memory, commit.short(), cx.now()).await?;
-        super::judge_base::was_green(cx, commit, line).await?;
+        super::judge_base::was_green(cx, commit, &run.line).await?;
     }
     Ok(Outcome::Sent.into())
+}
+
+/// CI of the parts that the branch touches, and what is said of a result that is theirs alone.
+async fn of_parts(cx: &Cx, all: &Run, commit: &Sha) -> Result<(Option<Run>, String), Fault> {
+    let base = match &cx.task.branch.base {
+        Some(base) => base.clone(),
+        None => cx.fetch().await?.tip,
+    };
+    let git = &*cx.engine.ports.git;
+    let touched =
+        parts::touched(&cx.project.parts, (git, &cx.project.key), &base, commit, &cx.task.artefact_dir()).await?;
+    let run = cx.project.run(Of::Ci, &touched);
+    let only = match touched {
+        Touched::Only(names) if run.as_ref() != Some(all) => {
+            let names: Vec<String> = names.into_iter().collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            format!("{PARTS}{names}): ")
+        }
+        _ => String::new(),
+    };
+    Ok((run, only))
 }

@@ -17,7 +17,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let fetched = cx.fetch().await.map_err(|fault| fault.context("the forge cannot be asked"))?;
     let tip = &fetched.tip;
     let mut green = Vec::new();
-    for asked in base::commands(&cx.project, tip) {
+    for asked in base::commands(&cx.project) {
         let bench = TaskBench::new(cx, None, None);
         let verdict = match known(cx, tip, &asked).await? {
             Some(verdict) => verdict,
@@ -43,10 +43,10 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 
 /// What is known of it and need not be run again now.
 async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fault> {
-    let Some(mut verdict) = recall(cx, tip, &asked.line).await? else { return Ok(None) };
+    let Some(mut verdict) = recall(cx, tip, &asked.run.line).await? else { return Ok(None) };
     match &mut verdict.found {
         Found::Green { text } => {
-            *text = format!("`{}` was green on this code at {}", asked.line, verdict.commit.short());
+            *text = format!("`{}` was green on this code at {}", asked.run.shown, verdict.commit.short());
         }
         Found::Red { .. } => {
             let next = verdict.at.plus_ms(cx.project.policy.later_ms(verdict.at.since_ms(verdict.since)));
@@ -63,11 +63,11 @@ async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fau
 async fn judge(cx: &Cx, bench: &TaskBench<'_>, tip: &Sha, asked: &Asked) -> Result<Verdict, Fault> {
     let git = &*cx.engine.ports.git;
     let found = base::judge(&cx.project, git, bench, tip, asked).await?;
-    let (at, before) = (cx.now(), recall(cx, tip, &asked.line).await?);
+    let (at, before) = (cx.now(), recall(cx, tip, &asked.run.line).await?);
     let since = before.filter(|before| before.is_as(&found)).map_or(at, |before| before.since);
     let verdict = Verdict { commit: tip.clone(), since, at, found };
     cx.still_ours().await?;
-    remember(cx, &asked.line, &verdict).await?;
+    remember(cx, &asked.run.line, &verdict).await?;
     Ok(verdict)
 }
 

@@ -5,6 +5,7 @@ use super::set_up::{self, SetUp};
 use super::{Cx, Ended, Fetched, landing};
 use crate::attachments;
 use crate::conflicts;
+use crate::parts::Of;
 use crate::prompt::{self, AnswerNote, ArtefactNote, Commands, FindingNote, PromptContext, ReviewNote};
 use crate::review;
 use crate::shell::{self, Supervised};
@@ -276,8 +277,8 @@ async fn context(
         was_in_conflict: conflicts::resolved(cx).await?,
         commands: Commands {
             setup: cx.project.preparation.setup.clone(),
-            test: cx.project.test.clone(),
-            ci: cx.project.ci.clone(),
+            test: cx.project.whole(Of::Test).map(|run| run.shown),
+            ci: cx.project.whole(Of::Ci).map(|run| run.shown),
         },
         previous,
     })

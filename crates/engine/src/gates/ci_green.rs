@@ -3,6 +3,7 @@
 
 use super::{Gate, Look, Meta, Subject};
 use crate::effects::ensure_ci;
+use crate::parts::Of;
 use crate::project::Project;
 use orch_artefacts::failing;
 use orch_core::ids::{GateId, Time};
@@ -40,17 +41,19 @@ impl Gate for CiGreen {
         let asked = look.bench.ci_asked_at(&look.subject.head).await?;
         let mut statuses = look.project.forge.statuses(&look.project.key, &look.subject.head).await?;
         // A commit that came back as it was is run again: its old red is no answer any more.
-        for status in statuses.iter_mut().filter(|s| asked.is_some_and(|at| !ensure_ci::answers(s, at))) {
+        let old = |s: &CommitStatus| asked.is_some_and(|at| !ensure_ci::answers(s, at));
+        // In the merge all parts are to be green.
+        let less = |s: &CommitStatus| look.subject.exact && ensure_ci::is_of_parts(s);
+        for status in statuses.iter_mut().filter(|s| old(s) || less(s)) {
             status.state = StatusState::Pending;
         }
-        let less = |s: &CommitStatus| Some(s.description.strip_prefix(ensure_ci::DEGRADED)?.to_owned());
         let own = statuses.iter().filter(|s| s.context == ensure_ci::CONTEXT && s.state == StatusState::Success);
-        let degraded = own.filter_map(less).collect();
+        let degraded = own.filter_map(ensure_ci::degraded).collect();
         Ok(Evidence { statuses, asked, degraded })
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, project: &Project) -> Verdict {
-        if project.policy.own_ci && project.ci.is_none() && project.ci_required.is_empty() {
+        if project.policy.own_ci && project.whole(Of::Ci).is_none() && project.ci_required.is_empty() {
             return Verdict::Skipped { why: "no `ci` command is configured; check_tests_local judges".into() };
         }
         let required = |s: &&CommitStatus| project.ci_required.is_empty() || project.ci_required.contains(&s.context);

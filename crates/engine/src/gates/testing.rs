@@ -61,6 +61,7 @@ pub(super) fn project() -> Project {
         test: Some("test".into()),
         preparation: crate::prepare::Preparation::default(),
         ci: Some("ci".into()),
+        parts: Vec::new(),
         ci_required: Vec::new(),
         ci_wait_ms: 60_000,
         test_timeout_ms: 60_000,

@@ -1,6 +1,7 @@
 //! Do the project's tests pass in a clean checkout of this commit? For projects without CI, or as a second opinion.
 
 use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
+use crate::parts::{self, Of, Touched};
 use crate::project::Project;
 use crate::trial::{Trial, Tried};
 use orch_core::blame::Blame;
@@ -9,7 +10,7 @@ use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of the tests' run.
 pub(super) const RUN: &str = "tests";
@@ -19,6 +20,9 @@ pub(super) struct TestsLocal;
 #[derive(Serialize)]
 pub(super) struct Evidence {
     command: Option<String>,
+    /// The parts whose tests were run, where not all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<BTreeSet<String>>,
     #[serde(flatten)]
     tried: Option<Tried>,
     /// What it saw less than it should.
@@ -26,12 +30,22 @@ pub(super) struct Evidence {
     degraded: Vec<String>,
 }
 
-/// The tests of a project on a commit, as this gate has them run; `None` if it has none.
-pub fn command<'a>(project: &'a Project, commit: &'a Sha) -> Option<ProjectCommand<'a>> {
-    let line = project.test.as_deref()?;
+/// The tests of a project on a commit, as this gate has them run; `line`: those of [`Project::whole`].
+pub fn command<'a>(line: &'a str, commit: &'a Sha) -> ProjectCommand<'a> {
     let what = format!("tests on {}", commit.short());
     let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
-    Some(ProjectCommand { name: RUN.to_owned(), what, line, commit, env, setup: true })
+    ProjectCommand { name: RUN.to_owned(), what, line, commit, env, setup: true }
+}
+
+/// What is run here: in the merge everything, and before that the tests of what the branch touches.
+async fn touched(look: &Look<'_>) -> Result<Touched, Fault> {
+    let s = &look.subject;
+    let again = s.task.as_ref().is_some_and(|t| t.pipeline.judges_again(GateId::TestsLocal));
+    if s.exact || !again {
+        return Ok(Touched::All);
+    }
+    let project = look.project;
+    parts::touched(&project.parts, (look.git, &project.key), &s.base, &s.head, &s.artefact_dir).await
 }
 
 impl Gate for TestsLocal {
@@ -39,18 +53,28 @@ impl Gate for TestsLocal {
     type Evidence = Evidence;
 
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
-        papers::code_key(look).await
+        let key = papers::code_key(look).await?;
+        Ok(match touched(look).await? {
+            Touched::All => key,
+            // What is green for some parts is no answer for others.
+            Touched::Only(parts) => format!("{key} parts {}", names(&parts)),
+        })
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
         let (subject, project) = (&look.subject, look.project);
-        let Some(command) = command(project, &subject.head) else {
-            return Ok(Evidence { command: None, tried: None, degraded: Vec::new() });
+        let touched = touched(look).await?;
+        let parts = match &touched {
+            Touched::All => None,
+            Touched::Only(parts) => Some(parts.clone()),
+        };
+        let Some(run) = project.run(Of::Test, &touched) else {
+            return Ok(Evidence { command: None, parts, tried: None, degraded: Vec::new() });
         };
         let trial = Trial {
             name: RUN,
-            line: command.line,
-            env: command.env,
+            run: &run,
+            env: command(&run.line, &subject.head).env,
             tells_revision: false,
             project: &project.key,
             git: look.git,
@@ -66,15 +90,22 @@ impl Gate for TestsLocal {
         };
         let tried = trial.run().await?;
         if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
-            look.bench.was_green(&subject.head, command.line).await?;
+            look.bench.was_green(&subject.head, &run.line).await?;
         }
         let degraded = tried.degraded().into_iter().collect();
-        Ok(Evidence { command: Some(command.line.to_owned()), tried: Some(tried), degraded })
+        Ok(Evidence { command: Some(run.shown), parts, tried: Some(tried), degraded })
     }
 
-    fn judge(evidence: &Evidence, _: &Subject, _: &Project) -> Verdict {
+    fn judge(evidence: &Evidence, _: &Subject, project: &Project) -> Verdict {
         let (Some(command), Some(tried)) = (&evidence.command, &evidence.tried) else {
-            return Verdict::Skipped { why: "no `test` command is configured; check_ci_green judges".into() };
+            let why = match &evidence.parts {
+                Some(parts) if !project.parts.is_empty() => {
+                    let what = if parts.is_empty() { "no part".to_owned() } else { format!("only {}", names(parts)) };
+                    format!("it touches {what}, and nothing there has tests; all parts are tested in the merge")
+                }
+                _ => "no `test` command is configured; check_ci_green judges".to_owned(),
+            };
+            return Verdict::Skipped { why };
         };
         match &tried.blame {
             Blame::Green | Blame::Chance { .. } | Blame::BaseBefore => Verdict::Pass,
@@ -89,6 +120,10 @@ impl Gate for TestsLocal {
     fn warns(evidence: &Evidence) -> Option<String> {
         evidence.degraded.first().cloned()
     }
+}
+
+fn names(parts: &BTreeSet<String>) -> String {
+    parts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What failed, and how it ended.
@@ -106,7 +141,6 @@ mod tests {
     use crate::trial::Line;
     use orch_core::blame::Tree;
     use orch_core::verdict::FaultKind;
-    use std::collections::BTreeSet;
 
     fn evidence(blame: Blame, ok: bool, failed_setup: Option<&str>, output: &str) -> Evidence {
         let run = CommandRun {
@@ -131,7 +165,7 @@ mod tests {
         let runs = vec![line(Tree::Branch, HEAD), line(Tree::Branch, HEAD), line(Tree::Base, OTHER)];
         let tried = Tried { blame, run, runs };
         let degraded = tried.degraded().into_iter().collect();
-        Evidence { command: Some("make test".into()), tried: Some(tried), degraded }
+        Evidence { command: Some("make test".into()), parts: None, tried: Some(tried), degraded }
     }
     fn judge(evidence: &Evidence) -> Verdict {
         TestsLocal::judge(evidence, &subject(), &project())
@@ -145,7 +179,7 @@ mod tests {
             fails(&judge(&evidence(Blame::Branch { flaky: BTreeSet::new() }, false, None, RED))),
             ["failed: test cart::total ... FAILED", "`make test`: exit 1\ntest cart::total ... FAILED\n1 failed"]
         );
-        let none = Evidence { command: None, tried: None, degraded: Vec::new() };
+        let none = Evidence { command: None, parts: None, tried: None, degraded: Vec::new() };
         assert!(matches!(judge(&none), Verdict::Skipped { .. }));
     }
 

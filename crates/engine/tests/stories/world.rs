@@ -56,6 +56,7 @@ pub struct Choice {
     pub money: orch_engine::project::Money,
     pub test: Option<String>,
     pub ci: Option<String>,
+    pub parts: Vec<orch_engine::parts::Part>,
     pub preparation: orch_engine::prepare::Preparation,
     pub ci_wait_ms: i64,
     pub deploy: Deploy,
@@ -136,6 +137,7 @@ impl World {
             test: None,
             preparation: orch_engine::prepare::Preparation::default(),
             ci: Some("ci".into()),
+            parts: Vec::new(),
             ci_wait_ms: 600_000,
             deploy: Deploy {
                 production: Some("deploy".into()),
@@ -278,6 +280,7 @@ impl World {
             test: c.test.clone(),
             preparation: c.preparation.clone(),
             ci: c.ci.clone(),
+            parts: c.parts.clone(),
             ci_required: Vec::new(),
             ci_wait_ms: c.ci_wait_ms,
             test_timeout_ms: 60_000,

@@ -34,6 +34,7 @@ use ci::Ci;
 use file::{Agent, Found, STATE_DIR, render, write_new};
 use guess::key_of;
 use machine::Machine;
+use orch_engine::parts::Of;
 use origin::Origin;
 use plan::Plan;
 pub(super) use state::{exclude, random};
@@ -220,14 +221,14 @@ fn run_what_is_there(args: &InitArgs, context: &mut Context<'_>, top: &Path, fil
     let project = project.ok_or_else(|| {
         Failure::usage(format!("{} names no project", file.display())).hint("add a [[project]], or remove the file")
     })?;
-    let line = project.commands.test.clone().or_else(|| project.commands.ci.clone()).ok_or_else(|| {
+    let run = project.whole(Of::Test).or_else(|| project.whole(Of::Ci)).ok_or_else(|| {
         Failure::usage(format!("{} names no test command", file.display())).hint("name one under [project.commands]")
     })?;
     let branch = project.default_branch.clone();
     let origin = Origin::of(top);
     let commit = git_probe::tip(top, &branch, origin.name())
         .ok_or_else(|| Failure::new(Exit::CannotTell, format!("there is no commit on {branch} yet")))?;
-    let plan = Plan { setup: project.commands.setup.clone(), ..Plan::new(line, file.display().to_string(), &[]) };
+    let plan = Plan { setup: project.commands.setup.clone(), ..Plan::new(run.line, file.display().to_string(), &[]) };
     tell::begins(args, context, &plan, &branch, &commit);
     let there = Place { top, commit: &commit, env: &context.env, tells: !args.json };
     let trial: Trial = there

@@ -6,8 +6,9 @@ use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::show;
 use super::table;
+use crate::config::Config;
 use crate::config::problem::did_you_mean;
-use crate::config::{Config, project::Project};
+use crate::config::project::{Part, Project};
 use clap::{Args, Subcommand};
 use orch_core::pipeline::Step;
 use serde_json::{Value, json};
@@ -224,12 +225,15 @@ fn as_json(config: &Config, project: &Project) -> Value {
         })
         .collect();
     let stages: Vec<&str> = pipeline.iter().flat_map(|p| &p.stages).map(|s| s.id.as_str()).collect();
+    let part = |p: &Part| json!({ "name": p.name, "paths": p.paths, "test": p.test, "ci": p.ci });
+    let parts: Vec<Value> = project.parts.iter().map(part).collect();
     json!({
         "key": project.key, "repo": project.repo, "default_branch": project.default_branch,
         "tracker": project.tracker, "forge": project.forge, "pipeline": project.pipeline, "stages": stages,
         "approvers": project.approvers, "starters": project.starters,
         "landers": if project.landers.is_empty() { &project.approvers } else { &project.landers }, "self": project.is_self,
         "setup": project.commands.setup, "test": project.commands.test, "ci": project.commands.ci,
+        "parts": parts,
         "deploy": {
             "mode": project.deploy.mode.as_str(), "staging": project.deploy.staging,
             "production": project.deploy.production, "rollback": project.deploy.rollback,

@@ -147,6 +147,44 @@ fn gate_limits<'a>(
     }
 }
 
+/// What is said of `[[project.parts]]`.
+fn parts(loader: &mut Loader<'_>, at: &str, project: &Project) {
+    let blank = |command: &Option<String>| command.as_ref().is_none_or(|c| c.trim().is_empty());
+    for (i, part) in project.parts.iter().enumerate() {
+        let at = format!("{at}.parts[{i}]");
+        let mut say = |key: &str, text: String| {
+            let at = if key.is_empty() { at.clone() } else { format!("{at}.{key}") };
+            loader.at_path(&at, text);
+        };
+        let (name, named) = (&part.name, [" ", &part.name].concat());
+        let named = named.trim_end();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() {
+            say("", "[[project.parts]] has no `name`: what people call it, like \"web\"".into());
+        } else if !name.chars().all(plain) {
+            say("name", format!("[[project.parts]] `name`: only letters, digits, `-` and `_`, not `{name}`"));
+        } else if project.parts[..i].iter().any(|other| other.name == *name) {
+            say("name", format!("[[project.parts]] `name`: there are two parts `{name}`"));
+        }
+        let means = |path: &&String| !path.trim().is_empty() && !path.starts_with(['#', '!']);
+        if !part.paths.iter().any(|path| means(&path)) {
+            let text = format!("[[project.parts]]{named} has no `paths`: what belongs to it, like [\"/web/\"]");
+            say(if part.paths.is_empty() { "" } else { "paths" }, text);
+        }
+        for path in part.paths.iter().filter(|path| path.split('/').any(|piece| piece == "..")) {
+            say("paths", format!("[[project.parts]] `paths`: `{path}` leaves the repository"));
+        }
+        for (key, command) in [("test", &part.test), ("ci", &part.ci)] {
+            if command.as_ref().is_some_and(|c| c.trim().is_empty()) {
+                say(key, format!("[[project.parts]]{named}: `{key}` is empty; leave the line out"));
+            }
+        }
+        if blank(&part.test) && blank(&part.ci) {
+            say("", format!("[[project.parts]]{named} has neither `test` nor `ci`: nothing would be run for it"));
+        }
+    }
+}
+
 fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
     let key = &project.key;
     let named = if key.is_empty() { String::new() } else { format!(" {key}") };
@@ -165,7 +203,9 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
     }
     vendors(loader, at, project);
     let blank = |command: &Option<String>| command.as_ref().is_none_or(|c| c.trim().is_empty());
-    if blank(&project.commands.test) && blank(&project.commands.ci) && !project.allow_untested {
+    parts(loader, at, project);
+    let has_parts = project.parts.iter().any(|part| !blank(&part.test) || !blank(&part.ci));
+    if blank(&project.commands.test) && blank(&project.commands.ci) && !has_parts && !project.allow_untested {
         let text = format!(
             "[[project]]{named} has neither `commands.test` nor `commands.ci`: nothing would check its code; name one, \
              or write `allow_untested = true`"

@@ -374,25 +374,13 @@ fn finish(mut problems: Vec<Problem>) -> ConfigErrors {
     ConfigErrors(problems)
 }
 
-/// `[[project]]`.
 impl Field for Vec<project::Project> {
     const ENV: bool = false;
     fn kind() -> String {
         "tables".into()
     }
     fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
-        let DeValue::Array(items) = value.get_ref() else {
-            loader.at_offset(value.span().start, "write [[project]] with two brackets: it is a list of tables".into());
-            return None;
-        };
-        let mut out = Self::new();
-        for (i, item) in items.iter().enumerate() {
-            let at = format!("{at}[{i}]");
-            let line = loader.line(item.span().start);
-            loader.sources.insert(at.clone(), Source::File { line });
-            out.extend(project::Project::read(loader, &at, item));
-        }
-        Some(out)
+        tables(loader, at, value, "[[project]]")
     }
     fn from_text(_text: &str) -> Result<Self, String> {
         Err("cannot be given in the environment".into())
@@ -401,11 +389,54 @@ impl Field for Vec<project::Project> {
         String::new()
     }
     fn values(&self, at: &str, out: &mut Vec<(String, String)>) {
-        for (i, project) in self.iter().enumerate() {
-            project.values(&format!("{at}[{i}]"), out);
-        }
+        values_of(self, at, out);
     }
     fn nested(path: &str, out: &mut Vec<reference::KeyDoc>) {
         project::Project::nested(path, out);
+    }
+}
+
+impl Field for Vec<project::Part> {
+    const ENV: bool = false;
+    fn kind() -> String {
+        "tables".into()
+    }
+    fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
+        tables(loader, at, value, "[[project.parts]]")
+    }
+    fn from_text(_text: &str) -> Result<Self, String> {
+        Err("cannot be given in the environment".into())
+    }
+    fn show(&self) -> String {
+        String::new()
+    }
+    fn values(&self, at: &str, out: &mut Vec<(String, String)>) {
+        values_of(self, at, out);
+    }
+    fn nested(path: &str, out: &mut Vec<reference::KeyDoc>) {
+        project::Part::nested(path, out);
+    }
+}
+
+/// A table that is repeated.
+fn tables<T: Field>(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Vec<T>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        let text = format!("write {name} with two brackets: it is a list of tables");
+        loader.at_offset(value.span().start, text);
+        return None;
+    };
+    let mut out = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let at = format!("{at}[{i}]");
+        let line = loader.line(item.span().start);
+        loader.sources.insert(at.clone(), Source::File { line });
+        out.extend(T::read(loader, &at, item));
+    }
+    Some(out)
+}
+
+fn values_of<T: Field>(all: &[T], at: &str, out: &mut Vec<(String, String)>) {
+    for (i, one) in all.iter().enumerate() {
+        one.values(&format!("{at}[{i}]"), out);
     }
 }

@@ -5,6 +5,7 @@ use super::gates::ProjectGate;
 use super::section::section;
 use super::value::choices;
 use super::vendors::GitAccess;
+use orch_engine::parts::{self, Of, Run, Touched};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -48,6 +49,8 @@ section! {
         git: GitAccess = GitAccess::default();
         /// Its commands.
         commands: Commands = Commands::default();
+        /// Its parts, if it holds several.
+        parts: Vec<Part> = Vec::new();
         /// What its forge must report.
         ci: Ci = Ci::default();
         /// How it is shipped.
@@ -91,6 +94,23 @@ section! {
         /// (`node_modules`, `target`). It is made anew when setup, environment, a lock file or the toolchain changes. Empty:
         /// every run begins with nothing.
         cache: Vec<String> = vec!["~".to_owned()];
+    }
+}
+
+section! {
+    /// A part of a repository that holds several, with commands of its own beside those in `[project.commands]`. A branch runs
+    /// those of the parts it touches, and of all of them if it touches a path of none; in the merge, and on the default
+    /// branch, all are run. Repeat the table for each.
+    Part {
+        /// Its name: letters, digits, `-` and `_`. Required.
+        name: String = String::new();
+        /// What belongs to it, in patterns of a `.gitignore`: `/web/`, `/shared/**`, `*.sql`. One that begins with `!` takes
+        /// paths out again. Required.
+        paths: Vec<String> = Vec::new();
+        /// Runs its tests, from the top of the checkout.
+        test: Option<String> = None;
+        /// What continuous integration runs for it.
+        ci: Option<String> = None;
     }
 }
 
@@ -154,6 +174,24 @@ section! {
 }
 
 impl Project {
+    /// Its parts, as the engine takes them.
+    pub fn parts(&self) -> Vec<orch_engine::parts::Part> {
+        let part = |p: &Part| orch_engine::parts::Part {
+            name: p.name.clone(),
+            paths: p.paths.clone(),
+            test: p.test.clone(),
+            ci: p.ci.clone(),
+        };
+        self.parts.iter().map(part).collect()
+    }
+    /// Everything that tests it, or that CI runs for it.
+    pub fn whole(&self, of: Of) -> Option<Run> {
+        let own = match of {
+            Of::Test => self.commands.test.as_deref(),
+            Of::Ci => self.commands.ci.as_deref(),
+        };
+        parts::run(own, &self.parts(), of, &Touched::All)
+    }
     /// May this actor approve?
     pub fn may_approve(&self, actor: &str) -> bool {
         listed(&self.approvers, actor)

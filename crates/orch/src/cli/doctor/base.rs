@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::project::Project;
 use orch_core::ids::{ProjectKey, Sha};
 use orch_engine::base::{Found, Verdict};
+use orch_engine::parts::Of;
 use orch_ports::Fault;
 use orch_store::sqlite::OpenOptions;
 use orch_store::{Fact, Memory as _, SqliteStore};
@@ -22,7 +23,7 @@ const WORD_EVERY: u32 = 30;
 
 /// What is known, or with `--run` found, of each project that judges its default branch.
 pub(super) fn checks(config: &Config, args: &DoctorArgs, context: &mut Context<'_>) -> Result<Vec<Check>, Failure> {
-    let judged = config.projects.iter().filter(|p| p.commands.test.is_some() || p.commands.ci.is_some());
+    let judged = config.projects.iter().filter(|p| p.whole(Of::Test).is_some() || p.whole(Of::Ci).is_some());
     let mut out = Vec::new();
     for project in judged.filter(|p| p.commands.base_first) {
         out.push(if args.run { run(config, project, args, context)? } else { known(config, project) });

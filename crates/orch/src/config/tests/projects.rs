@@ -86,3 +86,41 @@ fn a_time_zone_is_one_that_is_known() {
     assert!(told.starts_with("orch.toml:2: [server] `timezone` `Europe/Berln` is not known to this machine"), "{told}");
     assert!(parse("[server]\ntimezone = \"Europe/Berlin\"\n", &[]).is_ok());
 }
+
+#[test]
+fn a_part_needs_a_name_of_its_own_paths_and_something_to_run() {
+    let head = "[agents]\ndefault = \"mine\"\n[agents.programs.mine]\ncommand = [\"a\"]\n[[project]]\nkey = \"A\"\nrepo = \".\"\n";
+    let part = |text: &str| format!("[[project.parts]]\n{text}\n");
+    let web = part("name = \"web\"\npaths = [\"/web/\"]\ntest = \"npm test\"");
+    let (config, _) = parse(&format!("{head}{web}"), &[]).unwrap();
+    let project = &config.projects[0];
+    assert_eq!(project.whole(orch_engine::parts::Of::Test).unwrap().line, "npm test", "no other command is needed");
+    assert_eq!(project.whole(orch_engine::parts::Of::Ci), None);
+
+    let bad = format!(
+        "{head}{web}{}{}",
+        part("name = \"web\"\npaths = [\"!/web/\"]\nci = \" \""),
+        part("pathes = [\"../x\"]")
+    );
+    assert_eq!(
+        problems(&bad),
+        "orch.toml:12: [[project.parts]] web has neither `test` nor `ci`: nothing would be run for it\n\
+         orch.toml:13: [[project.parts]] `name`: there are two parts `web`\n\
+         orch.toml:14: [[project.parts]] web has no `paths`: what belongs to it, like [\"/web/\"]\n\
+         orch.toml:15: [[project.parts]] web: `ci` is empty; leave the line out\n\
+         orch.toml:16: [[project.parts]] has no `name`: what people call it, like \"web\"\n\
+         orch.toml:16: [[project.parts]] has no `paths`: what belongs to it, like [\"/web/\"]\n\
+         orch.toml:16: [[project.parts]] has neither `test` nor `ci`: nothing would be run for it\n\
+         orch.toml:17: [project.parts] unknown key `pathes`: did you mean `paths`?"
+    );
+    let leaves = part("name = \"a b\"\npaths = [\"/web/\", \"../x\"]\ntest = \"t\"");
+    assert_eq!(
+        problems(&format!("{head}{leaves}")),
+        "orch.toml:9: [[project.parts]] `name`: only letters, digits, `-` and `_`, not `a b`\n\
+         orch.toml:10: [[project.parts]] `paths`: `../x` leaves the repository"
+    );
+    assert_eq!(
+        problems(&format!("{head}allow_untested = true\n[project.parts]\nname = \"web\"\n")),
+        "orch.toml:9: write [[project.parts]] with two brackets: it is a list of tables"
+    );
+}

@@ -127,6 +127,7 @@ impl World {
             test: None,
             preparation: orch_engine::prepare::Preparation::default(),
             ci: Some("sh test.sh".into()),
+            parts: Vec::new(),
             ci_required: Vec::new(),
             ci_wait_ms: 60_000,
             test_timeout_ms: 60_000,
