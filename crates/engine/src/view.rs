@@ -50,6 +50,10 @@ fn next_look(task: &Task) -> Option<Time> {
     }
 }
 
+/// Said of every task that has run something.
+const NOT_HELD: &str = "what its runs reach: agents, setups and tests run without a sandbox, as the user of orch, so that a hostile \
+                        branch is not held";
+
 impl Engine {
     /// What holds up more than this task: its project, or the instance.
     async fn explain_standing(&self, task: &Task, standing: &Standing, waiting: &mut explain::Waiting) {
@@ -238,6 +242,10 @@ impl Engine {
             ));
         }
         not_checked.extend(task.production.not_deployed.iter().cloned());
+        let runs = store.runs(task.id).await?;
+        if !runs.is_empty() {
+            not_checked.push(NOT_HELD.to_owned());
+        }
         let artefacts = store.artefacts(task.id).await?.into_iter().map(|a| ArtefactView {
             name: a.name,
             sha256: a.sha256,
@@ -253,7 +261,7 @@ impl Engine {
             task: self.show(&task).await?,
             gates: judgements.iter().map(GateView::from).collect(),
             judgements,
-            runs: store.runs(task.id).await?,
+            runs,
             approvals: task.approvals.clone(),
             artefacts: artefacts.collect(),
             not_checked,

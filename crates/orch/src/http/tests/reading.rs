@@ -156,7 +156,14 @@ async fn evidence_says_what_was_judged_and_what_was_not_checked() {
     let ci = gates.iter().find(|g| g["gate"] == "check_ci_green").unwrap();
     assert_eq!(ci["verdict"], "pass");
     assert_eq!(ci["evidence"]["checks"][0]["name"], "ci");
-    assert_eq!(evidence["not_checked"], json!(["check_security_gate: switched off by ORCH_SECURITY_GATE_ENABLED"]));
+    assert_eq!(
+        evidence["not_checked"],
+        json!([
+            "check_security_gate: switched off by ORCH_SECURITY_GATE_ENABLED",
+            "what its runs reach: agents, setups and tests run without a sandbox, as the user of orch, so that a hostile branch is \
+             not held"
+        ])
+    );
     assert_eq!(evidence["approvals"][0]["by"], "local:anna");
     assert!(evidence["deployments"].as_array().unwrap().iter().any(|d| d["environment"] == "production"));
     let runs = world.get("/api/v1/tasks/DEMO-1/runs").await.json();
