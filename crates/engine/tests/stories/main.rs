@@ -34,6 +34,7 @@ mod said;
 mod security;
 mod services;
 mod set_up;
+mod shared;
 mod staging;
 mod time;
 mod world;
