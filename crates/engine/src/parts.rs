@@ -37,7 +37,8 @@ impl Part {
             Of::Ci => self.ci.as_deref(),
         }
     }
-    fn has(&self, path: &str) -> bool {
+    /// Is this path of it?
+    pub fn has(&self, path: &str) -> bool {
         let patterns: Vec<&str> = self.paths.iter().map(String::as_str).collect();
         tamper::protected(path, &patterns).is_some()
     }
@@ -111,7 +112,7 @@ fn shown(lines: &[(Option<&str>, &str)]) -> String {
 }
 
 /// The parts these paths are of. A path of no part is of all.
-pub fn of_paths<'a>(parts: &[Part], paths: impl Iterator<Item = &'a str>) -> Touched {
+fn of_paths<'a>(parts: &[Part], paths: impl Iterator<Item = &'a str>) -> Touched {
     let mut names = BTreeSet::new();
     for path in paths {
         let of: Vec<&Part> = parts.iter().filter(|part| part.has(path)).collect();

@@ -33,6 +33,8 @@ fn a_branch_runs_the_part_it_touches_and_lands_only_if_every_part_is_green_with_
     config.push_str(&PARTS.replace("ROOT", &root));
     fs::write(world.config_file(), config).unwrap();
     world.orch(&["config", "check"]).ok();
+    let doctor = world.orch(&["doctor"]).out;
+    assert!(doctor.contains("part web of") && doctor.contains("no file of trunk is in its `paths`: /web/"), "{doctor}");
     world.start();
     let id = world.task("A page");
     world.wait(&id, &["done"]);

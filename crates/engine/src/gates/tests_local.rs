@@ -30,7 +30,7 @@ pub(super) struct Evidence {
     degraded: Vec<String>,
 }
 
-/// The tests of a project on a commit, as this gate has them run; `line`: those of [`Project::whole`].
+/// Tests on a commit, as this gate has them run. `line` is what [`Project::whole`] gives.
 pub fn command<'a>(line: &'a str, commit: &'a Sha) -> ProjectCommand<'a> {
     let what = format!("tests on {}", commit.short());
     let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);

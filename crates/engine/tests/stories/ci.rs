@@ -149,6 +149,8 @@ async fn ci_that_never_answers_is_a_question_for_a_person_told_once_and_written_
     let item = world.begin("Add a file").await;
     let waits = |t: &orch_core::task::Task| matches!(t.phase, Phase::Waiting { why: WaitReason::Report { .. }, .. });
     world.until(&item, "waiting for CI", waits).await;
+    // It is waited for from the time it began.
+    world.eventually("CI runs", async || world.runs.live("ci")).await;
     world.clock.advance(100_000);
     let held = |t: &orch_core::task::Task| matches!(t.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. });
     world.until(&item, "not able to tell", held).await;

@@ -30,13 +30,18 @@ async fn world(of: Of, plan: LandingPlan) -> (World, Arc<Mutex<Vec<String>>>) {
     .await;
     let ran: Arc<Mutex<Vec<String>>> = Arc::default();
     for (what, name) in [(line("web"), "web"), (line("api"), "api"), (all, "all")] {
-        let ran = ran.clone();
-        world.runs.on(&what, move |_| {
-            ran.lock().unwrap().push(name.into());
-            Does::Exit(0)
-        });
+        is_noted(&world, &what, name, &ran);
     }
     (world, ran)
+}
+
+/// A command that is green, and written down by this name.
+fn is_noted(world: &World, what: &str, name: &'static str, ran: &Arc<Mutex<Vec<String>>>) {
+    let ran = ran.clone();
+    world.runs.on(what, move |_| {
+        ran.lock().unwrap().push(name.into());
+        Does::Exit(0)
+    });
 }
 
 fn writes(world: &World, path: &'static str) {
@@ -76,11 +81,7 @@ async fn a_part_without_tests_lets_its_change_through_to_the_merge_where_all_are
     let world = World::with(|c| (c.test, c.ci, c.parts) = (None, None, parts)).await;
     let ran: Arc<Mutex<Vec<String>>> = Arc::default();
     for what in ["web ci", "api line"] {
-        let ran = ran.clone();
-        world.runs.on(what, move |_| {
-            ran.lock().unwrap().push(what.into());
-            Does::Exit(0)
-        });
+        is_noted(&world, what, what, &ran);
     }
     world.runs.on("developer", |run| {
         run.write("web/a.txt", "new\n");

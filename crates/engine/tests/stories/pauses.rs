@@ -156,6 +156,7 @@ async fn a_wait_with_a_limit_is_not_over_because_of_a_pause() {
     let item = world.begin("Add a file").await;
     let waits = |t: &Task| matches!(t.phase, Phase::Waiting { why: WaitReason::Report { .. }, .. });
     world.until(&item, "waiting for CI", waits).await;
+    world.eventually("CI runs", async || world.runs.live("ci")).await;
     pause(&world).await;
     time_passes(&world, DAY_MS).await;
     resume(&world).await;

@@ -90,6 +90,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         // What is said of an emptied branch is what there is to say of its project.
         checks.extend(repositories(config).into_iter().filter(|c| emptied.iter().all(|e| e.name != c.name)));
         checks.extend(emptied);
+        checks.extend(parts(config));
         checks.extend(scanners::checks(config, &path));
         checks.extend(base::checks(config, args, context)?);
     }
@@ -350,6 +351,22 @@ fn repositories(config: &Config) -> Vec<Check> {
             }
         })
         .collect()
+}
+
+/// Parts that hold no file of the default branch, where that lies here: most often a pattern is written wrongly.
+fn parts(config: &Config) -> Vec<Check> {
+    let of = |p: &crate::config::project::Project| {
+        let files = git_probe::files(Path::new(&p.repo), &p.default_branch).filter(|_| !p.parts.is_empty());
+        let empty = |part: &orch_engine::parts::Part| {
+            let files = files.as_ref()?;
+            let detail = format!("no file of {} is in its `paths`: {}", p.default_branch, part.paths.join(", "));
+            let fix = format!("correct `paths` of part {} of {} in {}", part.name, p.key, config.file.display());
+            let title = format!("part {} of {}", part.name, p.key);
+            (!files.iter().any(|path| part.has(path))).then(|| check(&title, Tone::Warn, detail, Some(fix)))
+        };
+        p.parts().iter().filter_map(empty).collect::<Vec<_>>()
+    };
+    config.projects.iter().flat_map(of).collect()
 }
 
 /// Default branches whose file a power cut emptied, where they are served: in place, or in the forge's directory.

@@ -156,8 +156,8 @@ fn parts(loader: &mut Loader<'_>, at: &str, project: &Project) {
             let at = if key.is_empty() { at.clone() } else { format!("{at}.{key}") };
             loader.at_path(&at, text);
         };
-        let (name, named) = (&part.name, [" ", &part.name].concat());
-        let named = named.trim_end();
+        let name = &part.name;
+        let named = if name.is_empty() { String::new() } else { format!(" {name}") };
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() {
             say("", "[[project.parts]] has no `name`: what people call it, like \"web\"".into());

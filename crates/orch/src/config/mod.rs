@@ -374,13 +374,39 @@ fn finish(mut problems: Vec<Problem>) -> ConfigErrors {
     ConfigErrors(problems)
 }
 
-impl Field for Vec<project::Project> {
+/// A table that may be repeated.
+trait Repeated: Field {
+    /// How it is written.
+    const NAME: &'static str;
+}
+
+impl Repeated for project::Project {
+    const NAME: &'static str = "[[project]]";
+}
+
+impl Repeated for project::Part {
+    const NAME: &'static str = "[[project.parts]]";
+}
+
+impl<T: Repeated> Field for Vec<T> {
     const ENV: bool = false;
     fn kind() -> String {
         "tables".into()
     }
     fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
-        tables(loader, at, value, "[[project]]")
+        let DeValue::Array(items) = value.get_ref() else {
+            let text = format!("write {} with two brackets: it is a list of tables", T::NAME);
+            loader.at_offset(value.span().start, text);
+            return None;
+        };
+        let mut out = Self::new();
+        for (i, item) in items.iter().enumerate() {
+            let at = format!("{at}[{i}]");
+            let line = loader.line(item.span().start);
+            loader.sources.insert(at.clone(), Source::File { line });
+            out.extend(T::read(loader, &at, item));
+        }
+        Some(out)
     }
     fn from_text(_text: &str) -> Result<Self, String> {
         Err("cannot be given in the environment".into())
@@ -389,54 +415,11 @@ impl Field for Vec<project::Project> {
         String::new()
     }
     fn values(&self, at: &str, out: &mut Vec<(String, String)>) {
-        values_of(self, at, out);
+        for (i, one) in self.iter().enumerate() {
+            one.values(&format!("{at}[{i}]"), out);
+        }
     }
     fn nested(path: &str, out: &mut Vec<reference::KeyDoc>) {
-        project::Project::nested(path, out);
-    }
-}
-
-impl Field for Vec<project::Part> {
-    const ENV: bool = false;
-    fn kind() -> String {
-        "tables".into()
-    }
-    fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
-        tables(loader, at, value, "[[project.parts]]")
-    }
-    fn from_text(_text: &str) -> Result<Self, String> {
-        Err("cannot be given in the environment".into())
-    }
-    fn show(&self) -> String {
-        String::new()
-    }
-    fn values(&self, at: &str, out: &mut Vec<(String, String)>) {
-        values_of(self, at, out);
-    }
-    fn nested(path: &str, out: &mut Vec<reference::KeyDoc>) {
-        project::Part::nested(path, out);
-    }
-}
-
-/// A table that is repeated.
-fn tables<T: Field>(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>, name: &str) -> Option<Vec<T>> {
-    let DeValue::Array(items) = value.get_ref() else {
-        let text = format!("write {name} with two brackets: it is a list of tables");
-        loader.at_offset(value.span().start, text);
-        return None;
-    };
-    let mut out = Vec::new();
-    for (i, item) in items.iter().enumerate() {
-        let at = format!("{at}[{i}]");
-        let line = loader.line(item.span().start);
-        loader.sources.insert(at.clone(), Source::File { line });
-        out.extend(T::read(loader, &at, item));
-    }
-    Some(out)
-}
-
-fn values_of<T: Field>(all: &[T], at: &str, out: &mut Vec<(String, String)>) {
-    for (i, one) in all.iter().enumerate() {
-        one.values(&format!("{at}[{i}]"), out);
+        T::nested(path, out);
     }
 }
