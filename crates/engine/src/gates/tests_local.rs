@@ -99,7 +99,7 @@ impl Gate for TestsLocal {
     fn judge(evidence: &Evidence, _: &Subject, project: &Project) -> Verdict {
         let (Some(command), Some(tried)) = (&evidence.command, &evidence.tried) else {
             let why = match &evidence.parts {
-                Some(parts) if !project.parts.is_empty() => {
+                Some(parts) if project.whole(Of::Test).is_some() => {
                     let what = if parts.is_empty() { "no part".to_owned() } else { format!("only {}", names(parts)) };
                     format!("it touches {what}, and nothing there has tests; all parts are tested in the merge")
                 }
@@ -181,6 +181,14 @@ mod tests {
         );
         let none = Evidence { command: None, parts: None, tried: None, degraded: Vec::new() };
         assert!(matches!(judge(&none), Verdict::Skipped { .. }));
+        let none = Evidence { parts: Some(BTreeSet::from(["web".to_owned()])), ..none };
+        let why = |p: &Project| match TestsLocal::judge(&none, &subject(), p) {
+            Verdict::Skipped { why } => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(&project()).contains("it touches only web") && why(&project()).contains("tested in the merge"));
+        let untested = Project { test: None, ..project() };
+        assert!(why(&untested).contains("no `test` command"), "nothing tests it in the merge either");
     }
 
     #[test]
