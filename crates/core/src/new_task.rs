@@ -22,6 +22,9 @@ pub struct NewTask {
     pub pipeline: Pipeline,
     /// How the project's tasks land as configured now.
     pub landing: LandingPlan,
+    /// The repository it lands in, named by the key of the first project that has it; nothing: its project is that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<ProjectKey>,
     /// The person's branch to land, if no agent is to write anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -39,6 +42,7 @@ impl NewTask {
         let branch = Branch::first(&work_item, &self.title, self.source);
         Task {
             id,
+            repository: self.repository.filter(|repository| *repository != self.project),
             project: self.project,
             work_item,
             number: self.number,

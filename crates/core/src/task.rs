@@ -27,6 +27,9 @@ pub struct Task {
     pub id: TaskId,
     /// Project.
     pub project: ProjectKey,
+    /// The repository it lands in, where that is not its project's alone: see [`Task::repository`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub repository: Option<ProjectKey>,
     /// Name people use.
     pub work_item: WorkItem,
     /// Ticket number in the tracker.
@@ -383,6 +386,11 @@ impl DoneOutcome {
 }
 
 impl Task {
+    /// The repository it lands in, by the key of the first project that has it. Decided when the task is made: all tasks of one
+    /// repository share its merge lease, whatever becomes of the configuration.
+    pub fn repository(&self) -> &ProjectKey {
+        self.repository.as_ref().unwrap_or(&self.project)
+    }
     /// Times the developer was sent back so far, with findings or with a conflict.
     pub fn repairs(&self) -> u32 {
         self.spent.rounds + self.landing.conflicts

@@ -45,7 +45,8 @@ pub(crate) async fn adopt_as(
     source: Option<Source>,
 ) -> Result<Task, Fault> {
     let (title, body) = (ticket.title.clone(), ticket.body.clone());
-    let new = NewTask { project: project.key.clone(), number: ticket.number, title, body, pipeline, landing, source };
+    let (key, number, repository) = (project.key.clone(), ticket.number, Some(project.repository.clone()));
+    let new = NewTask { project: key, number, title, body, pipeline, landing, repository, source };
     let store = &engine.ports.store;
     let source = new.source.as_ref().map(|s| s.name.clone());
     let (task, made) = store.create_task(new, engine.ports.clock.now()).await?;

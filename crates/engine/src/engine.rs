@@ -274,6 +274,11 @@ impl Engine {
         self.projects().get(key).cloned().ok_or_else(|| Fault::permanent(standing::not_configured(key)))
     }
 
+    /// The projects on a repository.
+    pub fn sharing(&self, repository: &ProjectKey) -> Vec<Arc<Project>> {
+        self.projects().values().filter(|p| p.repository == *repository).map(Arc::clone).collect()
+    }
+
     /// Steps a task, and everything that follows in this process: lanes wake, stopped jobs stop, tasks that waited for a
     /// freed lease are stepped too.
     pub async fn step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {

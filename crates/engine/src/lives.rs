@@ -33,6 +33,7 @@ pub(crate) async fn start(engine: &Engine, task: &Task, by: Actor) -> Result<Eve
         body: text.1,
         pipeline: project.pipeline.clone(),
         landing: project.landing,
+        repository: Some(project.repository.clone()),
         source: None,
     };
     Ok(Event::BegunAgain { by, ticket: Box::new(ticket) })

@@ -1,4 +1,4 @@
-//! The record of a project's default branch: where orch saw it last, and everything that came in otherwise than by orch's own
+//! The record of a repository's default branch, one for all projects on it: where orch saw it last, and everything that came in otherwise than by orch's own
 //! merges, kept for good. It decides what is news and who hears of it. It may never take orch's own merge for somebody
 //! else's, and never move the record on before whoever must hear of it can: a crash in between repeats and loses nothing.
 
@@ -31,27 +31,27 @@ const BACK: u64 = 20;
 /// Source of what is sent to tasks.
 const SOURCE: &str = "main";
 
-fn turn(engine: &Engine, project: &ProjectKey) -> Arc<tokio::sync::Mutex<()>> {
+fn turn(engine: &Engine, project: &Project) -> Arc<tokio::sync::Mutex<()>> {
     let mut all = engine.looking.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(all.entry(project.clone()).or_default())
+    Arc::clone(all.entry(project.repository.clone()).or_default())
 }
 
 /// The watcher's look. What it did, if it did anything.
 pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<String>, Fault> {
-    let before = read(engine, &project.key).await?;
+    let before = read(engine, &project.repository).await?;
     let branch = project.forge.default_branch(&project.key).await?;
     let Some(tip) = project.forge.branch_head(&project.key, &branch).await? else { return Ok(None) };
-    let turn = turn(engine, &project.key);
+    let turn = turn(engine, project);
     let mut moved = None;
     if before.as_ref().is_none_or(|record| record.tip != tip) {
         // Whoever holds the lease may be merging, and looks for itself. Who had merged before this was read has moved the
         // record on before it gave the lease back, which the second reading shows.
         let leases = engine.ports.store.leases().await?;
-        if leases.iter().any(|lease| lease.project == project.key && lease.holder.is_some()) {
+        if leases.iter().any(|lease| lease.project == project.repository && lease.holder.is_some()) {
             return Ok(None);
         }
         let _held = turn.lock().await;
-        if read(engine, &project.key).await? != before {
+        if read(engine, &project.repository).await? != before {
             return Ok(None);
         }
         let remote = project.forge.remote(&project.key).await?;
@@ -59,16 +59,16 @@ pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<S
         moved = look_at(engine, project, &tip).await?.1;
     }
     let held = turn.lock().await;
-    let Some(mut record) = read(engine, &project.key).await? else { return Ok(None) };
+    let Some(mut record) = read(engine, &project.repository).await? else { return Ok(None) };
     tell(engine, project, &mut record).await?;
     drop(held);
     release(engine, project, &record, moved.is_some()).await?;
-    Ok(moved.map(|m| format!("project {}: somebody else has moved main to {}", project.key, m.to.short())))
+    Ok(moved.map(|m| format!("project {}: somebody else has moved main to {}", project.repository, m.to.short())))
 }
 
 /// A look at a tip that was just fetched, under the merge lease.
 pub(crate) async fn look(engine: &Engine, project: &Project, tip: &Sha) -> Result<MainRecord, Fault> {
-    let turn = turn(engine, &project.key);
+    let turn = turn(engine, project);
     let _held = turn.lock().await;
     let (mut record, _) = look_at(engine, project, tip).await?;
     tell(engine, project, &mut record).await?;
@@ -77,9 +77,9 @@ pub(crate) async fn look(engine: &Engine, project: &Project, tip: &Sha) -> Resul
 
 async fn look_at(engine: &Engine, project: &Project, tip: &Sha) -> Result<(MainRecord, Option<MainMove>), Fault> {
     let now = engine.ports.clock.now();
-    let Some(mut record) = read(engine, &project.key).await? else {
+    let Some(mut record) = read(engine, &project.repository).await? else {
         let record = MainRecord::first(tip, now);
-        write(engine, &key(&project.key), &record).await?;
+        write(engine, &key(&project.repository), &record).await?;
         return Ok((record, None));
     };
     if record.tip == *tip {
@@ -101,21 +101,21 @@ async fn moved_to(
     record: &mut MainRecord,
     tip: &Sha,
 ) -> Result<Option<MainMove>, Fault> {
-    let (git, at) = (&engine.ports.git, &project.key);
+    let (git, at, of) = (&engine.ports.git, &project.key, &project.repository);
     let known = git.resolve(at, &format!("{}^{{commit}}", record.tip)).await?.is_some();
     let rewound = !known || !git.is_ancestor(at, &record.tip, tip).await?;
     let landings = landed::landings(engine, project, record, known, tip).await?;
     let own = landings.iter().filter(|l| l.by_orch()).map(Landing::merge);
-    let own: Vec<Merge> = own.chain(documents::merged(project, record).await?).collect();
+    let own: Vec<Merge> = own.chain(documents::merged(engine, project, record).await?).collect();
     let others = beside(engine, at, tip, record, known, own.iter()).await?;
     if !rewound && others.is_empty() {
         // A merge of orch's own that was read back late.
         record.tip = tip.clone();
-        write(engine, &key(at), record).await?;
+        write(engine, &key(of), record).await?;
         return Ok(None);
     }
     for landing in landings.iter().filter(|l| !l.by_orch()) {
-        landing.send(engine, at, SOURCE, "").await?;
+        landing.send(engine, of, SOURCE, "").await?;
     }
     let of_people: Vec<Merge> = landings.iter().filter(|l| !l.by_orch()).map(Landing::merge).collect();
     let strangers = beside(engine, at, tip, record, known, own.iter().chain(&of_people)).await?;
@@ -140,16 +140,16 @@ async fn moved_to(
     let tasks = landings.iter().filter(|l| !l.by_orch()).map(|l| l.task.work_item.clone()).collect();
     let (from, seen_at) = (record.tip.clone(), engine.ports.clock.now());
     let moved = MainMove { n, from, to: tip.clone(), seen_at, rewound, commits, gone, more, protected, tasks };
-    write(engine, &orch_store::Fact::MainMove(at.clone(), n), &moved).await?;
+    write(engine, &orch_store::Fact::MainMove(of.clone(), n), &moved).await?;
     record.moves = n;
     record.tip = tip.clone();
     record.seen_at = seen_at;
     if project.merging.only_orch && record.pending.is_none() {
         record.pending = Some(n);
     }
-    write(engine, &key(at), record).await?;
+    write(engine, &key(of), record).await?;
     for line in moved.lines() {
-        tracing::info!(project = %at, tip = tip.short(), "somebody else has moved main: {line}");
+        tracing::info!(project = %of, tip = tip.short(), "somebody else has moved main: {line}");
     }
     Ok(Some(moved))
 }
@@ -191,11 +191,11 @@ pub(crate) async fn merged(
     intent: &MergeIntent,
     commit: &Sha,
 ) -> Result<(), Fault> {
-    let turn = turn(engine, &project.key);
+    let turn = turn(engine, project);
     let held = turn.lock().await;
     let merge = Merge { head: intent.head.clone(), commit: commit.clone() };
     moved_on(engine, project, &merge).await?;
-    let record = read(engine, &project.key).await?;
+    let record = read(engine, &project.repository).await?;
     drop(held);
     match record {
         Some(record) => release(engine, project, &record, true).await,
@@ -206,10 +206,11 @@ pub(crate) async fn merged(
 /// The record follows a merge of orch's own.
 async fn moved_on(engine: &Engine, project: &Project, merge: &Merge) -> Result<(), Fault> {
     let (git, at, commit) = (&engine.ports.git, &project.key, &merge.commit);
+    let of = &project.repository;
     let seen_at = engine.ports.clock.now();
-    let Some(mut record) = read(engine, at).await? else {
+    let Some(mut record) = read(engine, of).await? else {
         let record = MainRecord::first(commit, seen_at);
-        return write(engine, &key(at), &record).await;
+        return write(engine, &key(of), &record).await;
     };
     if record.tip == *commit || git.resolve(at, &format!("{}^{{commit}}", record.tip)).await?.is_none() {
         return Ok(());
@@ -225,12 +226,12 @@ async fn moved_on(engine: &Engine, project: &Project, merge: &Merge) -> Result<(
     }
     record.tip = commit.clone();
     record.seen_at = seen_at;
-    write(engine, &key(at), &record).await
+    write(engine, &key(of), &record).await
 }
 
 /// Tells people what they must hear, each move once, until they have been told.
 async fn tell(engine: &Engine, project: &Project, record: &mut MainRecord) -> Result<(), Fault> {
-    let at = &project.key;
+    let at = &project.repository;
     while record.told < record.moves {
         let n = record.told + 1;
         if let Some(moved) = read_move(engine, at, n).await?.filter(MainMove::is_news) {
@@ -253,13 +254,17 @@ async fn tell(engine: &Engine, project: &Project, record: &mut MainRecord) -> Re
     Ok(())
 }
 
-/// Tasks that wait for an approval of main go on where there is one, and ask again where main has moved on; so do those that
+/// Tasks, of whichever project, that wait for an approval of main go on where there is one, and ask again where main has moved on; so do those that
 /// wait because it fails by itself.
 async fn release(engine: &Engine, project: &Project, record: &MainRecord, moved: bool) -> Result<(), Fault> {
     let waits = project.merging.only_orch && record.pending.is_some();
-    let filter =
-        TaskFilter { project: Some(project.key.clone()), phases: &["awaiting_approval"], ..TaskFilter::default() };
-    for task in engine.ports.store.tasks(filter).await? {
+    let mut waiting = Vec::new();
+    for of in engine.sharing(&project.repository) {
+        let filter =
+            TaskFilter { project: Some(of.key.clone()), phases: &["awaiting_approval"], ..TaskFilter::default() };
+        waiting.extend(engine.ports.store.tasks(filter).await?);
+    }
+    for task in waiting {
         let Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } = &task.phase else { continue };
         let goes_on = match what {
             ApprovalKind::Main => !waits || *subject != record.tip.as_str(),
@@ -276,25 +281,25 @@ async fn release(engine: &Engine, project: &Project, record: &MainRecord, moved:
 }
 
 /// What a person has to approve before a merge is prepared on this tip: the lines that are shown. A task that has the
-/// approval accepts the tip for all of its project.
+/// approval accepts the tip for all of its repository.
 pub(crate) async fn unapproved(engine: &Engine, project: &Project, task: &Task) -> Result<Option<Vec<String>>, Fault> {
     if !project.merging.only_orch {
         return Ok(None);
     }
-    let turn = turn(engine, &project.key);
+    let turn = turn(engine, project);
     let held = turn.lock().await;
-    let Some(mut record) = read(engine, &project.key).await? else { return Ok(None) };
+    let Some(mut record) = read(engine, &project.repository).await? else { return Ok(None) };
     let Some(first) = record.pending else { return Ok(None) };
     if task.approved(ApprovalKind::Main, record.tip.as_str()).is_some() {
         record.pending = None;
-        write(engine, &key(&project.key), &record).await?;
+        write(engine, &key(&project.repository), &record).await?;
         drop(held);
         release(engine, project, &record, false).await?;
         return Ok(None);
     }
     let mut shown = Vec::new();
     for n in (first..=record.moves).rev().take(KEPT) {
-        if let Some(moved) = read_move(engine, &project.key, n).await? {
+        if let Some(moved) = read_move(engine, &project.repository, n).await? {
             shown.extend(moved.lines());
         }
     }
@@ -303,14 +308,14 @@ pub(crate) async fn unapproved(engine: &Engine, project: &Project, task: &Task) 
 
 /// The task's journal says what came in otherwise and its merge is prepared on, each move once.
 pub(crate) async fn tell_task(engine: &Engine, project: &Project, task: &Task, tip: &Sha) -> Result<(), Fault> {
-    let (git, at) = (&engine.ports.git, &project.key);
-    let (Some(base), Some(record)) = (&task.branch.base, read(engine, at).await?) else { return Ok(()) };
+    let (git, at, of) = (&engine.ports.git, &project.key, &project.repository);
+    let (Some(base), Some(record)) = (&task.branch.base, read(engine, of).await?) else { return Ok(()) };
     if base == tip {
         return Ok(());
     }
     let mut new = Vec::new();
     for n in (1..=record.moves).rev().take(usize::try_from(BACK).unwrap_or(usize::MAX)) {
-        let Some(moved) = read_move(engine, at, n).await? else { continue };
+        let Some(moved) = read_move(engine, of, n).await? else { continue };
         if git.resolve(at, &format!("{}^{{commit}}", moved.to)).await?.is_none() {
             continue;
         }
@@ -332,7 +337,7 @@ pub(crate) async fn tell_task(engine: &Engine, project: &Project, task: &Task, t
 /// Has somebody else merged the pull request of this very task? Then the task knows it.
 pub(crate) async fn own_landed(engine: &Engine, project: &Project, task: &Task, at: &str) -> Result<bool, Fault> {
     if let Some(landing) = landed::merged_by_others(engine, project, task).await? {
-        landing.send(engine, &project.key, SOURCE, at).await?;
+        landing.send(engine, &project.repository, SOURCE, at).await?;
     }
     Ok(engine.task(task.id).await?.landing.landed.is_some())
 }

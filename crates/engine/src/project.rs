@@ -132,6 +132,8 @@ pub struct Money {
 pub struct Project {
     /// Key.
     pub key: ProjectKey,
+    /// Its repository, by the key of the first project that has it: one lease, one private repository, one record of main.
+    pub repository: ProjectKey,
     /// Pipeline new tasks start with.
     pub pipeline: Pipeline,
     /// What the core needs to know.

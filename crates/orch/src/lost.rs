@@ -174,7 +174,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
     let data = config.data_dir();
     let tracker = LocalTracker::open(&data.join("tracker.db"), Arc::clone(&clock))?;
-    let forge = GitForge::open(&data.join("forge"), all_served(config)?, Vec::new(), clock).await?;
+    let forge = all_served(config, clock).await?;
     let mut lost = Vec::new();
     for (index, project) in config.projects.iter().enumerate() {
         let key = ProjectKey::new(&project.key);
@@ -219,7 +219,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
 /// give it out again.
 async fn given_out(config: &Config, key: &ProjectKey) -> Result<u64, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
-    let forge = GitForge::open(&config.data_dir().join("forge"), all_served(config)?, Vec::new(), clock).await?;
+    let forge = all_served(config, clock).await?;
     let log = forge.log(key).await?;
     let opened = log.iter().filter(|line| line.effect == "pull-opened");
     Ok(opened.filter_map(|line| number_in(&line.detail, key)).max().unwrap_or(0))
@@ -256,6 +256,7 @@ pub async fn begin(config: &Config, lost: &[LostTask]) -> Result<(), Fault> {
             body: ticket.body.clone(),
             pipeline,
             landing: crate::wire::landing(config, project),
+            repository: Some(config.repository(project)),
             source: None,
         };
         let (task, _) = store.create_task(new, now).await?;

@@ -8,7 +8,7 @@ use orch_adapters::git_forge::{GitForge, Home, ServedRepo};
 use orch_core::ids::{Actor, ProjectKey, Sha};
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
-use orch_ports::{Fault, Remote, Secret};
+use orch_ports::{Fault, Remote, Repositories, Secret};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,12 +36,12 @@ struct Registered {
     /// Values of `forge` in `[[project]]`.
     names: &'static [&'static str],
     /// Opens it, with no project yet.
-    open: for<'a> fn(&'a Config, &'a Arc<dyn Clock>) -> Opened<'a>,
+    open: for<'a> fn(&'a Config, &'a Arc<dyn Clock>, Repositories) -> Opened<'a>,
 }
 
 /// All of them. `local` and `git` are one: the same pull requests over a repository here or elsewhere.
 static FORGES: &[Registered] =
-    &[Registered { names: &["local", "git"], open: |config, clock| Box::pin(open_git(config, clock)) }];
+    &[Registered { names: &["local", "git"], open: |config, clock, shared| Box::pin(open_git(config, clock, shared)) }];
 
 /// The forges of an instance, each open once.
 pub struct Vendors {
@@ -54,12 +54,12 @@ impl Vendors {
     ///
     /// # Errors
     /// A forge that cannot be opened, and the fault of a project if not one of them can be served.
-    pub async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Fault> {
+    pub async fn open(config: &Config, clock: &Arc<dyn Clock>, repositories: &Repositories) -> Result<Self, Fault> {
         let mut open = Vec::new();
         for forge in FORGES {
             // The first is there always: of a configuration without projects, too.
             if open.is_empty() || config.projects.iter().any(|p| forge.names.contains(&p.forge.as_str())) {
-                open.push((forge.names, (forge.open)(config, clock).await?));
+                open.push((forge.names, (forge.open)(config, clock, repositories.clone()).await?));
             }
         }
         let vendors = Self { open };
@@ -128,9 +128,9 @@ impl Vendors {
     }
 }
 
-async fn open_git(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Hosted>, Fault> {
+async fn open_git(config: &Config, clock: &Arc<dyn Clock>, shared: Repositories) -> Result<Arc<dyn Hosted>, Fault> {
     let dir = config.data_dir().join("forge");
-    Ok(Arc::new(GitForge::open(&dir, Vec::new(), Vec::new(), Arc::clone(clock)).await?))
+    Ok(Arc::new(GitForge::open_shared(&dir, Vec::new(), Vec::new(), Arc::clone(clock), shared).await?))
 }
 
 /// A project as the forge over git serves it.
@@ -142,16 +142,19 @@ pub(crate) fn served(config: &Config, p: &Project) -> Result<ServedRepo, Fault> 
     if p.forge == "local" {
         return Ok(ServedRepo::here(key, &p.repo, &p.default_branch));
     }
-    let home = Home::There { remote: remote(p)?, objects: Some(config.repos_dir().join(format!("{key}.git"))) };
+    let objects = config.repos_dir().join(format!("{}.git", config.repository(p)));
+    let home = Home::There { remote: remote(p)?, objects: Some(objects) };
     Ok(ServedRepo { key, home, default_branch: p.default_branch.clone() })
 }
 
-/// All projects that a forge over git serves.
+/// The forge over git with all projects of a configuration, for a look while no daemon runs.
 ///
 /// # Errors
-/// As [`served`].
-pub(crate) fn all_served(config: &Config) -> Result<Vec<ServedRepo>, Fault> {
-    config.projects.iter().map(|p| served(config, p)).collect()
+/// As [`served`], and a forge that cannot be opened.
+pub(crate) async fn all_served(config: &Config, clock: Arc<dyn Clock>) -> Result<GitForge, Fault> {
+    let projects = config.projects.iter().map(|p| served(config, p)).collect::<Result<_, _>>()?;
+    let repositories = Repositories::new(config.repositories());
+    GitForge::open_shared(&config.data_dir().join("forge"), projects, Vec::new(), clock, repositories).await
 }
 
 /// The remote of a project with `forge = "git"`, with the credentials its environment variable holds.

@@ -35,7 +35,7 @@ use orch_ports::notifier::Notifier;
 use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::supervisor::KeySource;
 use orch_ports::tracker::Tracker;
-use orch_ports::{Fault, Secret};
+use orch_ports::{Fault, Repositories, Secret};
 use orch_security::Security;
 use orch_store::Fact;
 use orch_store::{Memory, Store};
@@ -68,6 +68,8 @@ pub struct Process {
 pub struct Parts {
     process: Process,
     forges: Vendors,
+    /// Known to git and to the forges, too.
+    repositories: Repositories,
     tracker: Arc<dyn Tracker>,
     key: Vec<u8>,
     #[cfg(feature = "fault-points")]
@@ -91,6 +93,17 @@ impl Parts {
             let project = self.project(new, p)?;
             projects.insert(project.key.clone(), project);
         }
+        // What is under way in a project goes on with what it began with, which another repository is not.
+        for (key, now) in new.repositories() {
+            let before = old.repositories().into_iter().find(|(before, _)| *before == key);
+            if before.is_some_and(|(_, before)| before != now) {
+                return Err(Fault::permanent(format!(
+                    "project {key} would share the repository of other projects otherwise than now: `orch drain`, and start \
+                     orch again"
+                )));
+            }
+        }
+        self.repositories.set(new.repositories());
         let out = self.forges.take_up(old, new).await?;
         Ok((projects, out))
     }
@@ -140,9 +153,11 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let clock = &process.clock;
     let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
     let tracker: Arc<dyn Tracker> = Outward::<dyn Tracker>::new(tracker);
+    let repositories = Repositories::new(config.repositories());
     let parts = Parts {
         process: process.clone(),
-        forges: Vendors::open(config, clock).await?,
+        forges: Vendors::open(config, clock, &repositories).await?,
+        repositories: repositories.clone(),
         tracker,
         key: fingerprint_key(&*store, clock.now()).await?,
         #[cfg(feature = "fault-points")]
@@ -171,7 +186,7 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
             }
         }
     }
-    let git = git.with_submodules(modules);
+    let git = git.with_submodules(modules).with_repositories(repositories);
     let ports = Ports {
         store,
         git: Arc::new(git),
@@ -300,6 +315,7 @@ pub fn project(
         .ok_or_else(|| Fault::permanent(format!("[[project]] {}: its pipeline has no agent at all", p.key)))?;
     Ok(Project {
         key: ProjectKey::new(&p.key),
+        repository: config.repository(p),
         policy: policy(config, p),
         money: money(config, p),
         pipeline,

@@ -16,9 +16,11 @@ pub mod masks;
 pub mod notifier;
 pub mod probe;
 pub mod remote;
+pub mod repositories;
 pub mod security;
 pub mod supervisor;
 pub mod tracker;
 
 pub use fault::Fault;
 pub use remote::{Remote, Secret};
+pub use repositories::Repositories;

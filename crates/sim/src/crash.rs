@@ -229,8 +229,8 @@ impl Sim {
             return Ok(());
         }
         let task = fence.job.task;
-        let Some(project) = self.tasks.get(&task).map(|t| t.project.clone()) else { return Ok(()) };
-        if self.lease(&project)?.task == Some(task) {
+        let Some(repository) = self.tasks.get(&task).map(|t| t.repository().clone()) else { return Ok(()) };
+        if self.lease(&repository)?.task == Some(task) {
             self.ledger.lease_until.insert(task, self.ms() + TTL_MS);
         }
         Ok(())

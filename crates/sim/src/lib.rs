@@ -20,6 +20,7 @@ pub mod memory;
 mod money;
 mod node;
 mod nodes;
+mod one_repository;
 mod outside;
 mod people;
 mod promises;

@@ -162,6 +162,7 @@ impl Sim {
         self.roughness = [20, 50, 100, 100, 180][self.choices.below("roughness", 5)];
         self.prey = CRASHES[self.choices.below("prey", CRASHES.len())];
         let projects = if self.choices.chance("two projects", 250) { vec!["DEMO", "SIDE"] } else { vec!["DEMO"] };
+        self.one_repository = 1 < projects.len() && self.choices.chance("one repository", 500);
         if self.choices.chance("two engines", 250) {
             self.begin_a_second();
         }

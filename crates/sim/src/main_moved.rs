@@ -15,7 +15,7 @@ impl Sim {
     pub(crate) fn sweep_main(&mut self) -> Live<()> {
         let projects: Vec<ProjectKey> = self.sites.keys().cloned().collect();
         for project in projects {
-            let lease = self.lease(&project)?;
+            let lease = self.lease(&self.repository_of(&project))?;
             if lease.holder.is_none() {
                 self.look_at_main(&project)?;
             }

@@ -128,7 +128,7 @@ fn invariant_what_lands_ran_on_staging(site: &Site, task: &Task, landed: &Landed
 }
 
 fn invariant_a_merge_happens_under_its_lease(sim: &Sim, task: &Task, landed: &Landed, epoch: u64) -> Live<()> {
-    let lease = sim.lease(&task.project)?;
+    let lease = sim.lease(task.repository())?;
     let held = lease.task == Some(task.id) && lease.epoch == epoch;
     ensure(held || landed.blind, "a_merge_happens_under_its_lease", || {
         format!("{} merged under epoch {epoch}; {:?} holds epoch {}", task.work_item, lease.holder, lease.epoch)

@@ -93,6 +93,8 @@ pub(crate) struct Sim {
     pub(crate) hunted: BTreeSet<&'static str>,
     /// Is what all agents may cost in a day limited?
     pub(crate) days_are_limited: bool,
+    /// Do all projects have one repository?
+    pub(crate) one_repository: bool,
     /// Outside services that are down.
     pub(crate) down: BTreeSet<String>,
     /// Does anybody tell of changed tickets?
@@ -138,6 +140,7 @@ impl Sim {
             prey: crate::crash::CRASH_NOW,
             hunted: BTreeSet::new(),
             days_are_limited: false,
+            one_repository: false,
             down: BTreeSet::new(),
             hints: true,
             plans: BTreeMap::new(),
@@ -210,10 +213,10 @@ impl Sim {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
-    pub(crate) fn lease(&self, project: &ProjectKey) -> Live<LeaseRow> {
+    pub(crate) fn lease(&self, repository: &ProjectKey) -> Live<LeaseRow> {
         let rows = self.db(async |s| s.leases().await)?;
         let none = || LeaseRow {
-            project: project.clone(),
+            project: repository.clone(),
             epoch: 0,
             holder: None,
             task: None,
@@ -221,7 +224,7 @@ impl Sim {
             worker: None,
             taken_at: None,
         };
-        Ok(rows.into_iter().find(|l| l.project == *project).unwrap_or_else(none))
+        Ok(rows.into_iter().find(|l| l.project == *repository).unwrap_or_else(none))
     }
 
     /// Steps a task, and those whose lease became free by it, as the engine does.
@@ -256,7 +259,7 @@ impl Sim {
             return Err(Violation::new("the_simulation_can_run", format!("no task {id}")));
         };
         let policy = self.site(&before.project)?.setup.policy.clone();
-        let lease_before = self.lease(&before.project)?;
+        let lease_before = self.lease(before.repository())?;
         let queued_before = self.db(async |s| s.open_jobs(Some(id)).await)?;
         let request = StepRequest {
             task: id,
@@ -284,7 +287,7 @@ impl Sim {
             }
             Cause::Engine => {}
         }
-        let lease = self.lease(&before.project)?;
+        let lease = self.lease(before.repository())?;
         let (after, story) = match &stepped {
             Stepped::Fenced => {
                 self.say(|| format!("{}: {} FENCED", before.work_item, words::event(&event)));

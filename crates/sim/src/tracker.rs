@@ -163,6 +163,7 @@ impl Sim {
             body: ticket.body.clone(),
             pipeline: pipeline.unwrap_or_else(orch_core::pipeline::Pipeline::lite),
             landing,
+            repository: Some(self.repository_of(&ticket.project)),
             source,
         })
     }

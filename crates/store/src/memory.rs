@@ -22,9 +22,9 @@ pub enum Fact {
     TrackerCursor(ProjectKey),
     /// Up to which number all its tickets are given out, though no task has them.
     NumbersGiven(ProjectKey),
-    /// Where its default branch was seen last (JSON).
+    /// Where the default branch of a repository was seen last (JSON), by the key of the first project that has it.
     Main(ProjectKey),
-    /// One move of its default branch by others (JSON), counted from 1.
+    /// One move of that default branch by others (JSON), counted from 1.
     MainMove(ProjectKey, u64),
     /// Where its default branch was when the database came back from a copy, and when the copy was made.
     Restored(ProjectKey),

@@ -8,7 +8,7 @@ use crate::tx::{AddedJob, Claim, End, Tx, bug, need};
 use orch_core::decide::NewJob;
 use orch_core::effect::{Class, Outcome};
 use orch_core::event::Event;
-use orch_core::ids::{JobId, ProjectKey, Seq, TaskId, Time};
+use orch_core::ids::{JobId, Seq, Time};
 use orch_core::task::{NewTask, Task};
 use orch_core::verdict::FaultKind;
 
@@ -31,16 +31,10 @@ pub fn create_task<T: Tx>(tx: &mut T, new: NewTask, now: Time) -> Result<(Task, 
 }
 
 /// Makes a job; `false` if one with its coalescing key is queued already.
-pub(crate) fn add<T: Tx>(
-    tx: &mut T,
-    task: TaskId,
-    project: &ProjectKey,
-    new: &NewJob,
-    now: Time,
-) -> Result<bool, T::Error> {
+pub(crate) fn add<T: Tx>(tx: &mut T, task: &Task, new: &NewJob, now: Time) -> Result<bool, T::Error> {
     let NewJob { seq, effect } = new;
     if let Some(key) = effect.coalesce()
-        && tx.is_queued(task, key)?
+        && tx.is_queued(task.id, key)?
     {
         return Ok(false);
     }
@@ -48,6 +42,7 @@ pub(crate) fn add<T: Tx>(
         Class::Repeatable => MAX_ATTEMPTS,
         Class::Irreversible => u32::MAX,
     };
+    let (task, project) = (task.id, &task.project);
     tx.add_job(&AddedJob { task, seq: *seq, project, effect, max_attempts, now })?;
     Ok(true)
 }
@@ -63,7 +58,8 @@ pub fn heartbeat<T: Tx>(tx: &mut T, fence: Fence, lease_ms: i64, lease_ttl_ms: i
     let worker = tx.renew_claim(fence, tx.now_ms().saturating_add(lease_ms))?;
     // What is sent beside a task is no sign that anybody works on it.
     if !job.effect.is_side() {
-        lease::renew(tx, &job.project, fence.job.task, &worker, lease_ttl_ms)?;
+        let repository = need(tx, fence.job.task)?.repository().clone();
+        lease::renew(tx, &repository, fence.job.task, &worker, lease_ttl_ms)?;
     }
     Ok(if job.stop { Beat::Stop } else { Beat::Held })
 }

@@ -499,7 +499,7 @@ pub struct QueueCounts {
 /// A merge lease as shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseRow {
-    /// Project.
+    /// Its repository, by the key of the first project that has it.
     pub project: ProjectKey,
     /// Number of the last taking.
     pub epoch: u64,

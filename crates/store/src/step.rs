@@ -42,7 +42,7 @@ pub fn step<T: Tx>(tx: &mut T, r: &StepRequest) -> Result<Stepped, T::Error> {
     let mut event = r.event.clone();
     let mut first = true;
     loop {
-        let lease = lease::view(tx, &task.project)?;
+        let lease = lease::view(tx, task.repository())?;
         // Runs are written down by their jobs, none of which ends within a step.
         let spent_micro_usd = match r.policy.task_budget_micro_usd {
             Some(_) => tx.sums(&Whose::Task(task.id), Time(i64::MIN))?.spent_micro_usd,
@@ -120,7 +120,7 @@ fn apply<T: Tx>(
         tx.set_pipeline(task)?;
     }
     for new in &d.jobs {
-        if queue::add(tx, task.id, &task.project, new, r.now)? && !sum.lanes.contains(&new.effect.lane()) {
+        if queue::add(tx, task, new, r.now)? && !sum.lanes.contains(&new.effect.lane()) {
             sum.lanes.push(new.effect.lane());
         }
     }
@@ -129,10 +129,10 @@ fn apply<T: Tx>(
             lease::take(tx, task, &r.worker, r.lease_ttl_ms, r.now)?;
             sum.freed.clear();
         }
-        LeaseOp::Free => sum.freed = lease::free(tx, &task.project, task.id)?,
+        LeaseOp::Free => sum.freed = lease::free(tx, task.repository(), task.id)?,
         // What people say and are told of a task is no sign that anybody works on it.
         LeaseOp::Keep if !event.is_said() && lease.holder.as_ref().is_some_and(|(holder, _)| *holder == task.id) => {
-            lease::renew(tx, &task.project, task.id, &r.worker, r.lease_ttl_ms)?;
+            lease::renew(tx, task.repository(), task.id, &r.worker, r.lease_ttl_ms)?;
         }
         LeaseOp::Keep => {}
     }

@@ -35,8 +35,8 @@ pub trait Tx {
     fn prioritise(&mut self, task: &Task) -> Result<(), Self::Error>;
     /// The task goes by another pipeline from now on.
     fn set_pipeline(&mut self, task: &Task) -> Result<(), Self::Error>;
-    /// Tasks of a project that wait for its merge lease, the oldest first.
-    fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>, Self::Error>;
+    /// Tasks that wait for the merge lease of a repository, of whichever project, the oldest first.
+    fn waiters(&mut self, repository: &ProjectKey) -> Result<Vec<TaskId>, Self::Error>;
 
     // ---- money ----
 
@@ -79,11 +79,11 @@ pub trait Tx {
 
     // ---- leases ----
 
-    /// The merge lease of a project; `None` if it was never taken.
-    fn lease(&mut self, project: &ProjectKey) -> Result<Option<Lease>, Self::Error>;
+    /// The merge lease of a repository; `None` if it was never taken.
+    fn lease(&mut self, repository: &ProjectKey) -> Result<Option<Lease>, Self::Error>;
     /// Writes it.
-    fn save_lease(&mut self, project: &ProjectKey, lease: &Lease) -> Result<(), Self::Error>;
-    /// Projects whose lease is held.
+    fn save_lease(&mut self, repository: &ProjectKey, lease: &Lease) -> Result<(), Self::Error>;
+    /// Repositories whose lease is held.
     fn held_leases(&mut self) -> Result<Vec<(ProjectKey, Lease)>, Self::Error>;
 
     // ---- inbox and journal ----

@@ -92,11 +92,11 @@ pub trait Queue: Send + Sync + 'static {
     /// that waits for its turn, or for CI, must not cost its task the lease.
     async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Result<()>;
     /// Frees merge leases that were not renewed in time, by the store's clock and whoever held them, unless their holder's
-    /// merge has an unknown outcome or the repository's queue is frozen. Returns who lost one and who waits for it.
+    /// merge has an unknown outcome or the repository's queue is frozen. Returns whose repository, who lost it and who waits for it.
     async fn reclaim_leases(&self) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     /// Merge leases.
     async fn leases(&self) -> Result<Vec<LeaseRow>>;
-    /// Does this task hold its project's merge lease under this epoch? The proof of it is what a merge has to be given.
+    /// Does this task hold its repository's merge lease under this epoch? The proof of it is what a merge has to be given.
     async fn holds_lease(&self, task: TaskId, epoch: u64) -> Result<Option<Held>>;
     /// Reads a job, finished or not; one that cannot be read is not there, see [`Queue::unknown_jobs`].
     async fn job(&self, id: JobId) -> Result<Option<Job>>;

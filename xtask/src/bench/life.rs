@@ -66,6 +66,7 @@ pub(super) async fn begin(store: &dyn Store, project: &str, number: u64, pipelin
         body: BODY.to_owned(),
         pipeline,
         landing: LandingPlan::default(),
+        repository: None,
         source: None,
     };
     let (task, _) = store.create_task(new, now()).await?;

@@ -101,6 +101,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
     let forge = GitForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?;
     let project = Project {
         key: PROJECT.into(),
+        repository: PROJECT.into(),
         pipeline: Pipeline::full(),
         policy: life::policy(),
         money: orch_engine::project::Money::default(),
@@ -206,6 +207,7 @@ async fn one(
         body,
         pipeline: Pipeline::full(),
         landing: LandingPlan::default(),
+        repository: None,
         source: None,
     };
     let (task, _) = store.create_task(new, life::now()).await?;

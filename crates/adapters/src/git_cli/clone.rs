@@ -1,5 +1,5 @@
 //! Clones: how the repository of a working directory is made. Decides where its objects come from: those of main from a
-//! cache that all clones of a project read, the few others copied, none of them linked to the private repository, which
+//! cache that all clones of a repository read, the few others copied, none of them linked to the private repository, which
 //! must not be damaged from a clone. The files of a working directory are written from the private repository itself, so
 //! that a damaged cache can spoil what `git log` says in a clone but never what is tested.
 //!
@@ -30,7 +30,7 @@ pub(super) struct Cut<'a> {
     pub(super) files_of: Option<&'a Sha>,
 }
 
-/// The objects that clones of a project have in common.
+/// The objects that clones of a repository have in common.
 struct Cache {
     dir: PathBuf,
     /// A commit whose whole history is in it.
@@ -78,7 +78,7 @@ impl GitCli {
     }
 
     fn cache_dir(&self, project: &ProjectKey) -> Result<PathBuf, Fault> {
-        Ok(self.worktrees_dir.join(component(project.as_str())?).join(".objects.git"))
+        Ok(self.worktrees_dir.join(component(self.repositories.of(project).as_str())?).join(".objects.git"))
     }
 
     /// The cache, with the history of the clone's main in it.

@@ -151,9 +151,9 @@ impl GitCli {
         Ok(!self.lfs && super::has_lfs(&self.git, repository, branch).await?)
     }
 
-    /// orch's own store of a project.
+    /// orch's own store of a repository.
     pub(super) fn lfs_store(&self, project: &ProjectKey) -> PathBuf {
-        self.repos_dir.join(format!("{project}.lfs"))
+        self.repos_dir.join(format!("{}.lfs", self.repositories.of(project)))
     }
 
     /// Puts the content in the place of each pointer of a commit that was checked out at `dir`. One that no store has
@@ -214,7 +214,8 @@ impl GitCli {
         if let Some(dir) = address.local() {
             let inside = dir.join(".git");
             let store = if inside.is_dir() { inside } else { dir.to_owned() }.join("lfs");
-            self.forge_stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(project.clone(), store);
+            let of = self.repositories.of(project);
+            self.forge_stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(of, store);
         }
     }
 
@@ -260,7 +261,7 @@ impl GitCli {
     /// Where the forge's repository has its contents, if it is on this machine: as of the last fetch.
     fn forge_store(&self, project: &ProjectKey) -> PathBuf {
         let places = self.forge_stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        places.get(project).cloned().unwrap_or_else(|| self.lfs_store(project))
+        places.get(&self.repositories.of(project)).cloned().unwrap_or_else(|| self.lfs_store(project))
     }
 
     /// Makes pointers of the changed files that an index gives to git-lfs, and keeps their contents. Were there any?

@@ -18,7 +18,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What this process knows of a project's private repository.
+/// What this process knows of a private repository.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// It was found sound, or made, since this process began.
@@ -61,10 +61,10 @@ fn speaks_of_damage(text: &str) -> bool {
 impl GitCli {
     pub(super) fn known<T>(&self, project: &ProjectKey, with: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        with(known.entry(project.clone()).or_default())
+        with(known.entry(self.repositories.of(project)).or_default())
     }
 
-    /// See [`orch_ports::git::Git::fetch`]. Called under the project's lock.
+    /// See [`orch_ports::git::Git::fetch`]. Called under the repository's lock.
     pub(super) async fn bring(&self, project: &ProjectKey, repo: &Repo, remote: &Address) -> Result<(), Fault> {
         let aside = aside(&repo.dir);
         if !repo.dir.is_dir() {

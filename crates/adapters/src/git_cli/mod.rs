@@ -1,5 +1,6 @@
 //! The port `Git` by the `git` program (2.39 or later). Decides where repositories and working directories lie:
-//! `<repos>/<PROJECT>.git` (bare, private), `<repos>/<PROJECT>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
+//! `<repos>/<REPOSITORY>.git` (bare, private), `<repos>/<REPOSITORY>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
+//! A repository is named by the first of its projects, and everything that is kept of it is there once.
 //! It may never run git on a repository an agent wrote to, nor let two changes of one repository's references overlap.
 //!
 //! `run` starts git, `reader` keeps some that answer what objects are, `trees` asks them, `objects` writes single ones, `facts`
@@ -51,7 +52,7 @@ use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, CommitLine, FileWrite, Git, OneCommit, PrepareWorktree,
     PushAnswer, Shelf, Snapshot, Snapshotted, Updated, Written,
 };
-use orch_ports::{Fault, Remote};
+use orch_ports::{Fault, Remote, Repositories};
 use remote::Address;
 use run::{GitRun, io};
 use std::collections::{BTreeMap, HashMap};
@@ -70,17 +71,19 @@ pub struct GitCli {
     git: GitRun,
     repos_dir: PathBuf,
     worktrees_dir: PathBuf,
+    /// Which projects share a repository.
+    repositories: Repositories,
     /// Where submodules may come from; those of other projects stay empty.
     submodules: BTreeMap<ProjectKey, Submodules>,
     /// How commits are signed that are to be signed.
     signing: Option<Signing>,
-    /// Where the forge keeps what git-lfs stores, for forges on this machine.
+    /// Where the forge keeps what git-lfs stores, for forges on this machine, by repository.
     forge_stores: Mutex<HashMap<ProjectKey, PathBuf>>,
     /// Is git-lfs installed? Without it files that it keeps stay pointers.
     lfs: bool,
-    /// Do clones of a project read main's objects from one cache?
+    /// Do clones of a repository read main's objects from one cache?
     share_objects: bool,
-    /// One lock per project around fetch, push and changes of references.
+    /// One lock per repository around fetch, push and changes of references.
     locks: Mutex<HashMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// What keeps working directories that were replaced, by the place they went to.
     leaving: turns::Turns,
@@ -109,6 +112,7 @@ impl GitCli {
             git,
             repos_dir,
             worktrees_dir,
+            repositories: Repositories::default(),
             submodules: BTreeMap::new(),
             forge_stores: Mutex::default(),
             signing: None,
@@ -126,8 +130,15 @@ impl GitCli {
         Self { share_objects: !whole, ..self }
     }
 
+    /// Knows which projects share a repository.
+    #[must_use]
+    pub fn with_repositories(self, repositories: Repositories) -> Self {
+        Self { repositories, ..self }
+    }
+
     fn repo(&self, project: &ProjectKey) -> Result<Repo, Fault> {
-        let key = component(project.as_str())?;
+        let repository = self.repositories.of(project);
+        let key = component(repository.as_str())?;
         let dir = self.repos_dir.join(format!("{key}.git"));
         Ok(Repo { git: self.git.clone(), dir, index_dir: self.repos_dir.join(format!("{key}.index")) })
     }
@@ -144,7 +155,7 @@ impl GitCli {
 
     fn lock(&self, project: &ProjectKey) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(locks.entry(project.clone()).or_default())
+        Arc::clone(locks.entry(self.repositories.of(project)).or_default())
     }
 }
 
@@ -296,7 +307,7 @@ impl Git for GitCli {
     }
 
     fn repository(&self, project: &ProjectKey) -> PathBuf {
-        self.repos_dir.join(format!("{project}.git"))
+        self.repos_dir.join(format!("{}.git", self.repositories.of(project)))
     }
 
     async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {

@@ -82,13 +82,15 @@ impl State {
         }
         let (project, at, body) = (served.key.clone(), self.clock.now(), body.to_owned());
         let (head_branch, base_branch, tip) = (head_branch.to_owned(), base_branch.to_owned(), head.clone());
+        let sharing = self.repositories.sharing(&project);
         let row = self
             .db
             .write("open a pull request", move |t| {
                 if let Some(row) = pulls::open_from(t, &project, &head_branch)? {
                     return Ok(row);
                 }
-                let number = pulls::insert(t, &project, (&title, &body), (&head_branch, &base_branch), &head, at)?;
+                let number =
+                    pulls::insert(t, (&project, &sharing), (&title, &body), (&head_branch, &base_branch), &head, at)?;
                 pulls::read(t, &project, number)
             })
             .await?;
@@ -97,7 +99,7 @@ impl State {
 
     pub(super) async fn close(&self, served: &Served, number: u64) -> Result<(), Fault> {
         // Not while it is being merged: the answer to "closed or merged?" must not depend on who wrote last.
-        let _turn = served.merging.lock().await;
+        let _turn = served.shared.merging.lock().await;
         let row = self.load(served, number).await?;
         if matches!(row.life, Life::Merged(_) | Life::Closed) {
             return Ok(());

@@ -123,16 +123,16 @@ fn last_of_reflog(file: &Path) -> Option<String> {
 }
 
 impl GitForge {
-    /// What `orch doctor` says of the file of a default branch of a repository that a forge in `dir` serves: what a start
+    /// What `orch doctor` says of the file of a default branch of a repository that a forge in `dir` serves to these projects: what a start
     /// does about it, and whether that is enough. `None`: nothing is wrong with it. Changes nothing in either place.
     pub async fn examine_branch(
         dir: &Path,
         served: &Path,
-        project: &ProjectKey,
+        projects: &[ProjectKey],
         branch: &str,
         scratch: &Path,
     ) -> Result<Option<(bool, String)>, Fault> {
-        let recorded = super::pulls::last_merge_in(&dir.join("forge.db"), project, branch);
+        let recorded = super::pulls::last_merge_in(&dir.join("forge.db"), projects, branch);
         let repo = Repo::new(GitRun::new(scratch)?, served.to_owned());
         let file = file_of(served, branch);
         Ok(match look(&repo, branch, recorded.as_ref()).await? {

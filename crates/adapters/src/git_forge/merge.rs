@@ -58,7 +58,7 @@ impl State {
         method: MergeMethod,
         message: &str,
     ) -> Result<MergeAnswer, Fault> {
-        let _turn = served.merging.lock().await;
+        let _turn = served.shared.merging.lock().await;
         let row = self.load(served, number).await?;
         match &row.life {
             Life::Merged(commit) if row.last_head == *expect_head => {

@@ -27,13 +27,13 @@ use crate::local_db::LocalDb;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use orch_ports::clock::Clock;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
-use orch_ports::{Fault, Remote};
+use orch_ports::{Fault, Remote, Repositories};
 use protect::protect;
 use rusqlite::params;
-use served::Served;
+use served::{Served, Shared};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use again::PullAgain;
 
@@ -105,6 +105,10 @@ struct State {
     git: GitRun,
     clock: Arc<dyn Clock>,
     members: RwLock<Vec<Actor>>,
+    /// Which projects share a repository.
+    repositories: Repositories,
+    /// What the projects on a repository share, whatever becomes of them meanwhile.
+    shared: Mutex<HashMap<ProjectKey, Arc<Shared>>>,
     projects: RwLock<HashMap<ProjectKey, Arc<Served>>>,
     /// What could not be brought into service, and why.
     out: RwLock<HashMap<ProjectKey, (Option<ServedRepo>, OutOfService)>>,
@@ -121,12 +125,33 @@ impl GitForge {
         members: Vec<Actor>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Fault> {
+        Self::open_shared(dir, projects, members, clock, Repositories::default()).await
+    }
+
+    /// The same, where several projects may have one repository.
+    pub async fn open_shared(
+        dir: &Path,
+        projects: Vec<ServedRepo>,
+        members: Vec<Actor>,
+        clock: Arc<dyn Clock>,
+        repositories: Repositories,
+    ) -> Result<Self, Fault> {
         crate::durable::make_dir(dir).map_err(|f| f.context("create the forge directory"))?;
         let dir = dir.canonicalize().map_err(|e| io(dir, "find the forge directory", &e))?;
         let db = LocalDb::open(&dir.join("forge.db"), &schema::SCHEMA)?;
         let git = GitRun::new(&dir.join("git-home"))?;
         let members = RwLock::new(members);
-        let state = State { dir, db, git, clock, members, projects: RwLock::default(), out: RwLock::default() };
+        let state = State {
+            dir,
+            db,
+            git,
+            clock,
+            members,
+            repositories,
+            shared: Mutex::default(),
+            projects: RwLock::default(),
+            out: RwLock::default(),
+        };
         let forge = Self { state: Arc::new(state) };
         let mut faults = Vec::new();
         for project in projects {
@@ -179,23 +204,28 @@ impl GitForge {
     /// Brings one more repository into service, or takes up a changed default branch.
     pub async fn add_project(&self, project: ServedRepo) -> Result<(), Fault> {
         let (key, branch) = (project.key.clone(), project.default_branch.clone());
-        let last = self.state.db.read("read the last merge", move |t| pulls::last_merge(t, &key, &branch)).await?;
-        let mut served = Served::new(&self.state.git, &self.state.dir, project, last.as_ref()).await?;
+        let (repository, all) = (self.state.repositories.of(&key), self.state.repositories.sharing(&key));
+        let last = self.state.db.read("read the last merge", move |t| pulls::last_merge(t, &all, &branch)).await?;
+        let shared = {
+            let mut shared = self.state.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(shared.entry(repository.clone()).or_default())
+        };
+        let served =
+            Served::new(&self.state.git, &self.state.dir, project, (&repository, shared), last.as_ref()).await?;
         {
             let projects = self.state.projects.read().unwrap_or_else(PoisonError::into_inner);
-            for other in projects.values().filter(|o| o.remote.url == served.remote.url) {
-                if other.key == served.key {
-                    served.merging = Arc::clone(&other.merging);
-                } else if other.default_branch != served.default_branch {
-                    return Err(Fault::permanent(format!(
-                        "projects {} and {} share the repository {} with different `default_branch` ({} and {}); \
-                         make them the same in [[project]]",
-                        other.key, served.key, served.remote.url, other.default_branch, served.default_branch
-                    )));
-                }
+            let same = |o: &&Arc<Served>| o.repository == served.repository || o.remote.url == served.remote.url;
+            let other = projects.values().filter(same).find(|other| other.key != served.key);
+            if let Some(other) = other.filter(|other| other.default_branch != served.default_branch) {
+                return Err(Fault::permanent(format!(
+                    "projects {} and {} share the repository {} with different `default_branch` ({} and {}); \
+                     make them the same in [[project]]",
+                    other.key, served.key, served.remote.url, other.default_branch, served.default_branch
+                )));
             }
         }
-        let turn = Arc::clone(&served.merging).lock_owned().await;
+        let shared = Arc::clone(&served.shared);
+        let turn = shared.merging.lock().await;
         if served.there.is_none() {
             served.drop_dead_locks();
             protect(&served.repo, &served.default_branch)

@@ -94,20 +94,25 @@ pub(super) fn merged(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<(u
 }
 
 const LAST_MERGE: &str = "SELECT log.new_base FROM log JOIN pull_request p USING (project, number)
-     WHERE log.project = ?1 AND p.base_branch = ?2 AND log.effect = 'merge-done' AND log.new_base IS NOT NULL
+     WHERE log.project IN (SELECT value FROM json_each(?1)) AND p.base_branch = ?2 AND log.effect = 'merge-done' AND log.new_base IS NOT NULL
      ORDER BY log.seq DESC LIMIT 1";
 
-/// The newest merge into a branch.
-pub(super) fn last_merge(t: &Transaction<'_>, project: &ProjectKey, branch: &str) -> Result<Option<Sha>, DbError> {
-    let last = t.query_row(LAST_MERGE, params![project.as_str(), branch], |r| r.get::<_, String>(0)).optional()?;
+/// These keys as a query takes a list.
+fn list(projects: &[ProjectKey]) -> String {
+    serde_json::to_string(projects).unwrap_or_default()
+}
+
+/// The newest merge into a branch by any of these projects.
+pub(super) fn last_merge(t: &Transaction<'_>, projects: &[ProjectKey], branch: &str) -> Result<Option<Sha>, DbError> {
+    let last = t.query_row(LAST_MERGE, params![list(projects), branch], |r| r.get::<_, String>(0)).optional()?;
     Ok(last.map(Sha::new))
 }
 
 /// The same out of a file that is only looked at; nothing if it cannot be.
-pub(super) fn last_merge_in(file: &Path, project: &ProjectKey, branch: &str) -> Option<Sha> {
+pub(super) fn last_merge_in(file: &Path, projects: &[ProjectKey], branch: &str) -> Option<Sha> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).ok()?;
-    let last = connection.query_row(LAST_MERGE, params![project.as_str(), branch], |r| r.get::<_, String>(0));
+    let last = connection.query_row(LAST_MERGE, params![list(projects), branch], |r| r.get::<_, String>(0));
     last.ok().map(Sha::new)
 }
 
@@ -131,18 +136,18 @@ fn pull(row: &Row<'_>) -> Result<PullRow, DbError> {
     })
 }
 
-/// Opens a pull request and returns its number. The unique index keeps a second one from the same branch out.
+/// Opens a pull request and returns its number, which no pull request of the projects on its repository has. The unique index keeps a second one from the same branch out.
 pub(super) fn insert(
     t: &Transaction<'_>,
-    project: &ProjectKey,
+    (project, sharing): (&ProjectKey, &[ProjectKey]),
     (title, body): (&str, &str),
     (head_branch, base_branch): (&str, &str),
     head: &Sha,
     at: Time,
 ) -> Result<u64, DbError> {
     let number: i64 = t.query_row(
-        "SELECT coalesce(max(number), 0) + 1 FROM pull_request WHERE project = ?1",
-        [project.as_str()],
+        "SELECT coalesce(max(number), 0) + 1 FROM pull_request WHERE project IN (SELECT value FROM json_each(?1))",
+        [list(sharing)],
         |r| r.get(0),
     )?;
     t.execute(

@@ -30,9 +30,18 @@ pub(super) struct Served {
     pub(super) remote: Remote,
     /// Nothing where the repository is the forge's own.
     pub(super) there: Option<There>,
+    /// The repository, by the key of the first project that has it.
+    pub(super) repository: ProjectKey,
+    /// What all projects on it have in common.
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the projects on one repository share. Outlives a second registration of any.
+#[derive(Default)]
+pub(super) struct Shared {
     /// One merge at a time. The branch moves by compare-and-swap anyway; this keeps two callers from overwriting each
-    /// other's intent. Outlives a second registration of the project.
-    pub(super) merging: Arc<tokio::sync::Mutex<()>>,
+    /// other's intent.
+    pub(super) merging: tokio::sync::Mutex<()>,
     /// Where the last merge left its branch, all of it on disk.
     kept: Mutex<Option<Sha>>,
 }
@@ -44,6 +53,7 @@ impl Served {
         git: &GitRun,
         forge_dir: &Path,
         project: ServedRepo,
+        (repository, shared): (&ProjectKey, Arc<Shared>),
         last: Option<&Sha>,
     ) -> Result<Self, Fault> {
         let ServedRepo { key, home, default_branch } = project;
@@ -59,20 +69,12 @@ impl Served {
                 let cache = forge_dir.join("remote").join(format!("{key}.git"));
                 let there = There::new(git, &remote, cache, objects).map_err(|f| f.context(&about))?;
                 look(&there, &default_branch).await.map_err(|f| f.context(&about))?;
-                let (repo, there) = (there.repo(), Some(there));
-                return Ok(Self {
-                    key,
-                    repo,
-                    default_branch,
-                    remote,
-                    there,
-                    merging: Arc::default(),
-                    kept: Mutex::default(),
-                });
+                let (repo, there, repository) = (there.repo(), Some(there), repository.clone());
+                return Ok(Self { key, repo, default_branch, remote, there, repository, shared });
             }
         };
         let served = async {
-            let repo = import::own(git, forge_dir, &key, &source, &default_branch).await?;
+            let repo = import::own(git, forge_dir, repository, &source, &default_branch).await?;
             branch::mend(&repo, &default_branch, last).await?;
             let branches = repo.branches().await?;
             if !branches.iter().any(|(name, _)| *name == default_branch) {
@@ -86,7 +88,8 @@ impl Served {
             Fault::permanent(format!("{about}: the path {} is not UTF-8; move it", repo.dir().display()))
         })?;
         let remote = Remote { url, credentials: None };
-        Ok(Self { key, repo, default_branch, remote, there: None, merging: Arc::default(), kept: Mutex::default() })
+        let repository = repository.clone();
+        Ok(Self { key, repo, default_branch, remote, there: None, repository, shared })
     }
 
     /// Tips of these branches as of now, in their order. Elsewhere that is one question.
@@ -163,7 +166,7 @@ impl Served {
         if let Some(there) = &self.there {
             return there.keep(branch).await;
         }
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = || self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept().as_ref() == Some(&intent.old_base);
         let objects = if known { self.repo.objects_between(&intent.old_base, &intent.intended).await? } else { vec![] };
         let dir = self.repo.dir().to_owned();

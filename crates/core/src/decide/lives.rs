@@ -49,6 +49,7 @@ impl Cx<'_> {
         task.title.clone_from(&ticket.title);
         task.body.clone_from(&ticket.body);
         task.pipeline = Arc::new(ticket.pipeline.clone());
+        task.repository = ticket.repository.clone().filter(|repository| *repository != task.project);
         let generation = task.branch.generation + 1;
         let mut old = std::mem::take(&mut task.branch.old);
         old.extend(task.branch.head.take().map(|head| (task.branch.name.clone(), head)));

@@ -58,6 +58,7 @@ pub fn ticket(pipeline: Pipeline) -> NewTask {
         body: "On the front page.".into(),
         pipeline,
         landing: orch_core::landing::LandingPlan::default(),
+        repository: None,
         source: None,
     }
 }

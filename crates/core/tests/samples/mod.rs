@@ -55,7 +55,8 @@ fn ticket() -> NewTask {
     let mut pipeline = Pipeline::lite();
     pipeline.stages.truncate(1);
     let landing = LandingPlan::default();
-    NewTask { project: "DEMO".into(), number: 1, title: "t".into(), body: "b".into(), pipeline, landing, source: None }
+    let (project, title, body) = ("DEMO".into(), "t".into(), "b".into());
+    NewTask { project, number: 1, title, body, pipeline, landing, repository: None, source: None }
 }
 
 pub fn events() -> Vec<Event> {

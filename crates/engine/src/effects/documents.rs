@@ -155,7 +155,7 @@ async fn merging(cx: &Cx) -> Result<Option<String>, Fault> {
         return Ok(None);
     }
     let leases = cx.store().leases().await?;
-    let held = leases.into_iter().find(|l| l.project == cx.project.key);
+    let held = leases.into_iter().find(|l| l.project == cx.project.repository);
     Ok(held.and_then(|l| l.holder).map(|item| item.to_string()))
 }
 

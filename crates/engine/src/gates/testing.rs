@@ -51,6 +51,7 @@ pub(super) fn project() -> Project {
     let forge = std::thread::spawn(open).join().unwrap().unwrap();
     Project {
         key: "DEMO".into(),
+        repository: "DEMO".into(),
         pipeline: Pipeline::lite(),
         policy: Policy { approvers: vec!["local:anna".into()], ..Policy::default() },
         money: crate::project::Money::default(),
@@ -90,6 +91,7 @@ pub(super) fn task() -> Task {
         body: String::new(),
         pipeline: Pipeline::lite(),
         landing: LandingPlan::default(),
+        repository: None,
         source: None,
     };
     Task { run: Some(7), ..new.into_task(orch_core::ids::TaskId(1), Time(0)) }

@@ -12,13 +12,13 @@ use orch_ports::forge::PullState;
 
 /// orch is about to ask for this merge.
 pub(crate) async fn asked(engine: &Engine, project: &Project, asked: DocumentsAsked) -> Result<(), Fault> {
-    let turn = turn(engine, &project.key);
+    let turn = turn(engine, project);
     let _held = turn.lock().await;
     // Whatever is there at the first look is what there is.
-    let Some(mut record) = read(engine, &project.key).await? else { return Ok(()) };
+    let Some(mut record) = read(engine, &project.repository).await? else { return Ok(()) };
     record.documents.retain(|d| d.work_item != asked.work_item);
     record.documents.push(asked);
-    write(engine, &key(&project.key), &record).await
+    write(engine, &key(&project.repository), &record).await
 }
 
 /// What came of a merge that was asked for, if one was: the record follows it, and forgets that it was asked for. One that
@@ -29,25 +29,29 @@ pub(crate) async fn read_back(
     item: &WorkItem,
     given_up: bool,
 ) -> Result<(), Fault> {
-    let turn = turn(engine, &project.key);
+    let turn = turn(engine, project);
     let _held = turn.lock().await;
-    let Some(record) = read(engine, &project.key).await? else { return Ok(()) };
+    let Some(record) = read(engine, &project.repository).await? else { return Ok(()) };
     let Some(asked) = record.documents.iter().find(|d| d.work_item == *item) else { return Ok(()) };
     match merge(project, asked).await? {
         Some(merge) => moved_on(engine, project, &merge).await?,
         None if !given_up => return Ok(()),
         None => {}
     }
-    let Some(mut record) = read(engine, &project.key).await? else { return Ok(()) };
+    let Some(mut record) = read(engine, &project.repository).await? else { return Ok(()) };
     record.documents.retain(|d| d.work_item != *item);
-    write(engine, &key(&project.key), &record).await
+    write(engine, &key(&project.repository), &record).await
 }
 
 /// Those that have been merged and not been read back.
-pub(super) async fn merged(project: &Project, record: &MainRecord) -> Result<Vec<Merge>, Fault> {
+pub(super) async fn merged(engine: &Engine, project: &Project, record: &MainRecord) -> Result<Vec<Merge>, Fault> {
     let mut merged = Vec::new();
     for asked in &record.documents {
-        merged.extend(merge(project, asked).await?);
+        // Perhaps of another project on the same repository.
+        let task = engine.ports.store.task_by_item(&asked.work_item).await?;
+        let projects = engine.projects();
+        let of = task.and_then(|task| projects.get(&task.project));
+        merged.extend(merge(of.map_or(project, |of| of), asked).await?);
     }
     Ok(merged)
 }

@@ -12,7 +12,26 @@ const LONGEST: usize = 500;
 /// Most lines that are kept.
 const LINES: usize = 20;
 
+/// As every project on the repository would have asked: each has commands of its own.
 pub(super) async fn came_in(
+    engine: &Engine,
+    project: &Project,
+    from: &Sha,
+    to: &Sha,
+    rewound: bool,
+) -> Result<Vec<String>, Fault> {
+    let mut lines: Vec<String> = Vec::new();
+    for of in engine.sharing(&project.repository) {
+        for line in for_one(engine, &of, from, to, rewound).await? {
+            if lines.len() < LINES && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    Ok(lines)
+}
+
+async fn for_one(
     engine: &Engine,
     project: &Project,
     from: &Sha,

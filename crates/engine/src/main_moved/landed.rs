@@ -13,6 +13,7 @@ use orch_ports::Fault;
 use orch_ports::forge::PullState;
 use orch_store::TaskFilter;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A task's pull request that is on main.
 pub(super) struct Landing {
@@ -34,19 +35,19 @@ impl Landing {
     pub(super) async fn send(
         &self,
         engine: &Engine,
-        project: &ProjectKey,
+        repository: &ProjectKey,
         source: &str,
         at: &str,
     ) -> Result<(), Fault> {
         let Landed { commit, tree, head, by, tested } = self.landed.clone();
-        let key = format!("landed-{project}-{}-{commit}{at}", self.task.id.0);
+        let key = format!("landed-{repository}-{}-{commit}{at}", self.task.id.0);
         let event = Event::Landed { commit, tree, head, by, tested };
         crate::commands::send(engine, source, &key, &self.task, event).await?;
         Ok(())
     }
 }
 
-/// Every one that is on `tip`.
+/// Every one that is on `tip`, of all projects on the repository: what another project's task brought in by orch is orch's own.
 pub(super) async fn landings(
     engine: &Engine,
     project: &Project,
@@ -55,15 +56,23 @@ pub(super) async fn landings(
     tip: &Sha,
 ) -> Result<Vec<Landing>, Fault> {
     let (git, at) = (&engine.ports.git, &project.key);
-    let filter = TaskFilter { project: Some(at.clone()), ..TaskFilter::default() };
+    let mut tasks = Vec::new();
+    for of in engine.sharing(&project.repository) {
+        // One that cannot be asked now stops nobody else.
+        if of.key != project.key && of.forge.out_of_service(&of.key).is_some() {
+            continue;
+        }
+        let filter = TaskFilter { project: Some(of.key.clone()), ..TaskFilter::default() };
+        tasks.extend(engine.ports.store.tasks(filter).await?.into_iter().map(|task| (Arc::clone(&of), task)));
+    }
     let mut found = Vec::new();
-    for task in engine.ports.store.tasks(filter).await? {
+    for (of, task) in tasks {
         let (Some(number), Some(head), None) =
             (task.branch.pull_request, task.branch.head.clone(), &task.landing.merged)
         else {
             continue;
         };
-        let merged = merged(project, number).await?;
+        let merged = merged(&of, number).await?;
         let (commit, head, by) = match merged {
             Some(merged) => merged,
             // Pushed there as it is; nobody says by whom.
@@ -77,7 +86,7 @@ pub(super) async fn landings(
         };
         let there = git.resolve(at, &format!("{commit}^{{commit}}")).await?.is_some();
         if there && git.is_ancestor(at, &commit, tip).await? {
-            found.push(landing(engine, project, task, commit, head, by).await?);
+            found.push(landing(engine, &of, task, commit, head, by).await?);
         }
     }
     Ok(found)

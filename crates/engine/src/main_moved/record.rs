@@ -97,8 +97,8 @@ impl MainMove {
     }
 }
 
-pub(super) fn key(project: &ProjectKey) -> Fact {
-    Fact::Main(project.clone())
+pub(super) fn key(repository: &ProjectKey) -> Fact {
+    Fact::Main(repository.clone())
 }
 
 pub(super) async fn read(engine: &Engine, project: &ProjectKey) -> Result<Option<MainRecord>, Fault> {
@@ -128,10 +128,11 @@ impl Engine {
         project: &ProjectKey,
         limit: usize,
     ) -> Result<Option<(MainRecord, Vec<MainMove>)>, Fault> {
-        let Some(record) = read(self, project).await? else { return Ok(None) };
+        let repository = self.projects().get(project).map_or_else(|| project.clone(), |p| p.repository.clone());
+        let Some(record) = read(self, &repository).await? else { return Ok(None) };
         let mut moves = Vec::new();
         for n in (1..=record.moves).rev().take(limit) {
-            moves.extend(read_move(self, project, n).await?);
+            moves.extend(read_move(self, &repository, n).await?);
         }
         Ok(Some((record, moves)))
     }

@@ -270,6 +270,7 @@ impl World {
         let c = &self.choice;
         let project = Project {
             key: demo(),
+            repository: demo(),
             pipeline: c.pipeline.clone(),
             policy: c.policy.clone(),
             money: c.money.clone(),

@@ -18,7 +18,6 @@ use crate::odd::{self, Odd};
 use clap::Args;
 use finding::{Check, check};
 use orch_adapters::git_forge::GitForge;
-use orch_core::ids::ProjectKey;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -373,12 +372,13 @@ fn parts(config: &Config) -> Vec<Check> {
 fn emptied(config: &Config) -> Vec<Check> {
     let forge = config.data_dir().join("forge");
     let look = |p: &crate::config::project::Project| -> Option<Check> {
-        let (title, key) = (format!("project {}", p.key), ProjectKey::new(&p.key));
-        let served = [PathBuf::from(&p.repo), forge.join(format!("{}.git", p.key))];
+        let title = format!("project {}", p.key);
+        let served = [PathBuf::from(&p.repo), forge.join(format!("{}.git", config.repository(p)))];
         let scratch = tempfile::tempdir().ok()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         for dir in served.iter().filter(|dir| dir.is_absolute() && dir.is_dir()) {
-            let looked = GitForge::examine_branch(&forge, dir, &key, &p.default_branch, scratch.path());
+            let sharing = config.sharing(&config.repository(p));
+            let looked = GitForge::examine_branch(&forge, dir, &sharing, &p.default_branch, scratch.path());
             match runtime.block_on(looked) {
                 Ok(None) => {}
                 Ok(Some((true, text))) => return Some(check(&title, Tone::Warn, text, None)),

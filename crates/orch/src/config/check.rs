@@ -81,6 +81,7 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
         one(loader, tables, &at, project);
     }
+    super::repository::check(loader, tables);
 }
 
 /// A time zone by its name. That of the machine is not meant by any.

@@ -24,6 +24,7 @@ pub mod reaper;
 pub mod reconcile;
 pub mod reference;
 pub mod repos;
+pub mod repository;
 pub mod retention;
 mod section;
 pub mod security;

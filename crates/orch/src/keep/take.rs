@@ -67,18 +67,18 @@ fn fill(config: &Config, to: &Path, now: &str) -> Result<Manifest, String> {
     for (home, below) in [("forge", data.join("forge")), ("repos", config.repos_dir())] {
         for dir in bare(&below) {
             let file = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let project = file.trim_end_matches(".git");
+            let repository = file.trim_end_matches(".git");
             let of_it: Vec<Known> = match home {
-                "forge" => known.iter().filter(|(p, _)| p == project).map(|(_, k)| k.clone()).collect(),
+                "forge" => known.iter().filter(|(p, _)| p == repository).map(|(_, k)| k.clone()).collect(),
                 _ => Vec::new(),
             };
-            let (path, name) = (format!("{home}/{file}"), format!("{home}/{project}.bundle"));
+            let (path, name) = (format!("{home}/{file}"), format!("{home}/{repository}.bundle"));
             make_dir(&to.join(home)).map_err(|e| io(&dir, e))?;
             manifest.repositories.push(repos::bundle(&dir, &path, &to.join(&name), &name, &of_it)?);
         }
     }
     for project in &config.projects {
-        if !data.join("forge").join(format!("{}.git", project.key)).exists() {
+        if !data.join("forge").join(format!("{}.git", config.repository(project))).exists() {
             manifest.elsewhere.push(format!("{}: {}", project.key, project.repo));
         }
     }
@@ -93,7 +93,7 @@ fn fill(config: &Config, to: &Path, now: &str) -> Result<Manifest, String> {
     Ok(manifest)
 }
 
-/// Branches of open tasks, as the copied database has them.
+/// Branches of open tasks, as the copied database has them, by repository.
 fn known(copy: &Path) -> Result<Vec<(String, Known)>, String> {
     let store = SqliteStore::open(copy, OpenOptions { holder: "orch backup".into(), ..OpenOptions::default() })
         .map_err(|e| e.to_string())?;
@@ -105,7 +105,7 @@ fn known(copy: &Path) -> Result<Vec<(String, Known)>, String> {
     let _ = fs::remove_file(PathBuf::from(lock));
     let branch = |t: &orch_core::task::Task| {
         let head = t.branch.head.as_ref().filter(|_| t.landing.merged.is_none())?.to_string();
-        Some((t.project.to_string(), Known { branch: t.branch.name.clone(), head, item: t.work_item.to_string() }))
+        Some((t.repository().to_string(), Known { branch: t.branch.name.clone(), head, item: t.work_item.to_string() }))
     };
     Ok(tasks.iter().filter_map(branch).collect())
 }

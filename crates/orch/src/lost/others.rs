@@ -3,7 +3,7 @@
 
 use super::Gone;
 use crate::config::Config;
-use orch_adapters::git_forge::{GitForge, PullAgain};
+use orch_adapters::git_forge::PullAgain;
 use orch_adapters::local_tracker::{LocalTracker, TicketAgain};
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha};
@@ -178,7 +178,7 @@ pub async fn begin(config: &Config, store: &SqliteStore, gone: &[Gone], again: V
         }
     }
     if gone.contains(&Gone::Forge) {
-        let forge = GitForge::open(&data.join("forge"), crate::vendors::all_served(config)?, Vec::new(), clock).await?;
+        let forge = crate::vendors::all_served(config, clock).await?;
         for (project, pulls) in pulls_of {
             forge.make_again(&project, pulls).await?;
         }

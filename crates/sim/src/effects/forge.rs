@@ -237,6 +237,7 @@ impl Sim {
             if let Some(landed) = landed {
                 outside::after_merge(self, task, &landed, intent.lease_epoch)?;
             }
+            self.others_see_main_move(&task.project)?;
             if self.hit("forge hides its merge", 220) {
                 return Ok(transient("the forge does not answer"));
             }

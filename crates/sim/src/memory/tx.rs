@@ -49,9 +49,9 @@ impl Tx for State {
         // Kept with the task.
         Ok(())
     }
-    fn waiters(&mut self, project: &ProjectKey) -> Result<Vec<TaskId>> {
+    fn waiters(&mut self, repository: &ProjectKey) -> Result<Vec<TaskId>> {
         let waits = |t: &&Arc<Task>| {
-            t.project == *project && matches!(t.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. })
+            t.repository() == repository && matches!(t.phase, Phase::Waiting { why: WaitReason::Lease { .. }, .. })
         };
         Ok(self.now.tasks.values().filter(waits).map(|t| t.id).collect())
     }

@@ -51,6 +51,7 @@ macro_rules! store_contract {
             leases::a_dead_holder_loses_the_lease, leases::an_unknown_merge_keeps_the_lease,
             leases::a_wrong_tree_freezes_the_queue, leases::a_new_owner_adopts_merges_under_way,
             leases::projects_do_not_share_a_lease,
+            leases::projects_on_one_repository_share_its_lease,
             leases::two_workers_on_one_store_leave_each_other_what_they_have,
             leases::a_lease_goes_on_with_whoever_works_on_its_task,
             inbox::the_end_of_the_journal_is_read_without_the_rest, inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,

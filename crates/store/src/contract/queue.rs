@@ -228,6 +228,7 @@ pub fn a_ticket_makes_one_task(w: &mut World) {
         body: "now".into(),
         pipeline: Pipeline::full(),
         landing: orch_core::landing::LandingPlan::default(),
+        repository: None,
         source: None,
     };
     let (task, made) = block_on(w.store.create_task(new(7), w.now)).unwrap();

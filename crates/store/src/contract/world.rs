@@ -67,7 +67,18 @@ impl World {
         id
     }
 
+    /// The same in the repository of another project.
+    pub fn started_in(&mut self, repository: &str, project: &str, number: u64) -> TaskId {
+        let id = self.create_in(Some(repository), project, number, Pipeline::lite());
+        self.tell(id, Event::Started { by: anna() });
+        id
+    }
+
     pub fn create(&mut self, project: &str, number: u64, pipeline: Pipeline) -> TaskId {
+        self.create_in(None, project, number, pipeline)
+    }
+
+    fn create_in(&mut self, repository: Option<&str>, project: &str, number: u64, pipeline: Pipeline) -> TaskId {
         let (title, body) = (format!("ticket {number}"), "please".to_owned());
         let new = NewTask {
             project: project.into(),
@@ -76,6 +87,7 @@ impl World {
             body,
             pipeline,
             landing: orch_core::landing::LandingPlan::default(),
+            repository: repository.map(ProjectKey::from),
             source: None,
         };
         block_on(self.store.create_task(new, self.now)).unwrap().0.id

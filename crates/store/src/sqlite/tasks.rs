@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 /// Tasks whose timer has come.
 pub(super) const DUE: &str = "SELECT id FROM task WHERE wake_at IS NOT NULL AND wake_at <= ?1 ORDER BY wake_at";
-/// Tasks of a project that wait for its lease.
-pub(super) const WAITERS: &str = "SELECT id FROM task WHERE project = ?1 AND waits_lease = 1 ORDER BY id";
+/// Tasks that wait for the lease of a repository, in any order. Few wait for any.
+pub(super) const WAITERS: &str = "SELECT id FROM task INDEXED BY task_waits \
+     WHERE waits_lease = 1 AND coalesce(body ->> '$.repository', project) = ?1";
 /// The next timer.
 pub(super) const NEXT_TIMER: &str = "SELECT wake_at FROM task WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1";
 /// The next job that was put off. Its time may have passed: then its lane is busy, and nothing has to wake for it.
@@ -194,8 +195,10 @@ pub(super) fn due(c: &Connection, now: Time) -> Db<Vec<TaskId>> {
     all(c, DUE, [now.0], id)
 }
 
-pub(super) fn waiters(c: &Connection, project: &ProjectKey) -> Db<Vec<TaskId>> {
-    all(c, WAITERS, [project.as_str()], id)
+pub(super) fn waiters(c: &Connection, repository: &ProjectKey) -> Db<Vec<TaskId>> {
+    let mut waiting = all(c, WAITERS, [repository.as_str()], id)?;
+    waiting.sort_unstable();
+    Ok(waiting)
 }
 
 pub(super) fn next_wake(c: &Connection) -> Db<Option<Time>> {

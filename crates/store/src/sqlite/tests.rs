@@ -24,6 +24,7 @@ fn ticket(number: u64) -> NewTask {
         body,
         pipeline: Pipeline::lite(),
         landing: orch_core::landing::LandingPlan::default(),
+        repository: None,
         source: None,
     }
 }

@@ -47,8 +47,8 @@ impl Tx for Rows<'_> {
     fn set_pipeline(&mut self, task: &Task) -> Db<()> {
         tasks::set_pipeline(self.0, task)
     }
-    fn waiters(&mut self, project: &ProjectKey) -> Db<Vec<TaskId>> {
-        tasks::waiters(self.0, project)
+    fn waiters(&mut self, repository: &ProjectKey) -> Db<Vec<TaskId>> {
+        tasks::waiters(self.0, repository)
     }
 
     fn spend(&mut self, job: JobId, attempt: u32) -> Db<Option<Spend>> {
@@ -130,11 +130,11 @@ impl Tx for Rows<'_> {
         jobs::end(self.0, id, end)
     }
 
-    fn lease(&mut self, project: &ProjectKey) -> Db<Option<Lease>> {
-        leases::load(self.0, project)
+    fn lease(&mut self, repository: &ProjectKey) -> Db<Option<Lease>> {
+        leases::load(self.0, repository)
     }
-    fn save_lease(&mut self, project: &ProjectKey, lease: &Lease) -> Db<()> {
-        leases::save(self.0, project, lease)
+    fn save_lease(&mut self, repository: &ProjectKey, lease: &Lease) -> Db<()> {
+        leases::save(self.0, repository, lease)
     }
     fn held_leases(&mut self) -> Db<Vec<(ProjectKey, Lease)>> {
         leases::held(self.0)

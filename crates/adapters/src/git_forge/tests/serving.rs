@@ -316,13 +316,13 @@ async fn a_default_branch_that_a_power_cut_emptied_is_written_again_from_what_th
             None => std::fs::remove_file(&file).unwrap(),
         }
         let scratch = tempfile::tempdir().unwrap();
-        let looked = GitForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
+        let looked = GitForge::examine_branch(&dir, &bare, &[demo()], "main", scratch.path()).await.unwrap();
         assert!(looked.is_some_and(|(mends, text)| mends && text.contains(tip.short())), "{how}");
         assert_eq!(std::fs::read(&file).ok().as_deref(), left, "looking changes nothing");
         let bench = bench.reopen().await;
         assert_eq!(bench.tip().await, tip, "{how}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{tip}\n"));
-        let looked = GitForge::examine_branch(&dir, &bare, &demo(), "main", scratch.path()).await.unwrap();
+        let looked = GitForge::examine_branch(&dir, &bare, &[demo()], "main", scratch.path()).await.unwrap();
         assert_eq!(looked, None);
         let next = bench.proposal("feature/two", "two.txt").await;
         assert!(matches!(bench.merge(&next, MergeMethod::Squash).await, MergeAnswer::Merged { .. }), "{how}");
@@ -348,7 +348,7 @@ async fn a_default_branch_that_is_empty_and_named_nowhere_is_refused_with_its_fi
     }
     let scratch = tempfile::tempdir().unwrap();
     let forge = root.path().join("forge");
-    let looked = GitForge::examine_branch(&forge, &theirs, &demo(), "main", scratch.path()).await;
+    let looked = GitForge::examine_branch(&forge, &theirs, &[demo()], "main", scratch.path()).await;
     let (mends, text) = looked.unwrap().unwrap();
     assert!(!mends && text.contains("refs/heads/main is empty"), "{text}");
     assert_eq!(std::fs::read(theirs.join("refs/heads/main")).unwrap(), b"");

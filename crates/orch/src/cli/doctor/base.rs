@@ -102,7 +102,7 @@ fn of(title: &str, verdict: &Verdict) -> Check {
 /// A repository of the project on this machine, and where its default branch is there: what orch serves, else what it was made
 /// from, else the clone the configuration lies in.
 fn place(config: &Config, project: &Project) -> Option<(PathBuf, Sha)> {
-    let served = config.data_dir().join("forge").join(format!("{}.git", project.key));
+    let served = config.data_dir().join("forge").join(format!("{}.git", config.repository(project)));
     let (here, branch) = (config.file.parent()?, &project.default_branch);
     let clone = || git_probe::top(here);
     // What orch serves was made from the clone's own branch, whatever that one's remote says.

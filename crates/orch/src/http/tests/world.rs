@@ -113,6 +113,7 @@ impl World {
         });
         let project = Project {
             key: "DEMO".into(),
+            repository: "DEMO".into(),
             pipeline: Pipeline::full(),
             policy: Policy {
                 starters: vec!["local:anna".into()],
