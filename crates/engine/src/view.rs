@@ -1,6 +1,7 @@
 //! What people and programs are shown of tasks: derived at the moment of asking, the same for command line, API and
 //! dashboard. Field names are pinned: people script against them.
 
+mod queues;
 mod shapes;
 
 use crate::budgets;
@@ -16,6 +17,7 @@ use orch_store::{Job, JournalRow, Judgement, Standing, TaskFilter};
 use std::sync::PoisonError;
 
 pub use crate::driver::WatcherState;
+pub use queues::MergeQueue;
 pub use shapes::*;
 
 /// Most open jobs that are shown at once.
@@ -360,6 +362,7 @@ impl Engine {
                 "found_total": s.found_total, "acted_total": s.acted_total, "last": s.last_act, "fault": s.fault,
             })
         };
+        let leases = store.leases().await?;
         let reaper = self.watcher("reaper");
         let retrying: Vec<_> = open.jobs.iter().filter(|j| 0 < j.transient_attempts).map(JobView::from).collect();
         let suspects: Vec<_> = open.jobs.iter().filter(|j| 0 < j.deaths).map(JobView::from).collect();
@@ -381,7 +384,8 @@ impl Engine {
             }),
             post_deploy: serde_json::json!({ "watching": open.watching }),
             security: self.security_view(),
-            leases: store.leases().await?,
+            merging: queues::all(self, &leases).await?,
+            leases,
             unknown: store.unknown_jobs().await?.iter().map(unknown_view).collect(),
             open: open.jobs.iter().map(JobView::from).collect(),
             open_total: open.total,

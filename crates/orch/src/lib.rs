@@ -21,6 +21,7 @@ pub mod outward;
 mod recorded;
 pub mod reload;
 pub mod serve;
+mod shared;
 pub mod sites;
 mod stop;
 pub mod token;

@@ -132,8 +132,11 @@ impl Reload {
         let out_of_service = if applied.is_empty() {
             Vec::new()
         } else {
-            let (projects, out) =
-                self.parts.projects(&before, &now).await.map_err(|fault| Refused::Fault(fault.text))?;
+            let (projects, out) = self
+                .parts
+                .projects(&**self.engine.store(), &before, &now)
+                .await
+                .map_err(|fault| Refused::Fault(fault.text))?;
             self.engine.reload(projects).await.map_err(|fault| Refused::Fault(fault.text))?;
             out
         };

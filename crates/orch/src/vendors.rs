@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::config::env::process_env;
 use crate::config::project::Project;
+use crate::shared::Refused;
 use orch_adapters::git_forge::{GitForge, Home, ServedRepo};
 use orch_core::ids::{Actor, ProjectKey, Sha};
 use orch_ports::clock::Clock;
@@ -49,12 +50,16 @@ pub struct Vendors {
 }
 
 impl Vendors {
-    /// Opens the forges that the projects name, and brings the projects into service. Of several projects one that can be
+    /// Opens the forges that the projects name, and brings the projects into service that are not refused. Of several projects one that can be
     /// served is enough; the others are out of service until they are found well.
     ///
     /// # Errors
     /// A forge that cannot be opened, and the fault of a project if not one of them can be served.
-    pub async fn open(config: &Config, clock: &Arc<dyn Clock>, repositories: &Repositories) -> Result<Self, Fault> {
+    pub async fn open(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        (repositories, refused): (&Repositories, &Refused),
+    ) -> Result<Self, Fault> {
         let mut open = Vec::new();
         for forge in FORGES {
             // The first is there always: of a configuration without projects, too.
@@ -66,7 +71,12 @@ impl Vendors {
         vendors.set_members(config);
         let mut faults = Vec::new();
         for p in &config.projects {
-            faults.extend(vendors.of(p)?.serve(config, p).await.err());
+            let (forge, key) = (vendors.of(p)?, ProjectKey::new(&p.key));
+            match refused.get(&key) {
+                // Its tasks can be cancelled while it is out of service: the daemon goes on, were it the only one.
+                Some(why) => forge.take_out(&key, why),
+                None => faults.extend(forge.serve(config, p).await.err()),
+            }
         }
         match faults.len() {
             n if 0 < n && n == config.projects.len() => Err(faults.swap_remove(0)),
@@ -92,7 +102,7 @@ impl Vendors {
     ///
     /// # Errors
     /// As `of`; nothing is changed then.
-    pub async fn take_up(&self, old: &Config, new: &Config) -> Result<Vec<String>, Fault> {
+    pub async fn take_up(&self, old: &Config, new: &Config, refused: &Refused) -> Result<Vec<String>, Fault> {
         for p in &new.projects {
             self.of(p)?;
         }
@@ -113,7 +123,13 @@ impl Vendors {
         for p in &new.projects {
             let before = old.projects.iter().find(|b| b.key == p.key);
             if before.map(place) != Some(place(p)) {
-                let served = self.of(p)?.serve(new, p).await;
+                let (forge, key) = (self.of(p)?, ProjectKey::new(&p.key));
+                if let Some(why) = refused.get(&key) {
+                    forge.take_out(&key, why);
+                    out.push(format!("{key}: {why}"));
+                    continue;
+                }
+                let served = forge.serve(new, p).await;
                 out.extend(served.err().map(|fault| format!("{}: {fault}", p.key)));
             }
         }

@@ -6,6 +6,7 @@ use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
 use crate::outward::Outward;
+use crate::shared;
 use crate::vendors::{Hosted, Vendors};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::command::{CommandAgent, CommandSettings, EnvFile};
@@ -87,24 +88,31 @@ impl Parts {
 
     /// The projects of a configuration that takes the place of another. All of them can be built, or nothing is touched.
     /// The second list says which repositories cannot be served, and why.
-    pub async fn projects(&self, old: &Config, new: &Config) -> Result<(Projects, Vec<String>), Fault> {
+    pub async fn projects(
+        &self,
+        store: &dyn Store,
+        old: &Config,
+        new: &Config,
+    ) -> Result<(Projects, Vec<String>), Fault> {
         let mut projects = Projects::new();
         for p in &new.projects {
             let project = self.project(new, p)?;
             projects.insert(project.key.clone(), project);
         }
         // What is under way in a project goes on with what it began with, which another repository is not.
-        for (key, now) in new.repositories() {
-            let before = old.repositories().into_iter().find(|(before, _)| *before == key);
-            if before.is_some_and(|(_, before)| before != now) {
+        for (key, repository) in new.repositories() {
+            let known = old.projects.iter().any(|p| p.key == key.as_str());
+            let now = self.repositories.of(&key);
+            if known && now != repository {
                 return Err(Fault::permanent(format!(
-                    "project {key} would share the repository of other projects otherwise than now: `orch drain`, and start \
-                     orch again"
+                    "the repository of {key} goes by the key {now} while orch runs, and would by {repository}: it takes a restart \
+                     to share it otherwise"
                 )));
             }
         }
+        let refused = shared::refused(new, store).await?;
         self.repositories.set(new.repositories());
-        let out = self.forges.take_up(old, new).await?;
+        let out = self.forges.take_up(old, new, &refused).await?;
         Ok((projects, out))
     }
 }
@@ -154,9 +162,13 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);
     let tracker: Arc<dyn Tracker> = Outward::<dyn Tracker>::new(tracker);
     let repositories = Repositories::new(config.repositories());
+    let refused = shared::refused(config, &*store).await?;
+    for (key, why) in &refused {
+        tracing::error!("project {key} is not served: {why}");
+    }
     let parts = Parts {
         process: process.clone(),
-        forges: Vendors::open(config, clock, &repositories).await?,
+        forges: Vendors::open(config, clock, (&repositories, &refused)).await?,
         repositories: repositories.clone(),
         tracker,
         key: fingerprint_key(&*store, clock.now()).await?,

@@ -287,6 +287,8 @@ pub struct QueueView {
     pub post_deploy: serde_json::Value,
     /// Security gate.
     pub security: serde_json::Value,
+    /// Who merges into which repository, and who waits for that.
+    pub merging: Vec<super::MergeQueue>,
     /// Merge leases.
     pub leases: Vec<LeaseRow>,
     /// Jobs of kinds this version does not know: kept, and nobody works on them.

@@ -35,6 +35,7 @@ mod said;
 mod security;
 mod services;
 mod set_up;
+mod shared;
 mod staging;
 mod time;
 mod world;

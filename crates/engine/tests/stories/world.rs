@@ -19,6 +19,7 @@ use orch_engine::project::{Merging, WatchPlan};
 use orch_engine::{
     Deploy, Engine, GateMode, Options, Ports, Project, Projects, ReaperOptions, ReconcileOptions, Retention,
 };
+use orch_ports::Repositories;
 use orch_ports::clock::Clock as _;
 use orch_ports::forge::{Forge, MergeMethod, Right};
 use orch_ports::tracker::{Ticket, TicketState, Tracker};
@@ -39,6 +40,9 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// The store's file, where there is one.
 pub const DB: &str = "orch.db";
 
+pub fn side() -> ProjectKey {
+    "SIDE".into()
+}
 pub fn demo() -> ProjectKey {
     "DEMO".into()
 }
@@ -78,6 +82,8 @@ pub struct Choice {
     /// A repository to begin with, instead of one with a single commit.
     pub source: Option<PathBuf>,
     pub security: Arc<Security>,
+    /// A second project, SIDE, on the same repository, that ships nothing.
+    pub side: bool,
     /// Keep the store in a file a story can look into behind the engine's back.
     pub file: bool,
 }
@@ -164,6 +170,7 @@ impl World {
             signing: None,
             source: None,
             security: Arc::default(),
+            side: false,
             file: false,
         };
         choose(&mut choice);
@@ -181,12 +188,22 @@ impl World {
         git(&src, &["commit", "--quiet", "-m", "first"]);
         let clock = FastClock::new();
         let source = src.to_str().unwrap().to_owned();
-        let repo = ServedRepo::here(demo(), source, "main");
+        let keys: Vec<ProjectKey> = if choice.side { vec![demo(), side()] } else { vec![demo()] };
+        let repos = keys.iter().map(|key| ServedRepo::here(key.clone(), &source, "main")).collect();
+        let repositories = Repositories::new(keys.iter().map(|key| (key.clone(), demo())));
         let as_clock: Arc<dyn orch_ports::clock::Clock> = clock.clone();
-        let forge =
-            GitForge::open(&dir.path().join("forge"), vec![repo], vec![anna()], as_clock.clone()).await.unwrap();
+        let forge = GitForge::open_shared(
+            &dir.path().join("forge"),
+            repos,
+            vec![anna()],
+            as_clock.clone(),
+            repositories.clone(),
+        )
+        .await
+        .unwrap();
         let tracker = Arc::new(LocalTracker::open(&dir.path().join("tracker.db"), as_clock).unwrap());
-        let mut git = GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap();
+        let git = GitCli::new(dir.path().join("repos"), dir.path().join("worktrees")).await.unwrap();
+        let mut git = git.with_repositories(repositories);
         if let Some(signing) = choice.signing.take() {
             git = git.signing_with(signing).await.unwrap();
         }
@@ -268,11 +285,11 @@ impl World {
             *born
         };
         let c = &self.choice;
-        let project = Project {
-            key: demo(),
+        let project = |key: ProjectKey, policy: Policy, deploy: Deploy| Project {
+            key,
             repository: demo(),
             pipeline: c.pipeline.clone(),
-            policy: c.policy.clone(),
+            policy,
             money: c.money.clone(),
             forge: self.flaky.clone(),
             tracker: Arc::new(FlakyTracker { real: self.tracker.clone(), faults: self.faults.clone() }),
@@ -285,7 +302,7 @@ impl World {
             ci_required: Vec::new(),
             ci_wait_ms: c.ci_wait_ms,
             test_timeout_ms: 60_000,
-            deploy: c.deploy.clone(),
+            deploy,
             watch: WatchPlan { window_ms: c.watch_ms, interval_ms: 200, fails: 3 },
             gates: c.gates.clone(),
             gate_limits: c.gate_limits.clone(),
@@ -295,6 +312,11 @@ impl World {
             merging: c.merging.clone(),
             security: c.security.clone(),
         };
+        let mut projects = Projects::from([(demo(), Arc::new(project(demo(), c.policy.clone(), c.deploy.clone())))]);
+        if c.side {
+            let policy = Policy { watch: false, ..c.policy.clone() };
+            projects.insert(side(), Arc::new(project(side(), policy, Deploy::default())));
+        }
         let ports = Ports {
             store: self.store.clone(),
             git: Arc::new(FlakyGit { real: self.git.clone(), faults: self.faults.clone() }),
@@ -325,7 +347,7 @@ impl World {
             written_dirs: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".into(),
         };
-        let engine = Engine::new(ports, options, Projects::from([(demo(), Arc::new(project))]));
+        let engine = Engine::new(ports, options, projects);
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({
             let (engine, shutdown) = (engine.clone(), shutdown.clone());
@@ -360,6 +382,13 @@ impl World {
     /// A ticket and its task, started.
     pub async fn begin(&self, title: &str) -> WorkItem {
         let item = self.ticket(title).await;
+        self.ask(&item, Event::Started { by: anna() }).await;
+        item
+    }
+
+    /// The same in the second project.
+    pub async fn begin_aside(&self, title: &str) -> WorkItem {
+        let item = self.engine().new_task(&side(), title, "Please.", &anna(), title).await.unwrap().work_item;
         self.ask(&item, Event::Started { by: anna() }).await;
         item
     }
@@ -437,7 +466,11 @@ impl World {
 
     /// How often the forge did something.
     pub async fn forge_did(&self, effect: &str) -> usize {
-        self.forge.log(&demo()).await.unwrap().iter().filter(|l| l.effect == effect).count()
+        self.forge_did_in(&demo(), effect).await
+    }
+
+    pub async fn forge_did_in(&self, project: &ProjectKey, effect: &str) -> usize {
+        self.forge.log(project).await.unwrap().iter().filter(|l| l.effect == effect).count()
     }
 
     pub async fn main_tip(&self) -> Sha {

@@ -43,6 +43,23 @@ pub(super) fn paused_line(pause: &Value) -> String {
     ))
 }
 
+/// Who merges into a repository, and who waits for that, of whichever project.
+fn merging_line(queue: &Value) -> String {
+    let names = |key: &str| -> Vec<&str> { show::items(queue, key).iter().filter_map(Value::as_str).collect() };
+    let (mut of, projects) = (show::field(queue, "repository"), names("projects"));
+    if 1 < projects.len() {
+        of = format!("the repository of {}", projects.join(" and "));
+    }
+    let who = match queue.get("holder").and_then(Value::as_str) {
+        Some(holder) => format!("{holder} is merging into {of}"),
+        None => format!("nobody is merging into {of}"),
+    };
+    match names("waiting") {
+        none if none.is_empty() => who,
+        waiting => format!("{who}; waiting for that: {}", waiting.join(", ")),
+    }
+}
+
 /// For people: what waits, what runs, who merges, what ended lately, and which watcher is in trouble.
 fn tell(queue: &Value, context: &mut Context<'_>) {
     let count = |name: &str| queue.pointer(&format!("/counts/{name}")).and_then(Value::as_u64).unwrap_or(0);
@@ -60,8 +77,8 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
     for pause in show::items(queue, "paused") {
         context.say(paused_line(pause));
     }
-    for lease in show::items(queue, "leases").iter().filter(|l| !l.get("holder").is_none_or(Value::is_null)) {
-        context.say(format!("{} is merging into {}", show::field(lease, "holder"), show::field(lease, "project")));
+    for repository in show::items(queue, "merging") {
+        context.say(merging_line(repository));
     }
     for circuit in queue.pointer("/resilience/circuits").and_then(Value::as_array).into_iter().flatten() {
         let parked = circuit.get("parked").and_then(Value::as_u64).unwrap_or(0);
@@ -116,5 +133,24 @@ fn tell(queue: &Value, context: &mut Context<'_>) {
         if list == "open" && (jobs.len() as u64) < total {
             context.say(format!("... and {} more", total - jobs.len() as u64));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merging_line;
+    use serde_json::json;
+
+    #[test]
+    fn one_line_says_who_merges_into_a_repository_and_who_waits() {
+        let alone = json!({ "repository": "SHOP", "projects": ["SHOP"], "holder": "SHOP-1", "waiting": [] });
+        assert_eq!(merging_line(&alone), "SHOP-1 is merging into SHOP");
+        let shared = json!({ "repository": "SHOP", "projects": ["SHOP", "WEB"], "holder": "SHOP-1", "waiting": ["WEB-2", "SHOP-3"] });
+        assert_eq!(
+            merging_line(&shared),
+            "SHOP-1 is merging into the repository of SHOP and WEB; waiting for that: WEB-2, SHOP-3"
+        );
+        let free = json!({ "repository": "SHOP", "projects": ["SHOP"], "holder": null, "waiting": ["SHOP-3"] });
+        assert_eq!(merging_line(&free), "nobody is merging into SHOP; waiting for that: SHOP-3");
     }
 }

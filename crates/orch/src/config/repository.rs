@@ -58,6 +58,11 @@ fn directory(path: &Path) -> String {
     copy.unwrap_or(&real).to_string_lossy().into_owned()
 }
 
+/// Is this directory the repository?
+pub fn is_at(repo: &str, dir: &Path) -> bool {
+    place(repo) == directory(dir)
+}
+
 /// For each project the first one on the same repository, by its place in the list.
 pub fn first_of_each(projects: &[Project]) -> Vec<usize> {
     let places: Vec<String> = projects.iter().map(|p| place(&p.repo)).collect();

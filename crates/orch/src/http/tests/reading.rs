@@ -71,6 +71,7 @@ async fn the_queue_keeps_its_blocks() {
             "draining",
             "leases",
             "max_concurrency",
+            "merging",
             "open",
             "open_total",
             "paused",
