@@ -180,11 +180,12 @@ impl Engine {
         let projects = self.projects();
         for project in projects.values() {
             if let Some(out) = project.forge.out_of_service(&project.key) {
+                let ends = if out.by_itself { "orch looks again by itself" } else { "a restart looks again" };
                 found.push(Trouble {
                     kind: "repository",
                     project: Some(project.key.to_string()),
                     why: format!(
-                        "project {} is out of service: {}; orch looks again by itself, the other projects go on",
+                        "project {} is out of service: {}; {ends}, the other projects go on",
                         project.key, out.why
                     ),
                     since: Some(rfc3339(out.since)),

@@ -363,6 +363,9 @@ impl Engine {
             })
         };
         let leases = store.leases().await?;
+        let filter = TaskFilter { phases: &["waiting_for_lease"], ..TaskFilter::default() };
+        let waiting = store.tasks(filter).await?.into_iter().rev().collect();
+        let repositories: Vec<_> = self.projects().values().map(|p| (p.key.clone(), p.repository.clone())).collect();
         let reaper = self.watcher("reaper");
         let retrying: Vec<_> = open.jobs.iter().filter(|j| 0 < j.transient_attempts).map(JobView::from).collect();
         let suspects: Vec<_> = open.jobs.iter().filter(|j| 0 < j.deaths).map(JobView::from).collect();
@@ -384,7 +387,7 @@ impl Engine {
             }),
             post_deploy: serde_json::json!({ "watching": open.watching }),
             security: self.security_view(),
-            merging: queues::all(self, &leases).await?,
+            merging: queues::all(&leases, waiting, &repositories, rfc3339),
             leases,
             unknown: store.unknown_jobs().await?.iter().map(unknown_view).collect(),
             open: open.jobs.iter().map(JobView::from).collect(),

@@ -1,8 +1,10 @@
-//! Projects that came to share a repository otherwise than they were begun. Decides which of them are not served, and says of
-//! each what is in the way and what to do: two copies of one repository would each miss what the other merges, and a task
-//! that was begun under another lease would merge beside everybody else. It moves and removes nothing.
+//! Which projects share a repository, and those that came to share one otherwise than they were begun. Decides which of them
+//! are not served, and says of each what is in the way and what to do: two copies of one repository would each miss what the
+//! other merges, and a task that was begun under another lease would merge beside everybody else. It moves and removes
+//! nothing.
 
 use crate::config::Config;
+use crate::config::check::firsts;
 use crate::config::project::Project;
 use crate::config::repository::is_at;
 use orch_core::ids::ProjectKey;
@@ -10,6 +12,26 @@ use orch_ports::Fault;
 use orch_store::{Store, TaskFilter};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+impl Config {
+    /// The repository of a project: the key of the first project that has it.
+    pub fn repository(&self, project: &Project) -> ProjectKey {
+        let at = self.projects.iter().position(|p| p.key == project.key);
+        let first = at.and_then(|at| Some(&self.projects[*firsts(&self.projects).get(at)?]));
+        ProjectKey::new(&first.unwrap_or(project).key)
+    }
+
+    /// Every project with its repository, in the order of the file.
+    pub fn repositories(&self) -> Vec<(ProjectKey, ProjectKey)> {
+        let key = |i: usize| ProjectKey::new(&self.projects[i].key);
+        firsts(&self.projects).into_iter().enumerate().map(|(i, first)| (key(i), key(first))).collect()
+    }
+
+    /// The projects on one repository, in the order of the file.
+    pub fn sharing(&self, repository: &ProjectKey) -> Vec<ProjectKey> {
+        self.repositories().into_iter().filter(|(_, of)| of == repository).map(|(key, _)| key).collect()
+    }
+}
 
 /// Most tasks that are named.
 const NAMED: usize = 10;

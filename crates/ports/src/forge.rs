@@ -164,6 +164,8 @@ pub struct OutOfService {
     pub why: String,
     /// Since when.
     pub since: Time,
+    /// Does [`Forge::look_again`] find out when that is over? Else it takes a restart.
+    pub by_itself: bool,
 }
 
 /// A forge.

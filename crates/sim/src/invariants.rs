@@ -76,7 +76,6 @@ pub(crate) fn after_step(sim: &mut Sim, change: &Change<'_>) -> Live<()> {
     invariant_nothing_is_impossible(change)?;
     invariant_lease_is_held_while_merging(sim, change)?;
     invariant_lease_is_never_held_for_nothing(change)?;
-    crate::one_repository::invariant_one_merges_into_a_repository(sim, change)?;
     invariant_nobody_works_on_a_red_base(change)?;
     crate::arranged::invariant_a_start_waits_for_others(sim, change)?;
     crate::arranged::invariant_a_held_task_begins_nothing(sim, change)?;

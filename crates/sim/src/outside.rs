@@ -18,6 +18,7 @@ use orch_core::task::{ApprovalKind, BlockReason, DoneOutcome, Phase, Task};
 
 pub(crate) fn after_step(sim: &Sim, change: &Change<'_>) -> Live<()> {
     let Some(site) = sim.sites.get(&change.after.project) else { return Ok(()) };
+    invariant_one_merges_into_a_repository(sim, change)?;
     landers::invariant_a_persons_branch_is_the_persons(site)?;
     invariant_merged_means_merged(site, change.after)?;
     invariant_what_is_cancelled_is_not_merged(sim, site, change.after)?;
@@ -382,4 +383,24 @@ pub(crate) fn comment(task: &Task) -> String {
         Phase::Working { .. } | Phase::Stopping { .. } => "in progress",
     };
     format!("{} {who}", task.stage())
+}
+
+/// Is it on its way to a merge, with nobody having taken the lease from it?
+fn merges(sim: &Sim, task: &Task) -> bool {
+    matches!(task.phase, Phase::Working { .. } | Phase::Stopping { .. })
+        && task.pipeline.in_lease_span(task.at)
+        && !sim.ledger.reclaimed.contains(&task.id)
+}
+
+/// At most one task of a repository is between `Update` and the read-back of `Merge`, whichever project it is of.
+fn invariant_one_merges_into_a_repository(sim: &Sim, change: &Change<'_>) -> Live<()> {
+    let after = change.after;
+    if !merges(sim, after) {
+        return Ok(());
+    }
+    let of = sim.repository_of(&after.project);
+    let rival = sim.tasks.values().find(|t| t.id != after.id && sim.repository_of(&t.project) == of && merges(sim, t));
+    ensure(rival.is_none(), "one_merges_into_a_repository", || {
+        format!("{} and {:?} both prepare a merge into {of}", after.work_item, rival.map(|t| &t.work_item))
+    })
 }

@@ -177,7 +177,7 @@ impl GitForge {
                 // What it was served as before, if it was, is not what is configured now.
                 self.state.projects.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 let since = out.get(&key).map_or_else(|| self.state.clock.now(), |(_, out)| out.since);
-                out.insert(key, (Some(project), OutOfService { why: fault.text.clone(), since }));
+                out.insert(key, (Some(project), OutOfService { why: fault.text.clone(), since, by_itself: true }));
             }
         }
         served
@@ -185,7 +185,7 @@ impl GitForge {
 
     /// Takes a project out of service for a reason that is not its repository's own, until the forge is opened again.
     pub fn take_out(&self, project: &ProjectKey, why: &str) {
-        let out = OutOfService { why: why.to_owned(), since: self.state.clock.now() };
+        let out = OutOfService { why: why.to_owned(), since: self.state.clock.now(), by_itself: false };
         self.state.projects.write().unwrap_or_else(PoisonError::into_inner).remove(project);
         self.state.out.write().unwrap_or_else(PoisonError::into_inner).insert(project.clone(), (None, out));
     }

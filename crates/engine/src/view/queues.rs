@@ -1,10 +1,8 @@
 //! Who merges into each repository, and who waits for that: one queue, whichever project a task is of.
 
-use crate::engine::Engine;
-use crate::view::rfc3339;
-use orch_core::ids::{ProjectKey, WorkItem};
-use orch_ports::Fault;
-use orch_store::{LeaseRow, TaskFilter};
+use orch_core::ids::{ProjectKey, Time, WorkItem};
+use orch_core::task::Task;
+use orch_store::LeaseRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,13 +21,17 @@ pub struct MergeQueue {
     pub waiting: Vec<WorkItem>,
 }
 
-/// All of them, by repository.
-pub(crate) async fn all(engine: &Engine, leases: &[LeaseRow]) -> Result<Vec<MergeQueue>, Fault> {
+/// All of them, by repository. `projects`: each with its repository. `waiting`: those that wait for a lease, the oldest first.
+pub(super) fn all(
+    leases: &[LeaseRow],
+    waiting: Vec<Task>,
+    projects: &[(ProjectKey, ProjectKey)],
+    shown: fn(Time) -> String,
+) -> Vec<MergeQueue> {
     let mut queues: BTreeMap<ProjectKey, MergeQueue> = BTreeMap::new();
-    let projects = engine.projects();
     let empty = |repository: &ProjectKey| MergeQueue {
         repository: repository.clone(),
-        projects: projects.values().filter(|p| p.repository == *repository).map(|p| p.key.clone()).collect(),
+        projects: projects.iter().filter(|(_, of)| of == repository).map(|(key, _)| key.clone()).collect(),
         holder: None,
         since: None,
         waiting: Vec::new(),
@@ -37,14 +39,12 @@ pub(crate) async fn all(engine: &Engine, leases: &[LeaseRow]) -> Result<Vec<Merg
     for lease in leases.iter().filter(|lease| lease.holder.is_some()) {
         let queue = queues.entry(lease.project.clone()).or_insert_with(|| empty(&lease.project));
         queue.holder.clone_from(&lease.holder);
-        queue.since = lease.taken_at.map(rfc3339);
+        queue.since = lease.taken_at.map(shown);
     }
-    let filter = TaskFilter { phases: &["waiting_for_lease"], ..TaskFilter::default() };
-    // The newest first.
-    for task in engine.store().tasks(filter).await?.into_iter().rev() {
+    for task in waiting {
         let repository = task.repository();
         let queue = queues.entry(repository.clone()).or_insert_with(|| empty(repository));
         queue.waiting.push(task.work_item);
     }
-    Ok(queues.into_values().collect())
+    queues.into_values().collect()
 }

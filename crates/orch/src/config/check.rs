@@ -81,7 +81,31 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
         one(loader, tables, &at, project);
     }
-    super::repository::check(loader, tables);
+    shared(loader, tables);
+}
+
+/// For each project the first one on the same repository, by its place in the list.
+pub(crate) fn firsts(projects: &[Project]) -> Vec<usize> {
+    let repos: Vec<&str> = projects.iter().map(|p| p.repo.as_str()).collect();
+    super::repository::first_of_each(&repos)
+}
+
+/// Projects on one repository share its forge and its default branch: there is one lease for one branch.
+fn shared(loader: &mut Loader<'_>, tables: &Tables) {
+    for (i, first) in firsts(&tables.projects).into_iter().enumerate().filter(|(i, first)| i != first) {
+        let (one, other) = (&tables.projects[first], &tables.projects[i]);
+        for (key, a, b) in
+            [("forge", &one.forge, &other.forge), ("default_branch", &one.default_branch, &other.default_branch)]
+        {
+            if a != b {
+                let text = format!(
+                    "[[project]] {} and {} have one repository and different `{key}` (`{a}` and `{b}`): write the same in both",
+                    one.key, other.key
+                );
+                loader.at_path(&format!("project[{i}].{key}"), text);
+            }
+        }
+    }
 }
 
 /// A time zone by its name. That of the machine is not meant by any.

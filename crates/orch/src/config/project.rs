@@ -1,4 +1,4 @@
-//! `[[project]]`: one repository orch works for, who may decide about it, and the commands that test and ship it.
+//! `[[project]]`: a repository orch works for, who may decide about it, and the commands that test and ship it.
 
 use super::budget::ProjectBudget;
 use super::gates::ProjectGate;
@@ -14,7 +14,8 @@ section! {
     Project {
         /// Prefix of its work items: 1 to 10 capital letters and digits, a letter first. Required.
         key: String = String::new();
-        /// The repository: a path (relative to this file) or an address git understands. Required.
+        /// The repository: a path (relative to this file) or an address git understands. Several projects may name one; they
+        /// share its merge queue, and must have the same `forge` and `default_branch`. Required.
         repo: String = String::new();
         /// The branch work is merged into.
         default_branch: String = "main".into();

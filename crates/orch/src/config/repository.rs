@@ -1,10 +1,6 @@
 //! Which projects work on one repository. It has one merge lease, one private copy and one record of its default branch, all
 //! under the key of the first project in the file that names it. Two ways to write one address must not become two.
 
-use super::load::Loader;
-use super::project::Project;
-use super::{Config, Tables};
-use orch_core::ids::ProjectKey;
 use std::path::{Path, PathBuf};
 
 /// Default ports: the same address with and without them.
@@ -63,51 +59,13 @@ pub fn is_at(repo: &str, dir: &Path) -> bool {
     place(repo) == directory(dir)
 }
 
-/// For each project the first one on the same repository, by its place in the list.
-pub fn first_of_each(projects: &[Project]) -> Vec<usize> {
-    let places: Vec<String> = projects.iter().map(|p| place(&p.repo)).collect();
+/// For each of these the first that is the same repository, by its place in the list. What names none is its own.
+pub fn first_of_each(repos: &[&str]) -> Vec<usize> {
+    let places: Vec<String> = repos.iter().map(|repo| place(repo)).collect();
     let first = |(i, p): (usize, &String)| {
-        places[..i].iter().position(|before| before == p).filter(|_| !projects[i].repo.is_empty()).unwrap_or(i)
+        places[..i].iter().position(|before| before == p).filter(|_| !repos[i].is_empty()).unwrap_or(i)
     };
     places.iter().enumerate().map(first).collect()
-}
-
-impl Config {
-    /// The repository of a project: the key of the first project that has it.
-    pub fn repository(&self, project: &Project) -> ProjectKey {
-        let at = self.projects.iter().position(|p| p.key == project.key);
-        let first = at.and_then(|at| Some(&self.projects[*first_of_each(&self.projects).get(at)?]));
-        ProjectKey::new(&first.unwrap_or(project).key)
-    }
-
-    /// Every project with its repository, in the order of the file.
-    pub fn repositories(&self) -> Vec<(ProjectKey, ProjectKey)> {
-        let key = |i: usize| ProjectKey::new(&self.projects[i].key);
-        first_of_each(&self.projects).into_iter().enumerate().map(|(i, first)| (key(i), key(first))).collect()
-    }
-
-    /// The projects on one repository, in the order of the file.
-    pub fn sharing(&self, repository: &ProjectKey) -> Vec<ProjectKey> {
-        self.repositories().into_iter().filter(|(_, of)| of == repository).map(|(key, _)| key).collect()
-    }
-}
-
-/// Projects on one repository share its forge and its default branch: there is one lease for one branch.
-pub(super) fn check(loader: &mut Loader<'_>, tables: &Tables) {
-    for (i, first) in first_of_each(&tables.projects).into_iter().enumerate().filter(|(i, first)| i != first) {
-        let (one, other) = (&tables.projects[first], &tables.projects[i]);
-        for (key, a, b) in
-            [("forge", &one.forge, &other.forge), ("default_branch", &one.default_branch, &other.default_branch)]
-        {
-            if a != b {
-                let text = format!(
-                    "[[project]] {} and {} have one repository and different `{key}` (`{a}` and `{b}`): write the same in both",
-                    one.key, other.key
-                );
-                loader.at_path(&format!("project[{i}].{key}"), text);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -162,9 +120,7 @@ mod tests {
 
     #[test]
     fn the_first_of_the_file_names_the_repository() {
-        let projects: Vec<Project> = [("A", "/r/one"), ("B", "/r/two"), ("C", "/r/one/"), ("D", ""), ("E", "")]
-            .map(|(key, repo)| Project { key: key.into(), repo: repo.into(), ..Project::default() })
-            .into();
-        assert_eq!(first_of_each(&projects), [0, 1, 0, 3, 4], "what names none is its own");
+        let repos = ["/r/one", "/r/two", "/r/one/", "", ""];
+        assert_eq!(first_of_each(&repos), [0, 1, 0, 3, 4], "what names none is its own");
     }
 }

@@ -147,10 +147,10 @@ pub fn projects_do_not_share_a_lease(w: &mut World) {
 /// renews it.
 pub fn projects_on_one_repository_share_its_lease(w: &mut World) {
     let (a, b) = (w.started("DEMO", 1), w.started_in("DEMO", "SHOP", 1));
-    let (other, c) = (w.started("SIDE", 1), w.started("DEMO", 2));
+    let (other, third) = (w.started("SIDE", 1), w.started("DEMO", 2));
     w.go_to(b, "preparing_merge");
     w.go_to(a, "waiting_for_lease");
-    w.go_to(c, "waiting_for_lease");
+    w.go_to(third, "waiting_for_lease");
     w.go_to(other, "preparing_merge");
     let holders: Vec<_> =
         block_on(w.store.leases()).unwrap().into_iter().map(|l| (l.project.to_string(), l.task)).collect();
@@ -166,16 +166,16 @@ pub fn projects_on_one_repository_share_its_lease(w: &mut World) {
     w.go_to(b, "merging");
     let merge = w.claim_of(b);
     let (_, _, freed) = applied(w.end_well(&merge));
-    assert_eq!(freed, [a, c], "those of the other project are named, too, and nobody of another repository");
+    assert_eq!(freed, [a, third], "those of the other project are named, too, and nobody of another repository");
     applied(w.step(a, Cause::Engine, Event::LeaseFreed));
     assert_eq!((w.word(a), holder(w), lease(w).epoch), ("preparing_merge", Some(a), 2));
-    applied(w.step(c, Cause::Engine, Event::LeaseFreed));
-    assert_eq!(w.word(c), "waiting_for_lease");
+    applied(w.step(third, Cause::Engine, Event::LeaseFreed));
+    assert_eq!(w.word(third), "waiting_for_lease");
     // Of a dead holder those of the other project hear, too.
-    let d = w.started_in("DEMO", "SHOP", 2);
-    w.go_to(d, "waiting_for_lease");
+    let fourth = w.started_in("DEMO", "SHOP", 2);
+    w.go_to(fourth, "waiting_for_lease");
     w.pass_ms(TTL_MS + 1);
-    assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-1".to_owned()), vec![c, d])]);
+    assert_eq!(reclaim(w), [("DEMO".to_owned(), Some("DEMO-1".to_owned()), vec![third, fourth])]);
 }
 
 /// What one worker does, and its looking for what others left, is nothing to another that lives.
