@@ -20,6 +20,9 @@ pub struct Branch {
     /// Commit of the default branch the head contains.
     #[serde(skip_serializing_if = "is_default")]
     pub base: Option<Sha>,
+    /// Commit of the default branch that was judged before it is opened: it is opened there and nowhere else.
+    #[serde(skip_serializing_if = "is_default")]
+    pub judged: Option<Sha>,
     /// Number of its pull request.
     #[serde(skip_serializing_if = "is_default")]
     pub pull_request: Option<u64>,

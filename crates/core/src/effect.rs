@@ -349,6 +349,9 @@ pub enum Outcome {
     BaseGreen {
         /// What was found, for people.
         text: String,
+        /// The commit that was judged; nothing: an older version judged it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<Sha>,
     },
     /// It cannot: its own tests fail, or could not be run.
     BaseRed {
@@ -356,7 +359,12 @@ pub enum Outcome {
         subject: String,
         /// What was run, how it ended, and what failed, a line each.
         shown: Vec<String>,
+        /// The commit that was judged; nothing: an older version judged it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<Sha>,
     },
+    /// The commit that was judged is no part of the default branch any more: nothing is opened there.
+    BaseGone,
     /// Nobody can tell: this machine lacks something.
     BaseUnclear {
         /// What.

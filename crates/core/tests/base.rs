@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;
-use common::{World, anna, fault};
+use common::{World, anna, fault, sha};
 use orch_core::effect::Outcome;
 use orch_core::event::Event;
 use orch_core::explain::explain;
@@ -19,7 +19,15 @@ fn world() -> World {
 }
 
 fn red(what: &str) -> Outcome {
-    Outcome::BaseRed { subject: what.into(), shown: vec!["`test` on 1a2b3c: exit 1".into(), format!("fails: {what}")] }
+    Outcome::BaseRed {
+        subject: what.into(),
+        shown: vec!["`test` on 1a2b3c: exit 1".into(), format!("fails: {what}")],
+        commit: Some(sha(1)),
+    }
+}
+
+fn green() -> Outcome {
+    Outcome::BaseGreen { text: "the base is green".into(), commit: Some(sha(2)) }
 }
 
 fn approve() -> Event {
@@ -45,7 +53,7 @@ fn a_red_base_is_looked_at_ever_later_tells_once_and_a_green_one_opens_the_branc
     assert!(pauses.is_sorted() && pauses[0] == least && pauses[19] == 10 * least, "{pauses:?}");
     assert_eq!(world.told.len(), 1);
     assert_eq!(world.task.branch.head, None);
-    world.end(Outcome::BaseGreen { text: "the base is green".into() });
+    world.end(green());
     assert_eq!(world.doing(), "open");
     assert!(!world.task.repairs_base());
 }
@@ -77,7 +85,7 @@ fn a_machine_that_lacks_something_is_waited_for_and_nothing_to_approve() {
     world.wake();
     world.end(full());
     world.wake();
-    world.end(Outcome::BaseGreen { text: String::new() });
+    world.end(green());
     assert_eq!(world.doing(), "open");
 }
 
@@ -95,7 +103,7 @@ fn who_rejects_blocks_it_and_a_retry_judges_again() {
 fn a_hold_during_the_judging_opens_no_branch_and_a_release_judges_again() {
     let mut world = world();
     world.ok(Event::PutOnHold { by: anna(), reason: None });
-    world.end(Outcome::BaseGreen { text: String::new() });
+    world.end(green());
     assert!(matches!(world.task.phase, Phase::Waiting { why: WaitReason::OnHold, .. }), "{:?}", world.task.phase);
     world.ok(Event::Released { by: anna() });
     assert_eq!(world.doing(), "judge the base");
@@ -114,4 +122,19 @@ fn where_nobody_wants_it_the_branch_is_opened_at_once() {
     let mut world = World::with(Pipeline::lite(), common::policy());
     world.ok(Event::Started { by: anna() });
     assert_eq!(world.doing(), "open");
+}
+
+#[test]
+fn the_branch_is_to_be_opened_on_what_was_judged_and_on_nothing_else() {
+    let mut world = world();
+    world.end(green());
+    assert_eq!((world.doing().as_str(), world.task.branch.judged.clone()), ("open", Some(sha(2))));
+    world.end(Outcome::BaseGone);
+    assert_eq!((world.doing().as_str(), world.task.branch.judged.clone()), ("judge the base", None));
+    world.end(red("cart::old"));
+    world.ok(approve());
+    world.end(red("cart::old"));
+    assert_eq!((world.doing().as_str(), world.task.branch.judged.clone()), ("open", Some(sha(1))));
+    world.end(Outcome::Opened { head: sha(9), base: sha(1) });
+    assert_eq!(world.task.branch.judged, None, "it says nothing of a branch that is opened later");
 }

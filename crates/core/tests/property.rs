@@ -116,9 +116,12 @@ fn outcome(w: &mut World, dice: u8) -> Outcome {
         Effect::JudgeBase if pick < 2 => {
             Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "the disk is full") }
         }
-        Effect::JudgeBase => {
-            Outcome::BaseRed { subject: format!("red {}", pick % 3), shown: vec!["`test`: exit 1".into()] }
-        }
+        Effect::JudgeBase => Outcome::BaseRed {
+            subject: format!("red {}", pick % 3),
+            shown: vec!["`test`: exit 1".into()],
+            commit: Some(sha(1)),
+        },
+        Effect::OpenBranch if w.task.branch.judged.is_some() && pick < 2 => Outcome::BaseGone,
         Effect::OpenBranch => Outcome::BranchMoved { now: Some(fresh) },
         _ => w.good(),
     }

@@ -28,7 +28,7 @@ impl Cx<'_> {
     pub(super) fn base_judged(&mut self, outcome: &Outcome) {
         self.d.task.findings.base.clear();
         match outcome {
-            Outcome::BaseRed { subject, shown } if self.d.task.approved(ApprovalKind::Base, subject).is_none() => {
+            Outcome::BaseRed { subject, shown, .. } if self.d.task.approved(ApprovalKind::Base, subject).is_none() => {
                 return self.base_is_red(subject, shown);
             }
             Outcome::BaseRed { shown, .. } => {
@@ -36,7 +36,7 @@ impl Cx<'_> {
                 self.d.task.findings.base.clone_from(shown);
             }
             Outcome::BaseUnclear { fault } => return self.base_is_unclear(fault),
-            Outcome::BaseGreen { text } if !text.is_empty() => self.say(text),
+            Outcome::BaseGreen { text, .. } if !text.is_empty() => self.say(text),
             _ => {}
         }
         // What came up while it was judged comes first.
@@ -44,6 +44,10 @@ impl Cx<'_> {
             return;
         }
         self.d.task.wait.hold = None;
+        // Main may have moved meanwhile: what was found is of this commit and of no other one.
+        if let Outcome::BaseGreen { commit, .. } | Outcome::BaseRed { commit, .. } = outcome {
+            self.d.task.branch.judged.clone_from(commit);
+        }
         self.work(Effect::OpenBranch);
     }
 

@@ -33,6 +33,8 @@ impl Cx<'_> {
             self.prepare_again();
             return self.enter_update();
         }
+        // What was judged holds for the branch that is opened next, and for no later one.
+        self.d.task.branch.judged = None;
         match step {
             Step::Open if self.base_comes_first() => self.work(Effect::JudgeBase),
             Step::Open => self.work(Effect::OpenBranch),

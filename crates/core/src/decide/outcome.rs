@@ -38,12 +38,17 @@ impl Cx<'_> {
         if matches!(outcome, Outcome::Opened { .. } | Outcome::Published { .. } | Outcome::Updated { .. }) {
             // The branch is there again, and is made again for nobody who removes it once more.
             self.d.task.branch.again = false;
+            self.d.task.branch.judged = None;
             // The branch is opened behind what cleans up after the life before.
             self.d.task.lives.before = None;
         }
         match (step, outcome) {
             (Step::Open, Outcome::BaseGreen { .. } | Outcome::BaseRed { .. } | Outcome::BaseUnclear { .. }) => {
                 self.base_judged(outcome);
+            }
+            (Step::Open, Outcome::BaseGone) => {
+                self.say("the default branch was rewritten since it was judged; it is judged again");
+                self.enter();
             }
             (Step::Open, Outcome::Opened { head, base }) => {
                 self.d.task.branch.head = Some(head.clone());

@@ -416,7 +416,7 @@ impl World {
     pub fn good(&mut self) -> Outcome {
         let effect = self.job.as_ref().map(|j| j.effect.clone()).expect("a job is under way");
         match effect {
-            Effect::JudgeBase => Outcome::BaseGreen { text: "the base is green".into() },
+            Effect::JudgeBase => Outcome::BaseGreen { text: "the base is green".into(), commit: Some(sha(1)) },
             Effect::OpenBranch => Outcome::Opened { head: self.fresh(), base: sha(1) },
             Effect::RunAgent { .. } => {
                 Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }

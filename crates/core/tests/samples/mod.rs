@@ -273,13 +273,17 @@ pub fn outcomes() -> Vec<Outcome> {
         run_micro_usd: Some(2_000_000),
         at_most: true,
     });
-    values.push(Outcome::BaseGreen { text: "the base is green".into() });
-    values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()] });
+    values.push(Outcome::BaseGreen { text: "the base is green".into(), commit: None });
+    values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()], commit: None });
     values.push(Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "12 bytes are free in /x") });
     for word in words() {
         values.push(Outcome::AgentSaid { word, resolved: orch_core::conflict::Resolution::default() });
     }
-    complete(values, 26, |v| match v {
+    values.push(Outcome::BaseGreen { text: String::new(), commit: Some(sha(1)) });
+    values.push(Outcome::BaseRed { subject: "digest".into(), shown: vec![], commit: Some(sha(1)) });
+    values.push(Outcome::BaseGone);
+    complete(values, 27, |v| match v {
+        Outcome::BaseGone => 26,
         Outcome::AgentSaid { .. } => 25,
         Outcome::BaseGreen { .. } => 21,
         Outcome::BaseRed { .. } => 22,

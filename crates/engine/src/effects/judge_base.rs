@@ -31,14 +31,16 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             },
         };
         show(cx, &verdict).await?;
+        // Whatever has this tree has its verdict; the branch is opened on the commit that is asked about.
+        let commit = Some(tip.clone());
         match verdict.found {
             Found::Green { text } => green.push(text),
-            Found::Red { subject, shown } => return Ok(Outcome::BaseRed { subject, shown }.into()),
+            Found::Red { subject, shown } => return Ok(Outcome::BaseRed { subject, shown, commit }.into()),
             Found::Unclear { why } => return Ok(Outcome::BaseUnclear { fault: Found::unclear(&why) }.into()),
         }
     }
     let text = if green.is_empty() { String::new() } else { format!("the base: {}", green.join("; ")) };
-    Ok(Outcome::BaseGreen { text }.into())
+    Ok(Outcome::BaseGreen { text, commit: Some(tip.clone()) }.into())
 }
 
 /// What is known of it and need not be run again now.

@@ -43,19 +43,52 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
         let written = git.read_file(project, &head, &path).await?;
         let outcome = match written {
             Some(bytes) if bytes == request(cx).into_bytes() => {
+                if !is_on_what_was_judged(cx, &head).await? {
+                    return begin(cx, &fetched, path).await;
+                }
                 let base = merge_base(cx, &head, &fetched.tip).await?;
                 Outcome::Opened { head, base }
             }
             // A person has looked at what somebody else put there and lets the task go on from it.
-            _ if cx.task.branch.head.as_ref() == Some(&head) => write(cx, &fetched, &head, path).await?,
+            _ if cx.task.branch.head.as_ref() == Some(&head) => {
+                write(cx, &fetched, (&head, fetched.tip.clone()), path).await?
+            }
             _ => Outcome::BranchMoved { now: Some(head) },
         };
         return Ok(outcome.into());
     }
-    Ok(match beginning(cx, &fetched.tip).await? {
-        Ok(onto) => write(cx, &fetched, &onto, path).await?.into(),
+    begin(cx, &fetched, path).await
+}
+
+/// Makes the branch where it begins.
+async fn begin(cx: &Cx, fetched: &Fetched, path: String) -> Result<Ended, Fault> {
+    let Some(base) = base(cx, &fetched.tip).await? else { return Ok(Outcome::BaseGone.into()) };
+    Ok(match beginning(cx, &base).await? {
+        Ok(onto) => write(cx, fetched, (&onto, base), path).await?.into(),
         Err(conflict) => conflict.into(),
     })
+}
+
+/// The commit of the default branch to begin on: what was judged, or the tip where nothing was. `None`: what was judged is
+/// no part of it any more.
+async fn base(cx: &Cx, tip: &Sha) -> Result<Option<Sha>, Fault> {
+    let Some(judged) = &cx.task.branch.judged else { return Ok(Some(tip.clone())) };
+    Ok(is_in(cx, judged, tip).await?.then(|| judged.clone()))
+}
+
+/// Was a branch of an earlier attempt opened on what is judged now?
+async fn is_on_what_was_judged(cx: &Cx, head: &Sha) -> Result<bool, Fault> {
+    match &cx.task.branch.judged {
+        Some(judged) => is_in(cx, judged, head).await,
+        None => Ok(true),
+    }
+}
+
+/// What the repository does not have any more is part of nothing.
+async fn is_in(cx: &Cx, commit: &Sha, head: &Sha) -> Result<bool, Fault> {
+    let (git, project) = (&cx.engine.ports.git, &cx.project.key);
+    let there = git.resolve(project, &format!("{commit}^{{commit}}")).await?.is_some();
+    Ok(there && git.is_ancestor(project, commit, head).await?)
 }
 
 /// What the branch begins with: the tip, or on top of it a commit that takes back what a person wants taken back.
@@ -128,22 +161,25 @@ async fn bare(cx: &Cx, fetched: &Fetched) -> Result<Ended, Fault> {
         if !ours {
             return Ok(Outcome::BranchMoved { now: Some(head) }.into());
         }
-        let base = merge_base(cx, &head, &fetched.tip).await?;
-        return Ok(Outcome::Opened { head, base }.into());
+        if is_on_what_was_judged(cx, &head).await? {
+            let base = merge_base(cx, &head, &fetched.tip).await?;
+            return Ok(Outcome::Opened { head, base }.into());
+        }
     }
-    let head = match beginning(cx, &fetched.tip).await? {
+    let Some(base) = base(cx, &fetched.tip).await? else { return Ok(Outcome::BaseGone.into()) };
+    let head = match beginning(cx, &base).await? {
         Ok(head) => head,
         Err(conflict) => return Ok(conflict.into()),
     };
     Ok(match push::push(cx, fetched, &head).await? {
-        PushAnswer::Done => Outcome::Opened { head, base: fetched.tip.clone() },
+        PushAnswer::Done => Outcome::Opened { head, base },
         PushAnswer::Rejected { now } => Outcome::BranchMoved { now },
     }
     .into())
 }
 
-/// The request on top of a commit, pushed.
-async fn write(cx: &Cx, fetched: &Fetched, onto: &Sha, path: String) -> Result<Outcome, Fault> {
+/// The request on top of a commit that holds `base` of the default branch, pushed.
+async fn write(cx: &Cx, fetched: &Fetched, (onto, base): (&Sha, Sha), path: String) -> Result<Outcome, Fault> {
     let file = FileWrite { path, bytes: request(cx).into_bytes() };
     let message = match cx.task.landing.plan {
         None => format!("{}: open\n\n{}", cx.task.work_item, cx.task.title),
@@ -152,7 +188,7 @@ async fn write(cx: &Cx, fetched: &Fetched, onto: &Sha, path: String) -> Result<O
     let (git, project) = (&cx.engine.ports.git, &cx.project.key);
     let head = git.commit_files(project, onto, &[file], &message, cx.job.created_at).await?;
     Ok(match push::push(cx, fetched, &head).await? {
-        PushAnswer::Done => Outcome::Opened { head, base: fetched.tip.clone() },
+        PushAnswer::Done => Outcome::Opened { head, base },
         PushAnswer::Rejected { now } => Outcome::BranchMoved { now },
     })
 }

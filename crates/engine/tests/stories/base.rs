@@ -8,6 +8,7 @@ use orch_core::event::Event;
 use orch_core::ids::WorkItem;
 use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
 use orch_engine::commands::Answer;
+use orch_ports::git::Git as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -399,4 +400,42 @@ async fn without_a_test_and_without_ci_nothing_is_judged() {
     let item = world.begin("One").await;
     world.until_done(&item).await;
     assert_eq!(world.says(&item, "the base").await, 0);
+}
+
+/// While the tests run on the default branch, `moves` happens to it; then they have ended well.
+async fn green_while(world: &World, moves: impl AsyncFnOnce()) -> WorkItem {
+    world.runs.on("test", |_| Does::Hang);
+    world.start();
+    let item = world.begin("One").await;
+    world.eventually("the base is judged", async || world.runs.live("test")).await;
+    moves().await;
+    world.runs.on("test", |run| if run.read("broken.txt").is_empty() { said(run, "ok\n", 0) } else { red(run) });
+    world.runs.finish("test", |_| {});
+    item
+}
+
+#[tokio::test]
+async fn a_branch_is_opened_on_what_was_judged_where_main_moves_during_the_look() {
+    let world = tested(|_| {}).await;
+    world.runs.on("developer", |_| Does::Hang);
+    let judged = world.main_tip().await;
+    let item = green_while(&world, async || drop(world.outsider_on_main("broken.txt", "x\n"))).await;
+    let task = world.until(&item, "its branch is open", |t| t.branch.head.is_some()).await;
+    assert_eq!(task.branch.base.as_ref(), Some(&judged), "nobody has judged {}", world.main_tip().await);
+    let head = task.branch.head.unwrap();
+    assert_eq!(world.git.read_file(&demo(), &head, "broken.txt").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_main_that_is_rewritten_during_the_look_is_judged_again() {
+    let world = tested(|_| {}).await;
+    let before = world.main_tip().await;
+    let first = world.outsider_on_main("first.txt", "x\n");
+    let rewrites = async || {
+        crate::world::git(&world.bare(), &["update-ref", "refs/heads/main", before.as_str()]);
+        world.outsider_on_main("broken.txt", "x\n");
+    };
+    let item = green_while(&world, rewrites).await;
+    let task = until_held(&world, &item).await;
+    assert_eq!((world.says(&item, "it is judged again").await, task.branch.head), (1, None), "{first} was green");
 }

@@ -33,7 +33,12 @@ impl Sim {
             let base = site.repo.parents(&head).first().cloned().unwrap_or_else(|| site.main.clone());
             return Ok(if ours { Outcome::Opened { head, base } } else { Outcome::BranchMoved { now: Some(head) } });
         }
-        let base = site.main.clone();
+        let main = site.main.clone();
+        let base = match &task.branch.judged {
+            Some(judged) if !site.repo.is_ancestor(judged, &main) => return Ok(Outcome::BaseGone),
+            Some(judged) => judged.clone(),
+            None => main,
+        };
         let mut tree = match task.production.reverting.as_ref().filter(|r| !r.by_hand) {
             None => site.repo.tree(&base),
             Some(reverting) => {

@@ -54,14 +54,18 @@ impl Sim {
             }
             Effect::OpenBranch => done(self.open_branch(f)?),
             Effect::JudgeBase if f.stop => done(Outcome::Cancelled),
-            Effect::JudgeBase if self.hit("base is red", 40) => done(Outcome::BaseRed {
-                subject: format!("red {}", self.choices.below("what fails on main", 3)),
-                shown: vec!["`test` on main: exit 1".to_owned()],
-            }),
+            Effect::JudgeBase if self.hit("base is red", 40) => {
+                let subject = format!("red {}", self.choices.below("what fails on main", 3));
+                let commit = Some(self.site(&f.task.project)?.main.clone());
+                done(Outcome::BaseRed { subject, shown: vec!["`test` on main: exit 1".to_owned()], commit })
+            }
             Effect::JudgeBase if self.hit("the machine cannot judge the base", 30) => {
                 done(Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "12 bytes are free") })
             }
-            Effect::JudgeBase => done(Outcome::BaseGreen { text: "the base is green".to_owned() }),
+            Effect::JudgeBase => {
+                let commit = Some(self.site(&f.task.project)?.main.clone());
+                done(Outcome::BaseGreen { text: "the base is green".to_owned(), commit })
+            }
             Effect::RunAgent { role, stage, .. } => self.run_agent(f, role, stage),
             Effect::Publish { role, stage, run } => self.publish(f, role, stage, *run).map(Some),
             Effect::EnsurePullRequest => {

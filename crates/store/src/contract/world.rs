@@ -194,7 +194,7 @@ impl World {
 /// What comes of an effect in a world where everything works.
 pub fn well(job: &Job) -> Outcome {
     match &job.effect {
-        Effect::JudgeBase => Outcome::BaseGreen { text: "green".into() },
+        Effect::JudgeBase => Outcome::BaseGreen { text: "green".into(), commit: None },
         Effect::OpenBranch => Outcome::Opened { head: "h0".into(), base: "main0".into() },
         Effect::RunAgent { .. } => {
             Outcome::AgentFinished { question: None, resolved: orch_core::conflict::Resolution::default() }

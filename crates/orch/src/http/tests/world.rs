@@ -329,7 +329,7 @@ impl World {
     async fn outcome(&self, job: &Job) -> Outcome {
         let sha = |c: char| Sha::new(c.to_string().repeat(40));
         match &job.effect {
-            Effect::JudgeBase => Outcome::BaseGreen { text: "green".into() },
+            Effect::JudgeBase => Outcome::BaseGreen { text: "green".into(), commit: None },
             Effect::OpenBranch => Outcome::Opened { head: sha('a'), base: sha('b') },
             Effect::RunAgent { role, stage, .. } => {
                 let dir = self.run(job, role.as_str(), Some(true)).await;
