@@ -6,7 +6,7 @@ use crate::ids::{Time, WorkItem};
 use crate::pipeline::Step;
 use crate::source::shell_word;
 use crate::task::{
-    ApprovalKind, BlockReason, Blocker, BlockerState, DoneOutcome, OnHold, Phase, Task, WaitReason, WayOut,
+    ApprovalKind, Asked, BlockReason, Blocker, BlockerState, DoneOutcome, OnHold, Phase, Task, WaitReason, WayOut,
 };
 use crate::verdict::FaultKind;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,12 @@ fn plain(task: &Task) -> Option<Waiting> {
             "the job under way has ended".into(),
             None,
         )),
+        Phase::Working { since, .. } if task.asked().is_some() => task.asked().map(|Asked { what, subject, shown }| {
+            let (ends_when, command) = approval_ends(item, what);
+            let why = WaitReason::Approval { what, subject: subject.to_owned(), shown: shown.to_vec() };
+            let since = task.wait.hold.map_or(*since, |h| h.since);
+            Waiting { shown: shown.to_vec(), ..waiting(reason(&why), since, ends_when, Some(command)) }
+        }),
         Phase::Working { since, .. } => {
             let (reason, ends) = working(task);
             Some(waiting(reason, task.wait.hold.map_or(*since, |h| h.since), ends.into(), None))
@@ -102,30 +108,10 @@ fn plain(task: &Task) -> Option<Waiting> {
                         ("it can be told; orch looks again by itself".into(), None)
                     }
                 },
-                WaitReason::Approval { what: ApprovalKind::Landed, .. } => (
-                    format!(
-                        "an approver takes it as the task's merge (`orch approve {item}`) or does not (`orch reject \
-                         {item}`), somebody takes it back (`orch task retry {item} --as revert`), or cancels the task \
-                         and leaves the change on main"
-                    ),
-                    Some(format!("orch approve {item}")),
-                ),
-                WaitReason::Approval { what: ApprovalKind::Base, .. } => (
-                    format!(
-                        "somebody repairs the default branch, the command or this machine (orch tries again by itself), or an \
-                         approver says that this ticket is to repair it: `orch approve {item}`"
-                    ),
-                    Some(format!("orch approve {item}")),
-                ),
-                WaitReason::Approval { what: ApprovalKind::Main, .. } => (
-                    "an approver approves what came in, which counts for every task of the project, or rejects it"
-                        .into(),
-                    Some(format!("orch approve {item}")),
-                ),
-                WaitReason::Approval { what, .. } => (
-                    format!("an approver approves or rejects the {}", approval(*what)),
-                    Some(format!("orch approve {item}")),
-                ),
+                WaitReason::Approval { what, .. } => {
+                    let (ends_when, command) = approval_ends(item, *what);
+                    (ends_when, Some(command))
+                }
                 WaitReason::Answer { .. } => ("somebody answers".into(), Some(format!("orch answer {item} \"...\""))),
                 WaitReason::Unable { role, .. } => (
                     format!(
@@ -185,6 +171,27 @@ fn plain(task: &Task) -> Option<Waiting> {
     }
 }
 
+/// What ends the wait for an approval, and the command for it.
+fn approval_ends(item: &WorkItem, what: ApprovalKind) -> (String, String) {
+    let ends_when = match what {
+        ApprovalKind::Landed => format!(
+            "an approver takes it as the task's merge (`orch approve {item}`) or does not (`orch reject {item}`), somebody \
+             takes it back (`orch task retry {item} --as revert`), or cancels the task and leaves the change on main"
+        ),
+        ApprovalKind::Base => format!(
+            "somebody repairs the default branch, the command or this machine (orch tries again by itself), or an \
+             approver says that this ticket is to repair it: `orch approve {item}`"
+        ),
+        ApprovalKind::Main => {
+            "an approver approves what came in, which counts for every task of the project, or rejects it".to_owned()
+        }
+        ApprovalKind::Analysis | ApprovalKind::Production | ApprovalKind::Protected | ApprovalKind::NoChange => {
+            format!("an approver approves or rejects the {}", approval(what))
+        }
+    };
+    (ends_when, format!("orch approve {item}"))
+}
+
 /// What ends the wait for other tasks.
 fn after(item: &WorkItem, open: &[Blocker]) -> (String, Option<String>) {
     let names = |open: &[&Blocker]| open.iter().map(|b| b.item.to_string()).collect::<Vec<_>>();
@@ -209,6 +216,11 @@ fn working(task: &Task) -> (String, &'static str) {
         Step::Agent { .. } if task.branch.head.is_none() => {
             ("the branch is being opened".into(), "the branch is on the forge")
         }
+        Step::Open if task.wait.base.as_ref().is_some_and(|red| red.rejected.is_some()) => (
+            "a person rejected the repair of what fails on the default branch, and the look at it is being stopped"
+                .into(),
+            "the job under way has ended",
+        ),
         Step::Open => ("the branch is being opened".into(), "the branch is on the forge"),
         Step::Agent { role } => {
             let round = if task.repairs() == 0 { String::new() } else { format!(" (repair {})", task.repairs()) };

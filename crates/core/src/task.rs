@@ -1,7 +1,7 @@
 //! A task: one ticket on its way to production. Everything that is decided about it is in this value; what a person is
 //! shown is derived from it by `explain`, never stored beside it.
 
-pub use crate::approval::{Approval, ApprovalKind};
+pub use crate::approval::{Approval, ApprovalKind, Asked};
 pub use crate::blocker::{Blocker, BlockerState};
 pub use crate::branch::Branch;
 pub use crate::conflict::Conflict;
@@ -15,7 +15,7 @@ use crate::pipeline::{Cursor, Pipeline, Step};
 pub use crate::production::{LAST_LINES, Production, ProductionFailure, Reverting, WayOut, WayTaken};
 use crate::stored::is_default;
 use crate::verdict::{FaultNote, Finding};
-pub use crate::wait::{Hold, OnHold, Unsure, Wait};
+pub use crate::wait::{Hold, OnHold, RedBase, Rejected, Unsure, Wait};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -490,6 +490,7 @@ impl Task {
         match &self.phase {
             Phase::Idle => "idle",
             Phase::Working { .. } if self.production.rolling_back => "rolling_back",
+            Phase::Working { .. } if self.asked().is_some() => "awaiting_approval",
             Phase::Working { .. } => match self.step() {
                 Some(Step::Open) => "opening",
                 Some(Step::Agent { .. }) if self.branch.head.is_none() => "opening",

@@ -64,9 +64,9 @@ pub fn is_moved(seen: Option<&str>, state: TicketState, by: &Actor) -> bool {
 
 /// What a person wants by a ticket's new state. A ticket that was never seen before has not been moved *back* to where it
 /// is: its task may have been started elsewhere. Nor has one that was moved (`at`) before its task was over.
-pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before: bool, at: Time) -> Option<Event> {
+pub fn intent(state: TicketState, by: &Actor, task: Option<&Task>, seen_before: bool, at: Time) -> Option<Event> {
     let by = by.clone();
-    match (state, phase) {
+    match (state, task.map(|task| &task.phase)) {
         (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
         (TicketState::InProgress, Some(Phase::Cancelled { since, .. } | Phase::Done { since, .. })) => {
             (seen_before && *since < at).then_some(Event::Started { by })
@@ -78,7 +78,7 @@ pub fn intent(state: TicketState, by: &Actor, phase: Option<&Phase>, seen_before
                 | Phase::Waiting { why: WaitReason::Production { .. } | WaitReason::Unable { .. }, .. },
             ),
         ) => Some(Event::RetryAsked { by }),
-        (TicketState::Approved, Some(Phase::Waiting { why: WaitReason::Approval { .. }, .. })) => {
+        (TicketState::Approved, Some(_)) if task.is_some_and(|task| task.asked().is_some()) => {
             Some(Event::Approved { by, gate: None, subject: None, comment: None })
         }
         (TicketState::Backlog | TicketState::Todo, _) if !seen_before => None,
@@ -101,6 +101,7 @@ pub fn edit(task: &Task, title: &str, body: &str) -> Option<Event> {
 /// The ticket's state; `None` leaves it to the person who moves it.
 pub fn state(task: &Task) -> Option<TicketState> {
     Some(match &task.phase {
+        _ if task.asked().is_some() => TicketState::AwaitingApproval,
         Phase::Idle => return None,
         Phase::Working { .. } | Phase::Stopping { .. } => TicketState::InProgress,
         Phase::Waiting { why, .. } => match why {

@@ -26,9 +26,33 @@ pub struct Wait {
     /// Tasks that are to be over before it starts; emptied when it does.
     #[serde(skip_serializing_if = "is_default")]
     pub after: Vec<WorkItem>,
+    /// What is red on the default branch and was shown to people, also while it is looked at again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub base: Option<RedBase>,
     /// A person holds it: what is under way is finished, and nothing new begins.
     #[serde(skip_serializing_if = "is_default")]
     pub on_hold: Option<OnHold>,
+}
+
+/// A default branch that fails by itself, as people were told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedBase {
+    /// Digest of what fails.
+    pub subject: String,
+    /// What was run, how it ended, and what failed, a line each.
+    pub shown: Vec<String>,
+    /// A person has said no to it, and the look under way is being stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+}
+
+/// A person's no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Who.
+    pub by: Actor,
+    /// Why, in their words.
+    pub comment: String,
 }
 
 /// That a person holds a task.

@@ -9,6 +9,7 @@ use orch_core::explain::explain;
 use orch_core::pipeline::Pipeline;
 use orch_core::policy::Policy;
 use orch_core::task::{ApprovalKind, BlockReason, Phase, WaitReason};
+use orch_core::ticket::{self, TicketState};
 use orch_core::verdict::FaultKind;
 
 fn world() -> World {
@@ -137,4 +138,130 @@ fn the_branch_is_to_be_opened_on_what_was_judged_and_on_nothing_else() {
     assert_eq!((world.doing().as_str(), world.task.branch.judged.clone()), ("open", Some(sha(1))));
     world.end(Outcome::Opened { head: sha(9), base: sha(1) });
     assert_eq!(world.task.branch.judged, None, "it says nothing of a branch that is opened later");
+}
+
+/// Held by a red base, and the next look is under way.
+fn looked_at_again() -> World {
+    let mut world = world();
+    world.end(red("cart::old"));
+    world.wake();
+    assert_eq!(world.doing(), "judge the base");
+    world
+}
+
+#[test]
+fn while_a_red_base_is_looked_at_again_nothing_of_it_changes_for_people() {
+    let mut world = world();
+    world.end(red("cart::old"));
+    let held = (world.task.phase_word(), ticket::state(&world.task), explain(&world.task).unwrap());
+    world.wake();
+    let looked_at = explain(&world.task).unwrap();
+    assert_eq!((world.task.phase_word(), ticket::state(&world.task)), (held.0, held.1));
+    assert_eq!(held.1, Some(TicketState::AwaitingApproval));
+    assert_eq!((&looked_at.reason, &looked_at.shown, looked_at.since), (&held.2.reason, &held.2.shown, held.2.since));
+    let synced = |world: &World| world.jobs.iter().any(|job| common::name(&job.effect) == "ticket");
+    assert!(!synced(&world), "{:?}", world.jobs);
+    world.end(red("cart::old"));
+    assert!(!synced(&world) && is_held(&world), "{:?}", world.jobs);
+}
+
+#[test]
+fn an_approval_while_it_is_looked_at_again_counts_at_the_end_of_the_look() {
+    let mut world = looked_at_again();
+    let job = world.task.job();
+    let by_ticket = ticket::intent(TicketState::Approved, &anna(), Some(&world.task), true, world.now);
+    world.ok(by_ticket.expect("the ticket's state says the same"));
+    assert_eq!(world.task.job(), job, "no second look");
+    assert_eq!(ticket::state(&world.task), Some(TicketState::InProgress));
+    assert!(world.send(approve()).is_err(), "once is enough");
+    world.end(red("cart::old"));
+    assert_eq!(world.doing(), "open");
+    assert!(world.task.repairs_base() && world.task.wait.base.is_none());
+}
+
+#[test]
+fn an_approval_while_it_is_looked_at_again_is_for_what_was_shown() {
+    let mut world = looked_at_again();
+    world.ok(approve());
+    world.end(red("cart::other"));
+    assert!(is_held(&world) && world.told.len() == 2, "{:?}", world.told);
+}
+
+#[test]
+fn a_no_while_it_is_looked_at_again_stops_the_look_and_blocks() {
+    for end in [Outcome::Cancelled, green(), red("cart::other")] {
+        let mut world = looked_at_again();
+        let job = world.task.job();
+        world.ok(Event::Rejected { by: anna(), gate: None, comment: "somebody else repairs it".into() });
+        assert_eq!(world.last.as_ref().and_then(|d| d.stop), job);
+        assert!(world.send(approve()).is_err());
+        world.end(end);
+        let Phase::Blocked { why: BlockReason::Rejected { comment, what, .. }, .. } = &world.task.phase else {
+            panic!("{:?}", world.task.phase)
+        };
+        assert_eq!((comment.as_str(), *what), ("somebody else repairs it", Some(ApprovalKind::Base)));
+        world.ok(Event::RetryAsked { by: anna() });
+        assert_eq!(world.doing(), "judge the base");
+        world.end(red("cart::old"));
+        assert!(is_held(&world));
+    }
+}
+
+#[test]
+fn another_red_is_another_question_and_people_are_told_of_it() {
+    let mut world = looked_at_again();
+    world.pass(60_000);
+    world.end(red("cart::other"));
+    assert_eq!(world.told.len(), 2, "{:?}", world.told);
+    assert!(world.told[1].contains("fails: cart::other"), "{:?}", world.told);
+    assert_eq!(explain(&world.task).unwrap().since, world.now);
+    assert!(world.jobs.iter().any(|job| common::name(&job.effect) == "ticket"), "the ticket says what is asked now");
+    let seen = |subject: &str| Event::Approved { by: anna(), gate: None, subject: Some(subject.into()), comment: None };
+    assert!(world.send(seen("cart::old")).is_err(), "nobody has seen the other one");
+    world.wake();
+    assert!(world.send(seen("cart::old")).is_err());
+    world.ok(seen("cart::other"));
+    world.end(red("cart::other"));
+    assert_eq!(world.doing(), "open");
+}
+
+#[test]
+fn a_machine_that_cannot_tell_in_between_leaves_no_old_question() {
+    let mut world = looked_at_again();
+    world.end(Outcome::BaseUnclear { fault: fault(FaultKind::Permanent, "12 bytes are free in /x") });
+    world.wake();
+    assert!(world.send(approve()).is_err());
+    world.end(red("cart::other"));
+    assert_eq!(world.told.len(), 2, "{:?}", world.told);
+}
+
+#[test]
+fn a_hold_while_it_is_looked_at_again_takes_an_approval_and_a_no() {
+    let held = || {
+        let mut world = looked_at_again();
+        world.ok(Event::PutOnHold { by: anna(), reason: None });
+        world.end(Outcome::Cancelled);
+        assert!(matches!(world.task.phase, Phase::Waiting { why: WaitReason::OnHold, .. }));
+        assert_eq!(ticket::state(&world.task), Some(TicketState::AwaitingApproval));
+        world
+    };
+    let mut world = held();
+    world.ok(approve());
+    world.ok(Event::Released { by: anna() });
+    world.end(red("cart::old"));
+    assert_eq!(world.doing(), "open");
+    let mut world = held();
+    world.ok(Event::Rejected { by: anna(), gate: None, comment: String::new() });
+    assert!(matches!(&world.task.phase, Phase::Blocked { why: BlockReason::Rejected { .. }, .. }));
+}
+
+#[test]
+fn a_cancel_while_it_is_looked_at_again_leaves_nothing_to_approve() {
+    for end in [Outcome::Cancelled, red("cart::old")] {
+        let mut world = looked_at_again();
+        world.ok(Event::CancelAsked { by: anna() });
+        assert!(world.send(approve()).is_err());
+        world.end(end);
+        assert!(matches!(world.task.phase, Phase::Cancelled { .. }) && world.task.wait.base.is_none());
+    }
 }

@@ -121,6 +121,7 @@ impl Engine {
         let mut waiting = explain::explain(task);
         if let (Some(waiting), Some(job)) = (&mut waiting, &standing.job)
             && job.effect == Effect::JudgeBase
+            && task.asked().is_none()
         {
             "the default branch is judged as it is, before anybody works on it".clone_into(&mut waiting.reason);
             "its setup, tests and CI have ended there".clone_into(&mut waiting.ends_when);
@@ -177,6 +178,7 @@ impl Engine {
                 ends_when: w.ends_when,
                 command: w.command,
                 shown: w.shown,
+                subject: task.asked().map(|asked| asked.subject.to_owned()),
             }),
             branch: task.branch.name.clone(),
             head: task.branch.head.as_ref().map(ToString::to_string),

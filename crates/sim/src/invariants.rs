@@ -326,10 +326,7 @@ fn invariant_only_people_who_may(change: &Change<'_>) -> Live<()> {
 fn invariant_approvals_are_for_what_was_shown(change: &Change<'_>) -> Live<()> {
     let new = change.after.approvals.get(change.before.approvals.len()..).unwrap_or_default();
     for approval in new {
-        let shown = match &change.before.phase {
-            Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } => Some((*what, subject.clone())),
-            _ => None,
-        };
+        let shown = change.before.asked().map(|asked| (asked.what, asked.subject.to_owned()));
         let seen = match change.event {
             Event::Approved { subject, .. } => subject.as_ref().is_none_or(|s| *s == approval.subject),
             _ => false,

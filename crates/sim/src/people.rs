@@ -99,6 +99,7 @@ impl Sim {
         }
         let Some(task) = task else { return self.starts_a_new_one() };
         let sensible = !self.choices.chance("anything", 200);
+        let asked = task.asked().map(|asked| (asked.what, asked.subject.to_owned()));
         let event = match &task.phase {
             Phase::Idle if self.hit("ticket edited", 200) => {
                 let title = format!("ticket {} v{}", task.number, self.choices.below("text", 3));
@@ -109,7 +110,8 @@ impl Sim {
                 return self.arranges(&task, by);
             }
             Phase::Idle if sensible => Event::Started { by },
-            Phase::Waiting { why: WaitReason::Approval { subject, what, .. }, .. } if sensible => {
+            Phase::Waiting { .. } | Phase::Working { .. } if sensible && asked.is_some() => {
+                let Some((what, subject)) = &asked else { return Ok(()) };
                 // Few tasks come as far as production: there a no has to be heard often enough to be visited.
                 let no = if *what == ApprovalKind::Production { 600 } else { 350 };
                 if self.hit("stale subject", 200) {

@@ -104,10 +104,9 @@ impl Sim {
         let task = self.tasks.values().find(|t| t.project == *project && t.number == number).cloned();
         let at = ticket.updated_at.0;
         let mut done = None;
-        let phase = task.as_ref().map(|t| &t.phase);
         if differs(&ticket)
             && let Some(event) =
-                ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some(), ticket.updated_at)
+                ticket::intent(ticket.state, &ticket.state_by, task.as_ref(), seen.is_some(), ticket.updated_at)
         {
             let task = match task.clone() {
                 Some(task) => task,

@@ -217,6 +217,7 @@ impl Cx<'_> {
         self.say(format!("finished outside of orch by {by}: {reason}"));
         let task = &mut self.d.task;
         task.wait.hold = None;
+        task.wait.base = None;
         task.wait.on_hold = None;
         task.done_at = Some(self.now);
         task.lives.finished = Some(Finished { by: by.clone(), reason: reason.to_owned(), at: self.now });

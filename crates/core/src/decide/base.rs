@@ -5,7 +5,7 @@
 use super::Cx;
 use crate::effect::{Effect, Outcome};
 use crate::pipeline::Step;
-use crate::task::{ApprovalKind, WaitReason};
+use crate::task::{ApprovalKind, BlockReason, Hold, RedBase, Rejected, WaitReason};
 use crate::verdict::FaultNote;
 
 /// So many times the first pause is the longest between two looks. A look runs nothing while what was run is the same and
@@ -40,6 +40,7 @@ impl Cx<'_> {
             _ => {}
         }
         // What came up while it was judged comes first.
+        self.d.task.wait.base = None;
         if self.is_stopped_here() {
             return;
         }
@@ -52,9 +53,12 @@ impl Cx<'_> {
     }
 
     fn base_is_red(&mut self, subject: &str, shown: &[String]) {
-        if self.waited_here().is_none() {
+        // Something else is another question: it is said, and people are told, as of the first.
+        if self.d.task.wait.base.as_ref().is_none_or(|red| red.subject != subject) {
             self.say(format!("the base itself fails: {}", shown.join("; ")));
+            self.d.task.wait.hold = Some(Hold { since: self.now, told: false, asked: false });
         }
+        self.d.task.wait.base = Some(RedBase { subject: subject.to_owned(), shown: shown.to_vec(), rejected: None });
         let least = self.policy.recheck_ms;
         let waited_ms = self.waited_here().map_or(0, |hold| self.now.since_ms(hold.since));
         let recheck = self.now.plus_ms((waited_ms / 2).clamp(least, least.saturating_mul(LOOKS)));
@@ -62,8 +66,15 @@ impl Cx<'_> {
         self.wait(WaitReason::Approval { what, subject, shown }, None, Some(recheck));
     }
 
+    /// A person said no while it was looked at again, and that look is over now: as a no between two looks.
+    pub(super) fn rejected_while_looking(&mut self, no: Rejected) {
+        let (what, retry) = (Some(ApprovalKind::Base), self.d.task.at);
+        self.block(BlockReason::Rejected { by: no.by, comment: no.comment, what }, retry);
+    }
+
     /// The machine is to blame: there is nothing a person could approve.
     fn base_is_unclear(&mut self, fault: &FaultNote) {
+        self.d.task.wait.base = None;
         if self.waited_here().is_none() {
             self.say(format!("the base cannot be judged: {}", fault.text));
         }

@@ -80,10 +80,9 @@ impl Cx<'_> {
         let stopped =
             matches!(after.phase, Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. });
         let blocked_again = stopped && before.phase != after.phase;
-        if before.stage() != after.stage()
-            || before.phase_word() != after.phase_word() && shown(after) != shown(before)
-            || blocked_again
-        {
+        // Whoever is to approve something else now must read that.
+        let asked_anew = matches!((before.asked(), after.asked()), (Some(was), Some(is)) if was.subject != is.subject);
+        if before.stage() != after.stage() || shown(after) != shown(before) || blocked_again || asked_anew {
             self.emit(Effect::SyncTicket);
         }
     }
@@ -93,7 +92,7 @@ impl Cx<'_> {
 fn shown(task: &Task) -> u8 {
     match &task.phase {
         Phase::Idle => 0,
-        Phase::Waiting { why: WaitReason::Approval { .. }, .. } => 2,
+        _ if task.asked().is_some() => 2,
         Phase::Waiting { why: WaitReason::Answer { .. } | WaitReason::Unable { .. }, .. } => 3,
         Phase::Blocked { .. } | Phase::Waiting { why: WaitReason::Production { .. }, .. } => 4,
         Phase::Working { .. } | Phase::Stopping { .. } | Phase::Waiting { .. } => 1,

@@ -37,7 +37,10 @@ impl Cx<'_> {
         self.d.task.branch.judged = None;
         match step {
             Step::Open if self.base_comes_first() => self.work(Effect::JudgeBase),
-            Step::Open => self.work(Effect::OpenBranch),
+            Step::Open => {
+                self.d.task.wait.base = None;
+                self.work(Effect::OpenBranch);
+            }
             // The branch of a second generation.
             Step::Agent { .. } if self.d.task.branch.head.is_none() => self.work(Effect::OpenBranch),
             Step::Agent { role } => {
@@ -340,6 +343,7 @@ impl Cx<'_> {
             return self.take_landed();
         }
         self.d.task.wait.hold = None;
+        self.d.task.wait.base = None;
         self.d.task.wait.unsure = None;
         self.d.task.phase = Phase::Blocked { why, since: self.now, retry };
     }

@@ -31,6 +31,10 @@ impl Cx<'_> {
             self.impossible("the pipeline has no such step");
             return Ok(());
         };
+        if let Some(no) = self.d.task.wait.base.as_mut().and_then(|red| red.rejected.take()) {
+            self.rejected_while_looking(no);
+            return Ok(());
+        }
         if std::mem::take(&mut self.d.task.production.rolling_back) {
             self.rollback_ended(&step, outcome);
             return Ok(());

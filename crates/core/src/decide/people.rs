@@ -6,7 +6,9 @@ use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
 use crate::pipeline::{Cursor, Step};
-use crate::task::{Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Task, WaitReason, WayOut};
+use crate::task::{
+    Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Rejected, Task, WaitReason, WayOut,
+};
 use crate::verdict::{FaultKind, Finding};
 
 /// How a remark about an edited ticket begins.
@@ -127,7 +129,7 @@ impl Cx<'_> {
         comment: Option<&str>,
     ) -> Answer {
         self.allow(self.policy.may_approve(by), by, "approve")?;
-        let Phase::Waiting { why: WaitReason::Approval { what, subject, .. }, .. } = self.d.task.phase.clone() else {
+        let Some((what, subject)) = self.d.task.asked().map(|asked| (asked.what, asked.subject.to_owned())) else {
             return Err("it does not wait for an approval".into());
         };
         waits_at(gate, what)?;
@@ -140,7 +142,13 @@ impl Cx<'_> {
         if let Some(comment) = comment.filter(|c| !c.trim().is_empty()) {
             self.comment(&format!("Approved by {by}: {comment}"));
         }
-        self.d.task.wait.hold = None;
+        // What is looked at again meanwhile is looked at to its end, and then the approval counts.
+        if !matches!(self.d.task.phase, Phase::Waiting { why: WaitReason::Approval { .. }, .. }) {
+            return Ok(());
+        }
+        let wait = &mut self.d.task.wait;
+        wait.hold = None;
+        wait.unsure = wait.unsure.filter(|unsure| unsure.at != self.d.task.at);
         if what == ApprovalKind::Landed {
             self.take_as_merge();
         } else {
@@ -151,12 +159,16 @@ impl Cx<'_> {
 
     pub(super) fn rejected(&mut self, by: &Actor, gate: Option<GateId>, comment: &str) -> Answer {
         self.allow(self.policy.may_approve(by), by, "reject")?;
-        let Phase::Waiting { why: WaitReason::Approval { what, .. }, .. } = &self.d.task.phase else {
+        let Some(what) = self.d.task.asked().map(|asked| asked.what) else {
             return Err("it does not wait for an approval".into());
         };
-        let what = *what;
         waits_at(gate, what)?;
         self.say(format!("{} rejected by {by}", what.as_str()));
+        if let (Phase::Working { job, .. }, Some(red)) = (&self.d.task.phase, &mut self.d.task.wait.base) {
+            self.d.stop = Some(*job);
+            red.rejected = Some(Rejected { by: by.clone(), comment: comment.to_owned() });
+            return Ok(());
+        }
         let back_to = match what {
             ApprovalKind::Analysis | ApprovalKind::Protected => self.on_fail_here(),
             // Where nobody reviews, it goes back to whoever declared it.
@@ -276,6 +288,7 @@ impl Cx<'_> {
         }
         self.say(format!("cancelled by {by}"));
         self.d.task.wait.hold = None;
+        self.d.task.wait.base = None;
         self.d.task.wait.on_hold = None;
         self.d.task.phase = Phase::Cancelled { by, since: self.now };
         self.emit(Effect::CleanUp);

@@ -12,8 +12,8 @@ use orch_core::pipeline::{Cursor, Pipeline};
 use orch_core::source::Source;
 use orch_core::task::{
     ApprovalKind, BeforeRevert, BlockReason, Blocker, BlockerState, DoneOutcome, Finished, Landed, Life, MergeIntent,
-    Merged, NewTask, NoChange, OnHold, Phase, ProductionFailure, Returned, Reverting, Task, WaitReason, WayOut,
-    WayTaken,
+    Merged, NewTask, NoChange, OnHold, Phase, ProductionFailure, RedBase, Rejected, Returned, Reverting, Task,
+    WaitReason, WayOut, WayTaken,
 };
 use orch_core::verdict::{FaultKind, Finding, Severity, Verdict, WaitFor};
 use orch_core::word::Word;
@@ -601,6 +601,9 @@ pub fn tasks() -> Vec<Task> {
     let held = changed(&fresh, |t| {
         t.phase = Phase::Waiting { why: WaitReason::OnHold, since: T, until: None, recheck: None };
         t.wait.on_hold = Some(OnHold { by: anna(), since: T, reason: Some("the release is frozen".into()) });
+        t.branch.judged = Some(sha(1));
+        let rejected = Some(Rejected { by: anna(), comment: "somebody else repairs it".into() });
+        t.wait.base = Some(RedBase { subject: "digest".into(), shown: vec!["`make test`: exit 1".into()], rejected });
     });
     let ended = changed(&fresh, |t| {
         let merged = Merged { commit: sha(3), tree: tree(3), at: T };

@@ -30,6 +30,9 @@ pub struct WaitingView {
     /// What a person is asked to approve, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shown: Vec<String>,
+    /// Name of exactly that: an approval that gives it back is for nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
 }
 
 /// A task.

@@ -124,8 +124,7 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
         return Ok(None);
     }
     let (mut done, mut refused) = (None, None);
-    let phase = task.as_ref().map(|t| &t.phase);
-    let intent = ticket::intent(ticket.state, &ticket.state_by, phase, seen.is_some(), ticket.updated_at);
+    let intent = ticket::intent(ticket.state, &ticket.state_by, task.as_ref(), seen.is_some(), ticket.updated_at);
     // Made to land a branch, and its task is not known any more: agents must not begin with a person's change.
     let intent = intent.filter(|_| task.is_some() || !source::is_of_landing(&ticket.body));
     if moved && let Some(event) = intent {

@@ -7,8 +7,10 @@ use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::WorkItem;
 use orch_core::task::{ApprovalKind, Phase, Task, WaitReason};
+use orch_core::ticket::{self, TicketState};
 use orch_engine::commands::Answer;
 use orch_ports::git::Git as _;
+use orch_ports::tracker::Tracker as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,12 +61,11 @@ fn why(task: &Task) -> String {
     orch_core::explain::explain(task).unwrap().reason
 }
 
-/// A person says that the ticket repairs it; while the base is being looked at again, there is nothing to say, and they say it
-/// again then.
+/// A person says that the ticket repairs it.
 async fn approves(world: &World, item: &WorkItem) {
-    let approve = || Event::Approved { by: anna(), gate: None, subject: None, comment: None };
-    let taken = async || matches!(world.ask(item, approve()).await, Answer::Done(_));
-    world.eventually("the approval is taken", taken).await;
+    let approve = Event::Approved { by: anna(), gate: None, subject: None, comment: None };
+    let answer = world.ask(item, approve).await;
+    assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
 }
 
 /// How often it came back from a look.
@@ -438,4 +439,45 @@ async fn a_main_that_is_rewritten_during_the_look_is_judged_again() {
     let item = green_while(&world, rewrites).await;
     let task = until_held(&world, &item).await;
     assert_eq!((world.says(&item, "it is judged again").await, task.branch.head), (1, None), "{first} was green");
+}
+
+/// Held by a red base, and the next look runs the tests.
+async fn looked_at_again(world: &World) -> WorkItem {
+    world.runs.on("test", red);
+    world.start();
+    let item = world.begin("One").await;
+    until_held(world, &item).await;
+    world.runs.on("test", |_| Does::Hang);
+    world.clock.advance(10 * MINUTE_MS);
+    world.eventually("the base is run again", async || world.runs.live("test")).await;
+    item
+}
+
+#[tokio::test]
+async fn an_approval_by_the_tickets_state_counts_while_the_base_is_run_again() {
+    let world = tested(|c| c.policy.recheck_ms = 10 * MINUTE_MS).await;
+    world.runs.on("developer", |_| Does::Hang);
+    let item = looked_at_again(&world).await;
+    let task = world.task(&item).await;
+    assert!(why(&task).starts_with("the base itself fails: "), "{}", why(&task));
+    let view = world.engine().show(&task).await.unwrap();
+    assert_eq!((view.phase.as_str(), view.waiting.unwrap().reason), ("awaiting_approval", why(&task)));
+    world.tracker.set_state(&demo(), task.number, TicketState::Approved, &anna()).await.unwrap();
+    world.until(&item, "approved", |t| !t.approvals.is_empty()).await;
+    assert_eq!(ticket::state(&world.task(&item).await), Some(TicketState::InProgress));
+    world.runs.on("test", |_| Does::Exit(0));
+    world.runs.finish("test", |_| {});
+    world.until(&item, "its branch is open", |t| t.branch.head.is_some()).await;
+}
+
+#[tokio::test]
+async fn a_no_while_the_base_is_run_again_ends_the_run_and_blocks() {
+    let world = tested(|c| c.policy.recheck_ms = 10 * MINUTE_MS).await;
+    let item = looked_at_again(&world).await;
+    let no = Event::Rejected { by: anna(), gate: None, comment: "somebody else repairs it".into() };
+    assert!(matches!(world.ask(&item, no).await, Answer::Done(_)));
+    let task = world.until_blocked(&item).await;
+    assert!(why(&task).contains("somebody else repairs it"), "{}", why(&task));
+    assert!(!world.runs.live("test"));
+    world.until_quiet().await;
 }

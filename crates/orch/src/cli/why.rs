@@ -34,6 +34,7 @@ pub fn run(args: &WhyArgs, context: &mut Context<'_>) -> Outcome {
                 ("until", show::time(waiting, "until")),
                 ("ends when", show::field(waiting, "ends_when")),
                 ("do", show::field(waiting, "command")),
+                ("approves", show::field(waiting, "subject")),
             ] {
                 if !text.is_empty() {
                     context.say(format!("  {name:<10} {text}"));

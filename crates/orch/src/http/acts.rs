@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, GateId, WorkItem};
-use orch_core::task::{Phase, Task, WaitReason, WayOut};
+use orch_core::task::{Asked, Task, WayOut};
 use orch_engine::commands::Answer;
 use serde_json::{Value, json};
 
@@ -78,9 +78,11 @@ pub(super) async fn approve(
     let gate = fields.text("gate")?.map(|name| gate(&name)).transpose()?;
     let (comment, subject) = (fields.text("comment")?, fields.text("subject")?);
     let task = find(&state, &id).await?;
+    // What is answered as approved is what was read here: something else that is asked by then is not approved with it.
+    let subject = subject.or_else(|| task.asked().map(|asked| asked.subject.to_owned()));
     let event = Event::Approved { by: caller.actor.clone(), gate, subject, comment };
     let mut answer = ask(&state, &task, "approve", &caller, event).await?;
-    if let Phase::Waiting { why: WaitReason::Approval { what, subject, shown }, .. } = &task.phase {
+    if let Some(Asked { what, subject, shown }) = task.asked() {
         answer["approved"] = json!({ "what": what.as_str(), "subject": subject, "shown": shown });
     }
     Ok(Json(answer))

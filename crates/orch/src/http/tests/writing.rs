@@ -104,6 +104,8 @@ async fn a_task_is_approved_rejected_and_cancelled_by_name() {
     assert_eq!(none.json()["error"]["hint"], "did you mean `check_analysis_approved`?");
     let stale = world.post("/api/v1/tasks/DEMO-1/approve", json!({ "subject": "something else" })).await;
     assert!(stale.error().2.contains("is not what is shown now"), "{}", stale.text());
+    let asked = world.get("/api/v1/tasks/DEMO-1").await.json()["waiting"]["subject"].clone();
+    assert_eq!(asked, "3fa9c1d27be04411");
     let other = world.post("/api/v1/tasks/DEMO-1/reject", json!({ "gate": "production" })).await;
     assert!(other.error().2.contains("it waits for an approval of analysis"), "{}", other.text());
 
