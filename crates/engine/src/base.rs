@@ -115,10 +115,9 @@ pub async fn judge(
 
 fn found(line: &str, commit: &Sha, tried: &Tried) -> Found {
     match &tried.blame {
-        Blame::Green => Found::Green { text: format!("`{line}` is green on {}", commit.short()) },
-        Blame::Chance { .. } => {
-            let how = tried.degraded().unwrap_or_default();
-            Found::Green { text: format!("`{line}` is green on {}, and {how}", commit.short()) }
+        Blame::Green | Blame::Chance { .. } => {
+            let less = tried.degraded().map(|less| format!(", and {less}")).unwrap_or_default();
+            Found::Green { text: format!("`{line}` is green on {}{less}", commit.short()) }
         }
         Blame::Machine { .. } => Found::Unclear { why: tried.cannot(line).map(|f| f.text).unwrap_or_default() },
         // Whoever was killed each time tells nothing of the code.
@@ -189,13 +188,13 @@ impl Found {
 }
 
 /// Under which name a verdict is remembered: by the tree, and by all it depends on beside that.
-pub fn fact(project: &Project, path: &str, tree: &str, line: &str) -> Fact {
-    let command = identity(project, path, line);
+pub fn fact(project: &Project, path: &str, tree: &str, line: &str, quarantine: &str) -> Fact {
+    let command = identity(project, path, line, quarantine);
     Fact::Base { project: project.key.clone(), tree: tree.to_owned(), command }
 }
 
-/// Setup, command, environment, its longest time, and the tools.
-fn identity(project: &Project, path: &str, line: &str) -> String {
+/// Setup, command, environment, its longest time, the tools, and which tests are in quarantine.
+fn identity(project: &Project, path: &str, line: &str, quarantine: &str) -> String {
     let preparation = &project.preparation;
     let mut text = preparation.identity(line);
     text.extend(["\0", &project.test_timeout_ms.to_string(), "\0", path]);
@@ -204,5 +203,8 @@ fn identity(project: &Project, path: &str, line: &str) -> String {
         path,
         &[preparation.setup.as_deref().unwrap_or_default(), line],
     ));
+    if !quarantine.is_empty() {
+        text.extend(["\0", quarantine]);
+    }
     hex(&Sha256::digest(text.as_bytes())[..8])
 }

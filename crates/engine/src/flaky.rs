@@ -3,7 +3,9 @@
 
 use crate::effects::Cx;
 use crate::engine::Engine;
-use orch_core::ids::{ProjectKey, Time, WorkItem};
+use crate::quarantine::{self, Quarantine, Quarantined, Refused};
+use jiff::tz::TimeZone;
+use orch_core::ids::{Actor, ProjectKey, Time, WorkItem};
 use orch_ports::Fault;
 use orch_store::Fact;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 const KEPT_MS: i64 = 60 * 24 * 3_600_000;
 /// Most tests that are remembered; those that failed last stay.
 const MOST: usize = 500;
+
+/// The longest quarantine, milliseconds: 92 days. What nobody repairs in that time a person has to look at again.
+const LONGEST_MS: i64 = 92 * 24 * 3_600_000;
+/// Most tests of a project at once.
+const MOST_LET_BE: usize = 100;
+/// Longest name, and longest reason, characters.
+const LONG: usize = 500;
 
 /// A test that fails by chance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,4 +93,72 @@ pub(crate) async fn note(cx: &Cx, tests: &BTreeSet<String>, on_main: &BTreeSet<S
         all.retain(|_, test| oldest <= test.last);
     }
     write(&cx.engine, &cx.project.key, &all).await
+}
+
+/// Tests of a project that are in quarantine now.
+///
+/// # Errors
+/// A store that cannot be read.
+pub async fn in_quarantine(engine: &Engine, project: &ProjectKey) -> Result<Quarantine, Fault> {
+    quarantine::of(&**engine.store(), project, engine.ports.clock.now()).await
+}
+
+/// Puts a test into quarantine until the end of a day, `2026-12-31`. One that is in it gets the new day.
+///
+/// # Errors
+/// [`Refused`]
+pub async fn quarantine(
+    engine: &Engine,
+    project: &ProjectKey,
+    name: &str,
+    day: &str,
+    (by, because): (Actor, &str),
+) -> Result<Quarantined, Refused> {
+    let said = |text: String| Err(Refused::Said(text));
+    for (what, text) in [("test", name), ("because", because)] {
+        if text.trim().is_empty() || LONG < text.chars().count() || text.chars().any(char::is_control) {
+            return said(format!("`{what}` has to be one line of 1 to {LONG} characters"));
+        }
+    }
+    let known = engine.projects().get(project).cloned();
+    let zone = known.and_then(|p| p.money.zone.clone()).unwrap_or(TimeZone::UTC);
+    let now = engine.ports.clock.now();
+    let until = match quarantine::end_of(day, &zone) {
+        Some(until) if until <= now => return said(format!("{day} is over; name a day to come")),
+        Some(until) if LONGEST_MS < until.since_ms(now) => {
+            return said(format!("{day} is more than {} days away; name one before", LONGEST_MS / 24 / 3_600_000));
+        }
+        Some(until) => until,
+        None => return said(format!("{} is no day; write it as 2026-12-31", day.escape_debug())),
+    };
+    let _one_at_a_time = engine.flaky.lock().await;
+    let mut all = in_quarantine(engine, project).await?;
+    if MOST_LET_BE <= all.len() && !all.contains_key(name) {
+        return said(format!("{MOST_LET_BE} tests of {project} are in quarantine; release some before"));
+    }
+    let test = Quarantined { day: day.to_owned(), until, by, at: now, because: because.trim().to_owned() };
+    tracing::info!(%project, test = name, day, by = %test.by, "a test is in quarantine: {}", test.because);
+    all.insert(name.to_owned(), test.clone());
+    keep(engine, project, &all).await?;
+    Ok(test)
+}
+
+/// Releases a test; `false`: it is not in quarantine.
+///
+/// # Errors
+/// A store that cannot be read or written.
+pub async fn release(engine: &Engine, project: &ProjectKey, name: &str, by: &Actor) -> Result<bool, Fault> {
+    let _one_at_a_time = engine.flaky.lock().await;
+    let mut all = in_quarantine(engine, project).await?;
+    let known = all.remove(name).is_some();
+    if known {
+        tracing::info!(%project, test = name, %by, "a test is released from quarantine");
+        keep(engine, project, &all).await?;
+    }
+    Ok(known)
+}
+
+async fn keep(engine: &Engine, project: &ProjectKey, all: &Quarantine) -> Result<(), Fault> {
+    let text = serde_json::to_string(all).map_err(|e| Fault::bug(e.to_string()))?;
+    Ok(engine.store().remember(&Fact::Quarantine(project.clone()), &text, engine.ports.clock.now()).await?)
 }

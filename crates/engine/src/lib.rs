@@ -28,6 +28,7 @@ pub mod prepare;
 pub mod project;
 pub mod prompt;
 pub mod pulls;
+pub mod quarantine;
 pub mod restored;
 pub mod review;
 mod runner;

@@ -3,6 +3,7 @@
 
 use crate::gates::{Bench, CommandRun, ProjectCommand};
 use crate::parts::Run;
+use crate::quarantine::{self, Quarantine, Quarantined};
 use crate::shell::REVISION;
 use orch_artefacts::{failing, named};
 use orch_core::blame::{self, Blame, Known, Runs, Seen, Tree};
@@ -71,6 +72,9 @@ pub(crate) struct Tried {
     pub(crate) run: CommandRun,
     /// Every run, in order.
     pub(crate) runs: Vec<Line>,
+    /// Tests in quarantine that failed and were let be, with who said so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) let_be: Quarantine,
 }
 
 impl Trial<'_> {
@@ -79,6 +83,7 @@ impl Trial<'_> {
         let mut seen: [Vec<Seen>; 3] = Default::default();
         let (mut red, mut green) = (None, None);
         let mut noted = Noted::default();
+        let (quarantine, mut let_be) = (self.bench.quarantine().await?, Quarantine::new());
         let (mut runs, mut known, mut brings) = (Vec::new(), Known::default(), Brings::default());
         let blame = loop {
             let [branch, base, tip] = &seen;
@@ -89,16 +94,23 @@ impl Trial<'_> {
             let nth = seen[tree as usize].len() + 1;
             let ran = self.once(tree, nth).await?;
             let failed = if ran.ok { BTreeSet::new() } else { named::names(&ran.output) };
+            let (quarantined, others) = quarantine::divided(failed.clone(), &quarantine);
+            let ok = ran.ok || lets_through(&ran, &quarantined, &others);
+            if tree == Tree::Branch {
+                let_be.extend(
+                    quarantined.into_iter().filter_map(|test| quarantine.get(&test).cloned().map(|q| (test, q))),
+                );
+            }
             let lacked = ran.lacked.clone();
             seen[tree as usize].push(Seen {
-                ok: ran.ok,
-                failed: failed.clone(),
+                ok,
+                failed: if ok { BTreeSet::new() } else { others },
                 in_setup: ran.failed_setup.is_some(),
                 lacked,
             });
             let (commit, end, log) = (self.commit(tree).clone(), ran.end.clone(), ran.log.clone());
             runs.push(Line { tree, commit, ok: ran.ok, end, log, failed });
-            if !ran.ok && runs.len() == 1 {
+            if !ok && runs.len() == 1 {
                 known = self.known(ran.took_ms).await?;
                 brings = self.brings().await?;
             } else if 1 < runs.len() {
@@ -108,7 +120,7 @@ impl Trial<'_> {
                 known.flaky_whole = known.flaky.contains(&self.whole());
             }
             if tree == Tree::Branch {
-                let shown = if ran.ok { &mut green } else { &mut red };
+                let shown = if ok { &mut green } else { &mut red };
                 *shown = Some(ran);
             }
         };
@@ -117,7 +129,7 @@ impl Trial<'_> {
             _ => red.or(green),
         };
         let run = run.ok_or_else(|| Fault::bug("nothing was run"))?;
-        Ok(Tried { blame, run, runs })
+        Ok(Tried { blame, run, runs, let_be })
     }
 
     fn commit(&self, tree: Tree) -> &Sha {
@@ -201,6 +213,12 @@ impl Trial<'_> {
     }
 }
 
+/// Did a run fail at nothing but what is in quarantine? `let_be` and `failed`: as [`quarantine::divided`] gives them.
+fn lets_through(ran: &CommandRun, let_be: &BTreeSet<String>, failed: &BTreeSet<String>) -> bool {
+    let no_other_cause = ran.exited && ran.failed_setup.is_none() && ran.lacked.is_none();
+    !ran.ok && no_other_cause && failed.is_empty() && !let_be.is_empty()
+}
+
 /// Tests that were written down as failing by chance, and those of them that do on the default branch.
 type Noted = (BTreeSet<String>, BTreeSet<String>);
 
@@ -265,6 +283,16 @@ impl Tried {
 
     /// What it saw less than it should, though it lets through.
     pub(crate) fn degraded(&self) -> Option<String> {
+        let lets_through = matches!(self.blame, Blame::Green | Blame::Chance { .. } | Blame::BaseBefore);
+        let said = |(test, q): (&String, &Quarantined)| {
+            format!("failed in quarantine until {}: {test}, let be by {}: {}", q.day, q.by, q.because)
+        };
+        let let_be = self.let_be.iter().take(NAMED).filter(|_| lets_through).map(said);
+        let all: Vec<String> = self.by_chance().into_iter().chain(let_be).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    fn by_chance(&self) -> Option<String> {
         let of = |tree: Tree| self.runs.iter().filter(move |run| run.tree == tree);
         match &self.blame {
             Blame::Chance { tests } => {
@@ -330,5 +358,41 @@ mod tests {
         let brings = Brings::of(diff);
         assert!(brings.test("cart::total"));
         assert!(!brings.test("cart::old") && !brings.test("cart::context") && !brings.test("b::new_test"));
+    }
+
+    #[test]
+    fn only_a_run_that_ended_by_itself_and_failed_at_nothing_else_is_let_through() {
+        let set = |tests: &[&str]| tests.iter().map(|t| (*t).to_owned()).collect::<BTreeSet<_>>();
+        let test = Quarantined {
+            day: "2026-12-31".into(),
+            until: orch_core::ids::Time(1),
+            by: "local:anna".into(),
+            at: orch_core::ids::Time(0),
+            because: "flaky".into(),
+        };
+        let all = Quarantine::from([("cart::total".to_owned(), test)]);
+        let ran = CommandRun {
+            ok: false,
+            exited: true,
+            end: "exit 101".into(),
+            tail: String::new(),
+            log: String::new(),
+            failed_setup: None,
+            took_ms: 0,
+            lacked: None,
+            output: String::new(),
+        };
+        let through = |ran: &CommandRun, failed: &[&str]| {
+            let (let_be, failed) = quarantine::divided(set(failed), &all);
+            lets_through(ran, &let_be, &failed)
+        };
+        assert!(through(&ran, &["cart::total"]));
+        assert!(!through(&ran, &["cart::total", "cart::other"]), "another one failed");
+        assert!(!through(&ran, &["cart::tot"]), "a name is the whole name");
+        assert!(!through(&ran, &[]), "a red that names no test, such as a build");
+        assert!(!through(&CommandRun { exited: false, ..ran.clone() }, &["cart::total"]), "a crash or a limit");
+        assert!(!through(&CommandRun { failed_setup: Some("make".into()), ..ran.clone() }, &["cart::total"]));
+        assert!(!through(&CommandRun { lacked: Some("disk".into()), ..ran.clone() }, &["cart::total"]));
+        assert!(!through(&CommandRun { ok: true, ..ran }, &["cart::total"]), "green is green by itself");
     }
 }

@@ -16,11 +16,12 @@ use orch_engine::base::{self, Found, Verdict};
 use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
 use orch_engine::parts::Of;
 use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared, Runs};
+use orch_engine::quarantine::{self, Quarantine};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
 use orch_ports::supervisor::{RunState, Supervisor, files};
-use orch_store::Fact;
+use orch_store::{Fact, SqliteStore};
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,7 @@ pub(crate) struct Ground<'a> {
     supervisor: ProcessSupervisor,
     path: String,
     now: Time,
+    quarantine: Quarantine,
     dir: PathBuf,
     _scratch: tempfile::TempDir,
 }
@@ -136,7 +138,12 @@ impl<'a> Ground<'a> {
         };
         let artefact_dir = artefact_dir(&git, &project.key, asked).await?;
         let supervisor = ProcessSupervisor::new(exe);
-        Ok(Self { asked, project, git, artefact_dir, supervisor, path, now: clock.now(), dir, _scratch: scratch })
+        let now = clock.now();
+        let quarantine = match config {
+            Some(config) => in_quarantine(config, &project.key, now)?,
+            None => Quarantine::new(),
+        };
+        Ok(Self { asked, project, git, artefact_dir, supervisor, path, now, quarantine, dir, _scratch: scratch })
     }
 
     /// Judges a gate for real, whatever switches and scopes say.
@@ -185,7 +192,8 @@ impl<'a> Ground<'a> {
             let found = base::judge(&self.project, &self.git, &bench, head, &asked).await?;
             let green = matches!(found, Found::Green { .. });
             let verdict = Verdict { commit: head.clone(), since: self.now, at: self.now, found };
-            all.push((base::fact(&self.project, &self.path, &tree, &asked.run.line), verdict));
+            let identity = quarantine::identity(&self.quarantine);
+            all.push((base::fact(&self.project, &self.path, &tree, &asked.run.line, &identity), verdict));
             if !green {
                 break;
             }
@@ -349,6 +357,10 @@ impl Bench for HandBench<'_> {
         Ok(bytes)
     }
 
+    async fn quarantine(&self) -> Result<Quarantine, Fault> {
+        Ok(self.ground.quarantine.clone())
+    }
+
     async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
         let ground = self.ground;
         whole(&ground.asked.repo, &ground.path)?;
@@ -391,6 +403,7 @@ impl Bench for HandBench<'_> {
         let in_setup = !exit.ok() && Phase::of(&run) == Phase::Setup;
         Ok(CommandRun {
             ok: exit.ok(),
+            exited: exit.exited(),
             end: exit.describe(),
             tail,
             log: String::new(),
@@ -400,6 +413,12 @@ impl Bench for HandBench<'_> {
             output: text,
         })
     }
+}
+
+/// Tests of the project that a person has put into quarantine, as the database has them, whoever has it open.
+fn in_quarantine(config: &Config, project: &ProjectKey, now: Time) -> Result<Quarantine, Fault> {
+    let kept = SqliteStore::glance(&config.db.path, &Fact::Quarantine(project.clone()))?;
+    quarantine::read(kept.as_deref(), project, now)
 }
 
 /// Asks the repository's own git for names only: revisions and paths.

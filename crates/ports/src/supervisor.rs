@@ -156,6 +156,10 @@ impl ExitRecord {
     pub fn ok(&self) -> bool {
         self.reason == EndReason::Exited && self.code == Some(0)
     }
+    /// Did it end by itself, with a code of its own? From 126 on a shell tells that nothing was run, or of a signal.
+    pub fn exited(&self) -> bool {
+        self.reason == EndReason::Exited && self.code.is_some_and(|code| code < 126)
+    }
     /// For people: `exit 1`, `signal 9`, `stopped at its deadline`.
     pub fn describe(&self) -> String {
         match (self.reason, self.code, self.signal) {

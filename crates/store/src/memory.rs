@@ -50,6 +50,8 @@ pub enum Fact {
     BaseShown(ProjectKey),
     /// Tests of it that were red and green on one tree, by name (JSON).
     Flaky(ProjectKey),
+    /// Tests of it that a person has put into quarantine, by name (JSON).
+    Quarantine(ProjectKey),
     /// Identity of the ticket that a number stands for.
     TicketId(ProjectKey, u64),
     /// The state in which the ticket was seen last.
@@ -101,6 +103,7 @@ impl Fact {
             | Self::MainMove(project, _)
             | Self::Restored(project)
             | Self::Flaky(project)
+            | Self::Quarantine(project)
             | Self::BaseShown(project)
             | Self::Base { project, .. }
             | Self::GreenCi { project, .. } => Owner::Project(project),
@@ -128,6 +131,7 @@ impl Fact {
             Self::Base { .. } => "base",
             Self::BaseShown(_) => "base_shown",
             Self::Flaky(_) => "flaky",
+            Self::Quarantine(_) => "quarantine",
             Self::TicketId(..) => "id",
             Self::TicketSeen(..) => "seen",
             Self::Pushed(..) => "pushed",
@@ -157,6 +161,7 @@ impl Fact {
             | Self::Main(_)
             | Self::Restored(_)
             | Self::Flaky(_)
+            | Self::Quarantine(_)
             | Self::BaseShown(_)
             | Self::TicketId(..)
             | Self::TicketSeen(..)

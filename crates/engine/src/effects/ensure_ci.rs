@@ -5,6 +5,7 @@
 use super::{Cx, Ended, hex};
 use crate::gates::TaskBench;
 use crate::parts::{self, Of, Run, Touched};
+use crate::quarantine;
 use crate::shell;
 use crate::trial::Trial;
 use orch_artefacts::failing;
@@ -81,7 +82,10 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let line = run.shown.as_str();
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
     // Green under another command is no answer.
-    let command = hex(&Sha256::digest(cx.project.preparation.identity(&run.line).as_bytes())[..8]);
+    let mut identity = cx.project.preparation.identity(&run.line);
+    let quarantine = quarantine::of(cx.store(), project, cx.now()).await?;
+    identity.push_str(&quarantine::identity(&quarantine));
+    let command = hex(&Sha256::digest(identity.as_bytes())[..8]);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
         super::judge_base::was_green(cx, commit, &run.line).await?;

@@ -5,6 +5,7 @@
 use super::{Cx, Ended};
 use crate::base::{self, Asked, Found, Verdict};
 use crate::gates::TaskBench;
+use crate::quarantine;
 use crate::shell;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
@@ -105,5 +106,6 @@ async fn show(cx: &Cx, verdict: &Verdict) -> Result<(), Fault> {
 
 async fn fact(cx: &Cx, commit: &Sha, line: &str) -> Result<Fact, Fault> {
     let tree = cx.engine.ports.git.tree(&cx.project.key, commit).await?.to_string();
-    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line))
+    let quarantine = quarantine::of(cx.store(), &cx.project.key, cx.now()).await?;
+    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line, &quarantine::identity(&quarantine)))
 }

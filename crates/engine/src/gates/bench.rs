@@ -5,6 +5,7 @@ use crate::effects::{Cx, hex, judge_base};
 use crate::flaky;
 use crate::layers;
 use crate::prepare::{Phase, Runs};
+use crate::quarantine::{self, Quarantine};
 use crate::review::{self, LastReview};
 use crate::shell::{self, Command};
 use orch_core::effect::Effect;
@@ -41,6 +42,9 @@ pub struct ProjectCommand<'a> {
 pub struct CommandRun {
     /// Exit 0?
     pub ok: bool,
+    /// Did it end by itself, with a code of its own?
+    #[serde(skip)]
+    pub exited: bool,
     /// For people.
     pub end: String,
     /// Last lines.
@@ -79,6 +83,10 @@ pub trait Bench: Send + Sync {
     /// Remembers tests that were red and green on one tree; `on_main`: those of them that were so on the default branch.
     async fn note_flaky(&self, _tests: &BTreeSet<String>, _on_main: &BTreeSet<String>) -> Result<(), Fault> {
         Ok(())
+    }
+    /// Tests that a person has put into quarantine. By hand without a configuration there are none.
+    async fn quarantine(&self) -> Result<Quarantine, Fault> {
+        Ok(Quarantine::new())
     }
     /// Remembers that a command was green on a commit: what has its tree need not be judged again.
     async fn was_green(&self, _commit: &Sha, _line: &str) -> Result<(), Fault> {
@@ -188,6 +196,7 @@ impl Bench for TaskBench<'_> {
         let in_setup = !ran.exit.ok() && ran.phase == Phase::Setup;
         Ok(CommandRun {
             ok: ran.exit.ok(),
+            exited: ran.exit.exited(),
             end: ran.exit.describe(),
             tail: ran.tail,
             log: ran.dir.display().to_string(),
@@ -204,6 +213,10 @@ impl Bench for TaskBench<'_> {
 
     async fn note_flaky(&self, tests: &BTreeSet<String>, on_main: &BTreeSet<String>) -> Result<(), Fault> {
         flaky::note(self.cx, tests, on_main).await
+    }
+
+    async fn quarantine(&self) -> Result<Quarantine, Fault> {
+        quarantine::of(self.cx.store(), &self.cx.project.key, self.cx.now()).await
     }
 
     async fn was_green(&self, commit: &Sha, line: &str) -> Result<(), Fault> {

@@ -159,6 +159,7 @@ mod tests {
         let tail = "exit and output".to_owned();
         let run = CommandRun {
             ok,
+            exited: true,
             end: "exit 1".into(),
             tail,
             log: String::new(),

@@ -3,6 +3,7 @@
 use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
 use crate::parts::{self, Of, Touched};
 use crate::project::Project;
+use crate::quarantine;
 use crate::trial::{Trial, Tried};
 use orch_core::blame::Blame;
 use orch_core::ids::{GateId, Sha};
@@ -53,7 +54,10 @@ impl Gate for TestsLocal {
     type Evidence = Evidence;
 
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
+        let quarantine = quarantine::identity(&look.bench.quarantine().await?);
         let key = papers::code_key(look).await?;
+        // What is green because of a quarantine is not green without it.
+        let key = if quarantine.is_empty() { key } else { format!("{key} quarantine {quarantine}") };
         Ok(match touched(look).await? {
             Touched::All => key,
             // What is green for some parts is no answer for others.
@@ -145,6 +149,7 @@ mod tests {
     fn evidence(blame: Blame, ok: bool, failed_setup: Option<&str>, output: &str) -> Evidence {
         let run = CommandRun {
             ok,
+            exited: true,
             end: "exit 1".into(),
             tail: String::new(),
             log: String::new(),
@@ -163,7 +168,7 @@ mod tests {
             failed: failed.clone(),
         };
         let runs = vec![line(Tree::Branch, HEAD), line(Tree::Branch, HEAD), line(Tree::Base, OTHER)];
-        let tried = Tried { blame, run, runs };
+        let tried = Tried { blame, run, runs, let_be: BTreeMap::new() };
         let degraded = tried.degraded().into_iter().collect();
         Evidence { command: Some("make test".into()), parts: None, tried: Some(tried), degraded }
     }

@@ -27,6 +27,7 @@ mod pauses;
 mod people;
 mod production;
 mod pulls;
+mod quarantine;
 mod reaping;
 mod retention;
 mod reviews;

@@ -30,16 +30,31 @@ pub enum ProjectCommand {
 
 /// `orch project flaky`
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Example:\n  orch project flaky DEMO\n  orch project flaky DEMO --forget cart::total\n\nWhat is known on the default branch, or \
-                        from tasks of others, costs no task a round. One that is repaired is forgotten after 60 days by itself."
-)]
+#[command(after_help = "Example:\n  orch project flaky DEMO\n  orch project flaky DEMO --forget cart::total\n  \
+                  orch project flaky DEMO --quarantine cart::total --until 2026-12-31 --because 'the rounding is repaired in DEMO-12'\n  \
+                  orch project flaky DEMO --release cart::total\n\nWhat is known on the default branch, or from tasks of others, \
+                  costs no task a round. One that is repaired is forgotten after 60 days by itself.\n\nA test in quarantine \
+                  stops nothing until the end of that day ([server] timezone), 92 days at most: a run that failed at nothing \
+                  else passes, and says so. A runner that stops at its first failure has not run what comes after it: make \
+                  yours go on.")]
 pub struct FlakyArgs {
     /// Key of the project
     pub key: String,
     /// Forget this test: it is judged anew the next time it fails
     #[arg(long, value_name = "TEST")]
     pub forget: Option<String>,
+    /// Let this test fail until a day (with --until and --because)
+    #[arg(long, value_name = "TEST", requires_all = ["until", "because"], conflicts_with_all = ["forget", "release"])]
+    pub quarantine: Option<String>,
+    /// The last day of the quarantine
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "quarantine")]
+    pub until: Option<String>,
+    /// Why the test may fail: whoever reads a verdict is told
+    #[arg(long, value_name = "TEXT", requires = "quarantine")]
+    pub because: Option<String>,
+    /// Release this test from quarantine: it counts again
+    #[arg(long, value_name = "TEST", conflicts_with = "forget")]
+    pub release: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -149,6 +164,19 @@ fn flaky(args: &FlakyArgs, context: &mut Context<'_>) -> Outcome {
         super::acting::said(context, &answer, args.json, &format!("forgotten: {test}"));
         return Ok(Exit::Done);
     }
+    if let Some(test) = &args.quarantine {
+        let body = json!({ "test": test, "until": args.until, "because": args.because });
+        let answer = client.post(&["api", "v1", "projects", &args.key, "flaky", "quarantine"], &body)?;
+        let day = args.until.as_deref().unwrap_or_default();
+        super::acting::said(context, &answer, args.json, &format!("in quarantine until the end of {day}: {test}"));
+        return Ok(Exit::Done);
+    }
+    if let Some(test) = &args.release {
+        let body = json!({ "test": test });
+        let answer = client.post(&["api", "v1", "projects", &args.key, "flaky", "release"], &body)?;
+        super::acting::said(context, &answer, args.json, &format!("released, it counts again: {test}"));
+        return Ok(Exit::Done);
+    }
     let answer = client.get(&["api", "v1", "projects", &args.key, "flaky"], &[])?;
     if args.json {
         context.say(show::json(&answer));
@@ -165,6 +193,15 @@ fn flaky(args: &FlakyArgs, context: &mut Context<'_>) -> Outcome {
         context.say("no test is known to fail by chance");
     } else {
         for line in table::lines(&["TEST", "ON", "TIMES", "LAST", "FIRST SEEN BY"], &rows) {
+            context.say(line);
+        }
+    }
+    let let_be =
+        |test: &Value| ["test", "until", "by", "because"].map(|name| table::plain(&show::field(test, name))).to_vec();
+    let rows: Vec<Vec<String>> = show::items(&answer, "quarantine").iter().map(let_be).collect();
+    if !rows.is_empty() {
+        context.say("");
+        for line in table::lines(&["IN QUARANTINE", "UNTIL", "BY", "BECAUSE"], &rows) {
             context.say(line);
         }
     }

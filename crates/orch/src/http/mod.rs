@@ -135,6 +135,8 @@ pub fn router(state: AppState) -> Router {
         .route("/projects/{key}/main", get(queue::main_of))
         .route("/projects/{key}/flaky", get(queue::flaky))
         .route("/projects/{key}/flaky/forget", post(queue::forget_flaky))
+        .route("/projects/{key}/flaky/quarantine", post(queue::quarantine_test))
+        .route("/projects/{key}/flaky/release", post(queue::release_test))
         .route("/projects/{key}/land", post(land::land))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use orch_core::ids::{GateId, ProjectKey};
 use orch_core::pipeline::Step;
+use orch_engine::quarantine::{Quarantined, Refused};
 use orch_engine::view::{QueueView, rfc3339};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -113,7 +114,9 @@ pub(super) async fn flaky(State(state): State<AppState>, Path(key): Path<String>
             })
         })
         .collect();
-    Ok(Json(json!({ "project": key, "tests": tests })))
+    let let_be = orch_engine::flaky::in_quarantine(&state.engine, &key).await?;
+    let let_be: Vec<Value> = let_be.into_iter().map(|(name, test)| let_fail(&name, &test)).collect();
+    Ok(Json(json!({ "project": key, "tests": tests, "quarantine": let_be })))
 }
 
 /// Forgets that a test fails by chance: the next time it does, it is judged anew.
@@ -130,6 +133,50 @@ pub(super) async fn forget_flaky(
         return Err(Problem::missing(message).hint("`orch project flaky` lists them"));
     }
     Ok(Json(json!({ "project": key, "forgotten": test })))
+}
+
+fn let_fail(name: &str, test: &Quarantined) -> Value {
+    json!({
+        "test": name, "until": test.day, "ends": rfc3339(test.until), "by": test.by, "at": rfc3339(test.at),
+        "because": test.because,
+    })
+}
+
+/// Puts a test into quarantine until the end of a day: while that lasts, its failures stop nothing and are shown.
+pub(super) async fn quarantine_test(
+    State(state): State<AppState>,
+    Path(key): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Result<Json<Value>, Problem> {
+    let key = known(&state, &key)?;
+    let mut fields = body.fields(&["test", "until", "because"])?;
+    let test = fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))?;
+    let until = fields.text("until")?;
+    let until = until.ok_or_else(|| Problem::bad("`until` is missing: the last day of it, as 2026-12-31"))?;
+    let because = fields.text("because")?.ok_or_else(|| Problem::bad("`because` is missing: why it may fail"))?;
+    match orch_engine::flaky::quarantine(&state.engine, &key, &test, &until, (caller.actor, &because)).await {
+        Ok(put) => Ok(Json(json!({ "project": key, "quarantine": let_fail(&test, &put) }))),
+        Err(Refused::Said(text)) => Err(Problem::bad(text)),
+        Err(Refused::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// Releases a test from quarantine: from now on it counts again.
+pub(super) async fn release_test(
+    State(state): State<AppState>,
+    Path(key): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: Raw,
+) -> Result<Json<Value>, Problem> {
+    let key = known(&state, &key)?;
+    let mut fields = body.fields(&["test"])?;
+    let test = fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))?;
+    if !orch_engine::flaky::release(&state.engine, &key, &test, &caller.actor).await? {
+        let message = format!("no test {} of {key} is in quarantine", test.escape_debug());
+        return Err(Problem::missing(message).hint("`orch project flaky` lists them"));
+    }
+    Ok(Json(json!({ "project": key, "released": test })))
 }
 
 pub(super) async fn gates(State(state): State<AppState>) -> Json<Value> {

@@ -213,6 +213,7 @@ mod tests {
     fn ran(end: &str, setup: bool, output: &str) -> CommandRun {
         CommandRun {
             ok: end == "exit 0",
+            exited: true,
             end: end.into(),
             tail: String::new(),
             log: String::new(),
