@@ -521,3 +521,41 @@ fn a_passing_fault_of_a_gate_that_is_asked_first_is_waited_for() {
     w.fail("red");
     assert_eq!(w.doing(), "run developer 0");
 }
+
+#[test]
+fn a_word_that_counts_for_nothing_leaves_no_older_one_behind() {
+    let mut w = World::at(Pipeline::lite(), "run developer 0");
+    says(&mut w, no_change("it is there"));
+    w.end(Outcome::NotTaken { findings: vec![must("it is too large")] });
+    assert_eq!(w.doing(), "run developer 0");
+    says(&mut w, back("architecture", "another plan"));
+    published(&mut w, true);
+    assert_eq!((w.task.findings.no_change.clone(), w.doing().as_str()), (None, ""), "nobody declares it any more");
+    assert!(matches!(&w.task.phase, Phase::Blocked { why: BlockReason::RoleFailed { .. }, .. }), "{:?}", w.task.phase);
+}
+
+#[test]
+fn ci_runs_for_no_head_of_a_task_that_its_words_stop() {
+    type Published = fn(&mut World);
+    let asks = Outcome::AgentFinished { question: Some("which colour?".into()), resolved: Resolution::default() };
+    let word = |word| Outcome::AgentSaid { word, resolved: Resolution::default() };
+    let plain = Outcome::AgentFinished { question: None, resolved: Resolution::default() };
+    let cases: [(Outcome, Published, usize); 7] = [
+        (plain, |w| published(w, false), 1),
+        (word(unable("no network")), |w| published(w, false), 0),
+        (word(no_change("it is there")), |w| published(w, true), 0),
+        (word(no_change("it is there")), |w| published(w, false), 0),
+        (word(back("analysis", "it cannot be built")), |w| published(w, false), 0),
+        (word(back("architecture", "it counts for nothing")), |w| published(w, false), 1),
+        (asks, |w| published(w, false), 0),
+    ];
+    for (end, publishes, runs) in cases {
+        let mut w = World::with(Pipeline::full(), Policy { own_ci: true, ..common::policy() });
+        w.ok(Event::Started { by: bob() });
+        w.until("run developer 0");
+        w.end(end.clone());
+        publishes(&mut w);
+        let ci = w.jobs.iter().filter(|job| matches!(job.effect, Effect::EnsureCi { .. })).count();
+        assert_eq!(ci, runs, "{end:?}");
+    }
+}

@@ -96,6 +96,7 @@ impl Cx<'_> {
             }
             (Step::Agent { role }, Outcome::AgentSaid { word, resolved }) => {
                 self.d.task.wait.question = None;
+                self.d.task.wait.said = None;
                 self.hear(&role, resolved);
                 self.say(format!("the {role} is finished"));
                 self.hear_word(&role, word);
@@ -303,7 +304,10 @@ impl Cx<'_> {
         // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
         // would wait for them. Of one that was judged it costs a look.
         let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
-        let enough = developer && self.is_asked_enough();
+        // What waits for a person, goes back or is to change nothing is no head that lands.
+        let task = &self.d.task;
+        let speaks = task.wait.question.is_some() || task.wait.said.is_some() || task.findings.no_change.is_some();
+        let enough = speaks || developer && self.is_asked_enough();
         if self.policy.own_ci && self.d.task.pipeline.role(self.d.task.at.stage).is_some() && !enough {
             self.emit(Effect::EnsureCi { commit: head.clone() });
         }

@@ -8,6 +8,7 @@ use orch_core::conflict;
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Role, Seq, Sha, StageId};
 use orch_core::verdict::{FaultKind, Finding};
+use orch_core::word::Word;
 use orch_ports::Fault;
 use orch_ports::git::{Author, Carry, PushAnswer, Snapshot};
 use orch_store::ArtefactRow;
@@ -53,6 +54,11 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
         // recorded, and the role tries again.
         Err(fault) if fault.kind == FaultKind::Gone => {
             tracing::warn!(work_item = %cx.task.work_item, %fault, "nothing can be taken of a run");
+            // What is gone says nothing of the branch, which may have code: nothing is declared by it.
+            if matches!(cx.task.wait.said, Some(Word::NoChange { .. })) {
+                let text = "the whole working directory was removed or replaced by a link: `no_change` counts for nothing then";
+                return Ok(Outcome::NotTaken { findings: vec![Finding::must_fix(text)] }.into());
+            }
             let discarded = vec!["the whole working directory: it was removed or replaced by a link".to_owned()];
             let unresolved = cx.task.landing.conflict.as_ref().map(|c| c.files.clone()).unwrap_or_default();
             let gone = Finding::must_fix("the whole working directory was removed or replaced by a link");

@@ -128,7 +128,7 @@ async fn nothing_to_change_is_judged_by_the_reviewer_and_ends_without_a_merge() 
     let task = world.until_done(&item).await;
     world.until_quiet().await;
     assert_eq!((outcome(&task), task.landing.merged.is_some()), (Some(DoneOutcome::NothingToChange), false));
-    assert_eq!((world.main_tip().await, world.forge_did("pull_request").await, world.runs.count("ci")), (main, 0, 1));
+    assert_eq!((world.main_tip().await, world.forge_did("pull_request").await, world.runs.count("ci")), (main, 0, 0));
     assert_eq!((world.runs.count("reviewer"), world.runs.count("deploy")), (1, 0));
     let brief = briefs.lock().unwrap()[0].clone();
     assert!(
@@ -397,3 +397,32 @@ async fn a_return_to_analysis_reaches_the_analyst_and_voids_the_approval() {
     let task = world.until_done(&item).await;
     assert_eq!((outcome(&task), world.runs.count("developer")), (Some(DoneOutcome::Healthy), 2));
 }
+
+#[tokio::test]
+async fn nothing_is_declared_by_a_working_directory_that_is_gone_and_no_work_is_lost() {
+    let world = World::new().await;
+    world.runs.on("developer", |run| match run.nth {
+        2 => {
+            run.says(r#"{"no_change": "it is all there"}"#);
+            std::fs::remove_dir_all(&run.cwd).unwrap();
+            Does::Exit(0)
+        }
+        _ => work(run),
+    });
+    world.runs.on("reviewer", |run| match run.nth {
+        1 => {
+            run.paper("12-review.md", REFUSED);
+            Does::Exit(0)
+        }
+        _ => approve(run),
+    });
+    world.start();
+    let item = world.begin("One").await;
+    let task = world.until_done(&item).await;
+    assert_eq!((outcome(&task), world.runs.count("developer")), (Some(DoneOutcome::Healthy), 3));
+    assert!(task.landing.merged.is_some());
+    assert_eq!(world.says(&item, "`no_change` counts for nothing then").await, 1);
+}
+
+/// A review that says no.
+const REFUSED: &str = "---\nverdict: REQUEST_CHANGES\nfindings:\n  - severity: P1\n    text: not like this\n---\n";
