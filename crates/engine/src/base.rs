@@ -110,10 +110,12 @@ pub async fn judge(
         artefact_dir: "",
         repairs_base: false,
     };
-    Ok(found(&asked.run.shown, commit, &trial.run().await?))
+    let tried = trial.run().await?;
+    let tree = git.tree(&project.key, commit).await?.to_string();
+    Ok(found(&asked.run.shown, (commit, &tree), &tried))
 }
 
-fn found(line: &str, commit: &Sha, tried: &Tried) -> Found {
+fn found(line: &str, (commit, tree): (&Sha, &str), tried: &Tried) -> Found {
     match &tried.blame {
         Blame::Green | Blame::Chance { .. } => {
             let less = tried.degraded().map(|less| format!(", and {less}")).unwrap_or_default();
@@ -125,12 +127,12 @@ fn found(line: &str, commit: &Sha, tried: &Tried) -> Found {
             Found::Unclear { why: format!("`{line}` on {}: {}: something ends it", commit.short(), tried.run.end) }
         }
         Blame::Run { .. } | Blame::Branch { .. } | Blame::Base | Blame::BaseBefore | Blame::Unlucky { .. } => {
-            red(line, commit, tried)
+            red(line, (commit, tree), tried)
         }
     }
 }
 
-fn red(line: &str, commit: &Sha, tried: &Tried) -> Found {
+fn red(line: &str, (commit, tree): (&Sha, &str), tried: &Tried) -> Found {
     let failed: BTreeSet<&String> = tried.runs.iter().flat_map(|run| &run.failed).collect();
     let run = &tried.run;
     let what = match &run.failed_setup {
@@ -140,7 +142,8 @@ fn red(line: &str, commit: &Sha, tried: &Tried) -> Found {
     let mut sum = Sha256::new();
     sum.update(run.failed_setup.as_deref().unwrap_or(line));
     if failed.is_empty() {
-        sum.update(format!("\0{}", run.end));
+        // What fails nobody knows: a yes to it is good for this tree alone.
+        sum.update(format!("\0{}\0{tree}", run.end));
     }
     for test in &failed {
         sum.update(format!("\n{test}"));
@@ -194,7 +197,7 @@ pub fn fact(project: &Project, path: &str, tree: &str, line: &str, quarantine: &
 }
 
 /// Setup, command, environment, its longest time, the tools, and which tests are in quarantine.
-fn identity(project: &Project, path: &str, line: &str, quarantine: &str) -> String {
+pub(crate) fn identity(project: &Project, path: &str, line: &str, quarantine: &str) -> String {
     let preparation = &project.preparation;
     let mut text = preparation.identity(line);
     text.extend(["\0", &project.test_timeout_ms.to_string(), "\0", path]);

@@ -2,7 +2,8 @@
 //! result as a commit status. The same code is judged once: a commit that differs only in its papers takes the result
 //! over, and says so.
 
-use super::{Cx, Ended, hex};
+use super::{Cx, Ended};
+use crate::base;
 use crate::gates::TaskBench;
 use crate::parts::{self, Of, Run, Touched};
 use crate::quarantine;
@@ -15,7 +16,6 @@ use orch_core::ids::{GateId, Sha, Time};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
 use orch_store::Fact;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// Name of the check.
@@ -81,11 +81,9 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     };
     let line = run.shown.as_str();
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
-    // Green under another command is no answer.
-    let mut identity = cx.project.preparation.identity(&run.line);
-    let quarantine = quarantine::of(cx.store(), project, cx.now()).await?;
-    identity.push_str(&quarantine::identity(&quarantine));
-    let command = hex(&Sha256::digest(identity.as_bytes())[..8]);
+    // Green under another command, with other tools or in another quarantine is no answer.
+    let quarantine = quarantine::identity(&quarantine::of(cx.store(), project, cx.now()).await?);
+    let command = base::identity(&cx.project, &cx.engine.options.path, &run.line, &quarantine);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
         super::judge_base::was_green(cx, commit, &run.line).await?;

@@ -481,3 +481,20 @@ async fn a_no_while_the_base_is_run_again_ends_the_run_and_blocks() {
     assert!(!world.runs.live("test"));
     world.until_quiet().await;
 }
+
+#[tokio::test]
+async fn a_red_without_names_of_tests_is_another_one_on_another_tree() {
+    for (text, others) in [("it does not compile\n", 2), ("test cart::old ... FAILED\n", 1)] {
+        let world = tested(|_| {}).await;
+        world.runs.on("test", move |run| said(run, text, 1));
+        world.start();
+        let item = world.begin("One").await;
+        until_held(&world, &item).await;
+        let runs = world.runs.count("test");
+        world.outsider_on_main("other.txt", "x\n");
+        world.eventually("the new tree is run", async || runs + 1 < world.runs.count("test")).await;
+        until_held(&world, &item).await;
+        world.until(&item, "looked at", |t| !matches!(t.phase, Phase::Working { .. })).await;
+        assert_eq!((world.says(&item, "the base itself fails").await, world.told_people().len()), (others, others));
+    }
+}
