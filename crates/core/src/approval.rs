@@ -1,8 +1,6 @@
 //! What people approve. An approval is bound to exactly what was shown: what can change after the yes has another subject.
 
 use crate::ids::{Actor, Time};
-use crate::pipeline::Step;
-use crate::task::{Phase, Task, WaitReason};
 use serde::{Deserialize, Serialize};
 
 /// What can be approved.
@@ -62,24 +60,4 @@ pub struct Asked<'a> {
     pub subject: &'a str,
     /// The same in words, a line each.
     pub shown: &'a [String],
-}
-
-impl Task {
-    /// What a person is asked to approve now. A default branch that fails is looked at again by itself: what people were told
-    /// of it stands until the look is over, and can be approved all the time.
-    pub fn asked(&self) -> Option<Asked<'_>> {
-        match &self.phase {
-            Phase::Waiting { why: WaitReason::Approval { what, subject, shown }, .. } => {
-                Some(Asked { what: *what, subject, shown })
-            }
-            Phase::Working { .. } | Phase::Waiting { why: WaitReason::OnHold, .. }
-                if matches!(self.step(), Some(Step::Open)) =>
-            {
-                let (what, red) = (ApprovalKind::Base, self.wait.base.as_ref()?);
-                let open = red.rejected.is_none() && self.approved(what, &red.subject).is_none();
-                open.then_some(Asked { what, subject: &red.subject, shown: &red.shown })
-            }
-            _ => None,
-        }
-    }
 }

@@ -386,6 +386,24 @@ impl DoneOutcome {
 }
 
 impl Task {
+    /// What a person is asked to approve now. A default branch that fails is looked at again by itself: what people were told
+    /// of it stands until the look is over, and can be approved all the time.
+    pub fn asked(&self) -> Option<Asked<'_>> {
+        match &self.phase {
+            Phase::Waiting { why: WaitReason::Approval { what, subject, shown }, .. } => {
+                Some(Asked { what: *what, subject, shown })
+            }
+            Phase::Working { .. } | Phase::Waiting { why: WaitReason::OnHold, .. }
+                if matches!(self.step(), Some(Step::Open)) =>
+            {
+                let (what, red) = (ApprovalKind::Base, self.wait.base.as_ref()?);
+                let open = red.rejected.is_none() && self.approved(what, &red.subject).is_none();
+                open.then_some(Asked { what, subject: &red.subject, shown: &red.shown })
+            }
+            _ => None,
+        }
+    }
+
     /// The repository it lands in, by the key of the first project that has it. Decided when the task is made: all tasks of one
     /// repository share its merge lease, whatever becomes of the configuration.
     pub fn repository(&self) -> &ProjectKey {
