@@ -54,11 +54,10 @@ fn limits(project: &Project, now: Time) -> Vec<Limit> {
 }
 
 /// What an agent's run of each project has to fit into now; nothing for lanes that begin no agent.
-pub(crate) fn terms(engine: &Engine, lane: Lane) -> BTreeMap<ProjectKey, Terms> {
+pub(crate) fn terms(engine: &Engine, lane: Lane, now: Time) -> BTreeMap<ProjectKey, Terms> {
     if lane != Lane::Agent {
         return BTreeMap::new();
     }
-    let now = engine.ports.clock.now();
     let projects = engine.projects();
     let of = |project: &Project| Terms { run_micro_usd: project.money.run_micro_usd, limits: limits(project, now) };
     projects.values().map(|project| (project.key.clone(), of(project))).collect()

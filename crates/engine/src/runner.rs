@@ -118,14 +118,16 @@ async fn claim(engine: &Engine, lane: Lane) -> Result<Option<Job>, Fault> {
 }
 
 fn claim_request(engine: &Engine, lane: Lane) -> ClaimRequest {
+    // Read once: at midnight the run would be counted to one day and fit into the budget of the other.
+    let now = engine.ports.clock.now();
     ClaimRequest {
         lane,
         worker: engine.options.worker.clone(),
-        now: engine.ports.clock.now(),
+        now,
         lease_ms: engine.options.claim_ms,
         share: share(lane, width(engine, lane), engine.projects().len()),
         except: Vec::new(),
-        terms: budgets::terms(engine, lane),
+        terms: budgets::terms(engine, lane, now),
     }
 }
 

@@ -21,12 +21,15 @@ pub fn reserved<T: Tx>(tx: &mut T, job: Option<Job>, request: &ClaimRequest) -> 
 }
 
 fn reserve<T: Tx>(tx: &mut T, job: &mut Job, terms: &BTreeMap<ProjectKey, Terms>, now: Time) -> Result<(), T::Error> {
-    // What is to be stopped begins nothing.
-    if !matches!(job.effect, Effect::RunAgent { .. }) || job.stop {
+    if !matches!(job.effect, Effect::RunAgent { .. }) {
         return Ok(());
     }
     if let Some(spend) = tx.spend(job.id, job.run_attempt)? {
         job.reserved_micro_usd = spend.reserved_micro_usd;
+        return Ok(());
+    }
+    // What is to be stopped begins nothing; what has begun keeps what it has, also while it ends.
+    if job.stop {
         return Ok(());
     }
     let none = Terms::default();

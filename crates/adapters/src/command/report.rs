@@ -13,6 +13,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+/// More tokens than any run uses: what an agent says is a number that can be added up.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
 /// Largest result file that is read, in bytes.
 const MAX_RESULT_BYTES: u64 = 1024 * 1024;
 /// Longest summary or question that is kept, in characters.
@@ -75,7 +77,12 @@ pub(super) fn result_file(path: &Path) -> RunResult {
         Ok(Value::Object(map)) => {
             let text = |key: &str| map.get(key).and_then(Value::as_str).map(clean_text).filter(|t| !t.is_empty());
             let number = |key: &str| map.get(key).and_then(Value::as_f64).filter(|n| n.is_finite() && *n >= 0.0);
-            let tokens = |key: &str| map.get(key).and_then(Value::as_u64).or_else(|| number(key).map(|n| n as u64));
+            let tokens = |key: &str| {
+                map.get(key)
+                    .and_then(Value::as_u64)
+                    .or_else(|| number(key).map(|n| n as u64))
+                    .map(|n| n.min(MOST_TOKENS))
+            };
             RunResult {
                 retry_after_s: number("retry_after_s").filter(|s| *s <= MAX_RETRY_AFTER_S),
                 summary: text("summary"),

@@ -160,6 +160,10 @@ fn the_result_file_is_read_leniently() {
     assert_eq!(report.usage, Usage { cost_usd: 0.25, input_tokens: 10, output_tokens: 2, ..Usage::default() });
     let report = desk.sh(r#"echo '{"cost_usd":-5,"input_tokens":"many","summary":7}' > "$ORCH_RESULT_FILE""#);
     assert_eq!((report.summary, report.usage.input_tokens), (None, 0));
+    let most = u64::MAX;
+    let report = desk.sh(&format!(r#"echo '{{"input_tokens":{most},"output_tokens":1e300}}' > "$ORCH_RESULT_FILE""#));
+    let sum = report.usage.input_tokens.checked_add(report.usage.output_tokens);
+    assert_eq!(sum, Some(2_000_000_000_000), "what it says can be added up");
 }
 
 #[test]

@@ -350,7 +350,7 @@ fn run_line(run: &RunView, now: Time) -> RunLine {
         end,
         started,
         took,
-        tokens: match run.input_tokens + run.output_tokens {
+        tokens: match run.input_tokens.saturating_add(run.output_tokens) {
             0 => String::new(),
             _ => format!("{} in, {} out", tokens(run.input_tokens), tokens(run.output_tokens)),
         },

@@ -66,6 +66,7 @@ macro_rules! store_contract {
             money::runs_beside_each_other_cannot_pass_a_days_budget,
             money::without_a_cap_a_run_takes_what_is_left_of_the_tightest_budget,
             money::a_reservation_is_given_back_where_no_run_began,
+            money::a_run_that_is_to_be_stopped_keeps_its_reservation,
             money::a_reservation_outlives_the_worker_of_a_run_that_began_and_its_cost_counts_once,
             money::a_setup_before_an_agents_run_is_not_the_run,
             money::a_cost_that_nobody_knows_counts_as_what_was_reserved, money::a_retry_grants_a_task_as_much_again,

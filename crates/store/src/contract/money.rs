@@ -158,6 +158,22 @@ pub fn a_reservation_outlives_the_worker_of_a_run_that_began_and_its_cost_counts
     assert_eq!(sums(w, &mine), (3, 0), "once, with what it was over its cap");
 }
 
+pub fn a_run_that_is_to_be_stopped_keeps_its_reservation(w: &mut World) {
+    let id = at_their_agent(w, 1)[0];
+    terms(w, "DEMO", Some(2), vec![limit(Scope::Task, Span::Whole, 5)]);
+    let job = w.claim(Lane::Agent).unwrap();
+    put(w, &job, None);
+    // A person cancels, and the daemon dies before it has ended the run: the next one claims it to do that.
+    w.tell(id, Event::CancelAsked { by: anna() });
+    w.worker = "w2".into();
+    block_on(w.store.recover("w2", super::world::TTL_MS)).unwrap();
+    let job = w.claim(Lane::Agent).unwrap();
+    assert_eq!((job.stop, job.reserved_micro_usd), (true, 2 * USD));
+    put(w, &job, Some(Usage::default()));
+    w.end(&job, Outcome::Cancelled);
+    assert_eq!(sums(w, &Whose::Task(id)).1, 0, "nothing is left of it");
+}
+
 pub fn a_setup_before_an_agents_run_is_not_the_run(w: &mut World) {
     let id = at_their_agent(w, 1)[0];
     terms(w, "DEMO", Some(2), vec![limit(Scope::Task, Span::Whole, 5)]);
