@@ -253,6 +253,11 @@ impl Brings {
 
 /// What a trial that holds somebody up or lets something through means, in words.
 impl Tried {
+    /// Is it green here, and not on the tip alone or because a test is in quarantine?
+    pub(crate) fn is_green_by_itself(&self) -> bool {
+        self.let_be.is_empty() && matches!(self.blame, Blame::Green | Blame::Chance { .. })
+    }
+
     /// Why nothing can be told; `None`: it can.
     pub(crate) fn cannot(&self, line: &str) -> Option<FaultNote> {
         let base = self.runs.iter().rev().find(|run| run.tree != Tree::Branch);

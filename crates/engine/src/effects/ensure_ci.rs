@@ -4,7 +4,7 @@
 
 use super::{Cx, Ended};
 use crate::base;
-use crate::gates::TaskBench;
+use crate::gates::{Bench as _, TaskBench};
 use crate::parts::{self, Of, Run, Touched};
 use crate::quarantine;
 use crate::shell;
@@ -27,6 +27,29 @@ const DEGRADED: &str = "green, degraded: ";
 /// Begins what is said of a check that has run for the parts alone that a branch touches.
 const PARTS: &str = "only for its parts (";
 
+/// Begins what is said of a check that let tests in quarantine be: with the identity of that quarantine.
+const QUARANTINE: &str = "in quarantine ";
+
+/// Is this check green because of a quarantine that is over by now, or another one? That is no answer. `now`: the identity of
+/// the one that holds, empty where there is none.
+pub(crate) fn is_of_old_quarantine(status: &CommitStatus, now: &str) -> bool {
+    let own = status.context == CONTEXT && status.state == StatusState::Success;
+    own && after_parts(status).and_then(in_quarantine).is_some_and(|(identity, _)| identity != now)
+}
+
+/// The identity of a quarantine, and what follows.
+fn in_quarantine(said: &str) -> Option<(&str, &str)> {
+    said.strip_prefix(QUARANTINE)?.split_once(": ")
+}
+
+/// What is said of a check, without the parts it was run for.
+fn after_parts(status: &CommitStatus) -> Option<&str> {
+    match status.description.strip_prefix(PARTS) {
+        Some(rest) => Some(rest.split_once("): ")?.1),
+        None => Some(&status.description),
+    }
+}
+
 /// Was this check run for some parts alone? In the merge that is no answer.
 pub(crate) fn is_of_parts(status: &CommitStatus) -> bool {
     status.context == CONTEXT && status.state == StatusState::Success && status.description.starts_with(PARTS)
@@ -34,10 +57,8 @@ pub(crate) fn is_of_parts(status: &CommitStatus) -> bool {
 
 /// What a check that let through saw less than it should.
 pub(crate) fn degraded(status: &CommitStatus) -> Option<String> {
-    let said = match status.description.strip_prefix(PARTS) {
-        Some(rest) => rest.split_once("): ")?.1,
-        None => &status.description,
-    };
+    let said = after_parts(status)?;
+    let said = in_quarantine(said).map_or(said, |(_, rest)| rest);
     Some(said.strip_prefix(DEGRADED)?.to_owned())
 }
 
@@ -63,7 +84,9 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     // What is prepared for the merge stands on the tip; everything else is judged again there.
     let prepared = cx.task.landing.intent.as_ref().is_some_and(|i| i.head == *commit);
     let again = cx.task.pipeline.judges_again(GateId::CiGreen) && !prepared;
-    let enough = |s: &CommitStatus| again || !is_of_parts(s);
+    let bench = TaskBench::new(cx, None, None);
+    let quarantine = quarantine::identity(&bench.quarantine().await?);
+    let enough = |s: &CommitStatus| (again || !is_of_parts(s)) && !is_of_old_quarantine(s, &quarantine);
     if known.iter().any(|s| s.context == CONTEXT && answers(s, cx.job.created_at) && enough(s)) {
         return Ok(Outcome::Sent.into());
     }
@@ -82,7 +105,6 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let line = run.shown.as_str();
     let digest = git.code_digest(project, commit, &cx.task.artefact_dir()).await?;
     // Green under another command, with other tools or in another quarantine is no answer.
-    let quarantine = quarantine::identity(&quarantine::of(cx.store(), project, cx.now()).await?);
     let command = base::identity(&cx.project, &cx.engine.options.path, &run.line, &quarantine);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
@@ -101,7 +123,6 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
         at: cx.now(),
     };
     forge.set_status(project, commit, &pending).await?;
-    let bench = TaskBench::new(cx, None, None);
     let fetched = cx.fetch().await?;
     let base = cx.task.branch.base.as_ref().unwrap_or(&fetched.tip);
     let artefact_dir = cx.task.artefact_dir();
@@ -128,7 +149,10 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     };
     let (state, description) = match (tried.cannot(line), tried.degraded()) {
         (Some(fault), _) => (StatusState::Error, fault.text),
-        (None, Some(less)) => (StatusState::Success, format!("{only}{DEGRADED}{less}")),
+        (None, Some(less)) => {
+            let because = if tried.let_be.is_empty() { String::new() } else { format!("{QUARANTINE}{quarantine}: ") };
+            (StatusState::Success, format!("{only}{because}{DEGRADED}{less}"))
+        }
         (None, None) if tried.blame == Blame::Green => (StatusState::Success, format!("{only}green")),
         (None, None) => {
             let end = &tried.run.end;
@@ -150,7 +174,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     cx.still_ours().await?;
     forge.set_status(project, commit, &status).await?;
     // What was green on the tip alone is judged again there.
-    if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
+    if tried.is_green_by_itself() {
         cx.store().remember(&memory, commit.short(), cx.now()).await?;
         super::judge_base::was_green(cx, commit, &run.line).await?;
     }
@@ -176,4 +200,31 @@ async fn of_parts(cx: &Cx, all: &Run, commit: &Sha) -> Result<(Option<Run>, Stri
         _ => String::new(),
     };
     Ok((run, only))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(description: &str) -> CommitStatus {
+        let (context, description) = (CONTEXT.to_owned(), description.to_owned());
+        CommitStatus { context, state: StatusState::Success, description, url: None, at: Time(0) }
+    }
+
+    #[test]
+    fn what_is_green_because_of_a_quarantine_is_an_answer_while_that_very_one_lasts() {
+        for of in [
+            "in quarantine 12ab: green, degraded: why",
+            "only for its parts (web): in quarantine 12ab: green, degraded: why",
+        ] {
+            assert!(is_of_old_quarantine(&status(of), "") && is_of_old_quarantine(&status(of), "cd34"), "{of}");
+            assert!(!is_of_old_quarantine(&status(of), "12ab"), "{of}");
+            assert_eq!(degraded(&status(of)).as_deref(), Some("why"), "{of}");
+        }
+        for of in ["green", "green, degraded: why", "only for its parts (web): green"] {
+            assert!(!is_of_old_quarantine(&status(of), "12ab"), "{of}: it needed none");
+        }
+        let foreign = CommitStatus { context: "build".into(), ..status("in quarantine 12ab: green") };
+        assert!(!is_of_old_quarantine(&foreign, ""), "what others say is theirs");
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::{Cx, Ended};
 use crate::base::{self, Asked, Found, Verdict};
-use crate::gates::TaskBench;
+use crate::gates::{Bench as _, TaskBench};
 use crate::quarantine;
 use crate::shell;
 use orch_core::effect::Outcome;
@@ -20,9 +20,10 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     let mut green = Vec::new();
     for asked in base::commands(&cx.project) {
         let bench = TaskBench::new(cx, None, None);
-        let verdict = match known(cx, tip, &asked).await? {
+        let fact = fact(cx, tip, &asked.run.line, &quarantine::identity(&bench.quarantine().await?)).await?;
+        let verdict = match known(cx, &fact, &asked).await? {
             Some(verdict) => verdict,
-            None => match judge(cx, &bench, tip, &asked).await {
+            None => match judge(cx, &bench, (tip, &fact), &asked).await {
                 Ok(verdict) => verdict,
                 Err(_) if cx.stop.is_cancelled() => return Ok(Outcome::Cancelled.into()),
                 Err(fault) if fault.kind == FaultKind::Transient => {
@@ -45,8 +46,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
 }
 
 /// What is known of it and need not be run again now.
-async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fault> {
-    let Some(mut verdict) = recall(cx, tip, &asked.run.line).await? else { return Ok(None) };
+async fn known(cx: &Cx, fact: &Fact, asked: &Asked) -> Result<Option<Verdict>, Fault> {
+    let Some(mut verdict) = recall(cx, fact).await? else { return Ok(None) };
     match &mut verdict.found {
         Found::Green { text } => {
             *text = format!("`{}` was green on this code at {}", asked.run.shown, verdict.commit.short());
@@ -63,39 +64,41 @@ async fn known(cx: &Cx, tip: &Sha, asked: &Asked) -> Result<Option<Verdict>, Fau
     Ok(Some(verdict))
 }
 
-async fn judge(cx: &Cx, bench: &TaskBench<'_>, tip: &Sha, asked: &Asked) -> Result<Verdict, Fault> {
+async fn judge(cx: &Cx, bench: &TaskBench<'_>, (tip, fact): (&Sha, &Fact), asked: &Asked) -> Result<Verdict, Fault> {
     let git = &*cx.engine.ports.git;
     let found = base::judge(&cx.project, git, bench, tip, asked).await?;
-    let (at, before) = (cx.now(), recall(cx, tip, &asked.run.line).await?);
+    let (at, before) = (cx.now(), recall(cx, fact).await?);
     let since = before.filter(|before| before.is_as(&found)).map_or(at, |before| before.since);
     let verdict = Verdict { commit: tip.clone(), since, at, found };
     cx.still_ours().await?;
-    remember(cx, &asked.run.line, &verdict).await?;
+    remember(cx, fact, &verdict).await?;
     Ok(verdict)
 }
 
-/// Whatever has this tree is green with this command, the default branch too once it has landed.
+/// Whatever has this tree is green with this command, the default branch too once it has landed. For what is green by itself
+/// only, and not because a test is in quarantine.
 pub(crate) async fn was_green(cx: &Cx, commit: &Sha, line: &str) -> Result<(), Fault> {
     let policy = &cx.project.policy;
     if !policy.base_first {
         return Ok(());
     }
-    if recall(cx, commit, line).await?.is_some_and(|verdict| matches!(verdict.found, Found::Green { .. })) {
+    let quarantine = quarantine::of(cx.store(), &cx.project.key, cx.now()).await?;
+    let fact = fact(cx, commit, line, &quarantine::identity(&quarantine)).await?;
+    if recall(cx, &fact).await?.is_some_and(|verdict| matches!(verdict.found, Found::Green { .. })) {
         return Ok(());
     }
     let (at, text) = (cx.now(), String::new());
     let verdict = Verdict { commit: commit.clone(), since: at, at, found: Found::Green { text } };
-    remember(cx, line, &verdict).await
+    remember(cx, &fact, &verdict).await
 }
 
-async fn recall(cx: &Cx, commit: &Sha, line: &str) -> Result<Option<Verdict>, Fault> {
-    let kept = cx.store().recall(&fact(cx, commit, line).await?).await?;
+async fn recall(cx: &Cx, fact: &Fact) -> Result<Option<Verdict>, Fault> {
+    let kept = cx.store().recall(fact).await?;
     Ok(kept.and_then(|text| Verdict::read(&text)))
 }
 
-async fn remember(cx: &Cx, line: &str, verdict: &Verdict) -> Result<(), Fault> {
-    let fact = fact(cx, &verdict.commit, line).await?;
-    Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
+async fn remember(cx: &Cx, fact: &Fact, verdict: &Verdict) -> Result<(), Fault> {
+    Ok(cx.store().remember(fact, &verdict.write()?, cx.now()).await?)
 }
 
 /// Keeps the newest of the project for people who ask.
@@ -104,8 +107,7 @@ async fn show(cx: &Cx, verdict: &Verdict) -> Result<(), Fault> {
     Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
 }
 
-async fn fact(cx: &Cx, commit: &Sha, line: &str) -> Result<Fact, Fault> {
+async fn fact(cx: &Cx, commit: &Sha, line: &str, quarantine: &str) -> Result<Fact, Fault> {
     let tree = cx.engine.ports.git.tree(&cx.project.key, commit).await?.to_string();
-    let quarantine = quarantine::of(cx.store(), &cx.project.key, cx.now()).await?;
-    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line, &quarantine::identity(&quarantine)))
+    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line, quarantine))
 }

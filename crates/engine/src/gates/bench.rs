@@ -120,11 +120,13 @@ pub(crate) struct TaskBench<'a> {
     limit: Option<u64>,
     /// Name of the last run that was begun.
     last: Mutex<String>,
+    /// Tests in quarantine, read once: a verdict and the name under which it is remembered speak of the same.
+    quarantine: tokio::sync::OnceCell<Quarantine>,
 }
 
 impl<'a> TaskBench<'a> {
     pub(crate) fn new(cx: &'a Cx, run: Option<Seq>, limit: Option<u64>) -> Self {
-        Self { cx, run, limit, last: Mutex::default() }
+        Self { cx, run, limit, last: Mutex::default(), quarantine: tokio::sync::OnceCell::new() }
     }
     /// Name of the run that is, or was last, under way.
     pub(crate) fn under_way(&self) -> String {
@@ -216,7 +218,8 @@ impl Bench for TaskBench<'_> {
     }
 
     async fn quarantine(&self) -> Result<Quarantine, Fault> {
-        quarantine::of(self.cx.store(), &self.cx.project.key, self.cx.now()).await
+        let read = || quarantine::of(self.cx.store(), &self.cx.project.key, self.cx.now());
+        self.quarantine.get_or_try_init(read).await.cloned()
     }
 
     async fn was_green(&self, commit: &Sha, line: &str) -> Result<(), Fault> {

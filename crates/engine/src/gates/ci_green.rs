@@ -5,6 +5,7 @@ use super::{Gate, Look, Meta, Subject};
 use crate::effects::ensure_ci;
 use crate::parts::Of;
 use crate::project::Project;
+use crate::quarantine;
 use orch_artefacts::failing;
 use orch_core::ids::{GateId, Time};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
@@ -32,9 +33,13 @@ impl Gate for CiGreen {
     const META: Meta = Meta { id: GateId::CiGreen, asks: "are the required checks of this commit green?" };
     type Evidence = Evidence;
 
-    /// Statuses belong to the commit itself.
+    /// Statuses belong to the commit itself. In the merge all parts are to be green, and what was green for some of them is no
+    /// answer; nor is what was green because of a quarantine.
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
-        Ok(format!("commit {}", look.subject.head))
+        let whole = if look.subject.exact && !look.project.parts.is_empty() { " whole" } else { "" };
+        let quarantine = quarantine::identity(&look.bench.quarantine().await?);
+        let quarantine = if quarantine.is_empty() { quarantine } else { format!(" quarantine {quarantine}") };
+        Ok(format!("commit {}{whole}{quarantine}", look.subject.head))
     }
 
     async fn collect(look: &Look<'_>) -> Result<Evidence, Fault> {
@@ -44,7 +49,9 @@ impl Gate for CiGreen {
         let old = |s: &CommitStatus| asked.is_some_and(|at| !ensure_ci::answers(s, at));
         // In the merge all parts are to be green.
         let less = |s: &CommitStatus| look.subject.exact && ensure_ci::is_of_parts(s);
-        for status in statuses.iter_mut().filter(|s| old(s) || less(s)) {
+        let quarantine = quarantine::identity(&look.bench.quarantine().await?);
+        let over = |s: &CommitStatus| ensure_ci::is_of_old_quarantine(s, &quarantine);
+        for status in statuses.iter_mut().filter(|s| old(s) || less(s) || over(s)) {
             status.state = StatusState::Pending;
         }
         let own = statuses.iter().filter(|s| s.context == ensure_ci::CONTEXT && s.state == StatusState::Success);

@@ -93,7 +93,7 @@ impl Gate for TestsLocal {
             repairs_base: subject.task.as_ref().is_some_and(Task::repairs_base),
         };
         let tried = trial.run().await?;
-        if matches!(tried.blame, Blame::Green | Blame::Chance { .. }) {
+        if tried.is_green_by_itself() {
             look.bench.was_green(&subject.head, &run.line).await?;
         }
         let degraded = tried.degraded().into_iter().collect();

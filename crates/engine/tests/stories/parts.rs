@@ -14,16 +14,24 @@ fn part(name: &str, test: Option<&str>, ci: Option<&str>) -> Part {
     Part { name: name.into(), paths: vec![format!("/{name}/")], test: test.map(Into::into), ci: ci.map(Into::into) }
 }
 
-/// Both with tests or both with CI, what all of it is as one line, and what was run of it, in order.
-async fn world(of: Of, plan: LandingPlan) -> (World, Arc<Mutex<Vec<String>>>) {
-    let line = |name: &str| format!("{name} line");
-    let parts: Vec<Part> = ["web", "api"]
-        .map(|name| match of {
-            Of::Test => part(name, Some(&line(name)), None),
-            Of::Ci => part(name, None, Some(&line(name))),
-        })
-        .into();
+fn line(name: &str) -> String {
+    format!("{name} line")
+}
+
+/// Two, both with tests or both with CI, and what all of it is as one line.
+fn both(of: Of) -> (Vec<Part>, String) {
+    let part = |name| match of {
+        Of::Test => part(name, Some(&line(name)), None),
+        Of::Ci => part(name, None, Some(&line(name))),
+    };
+    let parts: Vec<Part> = ["web", "api"].map(part).into();
     let all = run(None, &parts, of, &Touched::All).unwrap().line;
+    (parts, all)
+}
+
+/// A world with both, and what was run of it, in order.
+async fn world(of: Of, plan: LandingPlan) -> (World, Arc<Mutex<Vec<String>>>) {
+    let (parts, all) = both(of);
     let world = World::with(|c| {
         (c.test, c.ci, c.parts, c.landing) = (None, None, parts, plan);
     })
@@ -115,5 +123,25 @@ async fn ci_of_some_parts_is_no_answer_in_the_merge_also_of_a_branch_that_did_no
         assert!(said.iter().any(|text| !text.contains("only for its parts")), "{said:?}");
         let judged = world.store.judgements(task.id).await.unwrap();
         assert!(judged.iter().filter(|j| j.gate == GateId::CiGreen).any(|j| j.verdict == Verdict::Pass));
+    }
+}
+
+#[tokio::test]
+async fn what_ci_of_all_parts_finds_red_never_lands_also_of_a_branch_that_did_not_move() {
+    for history in [History::OneCommit, History::AsIs] {
+        let (world, _) = world(Of::Ci, LandingPlan { history, ..LandingPlan::default() }).await;
+        // The branch breaks the other part, whose own line nobody runs before the merge.
+        world.runs.on(&both(Of::Ci).1, |run| {
+            let text = std::fs::read_to_string(run.cwd.join("api/a.txt")).unwrap_or_default();
+            Does::Exit(i32::from(text == "bad\n"))
+        });
+        world.runs.on("developer", |run| {
+            run.write("api/a.txt", if run.nth == 1 { "bad\n" } else { "good\n" });
+            Does::Exit(0)
+        });
+        world.start();
+        let item = world.begin("Api").await;
+        let task = world.until_done(&item).await;
+        assert_eq!((task.spent.rounds, world.runs.count("developer")), (1, 2), "{history:?}");
     }
 }
