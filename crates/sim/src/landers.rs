@@ -22,7 +22,8 @@ fn name(number: u64) -> String {
 }
 
 impl Sim {
-    /// A person pushes a change to their branch: on top of it, or written anew on top of main. `good`: nothing is wrong with it.
+    /// A person pushes a change to their branch: on top of it, or written anew on top of main. `good`: nothing is wrong
+    /// with it.
     pub(crate) fn author_pushes(&mut self, project: &ProjectKey, number: u64, good: bool) -> Live<Sha> {
         let anew = good || self.choices.chance("written anew", 400);
         let nothing = !good && self.choices.chance("nothing new", 100);
@@ -33,6 +34,12 @@ impl Sim {
         let (name, main) = (name(number), site.main.clone());
         let from = site.branches.get(&name).filter(|_| !anew).cloned().unwrap_or(main);
         let mut tree = site.repo.tree(&from);
+        if good {
+            // Also what somebody else has merged by hand: whoever helps leaves nothing wrong behind.
+            for (_, content) in tree.iter_mut().filter(|(path, _)| crate::repo::is_code(path)) {
+                *content = crate::repo::mended(*content);
+            }
+        }
         for more in 0..40 {
             if nothing {
                 break;

@@ -1,5 +1,6 @@
 //! Two projects on one repository: tickets, people and commands of their own, one merge lease, and a main that each sees move
-//! when the other merges. Each project's site keeps commits of its own; what the other brings in is a stranger's commit there.
+//! when the other merges. Each project's site keeps commits of its own; what the other brings in is a stranger's commit
+//! there.
 
 use crate::sim::{Live, Sim};
 use orch_core::ids::ProjectKey;

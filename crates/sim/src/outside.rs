@@ -148,8 +148,9 @@ fn invariant_merged_means_merged(site: &Site, task: &Task) -> Live<()> {
     })
 }
 
-/// Nothing to change ends a task only where the branch has the code of the default branch it stands on, and somebody else than the
-/// developer has said so of this very declaration: the reviewer, or a person, and a person wherever the project asks for one.
+/// Nothing to change ends a task only where the branch has the code of the default branch it stands on, and somebody else
+/// than the developer has said so of this very declaration: the reviewer, or a person, and a person wherever the project
+/// asks for one.
 fn invariant_nothing_to_change_is_judged(sim: &Sim, site: &Site, change: &Change<'_>) -> Live<()> {
     let (before, after) = (change.before, change.after);
     let ends = matches!(after.phase, Phase::Done { outcome: DoneOutcome::NothingToChange, .. });

@@ -53,7 +53,8 @@ fn every_place_every_fault_and_every_crash_in_every_phase_is_visited() {
 #[test]
 fn whatever_happens_a_persons_branch_is_landed_as_it_was_asked_for_or_is_with_its_author() {
     let mut seen = Coverage::default();
-    for seed in 1..=300 {
+    // In the last one somebody merges a secret by hand, which others must be able to repair.
+    for seed in (1..=300).chain([792]) {
         let report = run(&Life { profile: Profile::People, ..life(seed) });
         must_hold(&report, " --pipeline people");
         seen.add(&report.seen);

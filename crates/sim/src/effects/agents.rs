@@ -2,7 +2,7 @@
 
 use super::{again, docs, fault, papers, transient};
 use crate::outside;
-use crate::repo::{BINARY, MARKERS, Tree, hash, is_code, red, side};
+use crate::repo::{BINARY, MARKERS, Tree, hash, is_code, mended, red, side};
 use crate::sim::{Flight, Live, Sim};
 use crate::site::{Left, Place, Plan, Run};
 use orch_core::conflict::{self, Conflict, Resolution, Resolved, Take};
@@ -196,8 +196,8 @@ impl Sim {
                 }
                 // Repairs whatever is wrong anywhere, then its own file until all of it goes together.
                 for content in code.values_mut() {
-                    if *content == MARKERS && !markers || *content % 8 < 3 && *content != MARKERS && !bad {
-                        *content = *content / 8 * 8 + 3;
+                    if if *content == MARKERS { !markers } else { !bad } {
+                        *content = mended(*content);
                     }
                 }
                 for content in tries {
