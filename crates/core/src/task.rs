@@ -404,8 +404,8 @@ impl Task {
         }
     }
 
-    /// The repository it lands in, by the key of the first project that has it. Decided when the task is made: all tasks of one
-    /// repository share its merge lease, whatever becomes of the configuration.
+    /// The repository it lands in, by the key of the first project that has it. Decided when the task is made: all tasks of
+    /// one repository share its merge lease, whatever becomes of the configuration.
     pub fn repository(&self) -> &ProjectKey {
         self.repository.as_ref().unwrap_or(&self.project)
     }

@@ -1,5 +1,6 @@
-//! What an agent says of its work as a whole: it is unable, the analysis is wrong, nothing has to be changed; and what a retry and
-//! a repair that changes nothing are worth. None of it costs a round or an attempt, and none of it loops by itself.
+//! What an agent says of its work as a whole: it is unable, the analysis is wrong, nothing has to be changed; and what a
+//! retry and a repair that changes nothing are worth. None of it costs a round or an attempt, and none of it loops by
+//! itself.
 #![allow(clippy::unwrap_used)] // a test that cannot go on must say so where it stands
 
 mod common;

@@ -1,5 +1,5 @@
-//! What becomes of a task that was over: it is begun again on a new branch, or its change is taken back because a person wants
-//! it. Neither may lose that something of it is merged, and nothing of the life before may count in the next one.
+//! What becomes of a task that was over: it is begun again on a new branch, or its change is taken back because a person
+//! wants it. Neither may lose that something of it is merged, and nothing of the life before may count in the next one.
 
 use super::arranged::is_short;
 use super::{Cx, Step as Answer};

@@ -19,6 +19,7 @@ mod production;
 mod said;
 mod source;
 mod updating;
+mod verdicts;
 
 use crate::effect::Effect;
 use crate::event::Event;
