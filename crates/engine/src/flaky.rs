@@ -1,5 +1,5 @@
-//! Tests that fail by chance: which were red and green on one tree, remembered by name. One that was so on the default branch,
-//! or on branches of two tasks, is nobody's fault; one that was so on a single branch may be that branch's.
+//! Tests that fail by chance: which were red and green on one tree, remembered by name. One that was so on the default
+//! branch, or on branches of two tasks, is nobody's fault; one that was so on a single branch may be that branch's.
 
 use crate::effects::Cx;
 use crate::engine::Engine;
@@ -103,7 +103,8 @@ pub async fn in_quarantine(engine: &Engine, project: &ProjectKey) -> Result<Quar
     quarantine::of(&**engine.store(), project, engine.ports.clock.now()).await
 }
 
-/// Puts a test into quarantine until the end of a day, `2026-12-31`. One that is in it gets the new day.
+/// Puts a test into quarantine until the end of a day, `2026-12-31`, by a person who may approve what the project's tasks
+/// do: red tests land by it. One that is in it gets the new day.
 ///
 /// # Errors
 /// [`Refused`]
@@ -120,8 +121,16 @@ pub async fn quarantine(
             return said(format!("`{what}` has to be one line of 1 to {LONG} characters"));
         }
     }
-    let known = engine.projects().get(project).cloned();
-    let zone = known.and_then(|p| p.money.zone.clone()).unwrap_or(TimeZone::UTC);
+    let project_now = engine.project(project)?;
+    let approvers = &project_now.policy.approvers;
+    if !project_now.policy.may_approve(&by) {
+        let known: Vec<&str> = approvers.iter().map(Actor::as_str).collect();
+        return Err(Refused::NotAllowed(format!(
+            "{by} may not let tests of this project fail (people who may: {})",
+            known.join(", ")
+        )));
+    }
+    let zone = project_now.money.zone.clone().unwrap_or(TimeZone::UTC);
     let now = engine.ports.clock.now();
     let until = match quarantine::end_of(day, &zone) {
         Some(until) if until <= now => return said(format!("{day} is over; name a day to come")),

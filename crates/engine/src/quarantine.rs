@@ -1,6 +1,6 @@
 //! Tests that a person has put into quarantine until a date: what fails there stops nothing while it lasts, and every run in
-//! which it did is said to have seen less than it should. A run counts only where it ended by itself and failed at nothing but
-//! them; a crash, a limit, a failed setup and a red that names no test are what they were.
+//! which it did is said to have seen less than it should. A run counts only where it ended by itself and failed at nothing
+//! but them; a crash, a limit, a failed setup and a red that names no test are what they were.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -34,6 +34,8 @@ pub type Quarantine = BTreeMap<String, Quarantined>;
 pub enum Refused {
     /// What the person said is not possible; a sentence for people.
     Said(String),
+    /// The person may not; a sentence for people.
+    NotAllowed(String),
     /// It could not be read or written.
     Fault(Fault),
 }
@@ -71,8 +73,8 @@ pub(crate) fn end_of(day: &str, zone: &TimeZone) -> Option<Time> {
     zone.to_timestamp(next).ok().map(|at| Time(at.as_millisecond()))
 }
 
-/// What a verdict depends on: the names, as a digest; empty where there are none. Another quarantine is another judgement, and
-/// what was green because of one is not green after it.
+/// What a verdict depends on: the names, as a digest; empty where there are none. Another quarantine is another judgement,
+/// and what was green because of one is not green after it.
 pub fn identity(all: &Quarantine) -> String {
     if all.is_empty() {
         return String::new();

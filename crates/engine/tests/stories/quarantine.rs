@@ -1,5 +1,5 @@
-//! A test that a person has put into quarantine until a day: it stops nothing while that lasts, everybody is told, and what else
-//! fails counts as before.
+//! A test that a person has put into quarantine until a day: it stops nothing while that lasts, everybody is told, and what
+//! else fails counts as before.
 
 use crate::runs::{Does, Run};
 use crate::world::{World, anna, demo};
@@ -116,5 +116,8 @@ async fn a_quarantine_needs_a_day_to_come_a_name_and_a_reason() {
     assert!(asked("cart::total", &day(&world, -1), "why").await.ends_with("is over; name a day to come"));
     assert!(asked("cart::total", &day(&world, 200), "why").await.contains("more than 92 days away"));
     assert!(asked("cart::total", "tomorrow", "why").await.contains("write it as"));
+    let by = ("local:mallory".into(), "why");
+    let stranger = orch_engine::flaky::quarantine(&engine, &demo(), "cart::total", &soon, by).await;
+    assert!(matches!(stranger, Err(Refused::NotAllowed(_))), "red tests land by it");
     assert!(quarantine::of(&**engine.store(), &demo(), world.clock.now()).await.unwrap().is_empty());
 }

@@ -1,6 +1,6 @@
 //! The instance as a whole: what is queued, which projects there are, how their gates are switched, draining and pausing.
 
-use super::body::Raw;
+use super::body::{Fields, Raw};
 use super::guard::Caller;
 use super::{AppState, Problem};
 use crate::reload::Applied;
@@ -119,6 +119,14 @@ pub(super) async fn flaky(State(state): State<AppState>, Path(key): Path<String>
     Ok(Json(json!({ "project": key, "tests": tests, "quarantine": let_be })))
 }
 
+fn named(fields: &mut Fields) -> Result<String, Problem> {
+    fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))
+}
+
+fn unknown(message: String) -> Problem {
+    Problem::missing(message).hint("`orch project flaky` lists them")
+}
+
 /// Forgets that a test fails by chance: the next time it does, it is judged anew.
 pub(super) async fn forget_flaky(
     State(state): State<AppState>,
@@ -126,11 +134,9 @@ pub(super) async fn forget_flaky(
     body: Raw,
 ) -> Result<Json<Value>, Problem> {
     let key = known(&state, &key)?;
-    let mut fields = body.fields(&["test"])?;
-    let test = fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))?;
+    let test = named(&mut body.fields(&["test"])?)?;
     if !orch_engine::flaky::forget(&state.engine, &key, &test).await? {
-        let message = format!("{key} knows no test {} that fails by chance", test.escape_debug());
-        return Err(Problem::missing(message).hint("`orch project flaky` lists them"));
+        return Err(unknown(format!("{key} knows no test {} that fails by chance", test.escape_debug())));
     }
     Ok(Json(json!({ "project": key, "forgotten": test })))
 }
@@ -151,13 +157,14 @@ pub(super) async fn quarantine_test(
 ) -> Result<Json<Value>, Problem> {
     let key = known(&state, &key)?;
     let mut fields = body.fields(&["test", "until", "because"])?;
-    let test = fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))?;
+    let test = named(&mut fields)?;
     let until = fields.text("until")?;
     let until = until.ok_or_else(|| Problem::bad("`until` is missing: the last day of it, as 2026-12-31"))?;
     let because = fields.text("because")?.ok_or_else(|| Problem::bad("`because` is missing: why it may fail"))?;
     match orch_engine::flaky::quarantine(&state.engine, &key, &test, &until, (caller.actor, &because)).await {
         Ok(put) => Ok(Json(json!({ "project": key, "quarantine": let_fail(&test, &put) }))),
         Err(Refused::Said(text)) => Err(Problem::bad(text)),
+        Err(Refused::NotAllowed(text)) => Err(Problem::refused(text)),
         Err(Refused::Fault(fault)) => Err(fault.into()),
     }
 }
@@ -170,11 +177,9 @@ pub(super) async fn release_test(
     body: Raw,
 ) -> Result<Json<Value>, Problem> {
     let key = known(&state, &key)?;
-    let mut fields = body.fields(&["test"])?;
-    let test = fields.text("test")?.ok_or_else(|| Problem::bad("`test` is missing: the name of the test"))?;
+    let test = named(&mut body.fields(&["test"])?)?;
     if !orch_engine::flaky::release(&state.engine, &key, &test, &caller.actor).await? {
-        let message = format!("no test {} of {key} is in quarantine", test.escape_debug());
-        return Err(Problem::missing(message).hint("`orch project flaky` lists them"));
+        return Err(unknown(format!("no test {} of {key} is in quarantine", test.escape_debug())));
     }
     Ok(Json(json!({ "project": key, "released": test })))
 }

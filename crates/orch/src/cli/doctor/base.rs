@@ -1,5 +1,5 @@
-//! Do the default branches of the projects pass their own tests, as they are judged before a task's first agent? It shows what was
-//! found last, and with `--run` finds it.
+//! Do the default branches of the projects pass their own tests, as they are judged before a task's first agent? It shows
+//! what was found last, and with `--run` finds it.
 
 use super::DoctorArgs;
 use super::finding::{Check, check};
@@ -51,8 +51,8 @@ fn known(config: &Config, project: &Project) -> Check {
         }
     };
     let Some(verdict) = verdict else {
-        let text = "not judged yet: it is before the first task begins, or with `orch doctor --run`";
-        return check(&title, Tone::Good, text, None);
+        let text = "nobody has judged it yet: that is done before the first task begins";
+        return check(&title, Tone::Warn, text, Some("`orch doctor --run` does it now".into()));
     };
     let tip = place(config, project).map(|(_, tip)| tip);
     match tip.filter(|tip| *tip != verdict.commit) {
@@ -99,8 +99,8 @@ fn of(title: &str, verdict: &Verdict) -> Check {
     }
 }
 
-/// A repository of the project on this machine, and where its default branch is there: what orch serves, else what it was made
-/// from, else the clone the configuration lies in.
+/// A repository of the project on this machine, and where its default branch is there: what orch serves, else what it was
+/// made from, else the clone the configuration lies in.
 fn place(config: &Config, project: &Project) -> Option<(PathBuf, Sha)> {
     let served = config.data_dir().join("forge").join(format!("{}.git", config.repository(project)));
     let (here, branch) = (config.file.parent()?, &project.default_branch);

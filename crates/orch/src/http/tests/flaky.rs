@@ -46,6 +46,11 @@ async fn a_person_puts_a_test_into_quarantine_until_a_day_and_releases_it() {
     let listed = || async { world.get("/api/v1/projects/demo/flaky").await.json()["quarantine"].clone() };
     assert_eq!(listed().await, json!([]), "nothing that was refused is kept");
 
+    let sam = world.post_with(put, asked("cart::total", day).to_string(), &[("x-orch-actor", "local:sam")]).await;
+    assert_eq!(sam.status, StatusCode::CONFLICT);
+    assert!(sam.error().2.contains("local:sam may not let tests of this project fail (people who may: local:anna)"));
+    assert_eq!(listed().await, json!([]), "nothing that was refused is kept");
+
     let answer = world.post(put, asked("cart::total", day)).await.json();
     assert_eq!(answer["quarantine"]["until"], day, "{answer}");
     assert_eq!(world.post(put, asked("cart::other", day)).await.status, StatusCode::OK);
@@ -55,6 +60,6 @@ async fn a_person_puts_a_test_into_quarantine_until_a_day_and_releases_it() {
     assert_eq!(world.post(release, json!({ "test": "cart::total" })).await.json()["released"], "cart::total");
     assert_eq!(listed().await.as_array().unwrap().len(), 1);
 
-    world.clock.sleep_ms(6 * 24 * 3_600_000).await;
+    world.pass(6 * 24 * 3_600_000);
     assert_eq!(listed().await, json!([]), "it ends with its day");
 }
