@@ -1,5 +1,5 @@
-//! The default branch as it is: do the project's own setup, tests and CI pass there, before anybody works on top of it? Jobs and
-//! people ask here in the same way. What tells chance from a red, and the machine from the code, is `Trial`.
+//! The default branch as it is: do the project's own setup, tests and CI pass there, before anybody works on top of it?
+//! Jobs and people ask here in the same way. What tells chance from a red, and the machine from the code, is `Trial`.
 
 use crate::effects::hex;
 use crate::gates::Bench;

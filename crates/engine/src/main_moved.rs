@@ -1,6 +1,7 @@
-//! The record of a repository's default branch, one for all projects on it: where orch saw it last, and everything that came in otherwise than by orch's own
-//! merges, kept for good. It decides what is news and who hears of it. It may never take orch's own merge for somebody
-//! else's, and never move the record on before whoever must hear of it can: a crash in between repeats and loses nothing.
+//! The record of a repository's default branch, one for all projects on it: where orch saw it last, and everything that
+//! came in otherwise than by orch's own merges, kept for good. It decides what is news and who hears of it. It may never
+//! take orch's own merge for somebody else's, and never move the record on before whoever must hear of it can: a crash in
+//! between repeats and loses nothing.
 
 mod documents;
 mod guarded;
@@ -254,8 +255,8 @@ async fn tell(engine: &Engine, project: &Project, record: &mut MainRecord) -> Re
     Ok(())
 }
 
-/// Tasks, of whichever project, that wait for an approval of main go on where there is one, and ask again where main has moved on; so do those that
-/// wait because it fails by itself.
+/// Tasks, of whichever project, that wait for an approval of main go on where there is one, and ask again where main has
+/// moved on; so do those that wait because it fails by itself.
 async fn release(engine: &Engine, project: &Project, record: &MainRecord, moved: bool) -> Result<(), Fault> {
     let waits = project.merging.only_orch && record.pending.is_some();
     let mut waiting = Vec::new();

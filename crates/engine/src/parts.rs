@@ -1,5 +1,5 @@
-//! Parts of a repository (`[[project.parts]]`) with tests and CI of their own. A branch runs those of the parts it touches, and
-//! all of them in the merge; a file that is of no part may matter to each, so that a change of it runs them all.
+//! Parts of a repository (`[[project.parts]]`) with tests and CI of their own. A branch runs those of the parts it touches,
+//! and all of them in the merge; a file that is of no part may matter to each, so that a change of it runs them all.
 
 use orch_core::ids::{ProjectKey, Sha};
 use orch_ports::Fault;

@@ -182,8 +182,8 @@ impl<'a> Ground<'a> {
         self.bench(watch).run(&command).await.map(Some)
     }
 
-    /// Judges the commit as the daemon judges the default branch before a task's first agent: a verdict for each command, with
-    /// the name under which it is remembered. What comes behind a red one is not run.
+    /// Judges the commit as the daemon judges the default branch before a task's first agent: a verdict for each command,
+    /// with the name under which it is remembered. What comes behind a red one is not run.
     pub(crate) async fn base(&self, watch: &Watch<'_>) -> Result<Vec<(Fact, Verdict)>, Fault> {
         let head = &self.asked.head;
         let (bench, tree) = (self.bench(watch), self.git.tree(&self.project.key, head).await?.to_string());

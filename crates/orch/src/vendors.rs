@@ -50,8 +50,8 @@ pub struct Vendors {
 }
 
 impl Vendors {
-    /// Opens the forges that the projects name, and brings the projects into service that are not refused. Of several projects one that can be
-    /// served is enough; the others are out of service until they are found well.
+    /// Opens the forges that the projects name, and brings the projects into service that are not refused. Of several
+    /// projects one that can be served is enough; the others are out of service until they are found well.
     ///
     /// # Errors
     /// A forge that cannot be opened, and the fault of a project if not one of them can be served.

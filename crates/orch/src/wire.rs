@@ -48,8 +48,8 @@ use std::sync::Arc;
 /// How many watches on production may run at once; they are idle nearly all of their time.
 const WATCHES: usize = 64;
 
-/// A red run that leaves less room than this says nothing about the code, bytes: compilers and test runners fail in ways of their
-/// own long before the last byte is taken.
+/// A red run that leaves less room than this says nothing about the code, bytes: compilers and test runners fail in ways of
+/// their own long before the last byte is taken.
 pub(crate) const LEAST_FREE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What the process knows of itself.

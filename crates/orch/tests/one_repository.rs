@@ -1,5 +1,5 @@
-//! Two projects on one repository, with the real binary: one queue, one private repository, both land, and nobody is taken for
-//! somebody else. Projects that came to share a repository otherwise than they were begun are not served, and say why.
+//! Two projects on one repository, with the real binary: one queue, one private repository, both land, and nobody is taken
+//! for somebody else. Projects that came to share a repository otherwise than they were begun are not served, and say why.
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! Which projects work on one repository. Decided by the configuration; whoever keeps something of a repository asks here under
-//! whose name. One list for all of them, so that a project that is added while orch runs is known everywhere at once.
+//! Which projects work on one repository. Decided by the configuration; whoever keeps something of a repository asks here
+//! under whose name. One list for all of them, so that a project that is added while orch runs is known everywhere at once.
 
 use orch_core::ids::ProjectKey;
 use std::collections::BTreeMap;

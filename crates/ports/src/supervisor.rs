@@ -18,7 +18,8 @@ pub struct RunSpec {
     pub argv: Vec<String>,
     /// Where it starts.
     pub cwd: PathBuf,
-    /// Its environment, but for `keys`: nothing is inherited. The supervisor adds `ORCH_RUN_MARKER`, by which strays are found.
+    /// Its environment, but for `keys`: nothing is inherited. The supervisor adds `ORCH_RUN_MARKER`, by which strays are
+    /// found.
     pub env: BTreeMap<String, String>,
     /// What is added to it and never written down: in the file are names alone.
     #[serde(default, skip_serializing_if = "Keys::is_empty")]
@@ -208,7 +209,8 @@ pub trait Supervisor: Send + Sync + 'static {
     fn freeze(&self, dir: &Path) -> Result<(), Fault>;
     /// Lets a frozen run go on where it was. One that is not frozen is left as it is.
     fn thaw(&self, dir: &Path) -> Result<(), Fault>;
-    /// Is every process of this live run stopped, or none started yet? False also for a run of a supervisor that cannot do it.
+    /// Is every process of this live run stopped, or none started yet? False also for a run of a supervisor that cannot do
+    /// it.
     fn is_frozen(&self, dir: &Path) -> Result<bool, Fault>;
 }
 

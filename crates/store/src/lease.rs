@@ -1,6 +1,7 @@
-//! The merge lease of a repository, which is named by the key of the first project that has it: one holder, an epoch that grows with every taking, and a time to live on the store's clock.
-//! Written once, for every store; which task keeps it is decided by `orch_core::lease`. A lease is never taken from a
-//! holder whose merge has an unknown outcome, however old it is: the tree that lands would not be the one that was tested.
+//! The merge lease of a repository, which is named by the key of the first project that has it: one holder, an epoch that
+//! grows with every taking, and a time to live on the store's clock. Written once, for every store; which task keeps it is
+//! decided by `orch_core::lease`. A lease is never taken from a holder whose merge has an unknown outcome, however old it
+//! is: the tree that lands would not be the one that was tested.
 
 use crate::tx::{Holder, Lease, Tx, bug, need};
 use orch_core::decide::LeaseView;

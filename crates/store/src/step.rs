@@ -149,8 +149,8 @@ fn apply<T: Tx>(
             sum.stop = Some(id);
             return Ok(None);
         }
-        // Its program may be running: the worker that claims it now ends it. Until then no other deploy begins in the place of
-        // a hook, and no agent in the place of an agent.
+        // Its program may be running: the worker that claims it now ends it. Until then no other deploy begins in the place
+        // of a hook, and no agent in the place of an agent.
         Some(job) if job.lane == Lane::Deploy && 0 < job.epoch || tx.has_open_run(id, job.run_attempt)? => {
             let available_at = job.available_at.min(r.now);
             sum.lanes.push(job.lane);

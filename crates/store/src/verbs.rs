@@ -60,8 +60,8 @@ pub trait Tasks: Send + Sync + 'static {
 pub trait Queue: Send + Sync + 'static {
     /// Takes the next available job of a lane whose exclusive key nobody runs; raises its epoch. Projects take turns;
     /// within a project the highest priority goes first, then the oldest. How much of the lane one project may have is
-    /// bounded by the request. What an agent's run may cost is reserved for it by the terms of the request, or the job says why
-    /// that does not fit ([`Job::refused`]). A job of a kind this version does not know is put aside for one that does.
+    /// bounded by the request. What an agent's run may cost is reserved for it by the terms of the request, or the job says
+    /// why that does not fit ([`Job::refused`]). A job of a kind this version does not know is put aside for one that does.
     async fn claim(&self, request: ClaimRequest) -> Result<Option<Job>>;
     /// Takes one certain job, under the same conditions.
     async fn claim_one(&self, id: JobId, request: ClaimRequest) -> Result<Option<Job>>;
@@ -92,7 +92,8 @@ pub trait Queue: Send + Sync + 'static {
     /// that waits for its turn, or for CI, must not cost its task the lease.
     async fn renew_leases(&self, worker: &str, lease_ttl_ms: i64) -> Result<()>;
     /// Frees merge leases that were not renewed in time, by the store's clock and whoever held them, unless their holder's
-    /// merge has an unknown outcome or the repository's queue is frozen. Returns whose repository, who lost it and who waits for it.
+    /// merge has an unknown outcome or the repository's queue is frozen. Returns whose repository, who lost it and who
+    /// waits for it.
     async fn reclaim_leases(&self) -> Result<Vec<(ProjectKey, Option<WorkItem>, Vec<TaskId>)>>;
     /// Merge leases.
     async fn leases(&self) -> Result<Vec<LeaseRow>>;
@@ -114,7 +115,8 @@ pub trait Queue: Send + Sync + 'static {
     async fn counts(&self, now: Time) -> Result<QueueCounts>;
 }
 
-/// What happened, and what has been said and not yet been stepped. Its users: webhooks and commands, the export, the live pages.
+/// What happened, and what has been said and not yet been stepped. Its users: webhooks and commands, the export, the live
+/// pages.
 #[async_trait::async_trait]
 pub trait Journal: Send + Sync + 'static {
     /// Keeps an event for a task until it is stepped. `None`: the same source and key was there before.
@@ -152,8 +154,8 @@ pub trait Evidence: Send + Sync + 'static {
     async fn artefact(&self, task: TaskId, run: Seq, name: &str) -> Result<Option<ArtefactRow>>;
     /// The newest of each artefact of a task.
     async fn artefacts(&self, task: TaskId) -> Result<Vec<ArtefactRow>>;
-    /// Keeps or completes a run (by task, job and attempt); with its end, its cost takes the place of what was reserved for it.
-    /// `false` if the fence is old.
+    /// Keeps or completes a run (by task, job and attempt); with its end, its cost takes the place of what was reserved for
+    /// it. `false` if the fence is old.
     async fn put_run(&self, fence: Fence, run: RunRow) -> Result<bool>;
     /// Runs of a task, oldest first.
     async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>>;

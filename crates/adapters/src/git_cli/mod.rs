@@ -1,11 +1,13 @@
 //! The port `Git` by the `git` program (2.39 or later). Decides where repositories and working directories lie:
-//! `<repos>/<REPOSITORY>.git` (bare, private), `<repos>/<REPOSITORY>.index/` (indexes in use), `<worktrees>/<PROJECT>/<task>`.
-//! A repository is named by the first of its projects, and everything that is kept of it is there once.
-//! It may never run git on a repository an agent wrote to, nor let two changes of one repository's references overlap.
+//! `<repos>/<REPOSITORY>.git` (bare, private), `<repos>/<REPOSITORY>.index/` (indexes in use),
+//! `<worktrees>/<PROJECT>/<task>`. A repository is named by the first of its projects, and everything that is kept of it is
+//! there once. It may never run git on a repository an agent wrote to, nor let two changes of one repository's references
+//! overlap.
 //!
-//! `run` starts git, `reader` keeps some that answer what objects are, `trees` asks them, `objects` writes single ones, `facts`
-//! keeps what never changes, `remote` speaks to the forge, `deliver` to one of this machine, `tree` reads, `history` makes
-//! commits, `worktree` and `snapshot` deal with what agents get and leave, `dirs` with the file system under them.
+//! `run` starts git, `reader` keeps some that answer what objects are, `trees` asks them, `objects` writes single ones,
+//! `facts` keeps what never changes, `remote` speaks to the forge, `deliver` to one of this machine, `tree` reads,
+//! `history` makes commits, `worktree` and `snapshot` deal with what agents get and leave, `dirs` with the file system
+//! under them.
 
 mod brought;
 mod clone;

@@ -123,8 +123,9 @@ fn last_of_reflog(file: &Path) -> Option<String> {
 }
 
 impl GitForge {
-    /// What `orch doctor` says of the file of a default branch of a repository that a forge in `dir` serves to these projects: what a start
-    /// does about it, and whether that is enough. `None`: nothing is wrong with it. Changes nothing in either place.
+    /// What `orch doctor` says of the file of a default branch of a repository that a forge in `dir` serves to these
+    /// projects: what a start does about it, and whether that is enough. `None`: nothing is wrong with it. Changes nothing
+    /// in either place.
     pub async fn examine_branch(
         dir: &Path,
         served: &Path,

@@ -94,7 +94,8 @@ pub(super) fn merged(t: &Transaction<'_>, project: &ProjectKey) -> Result<Vec<(u
 }
 
 const LAST_MERGE: &str = "SELECT log.new_base FROM log JOIN pull_request p USING (project, number)
-     WHERE log.project IN (SELECT value FROM json_each(?1)) AND p.base_branch = ?2 AND log.effect = 'merge-done' AND log.new_base IS NOT NULL
+     WHERE log.project IN (SELECT value FROM json_each(?1)) AND p.base_branch = ?2
+       AND log.effect = 'merge-done' AND log.new_base IS NOT NULL
      ORDER BY log.seq DESC LIMIT 1";
 
 /// These keys as a query takes a list.
@@ -136,7 +137,8 @@ fn pull(row: &Row<'_>) -> Result<PullRow, DbError> {
     })
 }
 
-/// Opens a pull request and returns its number, which no pull request of the projects on its repository has. The unique index keeps a second one from the same branch out.
+/// Opens a pull request and returns its number, which no pull request of the projects on its repository has. The unique
+/// index keeps a second one from the same branch out.
 pub(super) fn insert(
     t: &Transaction<'_>,
     (project, sharing): (&ProjectKey, &[ProjectKey]),

@@ -1,6 +1,6 @@
 //! Judges the default branch as it is before a task's first agent. What was found is remembered by tree, command and
-//! tools, for every task of the project: what landed was tested as the tree it is now and is not tested again, and what is red
-//! is run again ever later.
+//! tools, for every task of the project: what landed was tested as the tree it is now and is not tested again, and what is
+//! red is run again ever later.
 
 use super::{Cx, Ended};
 use crate::base::{self, Asked, Found, Verdict};

@@ -96,8 +96,8 @@ pub trait Bench: Send + Sync {
     async fn staged(&self) -> Result<Option<Vec<Sha>>, Fault> {
         Ok(None)
     }
-    /// When orch was last asked to run CI on this commit and has not answered yet, or last began a run of it for that. By hand
-    /// nobody is asked.
+    /// When orch was last asked to run CI on this commit and has not answered yet, or last began a run of it for that. By
+    /// hand nobody is asked.
     async fn ci_asked_at(&self, _commit: &Sha) -> Result<Option<Time>, Fault> {
         Ok(None)
     }

@@ -33,8 +33,8 @@ impl Gate for CiGreen {
     const META: Meta = Meta { id: GateId::CiGreen, asks: "are the required checks of this commit green?" };
     type Evidence = Evidence;
 
-    /// Statuses belong to the commit itself. In the merge all parts are to be green, and what was green for some of them is no
-    /// answer; nor is what was green because of a quarantine.
+    /// Statuses belong to the commit itself. In the merge all parts are to be green, and what was green for some of them is
+    /// no answer; nor is what was green because of a quarantine.
     async fn key(look: &Look<'_>) -> Result<String, Fault> {
         let whole = if look.subject.exact && !look.project.parts.is_empty() { " whole" } else { "" };
         let quarantine = quarantine::identity(&look.bench.quarantine().await?);

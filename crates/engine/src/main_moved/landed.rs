@@ -47,7 +47,8 @@ impl Landing {
     }
 }
 
-/// Every one that is on `tip`, of all projects on the repository: what another project's task brought in by orch is orch's own.
+/// Every one that is on `tip`, of all projects on the repository: what another project's task brought in by orch is orch's
+/// own.
 pub(super) async fn landings(
     engine: &Engine,
     project: &Project,

@@ -21,7 +21,8 @@ pub struct MergeQueue {
     pub waiting: Vec<WorkItem>,
 }
 
-/// All of them, by repository. `projects`: each with its repository. `waiting`: those that wait for a lease, the oldest first.
+/// All of them, by repository. `projects`: each with its repository. `waiting`: those that wait for a lease, the oldest
+/// first.
 pub(super) fn all(
     leases: &[LeaseRow],
     waiting: Vec<Task>,

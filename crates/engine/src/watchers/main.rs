@@ -1,6 +1,6 @@
-//! Looks where the default branch of each repository is. What orch merged itself is no news; what came in otherwise is written
-//! down, told where it must be, and taken up by the tasks it concerns. Tasks that wait until somebody has approved what came
-//! in go on from here.
+//! Looks where the default branch of each repository is. What orch merged itself is no news; what came in otherwise is
+//! written down, told where it must be, and taken up by the tasks it concerns. Tasks that wait until somebody has approved
+//! what came in go on from here.
 
 use super::Report;
 use crate::engine::Engine;

@@ -1,5 +1,5 @@
-//! What agents say of their work as a whole, told with the real store, git and forge: unable, nothing to change, back to analysis;
-//! a retry that asks before it pays; answers that reach the reviewer; a repair that changes nothing.
+//! What agents say of their work as a whole, told with the real store, git and forge: unable, nothing to change, back to
+//! analysis; a retry that asks before it pays; answers that reach the reviewer; a repair that changes nothing.
 
 use crate::runs::{Does, Run};
 use crate::world::{World, anna, approve, demo};

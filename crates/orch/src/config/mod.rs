@@ -134,8 +134,8 @@ impl Config {
         }
     }
 
-    /// As `load`, for whoever checks it: what looks like a key anywhere in the file, and keys of programs that cannot be read,
-    /// are problems, too.
+    /// As `load`, for whoever checks it: what looks like a key anywhere in the file, and keys of programs that cannot be
+    /// read, are problems, too.
     pub fn load_strictly(file: &Path, env: &BTreeMap<String, String>) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let (config, warnings) = Self::load(file, env)?;
         let text = read(file).unwrap_or_default();

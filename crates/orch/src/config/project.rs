@@ -68,8 +68,8 @@ section! {
 }
 
 section! {
-    /// Shell lines run in a clean checkout, each in a shell of its own, with a HOME that is empty and theirs alone (Java takes
-    /// its home from the machine, not from HOME).
+    /// Shell lines run in a clean checkout, each in a shell of its own, with a HOME that is empty and theirs alone (Java
+    /// takes its home from the machine, not from HOME).
     Commands {
         /// Makes the checkout ready for `test` and `ci`, before each of them, in the same checkout with the same HOME:
         /// `npm ci`. Counts towards their time. If it fails, that is what is reported. It runs in each agent's working
@@ -79,14 +79,14 @@ section! {
         test: Option<String> = None;
         /// What continuous integration runs for each pushed commit (local forge).
         ci: Option<String> = None;
-        /// Run `setup`, `test` and `ci` on the default branch as it is before a task's first agent, once per tree: what is red there
-        /// costs nobody anything and waits for a person.
+        /// Run `setup`, `test` and `ci` on the default branch as it is before a task's first agent, once per tree: what is
+        /// red there costs nobody anything and waits for a person.
         base_first: bool = true;
         /// Variables added to the environment of every command of the project, its hooks and its agents, which is otherwise
         /// empty but for PATH, HOME, LANG, TERM and TMPDIR. No place for secrets: agents see it.
         env: BTreeMap<String, String> = BTreeMap::new();
-        /// File with secrets of the commands and hooks, lines `NAME=value`, that nobody else may read (`chmod 600`). Agents and
-        /// setups do not get it; what is tested does.
+        /// File with secrets of the commands and hooks, lines `NAME=value`, that nobody else may read (`chmod 600`). Agents
+        /// and setups do not get it; what is tested does.
         env_file: Option<PathBuf> = None;
         /// The same for `setup` alone: the logins of package registries. The command behind it does not get them.
         setup_env_file: Option<PathBuf> = None;
@@ -99,9 +99,9 @@ section! {
 }
 
 section! {
-    /// A part of a repository that holds several, with commands of its own beside those in `[project.commands]`. A branch runs
-    /// those of the parts it touches, and of all of them if it touches a path of none; in the merge, and on the default
-    /// branch, all are run. Repeat the table for each.
+    /// A part of a repository that holds several, with commands of its own beside those in `[project.commands]`. A branch
+    /// runs those of the parts it touches, and of all of them if it touches a path of none; in the merge, and on the
+    /// default branch, all are run. Repeat the table for each.
     Part {
         /// Its name: letters, digits, `-` and `_`. Required.
         name: String = String::new();

@@ -1,4 +1,5 @@
-//! Rows of merge leases; the column `project` names the repository, by the key of the first project that has it. What is done with them is decided in `crate::lease`.
+//! Rows of merge leases; the column `project` names the repository, by the key of the first project that has it. What is
+//! done with them is decided in `crate::lease`.
 
 use super::sql::{Db, all, one, run};
 use crate::rows::LeaseRow;
