@@ -49,10 +49,6 @@ text_id! {
     /// Who did something: `local:anna`, `gitea:bob`, `orch`.
     Actor
 }
-text_id! {
-    /// A role an agent plays: `developer`.
-    Role
-}
 
 impl Sha {
     /// The first ten digits, for people.
@@ -61,10 +57,80 @@ impl Sha {
     }
 }
 
+/// A role an agent plays. Stored and shown as its name: `developer`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+#[allow(missing_docs)]
+pub enum Role {
+    Analyst,
+    Architect,
+    Developer,
+    Reviewer,
+    Tester,
+    Deployer,
+    /// A role of a project's own.
+    Own(String),
+}
+
+impl Role {
+    /// Those of the built-in pipelines, in their order there.
+    pub const BUILT_IN: [Self; 6] =
+        [Self::Analyst, Self::Architect, Self::Developer, Self::Reviewer, Self::Tester, Self::Deployer];
+    /// The role of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self::BUILT_IN.into_iter().find(|role| role.as_str() == name).unwrap_or(Self::Own(name))
+    }
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Analyst => "analyst",
+            Self::Architect => "architect",
+            Self::Developer => "developer",
+            Self::Reviewer => "reviewer",
+            Self::Tester => "tester",
+            Self::Deployer => "deployer",
+            Self::Own(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<&str> for Role {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for Role {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.as_str().to_owned()
+    }
+}
+
 impl Actor {
     /// The orchestrator itself.
     pub fn orch() -> Self {
         Self::new("orch")
+    }
+    /// A person whom the tracker does not name. No list of people ever has it.
+    pub fn unknown() -> Self {
+        Self::new("unknown")
+    }
+    /// Who it is, for people.
+    pub fn shown(&self) -> &str {
+        if *self == Self::unknown() { "a person whom the tracker does not name" } else { self.as_str() }
     }
 }
 

@@ -237,7 +237,7 @@ impl Pipeline {
         let steps = self.stages.get(stage)?.steps.get(..=step)?;
         // What a person says on the forge is asked for again; the developer's work is not.
         let on_a_paper = !matches!(steps.last(), Some(Step::Gate { gate: GateId::ReviewApproved, .. }));
-        let speaks = |s: &Step| matches!(s, Step::Agent { role } if on_a_paper || role.as_str() != "developer");
+        let speaks = |s: &Step| matches!(s, Step::Agent { role } if on_a_paper || *role != Role::Developer);
         let at = Cursor { stage, step: steps.iter().rposition(speaks).unwrap_or(step) };
         (!self.in_lease_span(at)).then_some(at)
     }

@@ -96,6 +96,9 @@ impl Policy {
 
 /// `local:anna` on the list is exactly her; `anna` is that name wherever it comes from.
 fn listed(list: &[Actor], who: &Actor) -> bool {
+    if *who == Actor::unknown() {
+        return false;
+    }
     let name = who.as_str().split_once(':').map_or(who.as_str(), |(_, name)| name);
     list.iter().any(|entry| entry == who || (!entry.as_str().contains(':') && entry.as_str() == name))
 }
@@ -117,5 +120,7 @@ mod tests {
         let policy = Policy { landers: vec!["carl".into()], ..policy };
         assert!(policy.may_land(&"local:carl".into()) && !policy.may_land(&"local:anna".into()));
         assert!(!policy.may_start(&"local:carl".into()));
+        let policy = Policy { starters: vec![Actor::unknown()], approvers: vec![Actor::unknown()], ..policy };
+        assert!(!policy.may_start(&Actor::unknown()), "a mover who is not known may do nothing, whatever a list says");
     }
 }

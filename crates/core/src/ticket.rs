@@ -4,7 +4,8 @@
 use crate::budget::Sums;
 use crate::event::Event;
 use crate::explain;
-use crate::ids::{Actor, Time};
+use crate::ids::{Actor, Time, WorkItem};
+use crate::policy::Policy;
 use crate::task::{DoneOutcome, Phase, Task, WaitReason};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -57,16 +58,89 @@ impl TicketState {
     }
 }
 
+/// What trackers sort a board's columns by. Plane's five groups: `backlog`, `unstarted`, `started`, `completed`, `cancelled`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum StateGroup {
+    Backlog,
+    Unstarted,
+    Started,
+    Completed,
+    Cancelled,
+}
+
+/// The state a ticket shows: one that orch knows, or a column of the board's own. Orch never sets the second kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Shown {
+    /// A state that orch knows.
+    Known(TicketState),
+    /// Another one.
+    Other {
+        /// Its name on the board.
+        name: String,
+        /// What the tracker sorts it under.
+        group: StateGroup,
+    },
+}
+
+impl Shown {
+    /// A column by its name; one that orch does not know is read by its group.
+    pub fn of(name: &str, group: StateGroup) -> Self {
+        TicketState::parse(name).map_or_else(|| Self::Other { name: name.to_owned(), group }, Self::Known)
+    }
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(state) => state.as_str(),
+            Self::Other { name, .. } => name,
+        }
+    }
+    /// Does the board say that its work is over?
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Known(state) => matches!(state, TicketState::Done | TicketState::Cancelled),
+            Self::Other { group, .. } => matches!(group, StateGroup::Completed | StateGroup::Cancelled),
+        }
+    }
+    /// The state of orch's that a person means by it. A column of the board's own never starts, retries or approves: what
+    /// it is for is not known.
+    fn meant(&self) -> Option<TicketState> {
+        match self {
+            Self::Known(state) => Some(*state),
+            Self::Other { group, .. } => match group {
+                StateGroup::Backlog => Some(TicketState::Backlog),
+                StateGroup::Unstarted => Some(TicketState::Todo),
+                StateGroup::Cancelled => Some(TicketState::Cancelled),
+                StateGroup::Started | StateGroup::Completed => None,
+            },
+        }
+    }
+}
+
+impl PartialEq<TicketState> for Shown {
+    fn eq(&self, state: &TicketState) -> bool {
+        matches!(self, Self::Known(known) if known == state)
+    }
+}
+
+impl From<TicketState> for Shown {
+    fn from(state: TicketState) -> Self {
+        Self::Known(state)
+    }
+}
+
 /// Did a person move the ticket since it was seen last? `seen` is the name of the state it was seen in, or that orch set.
-pub fn is_moved(seen: Option<&str>, state: TicketState, by: &Actor) -> bool {
-    seen != Some(state.as_str()) && *by != Actor::orch()
+/// A ticket whose mover the tracker does not name counts as moved.
+pub fn is_moved(seen: Option<&str>, state: &Shown, by: Option<&Actor>) -> bool {
+    seen != Some(state.as_str()) && by != Some(&Actor::orch())
 }
 
 /// What a person wants by a ticket's new state. A ticket that was never seen before has not been moved *back* to where it
-/// is: its task may have been started elsewhere. Nor has one that was moved (`at`) before its task was over.
-pub fn intent(state: TicketState, by: &Actor, task: Option<&Task>, seen_before: bool, at: Time) -> Option<Event> {
-    let by = by.clone();
-    match (state, task.map(|task| &task.phase)) {
+/// is: its task may have been started elsewhere. Nor has one that was moved (`at`) before its task was over. Where the
+/// tracker does not name the mover, it is [`Actor::unknown`], who may do nothing.
+pub fn intent(state: &Shown, by: Option<&Actor>, task: Option<&Task>, seen_before: bool, at: Time) -> Option<Event> {
+    let by = by.cloned().unwrap_or_else(Actor::unknown);
+    match (state.meant()?, task.map(|task| &task.phase)) {
         (TicketState::InProgress, None | Some(Phase::Idle)) => Some(Event::Started { by }),
         (TicketState::InProgress, Some(Phase::Cancelled { since, .. } | Phase::Done { since, .. })) => {
             (seen_before && *since < at).then_some(Event::Started { by })
@@ -90,6 +164,24 @@ pub fn intent(state: TicketState, by: &Actor, task: Option<&Task>, seen_before: 
         },
         _ => None,
     }
+}
+
+/// What is written under a ticket whose move was not followed, and shown by `orch why`. `why` is the core's refusal.
+pub fn refusal(wanted: &Event, item: &WorkItem, policy: &Policy, why: &str) -> String {
+    let (what, command) = match wanted {
+        Event::Started { .. } => ("started", format!("orch task start {item}")),
+        Event::RetryAsked { .. } => ("tried again", format!("orch task retry {item}")),
+        Event::Approved { .. } => ("approved", format!("orch approve {item}")),
+        Event::CancelAsked { .. } => ("cancelled", format!("orch task cancel {item}")),
+        _ => ("followed", format!("orch why {item}")),
+    };
+    let may = match wanted {
+        Event::Approved { by, .. } => policy.may_approve(by),
+        Event::Started { by } | Event::RetryAsked { by } | Event::CancelAsked { by } => policy.may_start(by),
+        _ => true,
+    };
+    let way = if may { String::new() } else { format!(". One of them says `{command}`, or moves the ticket") };
+    format!("Not {what}: {why}{way}")
 }
 
 /// What a task has to be told of its ticket's words, if they are not those it knows. A closed task is told nothing.

@@ -169,7 +169,7 @@ fn while_a_red_base_is_looked_at_again_nothing_of_it_changes_for_people() {
 fn an_approval_while_it_is_looked_at_again_counts_at_the_end_of_the_look() {
     let mut world = looked_at_again();
     let job = world.task.job();
-    let by_ticket = ticket::intent(TicketState::Approved, &anna(), Some(&world.task), true, world.now);
+    let by_ticket = ticket::intent(&TicketState::Approved.into(), Some(&anna()), Some(&world.task), true, world.now);
     world.ok(by_ticket.expect("the ticket's state says the same"));
     assert_eq!(world.task.job(), job, "no second look");
     assert_eq!(ticket::state(&world.task), Some(TicketState::InProgress));

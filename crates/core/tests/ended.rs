@@ -526,9 +526,9 @@ fn who_may_not_start_does_not_begin_again_and_a_failure_of_before_holds_nobody_u
 fn a_ticket_that_is_moved_back_to_in_progress_begins_again_and_one_that_was_moved_before_the_end_does_not() {
     let w = done();
     let Phase::Done { since, .. } = w.task.phase else { panic!("{:?}", w.task.phase) };
-    let wants = |seen, at| ticket::intent(TicketState::InProgress, &bob(), Some(&w.task), seen, at);
+    let wants = |seen, at| ticket::intent(&TicketState::InProgress.into(), Some(&bob()), Some(&w.task), seen, at);
     assert_eq!(wants(true, since.plus_ms(1)), Some(Event::Started { by: bob() }));
     assert_eq!((wants(true, since), wants(false, since.plus_ms(1))), (None, None));
     // orch itself moved it.
-    assert!(!ticket::is_moved(Some("Done"), TicketState::InProgress, &orch_core::ids::Actor::orch()));
+    assert!(!ticket::is_moved(Some("Done"), &TicketState::InProgress.into(), Some(&orch_core::ids::Actor::orch())));
 }

@@ -3,7 +3,8 @@
 //! number is never given to a second task.
 
 use crate::engine::Engine;
-use orch_core::ids::{ProjectKey, WorkItem};
+use orch_core::explain;
+use orch_core::ids::{ProjectKey, Time, WorkItem};
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
@@ -43,6 +44,26 @@ pub(crate) fn not_own(task: &Task) -> String {
 pub(crate) async fn tell_not_own(engine: &Engine, task: &Task, ticket: &Ticket) {
     let key = format!("not-own-{}-{}", task.work_item, ticket.id);
     engine.notice(task.id, key, not_own(task)).await;
+}
+
+/// Since when the task is as it is, milliseconds: what was refused in an earlier wait is no news in this one.
+fn wait_of(task: &Task) -> Option<i64> {
+    explain::explain(task).map(|waiting| waiting.since.0)
+}
+
+/// Keeps why a move of the task's ticket was not followed.
+pub(crate) async fn remember_refused(store: &dyn Memory, task: &Task, text: &str, now: Time) -> Result<(), Fault> {
+    let Some(since) = wait_of(task) else { return Ok(()) };
+    let fact = Fact::TicketRefused(task.project.clone(), task.number);
+    Ok(store.remember(&fact, &format!("{since} {text}"), now).await?)
+}
+
+/// Why the last move of its ticket was not followed, if that was in the wait the task is in.
+pub(crate) async fn refused_in_this_wait(store: &dyn Memory, task: &Task) -> Result<Option<String>, Fault> {
+    let kept = store.recall(&Fact::TicketRefused(task.project.clone(), task.number)).await?;
+    let told = kept.as_deref().and_then(|kept| kept.split_once(' '));
+    let now = wait_of(task);
+    Ok(told.filter(|(since, _)| since.parse().ok() == now && now.is_some()).map(|(_, text)| text.to_owned()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::budgets;
 use crate::engine::Engine;
 use crate::halt::{Pause, end_of};
 use crate::pause;
+use crate::tickets;
 use orch_core::effect::Effect;
 use orch_core::explain;
 use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
@@ -114,7 +115,13 @@ impl Engine {
     /// Shows a task.
     pub async fn show(&self, task: &Task) -> Result<TaskView, Fault> {
         let standing = self.ports.store.standing(task.id, task.job()).await?;
-        self.picture(task, &standing).await
+        let mut view = self.picture(task, &standing).await?;
+        if let Some(waiting) = &mut view.waiting
+            && let Some(text) = tickets::refused_in_this_wait(&*self.ports.store, task).await?
+        {
+            waiting.reason = format!("{}; its ticket was moved: {text}", waiting.reason);
+        }
+        Ok(view)
     }
 
     async fn picture(&self, task: &Task, standing: &Standing) -> Result<TaskView, Fault> {

@@ -17,7 +17,7 @@ use orch_engine::tickets::item_of_branch;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
-use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_ports::tracker::{Ticket, Tracker};
 use orch_store::Fact;
 use orch_store::sqlite::OpenOptions;
 use orch_store::{Memory, SqliteStore, Tasks};
@@ -133,7 +133,7 @@ pub struct LostTask {
     /// Its title.
     pub title: String,
     /// The ticket's state.
-    pub state: &'static str,
+    pub state: String,
     /// The task's branch, if the forge has one.
     pub branch: Option<String>,
     /// Where that is.
@@ -179,7 +179,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
     for (index, project) in config.projects.iter().enumerate() {
         let key = ProjectKey::new(&project.key);
         for ticket in tracker.changed_since(&key, Time(0)).await? {
-            if matches!(ticket.state, TicketState::Done | TicketState::Cancelled) {
+            if ticket.state.is_over() {
                 continue;
             }
             let item = format!("{}-{}", project.key, ticket.number);
@@ -201,7 +201,7 @@ pub async fn look(config: &Config) -> Result<Vec<LostTask>, Fault> {
             lost.push(LostTask {
                 item,
                 title: ticket.title.clone(),
-                state: ticket.state.as_str(),
+                state: ticket.state.as_str().to_owned(),
                 branch: head.is_some().then_some(branch),
                 head,
                 merged: merged.and_then(|line| line.new_base.as_ref()).map(ToString::to_string),

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use orch_core::ids::{Actor, ProjectKey, Time};
 use serde::{Deserialize, Serialize};
 
-pub use orch_core::ticket::TicketState;
+pub use orch_core::ticket::{Shown, StateGroup, TicketState};
 
 /// A ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +22,10 @@ pub struct Ticket {
     /// Text; untrusted.
     pub body: String,
     /// State.
-    pub state: TicketState,
-    /// Who set the state last.
-    pub state_by: Actor,
+    pub state: Shown,
+    /// Who set the state last; `None`: the tracker does not say. A list of Plane names nobody, and its activity may be
+    /// missing.
+    pub state_by: Option<Actor>,
     /// When it was made.
     pub created_at: Time,
     /// When anything of it changed last.

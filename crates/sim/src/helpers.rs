@@ -6,7 +6,7 @@ use crate::site::{Ci, CiState, PullState};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Role, Sha, TaskId};
 use orch_core::task::{BlockReason, Phase, Task, WaitReason, WayOut};
-use orch_ports::tracker::TicketState;
+use orch_ports::tracker::{Shown, TicketState};
 
 /// Times a helpful person lets a task go on before giving it up.
 const PATIENCE: u32 = 4;
@@ -160,7 +160,8 @@ impl Sim {
         let Some((project, number)) = self.choices.pick("ticket", &all, |t| t.1) else { return Ok(()) };
         let Some(ticket) = self.site(&project)?.tickets.get(&number).cloned() else { return Ok(()) };
         let plan = self.plans.get(&(project.clone(), number)).cloned().unwrap_or_default();
-        let to = match ticket.state {
+        let Shown::Known(state) = ticket.state else { return Ok(()) };
+        let to = match state {
             TicketState::Backlog if plan.edited => {
                 if let Some(plan) = self.plans.get_mut(&(project.clone(), number)) {
                     plan.edited = false;

@@ -335,11 +335,13 @@ pub(crate) fn invariant_the_outside_agrees(sim: &Sim) -> Live<()> {
             ensure(!started || shown == Some(&comment(task)), "the_outside_agrees", || {
                 format!("the ticket of {} shows {shown:?}, it is {}", task.work_item, comment(task))
             })?;
-            let ticket = site.tickets.get(&task.number).filter(|t| t.state_by == Actor::orch());
-            let state = ticket.map(|t| t.state);
-            ensure(state.is_none() || state == orch_core::ticket::state(task), "the_outside_agrees", || {
-                format!("the ticket of {} is in {state:?}, it is {}", task.work_item, comment(task))
-            })?;
+            let ticket = site.tickets.get(&task.number).filter(|t| t.state_by == Some(Actor::orch()));
+            let state = ticket.map(|t| t.state.clone());
+            ensure(
+                state.is_none() || state == orch_core::ticket::state(task).map(Into::into),
+                "the_outside_agrees",
+                || format!("the ticket of {} is in {state:?}, it is {}", task.work_item, comment(task)),
+            )?;
             if task.is_closed() {
                 ensure(!site.left.contains_key(&task.id), "the_outside_agrees", || {
                     format!("the working directory of {} is still there", task.work_item)

@@ -34,8 +34,8 @@ impl Sim {
     pub(crate) fn move_ticket(&mut self, project: &ProjectKey, number: u64, to: TicketState, by: Actor) -> Live<()> {
         self.say(|| format!("   {by} moves ticket {project}-{number} to {}", to.as_str()));
         self.change_ticket(project, number, |ticket| {
-            ticket.state = to;
-            ticket.state_by = by;
+            ticket.state = to.into();
+            ticket.state_by = Some(by);
         })
     }
 
@@ -98,15 +98,20 @@ impl Sim {
         let number = listed.number;
         let fact = Fact::TicketSeen(project.clone(), number);
         let seen = self.db(async |s| s.recall(&fact).await)?;
-        let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), t.state, &t.state_by);
+        let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), &t.state, t.state_by.as_ref());
         let now = if differs(listed) { self.site(project)?.tickets.get(&number).cloned() } else { None };
         let ticket = now.unwrap_or_else(|| listed.clone());
         let task = self.tasks.values().find(|t| t.project == *project && t.number == number).cloned();
         let at = ticket.updated_at.0;
         let mut done = None;
         if differs(&ticket)
-            && let Some(event) =
-                ticket::intent(ticket.state, &ticket.state_by, task.as_ref(), seen.is_some(), ticket.updated_at)
+            && let Some(event) = ticket::intent(
+                &ticket.state,
+                ticket.state_by.as_ref(),
+                task.as_ref(),
+                seen.is_some(),
+                ticket.updated_at,
+            )
         {
             let task = match task.clone() {
                 Some(task) => task,
@@ -200,8 +205,8 @@ impl Sim {
             let now = self.now;
             let site = self.site(&project)?;
             if let Some(ticket) = site.tickets.get_mut(&number).filter(|t| t.state != state) {
-                ticket.state = state;
-                ticket.state_by = Actor::orch();
+                ticket.state = state.into();
+                ticket.state_by = Some(Actor::orch());
                 ticket.updated_at = now;
             }
             let seen = Fact::TicketSeen(project.clone(), number);
@@ -215,7 +220,7 @@ impl Sim {
     pub(crate) fn unseen(&self) -> Live<Vec<String>> {
         let mut unseen = Vec::new();
         for site in self.sites.values() {
-            for ticket in site.tickets.values().filter(|t| t.state_by != Actor::orch()) {
+            for ticket in site.tickets.values().filter(|t| t.state_by != Some(Actor::orch())) {
                 let fact = Fact::TicketSeen(site.key.clone(), ticket.number);
                 let seen = self.db(async |s| s.recall(&fact).await)?;
                 if seen.as_deref() != Some(ticket.state.as_str()) {

@@ -56,6 +56,8 @@ pub enum Fact {
     TicketId(ProjectKey, u64),
     /// The state in which the ticket was seen last.
     TicketSeen(ProjectKey, u64),
+    /// Why the last move of the ticket was not followed.
+    TicketRefused(ProjectKey, u64),
     /// What the task pushed to a branch, commits separated by spaces, the newest last.
     Pushed(TaskId, String),
     /// The job in which a person was asked whether this revision goes to production after a restore.
@@ -107,7 +109,9 @@ impl Fact {
             | Self::BaseShown(project)
             | Self::Base { project, .. }
             | Self::GreenCi { project, .. } => Owner::Project(project),
-            Self::TicketId(project, number) | Self::TicketSeen(project, number) => Owner::Ticket(project, *number),
+            Self::TicketId(project, number)
+            | Self::TicketSeen(project, number)
+            | Self::TicketRefused(project, number) => Owner::Ticket(project, *number),
             Self::Pushed(task, _) | Self::DeployAsked(task, _) | Self::TicketBefore(task, _) => Owner::Task(*task),
             Self::Circuit(service) => Owner::Service(service),
         }
@@ -134,6 +138,7 @@ impl Fact {
             Self::Quarantine(_) => "quarantine",
             Self::TicketId(..) => "id",
             Self::TicketSeen(..) => "seen",
+            Self::TicketRefused(..) => "ticket_refused",
             Self::Pushed(..) => "pushed",
             Self::DeployAsked(..) => "deploy_asked",
             Self::TicketBefore(..) => "ticket_before",
@@ -165,6 +170,7 @@ impl Fact {
             | Self::BaseShown(_)
             | Self::TicketId(..)
             | Self::TicketSeen(..)
+            | Self::TicketRefused(..)
             | Self::Circuit(_) => String::new(),
         }
     }

@@ -13,7 +13,7 @@ use orch_core::ids::{Actor, ProjectKey, Time};
 use orch_ports::Fault;
 use orch_ports::attachment::Attachment;
 use orch_ports::clock::Clock;
-use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use orch_ports::tracker::{Comment, Shown, StateGroup, Ticket, TicketState, Tracker};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::path::Path;
 use std::sync::Arc;
@@ -268,16 +268,15 @@ fn read(t: &Transaction<'_>, project: &ProjectKey, number: u64) -> Result<Ticket
 fn ticket(row: &Row<'_>, project: &ProjectKey) -> Result<Ticket, DbError> {
     let number = row.get::<_, i64>(0)? as u64;
     let state: String = row.get(3)?;
-    let state = TicketState::parse(&state)
-        .ok_or_else(|| Fault::bug(format!("ticket {project}-{number} is in the unknown state {state:?}")))?;
     let created_at = Time(row.get(6)?);
     Ok(Ticket {
         project: project.clone(),
         number,
         title: row.get(1)?,
         body: row.get(2)?,
-        state,
-        state_by: Actor::new(row.get::<_, String>(4)?),
+        // A state of a later version's is a column that this one does not know.
+        state: Shown::of(&state, StateGroup::Started),
+        state_by: Some(Actor::new(row.get::<_, String>(4)?)).filter(|by| *by != Actor::unknown()),
         updated_at: Time(row.get(5)?),
         id: id_of(&row.get::<_, String>(7)?, created_at),
         created_at,

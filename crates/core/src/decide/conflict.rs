@@ -98,7 +98,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn developers_stage(&self) -> Option<usize> {
-        let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
+        let develops = |s: &Step| matches!(s, Step::Agent { role: Role::Developer });
         let stages = &self.d.task.pipeline.stages;
         stages.iter().position(|s| s.steps.iter().any(develops))
     }

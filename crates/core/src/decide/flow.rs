@@ -4,7 +4,7 @@ use super::people::is_edit;
 use super::{Cx, LeaseOp};
 use crate::cost::{Cause, Charged, Cost};
 use crate::effect::Effect;
-use crate::ids::{Environment, StageId};
+use crate::ids::{Environment, Role, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Phase, Raised, Task, Unsure, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding};
@@ -45,7 +45,7 @@ impl Cx<'_> {
             Step::Agent { .. } if self.d.task.branch.head.is_none() => self.work(Effect::OpenBranch),
             Step::Agent { role } => {
                 let round = self.d.task.repairs();
-                if role.as_str() == "developer" {
+                if role == Role::Developer {
                     self.d.task.findings.no_change = None;
                 }
                 self.d.task.run = Some(self.d.task.next_seq);
@@ -252,7 +252,7 @@ impl Cx<'_> {
     fn blame(&self, to: &StageId) -> Cause {
         let (task, pipeline) = (&self.d.task, &self.d.task.pipeline);
         let own = pipeline.position(to) == Some(task.at.stage)
-            && pipeline.role(task.at.stage).is_some_and(|role| role.as_str() != "developer");
+            && pipeline.role(task.at.stage).is_some_and(|role| *role != Role::Developer);
         match (&task.landing.merged, own) {
             (Some(_), _) => Cause::Production,
             (None, true) => Cause::RedInOwnStage,

@@ -4,7 +4,7 @@
 use super::{Cx, Step as Answer};
 use crate::conflict;
 use crate::effect::{Effect, NotMerged, Outcome};
-use crate::ids::{Environment, Seq, Sha, Time};
+use crate::ids::{Environment, Role, Seq, Sha, Time};
 use crate::pipeline::Step;
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Merged, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict};
@@ -303,7 +303,7 @@ impl Cx<'_> {
         self.d.task.branch.head = Some(head.clone());
         // Also of a head that stayed where it was: perhaps nobody has asked for its checks yet, and the gate behind this
         // would wait for them. Of one that was judged it costs a look.
-        let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| r.as_str() == "developer");
+        let developer = self.d.task.pipeline.role(self.d.task.at.stage).is_some_and(|r| *r == Role::Developer);
         // What waits for a person, goes back or is to change nothing is no head that lands.
         let task = &self.d.task;
         let speaks = task.wait.question.is_some() || task.wait.said.is_some() || task.findings.no_change.is_some();

@@ -4,7 +4,7 @@
 use super::source::TAKEN;
 use super::{Cx, Step as Answer};
 use crate::effect::Effect;
-use crate::ids::{Actor, GateId, StageId};
+use crate::ids::{Actor, GateId, Role, StageId};
 use crate::pipeline::{Cursor, Step};
 use crate::task::{
     Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Rejected, Task, WaitReason, WayOut,
@@ -60,7 +60,8 @@ impl Cx<'_> {
         let mut known: Vec<_> = self.policy.approvers.iter().chain(starters).map(Actor::as_str).collect();
         known.sort_unstable();
         known.dedup();
-        Err(format!("{who} may not {what} tasks of this project (people who may: {})", known.join(", ")))
+        let (who, known) = (who.shown(), known.join(", "));
+        Err(format!("{who} may not {what} tasks of this project (people who may: {known})"))
     }
 
     pub(super) fn started(&mut self, by: &Actor) -> Answer {
@@ -383,7 +384,7 @@ impl Cx<'_> {
     /// review and tests see it.
     fn after_a_stranger(&self, retry: Cursor) -> Cursor {
         let stages = &self.d.task.pipeline.stages;
-        let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
+        let develops = |s: &Step| matches!(s, Step::Agent { role: Role::Developer });
         let development = stages.iter().position(|s| s.steps.iter().any(develops));
         match development {
             // Also where a gate of development itself was asked again: nobody was writing.

@@ -3,7 +3,7 @@
 //! developer's round by itself, never deploys a revision again without a person's word, and never cancels what is merged.
 
 use super::{Cx, Step as Answer};
-use crate::ids::{Actor, GateId, Sha, StageId, WorkItem};
+use crate::ids::{Actor, GateId, Role, Sha, StageId, WorkItem};
 use crate::pipeline::{Cursor, Step};
 use crate::production::LAST_LINES;
 use crate::task::{
@@ -320,7 +320,7 @@ impl Cx<'_> {
     }
 
     fn developed_in(&self) -> Option<usize> {
-        let develops = |s: &Step| matches!(s, Step::Agent { role } if role.as_str() == "developer");
+        let develops = |s: &Step| matches!(s, Step::Agent { role: Role::Developer });
         self.d.task.pipeline.stages.iter().position(|s| s.steps.iter().any(develops))
     }
 }

@@ -13,7 +13,7 @@ use crate::word::{Word, bounded};
 /// The stage a task can be returned to.
 const ANALYSIS: &str = "analysis";
 /// Roles that may return a task to it.
-const RETURNING: [&str; 3] = ["architect", "developer", "reviewer"];
+const RETURNING: [Role; 3] = [Role::Architect, Role::Developer, Role::Reviewer];
 /// Who says that what a role left is not enough.
 const COMMIT: &str = "the commit";
 
@@ -21,9 +21,9 @@ impl Cx<'_> {
     /// An agent's turn has ended with a word. What a role cannot say counts for nothing, and it is told so.
     pub(super) fn hear_word(&mut self, role: &Role, word: &Word) {
         let why_not = match word {
-            Word::NoChange { .. } if role.as_str() == "developer" => None,
+            Word::NoChange { .. } if *role == Role::Developer => None,
             Word::NoChange { .. } => Some("only the developer says that nothing has to be changed".to_owned()),
-            Word::Return { .. } if !RETURNING.contains(&role.as_str()) => {
+            Word::Return { .. } if !RETURNING.contains(role) => {
                 Some(format!("the {role} does not return a task to analysis"))
             }
             Word::Return { stage, .. } if stage != ANALYSIS => {
@@ -144,7 +144,7 @@ impl Cx<'_> {
     pub(super) fn is_declared_alone(&self) -> bool {
         self.d.task.findings.no_change.is_some()
             && matches!(self.d.task.step(), Some(Step::Publish))
-            && self.role_here().as_str() == "developer"
+            && self.role_here() == Role::Developer
             && self.review_ahead().is_none()
     }
 

@@ -4,7 +4,7 @@
 
 use super::{Cx, Fetched, documents, push};
 use orch_core::artefact;
-use orch_core::ids::{Actor, GateId, Seq, Sha};
+use orch_core::ids::{Actor, GateId, Role, Seq, Sha};
 use orch_core::landing::{Documents, History};
 use orch_core::message::{self, trailer};
 use orch_core::task::Task;
@@ -63,7 +63,7 @@ fn taken_back(task: &Task, merged: &Sha) -> String {
 }
 
 /// Message of a role's commit on the branch. The line at its end tells one run from the other.
-pub(super) fn work(cx: &Cx, role: &str, run: Seq) -> String {
+pub(super) fn work(cx: &Cx, role: &Role, run: Seq) -> String {
     let task = &cx.task;
     let end = format!("Orch-Run: {}-{run}", task.id.0);
     if task.landing.plan.is_none() {
@@ -71,7 +71,7 @@ pub(super) fn work(cx: &Cx, role: &str, run: Seq) -> String {
     }
     let subject = subject(cx);
     match role {
-        "developer" => {
+        Role::Developer => {
             let own = trailer("Work-item", task.work_item.as_str()).into_iter().chain([end]);
             message::compose(&subject, "", &own.collect::<Vec<_>>())
         }
@@ -146,7 +146,7 @@ async fn said_by_author(cx: &Cx) -> Result<Option<String>, Fault> {
 pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     let (task, merging) = (&cx.task, &cx.project.merging);
     let runs = cx.store().runs(task.id).await?;
-    let developer = || runs.iter().filter(|r| r.what == "developer" && task.first_job() <= r.job);
+    let developer = || runs.iter().filter(|r| r.what == Role::Developer.as_str() && task.first_job() <= r.job);
     let mut summaries: Vec<&str> = developer().filter_map(|r| r.summary.as_deref()).map(str::trim).collect();
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());

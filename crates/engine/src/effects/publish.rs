@@ -27,7 +27,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
     let own: Vec<&Known> = artefact::KNOWN.iter().filter(|k| k.stage == stage.as_str() && !k.after_merge).collect();
     let take: Vec<&str> = own.iter().map(|k| k.name).collect();
     let artefact_dir = cx.task.artefact_dir();
-    let message = landing::work(cx, role.as_str(), run);
+    let message = landing::work(cx, role, run);
     let desk = landing::desk(cx, &parent).await?;
     cx.still_ours().await?;
     let large = cut_large(git.worktree_path(project, &cx.task.work_item), artefact_dir.clone()).await?;
@@ -41,7 +41,7 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, run: Seq) -> R
             parent: &desk,
             merged: cx.task.landing.conflict.as_ref().map(|c| &c.onto),
             artefact_dir: &artefact_dir,
-            take_code: role.as_str() == "developer",
+            take_code: *role == Role::Developer,
             take_artefacts: &take,
             message: &message,
             author: &Author::role(role.as_str()),

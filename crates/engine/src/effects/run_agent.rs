@@ -192,16 +192,13 @@ async fn last_review(cx: &Cx, brief: &Brief, head: &Sha) -> Result<Option<Review
 async fn developer_says(cx: &Cx, brief: &Brief) -> Result<Vec<String>, Fault> {
     const MOST: usize = 5;
     let task = &cx.task;
-    if !matches!(brief.role.as_str(), "reviewer" | "tester") || task.repairs() == 0 && task.findings.open.is_empty() {
+    if !matches!(brief.role, Role::Reviewer | Role::Tester) || task.repairs() == 0 && task.findings.open.is_empty() {
         return Ok(Vec::new());
     }
     let runs = cx.store().runs(task.id).await?;
     let own = || runs.iter().filter(|r| (task.first_job()..cx.job.id.seq).contains(&r.job));
-    let since = match brief.role.as_str() {
-        "reviewer" => own().filter(|r| r.what == "reviewer").map(|r| r.job).max().unwrap_or(0),
-        _ => own().filter(|r| r.what == "tester").map(|r| r.job).max().unwrap_or(0),
-    };
-    let said = own().filter(|r| r.what == "developer" && since < r.job).filter_map(|r| r.summary.clone());
+    let since = own().filter(|r| r.what == brief.role.as_str()).map(|r| r.job).max().unwrap_or(0);
+    let said = own().filter(|r| r.what == Role::Developer.as_str() && since < r.job).filter_map(|r| r.summary.clone());
     let mut said: Vec<String> = said.filter(|s| !s.trim().is_empty()).collect();
     said.drain(..said.len().saturating_sub(MOST));
     Ok(said)
@@ -211,7 +208,7 @@ async fn developer_says(cx: &Cx, brief: &Brief) -> Result<Vec<String>, Fault> {
 /// an answer by name is understood.
 async fn findings(cx: &Cx, brief: &Brief) -> Result<Vec<FindingNote>, Fault> {
     let mut notes: Vec<FindingNote> = cx.task.findings.open.iter().map(FindingNote::from).collect();
-    if brief.role.as_str() == "developer"
+    if brief.role == Role::Developer
         && let Some(last) = review::last(cx.store(), &cx.task, cx.job.id.seq).await?
     {
         for (note, finding) in notes.iter_mut().zip(&cx.task.findings.open).filter(|(note, _)| note.id.is_none()) {

@@ -19,7 +19,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if !tickets::is_own(cx.store(), &cx.task, &shown).await? {
         return Err(Fault::permanent(tickets::not_own(&cx.task)));
     }
-    crate::watchers::look(&cx.engine, &cx.project, &shown).await?;
+    Box::pin(crate::watchers::look(&cx.engine, &cx.project, &shown)).await?;
     let task = cx.engine.task(cx.task.id).await?;
     cx.still_ours().await?;
     if let Some(state) = ticket::state(&task) {

@@ -103,12 +103,34 @@ async fn is_being_edited(engine: &Engine, task: &Task) -> Result<bool, Fault> {
     Ok(open.iter().any(|job| matches!(job.effect, Effect::EditTicket { .. })))
 }
 
+/// A move that is not followed: the ticket says why, and shows again where its task is. A ticket that says Approved or
+/// Cancelled while its task is neither would be a lie.
+async fn refused(
+    engine: &Engine,
+    project: &Project,
+    task: &Task,
+    ticket: &Ticket,
+    text: &str,
+) -> Result<Option<String>, Fault> {
+    let (tracker, store, now) = (&project.tracker, &engine.ports.store, engine.ports.clock.now());
+    let (key, number) = (&project.key, ticket.number);
+    tracker.put_comment(key, number, REFUSED, text).await?;
+    tickets::remember_refused(&**store, task, text, now).await?;
+    let mut shown = ticket.state.clone();
+    if let Some(state) = ticket::state(task).filter(|_| !task.is_closed()) {
+        tracker.set_state(key, number, state, &Actor::orch()).await?;
+        shown = state.into();
+    }
+    store.remember(&Fact::TicketSeen(key.clone(), number), shown.as_str(), now).await?;
+    Ok(Some(format!("{}: {text}", task.work_item)))
+}
+
 /// Takes up what a person did to a ticket since it was seen last.
 pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) -> Result<Option<String>, Fault> {
     let store = &engine.ports.store;
     let fact = Fact::TicketSeen(project.key.clone(), listed.number);
     let seen = store.recall(&fact).await?;
-    let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), t.state, &t.state_by);
+    let differs = |t: &Ticket| ticket::is_moved(seen.as_deref(), &t.state, t.state_by.as_ref());
     // What was listed may be older than what was seen: orch itself may have moved the ticket on meanwhile, and a person
     // would seem to have moved it back. Read after `seen`, it cannot be.
     let now = if differs(listed) { Some(project.tracker.ticket(&project.key, listed.number).await?) } else { None };
@@ -123,8 +145,9 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
         tickets::tell_not_own(engine, task, ticket).await;
         return Ok(None);
     }
-    let (mut done, mut refused) = (None, None);
-    let intent = ticket::intent(ticket.state, &ticket.state_by, task.as_ref(), seen.is_some(), ticket.updated_at);
+    let mut done = None;
+    let (by, at) = (ticket.state_by.as_ref(), ticket.updated_at);
+    let intent = ticket::intent(&ticket.state, by, task.as_ref(), seen.is_some(), at);
     // Made to land a branch, and its task is not known any more: agents must not begin with a person's change.
     let intent = intent.filter(|_| task.is_some() || !source::is_of_landing(&ticket.body));
     if moved && let Some(event) = intent {
@@ -138,22 +161,16 @@ pub(crate) async fn look(engine: &Engine, project: &Project, listed: &Ticket) ->
             Event::Started { by } => lives::start(engine, &task, by).await?,
             other => other,
         };
-        let cancels = matches!(event, Event::CancelAsked { .. });
-        let answer = commands::send(engine, &format!("tracker:{}", project.key), &dedupe, &task, event).await?;
-        done = Some(format!("{}: {name} by {}", task.work_item, ticket.state_by));
+        let answer = commands::send(engine, &format!("tracker:{}", project.key), &dedupe, &task, event.clone()).await?;
         match answer {
-            Answer::Refused(why) if cancels && why != commands::ASKED_BEFORE => refused = Some(why),
+            Answer::Refused(why) if why != commands::ASKED_BEFORE => {
+                let text = ticket::refusal(&event, &task.work_item, &project.policy, &why);
+                return Box::pin(refused(engine, project, &task, ticket, &text)).await;
+            }
             Answer::Refused(_) | Answer::Done(_) => {}
         }
-    }
-    // A ticket that says Cancelled while its change is merged would be a lie: it is put back, and says why.
-    if let (Some(why), Some(task)) = (refused, task.as_ref().filter(|t| t.landing.merged.is_some() && !t.is_closed()))
-        && let Some(shown) = ticket::state(task)
-    {
-        project.tracker.put_comment(&project.key, ticket.number, REFUSED, &format!("Not cancelled: {why}")).await?;
-        project.tracker.set_state(&project.key, ticket.number, shown, &Actor::orch()).await?;
-        store.remember(&fact, shown.as_str(), engine.ports.clock.now()).await?;
-        return Ok(done);
+        let by = ticket.state_by.as_ref().map_or("a person", Actor::as_str);
+        done = Some(format!("{}: {name} by {by}", task.work_item));
     }
     if let Some(task) = &task
         && ticket::edit(task, &ticket.title, &ticket.body).is_some()

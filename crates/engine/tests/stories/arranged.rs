@@ -317,7 +317,7 @@ async fn what_is_done_is_taken_back_once_and_the_ticket_begins_it_again() {
     assert_eq!((task.lives.past.len(), task.landing.earlier.len()), (1, 2));
     world.until_quiet().await;
     // What orch itself said of the ticket begins nothing.
-    assert_eq!(world.ticket_now(1).await.state_by, orch());
+    assert_eq!(world.ticket_now(1).await.state_by, Some(orch()));
     assert_eq!(world.task(&item).await.lives.past.len(), 1);
 }
 

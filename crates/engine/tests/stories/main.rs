@@ -22,6 +22,7 @@ mod leases;
 mod logs;
 mod main_moved;
 mod merging;
+mod movers;
 mod parts;
 mod pauses;
 mod people;

@@ -7,7 +7,7 @@ use super::problem::did_you_mean;
 use super::project::{DeployMode, Project};
 use super::vendors::FORGES;
 use super::{Tables, agents::ProgramKind};
-use orch_core::ids::GateId;
+use orch_core::ids::{GateId, Role};
 use orch_core::landing::{AfterMerge, Documents, History};
 use orch_core::message::{self, Subject};
 use orch_core::pipeline::Pipeline;
@@ -15,8 +15,6 @@ use orch_ports::tracker::TicketState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-/// Roles an agent can play.
-const ROLES: &[&str] = &["analyst", "architect", "developer", "reviewer", "tester", "deployer"];
 /// Agent programs with an adapter of their own in the design.
 const KINDS_NOT_BUILT: &[&str] = &["claude", "codex"];
 
@@ -272,8 +270,8 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
     }
     for (role, program) in &project.agents {
         let here = format!("{at}.agents.{role}");
-        if !ROLES.contains(&role.as_str()) {
-            let hint = did_you_mean(role, ROLES.iter().copied());
+        if let Role::Own(_) = Role::new(role.as_str()) {
+            let hint = did_you_mean(role, Role::BUILT_IN.iter().map(Role::as_str));
             loader.at_path(&here, format!("[project.agents] unknown role `{role}`{hint}"));
         }
         unknown_program(loader, tables, &here, program);
