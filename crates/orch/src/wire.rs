@@ -243,6 +243,7 @@ fn options(config: &Config, process: &Process) -> Options {
         runs_dir: config.runs_dir(),
         checkouts_dir: data.join("checkouts"),
         layers_dir: data.join("layers"),
+        sessions_dir: data.join("sessions"),
         widths,
         claim_ms: 30_000,
         merge_lease_ms: ms(config.merge.lock_timeout_s),
