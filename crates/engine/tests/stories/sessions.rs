@@ -53,7 +53,7 @@ async fn after_a_passing_fault_a_crash_or_a_limit_the_session_goes_on_on_the_fil
         assert_eq!(seen[1], ("session-1".to_owned(), "done by half".to_owned()), "{class:?}");
         let runs = developers(&world, &item).await;
         assert_eq!((runs[0].class, runs[1].class), (Some(class), Some(EndClass::Finished)), "{class:?}");
-        assert_eq!(world.show("trunk", "half.txt"), "done by half");
+        assert_eq!(world.show("main", "half.txt"), "done by half");
     }
 }
 
@@ -73,12 +73,12 @@ async fn what_cannot_go_on_begins_anew_in_a_fresh_clone() {
 #[tokio::test]
 async fn refused_tools_hold_the_task_as_a_fault_of_the_configuration_and_cost_nobody_anything() {
     let world = World::new().await;
-    world.runs.on("developer", |run| match run.nth {
-        1 => ends(run, EndClass::ToolRefused),
-        _ => {
-            run.write("whole.txt", "done");
-            Does::Exit(0)
+    world.runs.on("developer", |run| {
+        if run.nth == 1 {
+            return ends(run, EndClass::ToolRefused);
         }
+        run.write("whole.txt", "done");
+        Does::Exit(0)
     });
     world.start();
     let item = world.begin("One").await;
