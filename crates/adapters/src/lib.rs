@@ -1,6 +1,7 @@
 //! One folder per vendor behind the ports.
 
 pub mod audit;
+pub mod claude;
 pub mod command;
 mod durable;
 pub mod git_cli;

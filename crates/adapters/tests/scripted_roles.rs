@@ -371,6 +371,10 @@ fn the_scripted_program_is_this_binary_under_the_same_contract() {
         prompt_file: task.at("run").join(files::PROMPT),
         result_file: task.at("run").join(files::RESULT),
         reserved_micro_usd: 0,
+        session_dir: task.at("session"),
+        resume: None,
+        artefacts: vec!["13-test-report.md".into()],
+        test: None,
     };
     let spec = agent.launch(&brief).unwrap();
     assert_eq!(spec.argv, [orch.display().to_string().as_str(), "scripted-agent"]);

@@ -45,6 +45,18 @@ const fn verdict(name: &'static str, stage: &'static str, key: &'static str) -> 
 /// The four documents the analysis stage must leave.
 pub const ANALYSIS: &[&str] = &["01-brd.md", "02-trz.md", "03-acceptance-criteria.md", "04-test-plan.yaml"];
 
+/// What the role of a stage has to leave, so that its gates can judge: names below the work item's directory; a trailing
+/// `/` means at least one file in that directory.
+pub fn expected(stage: &StageId) -> &'static [&'static str] {
+    match stage.as_str() {
+        "analysis" => ANALYSIS,
+        "architecture" => &["06-adr/"],
+        "review" => &["12-review.md"],
+        "testing" => &["13-test-report.md"],
+        _ => &[],
+    }
+}
+
 /// Looks an artefact up by its path below the work item's directory.
 pub fn known(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|k| match k.name.strip_suffix('/') {
@@ -74,6 +86,15 @@ mod tests {
     fn what_comes_too_late_for_a_branch_are_the_logs_of_staging_deploy_and_production() {
         let names: Vec<&str> = closing().map(|k| k.name).collect();
         assert_eq!(names, ["14-deploy-log.md", "15-staging-log.md", "16-post-deploy-log.md", "17-security-report.md"]);
+    }
+
+    #[test]
+    fn what_a_role_has_to_leave_is_known_and_its_own() {
+        for stage in ["analysis", "architecture", "review", "testing", "development", "deploy"] {
+            for name in expected(&stage.into()) {
+                assert!(KNOWN.iter().any(|k| k.name == *name && k.stage == stage), "{stage}: {name}");
+            }
+        }
     }
 
     #[test]

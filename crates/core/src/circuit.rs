@@ -5,6 +5,7 @@
 //! It opens at once where the other side names a time (a usage limit's reset, a rate limit), else after several transient
 //! faults in a row. What is open is kept over restarts.
 
+use crate::agent_end::Service;
 use crate::effect::{Effect, Outcome};
 use crate::ids::{JobId, ProjectKey, Role, Time};
 use crate::pauses::Pauses;
@@ -115,6 +116,12 @@ impl Circuit {
         closes
     }
 
+    /// The service refused a job, and would refuse every other one: it opens at once.
+    pub fn refused(&mut self, job: JobId, now: Time, why: &str, pauses: Pauses) -> After {
+        self.faults = FAULTS;
+        self.failed(job, now, None, why, pauses)
+    }
+
     /// The service failed a job; `back_at` is when it wants us back, if it said so. `pauses` are those of a job.
     pub fn failed(&mut self, job: JobId, now: Time, back_at: Option<Time>, why: &str, pauses: Pauses) -> After {
         let pause_ms = |tries: u32| pauses.times(PAUSES).after(tries.saturating_sub(1), job);
@@ -163,12 +170,26 @@ pub enum Heard {
         /// Its words.
         why: String,
     },
+    /// It refused the job, and would refuse every other one.
+    Refused {
+        /// Its words.
+        why: String,
+    },
 }
 
 /// What the end of a try says of the outside service that the job depends on. For agents only what their program said of
 /// the world counts: the forge that an agent was to work with is not the agent's service.
 pub fn heard(effect: &Effect, tried: &Tried, now: Time) -> Heard {
     let agent = matches!(effect, Effect::RunAgent { .. });
+    if let (true, Tried::Again { not_before, failure: Failure { class: Some(class), text, .. }, .. }) = (agent, tried) {
+        let (back_at, why) = (*not_before, text.clone());
+        return match class.means().1 {
+            Service::Nothing => Heard::Nothing,
+            Service::Answers => Heard::Answered,
+            Service::Refuses if back_at.is_none_or(|at| at <= now) => Heard::Refused { why },
+            Service::Fails | Service::Refuses => Heard::Failed { back_at, why },
+        };
+    }
     let back = |failure: &Failure| failure.retry_after_ms.map(|ms| now.plus_ms(ms));
     let failed = |failure: &Failure, not_before: Option<Time>| Heard::Failed {
         back_at: not_before.or_else(|| back(failure)),
@@ -259,6 +280,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_that_meets_everybody_opens_it_at_once() {
+        let mut c = Circuit::default();
+        assert_eq!(c.refused(job(1), Time(0), "the key is not valid", PAUSE), After::Opened);
+        assert_eq!(waits(&c.admit(job(2), Time(0), |_| true)), Some(pause(1)));
+        assert_eq!(c.refused(job(2), Time(0), "the key is not valid", PAUSE), After::Nothing, "people hear of it once");
+        assert_eq!(c.admit(job(2), Time(pause(1)), |_| true), Admit::Go);
+        assert_eq!(c.refused(job(2), Time(pause(1)), "still not", PAUSE), After::Extended);
+    }
+
+    #[test]
     fn one_goes_first_and_decides_for_all() {
         let mut c = Circuit::default();
         c.failed(job(1), Time(0), Some(Time(100)), "limit", PAUSE);
@@ -300,6 +331,7 @@ mod tests {
             Heard::Nothing => "nothing",
             Heard::Answered => "answered",
             Heard::Failed { .. } => "failed",
+            Heard::Refused { .. } => "refused",
         };
         let forge = Effect::OpenBranch;
         assert_eq!(says(&agent, again(Charge::Transient, true, failure())), "failed");

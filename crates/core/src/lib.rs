@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod agent_end;
 pub mod approval;
 pub mod artefact;
 pub mod blame;

@@ -4,6 +4,7 @@
 //! A job fails by itself (an attempt), is failed by the world (a transient attempt, without end), or takes its worker
 //! along (a death; three of them quarantine it). A merge, and CI that a gate waits for, are never given up.
 
+use crate::agent_end::EndClass;
 use crate::effect::{Class, Effect, Outcome};
 use crate::ids::{JobId, Time};
 use crate::pauses::Pauses;
@@ -58,12 +59,14 @@ pub struct Failure {
     pub retry_after_ms: Option<i64>,
     /// The kind is a guess: the service said no, and whether it says so again is not known.
     pub unsure: bool,
+    /// The end of an agent's run that it is.
+    pub class: Option<EndClass>,
 }
 
 impl Failure {
     /// A failure of a kind that is known.
     pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), retry_after_ms: None, unsure: false }
+        Self { kind, text: text.into(), retry_after_ms: None, unsure: false, class: None }
     }
     /// The form that is stored.
     pub fn note(&self) -> FaultNote {
@@ -204,6 +207,7 @@ fn again(
         Charge::Death => tries.deaths,
         Charge::Transient | Charge::Nothing => tries.transient,
     };
+    let pauses = failure.class.map_or(pauses, |class| class.pauses(pauses));
     let pause = pauses.after(spent, tries.job).max(failure.retry_after_ms.unwrap_or(0));
     let not_before = not_before.unwrap_or(now).max(now.plus_ms(pause));
     let charge = if charge == Charge::Attempt && forever { Charge::Transient } else { charge };

@@ -52,6 +52,8 @@ pub struct Options {
     pub checkouts_dir: PathBuf,
     /// What setups left on default branches lives here.
     pub layers_dir: PathBuf,
+    /// What sessions of agent programs need to go on lives here, a directory per task and role.
+    pub sessions_dir: PathBuf,
     /// Width of each lane; a lane that is not named has width 4.
     pub widths: BTreeMap<Lane, usize>,
     /// Life of a claim without a heartbeat, milliseconds.

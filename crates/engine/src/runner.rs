@@ -372,6 +372,7 @@ pub(crate) async fn has_program(engine: &Engine, job: &Job) -> bool {
 fn tried(ended: Result<Ended, Fault>) -> Tried {
     match ended {
         Ok(Ended::Outcome(outcome)) => Tried::Outcome(outcome),
+        Ok(Ended::Tried(tried)) => *tried,
         Ok(Ended::Again { charge, new_run, not_before, fault }) => {
             Tried::Again { charge, new_run, not_before, failure: fault.into() }
         }

@@ -36,15 +36,22 @@ fn service(engine: &Engine, job: &Job) -> Option<String> {
 pub(crate) async fn hear(engine: &Engine, job: &Job, tried: &Tried) {
     let Some(service) = service(engine, job) else { return };
     let now = engine.ports.clock.now();
-    let (back_at, why) = match circuit::heard(&job.effect, tried, now) {
+    let (back_at, why, refused) = match circuit::heard(&job.effect, tried, now) {
         Heard::Nothing => return,
         Heard::Answered => return answered(engine, job, &service).await,
-        Heard::Failed { back_at, why } => (back_at, why),
+        Heard::Failed { back_at, why } => (back_at, why, false),
+        Heard::Refused { why } => (None, why, true),
     };
     let (after, kept) = {
         let mut circuits = engine.circuits.lock().unwrap_or_else(PoisonError::into_inner);
         let circuit = circuits.entry(service.clone()).or_default();
-        (circuit.failed(job.id, now, back_at, &why, engine.options.pauses()), circuit.clone())
+        let pauses = engine.options.pauses();
+        let after = if refused {
+            circuit.refused(job.id, now, &why, pauses)
+        } else {
+            circuit.failed(job.id, now, back_at, &why, pauses)
+        };
+        (after, circuit.clone())
     };
     if after == After::Nothing {
         return;

@@ -243,6 +243,8 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         model: None,
         session: None,
         summary: None,
+        class: None,
+        version: None,
     };
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)?;
     private_dir(dir)?;
@@ -387,6 +389,8 @@ pub(crate) async fn finish(
         row.model.clone_from(&report.model);
         row.session.clone_from(&report.session);
         row.summary.clone_from(&report.summary);
+        row.class = Some(report.end.class);
+        row.version.clone_from(&report.version);
     }
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
 }

@@ -11,10 +11,11 @@ use crate::pause;
 use crate::tickets;
 use orch_core::effect::Effect;
 use orch_core::explain;
-use orch_core::ids::{ProjectKey, TaskId, Time, WorkItem};
+use orch_core::ids::{ProjectKey, Role, TaskId, Time, WorkItem};
 use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
-use orch_store::{Job, JournalRow, Judgement, Standing, TaskFilter};
+use orch_store::{Job, JournalRow, Judgement, RunRow, Standing, TaskFilter};
+use std::path::Path;
 use std::sync::PoisonError;
 
 pub use crate::driver::WatcherState;
@@ -232,6 +233,20 @@ impl Engine {
         Ok(last.flat_map(saw_less).collect())
     }
 
+    /// Runs of a task, the oldest first. Of an agent's that goes on: what its program has said so far.
+    pub async fn runs(&self, task: &Task) -> Result<Vec<RunRow>, Fault> {
+        let mut runs = self.ports.store.runs(task.id).await?;
+        let Some(project) = self.projects().get(&task.project).cloned() else { return Ok(runs) };
+        for run in runs.iter_mut().filter(|r| r.ended.is_none() && !r.is_command()) {
+            let program = project.program(&Role::new(run.what.as_str()));
+            let live = program.live(Path::new(&run.dir)).filter(|_| program.name() == run.program);
+            if let Some(live) = live {
+                (run.model, run.session, run.usage) = (live.model, live.session, live.usage);
+            }
+        }
+        Ok(runs)
+    }
+
     /// Everything known about how a task was judged.
     pub async fn evidence(&self, item: &WorkItem) -> Result<Option<EvidenceView>, Fault> {
         let store = &self.ports.store;
@@ -253,7 +268,7 @@ impl Engine {
             ));
         }
         not_checked.extend(task.production.not_deployed.iter().cloned());
-        let runs = store.runs(task.id).await?;
+        let runs = self.runs(&task).await?;
         if !runs.is_empty() {
             not_checked.push(NOT_HELD.to_owned());
         }

@@ -23,7 +23,7 @@ use orch_ports::clock::{BootTime, Clock};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf, Snapshot,
-    Snapshotted, Updated,
+    Snapshotted, Updated, Worktree,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -251,7 +251,7 @@ points! { "git", GIT, Git;
     async fn entries(&self, project: &ProjectKey, commit: &Sha) -> Result<Vec<orch_ports::git::Entry>, Fault>;
     async fn brought_in(&self, project: &ProjectKey, base: &Sha, head: &Sha) -> Result<BroughtIn, Fault>;
     async fn read_objects(&self, project: &ProjectKey, ids: &[String]) -> Result<Vec<Vec<u8>>, Fault>;
-    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;
+    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<Worktree, Fault>;
     async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault>;
     async fn commit_files(
         &self,

@@ -9,6 +9,7 @@ use crate::outward::Outward;
 use crate::shared;
 use crate::vendors::{Hosted, Vendors};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
+use orch_adapters::claude::{ClaudeAgent, ClaudeSettings};
 use orch_adapters::command::{CommandAgent, CommandSettings, EnvFile};
 use orch_adapters::git_cli::{GitCli, Signing, Submodules};
 use orch_adapters::gitleaks::Gitleaks;
@@ -23,6 +24,7 @@ use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
 
+use orch_driver::spec::Endpoint;
 use orch_engine::prepare::Preparation;
 use orch_engine::project::{Merging, Money, WatchPlan};
 use orch_engine::{
@@ -243,6 +245,7 @@ fn options(config: &Config, process: &Process) -> Options {
         runs_dir: config.runs_dir(),
         checkouts_dir: data.join("checkouts"),
         layers_dir: data.join("layers"),
+        sessions_dir: data.join("sessions"),
         widths,
         claim_ms: 30_000,
         merge_lease_ms: ms(config.merge.lock_timeout_s),
@@ -571,6 +574,7 @@ fn program(
         grace_ms: 10_000,
     };
     let program: Arc<dyn AgentProgram> = match settings.kind {
+        ProgramKind::Claude => Arc::new(ClaudeAgent::new(claude(config, settings, command, process))),
         ProgramKind::Command => Arc::new(CommandAgent::new(command)),
         ProgramKind::Scripted => Arc::new(ScriptedAgent::new(command, &process.exe)),
     };
@@ -579,4 +583,26 @@ fn program(
         tracing::warn!("{fault}");
     }
     program
+}
+
+/// Claude Code's own settings.
+fn claude(
+    config: &Config,
+    settings: &crate::config::agents::AgentProgram,
+    command: CommandSettings,
+    process: &Process,
+) -> ClaudeSettings {
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let dir = config.file.parent().unwrap_or(Path::new("/"));
+    ClaudeSettings {
+        command,
+        orch: process.exe.clone(),
+        program: settings.program_at(dir).unwrap_or_default(),
+        model: settings.model.clone(),
+        max_turns: number(settings.max_turns),
+        tools: settings.tools.clone(),
+        deny: settings.deny.clone(),
+        most_refusals: number(settings.max_denials),
+        endpoint: Endpoint { base_url: settings.base_url.clone(), ..Endpoint::default() },
+    }
 }

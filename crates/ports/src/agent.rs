@@ -5,11 +5,13 @@ use crate::remote::Secret;
 use crate::supervisor::{ExitRecord, RunSpec};
 use orch_core::budget;
 use orch_core::conflict::Resolution;
-use orch_core::ids::{ProjectKey, Role, StageId, Time, WorkItem};
+use orch_core::ids::{ProjectKey, Role, StageId, WorkItem};
 use orch_core::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+pub use orch_core::agent_end::{AgentEnd, EndClass};
 
 /// Everything an agent program needs to start a run.
 #[derive(Clone, Debug)]
@@ -44,6 +46,24 @@ pub struct Brief {
     pub result_file: PathBuf,
     /// What is reserved for the run, millionths of a US dollar: a program that can stop at an amount is told to. 0: nothing.
     pub reserved_micro_usd: u64,
+    /// Where the program may keep what its sessions need to go on: one directory per task and role, outside the worktree. It
+    /// may not be there yet.
+    pub session_dir: PathBuf,
+    /// The session it goes on with; only a program that named one is asked to.
+    pub resume: Option<Resume>,
+    /// Documents the role has to leave in `artefact_dir`; with a trailing `/`: a directory with at least one file.
+    pub artefacts: Vec<String>,
+    /// The project's test command, as people read it.
+    pub test: Option<String>,
+}
+
+/// A session that goes on. The files are as that run left them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Its name, as the program told it.
+    pub session: String,
+    /// How its run ended.
+    pub after: EndClass,
 }
 
 impl Brief {
@@ -110,34 +130,21 @@ impl Usage {
     }
 }
 
-/// What a finished run was worth, before any gate looks at its work.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AgentEnd {
-    /// The turn is over; the gates decide.
-    Finished,
-    /// It failed: this attempt is spent.
-    Failed {
-        /// Why, for people.
-        why: String,
-    },
-    /// The world failed it: no attempt is spent.
-    Transient {
-        /// Why.
-        why: String,
-        /// Not before, if somebody said so (a usage limit's reset).
-        not_before: Option<Time>,
-    },
-    /// It cannot work until a person does something (credentials, billing, a missing program).
-    Denied {
-        /// What.
-        why: String,
-    },
+/// What a run has said of itself so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
+    /// Model, if known.
+    pub model: Option<String>,
+    /// Session to go on with, if there is one.
+    pub session: Option<String>,
+    /// What it has used. Output tokens and cost may lag behind.
+    pub usage: Usage,
 }
 
 /// Report on a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentReport {
-    /// What it was worth.
+    /// What it was worth, before any gate looks at its work.
     pub end: AgentEnd,
     /// The agent's own words, one line to a paragraph.
     pub summary: Option<String>,
@@ -153,6 +160,8 @@ pub struct AgentReport {
     pub model: Option<String>,
     /// Session to resume, if known.
     pub session: Option<String>,
+    /// Version of the program, if known.
+    pub version: Option<String>,
 }
 
 /// A kind of agent program.
@@ -165,6 +174,11 @@ pub trait AgentProgram: Send + Sync + 'static {
     /// them.
     fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
         Ok(BTreeMap::new())
+    }
+    /// What a run has said of itself so far, whether it still runs, has ended or was lost. Must accept anything, as
+    /// [`Self::read`] does. `None`: it says nothing before its end.
+    fn live(&self, _run_dir: &Path) -> Option<Live> {
+        None
     }
     /// Reads what a finished run left. Must accept anything: nothing an agent writes is trusted or fatal.
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport;

@@ -83,6 +83,6 @@ impl std::error::Error for Fault {}
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let retry_after_ms = fault.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        Self { kind: fault.kind, text: fault.text, retry_after_ms, unsure: fault.unsure }
+        Self { kind: fault.kind, text: fault.text, retry_after_ms, unsure: fault.unsure, class: None }
     }
 }

@@ -55,6 +55,18 @@ pub struct PrepareWorktree<'a> {
     /// Nobody but the project's setup has worked there since it was prepared: what git ignores of it is there again, the rest
     /// of what the setup made is gone.
     pub after_setup: bool,
+    /// What is there, or was kept under `attic`, is what the next run begins with, if anything is: its session goes on.
+    /// Nothing is removed then.
+    pub as_left: bool,
+}
+
+/// A working directory that is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worktree {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// It holds what the run before left, as `as_left` asked for.
+    pub as_left: bool,
 }
 
 /// Where commits are kept by name in the private repository, beside all branches: `refs/orch/history`, `refs/orch/attic`.
@@ -340,7 +352,7 @@ pub trait Git: Send + Sync + 'static {
     /// The private repository's git directory, for programs that read it. Nothing but this port writes there.
     fn repository(&self, project: &ProjectKey) -> PathBuf;
     /// A fresh working directory for an agent: a clone of its own, with no remote. Returns its path.
-    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault>;
+    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<Worktree, Fault>;
     /// Takes what an agent left, as one commit in the private repository. Runs nothing the working directory names:
     /// no hooks, no filters, no drivers. `Gone`: the agent removed its working directory or put a link in its place.
     async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault>;

@@ -108,9 +108,13 @@ impl Sim {
         let now = self.now;
         match circuit::heard(&job.effect, tried, now) {
             Heard::Nothing => Ok(()),
-            Heard::Failed { back_at, why } => {
+            said @ (Heard::Failed { .. } | Heard::Refused { .. }) => {
                 let circuit = self.node.circuits.entry(service.clone()).or_default();
-                let after = circuit.failed(job.id, now, back_at, &why, PAUSES);
+                let (after, why) = match said {
+                    Heard::Failed { back_at, why } => (circuit.failed(job.id, now, back_at, &why, PAUSES), why),
+                    Heard::Refused { why } => (circuit.refused(job.id, now, &why, PAUSES), why),
+                    Heard::Nothing | Heard::Answered => return Ok(()),
+                };
                 if after == circuit::After::Opened {
                     self.seen.count("watcher", "circuit: opened");
                     self.say(|| format!("   {service} is not asked for a while: {why}"));

@@ -9,7 +9,7 @@ use orch_core::policy::Policy;
 use orch_core::retry::Tries;
 use orch_core::task::Task;
 use orch_core::verdict::{FaultNote, Verdict};
-use orch_ports::agent::Usage;
+use orch_ports::agent::{EndClass, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -370,6 +370,12 @@ pub struct RunRow {
     pub session: Option<String>,
     /// The agent's words.
     pub summary: Option<String>,
+    /// Class of an agent's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<EndClass>,
+    /// Version of an agent's program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// [`RunRow::program`] of a command of the project; no agent program has this name.

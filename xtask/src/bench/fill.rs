@@ -119,6 +119,8 @@ async fn evidence(store: &SqliteStore, job: &Job) -> Result<()> {
                 model: None,
                 session: None,
                 summary: Some("Did what the ticket asks for.".into()),
+                class: None,
+                version: None,
             };
             anyhow::ensure!(store.put_run(job.fence(), run).await?, "a run was fenced off");
         }

@@ -140,6 +140,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         runs_dir: dir.join("runs"),
         checkouts_dir: dir.join("checkouts"),
         layers_dir: dir.join("layers"),
+        sessions_dir: dir.join("sessions"),
         widths: BTreeMap::new(),
         claim_ms: 30_000,
         merge_lease_ms: 300_000,

@@ -3,11 +3,12 @@
 //! no inherited environment, a home and a temporary directory of the run's own.
 
 mod keys;
-mod report;
+pub(crate) mod report;
 
 pub use keys::{EnvFile, read_env_file};
 
-use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage, files};
+use orch_core::word::Word;
+use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Usage, files};
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec};
 use orch_ports::{Fault, Secret};
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ impl CommandAgent {
         })
     }
 
-    fn env(&self, brief: &Brief) -> Result<BTreeMap<String, String>, Fault> {
+    pub(crate) fn env(&self, brief: &Brief) -> Result<BTreeMap<String, String>, Fault> {
         let in_run = |name: &str| brief.run_dir.join(name).display().to_string();
         let base = [
             ("PATH", self.settings.path.clone()),
@@ -149,15 +150,14 @@ impl AgentProgram for CommandAgent {
 
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         let result = report::result_file(&run_dir.join(files::RESULT));
-        let why = || report::why(exit, run_dir);
-        let end = match (exit.reason, exit.code) {
-            (EndReason::Exited, Some(0)) => AgentEnd::Finished,
-            (EndReason::Exited, Some(EX_TEMPFAIL)) => {
-                let not_before = result.retry_after_s.map(|s| exit.ended.plus_ms((s * 1_000.0) as i64));
-                AgentEnd::Transient { why: why(), not_before }
-            }
-            (EndReason::SpawnFailed, _) => AgentEnd::Denied { why: why() },
-            _ => AgentEnd::Failed { why: why() },
+        let class = class(exit, &result);
+        let end = match class {
+            EndClass::Finished | EndClass::Question | EndClass::Unable => AgentEnd::new(class, ""),
+            EndClass::Passing => AgentEnd {
+                not_before: result.retry_after_s.map(|s| exit.ended.plus_ms((s * 1_000.0) as i64)),
+                ..AgentEnd::new(class, report::why(exit, run_dir))
+            },
+            class => AgentEnd::new(class, report::why(exit, run_dir)),
         };
         AgentReport {
             end,
@@ -169,12 +169,30 @@ impl AgentProgram for CommandAgent {
             usage: if exit.reason == EndReason::SpawnFailed { Usage::default() } else { result.usage },
             model: None,
             session: None,
+            version: None,
         }
     }
 }
 
+/// What the contract says of an end.
+fn class(exit: &ExitRecord, result: &report::RunResult) -> EndClass {
+    match (exit.reason, exit.code) {
+        (EndReason::Exited, Some(0)) => match (&result.question, &result.word) {
+            (Some(_), _) => EndClass::Question,
+            (None, Some(Word::Unable { .. })) => EndClass::Unable,
+            (None, _) => EndClass::Finished,
+        },
+        (EndReason::Exited, Some(EX_TEMPFAIL)) => EndClass::Passing,
+        (EndReason::Exited, _) => EndClass::Failed,
+        (EndReason::SpawnFailed, _) => EndClass::Configuration,
+        (EndReason::Deadline, _) => EndClass::Deadline,
+        (EndReason::Silence, _) => EndClass::Silence,
+        (EndReason::Cancelled, _) => EndClass::Stopped,
+    }
+}
+
 /// Makes a directory that only this user can enter; being there already is fine.
-fn private_dir(dir: &Path) -> Result<(), Fault> {
+pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -34,18 +34,18 @@ const MAX_LINE_CHARS: usize = 500;
 
 /// What the result file said.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct RunResult {
-    pub(super) summary: Option<String>,
-    pub(super) question: Option<String>,
-    pub(super) word: Option<Word>,
-    pub(super) resolved: Resolution,
-    pub(super) usage: Usage,
+pub(crate) struct RunResult {
+    pub(crate) summary: Option<String>,
+    pub(crate) question: Option<String>,
+    pub(crate) word: Option<Word>,
+    pub(crate) resolved: Resolution,
+    pub(crate) usage: Usage,
     /// After a passing fault: how long to stay away.
-    pub(super) retry_after_s: Option<f64>,
+    pub(crate) retry_after_s: Option<f64>,
 }
 
 /// Reads the result file. A missing one says nothing; a broken one is noted where the summary would be.
-pub(super) fn result_file(path: &Path) -> RunResult {
+pub(crate) fn result_file(path: &Path) -> RunResult {
     let noted = |why: String| {
         tracing::warn!(path = %path.display(), why, "result file not usable");
         RunResult {
@@ -217,7 +217,7 @@ fn one_resolved(entry: &Value) -> Result<Resolved, String> {
 }
 
 /// How a run ended, with the last lines it wrote: standard error's, and standard output's before them if there is room.
-pub(super) fn why(exit: &ExitRecord, run_dir: &Path) -> String {
+pub(crate) fn why(exit: &ExitRecord, run_dir: &Path) -> String {
     let mut lines = tail(&run_dir.join(files::STDERR), TAIL_LINES);
     let room = TAIL_LINES - lines.len();
     let mut all = tail(&run_dir.join(files::STDOUT), room);
@@ -225,7 +225,7 @@ pub(super) fn why(exit: &ExitRecord, run_dir: &Path) -> String {
     if all.is_empty() { exit.describe() } else { format!("{}\n{}", exit.describe(), all.join("\n")) }
 }
 
-fn tail(path: &Path, most: usize) -> Vec<String> {
+pub(crate) fn tail(path: &Path, most: usize) -> Vec<String> {
     let is_file = std::fs::symlink_metadata(path).map(|m| (m.is_file(), m.len()));
     let Ok((true, length)) = is_file else { return Vec::new() };
     let Ok(bytes) = read_at_most(path, length.saturating_sub(TAIL_BYTES), TAIL_BYTES) else { return Vec::new() };
@@ -242,7 +242,7 @@ fn read_at_most(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn clean_text(text: &str) -> String {
+pub(crate) fn clean_text(text: &str) -> String {
     // Cut behind the masking: a half of a key would be none any more.
     readable(text).trim().chars().take(MAX_TEXT_CHARS).collect()
 }

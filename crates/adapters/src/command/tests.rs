@@ -40,6 +40,10 @@ impl Desk {
             prompt_file: self.at("run/prompt.md"),
             result_file: self.at("run/result.json"),
             reserved_micro_usd: self.reserved_micro_usd,
+            session_dir: self.at("session"),
+            resume: None,
+            artefacts: Vec::new(),
+            test: None,
         }
     }
     fn agent(&self, command: &[&str]) -> CommandAgent {
@@ -86,7 +90,7 @@ fn the_program_gets_the_contract_and_nothing_else() {
     let report = desk.sh(
         "env | cut -d= -f1 | sort | tr '\\n' ' ' && pwd && echo \"$ORCH_ROUND $COLOUR $HOME\" && touch \"$TMPDIR/x\"",
     );
-    assert_eq!(report.end, AgentEnd::Finished);
+    assert_eq!(report.end, AgentEnd::finished());
     let said = fs::read_to_string(desk.at("run/stdout.log")).unwrap();
     let names: Vec<_> =
         said.lines().next().unwrap().split(' ').filter(|n| !["PWD", "_", "SHLVL", "OLDPWD", ""].contains(n)).collect();
@@ -126,26 +130,32 @@ fn the_configuration_cannot_play_the_contract() {
 #[test]
 fn exits_mean_what_the_contract_says() {
     let desk = Desk::new();
-    assert!(matches!(desk.sh("exit 75").end, AgentEnd::Transient { not_before: None, .. }));
-    let AgentEnd::Failed { why } = desk.sh("echo out; printf 'red \\033[31malert\\033[0m\\a\\n' >&2; exit 3").end
-    else {
-        panic!()
-    };
-    assert_eq!(why, "exit 3\nout\nred alert");
+    let end = desk.sh("exit 75").end;
+    assert_eq!((end.class, end.not_before), (EndClass::Passing, None));
+    let end = desk.sh("echo '{\"retry_after_s\": 60}' > \"$ORCH_RESULT_FILE\"; exit 75").end;
+    assert_eq!((end.class, end.not_before), (EndClass::Passing, Some(Time(60_001))));
+    std::fs::remove_file(desk.at("run/result.json")).unwrap();
+    let end = desk.sh("echo out; printf 'red \\033[31malert\\033[0m\\a\\n' >&2; exit 3").end;
+    assert_eq!((end.class, end.why.as_str()), (EndClass::Failed, "exit 3\nout\nred alert"));
     let agent = desk.agent(&["sh"]);
-    for reason in [EndReason::Deadline, EndReason::Silence, EndReason::Cancelled] {
-        assert!(
-            matches!(agent.read(&desk.at("run"), &ended(reason, Some(0))).end, AgentEnd::Failed { .. }),
-            "{reason:?}"
-        );
+    for (reason, class) in [
+        (EndReason::Deadline, EndClass::Deadline),
+        (EndReason::Silence, EndClass::Silence),
+        (EndReason::Cancelled, EndClass::Stopped),
+        (EndReason::SpawnFailed, EndClass::Configuration),
+    ] {
+        assert_eq!(agent.read(&desk.at("run"), &ended(reason, Some(0))).end.class, class, "{reason:?}");
     }
-    assert!(matches!(agent.read(&desk.at("run"), &ended(EndReason::SpawnFailed, None)).end, AgentEnd::Denied { .. }));
+    let class = |json: &str| desk.sh(&format!("echo '{json}' > \"$ORCH_RESULT_FILE\"")).end.class;
+    assert_eq!(class(r#"{"question": "Which?", "unable": "no network"}"#), EndClass::Question);
+    assert_eq!(class(r#"{"unable": "no network"}"#), EndClass::Unable);
+    assert_eq!(class(r#"{"no_change": "it is there"}"#), EndClass::Finished);
 }
 
 #[test]
 fn a_failure_shows_the_last_twenty_lines() {
     let desk = Desk::new();
-    let AgentEnd::Failed { why } = desk.sh("seq 1 100000 >&2; exit 1").end else { panic!() };
+    let why = desk.sh("seq 1 100000 >&2; exit 1").end.why;
     let lines: Vec<_> = why.lines().collect();
     assert_eq!((lines.len(), lines[1], lines[20]), (21, "99981", "100000"));
 }
@@ -216,12 +226,12 @@ fn a_bad_result_file_is_noted_and_not_fatal() {
         r#"rm -f "$ORCH_RESULT_FILE"; ln -s /etc/passwd "$ORCH_RESULT_FILE""#,
     ] {
         let report = desk.sh(script);
-        assert_eq!(report.end, AgentEnd::Finished, "{script}");
+        assert_eq!(report.end, AgentEnd::finished(), "{script}");
         assert!(report.summary.unwrap().starts_with("(the result file could not be used: "), "{script}");
         assert_eq!(report.question, None);
     }
     let report = desk.sh(r#"rm -f "$ORCH_RESULT_FILE""#);
-    assert_eq!((report.end, report.summary), (AgentEnd::Finished, None));
+    assert_eq!((report.end, report.summary), (AgentEnd::finished(), None));
 }
 
 #[test]

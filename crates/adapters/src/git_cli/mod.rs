@@ -52,7 +52,7 @@ use orch_core::ids::{Digest, ProjectKey, Sha, Time, WorkItem};
 use orch_ports::diff::{Diff, DiffLimits};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, CommitLine, FileWrite, Git, OneCommit, PrepareWorktree,
-    PushAnswer, Shelf, Snapshot, Snapshotted, Updated, Written,
+    PushAnswer, Shelf, Snapshot, Snapshotted, Updated, Worktree, Written,
 };
 use orch_ports::{Fault, Remote, Repositories};
 use remote::Address;
@@ -312,7 +312,7 @@ impl Git for GitCli {
         self.repos_dir.join(format!("{}.git", self.repositories.of(project)))
     }
 
-    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
+    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<Worktree, Fault> {
         let done = self.prepare(prepare).await.map_err(|f| f.context(format!("prepare {}", prepare.work_item)));
         self.sound(prepare.project, done).await
     }

@@ -12,7 +12,7 @@ use super::{GitCli, dirs};
 use crate::owner;
 use orch_core::ids::{ProjectKey, Sha, WorkItem};
 use orch_ports::Fault;
-use orch_ports::git::{Author, PrepareWorktree};
+use orch_ports::git::{Author, PrepareWorktree, Worktree};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,11 +59,16 @@ pub(super) fn there(worktrees_dir: &Path) -> Result<Vec<(ProjectKey, WorkItem)>,
 
 impl GitCli {
     /// See [`orch_ports::git::Git::prepare_worktree`].
-    pub(super) async fn prepare(&self, p: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
+    pub(super) async fn prepare(&self, p: &PrepareWorktree<'_>) -> Result<Worktree, Fault> {
         let place = Place::of(self, p.project, p.work_item)?;
         let repo = self.open(p.project)?;
         own_dir(&place.project)?;
-        let merged = if p.with_conflicts {
+        let away = self.away(&repo, &place, p).await?;
+        let left = if p.as_left { self.as_left(&repo, &place, p, &away).await? } else { None };
+        let as_left = left.is_some();
+        let merged = if let Some(left) = left {
+            left.files
+        } else if p.with_conflicts {
             let merged = repo.merge_trees(checked(p.commit)?, checked(p.base)?).await?;
             let author = Author::orch();
             let parents = [p.commit, p.base];
@@ -91,27 +96,13 @@ impl GitCli {
         }
         let after_setup = p.after_setup;
         let left = self.left(&repo, &place, p.project, p.work_item);
-        let (worktree, aside, remove) = (place.worktree.clone(), place.aside, p.remove.to_vec());
-        repo.check_ref(&format!("{}/{}", super::landing::ATTIC, p.attic)).await?;
-        let leaves = format!("{}-{}", checked(p.commit)?, p.attic.replace('/', SLASH));
-        let (facts, dir) = (repo.git.facts.clone(), repo.dir.clone());
+        let (worktree, aside) = (place.worktree.clone(), place.aside);
+        // What it has left there is this very job's.
+        let remove = if as_left { Vec::new() } else { p.remove.to_vec() };
         let seen = blocking(move || {
             // What a setup left is nobody's work.
-            if !after_setup && dirs::is_real_dir(&worktree) {
-                own_dir(&place.left)?;
-                let names = (0..).map(|n| if n == 0 { leaves.clone() } else { format!("{leaves}-{n}") });
-                let free = names.map(|name| place.left.join(name)).find(|to| std::fs::symlink_metadata(to).is_err());
-                let leaves = free.unwrap_or_else(|| place.left.join(unique()));
-                let seen = with(&leaves, SEEN);
-                discard(&seen)?;
-                let known = Index::of_seen(&place.seen).and_then(|question| facts.get(&dir, &question));
-                // Without it every file is read again.
-                let _ = std::fs::rename(&place.seen, &seen);
-                // It is the same, and its file system says that something happened to it.
-                if let Some((question, tree)) = Index::of_seen(&seen).zip(known) {
-                    facts.put(&dir, question, &tree);
-                }
-                std::fs::rename(&worktree, &leaves).map_err(|e| io(&worktree, "move away", &e))?;
+            if !after_setup {
+                away.go()?;
             }
             discard(&place.seen)?;
             if let Err(e) = copied(&fresh.join(".git/index"), &place.seen) {
@@ -134,7 +125,43 @@ impl GitCli {
             repo.git.facts.put(&repo.dir, question, &repo.tree_of(p.commit).await?);
         }
         self.put_away_behind(left);
-        Ok(place.worktree)
+        Ok(Worktree { dir: place.worktree, as_left })
+    }
+
+    /// The way out of a task's working directory.
+    async fn away(&self, repo: &Repo, place: &Place, p: &PrepareWorktree<'_>) -> Result<Away, Fault> {
+        repo.check_ref(&format!("{}/{}", super::landing::ATTIC, p.attic)).await?;
+        Ok(Away {
+            worktree: place.worktree.clone(),
+            seen: place.seen.clone(),
+            left: place.left.clone(),
+            name: format!("{}-{}", checked(p.commit)?, p.attic.replace('/', SLASH)),
+            repo: repo.clone(),
+        })
+    }
+
+    /// What a working directory held when its run ended, kept first: a crash on the way loses nothing of it. `None`: neither
+    /// it nor anything that was kept of it is there.
+    async fn as_left(
+        &self,
+        repo: &Repo,
+        place: &Place,
+        p: &PrepareWorktree<'_>,
+        away: &Away,
+    ) -> Result<Option<AsLeft>, Fault> {
+        let mut turn = self.leaving.take(&place.left);
+        turn.begins().await;
+        let was_there = !p.after_setup && dirs::is_real_dir(&place.worktree);
+        if was_there {
+            let away = away.clone();
+            blocking(move || away.go()).await?;
+        }
+        self.left(repo, place, p.project, p.work_item).put_away().await;
+        let reference = format!("{}/{}", super::landing::ATTIC, p.attic);
+        let files = repo.peel(&reference, "commit").await?.map(Sha::new);
+        // Where nothing was kept of it, nothing had changed, unless it could not be kept.
+        let unchanged = was_there && std::fs::remove_dir(&place.left).is_ok();
+        Ok((files.is_some() || unchanged).then_some(AsLeft { files }))
     }
 
     fn left(&self, repo: &Repo, place: &Place, project: &ProjectKey, work_item: &WorkItem) -> Left {
@@ -223,6 +250,46 @@ const SEEN: &str = ".seen";
 const ASIDE: &str = ".aside";
 /// In place of a slash, which no directory's name has; no reference's name has this.
 const SLASH: &str = "~";
+
+/// What a run left.
+struct AsLeft {
+    /// The commit that keeps it; `None`: what the run began with.
+    files: Option<Sha>,
+}
+
+/// How a working directory leaves its place.
+#[derive(Clone)]
+struct Away {
+    worktree: PathBuf,
+    seen: PathBuf,
+    left: PathBuf,
+    /// What it is compared with, and the name under which it is kept.
+    name: String,
+    repo: Repo,
+}
+
+impl Away {
+    fn go(&self) -> Result<(), Fault> {
+        if !dirs::is_real_dir(&self.worktree) {
+            return Ok(());
+        }
+        own_dir(&self.left)?;
+        let (facts, dir, name) = (&self.repo.git.facts, &self.repo.dir, &self.name);
+        let names = (0..).map(|n| if n == 0 { name.clone() } else { format!("{name}-{n}") });
+        let free = names.map(|name| self.left.join(name)).find(|to| std::fs::symlink_metadata(to).is_err());
+        let leaves = free.unwrap_or_else(|| self.left.join(unique()));
+        let seen = with(&leaves, SEEN);
+        discard(&seen)?;
+        let known = Index::of_seen(&self.seen).and_then(|question| facts.get(dir, &question));
+        // Without it every file is read again.
+        let _ = std::fs::rename(&self.seen, &seen);
+        // It is the same, and its file system says that something happened to it.
+        if let Some((question, tree)) = Index::of_seen(&seen).zip(known) {
+            facts.put(dir, question, &tree);
+        }
+        std::fs::rename(&self.worktree, &leaves).map_err(|e| io(&self.worktree, "move away", &e))
+    }
+}
 
 /// The working directories of a task that were replaced.
 struct Left {

@@ -18,7 +18,9 @@ use orch_adapters::git_cli::GitCli;
 use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
 use orch_core::verdict::FaultKind;
 use orch_ports::Remote;
-use orch_ports::git::{Author, FileWrite, Git, PrepareWorktree, PushAnswer, Shelf, Snapshot, Snapshotted, Updated};
+use orch_ports::git::{
+    Author, FileWrite, Git, PrepareWorktree, PushAnswer, Shelf, Snapshot, Snapshotted, Updated, Worktree,
+};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -161,6 +163,23 @@ impl World {
             remove,
             attic: "DEMO-1/run-1",
             after_setup,
+            as_left: false,
+        };
+        self.git.prepare_worktree(&prepare).await.unwrap().dir
+    }
+    /// Prepares it with what is there, for a run whose session goes on.
+    async fn prepare_as_left(&self, commit: &Sha, base: &Sha, attic: &str, after_setup: bool) -> Worktree {
+        let prepare = PrepareWorktree {
+            project: &self.project,
+            work_item: &self.item,
+            branch: BRANCH,
+            commit,
+            base,
+            with_conflicts: false,
+            remove: &["docs/verdict.md".to_owned()],
+            attic,
+            after_setup,
+            as_left: true,
         };
         self.git.prepare_worktree(&prepare).await.unwrap()
     }

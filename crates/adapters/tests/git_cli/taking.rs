@@ -567,3 +567,39 @@ async fn what_the_last_run_left_has_a_name_of_its_own_until_the_history_holds_it
     assert_eq!(named(), "refs/orch/history/DEMO-1/other\nrefs/orch/history/DEMO-1/x");
     w.git.keep_history(&w.project, "DEMO-1/x", &taken.commit).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_session_that_goes_on_finds_its_files_as_it_left_them_whenever_orch_was_killed() {
+    let w = World::new().await;
+    let base = w.trunk().await;
+    let dir = w.prepare(&base).await;
+    write(&dir, "half done.txt", "precious");
+    write(&dir, "docs/verdict.md", "written by this very job");
+    fs::remove_file(dir.join("src/lib.txt")).unwrap();
+    let as_left = || {
+        assert_eq!(fs::read_to_string(dir.join("half done.txt")).unwrap(), "precious");
+        assert!(dir.join("docs/verdict.md").exists(), "what it wrote itself is not an earlier verdict");
+        assert!(!dir.join("src/lib.txt").exists());
+    };
+    assert!(w.prepare_as_left(&base, &base, "2-run", false).await.as_left);
+    as_left();
+    assert!(w.attic("2-run").await.is_some(), "what it begins with is kept before it does");
+    // Killed behind that, and killed when the old one had been moved away and nothing was in its place.
+    assert!(w.prepare_as_left(&base, &base, "2-run", false).await.as_left);
+    as_left();
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(w.prepare_as_left(&base, &base, "2-run", false).await.as_left);
+    as_left();
+    // The project's setup has worked there since.
+    write(&dir, "half done.txt", "changed by the setup");
+    assert!(w.prepare_as_left(&base, &base, "2-run", true).await.as_left);
+    as_left();
+
+    // A run that changed nothing goes on, too; one whose directory is gone does not.
+    w.prepare(&base).await;
+    assert!(w.prepare_as_left(&base, &base, "3-run", false).await.as_left);
+    assert!(dir.join("src/lib.txt").exists());
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(!w.prepare_as_left(&base, &base, "4-run", false).await.as_left);
+    assert!(dir.join("src/lib.txt").exists());
+}

@@ -52,6 +52,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     }
     cx.still_ours().await?;
     cx.engine.ports.git.remove_worktree(&cx.task.project, &cx.task.work_item).await?;
+    forget_sessions(cx);
     landing::publish_history(cx).await?;
     let late = documents::ensure(cx).await?;
     if let Documents::Later { not_before, why: fault } = late {
@@ -59,6 +60,18 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     }
     landing::delete_branches(cx, matches!(late, Documents::Left)).await?;
     Ok(Outcome::Sent.into())
+}
+
+/// What agents' programs kept to go on with: no run of this task follows.
+fn forget_sessions(cx: &Cx) {
+    let (dir, mine) = (&cx.engine.options.sessions_dir, format!("{}-", cx.task.id.0));
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&mine)
+            && let Err(error) = crate::prepare::remove(&entry.path())
+        {
+            tracing::debug!(dir = %entry.path().display(), %error, "sessions of a closed task stay");
+        }
+    }
 }
 
 /// A pull request that a person opened for the branch that has landed is closed, and says how it landed: it is not merged, for

@@ -29,6 +29,7 @@ use crate::project::Project;
 pub(crate) use deploy::hex;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Time;
+use orch_core::retry::Tried;
 use orch_core::task::Task;
 use orch_ports::Fault;
 use orch_store::{Beat, Charge, Job, Store};
@@ -66,6 +67,8 @@ pub enum Ended {
         /// What happened.
         fault: Fault,
     },
+    /// The rules of the core have said it.
+    Tried(Box<Tried>),
 }
 
 impl From<Outcome> for Ended {

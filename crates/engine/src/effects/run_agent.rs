@@ -14,11 +14,10 @@ use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Role, Sha, StageId};
 use orch_core::pipeline::Step;
 use orch_ports::Fault;
-use orch_ports::agent::{AgentEnd, Brief};
+use orch_ports::agent::{AgentProgram, Brief, EndClass, Resume};
 use orch_ports::git::PrepareWorktree;
 use orch_ports::masks::mask;
 use orch_ports::supervisor::RunState;
-use orch_store::Charge;
 use std::path::{Path, PathBuf};
 
 pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) -> Result<Ended, Fault> {
@@ -56,28 +55,42 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
     let report = program.read(&dir, &exit);
     shell::finish(cx, &dir, &exit, Some(&report)).await?;
     set_up::over(cx);
-    Ok(match report.end {
-        AgentEnd::Finished => match (report.question, report.word) {
-            (None, Some(word)) => Outcome::AgentSaid { word, resolved: report.resolved }.into(),
-            // A question can be answered: it goes first, and the person who does that hears the rest.
-            (Some(question), Some(word)) => {
-                let question = Some(format!("{question}\n(It also says `{}`: {})", word.key(), word.reason()));
-                Outcome::AgentFinished { question, resolved: report.resolved }.into()
-            }
-            (question, None) => Outcome::AgentFinished { question, resolved: report.resolved }.into(),
-        },
-        AgentEnd::Failed { why } => {
-            let fault = Fault::permanent(format!("the {role}'s run failed: {why}"));
-            Ended::Again { charge: Charge::Attempt, new_run: true, not_before: None, fault }
+    if let Some(tried) = report.end.tried(role.as_str()) {
+        return Ok(Ended::Tried(Box::new(tried)));
+    }
+    Ok(match (report.question, report.word) {
+        (None, Some(word)) => Outcome::AgentSaid { word, resolved: report.resolved }.into(),
+        // A question can be answered: it goes first, and the person who does that hears the rest.
+        (Some(question), Some(word)) => {
+            let question = Some(format!("{question}\n(It also says `{}`: {})", word.key(), word.reason()));
+            Outcome::AgentFinished { question, resolved: report.resolved }.into()
         }
-        AgentEnd::Transient { why, not_before } => {
-            let fault = Fault::transient(format!("the {role}'s run met a passing fault: {why}"));
-            Ended::Again { charge: Charge::Transient, new_run: true, not_before, fault }
-        }
-        AgentEnd::Denied { why } => {
-            Outcome::Failed { fault: Fault::denied(format!("the {role} cannot work: {why}")).note() }.into()
-        }
+        (question, None) => Outcome::AgentFinished { question, resolved: report.resolved }.into(),
     })
+}
+
+/// The session that the next run of a role may go on with: that of the attempt before, where the class of its end allows it
+/// and nobody else has worked there since; or that of the run whose question was answered.
+async fn resume(cx: &Cx, role: &Role, stage: &StageId, program: &dyn AgentProgram) -> Result<Option<Resume>, Fault> {
+    let runs = cx.store().runs(cx.task.id).await?;
+    let agents = runs.iter().rev().filter(|r| !r.is_command() && r.job >= cx.task.first_job());
+    let Some(last) =
+        agents.filter(|r| (r.job, r.attempt) < (cx.job.id.seq, cx.job.run_attempt)).max_by_key(|r| (r.job, r.attempt))
+    else {
+        return Ok(None);
+    };
+    if last.what != role.as_str() || last.stage != *stage || last.program != program.name() {
+        return Ok(None);
+    }
+    // One that was never settled was lost with its supervisor.
+    let after = last.class.unwrap_or(if last.ended.is_none() { EndClass::Crash } else { EndClass::Failed });
+    let same_job = last.job == cx.job.id.seq;
+    let goes_on = after.resumes() && (same_job || after == EndClass::Question);
+    if !goes_on {
+        return Ok(None);
+    }
+    let session = last.session.clone().or_else(|| program.live(Path::new(&last.dir))?.session);
+    Ok(session.map(|session| Resume { session, after }))
 }
 
 /// Where an agent works, and on what.
@@ -88,10 +101,16 @@ pub(super) struct Desk {
     /// The commit it sees: `commit`, with the papers of the task.
     sees: Sha,
     pub(super) worktree: PathBuf,
+    /// The session it goes on with, on the files as they were left.
+    resume: Option<Resume>,
 }
 
-/// A fresh working directory. `after_setup`: with what the setup left in the one that is there.
-pub(super) async fn desk(cx: &Cx, stage: &StageId, after_setup: bool) -> Result<Desk, Fault> {
+/// A working directory: a fresh one, or one as the run before left it, if its session goes on. `after_setup`: with what the
+/// setup left in the one that is there.
+pub(super) async fn desk(cx: &Cx, role: &Role, stage: &StageId, after_setup: bool) -> Result<Desk, Fault> {
+    let resume = resume(cx, role, stage, &**cx.project.program(role)).await?;
+    // After a question everything it left has been taken.
+    let as_left = resume.as_ref().is_some_and(|r| r.after != EndClass::Question);
     let fetched = cx.fetch().await?;
     let base = match (&cx.task.landing.conflict, &cx.task.branch.base) {
         (Some(conflict), _) => conflict.onto.clone(),
@@ -113,9 +132,12 @@ pub(super) async fn desk(cx: &Cx, stage: &StageId, after_setup: bool) -> Result<
         remove: &remove,
         attic: &cx.run_name(""),
         after_setup,
+        as_left,
     };
     let worktree = cx.engine.ports.git.prepare_worktree(&prepare).await?;
-    Ok(Desk { fetched, base, commit, sees: desk, worktree })
+    // A session on other files believes that its work is there.
+    let resume = resume.filter(|_| !as_left || worktree.as_left);
+    Ok(Desk { fetched, base, commit, sees: desk, worktree: worktree.dir, resume })
 }
 
 /// Makes everything ready and asks for the run.
@@ -124,7 +146,7 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
         SetUp::Ran { note } => (true, note),
         _ => (false, None),
     };
-    let Desk { fetched, base, commit, sees: desk, worktree } = desk(cx, stage, after_setup).await?;
+    let Desk { fetched, base, commit, sees: desk, worktree, resume } = desk(cx, role, stage, after_setup).await?;
     let project = &cx.project.key;
     let artefact_dir = cx.task.artefact_dir();
     let run_name = cx.run_name("");
@@ -145,6 +167,10 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
         prompt_file: dir.join("prompt.md"),
         result_file: dir.join("result.json"),
         reserved_micro_usd: cx.job.reserved_micro_usd,
+        session_dir: cx.engine.options.sessions_dir.join(format!("{}-{role}", cx.task.id.0)),
+        resume,
+        artefacts: artefact::expected(stage).iter().map(|name| (*name).to_owned()).collect(),
+        test: cx.project.whole(Of::Test).map(|run| run.shown),
     };
     let template = template(cx, role, &fetched.tip).await?;
     let files = attachments::hand_over(cx, dir).await?;

@@ -91,7 +91,7 @@ pub(super) fn over(cx: &Cx) {
 }
 
 async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) -> Result<(), Fault> {
-    let mut checkout = run_agent::desk(cx, stage, false).await?.worktree;
+    let mut checkout = run_agent::desk(cx, role, stage, false).await?.worktree;
     let own = cx.run_dir("");
     let [home, tmp] = [agent::HOME, agent::TMP].map(|name| own.join(name));
     for place in [dir, &own, &home, &tmp] {
@@ -102,7 +102,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
         // A run does without what it cannot have.
         if layer.lay(&home, &checkout).await.is_err() {
             shell::emptied(&home)?;
-            checkout = run_agent::desk(cx, stage, false).await?.worktree;
+            checkout = run_agent::desk(cx, role, stage, false).await?.worktree;
         }
     }
     let env = BTreeMap::from([

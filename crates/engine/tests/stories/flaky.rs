@@ -13,7 +13,7 @@ use orch_ports::diff::{Diff, DiffLimits};
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::git::{
     Author, BroughtIn, Carry, Changed, ChangedLines, FileWrite, Git, OneCommit, PrepareWorktree, PushAnswer, Shelf,
-    Snapshot, Snapshotted, Updated,
+    Snapshot, Snapshotted, Updated, Worktree,
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
@@ -238,7 +238,7 @@ impl Git for FlakyGit {
     async fn changed_lines(&self, p: &ProjectKey, from: &Sha, to: &Sha) -> Result<Vec<ChangedLines>, Fault> {
         self.faults.call("git.changed_lines", self.real.changed_lines(p, from, to)).await
     }
-    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<PathBuf, Fault> {
+    async fn prepare_worktree(&self, prepare: &PrepareWorktree<'_>) -> Result<Worktree, Fault> {
         self.faults.call("git.prepare_worktree", self.real.prepare_worktree(prepare)).await
     }
     async fn snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Snapshotted, Fault> {

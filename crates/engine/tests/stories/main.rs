@@ -36,6 +36,7 @@ mod runs;
 mod said;
 mod security;
 mod services;
+mod sessions;
 mod set_up;
 mod shared;
 mod staging;

@@ -5,7 +5,7 @@ use crate::time::FastClock;
 use orch_adapters::command::{CommandAgent, CommandSettings};
 use orch_core::ids::Time;
 use orch_ports::Fault;
-use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage};
+use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Usage};
 use orch_ports::clock::Clock;
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, Supervisor, files};
 use std::collections::{BTreeMap, BTreeSet};
@@ -317,6 +317,9 @@ impl Supervisor for InProcess {
     }
 }
 
+/// Exit codes from here on are classes of ends, by their place in [`EndClass::ALL`].
+pub const SESSIONS: i32 = 1_000;
+
 /// An agent program that is the story's closure. Exit 75 is the world's fault, 77 a missing permission.
 pub struct Played;
 
@@ -328,7 +331,11 @@ impl AgentProgram for Played {
         Ok(RunSpec {
             argv: vec!["agent".into(), brief.role.to_string()],
             cwd: brief.worktree.clone(),
-            env: brief.env(),
+            env: {
+                let mut env = brief.env();
+                env.extend(brief.resume.as_ref().map(|r| ("RESUME".to_owned(), r.session.clone())));
+                env
+            },
             keys: Keys::default(),
             stdin: None,
             deadline_ms: 3_600_000,
@@ -341,14 +348,17 @@ impl AgentProgram for Played {
     }
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         let end = match exit.code {
-            Some(0) => AgentEnd::Finished,
+            Some(0) => AgentEnd::finished(),
             Some(75) => {
                 let back_at = std::fs::read_to_string(run_dir.join("back_at")).ok();
                 let not_before = back_at.map(|ms| Time(ms.parse().unwrap()));
-                AgentEnd::Transient { why: "usage limit".into(), not_before }
+                AgentEnd { not_before, ..AgentEnd::new(EndClass::Passing, "usage limit") }
             }
-            Some(77) => AgentEnd::Denied { why: "no login".into() },
-            _ => AgentEnd::Failed { why: exit.describe() },
+            Some(77) => AgentEnd::new(EndClass::Configuration, "no login"),
+            Some(n) if SESSIONS <= n => {
+                AgentEnd::new(EndClass::ALL[usize::try_from(n - SESSIONS).unwrap()], "as it was told")
+            }
+            _ => AgentEnd::new(EndClass::Failed, exit.describe()),
         };
         let question = std::fs::read_to_string(run_dir.join("question")).ok();
         let usage =
@@ -373,6 +383,7 @@ impl AgentProgram for Played {
         let AgentReport { word, resolved, .. } = CommandAgent::new(settings).read(run_dir, exit);
         let said = |name: &str| std::fs::read_to_string(run_dir.join(name)).ok();
         let (summary, model) = (said("summary"), said("model"));
-        AgentReport { end, summary, question, word, resolved, usage, model, session: None }
+        let session = said("session");
+        AgentReport { end, summary, question, word, resolved, usage, model, session, version: None }
     }
 }

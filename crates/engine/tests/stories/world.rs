@@ -330,6 +330,7 @@ impl World {
             runs_dir: self.path("runs"),
             checkouts_dir: self.path("checkouts"),
             layers_dir: self.path("layers"),
+            sessions_dir: self.path("sessions"),
             widths: BTreeMap::from([(Lane::Agent, c.agents)]),
             claim_ms: c.claim_ms,
             merge_lease_ms: 3_000_000,

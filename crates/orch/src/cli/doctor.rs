@@ -2,6 +2,7 @@
 //! that does not exist yet is judged by its nearest ancestor. With `--run` it judges the default branches, too.
 
 mod base;
+mod claude;
 mod finding;
 mod scanners;
 mod secrets;
@@ -11,6 +12,7 @@ use super::context::{Context, Tone};
 use super::exit::{Exit, Outcome};
 use super::programs::on_path;
 use super::{git_probe, show};
+use crate::config::agents::ProgramKind;
 use crate::config::{Config, FILE_NAME};
 use crate::instance::place;
 use crate::lost;
@@ -313,6 +315,10 @@ fn programs(config: &Config, path: &str) -> Vec<Check> {
     let mut out = Vec::new();
     for (name, agent) in config.agents.programs.iter().filter(|(name, _)| used.contains(name.as_str())) {
         let title = format!("agent {name}");
+        if agent.kind == ProgramKind::Claude {
+            out.push(claude::check(name, agent, config, path));
+            continue;
+        }
         let Some(program) = agent.program() else { continue };
         let fix = |p: &str| Some(format!("install `{p}`, or change [agents.programs.{name}] command"));
         let finding = match (on_path(program, path), agent.inner_program()) {

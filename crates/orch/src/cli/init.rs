@@ -45,10 +45,15 @@ use tree::Tree;
 use trial::{Place, Stopped};
 use verdict::Trial;
 
-/// Known programs, driven by the generic contract; the first one on PATH is taken, else the first.
+/// Known programs; the first one on PATH is taken, else the first.
 const AGENTS: &[Agent] = &[
-    Agent { name: "claude", line: r#"exec claude -p --permission-mode acceptEdits < "$ORCH_PROMPT_FILE""# },
-    Agent { name: "codex", line: r#"exec codex exec --full-auto - < "$ORCH_PROMPT_FILE""# },
+    Agent { name: "claude", line: None },
+    Agent {
+        name: "codex",
+        line: Some(
+            r#"exec codex exec --sandbox workspace-write --add-dir "$(dirname "$ORCH_RESULT_FILE")" -c analytics.enabled=false -c check_for_update_on_startup=false - < "$ORCH_PROMPT_FILE""#,
+        ),
+    },
 ];
 
 /// Runs it.
@@ -242,5 +247,5 @@ fn pick_agent(context: &Context<'_>) -> Agent {
     let path = context.env.get("PATH").map(String::as_str).unwrap_or_default();
     let there = |a: &&Agent| super::programs::on_path(a.name, path).is_some();
     let Agent { name, line } = AGENTS.iter().find(there).unwrap_or(&AGENTS[0]);
-    Agent { name, line }
+    Agent { name, line: *line }
 }

@@ -3,6 +3,7 @@
 //! cannot tell).
 
 mod acting;
+pub mod agent_driver;
 pub mod answer;
 pub mod approve;
 pub mod attach;
@@ -134,6 +135,9 @@ pub enum Command {
     /// Own one run; started by the daemon, not by people
     #[command(hide = true)]
     Supervise(supervise::SuperviseArgs),
+    /// Drive an agent's program in one run; started by a supervisor, not by people
+    #[command(hide = true)]
+    AgentDriver(agent_driver::AgentDriverArgs),
     /// Play a role by a script, through the contract of any agent; started by a supervisor, not by people
     #[command(hide = true, after_help = "Example:\n  orch scripted-agent")]
     ScriptedAgent,
@@ -150,6 +154,9 @@ pub fn main() -> ExitCode {
     };
     if let Command::Supervise(args) = &cli.command {
         return supervise::run(args);
+    }
+    if let Command::AgentDriver(args) = &cli.command {
+        return agent_driver::run(args);
     }
     if let Command::ScriptedAgent = &cli.command {
         return orch_adapters::scripted::scripted_agent_main();
@@ -203,7 +210,9 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Reload(args) => drain::reload(args, context),
         Command::Config(command) => config::run(command, context),
         // It lives before the context: it must not read a configuration or own a terminal.
-        Command::Supervise(_) | Command::ScriptedAgent => Err(Failure::usage("supervise is started by the daemon")),
+        Command::Supervise(_) | Command::AgentDriver(_) | Command::ScriptedAgent => {
+            Err(Failure::usage("supervise is started by the daemon"))
+        }
     };
     match outcome {
         Ok(exit) => exit,

@@ -316,7 +316,7 @@ fn doctor_finds_what_is_wrong_and_ends_with_one() {
     let listen = format!("127.0.0.1:{port}");
     let text = std::fs::read_to_string(dir.join("orch.toml"))
         .unwrap()
-        .replace("exec claude", "exec true")
+        .replace("program = \"claude\"", "program = \"true\"")
         .replace("exec codex", "exec true");
     std::fs::write(dir.join("orch.toml"), &text).unwrap();
     let (code, checks) = doctor(&dir, &[("ORCH_SERVER_LISTEN", &listen)]);
@@ -349,6 +349,7 @@ fn doctor_finds_what_is_wrong_and_ends_with_one() {
     let holder = std::net::TcpListener::bind(&listen).unwrap();
     let broken = text
         .replace("exec true", "exec no-such-agent")
+        .replace("program = \"true\"", "program = \"no-such-agent\"")
         .replace("default_branch = \"main\"", "default_branch = \"gone\"");
     std::fs::write(dir.join("orch.toml"), broken).unwrap();
     let server = std::thread::spawn(move || {

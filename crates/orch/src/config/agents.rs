@@ -5,7 +5,7 @@ use super::section::section;
 use super::value::{choices, quoted};
 use orch_ports::Secret;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 section! {
     /// Agent programs and their limits.
@@ -25,6 +25,8 @@ section! {
 choices! {
     /// How an agent program is driven.
     ProgramKind {
+        /// Claude Code, by its own protocol.
+        Claude = "claude",
         /// Any program that keeps the generic contract.
         Command = "command",
         /// The deterministic stand-in used by `orch demo`.
@@ -40,6 +42,20 @@ section! {
         kind: ProgramKind = ProgramKind::Command;
         /// Program and arguments, for `kind = "command"`. A program written with a `/` is relative to this file.
         command: Vec<String> = Vec::new();
+        /// The program, for `kind = "claude"`. One written with a `/` is relative to this file, else it is found through PATH.
+        program: String = "claude".into();
+        /// Model, for `kind = "claude"`. Without one the program takes the account's dearest.
+        model: Option<String> = None;
+        /// Most turns of the model in one run, for `kind = "claude"`; 0: no limit.
+        max_turns: u64 = 200;
+        /// Tools it has, for `kind = "claude"`. The tool by which it asks people is always given.
+        tools: Vec<String> = orch_adapters::claude::TOOLS.iter().map(ToString::to_string).collect();
+        /// Beginnings of commands that it may not run, for `kind = "claude"`. A fence against mistakes, no boundary.
+        deny: Vec<String> = vec!["git push".into()];
+        /// Refusals of one and the same wish that end a run, for `kind = "claude"`.
+        max_denials: u64 = 5;
+        /// Address of the service instead of the vendor's, for `kind = "claude"`.
+        base_url: Option<String> = None;
         /// File with its keys, one `NAME=value` per line, for this user alone (`chmod 600`). Read before each run; the
         /// values are masked wherever orch shows a text.
         env_file: Option<PathBuf> = None;
@@ -58,7 +74,16 @@ section! {
 impl AgentProgram {
     /// The program that would be started, without its arguments.
     pub fn program(&self) -> Option<&str> {
-        self.command.first().map(String::as_str)
+        match self.kind {
+            ProgramKind::Claude => Some(&self.program),
+            ProgramKind::Command | ProgramKind::Scripted => self.command.first().map(String::as_str),
+        }
+    }
+
+    /// Where that is: a path is relative to the directory of the file.
+    pub fn program_at(&self, config_dir: &Path) -> Option<String> {
+        let program = self.program()?;
+        Some(if program.contains('/') { config_dir.join(program).display().to_string() } else { program.to_owned() })
     }
 
     /// What a shell line among the arguments would start, as far as can be seen: the word after `sh -c "exec`.

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 /// Agent programs with an adapter of their own in the design.
-const KINDS_NOT_BUILT: &[&str] = &["claude", "codex"];
+const KINDS_NOT_BUILT: &[&str] = &["codex"];
+/// Keys that only Claude Code's driver reads.
+const CLAUDES: &[&str] = &["program", "model", "max_turns", "tools", "deny", "max_denials", "base_url"];
 
 /// Checks a whole configuration.
 pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
@@ -40,6 +42,16 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
             let text =
                 format!("[{at}] has no `command`: write the program and its arguments, like [\"./my-agent.sh\"]");
             loader.at_path(&at, text);
+        }
+        if program.kind == ProgramKind::Claude && !program.command.is_empty() {
+            let text = format!("[{at}] `command` has no effect with kind = \"claude\": name the program by `program`");
+            loader.at_path(&format!("{at}.command"), text);
+        }
+        for key in CLAUDES.iter().map(|key| format!("{at}.{key}")) {
+            if program.kind != ProgramKind::Claude && loader.sources.contains_key(&key) {
+                let text = format!("{} has an effect with kind = \"claude\" only", full_key(&key));
+                loader.at_path(&key, text);
+            }
         }
         if program.deadline_s == 0 {
             loader.at_path(&format!("{at}.deadline_s"), format!("[{at}] `deadline_s` must be at least 1"));

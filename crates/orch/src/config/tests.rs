@@ -191,12 +191,27 @@ fn each_mistake_in_a_project_names_its_line() {
 
 #[test]
 fn an_agent_that_is_not_built_is_refused_and_says_what_works() {
-    let text = "[[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n";
-    assert_eq!(
-        problems(text),
-        "orch.toml: [agents] `default` names no agent program `claude`: its own adapter is not built yet in this version; \
-         declare [agents.programs.claude] with kind = \"command\""
+    let text = "[agents]\ndefault = \"codex\"\n[[project]]\nkey = \"A\"\nrepo = \".\"\nallow_untested = true\n";
+    let told = problems(text);
+    assert!(
+        told.ends_with(
+            "[agents] `default` names no agent program `codex`: its own adapter is not built yet in this version; declare \
+             [agents.programs.codex] with kind = \"command\""
+        ),
+        "{told}"
     );
+}
+
+#[test]
+fn a_key_of_claudes_driver_is_refused_where_nothing_reads_it() {
+    let claude = "[agents.programs.c]\nkind = \"claude\"\nmodel = \"m\"\nmax_turns = 9\n";
+    let program = parse(claude, &[]).unwrap().0.agents.programs["c"].clone();
+    assert_eq!((program.program(), program.model.as_deref(), program.max_turns), (Some("claude"), Some("m"), 9));
+    assert_eq!(program.tools, ["Bash", "Read", "Edit", "Write", "Glob", "Grep"]);
+    let told = problems(&format!("{claude}command = [\"x\"]\n"));
+    assert!(told.contains("`command` has no effect with kind = \"claude\""), "{told}");
+    let told = problems("[agents.programs.c]\ncommand = [\"x\"]\nmodel = \"m\"\n");
+    assert!(told.contains("`model`") && told.contains("with kind = \"claude\" only"), "{told}");
 }
 
 #[test]

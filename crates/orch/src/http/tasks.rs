@@ -151,7 +151,7 @@ pub(super) async fn evidence(
 
 pub(super) async fn runs(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let task = find(&state, &id).await?;
-    let rows = state.engine.store().runs(task.id).await?;
+    let rows = state.engine.runs(&task).await?;
     Ok(Json(json!({ "runs": run_views(&rows) })))
 }
 

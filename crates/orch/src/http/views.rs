@@ -1,6 +1,7 @@
 //! Rows of the store as the API shows them: flat, with times as text. Field names are pinned: people script against
 //! them.
 
+use orch_core::agent_end::EndClass;
 use orch_core::task::Approval;
 use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_engine::view::{ArtefactView, EvidenceView, TaskView, rfc3339};
@@ -89,6 +90,12 @@ pub(crate) struct RunView {
     pub(crate) ok: Option<bool>,
     pub(crate) model: Option<String>,
     pub(crate) session: Option<String>,
+    /// Class of an agent's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) class: Option<&'static str>,
+    /// Version of an agent's program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
     pub(crate) summary: Option<String>,
     pub(crate) cost_usd: f64,
     pub(crate) cost: String,
@@ -117,6 +124,8 @@ pub(crate) fn runs(rows: &[RunRow]) -> Vec<RunView> {
             ok: r.ok,
             model: r.model.clone(),
             session: r.session.clone(),
+            class: r.class.map(EndClass::as_str),
+            version: r.version.clone(),
             summary: r.summary.clone(),
             cost_usd: r.usage.cost_usd,
             cost: r.usage.shown(),

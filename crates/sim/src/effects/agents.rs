@@ -32,6 +32,8 @@ fn row(f: &Flight, started: Time) -> RunRow {
         model: None,
         session: None,
         summary: None,
+        class: None,
+        version: None,
     }
 }
 

@@ -55,6 +55,8 @@ pub fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
         model: None,
         session: None,
         summary: None,
+        class: None,
+        version: None,
     }
 }
 

@@ -40,10 +40,11 @@ pub(super) struct Instance {
     pub(super) state: PathBuf,
 }
 
-/// An agent program that reads its brief from standard input.
+/// A known agent program.
 pub(super) struct Agent {
     pub(super) name: &'static str,
-    pub(super) line: &'static str,
+    /// The shell line by which it reads its brief from standard input; none: orch has a driver of its own for it.
+    pub(super) line: Option<&'static str>,
 }
 
 /// The name of the variable that is proposed for a password.
@@ -114,6 +115,22 @@ fn commands(found: &Found) -> String {
     text
 }
 
+/// How an agent program is driven.
+fn program(agent: &Agent) -> String {
+    match agent.line {
+        None => "# Claude Code, by its own protocol. Its key comes from a file that only you can read, or from the environment of\n\
+                 # the daemon (a login in your home directory is not found):\n\
+                 # env_file = \"~/.config/orch-claude.env\"\n# pass_env = [\"ANTHROPIC_API_KEY\"]\n\
+                 kind = \"claude\"\nprogram = \"claude\"\n\
+                 # Without a model the program takes the account's dearest.\nmodel = \"claude-sonnet-5\"\nmax_turns = 200\n"
+            .into(),
+        Some(line) => format!(
+            "# Any program that works in its current directory and finds its brief in the file $ORCH_PROMPT_FILE.\n\
+             kind = \"command\"\ncommand = [\"sh\", \"-c\", '{line}']\n"
+        ),
+    }
+}
+
 /// The whole file.
 pub(super) fn render(found: &Found) -> String {
     let Found { key, branch, actor, agent, .. } = found;
@@ -149,7 +166,8 @@ pub(super) fn render(found: &Found) -> String {
             quoted(&found.instance.state.join("orch.db").display().to_string())
         );
     }
-    let (name, line) = (agent.name, agent.line);
+    let name = agent.name;
+    let program = program(agent);
     let tests = commands(found);
     let untested = if found.plan.is_some() {
         ""
@@ -186,10 +204,7 @@ default = "{name}"
 max_concurrency = 1
 
 [agents.programs.{name}]
-# Any program that works in its current directory and finds its brief in the file $ORCH_PROMPT_FILE.
-kind = "command"
-command = ["sh", "-c", '{line}']
-# Longest run, and longest silence, in seconds.
+{program}# Longest run, and longest silence, in seconds.
 deadline_s = 3600
 silence_s = 1200
 

@@ -155,6 +155,7 @@ impl World {
             runs_dir: at("runs"),
             checkouts_dir: at("checkouts"),
             layers_dir: at("layers"),
+            sessions_dir: at("sessions"),
             widths: BTreeMap::from([(Lane::Agent, 1)]),
             claim_ms: 600_000,
             merge_lease_ms: 600_000,
@@ -296,6 +297,8 @@ impl World {
             model: Some("model-4".into()),
             session: None,
             summary: ended.map(|_| format!("The {what} has done its part.")),
+            class: None,
+            version: None,
         };
         assert!(self.engine.store().put_run(job.fence(), row).await.unwrap());
         dir

@@ -1,0 +1,271 @@
+//! `kind = "claude"`: Claude Code, driven by `orch agent-driver`. It decides how the driver is told about a run, and puts
+//! together what the driver and the role have reported. The program gets no more than a command agent does, and its key is
+//! written into no file.
+
+use crate::command::{self, CommandAgent, CommandSettings, report};
+use orch_core::agent_end::Action;
+use orch_core::word::Word;
+use orch_driver::rules::Rules;
+use orch_driver::spec::{self, DriverSpec, Endpoint, Report};
+use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Live, Resume, Usage, files};
+use orch_ports::masks::readable;
+use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, files as run_files};
+use orch_ports::{Fault, Secret};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Largest report that is read, bytes.
+const MAX_REPORT_BYTES: u64 = 1024 * 1024;
+/// How long the program may take to end once it was asked to, milliseconds.
+const PROGRAM_GRACE_MS: u64 = 10_000;
+/// How long the driver has for that and its report, milliseconds.
+const DRIVER_GRACE_MS: u64 = 20_000;
+/// Lines of the log that are shown of a run that ended badly.
+const TAIL_LINES: usize = 12;
+
+/// Tools of an agent where nothing else is configured.
+pub const TOOLS: &[&str] = &["Bash", "Read", "Edit", "Write", "Glob", "Grep"];
+/// The tool by which the model asks; it is always given.
+const ASK: &str = "AskUserQuestion";
+
+/// Variables of the program that a run needs. What the configuration says wins.
+const ENV: &[(&str, &str)] = &[
+    // Nothing but the service is spoken to.
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ("DISABLE_AUTOUPDATER", "1"),
+    // orch waits longer and for all runs at once.
+    ("CLAUDE_CODE_MAX_RETRIES", "3"),
+    // It would wait for a server that it has started.
+    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+    ("BASH_DEFAULT_TIMEOUT_MS", "600000"),
+    ("BASH_MAX_TIMEOUT_MS", "1800000"),
+];
+
+/// The program as it is configured.
+#[derive(Clone, Debug)]
+pub struct ClaudeSettings {
+    /// What it has in common with a command agent; `command` is not used.
+    pub command: CommandSettings,
+    /// This binary.
+    pub orch: PathBuf,
+    /// The program; without a `/` it is found through `PATH`.
+    pub program: String,
+    /// Model.
+    pub model: Option<String>,
+    /// Most turns of the model in a run; 0: no limit.
+    pub max_turns: u32,
+    /// Tools it has.
+    pub tools: Vec<String>,
+    /// Beginnings of commands that it may not run.
+    pub deny: Vec<String>,
+    /// Most refusals of one wish.
+    pub most_refusals: u32,
+    /// Where it finds the service.
+    pub endpoint: Endpoint,
+}
+
+/// Claude Code.
+#[derive(Clone, Debug)]
+pub struct ClaudeAgent {
+    settings: ClaudeSettings,
+    command: CommandAgent,
+}
+
+impl ClaudeAgent {
+    /// With these settings.
+    pub fn new(settings: ClaudeSettings) -> Self {
+        let command = CommandAgent::new(settings.command.clone());
+        Self { settings, command }
+    }
+
+    fn spec(&self, brief: &Brief, keys: &BTreeMap<String, Secret>) -> Result<DriverSpec, Fault> {
+        let settings = &self.settings;
+        let tmp = brief.run_dir.join(files::TMP);
+        let mut env: BTreeMap<String, String> = ENV.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        env.insert("CLAUDE_CODE_TMPDIR".into(), tmp.display().to_string());
+        env.extend(self.command.env(brief)?);
+        let session = match &brief.resume {
+            Some(resume) => resume.session.clone(),
+            None => spec::session_name().map_err(|e| Fault::transient(format!("name a session: {e}")))?,
+        };
+        let micro_usd = brief.reserved_micro_usd;
+        let budget = format!("{}.{:06}", micro_usd / 1_000_000, micro_usd % 1_000_000);
+        let mut tools = settings.tools.clone();
+        if !tools.iter().any(|t| t == ASK) {
+            tools.push(ASK.to_owned());
+        }
+        Ok(DriverSpec {
+            program: settings.program.clone(),
+            model: settings.model.clone(),
+            max_turns: settings.max_turns,
+            budget_usd: (0 < micro_usd).then_some(budget),
+            session,
+            resume: brief.resume.as_ref().map(goes_on),
+            rules: Rules {
+                tools,
+                places: vec![brief.worktree.clone(), tmp, brief.result_file.clone()],
+                worktree: brief.worktree.clone(),
+                deny: settings.deny.clone(),
+            },
+            most_refusals: settings.most_refusals,
+            test: brief.test.clone(),
+            prompt_file: brief.prompt_file.clone(),
+            result_file: brief.result_file.clone(),
+            artefacts: brief.artefacts.iter().map(|name| format!("{}/{name}", brief.artefact_dir)).collect(),
+            session_dir: brief.session_dir.clone(),
+            env,
+            keys: keys.keys().cloned().collect(),
+            endpoint: settings.endpoint.clone(),
+            grace_ms: PROGRAM_GRACE_MS,
+        })
+    }
+}
+
+/// What is said before the brief where a session goes on.
+fn goes_on(resume: &Resume) -> String {
+    match resume.after {
+        EndClass::Question => "A person has answered your question: the answer is in the brief below, under \"Answers you were \
+                               given\". Go on with it. The brief is as it is now; names of files in it may have changed."
+            .into(),
+        after => format!(
+            "Your last run broke off ({}). This is the same session, and the files are as you left them: look at them and go on \
+             where you were. The brief is as it is now; names of files in it may have changed.",
+            after.as_str().replace('_', " ")
+        ),
+    }
+}
+
+impl AgentProgram for ClaudeAgent {
+    fn name(&self) -> &str {
+        self.command.name()
+    }
+
+    fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {
+        let keys = self.keys()?;
+        for dir in [&brief.run_dir.join(files::HOME), &brief.run_dir.join(files::TMP), &brief.session_dir] {
+            command::private_dir(dir)?;
+        }
+        let spec = self.spec(brief, &keys)?;
+        let file = brief.run_dir.join(spec::files::SPEC);
+        let json =
+            serde_json::to_vec_pretty(&spec).map_err(|e| Fault::bug(format!("write {}: {e}", file.display())))?;
+        let mut options = std::fs::OpenOptions::new();
+        let written = options.write(true).create(true).truncate(true).mode(0o600).open(&file);
+        written
+            .and_then(|mut file| std::io::Write::write_all(&mut file, &json))
+            .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
+        let settings = &self.settings.command;
+        let home = brief.run_dir.join(files::HOME).display().to_string();
+        let argv =
+            [self.settings.orch.display().to_string(), spec::SUBCOMMAND.into(), brief.run_dir.display().to_string()];
+        Ok(RunSpec {
+            argv: argv.into(),
+            cwd: brief.worktree.clone(),
+            env: BTreeMap::from([
+                ("PATH".to_owned(), settings.path.clone()),
+                ("HOME".to_owned(), home),
+                ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            ]),
+            keys: Keys::new(keys),
+            stdin: None,
+            deadline_ms: settings.deadline_ms,
+            silence_ms: settings.silence_ms,
+            grace_ms: DRIVER_GRACE_MS.max(settings.grace_ms),
+            polite: PoliteSignal::Term,
+            detach: false,
+            keep: true,
+        })
+    }
+
+    fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
+        self.command.keys()
+    }
+
+    fn live(&self, run_dir: &Path) -> Option<Live> {
+        let report = reported(run_dir)?;
+        Some(Live { model: report.model, session: report.session, usage: report.usage })
+    }
+
+    fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
+        let driver = reported(run_dir);
+        let known = driver.clone().unwrap_or_default();
+        let result = report::result_file(&run_dir.join(files::RESULT));
+        let question =
+            [known.question.clone(), result.question.clone()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+        let question = Some(readable(&question)).filter(|q| !q.trim().is_empty());
+        let class = match known.class {
+            // It had said so before anything ended it.
+            Some(class) if class.means().0 == Action::Over => class,
+            class => match exit.reason {
+                EndReason::Deadline => EndClass::Deadline,
+                EndReason::Silence => EndClass::Silence,
+                EndReason::Cancelled => EndClass::Stopped,
+                EndReason::SpawnFailed => EndClass::Configuration,
+                // A driver that could not say anything was ended with its program.
+                EndReason::Exited => class.unwrap_or(EndClass::Crash),
+            },
+        };
+        let class = match (class, &question, &result.word) {
+            (EndClass::Finished, Some(_), _) => EndClass::Question,
+            (EndClass::Finished, None, Some(Word::Unable { .. })) => EndClass::Unable,
+            _ => class,
+        };
+        let why = match class.means().0 {
+            Action::Over => String::new(),
+            _ => why(&known, exit, run_dir),
+        };
+        let unread =
+            || Usage { cost_unread: Some("the driver of the run has reported nothing".into()), ..Usage::default() };
+        AgentReport {
+            end: AgentEnd { not_before: known.not_before, ..AgentEnd::new(class, why) },
+            summary: result.summary.or_else(|| known.summary.as_deref().map(report::clean_text)),
+            question,
+            word: result.word,
+            resolved: result.resolved,
+            usage: match (driver, exit.reason) {
+                (_, EndReason::SpawnFailed) => Usage::default(),
+                (Some(report), _) => report.usage,
+                (None, _) => unread(),
+            },
+            model: known.model.as_deref().map(readable),
+            session: known.session,
+            version: known.version,
+        }
+    }
+}
+
+/// The driver's word and the last lines of the log.
+fn why(report: &Report, exit: &ExitRecord, run_dir: &Path) -> String {
+    let mut lines = report::tail(&run_dir.join(run_files::STDOUT), TAIL_LINES);
+    // The last line of the log is that very word.
+    let first = if report.why.is_empty() {
+        exit.describe()
+    } else {
+        lines.pop();
+        readable(&report.why).chars().take(1_000).collect()
+    };
+    if lines.is_empty() { first } else { format!("{first}\nThe end of its log:\n{}", lines.join("\n")) }
+}
+
+/// The report of a driver. It lies where the agent could write: nothing in it is fatal.
+fn reported(run_dir: &Path) -> Option<Report> {
+    let path = run_dir.join(spec::files::REPORT);
+    if !path.symlink_metadata().is_ok_and(|m| m.is_file() && m.len() <= MAX_REPORT_BYTES) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(&path).ok()?.take(MAX_REPORT_BYTES).read_to_end(&mut bytes).ok()?;
+    let mut report: Report = serde_json::from_slice(&bytes).ok()?;
+    let usd = report.usage.cost_usd;
+    if orch_core::budget::micro_usd(usd).is_none() {
+        report.usage.cost_usd = 0.0;
+        report.usage.cost_unread = Some(format!("the driver reported no amount of dollars: {usd}"));
+    }
+    Some(report)
+}
+
+#[cfg(test)]
+#[path = "claude_tests.rs"]
+mod tests;
