@@ -5,7 +5,7 @@
 mod keys;
 mod report;
 
-pub use keys::{EnvFile, read_env_file};
+pub use keys::{EnvFile, read_env_file, read_secret_file};
 
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, Usage, files};
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec};
