@@ -63,8 +63,12 @@ async fn drive(engine: Arc<Engine>, watcher: &'static Watcher, shutdown: Cancell
             Err(error) => Err(format!("it panicked: {error}")),
         };
         note(&engine, watcher, period_ms, result);
-        let woken =
-            async { if watcher.wakes { engine.wake_driver.notified().await } else { std::future::pending().await } };
+        let woken = async {
+            match watcher.wakes {
+                Some(by) => by(&engine).notified().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = woken => {}
             () = engine.ports.clock.sleep_ms(period_ms) => {}

@@ -215,6 +215,12 @@ pub struct Engine {
     pub(crate) flaky: tokio::sync::Mutex<()>,
     /// What setups left on default branches.
     pub(crate) layers: crate::layers::Layers,
+    /// When each repository was fetched last.
+    pub(crate) freshness: crate::freshness::Freshness,
+    /// When each tracker was read last, and how often it may be.
+    pub(crate) polls: Mutex<BTreeMap<ProjectKey, crate::pace::Poll>>,
+    /// Webhooks, and what came in by them.
+    pub(crate) inbound: crate::inbound::Inbound,
     /// What the security gate has done.
     pub(crate) security: Mutex<crate::gates::SecurityState>,
 }
@@ -242,6 +248,9 @@ impl Engine {
             landing: Mutex::default(),
             flaky: tokio::sync::Mutex::default(),
             layers: crate::layers::Layers::default(),
+            freshness: crate::freshness::Freshness::default(),
+            polls: Mutex::default(),
+            inbound: crate::inbound::Inbound::default(),
             security: Mutex::default(),
         })
     }

@@ -13,6 +13,7 @@ pub(crate) use guarded::secrets;
 pub use record::{DocumentsAsked, MainMove, MainRecord};
 
 use crate::engine::Engine;
+use crate::freshness;
 use crate::project::Project;
 use landed::Landing;
 use orch_core::event::Event;
@@ -40,8 +41,14 @@ fn turn(engine: &Engine, project: &Project) -> Arc<tokio::sync::Mutex<()>> {
 /// The watcher's look. What it did, if it did anything.
 pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<String>, Fault> {
     let before = read(engine, &project.repository).await?;
-    let branch = project.forge.default_branch(&project.key).await?;
-    let Some(tip) = project.forge.branch_head(&project.key, &branch).await? else { return Ok(None) };
+    let remote = project.forge.remote(&project.key).await?;
+    let tip = if remote.is_here() {
+        let branch = project.forge.default_branch(&project.key).await?;
+        project.forge.branch_head(&project.key, &branch).await?
+    } else {
+        freshness::tip(engine, project).await?
+    };
+    let Some(tip) = tip else { return Ok(None) };
     let turn = turn(engine, project);
     let mut moved = None;
     if before.as_ref().is_none_or(|record| record.tip != tip) {
@@ -55,8 +62,7 @@ pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<S
         if read(engine, &project.repository).await? != before {
             return Ok(None);
         }
-        let remote = project.forge.remote(&project.key).await?;
-        engine.ports.git.fetch(&project.key, &remote).await?;
+        freshness::tip(engine, project).await?;
         moved = look_at(engine, project, &tip).await?.1;
     }
     let held = turn.lock().await;

@@ -64,6 +64,9 @@ impl Engine {
         if let Some(at) = next_look(task) {
             waiting.ends_when = format!("{} (the next look is at {})", waiting.ends_when, rfc3339(at));
         }
+        if let Some(slow) = self.projects().get(&task.project).and_then(|project| self.slow_pace(project)) {
+            waiting.ends_when = format!("{}; {slow}", waiting.ends_when);
+        }
         let running = standing.job.as_ref().is_some_and(|job| job.state == orch_store::JobState::Running);
         if let Some((why, since)) = self.project_out(&task.project) {
             waiting.reason = why;
@@ -411,6 +414,7 @@ impl Engine {
             }),
             post_deploy: serde_json::json!({ "watching": open.watching }),
             security: self.security_view(),
+            inbound: self.inbound().await?,
             merging: queues::all(&leases, waiting, &repositories, rfc3339),
             leases,
             unknown: store.unknown_jobs().await?.iter().map(unknown_view).collect(),

@@ -28,14 +28,14 @@ use orch_ports::git::{
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
 use orch_ports::supervisor::{ExitRecord, RunSpec, RunState, Supervisor};
-use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use orch_ports::tracker::{CallBudget, Comment, Ticket, TicketState, Tracker};
 use orch_ports::{Fault, Remote};
 use orch_store::{
-    ArtefactRow, Beat, Cause, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow,
-    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, Store, StoreError, TaskFilter,
-    UnknownJob,
+    ArtefactRow, Beat, Cause, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
+    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
+    Store, StoreError, TaskFilter, UnknownJob,
 };
-use orch_store::{Evidence, Fact, Journal, Memory, Queue, Tasks};
+use orch_store::{Deliveries, Evidence, Fact, Journal, Memory, Queue, Tasks};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -166,6 +166,7 @@ pub fn registry() -> impl Iterator<Item = &'static str> {
         STORE_TASKS,
         STORE_QUEUE,
         STORE_JOURNAL,
+        STORE_DELIVERIES,
         STORE_EVIDENCE,
         STORE_MEMORY,
     ]
@@ -223,6 +224,13 @@ points! { "tracker", TRACKER, Tracker;
     async fn attachments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Attachment>, Fault>;
     async fn attachment(&self, project: &ProjectKey, number: u64, name: &str) -> Result<Vec<u8>, Fault>;
     async fn comments(&self, project: &ProjectKey, number: u64) -> Result<Vec<Comment>, Fault>;
+    no point:
+    fn calls_left(&self, project: &ProjectKey) -> Option<CallBudget> {
+        self.inner.calls_left(project)
+    }
+    fn delivered_as(&self, project: &ProjectKey) -> Vec<String> {
+        self.inner.delivered_as(project)
+    }
 }
 
 points! { "git", GIT, Git;
@@ -370,6 +378,14 @@ points! { "store", STORE_JOURNAL, Journal of Store;
     async fn journal_tail(&self, task: TaskId, limit: u32) -> Verb<Vec<JournalRow>>;
     async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Verb<i64>;
     async fn person_ids(&self, names: Vec<String>) -> Verb<Vec<(String, i64)>>;
+}
+
+points! { "store", STORE_DELIVERIES, Deliveries of Store;
+    async fn put_delivery(&self, new: NewDelivery) -> Verb<Option<i64>>;
+    async fn open_deliveries(&self, limit: u32) -> Verb<Vec<DeliveryRow>>;
+    async fn end_deliveries(&self, ended: Vec<(i64, Option<String>)>, now: Time) -> Verb<()>;
+    async fn delivery_sources(&self, sources: Vec<String>) -> Verb<Vec<DeliverySource>>;
+    async fn drop_deliveries(&self, bodies: Time, rows: Time, limit: u32) -> Verb<u64>;
 }
 
 points! { "store", STORE_EVIDENCE, Evidence of Store;

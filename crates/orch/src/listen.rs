@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -48,10 +48,36 @@ impl Default for Limits {
 
 /// A connection as the others see it.
 struct Seat {
-    /// Requests and streams of events under way.
-    busy: Arc<AtomicUsize>,
+    work: AtWork,
     leave: CancellationToken,
 }
+
+/// What is under way on a connection.
+#[derive(Clone)]
+pub(crate) struct AtWork {
+    /// Requests and streams of events under way.
+    busy: Arc<AtomicUsize>,
+    /// Number of the newest thing that was: connections, and answers on them.
+    last: Arc<AtomicU64>,
+}
+
+impl AtWork {
+    /// Waits for something of the other side: while that lasts, the connection has nothing under way and may lose its place.
+    pub(crate) async fn waiting<T>(&self, other: impl Future<Output = T>) -> T {
+        struct Back<'b>(&'b AtomicUsize);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.busy.fetch_sub(1, Ordering::Relaxed);
+        let _back = Back(&self.busy);
+        other.await
+    }
+}
+
+/// Numbers of what came last.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// The connections there are, oldest first.
 #[derive(Default)]
@@ -61,18 +87,22 @@ struct Seats {
 }
 
 impl Seats {
-    /// Takes a place; where there is none, from the oldest that has nothing under way. `None`: all have something.
-    fn take(&mut self, most: usize) -> Option<(u64, Arc<AtomicUsize>, CancellationToken)> {
+    /// Takes a place; where there is none, from the one without anything under way that was answered, or came, the longest
+    /// ago. `None`: all have something under way.
+    fn take(&mut self, most: usize) -> Option<(u64, AtWork, CancellationToken)> {
         if most <= self.taken.len() {
-            let idle = self.taken.iter().find(|(_, seat)| seat.busy.load(Ordering::Relaxed) == 0).map(|(n, _)| *n)?;
+            let idle = self.taken.iter().filter(|(_, seat)| seat.work.busy.load(Ordering::Relaxed) == 0);
+            let idle = idle.min_by_key(|(_, seat)| seat.work.last.load(Ordering::Relaxed)).map(|(n, _)| *n)?;
             if let Some(seat) = self.taken.remove(&idle) {
                 seat.leave.cancel();
             }
         }
-        let (number, busy, leave) = (self.next, Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let (number, leave) = (self.next, CancellationToken::new());
+        let work =
+            AtWork { busy: Arc::default(), last: Arc::new(AtomicU64::new(NEXT.fetch_add(1, Ordering::Relaxed))) };
         self.next += 1;
-        self.taken.insert(number, Seat { busy: Arc::clone(&busy), leave: leave.clone() });
-        Some((number, busy, leave))
+        self.taken.insert(number, Seat { work: work.clone(), leave: leave.clone() });
+        Some((number, work, leave))
     }
 }
 
@@ -113,10 +143,10 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, shutdown:
         };
         let place = seats.lock().unwrap_or_else(PoisonError::into_inner).take(limits.connections);
         // Closed unanswered: every place belongs to one that is being answered.
-        let Some((number, busy, leave)) = place else { continue };
+        let Some((number, work, leave)) = place else { continue };
         let (app, seats, shutdown) = (app.clone(), Arc::clone(&seats), shutdown.clone());
         open.spawn(async move {
-            connection(stream, app, limits, busy, &leave, &shutdown).await;
+            connection(stream, app, limits, work, &leave, &shutdown).await;
             seats.lock().unwrap_or_else(PoisonError::into_inner).taken.remove(&number);
         });
     }
@@ -135,19 +165,21 @@ async fn connection(
     stream: TcpStream,
     app: Router,
     limits: Limits,
-    busy: Arc<AtomicUsize>,
+    work: AtWork,
     leave: &CancellationToken,
     shutdown: &CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
     let app = tower::Layer::layer(&MapRequestLayer::new(|request: Request<Incoming>| request.map(Body::new)), app);
-    let service = TowerToHyperService::new(tower::service_fn(move |request| {
-        let (app, at_work) = (app.clone(), Busy::new(&busy));
-        let busy = Arc::clone(&busy);
+    let service = TowerToHyperService::new(tower::service_fn(move |mut request: Request<Incoming>| {
+        let (app, at_work) = (app.clone(), Busy::new(&work.busy));
+        let work = work.clone();
+        request.extensions_mut().insert(work.clone());
         async move {
             let answer = tower::ServiceExt::oneshot(app, request).await;
+            work.last.store(NEXT.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
             drop(at_work);
-            answer.map(|answer| held(answer, &busy))
+            answer.map(|answer| held(answer, &work.busy))
         }
     }));
     let mut http = hyper::server::conn::http1::Builder::new();

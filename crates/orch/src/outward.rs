@@ -7,7 +7,7 @@ use orch_ports::attachment::Attachment;
 use orch_ports::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, OutOfService, PullRequest, Review, Right};
 use orch_ports::masks::{mask, readable};
 use orch_ports::notifier::{Notice, Notifier};
-use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use orch_ports::tracker::{CallBudget, Comment, Ticket, TicketState, Tracker};
 use orch_ports::{Fault, Remote};
 use std::sync::Arc;
 
@@ -30,6 +30,12 @@ impl Notifier for Outward<dyn Notifier> {
 
 #[async_trait::async_trait]
 impl Tracker for Outward<dyn Tracker> {
+    fn calls_left(&self, project: &ProjectKey) -> Option<CallBudget> {
+        self.0.calls_left(project)
+    }
+    fn delivered_as(&self, project: &ProjectKey) -> Vec<String> {
+        self.0.delivered_as(project)
+    }
     async fn create(
         &self,
         project: &ProjectKey,

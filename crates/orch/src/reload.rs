@@ -140,6 +140,8 @@ impl Reload {
             self.engine.reload(projects).await.map_err(|fault| Refused::Fault(fault.text))?;
             out
         };
+        // Also where no key changed: the files of secrets may have.
+        crate::wire::take_in(&self.engine, &now);
         let mut in_force = self.lock();
         in_force.config = now;
         in_force.seen = seen;

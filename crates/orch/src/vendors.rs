@@ -1,16 +1,20 @@
-//! Which adapter a project's `forge` stands for. One line of `FORGES` registers a forge; everything behind it sees trait
-//! objects. What a file may say of it is decided in `config/vendors.rs`.
+//! Which adapter a project's `forge` stands for, and whose webhooks are taken in. One line of `FORGES` registers a forge, one of
+//! `SENDERS` a sender of webhooks; everything behind it sees trait objects. What a file may say of it is decided in `config/vendors.rs`.
 
 use crate::config::Config;
 use crate::config::env::process_env;
 use crate::config::project::Project;
 use crate::shared::Refused;
+use orch_adapters::command::read_secret_file;
 use orch_adapters::git_forge::{GitForge, Home, ServedRepo};
+use orch_adapters::{gitea, plane};
 use orch_core::ids::{Actor, ProjectKey, Sha};
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
+use orch_ports::inbound::Webhook;
 use orch_ports::{Fault, Remote, Repositories, Secret};
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -43,6 +47,45 @@ struct Registered {
 /// All of them. `local` and `git` are one: the same pull requests over a repository here or elsewhere.
 static FORGES: &[Registered] =
     &[Registered { names: &["local", "git"], open: |config, clock, shared| Box::pin(open_git(config, clock, shared)) }];
+
+/// Servers that send webhooks; one line registers one.
+static SENDERS: &[Sender] = &[
+    Sender {
+        source: gitea::hook::SOURCE,
+        secrets: |config| (&config.gitea.webhook_secret, &config.gitea.webhook_secret_file),
+        hook: |secrets| Arc::new(gitea::hook::GiteaHook::new(secrets)),
+    },
+    Sender {
+        source: plane::hook::SOURCE,
+        secrets: |config| (&config.plane.webhook_secret, &config.plane.webhook_secret_file),
+        hook: |secrets| Arc::new(plane::hook::PlaneHook::new(secrets)),
+    },
+];
+
+/// A server that sends webhooks to `/webhook/<source>`.
+struct Sender {
+    /// Its name, and that of its section.
+    source: &'static str,
+    /// A secret, and a file of secrets.
+    secrets: fn(&Config) -> (&Option<Secret>, &Option<PathBuf>),
+    /// What verifies and reads its deliveries.
+    hook: fn(Vec<Secret>) -> Arc<dyn Webhook>,
+}
+
+/// The webhooks that are taken in, and what is wrong with the secrets of any.
+pub fn webhooks(config: &Config) -> (Vec<Arc<dyn Webhook>>, Vec<Fault>) {
+    let (mut hooks, mut faults) = (Vec::new(), Vec::new());
+    for sender in SENDERS {
+        let (secret, file) = (sender.secrets)(config);
+        let mut secrets: Vec<Secret> = secret.iter().filter(|s| !s.expose().is_empty()).cloned().collect();
+        match file.as_deref().map(read_secret_file).transpose() {
+            Ok(more) => secrets.extend(more.into_iter().flatten()),
+            Err(fault) => faults.push(fault.context(format!("[{}] webhook_secret_file", sender.source))),
+        }
+        hooks.push((sender.hook)(secrets));
+    }
+    (hooks, faults)
+}
 
 /// The forges of an instance, each open once.
 pub struct Vendors {

@@ -7,7 +7,7 @@ use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
 use crate::outward::Outward;
 use crate::shared;
-use crate::vendors::{Hosted, Vendors};
+use crate::vendors::{Hosted, Vendors, webhooks};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
 use orch_adapters::claude::{ClaudeAgent, ClaudeSettings};
 use orch_adapters::command::{CommandAgent, CommandSettings, EnvFile};
@@ -216,12 +216,22 @@ pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -
     #[cfg(feature = "fault-points")]
     let (ports, options) = (faults.ports(ports), faults.options(options));
     let engine = Engine::new(ports, options, projects);
+    take_in(&engine, config);
     let mut looked = Vec::new();
     for p in &config.projects {
         looked.push((ProjectKey::new(&p.key), Arc::clone(parts.forges.of(p)?)));
     }
     tokio::spawn(crate::recorded::look(Arc::clone(&engine), looked));
     Ok((engine, parts))
+}
+
+/// Whose webhooks are taken in from now on, with which secrets. One whose secrets cannot be read takes in nothing.
+pub fn take_in(engine: &Engine, config: &Config) {
+    let (hooks, faults) = webhooks(config);
+    for fault in faults {
+        tracing::error!("{fault}");
+    }
+    engine.set_webhooks(hooks);
 }
 
 /// Git, with a way to sign where that is asked for.

@@ -12,6 +12,7 @@ pub mod diff;
 pub mod fault;
 pub mod forge;
 pub mod git;
+pub mod inbound;
 pub mod masks;
 pub mod notifier;
 pub mod probe;

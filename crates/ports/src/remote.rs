@@ -67,6 +67,11 @@ impl Remote {
         }
     }
 
+    /// Is it a directory of this machine? Whether anything is new there its files say, at no cost.
+    pub fn is_here(&self) -> bool {
+        std::path::Path::new(self.url.strip_prefix("file://").unwrap_or(&self.url)).is_absolute()
+    }
+
     /// The same address with these credentials.
     #[must_use]
     pub fn with_password(self, username: &str, password: &Secret) -> Self {

@@ -45,9 +45,29 @@ pub struct Comment {
     pub at: Time,
 }
 
+/// What may be asked of a server that counts calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallBudget {
+    /// Whose calls are counted together: a token, by a name that may be shown.
+    pub of: String,
+    /// Calls in a minute, all together.
+    pub per_minute: u32,
+    /// How many of them are left in the minute up to now.
+    pub left: u32,
+}
+
 /// A tracker.
 #[async_trait::async_trait]
 pub trait Tracker: Send + Sync + 'static {
+    /// How many calls are left to this project's server. `None`: nobody counts.
+    fn calls_left(&self, _project: &ProjectKey) -> Option<CallBudget> {
+        None
+    }
+    /// By which names deliveries of webhooks call this project's place here, each with the source in front
+    /// (`gitea:acme/shop`). Nothing: no server sends any.
+    fn delivered_as(&self, _project: &ProjectKey) -> Vec<String> {
+        Vec::new()
+    }
     /// Makes a ticket; the same `key` makes it once and returns the same ticket afterwards. Numbers up to `above` are given
     /// out already, whatever the tracker knows of them: a new ticket gets a higher one, where orch has a say in it.
     async fn create(

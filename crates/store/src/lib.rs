@@ -21,4 +21,4 @@ pub use error::StoreError;
 pub use memory::Fact;
 pub use rows::*;
 pub use sqlite::SqliteStore;
-pub use verbs::{Evidence, Journal, Memory, Queue, Store, Tasks};
+pub use verbs::{Deliveries, Evidence, Journal, Memory, Queue, Store, Tasks};

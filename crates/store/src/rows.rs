@@ -10,6 +10,7 @@ use orch_core::retry::Tries;
 use orch_core::task::Task;
 use orch_core::verdict::{FaultNote, Verdict};
 use orch_ports::agent::{EndClass, Usage};
+use orch_ports::inbound::Delivery;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -257,6 +258,47 @@ pub struct InboxRow {
     pub event: Event,
     /// When it arrived.
     pub at: Time,
+}
+
+/// A delivery of a webhook that was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Who sent it: `gitea`, `plane`.
+    pub source: String,
+    /// SHA-256 of its body.
+    pub digest: Vec<u8>,
+    /// What it says of itself.
+    pub delivery: Delivery,
+    /// The body, where it is kept.
+    pub body: Option<Vec<u8>>,
+    /// When it arrived.
+    pub at: Time,
+}
+
+/// A delivery that is to be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Row id, growing.
+    pub id: i64,
+    /// Who sent it.
+    pub source: String,
+    /// What it says of itself.
+    pub delivery: Delivery,
+    /// When it arrived.
+    pub at: Time,
+}
+
+/// How a source of deliveries stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeliverySource {
+    /// Its name.
+    pub source: String,
+    /// Deliveries that were not resolved yet.
+    pub open: u64,
+    /// When the oldest of them arrived.
+    pub oldest_open: Option<Time>,
+    /// When the newest delivery arrived.
+    pub last: Option<Time>,
 }
 
 /// A row of the journal.

@@ -4,8 +4,9 @@
 use crate::error::StoreError;
 use crate::memory::Fact;
 use crate::rows::{
-    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
-    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob, Whose,
+    ArtefactRow, Beat, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
+    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
+    TaskFilter, UnknownJob, Whose,
 };
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
@@ -137,6 +138,23 @@ pub trait Journal: Send + Sync + 'static {
     async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>>;
 }
 
+/// What other servers have sent, from its arrival until it was resolved. Its users: whoever takes webhooks in, and resolves
+/// them.
+#[async_trait::async_trait]
+pub trait Deliveries: Send + Sync + 'static {
+    /// Keeps a verified delivery. `None`: its source had sent the same body, or under the same name, before.
+    async fn put_delivery(&self, new: NewDelivery) -> Result<Option<i64>>;
+    /// Deliveries that were not resolved yet, oldest first.
+    async fn open_deliveries(&self, limit: u32) -> Result<Vec<DeliveryRow>>;
+    /// Ticks off deliveries, each with a word about what came of it where it is worth one. Once is enough.
+    async fn end_deliveries(&self, ended: Vec<(i64, Option<String>)>, now: Time) -> Result<()>;
+    /// How these sources stand, in their order.
+    async fn delivery_sources(&self, sources: Vec<String>) -> Result<Vec<DeliverySource>>;
+    /// Drops bodies that arrived up to `bodies`, and deliveries that were resolved and arrived up to `rows`, at most `limit`
+    /// of each; how many, together.
+    async fn drop_deliveries(&self, bodies: Time, rows: Time, limit: u32) -> Result<u64>;
+}
+
 /// What gates found, what runs left and cost, what was brought where. Its users: executors, gates, whoever asks why.
 #[async_trait::async_trait]
 pub trait Evidence: Send + Sync + 'static {
@@ -183,6 +201,6 @@ pub trait Memory: Send + Sync + 'static {
 }
 
 /// The store: all of it, for whoever is built around one.
-pub trait Store: Tasks + Queue + Journal + Evidence + Memory {}
+pub trait Store: Tasks + Queue + Journal + Deliveries + Evidence + Memory {}
 
-impl<S: Tasks + Queue + Journal + Evidence + Memory> Store for S {}
+impl<S: Tasks + Queue + Journal + Deliveries + Evidence + Memory> Store for S {}

@@ -4,6 +4,7 @@
 mod daemon;
 mod fill;
 mod handover;
+mod inbound;
 mod jobs;
 mod large;
 mod life;
@@ -25,7 +26,7 @@ use std::time::Duration;
 /// What to measure, and how long.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Only these, by name: p1, p3, p4, p5, p5-beside, p5-large, p6, p9; all if none is given
+    /// Only these, by name: p1, p3, p4, p5, p5-beside, p5-large, p6, p9, w1; all if none is given
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the databases are made; beside the build if it is not given
@@ -51,6 +52,7 @@ const CHORES: &[(&str, Chore)] = &[
     ("p5-large", |bench, lines| Box::pin(std::future::ready(large::handovers(bench, lines)))),
     ("p6", |bench, lines| Box::pin(scale::measure(bench, lines))),
     ("p9", |bench, lines| Box::pin(std::future::ready(large::disk(bench, lines)))),
+    ("w1", |bench, lines| Box::pin(std::future::ready(inbound::measure(bench, lines)))),
 ];
 
 /// Where and how long.

@@ -33,11 +33,27 @@ impl KeySource for EnvFile {
 /// # Errors
 /// `denied`, with the file, the line and the fix; never with a value.
 pub fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>, Fault> {
+    let text = read_private(path, "the keys into it, a line `NAME=value` each")?;
+    parse(&text).map_err(|(line, why)| Fault::denied(format!("{}:{line}: {why}", path.display())))
+}
+
+/// Reads a file of secrets, one a line. Empty lines and those that begin with `#` say nothing.
+///
+/// # Errors
+/// As `read_env_file`.
+pub fn read_secret_file(path: &Path) -> Result<Vec<Secret>, Fault> {
+    let text = read_private(path, "the secret into it")?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(Secret::new).collect())
+}
+
+/// The text of a file that only this user can read or change.
+fn read_private(path: &Path, write: &str) -> Result<String, Fault> {
     let shown = path.display();
     let cannot = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => Fault::denied(format!(
-            "{shown} is not there: write the keys into it, a line `NAME=value` each, and run `chmod 600 {shown}`"
-        )),
+        std::io::ErrorKind::NotFound => {
+            Fault::denied(format!("{shown} is not there: write {write}, and run `chmod 600 {shown}`"))
+        }
         _ => Fault::denied(format!("cannot read {shown}: {e}")),
     };
     // Looked at before it is opened: opening a fifo would wait for ever.
@@ -60,7 +76,7 @@ pub fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>, Fault> {
     if LONGEST < text.len() as u64 {
         return Err(Fault::denied(format!("{shown} is longer than {} KiB", LONGEST / 1024)));
     }
-    parse(&text).map_err(|(line, why)| Fault::denied(format!("{shown}:{line}: {why}")))
+    Ok(text)
 }
 
 /// Lines `NAME=value`, also behind `export`; values in single quotes are as they are, in double quotes `\\`, `\"` and `\n`
@@ -202,5 +218,18 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         std::fs::create_dir(&file).unwrap();
         refused("not a regular file");
+    }
+
+    #[test]
+    fn a_file_of_secrets_is_read_line_by_line_and_as_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("webhook");
+        std::fs::write(&file, "# since May\n the-new-canary \n\nthe-old-canary").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let fault = read_secret_file(&file).unwrap_err().to_string();
+        assert!(fault.contains("chmod 600") && !fault.contains("canary"), "{fault}");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let secrets = read_secret_file(&file).unwrap();
+        assert_eq!(secrets.iter().map(Secret::expose).collect::<Vec<_>>(), ["the-new-canary", "the-old-canary"]);
     }
 }

@@ -5,7 +5,7 @@
 mod keys;
 pub(crate) mod report;
 
-pub use keys::{EnvFile, read_env_file};
+pub use keys::{EnvFile, read_env_file, read_secret_file};
 
 use orch_core::word::Word;
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Usage, files};

@@ -221,3 +221,23 @@ async fn a_lock_that_nobody_holds_stops_no_change_of_any_reference() {
     assert_eq!(pushed, PushAnswer::Done);
     assert!(!at_forge.exists());
 }
+
+/// Every git reads the configuration of the repository it works in or asks, and ends where that is broken.
+#[tokio::test]
+async fn a_look_at_what_is_here_already_starts_no_process() {
+    let w = World::new().await;
+    w.fetch().await;
+    let remote = w.path("forge.git");
+    let broken = [remote.join("config"), w.private().join("config")].map(|path| {
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, "[this is no configuration").unwrap();
+        (path, text)
+    });
+    for _ in 0..20 {
+        w.fetch().await;
+    }
+    // With something new to bring one is started, and meets it.
+    fs::write(&broken[1].0, &broken[1].1).unwrap();
+    fs::write(remote.join("refs/heads/other"), format!("{}\n", w.trunk().await)).unwrap();
+    assert!(w.git.fetch(&w.project, &w.remote()).await.is_err());
+}

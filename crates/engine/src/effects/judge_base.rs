@@ -15,7 +15,9 @@ use orch_store::Fact;
 
 pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     // Everything else that fails here is no fault of the forge.
-    let fetched = cx.fetch().await.map_err(|fault| fault.context("the forge cannot be asked"))?;
+    let again = cx.task.wait.hold.is_some();
+    let fetched = if again { cx.fetch_waiting().await } else { cx.fetch().await };
+    let fetched = fetched.map_err(|fault| fault.context("the forge cannot be asked"))?;
     let tip = &fetched.tip;
     let mut green = Vec::new();
     for asked in base::commands(&cx.project) {

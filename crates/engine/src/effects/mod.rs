@@ -24,6 +24,8 @@ mod update;
 mod watch;
 
 use crate::engine::Engine;
+pub(crate) use crate::freshness::Fetched;
+use crate::freshness::{self, For};
 use crate::gates;
 use crate::project::Project;
 pub(crate) use deploy::hex;
@@ -137,28 +139,14 @@ impl Cx {
         Self::fenced(beat != Beat::Lost)
     }
 
-    /// Brings the private repository up to date and says where the default branch is.
+    /// Brings the private repository up to date and says where the default branch is: an act follows.
     pub(crate) async fn fetch(&self) -> Result<Fetched, Fault> {
-        let remote = self.project.forge.remote(&self.project.key).await?;
-        let default_branch = self.project.forge.default_branch(&self.project.key).await?;
-        let git = &self.engine.ports.git;
-        git.fetch(&self.project.key, &remote).await?;
-        let tip = git.forge_branch(&self.project.key, &default_branch).await?;
-        let tip = tip.ok_or_else(|| {
-            Fault::permanent(format!("project {}: the forge has no branch `{default_branch}`", self.project.key))
-        })?;
-        Ok(Fetched { remote, default_branch, tip })
+        freshness::fetch(&self.engine, &self.project, For::Act).await
     }
-}
-
-/// The forge as of now.
-pub(crate) struct Fetched {
-    /// Where to push.
-    pub(crate) remote: orch_ports::Remote,
-    /// Its protected branch.
-    pub(crate) default_branch: String,
-    /// Tip of that.
-    pub(crate) tip: orch_core::ids::Sha,
+    /// The same for a look at what is waited for: what the last minute brought will do.
+    pub(crate) async fn fetch_waiting(&self) -> Result<Fetched, Fault> {
+        freshness::fetch(&self.engine, &self.project, For::Wait).await
+    }
 }
 
 /// Sees to it that an effect has happened.

@@ -248,7 +248,8 @@ pub(crate) async fn ensure(
         let verdict = Verdict::Skipped { why };
         ("off".to_owned(), Judged { verdict, evidence: serde_json::Value::Null, warns: None }, false)
     } else {
-        let fetched = cx.fetch().await;
+        // A gate only looks, and a merge compares again. What a person may have pushed meanwhile is to be seen at once.
+        let fetched = if cx.task.spent.granted { cx.fetch().await } else { cx.fetch_waiting().await };
         let base = cx.task.branch.base.clone().or_else(|| fetched.as_ref().ok().map(|f| f.tip.clone()));
         let subject = Subject {
             stage: stage.clone(),

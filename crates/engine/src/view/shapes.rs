@@ -2,6 +2,7 @@
 
 use crate::budgets::BudgetView;
 use crate::gates;
+use crate::inbound::InboundView;
 use crate::standing::Trouble;
 use orch_core::ids::Time;
 use orch_core::task::Life;
@@ -290,6 +291,8 @@ pub struct QueueView {
     pub post_deploy: serde_json::Value,
     /// Security gate.
     pub security: serde_json::Value,
+    /// What other servers sent by webhooks.
+    pub inbound: Vec<InboundView>,
     /// Who merges into which repository, and who waits for that.
     pub merging: Vec<super::MergeQueue>,
     /// Merge leases.

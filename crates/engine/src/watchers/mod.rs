@@ -9,12 +9,13 @@ mod retention;
 mod timers;
 mod tracker;
 
-pub(crate) use tracker::look;
+pub(crate) use tracker::{look, poll};
 
 use crate::engine::{Engine, Options};
 use orch_ports::Fault;
 use std::future::Future;
 use std::pin::Pin;
+use tokio::sync::Notify;
 
 /// What a sweep did.
 #[derive(Clone, Debug, Default)]
@@ -37,25 +38,35 @@ pub(crate) struct Watcher {
     pub(crate) name: &'static str,
     /// How often it looks when nothing wakes it.
     pub(crate) period: fn(&Options) -> u64,
-    /// Does it look at once when something has happened in this process?
-    pub(crate) wakes: bool,
+    /// What makes it look at once, where anything does.
+    pub(crate) wakes: Option<fn(&Engine) -> &Notify>,
     /// The look.
     pub(crate) sweep: Sweep,
 }
 
 /// All of them.
 pub(crate) static WATCHERS: &[Watcher] = &[
-    Watcher { name: "inbox", period: |o| o.sweep_ms, wakes: false, sweep: |e| Box::pin(inbox::sweep(e)) },
-    Watcher { name: "timers", period: |o| o.sweep_ms.min(1_000), wakes: true, sweep: |e| Box::pin(timers::sweep(e)) },
-    Watcher { name: "reaper", period: reaper_period, wakes: false, sweep: |e| Box::pin(reaper::sweep(e)) },
-    Watcher { name: "disk", period: |_| 300_000, wakes: false, sweep: |e| Box::pin(disk::sweep(e)) },
+    Watcher {
+        name: "inbox",
+        period: |o| o.sweep_ms,
+        wakes: Some(|e| &e.inbound.wake),
+        sweep: |e| Box::pin(inbox::sweep(e)),
+    },
+    Watcher {
+        name: "timers",
+        period: |o| o.sweep_ms.min(1_000),
+        wakes: Some(|e| &e.wake_driver),
+        sweep: |e| Box::pin(timers::sweep(e)),
+    },
+    Watcher { name: "reaper", period: reaper_period, wakes: None, sweep: |e| Box::pin(reaper::sweep(e)) },
+    Watcher { name: "disk", period: |_| 300_000, wakes: None, sweep: |e| Box::pin(disk::sweep(e)) },
     Watcher {
         name: "reconcile",
         period: |o| o.reconcile.interval_ms,
-        wakes: false,
+        wakes: None,
         sweep: |e| Box::pin(tracker::sweep(e)),
     },
-    Watcher { name: "main", period: |o| o.reconcile.interval_ms, wakes: false, sweep: |e| Box::pin(main::sweep(e)) },
+    Watcher { name: "main", period: |o| o.reconcile.interval_ms, wakes: None, sweep: |e| Box::pin(main::sweep(e)) },
 ];
 
 /// As configured, but often enough that the merge leases it renews do not run out in between.

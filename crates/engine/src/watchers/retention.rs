@@ -21,6 +21,7 @@ const MADE_ROOM: &str = "[orch: this output was removed to make room ([retention
 pub(super) async fn sweep(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
     report.acted += engine.ports.store.forget_ended(engine.ports.clock.now()).await?;
     bodies(engine, report).await?;
+    deliveries(engine, report).await?;
     evidence(engine, report).await?;
     runs(engine, report).await
 }
@@ -28,6 +29,20 @@ pub(super) async fn sweep(engine: &Engine, report: &mut Report) -> Result<(), Fa
 /// When something that ended then has been kept long enough.
 fn cutoff(engine: &Engine, keep_ms: Option<i64>) -> Option<Time> {
     keep_ms.map(|ms| engine.ports.clock.now().plus_ms(ms.saturating_neg()))
+}
+
+/// How long the body of a delivery is kept, milliseconds, where nothing shorter is configured for all bodies.
+const DELIVERY_BODY_MS: i64 = 3 * 86_400_000;
+
+/// Deliveries lose their bodies after three days, and go with what else came from outside.
+async fn deliveries(engine: &Engine, report: &mut Report) -> Result<(), Fault> {
+    let keep_ms = engine.options.retention.bodies_ms;
+    let body_ms = keep_ms.map_or(DELIVERY_BODY_MS, |ms| ms.min(DELIVERY_BODY_MS));
+    let (bodies, rows) = (cutoff(engine, Some(body_ms)), cutoff(engine, keep_ms));
+    let never = Time(i64::MIN);
+    let (bodies, rows) = (bodies.unwrap_or(never), rows.unwrap_or(never));
+    report.acted += engine.ports.store.drop_deliveries(bodies, rows, AT_ONCE).await?;
+    Ok(())
 }
 
 async fn bodies(engine: &Engine, report: &mut Report) -> Result<(), Fault> {

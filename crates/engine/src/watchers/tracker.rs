@@ -6,7 +6,7 @@ use super::Report;
 use crate::commands::{self, Answer};
 use crate::engine::Engine;
 use crate::project::Project;
-use crate::{lives, standing, tickets};
+use crate::{lives, pace, standing, tickets};
 use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
@@ -30,6 +30,9 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     }
     let mut fault = None;
     for project in engine.projects().values() {
+        if !pace::is_due(engine, project) {
+            continue;
+        }
         // A fault of one project never stops another.
         if let Err(f) = poll(engine, project, &mut report).await {
             fault = Some(f.context(format!("project {}", project.key)));
@@ -38,7 +41,9 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     fault.map_or(Ok(report), Err)
 }
 
-async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result<(), Fault> {
+/// Takes up what changed in a project's tracker since the last look: one list call.
+pub(crate) async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result<(), Fault> {
+    pace::begun(engine, project);
     let store = &engine.ports.store;
     let cursor = Fact::TrackerCursor(project.key.clone());
     let since = store.recall(&cursor).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);

@@ -1,11 +1,14 @@
 //! What goes wrong, and when. Every call of a port asks here first; a story plans a fault by the name of the call
 //! (`forge.merge`, `git.push`).
 
-use orch_ports::Fault;
+use orch_ports::{Fault, Remote};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
+
+/// Where a repository is that is not on this machine.
+pub const ELSEWHERE: &str = "https://forge.invalid/acme/shop.git";
 
 /// How a call goes wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub struct Faults {
     calls: Mutex<BTreeMap<String, usize>>,
     reached: Mutex<Vec<String>>,
     reached_now: Notify,
+    elsewhere: Mutex<Option<Remote>>,
     go: tokio::sync::watch::Sender<bool>,
 }
 
@@ -54,6 +58,20 @@ impl Faults {
     /// How often a call was made.
     pub fn calls(&self, call: &str) -> usize {
         lock(&self.calls).get(call).copied().unwrap_or(0)
+    }
+
+    /// From now on the repository seems to be on another machine, at [`ELSEWHERE`].
+    pub fn move_elsewhere(&self, real: Remote) {
+        *lock(&self.elsewhere) = Some(real);
+    }
+    /// A repository's address as the engine is told it.
+    pub fn shown(&self, real: Remote) -> Remote {
+        if lock(&self.elsewhere).is_some() { Remote::of(ELSEWHERE) } else { real }
+    }
+    /// What is behind an address.
+    pub fn meant(&self, remote: &Remote) -> Remote {
+        let elsewhere = lock(&self.elsewhere).clone().filter(|_| remote.url == ELSEWHERE);
+        elsewhere.unwrap_or_else(|| remote.clone())
     }
 
     /// Lets paused calls go on.

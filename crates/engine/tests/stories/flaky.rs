@@ -17,7 +17,7 @@ use orch_ports::git::{
 };
 use orch_ports::notifier::{Notice, Notifier};
 use orch_ports::probe::{Probe, ProbeAnswer};
-use orch_ports::tracker::{Comment, Ticket, TicketState, Tracker};
+use orch_ports::tracker::{CallBudget, Comment, Ticket, TicketState, Tracker};
 use orch_ports::{Fault, Remote};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,8 @@ impl Forge for FlakyForge {
         self.faults.call("forge.look_again", self.real.look_again(p)).await
     }
     async fn remote(&self, p: &ProjectKey) -> Result<Remote, Fault> {
-        self.faults.call("forge.remote", self.real.remote(p)).await
+        let real = self.faults.call("forge.remote", self.real.remote(p)).await?;
+        Ok(self.faults.shown(real))
     }
     async fn default_branch(&self, p: &ProjectKey) -> Result<String, Fault> {
         self.faults.call("forge.default_branch", self.real.default_branch(p)).await
@@ -120,10 +121,18 @@ impl Forge for FlakyForge {
 pub struct FlakyTracker {
     pub real: Arc<LocalTracker>,
     pub faults: Arc<Faults>,
+    /// What its server says of calls that are left.
+    pub budget: Arc<Mutex<Option<CallBudget>>>,
 }
 
 #[async_trait::async_trait]
 impl Tracker for FlakyTracker {
+    fn calls_left(&self, _: &ProjectKey) -> Option<CallBudget> {
+        self.budget.lock().unwrap().clone()
+    }
+    fn delivered_as(&self, p: &ProjectKey) -> Vec<String> {
+        vec![format!("plane:{p}")]
+    }
     async fn create(
         &self,
         p: &ProjectKey,
@@ -179,7 +188,7 @@ pub struct FlakyGit {
 #[async_trait::async_trait]
 impl Git for FlakyGit {
     async fn fetch(&self, p: &ProjectKey, remote: &Remote) -> Result<(), Fault> {
-        self.faults.call("git.fetch", self.real.fetch(p, remote)).await
+        self.faults.call("git.fetch", self.real.fetch(p, &self.faults.meant(remote))).await
     }
     async fn forge_branch(&self, p: &ProjectKey, branch: &str) -> Result<Option<Sha>, Fault> {
         self.real.forge_branch(p, branch).await
@@ -307,6 +316,7 @@ impl Git for FlakyGit {
         protected: &str,
         expect: &Sha,
     ) -> Result<PushAnswer, Fault> {
+        let remote = &self.faults.meant(remote);
         let deleted = self.real.delete_branch(p, remote, branch, protected, expect);
         self.faults.call("git.delete_branch", deleted).await
     }
@@ -320,6 +330,7 @@ impl Git for FlakyGit {
         self.real.kept(p, shelf).await
     }
     async fn push_history(&self, p: &ProjectKey, remote: &Remote, name: &str, commit: &Sha) -> Result<(), Fault> {
+        let remote = &self.faults.meant(remote);
         self.real.push_history(p, remote, name, commit).await
     }
     async fn conflicts(&self, p: &ProjectKey, head: &Sha, onto: &Sha) -> Result<Vec<String>, Fault> {
@@ -334,6 +345,7 @@ impl Git for FlakyGit {
         commit: &Sha,
         expect: Option<&Sha>,
     ) -> Result<PushAnswer, Fault> {
+        let remote = &self.faults.meant(remote);
         self.faults.call("git.push", self.real.push(p, remote, branch, protected, commit, expect)).await
     }
     async fn checkout(&self, p: &ProjectKey, commit: &Sha, dir: &Path) -> Result<(), Fault> {

@@ -17,6 +17,7 @@ mod faults;
 mod flaky;
 mod guarded;
 mod history;
+mod inbound;
 mod landing;
 mod leases;
 mod logs;

@@ -22,7 +22,7 @@ use orch_engine::{
 use orch_ports::Repositories;
 use orch_ports::clock::Clock as _;
 use orch_ports::forge::{Forge, MergeMethod, Right};
-use orch_ports::tracker::{Ticket, TicketState, Tracker};
+use orch_ports::tracker::{CallBudget, Ticket, TicketState, Tracker};
 use orch_security::Security;
 use orch_store::sqlite::{Durability, OpenOptions};
 use orch_store::{SqliteStore, Store, StoreClock};
@@ -70,6 +70,7 @@ pub struct Choice {
     pub agents: usize,
     pub least_free_bytes: u64,
     pub poll: bool,
+    pub poll_ms: u64,
     pub reaper: ReaperOptions,
     pub reconcile: ReconcileOptions,
     pub watch_ms: i64,
@@ -100,6 +101,8 @@ pub struct World {
     pub runs: Arc<Runs>,
     pub told: Arc<Told>,
     pub production: Arc<Production>,
+    /// What the tracker's server says of calls that are left.
+    pub budget: Arc<Mutex<Option<CallBudget>>>,
     choice: Choice,
     born: Mutex<usize>,
     alive: Mutex<Option<Alive>>,
@@ -158,6 +161,7 @@ impl World {
             agents: 2,
             least_free_bytes: 0,
             poll: true,
+            poll_ms: 2_000,
             // Virtual time runs fast: on a busy machine a worker that is only slow must not look dead.
             reaper: ReaperOptions { dead_ticks: 200, ..ReaperOptions::default() },
             reconcile: ReconcileOptions::default(),
@@ -237,6 +241,7 @@ impl World {
             runs,
             told: Arc::default(),
             production,
+            budget: Arc::default(),
             choice,
             born: Mutex::new(0),
             alive: Mutex::default(),
@@ -292,7 +297,11 @@ impl World {
             policy,
             money: c.money.clone(),
             forge: self.flaky.clone(),
-            tracker: Arc::new(FlakyTracker { real: self.tracker.clone(), faults: self.faults.clone() }),
+            tracker: Arc::new(FlakyTracker {
+                real: self.tracker.clone(),
+                faults: self.faults.clone(),
+                budget: self.budget.clone(),
+            }),
             default_program: Arc::new(Played),
             programs: BTreeMap::new(),
             test: c.test.clone(),
@@ -339,7 +348,7 @@ impl World {
             sweep_ms: 2_000,
             reaper: ReaperOptions { interval_ms: 2_000, ..c.reaper },
             reconcile: ReconcileOptions {
-                interval_ms: if c.poll { 2_000 } else { 1_000_000_000 },
+                interval_ms: if c.poll { c.poll_ms } else { 1_000_000_000 },
                 ..c.reconcile.clone()
             },
             worktrees_max_bytes: 0,

@@ -6,6 +6,7 @@ mod claude;
 mod finding;
 mod scanners;
 mod secrets;
+mod webhooks;
 
 use super::client::local_url;
 use super::context::{Context, Tone};
@@ -93,6 +94,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(emptied);
         checks.extend(parts(config));
         checks.extend(scanners::checks(config, &path));
+        checks.extend(webhooks::checks(config));
         checks.extend(base::checks(config, args, context)?);
     }
     let failed = checks.iter().any(|c| c.tone == Tone::Bad);

@@ -4,9 +4,13 @@
 
 /// Sections (`telegram`) or single keys (`merge.method`) that nothing reads yet.
 pub const NOT_USED_YET: &[&str] = &[
-    "gitea",
+    "gitea.owner",
+    "gitea.token",
+    "gitea.url",
     "merge.defer_max_attempts",
-    "plane",
+    "plane.api_token",
+    "plane.api_url",
+    "plane.workspace",
     "post_deploy.base_url",
     "project.deploy.env",
     "project.deploy.on_failure",

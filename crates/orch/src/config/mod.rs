@@ -263,7 +263,7 @@ impl Config {
         let mut new = self.clone();
         let mut kept = Vec::new();
         at_start!(old, new, kept; server, instance, db, repos, agents.max_concurrency, reaper, merge.lock_timeout_s, reconcile,
-            retention, gitea, plane, telegram, sites);
+            retention, gitea.url, gitea.owner, gitea.token, plane.api_url, plane.api_token, plane.workspace, telegram, sites);
         if kept.is_empty() {
             return (new, Vec::new());
         }

@@ -4,6 +4,7 @@
 use super::project::Project;
 use super::section::section;
 use orch_ports::Secret;
+use std::path::PathBuf;
 
 /// A kind of forge, as `forge` of a project names it.
 pub struct ForgeKind {
@@ -78,6 +79,11 @@ section! {
         owner: Option<String> = None;
         /// Access token.
         token: Option<Secret> = None;
+        /// Secret of the webhook that Gitea sends to `/webhook/gitea`. Without one of these two keys nothing is taken in.
+        webhook_secret: Option<Secret> = None;
+        /// A file with such secrets, one a line, that others cannot read. All of them are valid: put the new one beside the
+        /// old one, run `orch reload`, and take the old one out once Gitea has the new one.
+        webhook_secret_file: Option<PathBuf> = None;
     }
 }
 
@@ -90,6 +96,11 @@ section! {
         api_token: Option<Secret> = None;
         /// Slug of the workspace.
         workspace: Option<String> = None;
+        /// Secret of the webhook that Plane sends to `/webhook/plane`; Plane shows it once, when the webhook is made. Without
+        /// one of these two keys nothing is taken in.
+        webhook_secret: Option<Secret> = None;
+        /// A file with such secrets, one a line, that others cannot read. All of them are valid.
+        webhook_secret_file: Option<PathBuf> = None;
     }
 }
 

@@ -8,8 +8,10 @@ mod body;
 mod events;
 pub(crate) mod guard;
 mod health;
+mod inbound;
 mod land;
 pub(crate) mod logs;
+mod metrics;
 mod outlet;
 mod problem;
 pub(crate) mod pulls;
@@ -149,6 +151,8 @@ pub fn router(state: AppState) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/status", get(queue::status))
+        .route("/metrics", get(metrics::metrics))
+        .merge(inbound::routes())
         .route("/queue", get(queue::queue))
         .merge(crate::web::routes())
         .fallback(crate::web::not_found)

@@ -44,6 +44,8 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Value>,
         "troubles": engine.troubles().await?,
         "configuration": state.reload.as_ref().and_then(|reload| reload.pending()),
         "watchers": watchers,
+        "inbound": engine.inbound().await?,
+        "polls": engine.paces().into_iter().collect::<BTreeMap<_, _>>(),
         "tasks": { "open": open, "by_stage": by_stage },
     })))
 }

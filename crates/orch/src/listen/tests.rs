@@ -28,6 +28,7 @@ impl Server {
         };
         let app = Router::new()
             .route("/livez", get(|| async { "well" }))
+            .route("/signed", post(signed))
             .route("/take", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
             .route("/events", get(endless))
             .layer(axum::extract::DefaultBodyLimit::max(2 * 1024 * 1024));
@@ -41,6 +42,12 @@ impl Server {
         let at = self.at;
         tokio::task::spawn_blocking(move || ask(at)).await.unwrap()
     }
+}
+
+/// A body that is waited for before anything is known of its sender.
+async fn signed(request: axum::extract::Request) -> String {
+    let work = request.extensions().get::<AtWork>().cloned().unwrap();
+    work.waiting(axum::body::to_bytes(request.into_body(), 1_000)).await.unwrap().len().to_string()
 }
 
 fn connect(at: SocketAddr) -> Socket {
@@ -169,6 +176,40 @@ async fn what_is_too_large_is_refused_without_being_read() {
             }
             assert!(sent < 64 << 20, "{sent} bytes were taken");
             assert!(is_well(at));
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_senders_of_webhooks_lose_their_places_and_keep_nobody_from_being_answered() {
+    let server = Server::start(Limits { header: Duration::from_mins(1), ..SMALL }).await;
+    server
+        .ask(|at| {
+            const HEAD: &[u8] = b"POST /signed HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n";
+            let deliver = |socket: &mut Socket| {
+                socket.write_all(&[HEAD, b"123456789"].concat()).unwrap();
+                let mut piece = [0; 1_024];
+                let n = socket.read(&mut piece).unwrap();
+                let said = String::from_utf8_lossy(&piece[..n]).into_owned();
+                assert!(said.starts_with("HTTP/1.1 200") && said.ends_with('9'), "{said}");
+            };
+            // One who delivers now and then over a connection of its own, and many who never come to their end.
+            let mut good = connect(at);
+            deliver(&mut good);
+            let mut slow = Vec::new();
+            for _ in 0..40 {
+                let mut socket = connect(at);
+                socket.write_all(&[HEAD, b"1"].concat()).unwrap();
+                slow.push(socket);
+                deliver(&mut good);
+            }
+            assert!(is_well(at));
+            let gone = slow.iter_mut().filter(|socket| {
+                socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+                rest(socket).is_some()
+            });
+            let gone = gone.count();
+            assert!(35 < gone, "{gone} of 40 had to leave");
         })
         .await;
 }

@@ -2,6 +2,7 @@
 //! the same contract, and a life lived on it is the same life.
 
 mod claim;
+mod deliveries;
 mod evidence;
 mod state;
 mod tx;

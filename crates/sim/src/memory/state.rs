@@ -1,5 +1,6 @@
 //! What the store in memory holds, and how it is looked through.
 
+use super::deliveries::Kept;
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -44,6 +45,9 @@ pub(super) struct State {
     pub(super) deployments: Vec<Deployment>,
     pub(super) facts: BTreeMap<Fact, (String, Option<Time>)>,
     pub(super) people: Vec<String>,
+    /// Deliveries that are kept, oldest first, and how many there were.
+    pub(super) deliveries: Vec<Kept>,
+    pub(super) delivered: i64,
 }
 
 /// An open job and its claim.

@@ -5,6 +5,7 @@
 // A story that cannot go on ends where it is; its name says what it is about.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod deliveries;
 pub mod evidence;
 pub mod fences;
 pub mod inbox;
@@ -72,6 +73,9 @@ macro_rules! store_contract {
             money::a_cost_that_nobody_knows_counts_as_what_was_reserved, money::a_retry_grants_a_task_as_much_again,
             money::a_run_counts_for_the_day_it_was_reserved_on,
             inbox::what_was_dealt_with_loses_its_text_and_stays_known,
+            deliveries::a_delivery_is_kept_once_by_its_name_and_by_its_body,
+            deliveries::a_delivery_is_open_until_it_is_resolved,
+            deliveries::a_delivery_loses_its_body_first_and_goes_once_it_is_resolved,
         );
     };
     (@ $backend:ident, $make:expr, $($module:ident :: $story:ident),* $(,)?) => {

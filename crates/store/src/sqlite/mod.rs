@@ -1,6 +1,7 @@
 //! The store on SQLite: one writer thread with group commit, a few reading threads, no runtime needed. It decides how
 //! verbs reach the database and who owns the file; what a verb writes is decided in the files beside this one.
 
+mod deliveries;
 mod evidence;
 mod jobs;
 mod journal;

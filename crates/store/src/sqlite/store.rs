@@ -1,12 +1,13 @@
 //! The verbs, each handed to the writer or to a reader. Nothing is decided here.
 
 use super::tx::Rows;
-use super::{SqliteStore, evidence, jobs, journal, leases, memory, retention, spends, tasks};
+use super::{SqliteStore, deliveries, evidence, jobs, journal, leases, memory, retention, spends, tasks};
 use crate::rows::{
-    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JournalRow, Judgement, LeaseRow, OpenSample,
-    QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, TaskFilter, UnknownJob, Whose,
+    ArtefactRow, Beat, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
+    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
+    TaskFilter, UnknownJob, Whose,
 };
-use crate::verbs::{Evidence, Journal, Memory, Queue, Result, Tasks};
+use crate::verbs::{Deliveries, Evidence, Journal, Memory, Queue, Result, Tasks};
 use crate::{Fact, lease, money, queue, step};
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
@@ -170,6 +171,25 @@ impl Journal for SqliteStore {
     }
     async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
         self.write(move |c| retention::person_ids(c, names)).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Deliveries for SqliteStore {
+    async fn put_delivery(&self, new: NewDelivery) -> Result<Option<i64>> {
+        self.write(move |c| deliveries::put(c, &new)).await
+    }
+    async fn open_deliveries(&self, limit: u32) -> Result<Vec<DeliveryRow>> {
+        self.read(move |c| deliveries::open(c, limit)).await
+    }
+    async fn end_deliveries(&self, ended: Vec<(i64, Option<String>)>, now: Time) -> Result<()> {
+        self.write(move |c| deliveries::end(c, &ended, now)).await
+    }
+    async fn delivery_sources(&self, sources: Vec<String>) -> Result<Vec<DeliverySource>> {
+        self.read(move |c| deliveries::sources(c, &sources)).await
+    }
+    async fn drop_deliveries(&self, bodies: Time, rows: Time, limit: u32) -> Result<u64> {
+        self.write(move |c| deliveries::drop_old(c, bodies, rows, limit)).await
     }
 }
 

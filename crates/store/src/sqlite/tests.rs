@@ -2,7 +2,7 @@
 
 use super::sql::{DbError, run};
 use super::tx::Rows;
-use super::{OpenOptions, SqliteStore, jobs, journal, tasks, writer};
+use super::{OpenOptions, SqliteStore, deliveries, jobs, journal, tasks, writer};
 use crate::error::StoreError;
 use crate::verbs::{Memory, Queue, Tasks};
 use futures::executor::block_on;
@@ -242,6 +242,7 @@ fn hot_queries_use_their_indexes() {
         (tasks::OPEN_PROJECTS, &["task_open_project"]),
         (tasks::NEXT_DELAYED, &["job_delayed"]),
         (journal::PENDING, &["inbox_pending"]),
+        (deliveries::OPEN, &["delivery_open"]),
         (super::spends::OF_TASK, &["spend"]),
         (super::spends::OF_PROJECT, &["spend_project"]),
         (super::spends::OF_ALL, &["spend_at"]),

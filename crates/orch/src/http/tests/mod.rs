@@ -2,6 +2,7 @@
 
 mod flaky;
 mod guard;
+mod inbound;
 mod outlet;
 mod pauses;
 mod pulls;

@@ -69,6 +69,7 @@ async fn the_queue_keeps_its_blocks() {
             "budgets",
             "counts",
             "draining",
+            "inbound",
             "leases",
             "max_concurrency",
             "merging",

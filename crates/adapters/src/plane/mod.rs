@@ -1,0 +1,3 @@
+//! Plane: what its webhooks say. Its tickets are not read yet.
+
+pub mod hook;
