@@ -66,6 +66,14 @@ impl Actor {
     pub fn orch() -> Self {
         Self::new("orch")
     }
+    /// A person whom the tracker does not name. No list of people ever has it.
+    pub fn unknown() -> Self {
+        Self::new("unknown")
+    }
+    /// Who it is, for people.
+    pub fn shown(&self) -> &str {
+        if *self == Self::unknown() { "a person whom the tracker does not name" } else { self.as_str() }
+    }
 }
 
 /// Row id of a task.

@@ -24,6 +24,7 @@ mod lives;
 mod main_moved;
 pub mod parts;
 pub mod pause;
+pub mod people;
 pub mod prepare;
 pub mod project;
 pub mod prompt;

@@ -1,4 +1,5 @@
-//! Does the forge show an approval of this very commit by somebody who may approve, where the project asks for one?
+//! Does the forge show an approval of this very commit by a person who may approve and is not its author, where the project
+//! asks for one?
 
 use super::{Gate, Look, Meta, Subject, papers};
 use crate::project::Project;
@@ -65,7 +66,7 @@ impl Gate for ReviewApproved {
         if !refused.is_empty() {
             return Verdict::Fail { findings: refused };
         }
-        if valid().any(|(r, _)| r.approved && project.policy.may_approve(&r.by)) {
+        if valid().any(|(r, _)| r.approved && project.policy.approves(subject.task.as_ref(), &r.by)) {
             return Verdict::Pass;
         }
         let what = format!("an approval of {} on the forge", subject.head.short());

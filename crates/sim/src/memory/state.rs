@@ -43,7 +43,8 @@ pub(super) struct State {
     pub(super) runs: Vec<RunRow>,
     pub(super) deployments: Vec<Deployment>,
     pub(super) facts: BTreeMap<Fact, (String, Option<Time>)>,
-    pub(super) people: Vec<String>,
+    /// Names by number, from 1; of a person who is forgotten there is none.
+    pub(super) people: Vec<Option<String>>,
 }
 
 /// An open job and its claim.

@@ -4,6 +4,7 @@ mod flaky;
 mod guard;
 mod outlet;
 mod pauses;
+mod people;
 mod pulls;
 mod reading;
 mod streams;
