@@ -88,8 +88,9 @@ pub fn listed(people: &[Person], list: &[Actor], who: &Actor) -> bool {
     }
     match person_of(people, who) {
         Some(person) => list.iter().any(|entry| person.is(entry)),
-        None => list.iter().filter(|entry| person_of(people, entry).is_none()).any(|entry| {
-            same_name(entry, who) || (system(entry).is_none() && entry.as_str() == bare(who))
-        }),
+        None => list
+            .iter()
+            .filter(|entry| person_of(people, entry).is_none())
+            .any(|entry| same_name(entry, who) || (system(entry).is_none() && entry.as_str() == bare(who))),
     }
 }

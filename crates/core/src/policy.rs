@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_person_is_one_person_on_every_system() {
-        let people = vec![person("anna", &["local:anna", "gitea:Anna.B", "telegram:123"]), person("bob", &["gitea:anna"])];
+        let people =
+            vec![person("anna", &["local:anna", "gitea:Anna.B", "telegram:123"]), person("bob", &["gitea:anna"])];
         let policy = Policy { people, approvers: vec!["anna".into()], ..Policy::default() };
         for who in ["local:anna", "gitea:anna.b", "GITEA:anna.b", "telegram:123", "anna"] {
             let known = who != "GITEA:anna.b";
@@ -223,7 +224,10 @@ mod tests {
         let policy = Policy { approvers: vec!["anna".into()], ..Policy::default() };
         assert!(policy.same_person(&"local:anna".into(), &"gitea:anna".into()));
         assert!(!policy.same_person(&"local:bob".into(), &"gitea:bob".into()));
-        assert!(policy.same_person(&"gitea:Bob".into(), &"gitea:bob".into()) && !policy.same_person(&"local:Bob".into(), &"local:bob".into()));
+        assert!(
+            policy.same_person(&"gitea:Bob".into(), &"gitea:bob".into())
+                && !policy.same_person(&"local:Bob".into(), &"local:bob".into())
+        );
     }
 
     #[test]

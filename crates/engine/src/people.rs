@@ -155,11 +155,8 @@ impl Engine {
         let mut all: BTreeMap<String, PersonView> = BTreeMap::new();
         for project in self.projects().values() {
             let policy = &project.policy;
-            let view = |name: &str, names: Vec<Actor>| PersonView {
-                name: name.to_owned(),
-                names,
-                roles: BTreeMap::new(),
-            };
+            let view =
+                |name: &str, names: Vec<Actor>| PersonView { name: name.to_owned(), names, roles: BTreeMap::new() };
             for person in &policy.people {
                 all.entry(person.name.clone()).or_insert_with(|| view(&person.name, person.names.clone()));
             }
@@ -274,9 +271,12 @@ impl Engine {
 
     /// The key to remove, if the configuration has the person.
     fn configured(&self, asked: &Actor, names: &[Actor]) -> Option<String> {
-        let is = |who: &Actor| names.iter().chain([asked]).any(|name| {
-            same_name(name, who) || (system(who).is_none() && who.as_str() == bare(name))
-        });
+        let is = |who: &Actor| {
+            names
+                .iter()
+                .chain([asked])
+                .any(|name| same_name(name, who) || (system(who).is_none() && who.as_str() == bare(name)))
+        };
         let projects = self.projects();
         // The table first: without the person in it, a list that names them is refused with its line.
         if let Some(person) = projects.values().find_map(|p| person_of(&p.policy.people, asked)) {
@@ -289,7 +289,7 @@ impl Engine {
                 keys.extend(entry.map(|entry| format!("`{entry}` in `{key}` of [[project]] {}", project.key)));
             }
         }
-        (!keys.is_empty()).then(|| keys.join(", and "))
+        (!keys.is_empty()).then(|| keys.join(", "))
     }
 
     fn all_names(&self, persons: &Persons, recorded: &[Actor]) -> Vec<String> {

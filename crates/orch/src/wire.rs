@@ -18,7 +18,7 @@ use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::scripted::ScriptedAgent;
 use orch_advisories::Severity;
 use orch_core::effect::Lane;
-use orch_core::ids::{Actor, GateId, ProjectKey, Role, Time};
+use orch_core::ids::{GateId, ProjectKey, Role, Time};
 use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;

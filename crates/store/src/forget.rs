@@ -40,8 +40,10 @@ pub struct Forgotten {
 /// Keys under which a text is who did something, or a list of people.
 const WHO: &[&str] = &["by", "actor", "started_by", "asked_by", "approvers", "starters", "landers", "person", "names"];
 /// Keys under which a text is a sentence, were it of one word.
-const SENTENCES: &[&str] =
-    &["text", "comment", "title", "body", "reason", "because", "question", "answer", "why", "what", "shown", "summary", "notes"];
+const SENTENCES: &[&str] = &[
+    "text", "comment", "title", "body", "reason", "because", "question", "answer", "why", "what", "shown", "summary",
+    "notes",
+];
 /// Before the names in a refusal of [`orch_core::policy::Policy::refusal`].
 const MAY: &str = "(people who may: ";
 
@@ -259,13 +261,24 @@ mod tests {
             ("local:ann: local:ann, (local:ann). local:ann's", "person-3: person-3, (person-3). person-3's"),
             ("by gitea:ANN.b, not gitea:ann.bc", "by person-3, not gitea:ann.bc"),
             ("by telegram:12.", "by person-3."),
-            ("it may not (people who may: ann, joann, local:ann)", "it may not (people who may: person-3, joann, person-3)"),
+            (
+                "it may not (people who may: ann, joann, local:ann)",
+                "it may not (people who may: person-3, joann, person-3)",
+            ),
         ] {
             assert_eq!(r.sentence(text).as_deref(), Some(without), "{text}");
         }
         for text in [
-            "local:anna", "local:ann.b", "xlocal:ann", "local:Ann", "gitea:ann", "telegram:123", "ann is a word here",
-            "local:ann\u{301}", "", "local:",
+            "local:anna",
+            "local:ann.b",
+            "xlocal:ann",
+            "local:Ann",
+            "gitea:ann",
+            "telegram:123",
+            "ann is a word here",
+            "local:ann\u{301}",
+            "",
+            "local:",
         ] {
             assert_eq!(r.sentence(text), None, "{text}");
         }
@@ -287,7 +300,11 @@ mod tests {
         for broken in ["[\"", "\"", "{", "", "[people] is empty"] {
             assert_eq!(r.column(broken), None, "{broken}");
         }
-        assert_eq!(r.column("{\"by\":\"local:anna").as_deref(), Some("{\"by\":\"person-3"), "what is cut off is a text");
+        assert_eq!(
+            r.column("{\"by\":\"local:anna").as_deref(),
+            Some("{\"by\":\"person-3"),
+            "what is cut off is a text"
+        );
         assert_eq!(r.column("[people] has local:anna").as_deref(), Some("[people] has person-3"));
     }
 
@@ -303,7 +320,8 @@ mod tests {
 
     #[test]
     fn names_of_any_script_are_found_as_they_are_written() {
-        for name in ["gitea:Ольга", "login:jürgen", "local:a\"b\\c", "plane:名前", "gitea:İrem", "login:STRASSE"] {
+        for name in ["gitea:Ольга", "login:jürgen", "local:a\"b\\c", "plane:名前", "gitea:İrem", "login:STRASSE"]
+        {
             let r = redactor(&[name], false);
             let json = serde_json::to_string(&vec![format!("started by {name}!")]).unwrap();
             assert_eq!(r.column(&json).as_deref(), Some(r#"["started by person-3!"]"#), "{name}");

@@ -49,11 +49,17 @@ fn lived(store: &SqliteStore) {
     let id = block_on(store.create_task(new, Time(1))).unwrap().0.id;
     tell(store, id, "1", Event::Started { by: who() });
     for n in 0..200 {
-        tell(store, id, &format!("c{n}"), Event::Commented { by: who(), text: format!("{n}: ask local:{NAME}, please") });
+        tell(
+            store,
+            id,
+            &format!("c{n}"),
+            Event::Commented { by: who(), text: format!("{n}: ask local:{NAME}, please") },
+        );
     }
     tell(store, id, "2", Event::PutOnHold { by: who(), reason: Some(format!("local:{NAME} is away")) });
     tell(store, id, "3", Event::CancelAsked { by: "gitea:eve".into() });
-    block_on(store.remember(&Fact::Paused, &format!(r#"{{"all":{{"by":"local:{NAME}","since":1}}}}"#), Time(1))).unwrap();
+    block_on(store.remember(&Fact::Paused, &format!(r#"{{"all":{{"by":"local:{NAME}","since":1}}}}"#), Time(1)))
+        .unwrap();
     block_on(store.person_ids(vec![format!("local:{NAME}")])).unwrap();
 }
 

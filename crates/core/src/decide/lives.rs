@@ -4,10 +4,10 @@
 use super::arranged::is_short;
 use super::{Cx, Step as Answer};
 use crate::effect::Effect;
-use crate::policy::Act;
 use crate::ids::Actor;
 use crate::lives::keep_few;
 use crate::pipeline::Cursor;
+use crate::policy::Act;
 use crate::slug;
 use crate::source::shell_word;
 use crate::task::{

@@ -5,8 +5,8 @@ use super::source::TAKEN;
 use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, StageId};
-use crate::policy::Act;
 use crate::pipeline::{Cursor, Step};
+use crate::policy::Act;
 use crate::task::{
     Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Rejected, Task, WaitReason, WayOut,
 };

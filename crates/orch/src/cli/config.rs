@@ -145,8 +145,9 @@ fn source(source: &Source) -> String {
 fn explain(args: &ExplainArgs, context: &mut Context<'_>) -> Outcome {
     let keys = reference::keys();
     let asked = args.key.trim().trim_matches(['[', ']']);
-    let matching: Vec<&KeyDoc> =
-        keys.iter().filter(|k| {
+    let matching: Vec<&KeyDoc> = keys
+        .iter()
+        .filter(|k| {
             let named = format!("{asked}.NAME");
             k.env.iter().any(|n| n == asked) || same_key(&k.path, asked) || (k.is_table() && k.path == named)
         })

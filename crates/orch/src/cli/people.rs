@@ -132,7 +132,8 @@ fn forget(args: &ForgetArgs, context: &mut Context<'_>) -> Outcome {
     }
     let rows: u64 =
         answer.get("rows").and_then(Value::as_object).into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum();
-    let again = if answer.get("before").and_then(Value::as_bool) == Some(true) { "was forgotten before and " } else { "" };
+    let again =
+        if answer.get("before").and_then(Value::as_bool) == Some(true) { "was forgotten before and " } else { "" };
     let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
     let called = show::field(&answer, "called");
     context.say(format!("{} {again}is {called} now: {rows} changed", table::plain(&args.name)));

@@ -53,8 +53,7 @@ pub struct Lists {
 impl Person {
     /// Every name, with the key it stands under.
     fn names(&self) -> Vec<(&'static str, String)> {
-        let texts =
-            [("local", &self.local), ("login", &self.login), ("plane", &self.plane), ("gitea", &self.gitea)];
+        let texts = [("local", &self.local), ("login", &self.login), ("plane", &self.plane), ("gitea", &self.gitea)];
         let texts = texts.into_iter().filter_map(|(key, name)| Some((key, name.clone()?)));
         texts.chain(self.telegram.map(|number| ("telegram", number.to_string()))).collect()
     }
@@ -164,8 +163,7 @@ pub(crate) fn check(loader: &mut Loader<'_>, tables: &Tables) {
     }
     let persons = tables.persons();
     for (i, project) in tables.projects.iter().enumerate() {
-        let lists =
-            [("approvers", &project.approvers), ("starters", &project.starters), ("landers", &project.landers)];
+        let lists = [("approvers", &project.approvers), ("starters", &project.starters), ("landers", &project.landers)];
         for (list, name) in lists.into_iter().flat_map(|(list, names)| names.iter().flatten().map(move |n| (list, n))) {
             if let Some(why) = wrong_entry(&persons, name) {
                 let text = format!("[[project]] {} `{list}` {why}", project.key);

@@ -79,9 +79,11 @@ impl State {
                 count("fact");
             }
         }
-        for name in self.people.iter_mut().filter(|name| {
-            name.as_ref().is_some_and(|name| forget.names.iter().any(|gone| gone.as_str() == name))
-        }) {
+        for name in self
+            .people
+            .iter_mut()
+            .filter(|name| name.as_ref().is_some_and(|name| forget.names.iter().any(|gone| gone.as_str() == name)))
+        {
             *name = None;
         }
         let mut documents = 0;

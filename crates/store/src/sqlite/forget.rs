@@ -13,8 +13,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Columns of text that name no person: work items, places, keys that tell rows apart, other programs' words.
-const NOT_NAMES: &[(&str, &str)] =
-    &[("run", "dir"), ("task", "item"), ("journal", "item"), ("inbox", "key"), ("job", "exclusive"), ("job", "coalesce")];
+const NOT_NAMES: &[(&str, &str)] = &[
+    ("run", "dir"),
+    ("task", "item"),
+    ("journal", "item"),
+    ("inbox", "key"),
+    ("job", "exclusive"),
+    ("job", "coalesce"),
+];
 
 /// How long a reader of an older state is waited for.
 const READER_WITHIN: Duration = Duration::from_millis(300);
@@ -68,7 +74,8 @@ impl<'c> Functions<'c> {
 
 impl Drop for Functions<'_> {
     fn drop(&mut self) {
-        for (name, arguments) in [("without_name", 1), ("without_actor", 1), ("without_deed", 2), ("mentions_name", 1)] {
+        for (name, arguments) in [("without_name", 1), ("without_actor", 1), ("without_deed", 2), ("mentions_name", 1)]
+        {
             let _ = self.0.remove_function(name, arguments);
         }
     }
@@ -121,7 +128,8 @@ fn documents(c: &Connection, redactor: &Redactor, done: &mut Forgotten) -> Db<()
     let mut after = 0_i64;
     loop {
         let sql = "SELECT a.id, a.bytes, t.open FROM artefact a JOIN task t ON t.id = a.task WHERE a.id > ?1 ORDER BY a.id LIMIT 1";
-        let next = one(c, sql, [after], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, bool>(2)?)))?;
+        let next =
+            one(c, sql, [after], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, bool>(2)?)))?;
         let Some((id, bytes, open)) = next else { return Ok(()) };
         after = id;
         let Some(text) = std::str::from_utf8(&bytes).ok().and_then(|text| redactor.sentence(text)) else { continue };

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A project whose header is line 5, behind a table of people that begins at line 12.
+/// A project whose lists begin at line 8, and a table of people that begins at line 12 where there is no second list.
 fn with(people: &str, more: &str) -> String {
     let project = project(more).replace("approvers = [\"anna\"]\n", "");
     format!("{project}[people]\n{people}")
@@ -44,65 +44,72 @@ fn one_account_is_one_persons_and_every_mistake_names_its_line_and_the_fix() {
     let table: &[(&str, &str)] = &[
         (
             "bob = { gitea = \"anna.b\" }\n",
-            "orch.toml:14: [people.bob] `gitea` is `anna.b`, and `anna` has the same account there (`Anna.B`): an account is one \
+            "orch.toml:13: [people.bob] `gitea` is `anna.b`, and `anna` has the same account there (`Anna.B`): an account is one \
              person's; remove it from one of them",
         ),
         (
             "bob = { gitea = \"ａｎｎａ.ｂ\" }\n",
-            "orch.toml:14: [people.bob] `gitea` is `ａｎｎａ.ｂ`, and `anna` has the same account there (`Anna.B`): an account is \
+            "orch.toml:13: [people.bob] `gitea` is `ａｎｎａ.ｂ`, and `anna` has the same account there (`Anna.B`): an account is \
              one person's; remove it from one of them",
         ),
         (
             "bob = { telegram = 123 }\n",
-            "orch.toml:14: [people.bob] `telegram` is `123`, and `anna` has the same account there (`123`): an account is one \
+            "orch.toml:13: [people.bob] `telegram` is `123`, and `anna` has the same account there (`123`): an account is one \
              person's; remove it from one of them",
         ),
-        ("Anna = { local = \"a2\" }\n", "orch.toml:13: [people] `Anna` and `anna` look like one name: give one of them another key"),
+        (
+            "Anna = { local = \"a2\" }\n",
+            "orch.toml:12: [people] `Anna` and `anna` look like one name: give one of them another key",
+        ),
         (
             "bob = { local = \"bob\", roles = [\"aprover\"] }\n",
-            "orch.toml:14: [people.bob] `roles` has no role `aprover`: did you mean `approver`?",
+            "orch.toml:13: [people.bob] `roles` has no role `aprover`: did you mean `approver`?",
         ),
         (
             "bob = { local = \"bob\", roles = [\"king\"] }\n",
-            "orch.toml:14: [people.bob] `roles` has no role `king`: roles are approver, starter, lander",
+            "orch.toml:13: [people.bob] `roles` has no role `king`: roles are approver, starter, lander",
         ),
         (
             "bob = { roles = [\"starter\"] }\n",
-            "orch.toml:14: [people] `bob` has no name that a system knows: write one of local, login, plane, gitea or telegram, \
+            "orch.toml:13: [people] `bob` has no name that a system knows: write one of local, login, plane, gitea or telegram, \
              like `local = \"bob\"`",
         ),
-        ("bob = { gitea = \"gitea:bob\" }\n", "orch.toml:14: [people.bob] `gitea` says its system twice: write `bob`"),
+        ("bob = { gitea = \"gitea:bob\" }\n", "orch.toml:13: [people.bob] `gitea` says its system twice: write `bob`"),
         (
             "bob = { local = \"unknown\" }\n",
-            "orch.toml:14: [people.bob] `local` is `unknown`, which stands for a request that names nobody",
+            "orch.toml:13: [people.bob] `local` is `unknown`, which stands for a request that names nobody",
         ),
-        ("bob = { local = \"b ob\" }\n", "orch.toml:14: [people.bob] `local` holds ` `, which no name may"),
+        ("bob = { local = \"b ob\" }\n", "orch.toml:13: [people.bob] `local` holds ` `, which no name may"),
         (
             "bob = { login = \"bob\u{202e}\" }\n",
-            "orch.toml:14: [people.bob] `login` holds `\\u{202e}`, which no name may",
+            "orch.toml:13: [people.bob] `login` holds `\\u{202e}`, which no name may",
         ),
         (
             "bob = { login = \"jose\u{301}\" }\n",
-            "orch.toml:14: [people.bob] `login` is written with combining characters: write it as `josé`",
+            "orch.toml:13: [people.bob] `login` is written with combining characters: write it as `josé`",
         ),
-        ("bob = { login = \"\" }\n", "orch.toml:14: [people.bob] `login` is empty"),
-        ("bob = { telegram = 0 }\n", "orch.toml:14: [people.bob] `telegram` is 0, which is no account"),
-        ("bob = { telegram = \"x\" }\n", "orch.toml:14: [people.bob] `telegram` must be a whole number, not a string"),
-        ("bob = { gitlab = \"x\" }\n", "orch.toml:14: [people.bob] unknown key `gitlab`"),
-        ("bob = \"approver\"\n", "orch.toml:14: [people.bob] must be a table, not a string"),
-        ("orch = { local = \"o\" }\n", "orch.toml:14: [people] `orch` is what orch calls somebody else: choose another key"),
+        ("bob = { login = \"\" }\n", "orch.toml:13: [people.bob] `login` is empty"),
+        ("bob = { telegram = 0 }\n", "orch.toml:13: [people.bob] `telegram` is 0, which is no account"),
+        ("bob = { telegram = \"x\" }\n", "orch.toml:13: [people.bob] `telegram` must be a whole number, not a string"),
+        ("bob = { gitlab = \"x\" }\n", "orch.toml:13: [people.bob] unknown key `gitlab`: did you mean `gitea`?"),
+        ("bob = \"approver\"\n", "orch.toml:13: [people.bob] must be a table, not a string"),
+        (
+            "orch = { local = \"o\" }\n",
+            "orch.toml:13: [people] `orch` is what orch calls somebody else: choose another key",
+        ),
         (
             "person-3 = { local = \"o\" }\n",
-            "orch.toml:14: [people] `person-3` is what orch calls somebody else: choose another key",
+            "orch.toml:13: [people] `person-3` is what orch calls somebody else: choose another key",
         ),
-        ("\"local:bob\" = { local = \"o\" }\n", "orch.toml:14: [people] `local:bob` holds `:`, which no name may"),
+        ("\"local:bob\" = { local = \"o\" }\n", "orch.toml:13: [people] `local:bob` holds `:`, which no name may"),
     ];
     for (bob, told) in table {
         let said = problems(&with(&format!("{ANNA}{bob}"), ""));
         assert_eq!(said.lines().next(), Some(*told), "{bob}\n{said}");
     }
     // Names of this machine differ in upper and lower case, and two scripts are two names.
-    for bob in ["bob = { local = \"Anna\" }\n", "bob = { gitea = \"Аnna.B\" }\n", "ольга = { local = \"ольга\" }\n"] {
+    for bob in ["bob = { local = \"Anna\" }\n", "bob = { gitea = \"Аnna.B\" }\n", "ольга = { local = \"ольга\" }\n"]
+    {
         assert!(parse(&with(&format!("{ANNA}{bob}"), ""), &[]).is_ok(), "{bob}");
     }
 }

@@ -43,22 +43,34 @@ async fn who_is_configured_or_not_known_cannot_be_forgotten_and_is_told_why() {
         let seen = forget(&world, name).await;
         let (status, code, message) = seen.error();
         assert_eq!((status, code.as_str()), (409, "refused"), "{message}");
-        assert!(message.ends_with("`local:anna` in `approvers` of [[project]] DEMO, `local:anna` in `starters` of [[project]] DEMO"), "{message}");
+        assert!(
+            message.ends_with(
+                "`local:anna` in `approvers` of [[project]] DEMO, `local:anna` in `starters` of [[project]] DEMO"
+            ),
+            "{message}"
+        );
         assert!(seen.json()["error"]["hint"].as_str().unwrap().contains("orch reload"));
     }
     as_person(&world, "gitea:eve", "/api/v1/tasks/DEMO-1/cancel", json!({})).await;
-    for (name, near) in [("gitea:ewe", Some("gitea:eve")), ("Eve", Some("eve")), ("zzzzzzzzz", None), ("unknown", None), ("orch", None)] {
+    for (name, near) in
+        [("gitea:ewe", Some("gitea:eve")), ("Eve", Some("eve")), ("zzzzzzzzz", None), ("unknown", None), ("orch", None)]
+    {
         let seen = forget(&world, name).await;
         assert_eq!(seen.status, StatusCode::NOT_FOUND, "{name}: {}", seen.text());
         if let Some(near) = near {
             assert_eq!(seen.json()["error"]["hint"], format!("did you mean `{near}`?"));
         }
     }
-    for (body, field) in [("{}", "`name` is missing"), (r#"{"name":" "}"#, "`name` is empty"), (r#"{"name":"a","mentions":1}"#, "`mentions`")] {
+    for (body, field) in [
+        ("{}", "`name` is missing"),
+        (r#"{"name":" "}"#, "`name` is empty"),
+        (r#"{"name":"a","mentions":1}"#, "`mentions`"),
+    ] {
         let seen = world.post_with("/api/v1/people/forget", body.into(), &[]).await;
         assert!(seen.error().2.starts_with(field), "{}", seen.text());
     }
-    let stranger = axum::http::Request::post("/api/v1/people/forget").header("host", "localhost").body("{}".into()).unwrap();
+    let stranger =
+        axum::http::Request::post("/api/v1/people/forget").header("host", "localhost").body("{}".into()).unwrap();
     assert_eq!(world.see(stranger).await.status, StatusCode::UNAUTHORIZED, "{TOKEN} is needed");
 }
 
@@ -76,7 +88,14 @@ async fn who_was_forgotten_is_a_number_in_everything_that_is_shown_also_after_a_
     assert_eq!((done["before"].clone(), done["scrubbed"].clone()), (json!(false), json!(true)), "{done}");
     let called = done["called"].as_str().unwrap().to_owned();
     assert!(done["stays"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().starts_with("git: ")));
-    for path in ["/api/v1/journal", "/api/v1/tasks/DEMO-1/journal", "/queue", "/status", "/api/v1/people", "/api/v1/tasks/DEMO-1/evidence"] {
+    for path in [
+        "/api/v1/journal",
+        "/api/v1/tasks/DEMO-1/journal",
+        "/queue",
+        "/status",
+        "/api/v1/people",
+        "/api/v1/tasks/DEMO-1/evidence",
+    ] {
         let text = world.get(path).await.text();
         assert!(!text.to_lowercase().contains("eve\""), "{path}: {text}");
     }
