@@ -244,6 +244,39 @@ impl Event {
         }
     }
 
+    /// Who did it, to be called otherwise.
+    pub fn actor_mut(&mut self) -> Option<&mut Actor> {
+        match self {
+            Self::Started { by }
+            | Self::Approved { by, .. }
+            | Self::Rejected { by, .. }
+            | Self::Answered { by, .. }
+            | Self::Commented { by, .. }
+            | Self::Prioritised { by, .. }
+            | Self::PutOnHold { by, .. }
+            | Self::Released { by }
+            | Self::EditAsked { by, .. }
+            | Self::FinishAsked { by, .. }
+            | Self::RevertAsked { by, .. }
+            | Self::BegunAgain { by, .. }
+            | Self::AfterSet { by, .. }
+            | Self::Attached { by, .. }
+            | Self::CancelAsked { by }
+            | Self::RetryAsked { by }
+            | Self::LandAsked { by, .. }
+            | Self::WayChosen { by, .. } => Some(by),
+            Self::Landed { by, .. } => by.as_mut(),
+            Self::JobEnded { .. }
+            | Self::TimerFired
+            | Self::Nudged { .. }
+            | Self::LeaseFreed
+            | Self::Noticed { .. }
+            | Self::BlockersSeen { .. }
+            | Self::TicketEdited { .. }
+            | Self::MainMoved { .. } => None,
+        }
+    }
+
     /// Is it only said of the task, or told people? Nothing goes on by it.
     pub fn is_said(&self) -> bool {
         matches!(

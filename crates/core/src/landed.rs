@@ -2,7 +2,7 @@
 //! whether the task goes on from there by itself, or a person is asked first.
 
 use crate::ids::{Actor, Digest, Sha};
-use crate::policy::Policy;
+use crate::policy::{Act, Policy};
 use serde::{Deserialize, Serialize};
 
 /// What is known of such a merge.
@@ -24,14 +24,14 @@ pub struct Landed {
 impl Landed {
     /// Is it taken as the task's merge without a question? Only where a person who may approve has merged what was tested.
     pub fn counts(&self, policy: &Policy) -> bool {
-        self.tested && self.by.as_ref().is_some_and(|by| policy.may_approve(by))
+        self.tested && self.by.as_ref().is_some_and(|by| policy.may(by, Act::Approve))
     }
 
     /// What a person is asked about, a line each.
     pub fn shown(&self, policy: &Policy) -> Vec<String> {
         let who = match &self.by {
             None => "the forge does not say who merged it".to_owned(),
-            Some(by) if policy.may_approve(by) => format!("{by} merged it"),
+            Some(by) if policy.may(by, Act::Approve) => format!("{by} merged it"),
             Some(by) => format!("{by} merged it, who may not approve tasks of this project"),
         };
         let what = if self.tested {

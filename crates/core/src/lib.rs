@@ -27,6 +27,7 @@ mod lives;
 pub mod message;
 mod new_task;
 pub mod pauses;
+pub mod people;
 pub mod pipeline;
 pub mod plain;
 pub mod policy;

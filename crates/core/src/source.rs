@@ -2,7 +2,7 @@
 //! writes to that branch and never deletes it: what is tested, brought to the tip of the default branch and merged is a copy
 //! on a branch of orch's own. What is pushed to the person's branch later lands only when it is asked for again.
 
-use crate::ids::{GateId, Sha, StageId};
+use crate::ids::{Actor, GateId, Sha, StageId};
 use crate::pipeline::{Pipeline, Stage, Step};
 use crate::plain::is_odd;
 use serde::{Deserialize, Serialize};
@@ -14,12 +14,15 @@ pub struct Source {
     pub name: String,
     /// The commit that a person asked for: this one, and no later one.
     pub head: Sha,
+    /// Who asked for it to be landed: they answer for what is in it, and another person approves it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_by: Vec<Actor>,
 }
 
 impl Source {
     /// The branch as it is asked for.
     pub fn new(name: impl Into<String>, head: Sha) -> Self {
-        Self { name: name.into(), head }
+        Self { name: name.into(), head, asked_by: Vec::new() }
     }
 }
 

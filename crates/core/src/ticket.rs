@@ -5,7 +5,7 @@ use crate::budget::Sums;
 use crate::event::Event;
 use crate::explain;
 use crate::ids::{Actor, Time, WorkItem};
-use crate::policy::Policy;
+use crate::policy::{Act, Policy};
 use crate::task::{DoneOutcome, Phase, Task, WaitReason};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -176,8 +176,8 @@ pub fn refusal(wanted: &Event, item: &WorkItem, policy: &Policy, why: &str) -> S
         _ => ("followed", format!("orch why {item}")),
     };
     let may = match wanted {
-        Event::Approved { by, .. } => policy.may_approve(by),
-        Event::Started { by } | Event::RetryAsked { by } | Event::CancelAsked { by } => policy.may_start(by),
+        Event::Approved { by, .. } => policy.may(by, Act::Approve),
+        Event::Started { by } | Event::RetryAsked { by } | Event::CancelAsked { by } => policy.may(by, Act::Start),
         _ => true,
     };
     let way = if may { String::new() } else { format!(". One of them says `{command}`, or moves the ticket") };

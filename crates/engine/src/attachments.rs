@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::{shell, tickets};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, WorkItem};
+use orch_core::policy::Act;
 use orch_ports::Fault;
 use orch_ports::attachment::{Attachment, too_large, wrong_name};
 use sha2::{Digest as _, Sha256};
@@ -27,8 +28,9 @@ impl Engine {
         let task = store.task_by_item(item).await?;
         let task = task.ok_or_else(|| Fault::gone(format!("there is no task {item}")))?;
         let project = self.project(&task.project)?;
-        if !project.policy.may_start(by) {
-            return Ok(Answer::Refused(format!("{by} may not attach files to tasks of this project")));
+        let act = Act::Steer { own_branch: task.branch.source.is_some() };
+        if !project.policy.may(by, act) {
+            return Ok(Answer::Refused(project.policy.refusal(by, act, "attach files to tasks of this project")));
         }
         if task.is_closed() {
             return Ok(Answer::Refused("it is over: nobody would read it".into()));

@@ -64,8 +64,17 @@ pub(crate) async fn adopt_as(
 }
 
 /// Puts an event into the inbox and steps it; the same source and key is stepped once.
-pub(crate) async fn send(engine: &Engine, source: &str, key: &str, task: &Task, event: Event) -> Result<Answer, Fault> {
+pub(crate) async fn send(
+    engine: &Engine,
+    source: &str,
+    key: &str,
+    task: &Task,
+    mut event: Event,
+) -> Result<Answer, Fault> {
     let store = &engine.ports.store;
+    if let Some(by) = event.actor_mut() {
+        *by = engine.written(by);
+    }
     let Some(row) = store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? else {
         return Ok(Answer::Refused(ASKED_BEFORE.into()));
     };

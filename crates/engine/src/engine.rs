@@ -211,6 +211,8 @@ pub struct Engine {
     pub(crate) looking: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<()>>>>,
     /// One at a time lands a branch of a project, so that two requests for one branch make one task; how many did.
     pub(crate) landing: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<u64>>>>,
+    /// Who is known by which names, and who was forgotten.
+    pub(crate) persons: Mutex<crate::people::Persons>,
     /// One at a time writes down which tests fail by chance.
     pub(crate) flaky: tokio::sync::Mutex<()>,
     /// What setups left on default branches.
@@ -246,6 +248,7 @@ impl Engine {
             sightings: Mutex::default(),
             looking: Mutex::default(),
             landing: Mutex::default(),
+            persons: Mutex::default(),
             flaky: tokio::sync::Mutex::default(),
             layers: crate::layers::Layers::default(),
             freshness: crate::freshness::Freshness::default(),

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::quarantine::{self, Quarantine, Quarantined, Refused};
 use jiff::tz::TimeZone;
 use orch_core::ids::{Actor, ProjectKey, Time, WorkItem};
+use orch_core::policy::Act;
 use orch_ports::Fault;
 use orch_store::Fact;
 use serde::{Deserialize, Serialize};
@@ -122,13 +123,9 @@ pub async fn quarantine(
         }
     }
     let project_now = engine.project(project)?;
-    let approvers = &project_now.policy.approvers;
-    if !project_now.policy.may_approve(&by) {
-        let known: Vec<&str> = approvers.iter().map(Actor::as_str).collect();
-        return Err(Refused::NotAllowed(format!(
-            "{by} may not let tests of this project fail (people who may: {})",
-            known.join(", ")
-        )));
+    if !project_now.policy.may(&by, Act::Approve) {
+        let what = "let tests of this project fail";
+        return Err(Refused::NotAllowed(project_now.policy.refusal(&by, Act::Approve, what)));
     }
     let zone = project_now.money.zone.clone().unwrap_or(TimeZone::UTC);
     let now = engine.ports.clock.now();
@@ -145,6 +142,7 @@ pub async fn quarantine(
     if MOST_LET_BE <= all.len() && !all.contains_key(name) {
         return said(format!("{MOST_LET_BE} tests of {project} are in quarantine; release some before"));
     }
+    let by = engine.written(&by);
     let test = Quarantined { day: day.to_owned(), until, by, at: now, because: because.trim().to_owned() };
     tracing::info!(%project, test = name, day, by = %test.by, "a test is in quarantine: {}", test.because);
     all.insert(name.to_owned(), test.clone());

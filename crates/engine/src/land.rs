@@ -10,6 +10,7 @@ use orch_core::event::Event;
 use orch_core::ids::{Actor, ProjectKey, Sha};
 use orch_core::landing::{AfterMerge, Documents, LandingPlan};
 use orch_core::plain::is_odd;
+use orch_core::policy::Act;
 use orch_core::source::{Source, odd_name, ticket_text};
 use orch_core::task::Task;
 use orch_ports::Fault;
@@ -63,13 +64,9 @@ impl Engine {
         if let Some(why) = odd_name(name) {
             return Ok(LandAnswer::Refused(why));
         }
-        if !project.policy.may_land(by) {
-            let known: Vec<_> = project.policy.landers_or_approvers().iter().map(Actor::as_str).collect();
-            let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
-            return Ok(LandAnswer::Refused(format!(
-                "{by} may not land branches of {} (people who may: {known})",
-                project.key
-            )));
+        if !project.policy.may(by, Act::Land) {
+            let what = format!("land branches of {}", project.key);
+            return Ok(LandAnswer::Refused(project.policy.refusal(by, Act::Land, &what)));
         }
         let turn = self.turn_to_land(&project.key);
         let mut asked = turn.lock().await;

@@ -27,6 +27,7 @@ mod main_moved;
 pub mod pace;
 pub mod parts;
 pub mod pause;
+pub mod people;
 pub mod prepare;
 pub mod project;
 pub mod prompt;

@@ -52,7 +52,7 @@ impl Engine {
     /// Stops everything, or one project: nothing is begun, and agents stand still. Kept over restarts. When this returns,
     /// whatever is at work was begun before.
     pub async fn pause(&self, project: Option<&ProjectKey>, by: &Actor) -> Result<(), Fault> {
-        let now = self.ports.clock.now();
+        let (now, by) = (self.ports.clock.now(), &self.written(by));
         self.change_pauses(|pauses| pauses.begin(project, by, now)).await?;
         let (what, end) = (what(project), end_of(project));
         tracing::warn!("{what} is paused by {by}: nothing is begun, agents stand still; `{end}` ends it");
@@ -99,6 +99,11 @@ impl Engine {
     /// would be said to be open.
     pub async fn know_what_is_halted(&self) -> Result<(), Fault> {
         let _changing = self.halting.changing.lock().await;
+        self.read_what_is_halted().await
+    }
+
+    /// The same for who keeps others from halting anything meanwhile.
+    pub(crate) async fn read_what_is_halted(&self) -> Result<(), Fault> {
         let drained = self.ports.store.recall(&Fact::Draining).await?.as_deref() == Some("true");
         let pauses = match self.ports.store.recall(&Fact::Paused).await? {
             None => Pauses::default(),

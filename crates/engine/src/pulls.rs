@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::project::Project;
 use crate::tickets::item_of_branch;
 use orch_core::ids::{Actor, ProjectKey, Sha, WorkItem};
+use orch_core::policy::Act;
 use orch_core::source::odd_name;
 use orch_core::task::Task;
 use orch_core::verdict::FaultKind;
@@ -178,7 +179,7 @@ impl Engine {
         if let Some(why) = odd_name(branch) {
             return Ok(Reply::no(why));
         }
-        if !project.policy.may_land(by) && !project.policy.may_start(by) {
+        if !project.policy.may(by, Act::Steer { own_branch: true }) {
             return Ok(Reply::but(
                 format!("{by} may open no pull request in {key}"),
                 "starters, approvers and landers of the project may: `orch project show`",

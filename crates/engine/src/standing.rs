@@ -4,6 +4,7 @@
 //! outside, ends by itself when it is repaired, and concerns no other project.
 
 use crate::engine::Engine;
+use crate::people;
 use crate::services;
 use crate::view::rfc3339;
 use crate::watchers::Report;
@@ -55,6 +56,9 @@ struct People {
     approvers: Vec<orch_core::ids::Actor>,
     #[serde(default)]
     landers: Vec<orch_core::ids::Actor>,
+    /// Those who are known under several names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    people: Vec<orch_core::people::Person>,
 }
 
 fn people_of(project: &ProjectKey) -> Fact {
@@ -72,7 +76,8 @@ pub(crate) fn not_configured(project: &ProjectKey) -> String {
 pub(crate) async fn last_policy(engine: &Engine, project: &ProjectKey) -> Result<Policy, Fault> {
     let kept = engine.ports.store.recall(&people_of(project)).await?;
     let people: Option<People> = kept.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(people.map_or_else(Policy::default, |People { starters, approvers, landers }| Policy {
+    Ok(people.map_or_else(Policy::default, |People { starters, approvers, landers, people }| Policy {
+        people,
         starters,
         approvers,
         landers,
@@ -115,10 +120,11 @@ pub(crate) async fn at_start(engine: &Engine) -> Result<(), Fault> {
 /// Keeps who the people of each project are, and wakes what waited for its project to be configured.
 pub(crate) async fn take_up(engine: &Engine) -> Result<(), Fault> {
     let store = &engine.ports.store;
+    people::take_up(engine).await?;
     for project in engine.projects().values() {
         let of = &project.policy;
         let (starters, approvers, landers) = (of.starters.clone(), of.approvers.clone(), of.landers.clone());
-        let people = People { starters, approvers, landers };
+        let people = People { starters, approvers, landers, people: of.people.clone() };
         let text = serde_json::to_string(&people).map_err(|e| Fault::bug(e.to_string()))?;
         if store.recall(&people_of(&project.key)).await?.as_ref() != Some(&text) {
             store.remember(&people_of(&project.key), &text, engine.ports.clock.now()).await?;

@@ -11,9 +11,11 @@ use crate::pause;
 use crate::tickets;
 use orch_core::effect::Effect;
 use orch_core::explain;
-use orch_core::ids::{ProjectKey, Role, TaskId, Time, WorkItem};
+use orch_core::ids::{Actor, ProjectKey, Role, TaskId, Time, WorkItem};
+use orch_core::people::system;
 use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
+use orch_store::forget::Redactor;
 use orch_store::{Job, JournalRow, Judgement, RunRow, Standing, TaskFilter};
 use std::path::Path;
 use std::sync::PoisonError;
@@ -314,23 +316,32 @@ impl Engine {
     pub async fn nameless_journal(&self, after: i64, limit: u32) -> Result<Vec<JournalRow>, Fault> {
         let mut rows = self.ports.store.journal(None, after, limit).await?;
         // Who is named in a sentence has acted, or is on a project's list.
-        let mut names: std::collections::BTreeSet<String> =
-            rows.iter().filter_map(|row| row.actor.as_ref()).map(|actor| actor.as_str().to_owned()).collect();
+        let mut names: std::collections::BTreeSet<Actor> = rows.iter().filter_map(|row| row.actor.clone()).collect();
         for project in self.projects().values() {
-            let listed = project.policy.approvers.iter().chain(&project.policy.starters);
-            names.extend(listed.map(|actor| actor.as_str().to_owned()));
+            let policy = &project.policy;
+            names.extend(policy.people.iter().flat_map(|person| person.names.clone()));
+            names.extend([&policy.approvers, &policy.starters, &policy.landers].into_iter().flatten().cloned());
         }
-        names.remove("orch");
-        let mut ids = self.ports.store.person_ids(names.into_iter().collect()).await?;
-        // The longest first: one name may be the beginning of another.
-        ids.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        let hide = |text: &str| {
-            ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name.as_str(), &format!("person-{id}")))
+        let numbers = self.numbers(names).await?;
+        let hide: Vec<Redactor> = numbers.into_iter().map(|(id, names)| Redactor::of(id, names, false)).collect();
+        let sentence = |text: &mut String| {
+            for one in &hide {
+                if let Some(without) = one.sentence(text) {
+                    *text = without;
+                }
+            }
         };
         for row in &mut rows {
-            row.actor = row.actor.as_ref().map(|actor| orch_core::ids::Actor::new(hide(actor.as_str())));
-            row.ignored = row.ignored.as_deref().map(hide);
-            row.story = row.story.iter().map(|sentence| hide(sentence)).collect();
+            let under = row.actor.as_ref().filter(|by| system(by).is_none()).map(ToString::to_string);
+            for text in row.story.iter_mut().chain(&mut row.ignored) {
+                if let Some(without) = hide.iter().find_map(|one| one.deed(text, under.as_deref()?)) {
+                    *text = without;
+                }
+            }
+            let number = row.actor.as_ref().and_then(|who| hide.iter().find_map(|one| one.who(who.as_str())));
+            row.actor = number.map(Actor::new).or_else(|| row.actor.take());
+            row.ignored.iter_mut().for_each(sentence);
+            row.story.iter_mut().for_each(sentence);
         }
         Ok(rows)
     }

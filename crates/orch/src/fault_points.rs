@@ -378,6 +378,8 @@ points! { "store", STORE_JOURNAL, Journal of Store;
     async fn journal_tail(&self, task: TaskId, limit: u32) -> Verb<Vec<JournalRow>>;
     async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Verb<i64>;
     async fn person_ids(&self, names: Vec<String>) -> Verb<Vec<(String, i64)>>;
+    async fn named(&self) -> Verb<Vec<orch_core::ids::Actor>>;
+    async fn forget_person(&self, forget: orch_store::Forget) -> Verb<orch_store::Forgotten>;
 }
 
 points! { "store", STORE_DELIVERIES, Deliveries of Store;

@@ -114,6 +114,7 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     instance::private::close(config)?;
     compare::compare(&engine, config).await.map_err(failure)?;
     engine.know_what_is_halted().await.map_err(failure)?;
+    engine.know_people().await.map_err(failure)?;
 
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();

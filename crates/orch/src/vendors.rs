@@ -9,6 +9,7 @@ use orch_adapters::command::read_secret_file;
 use orch_adapters::git_forge::{GitForge, Home, ServedRepo};
 use orch_adapters::{gitea, plane};
 use orch_core::ids::{Actor, ProjectKey, Sha};
+use orch_core::people;
 use orch_ports::clock::Clock;
 use orch_ports::forge::Forge;
 use orch_ports::inbound::Webhook;
@@ -180,7 +181,13 @@ impl Vendors {
     }
 
     fn set_members(&self, config: &Config) {
-        let members: Vec<Actor> = config.projects.iter().flat_map(|p| p.approvers.iter().map(Actor::new)).collect();
+        let persons = config.persons();
+        let under_every_name = |name: String| {
+            let who = Actor::new(name);
+            people::person_of(&persons, &who).map_or_else(|| vec![who.clone()], |person| person.names.clone())
+        };
+        let approvers = config.projects.iter().flat_map(|p| config.lists(p).approvers);
+        let members: Vec<Actor> = approvers.flat_map(under_every_name).collect();
         for (_, forge) in &self.open {
             forge.set_members(members.clone());
         }

@@ -19,7 +19,7 @@ use orch_adapters::log_notifier::LogNotifier;
 use orch_adapters::scripted::ScriptedAgent;
 use orch_advisories::Severity;
 use orch_core::effect::Lane;
-use orch_core::ids::{Actor, GateId, ProjectKey, Role, Time};
+use orch_core::ids::{GateId, ProjectKey, Role, Time};
 use orch_core::landing::{Documents, LandingPlan};
 use orch_core::message::{self, Subject};
 use orch_core::policy::Policy;
@@ -524,9 +524,6 @@ fn money(config: &Config, p: &ConfigProject) -> Money {
 fn policy(config: &Config, p: &ConfigProject) -> Policy {
     Policy {
         max_developer_retries: u32::try_from(config.agents.max_developer_retries).unwrap_or(u32::MAX),
-        starters: p.starters.iter().map(Actor::new).collect(),
-        approvers: p.approvers.iter().map(Actor::new).collect(),
-        landers: p.landers.iter().map(Actor::new).collect(),
         production_approval: p.deploy.approval,
         confirm_no_change: p.no_change_approval || p.review_approval,
         watch: config.post_deploy.enabled && p.deploy.health_url.is_some(),
@@ -537,7 +534,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
         base_first: p.commands.base_first,
         recheck_ms: ms(config.reconcile.interval_s),
         lease_recheck_ms: ms(config.merge.defer_delay_s.max(1)),
-        ..Policy::default()
+        ..config.people_of(p)
     }
 }
 

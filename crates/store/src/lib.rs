@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod contract;
 pub mod error;
+pub mod forget;
 pub mod lease;
 pub mod memory;
 pub mod money;
@@ -18,6 +19,7 @@ mod verbs;
 
 pub use clock::StoreClock;
 pub use error::StoreError;
+pub use forget::{Forget, Forgotten};
 pub use memory::Fact;
 pub use rows::*;
 pub use sqlite::SqliteStore;

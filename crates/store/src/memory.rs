@@ -16,6 +16,10 @@ pub enum Fact {
     BodiesDropped,
     /// Up to which closed task evidence was dropped: its end in milliseconds and its number.
     EvidenceDropped,
+    /// Names of people as they were configured, and who was forgotten (JSON).
+    Persons,
+    /// Names were taken out of the rows, and may be in unused parts of the file still: `true`.
+    ScrubDue,
     /// Who may start and approve tasks of a project, as configured last (JSON).
     People(ProjectKey),
     /// Up to which change its tracker was read, milliseconds.
@@ -95,9 +99,13 @@ impl Fact {
     /// Whose it is.
     pub fn owner(&self) -> Owner<'_> {
         match self {
-            Self::Draining | Self::Paused | Self::FingerprintKey | Self::BodiesDropped | Self::EvidenceDropped => {
-                Owner::Instance
-            }
+            Self::Draining
+            | Self::Paused
+            | Self::FingerprintKey
+            | Self::BodiesDropped
+            | Self::EvidenceDropped
+            | Self::Persons
+            | Self::ScrubDue => Owner::Instance,
             Self::People(project)
             | Self::TrackerCursor(project)
             | Self::NumbersGiven(project)
@@ -125,6 +133,8 @@ impl Fact {
             Self::FingerprintKey => "fingerprint_key",
             Self::BodiesDropped => "bodies_dropped",
             Self::EvidenceDropped => "evidence_dropped",
+            Self::Persons => "persons",
+            Self::ScrubDue => "scrub_due",
             Self::People(_) => "people",
             Self::TrackerCursor(_) => "tracker_cursor",
             Self::NumbersGiven(_) => "numbers_given",
@@ -160,6 +170,8 @@ impl Fact {
             | Self::FingerprintKey
             | Self::BodiesDropped
             | Self::EvidenceDropped
+            | Self::Persons
+            | Self::ScrubDue
             | Self::People(_)
             | Self::TrackerCursor(_)
             | Self::NumbersGiven(_)

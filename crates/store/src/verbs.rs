@@ -2,6 +2,7 @@
 //! outside world; every one that ends or changes a claimed job takes its fence.
 
 use crate::error::StoreError;
+use crate::forget::{Forget, Forgotten};
 use crate::memory::Fact;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
@@ -11,7 +12,7 @@ use crate::rows::{
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
-use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 
@@ -136,6 +137,11 @@ pub trait Journal: Send + Sync + 'static {
     async fn drop_bodies(&self, after: i64, until: Time, limit: u32) -> Result<i64>;
     /// The numbers by which people are named in exports; who has none gets one.
     async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>>;
+    /// Everybody who is named as having done something, and everybody who has a number, each once, by name.
+    async fn named(&self) -> Result<Vec<Actor>>;
+    /// Puts the number of a person in the place of their names in everything that is kept, in one transaction with what is
+    /// remembered of it; then sees to it that the names are in no unused part of the file either. May be asked again.
+    async fn forget_person(&self, forget: Forget) -> Result<Forgotten>;
 }
 
 /// What other servers have sent, from its arrival until it was resolved. Its users: whoever takes webhooks in, and resolves

@@ -4,6 +4,7 @@
 use super::pulls::{self, Line};
 use crate::local_db::DbError;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
+use orch_core::people;
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, Review, StatusState};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -101,7 +102,7 @@ pub(super) fn reviews(
     let rows = rows.query_map(params![project.as_str(), number as i64], |r| {
         let by = Actor::new(r.get::<_, String>(0)?);
         Ok(Review {
-            official: members.contains(&by),
+            official: people::listed(&[], members, &by),
             by,
             approved: r.get(1)?,
             commit: Sha::new(r.get::<_, String>(2)?),

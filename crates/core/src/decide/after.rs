@@ -11,7 +11,7 @@ const MOST: usize = 50;
 
 impl Cx<'_> {
     pub(super) fn after_set(&mut self, by: &Actor, add: &[WorkItem], remove: &[WorkItem]) -> Answer {
-        self.allow(self.may_steer(by), by, "arrange")?;
+        self.allow(self.steer(), by, "arrange")?;
         let waits = matches!(self.d.task.phase, Phase::Waiting { why: WaitReason::After { .. }, .. });
         let held = matches!(self.d.task.phase, Phase::Waiting { why: WaitReason::OnHold, .. })
             && matches!(self.d.task.step(), Some(Step::Open))

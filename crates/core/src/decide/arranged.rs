@@ -20,7 +20,7 @@ const BODY_MOST: usize = 1024 * 1024;
 impl Cx<'_> {
     /// What is under way is finished; a job that nobody has begun ends at once, and the merge lease is free with it.
     pub(super) fn put_on_hold(&mut self, by: &Actor, reason: Option<&str>) -> Answer {
-        self.allow(self.may_steer(by), by, "hold")?;
+        self.allow(self.steer(), by, "hold")?;
         match self.d.task.phase {
             Phase::Cancelled { .. } | Phase::Done { .. } => return Err("it is over: there is nothing to hold".into()),
             Phase::Stopping { .. } => return Err("it is being ended already".into()),
@@ -48,7 +48,7 @@ impl Cx<'_> {
 
     /// Goes on exactly where it was held.
     pub(super) fn released(&mut self, by: &Actor) -> Answer {
-        self.allow(self.may_steer(by), by, "release")?;
+        self.allow(self.steer(), by, "release")?;
         if self.d.task.wait.on_hold.take().is_none() {
             return Err("it is not held".into());
         }
@@ -94,7 +94,7 @@ impl Cx<'_> {
 
     /// The ticket gets its text by a job; the next brief has it at once.
     pub(super) fn edit_asked(&mut self, by: &Actor, title: Option<&str>, body: Option<&str>) -> Answer {
-        self.allow(self.may_steer(by), by, "edit")?;
+        self.allow(self.steer(), by, "edit")?;
         let title = title.map(str::trim);
         if self.d.task.branch.source.is_some() && body.is_some_and(|body| !source::is_of_landing(body)) {
             return Err("it lands a person's branch, and the first line of its text says which: leave that line".into());
@@ -126,7 +126,7 @@ impl Cx<'_> {
 
     /// The file is with the ticket; whoever works on the task next is given it.
     pub(super) fn attached(&mut self, by: &Actor, name: &str, size: u64, sha256: &str) -> Answer {
-        self.allow(self.may_steer(by), by, "attach files to")?;
+        self.allow(self.steer(), by, "attach files to")?;
         if self.d.task.is_closed() {
             return Err("it is over: nobody would read it".into());
         }
@@ -140,7 +140,7 @@ impl Cx<'_> {
 
     /// It ends as done, and orch merges nothing for it. What runs is ended as for a cancel.
     pub(super) fn finish_asked(&mut self, by: &Actor, reason: &str) -> Answer {
-        self.allow(self.may_steer(by), by, "finish")?;
+        self.allow(self.steer(), by, "finish")?;
         let reason = reason.trim();
         if reason.is_empty() {
             return Err("say why it is finished: the reason stays with its evidence".into());

@@ -6,6 +6,7 @@ use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, Role, StageId};
 use crate::pipeline::{Cursor, Step};
+use crate::policy::Act;
 use crate::task::{
     Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Rejected, Task, WaitReason, WayOut,
 };
@@ -52,16 +53,16 @@ pub(super) fn is_edit(note: &str) -> bool {
 }
 
 impl Cx<'_> {
-    pub(super) fn allow(&self, may: bool, who: &Actor, what: &str) -> Answer {
-        if may {
+    /// May this person do this? `what` is the word for it: `approve`.
+    pub(super) fn allow(&self, act: Act, who: &Actor, what: &str) -> Answer {
+        if self.policy.may(who, act) {
             return Ok(());
         }
-        let starters = if matches!(what, "approve" | "reject") { &[][..] } else { &self.policy.starters[..] };
-        let mut known: Vec<_> = self.policy.approvers.iter().chain(starters).map(Actor::as_str).collect();
-        known.sort_unstable();
-        known.dedup();
-        let (who, known) = (who.shown(), known.join(", "));
-        Err(format!("{who} may not {what} tasks of this project (people who may: {known})"))
+        let what = match act {
+            Act::Land => format!("{what} branches of this project"),
+            _ => format!("{what} tasks of this project"),
+        };
+        Err(self.policy.refusal(who, act, &what))
     }
 
     pub(super) fn started(&mut self, by: &Actor) -> Answer {
@@ -70,6 +71,7 @@ impl Cx<'_> {
             Phase::Idle => {
                 self.say(format!("started by {by}"));
                 self.d.task.started_by = Some(by.clone());
+                self.asked_by(by);
                 self.enter();
                 Ok(())
             }
@@ -82,7 +84,7 @@ impl Cx<'_> {
 
     /// Anybody who may start a task may add to it while it is under way.
     pub(super) fn commented(&mut self, by: &Actor, text: &str) -> Answer {
-        self.allow(self.may_steer(by), by, "comment on")?;
+        self.allow(self.steer(), by, "comment on")?;
         if text.trim().is_empty() {
             return Err("the comment is empty".into());
         }
@@ -99,7 +101,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn prioritised(&mut self, by: &Actor, priority: i32) -> Answer {
-        self.allow(self.may_steer(by), by, "prioritise")?;
+        self.allow(self.steer(), by, "prioritise")?;
         if self.d.task.is_closed() {
             return Err("it is over: nothing of it is claimed any more".into());
         }
@@ -129,7 +131,7 @@ impl Cx<'_> {
         seen: Option<&str>,
         comment: Option<&str>,
     ) -> Answer {
-        self.allow(self.policy.may_approve(by), by, "approve")?;
+        self.allow(Act::Approve, by, "approve")?;
         let Some((what, subject)) = self.d.task.asked().map(|asked| (asked.what, asked.subject.to_owned())) else {
             return Err("it does not wait for an approval".into());
         };
@@ -159,7 +161,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn rejected(&mut self, by: &Actor, gate: Option<GateId>, comment: &str) -> Answer {
-        self.allow(self.policy.may_approve(by), by, "reject")?;
+        self.allow(Act::Approve, by, "reject")?;
         let Some(what) = self.d.task.asked().map(|asked| asked.what) else {
             return Err("it does not wait for an approval".into());
         };
@@ -207,7 +209,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn answered(&mut self, by: &Actor, text: &str) -> Answer {
-        self.allow(self.policy.may_start(by), by, "answer")?;
+        self.allow(Act::Start, by, "answer")?;
         let Phase::Waiting { why: WaitReason::Answer { question, .. }, .. } = self.d.task.phase.clone() else {
             if let Phase::Waiting { why: WaitReason::Unable { role, .. }, .. } = &self.d.task.phase {
                 let item = &self.d.task.work_item;
@@ -226,7 +228,7 @@ impl Cx<'_> {
     }
 
     pub(super) fn cancel_asked(&mut self, by: &Actor) -> Answer {
-        self.allow(self.may_steer(by), by, "cancel")?;
+        self.allow(self.steer(), by, "cancel")?;
         if let Some(merged) = &self.d.task.landing.merged {
             let (item, commit) = (&self.d.task.work_item, merged.commit.short());
             return Err(match self.d.task.phase {

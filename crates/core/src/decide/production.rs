@@ -100,7 +100,7 @@ impl Cx<'_> {
 
     /// A person chooses. What is merged and stands still has the four ways, whatever stopped it.
     pub(super) fn way_chosen(&mut self, by: &Actor, way: WayOut) -> Answer {
-        self.allow(self.may_steer(by), by, "retry")?;
+        self.allow(self.steer(), by, "retry")?;
         let item = self.d.task.work_item.clone();
         match self.d.task.phase.clone() {
             Phase::Waiting { why: WaitReason::Production { .. }, .. } => {}

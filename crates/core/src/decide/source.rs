@@ -4,6 +4,7 @@
 use super::{Cx, Step as Answer};
 use crate::ids::{Actor, Sha};
 use crate::pipeline::Cursor;
+use crate::policy::{Act, Policy};
 use crate::task::{BlockReason, Phase, Task};
 use crate::verdict::Finding;
 
@@ -30,23 +31,41 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Is this person an author of the change? Of a branch that a person wrote whoever asked for it to be landed, under any
+    /// of their names; what agents wrote has no person as author.
+    pub fn is_author(&self, policy: &Policy, who: &Actor) -> bool {
+        let Some(source) = &self.branch.source else { return false };
+        source.asked_by.iter().chain(&self.started_by).any(|author| policy.same_person(author, who))
+    }
+}
+
+impl Policy {
+    /// Does this person's approval of a task's change count? Not that of an author of it.
+    pub fn approves(&self, task: Option<&Task>, by: &Actor) -> bool {
+        self.may(by, Act::Approve) && !task.is_some_and(|task| task.is_author(self, by))
+    }
+}
+
 impl Cx<'_> {
     /// May this person have it worked on? A person's own branch is another role's business than a ticket for agents.
     pub(super) fn may_begin(&self, by: &Actor, what: &str) -> Answer {
-        if self.d.task.branch.source.is_none() {
-            return self.allow(self.policy.may_start(by), by, what);
+        match Act::begin(self.d.task.branch.source.is_some()) {
+            Act::Land => self.allow(Act::Land, by, "land"),
+            act => self.allow(act, by, what),
         }
-        if self.policy.may_land(by) {
-            return Ok(());
-        }
-        let known: Vec<_> = self.policy.landers_or_approvers().iter().map(Actor::as_str).collect();
-        let known = if known.is_empty() { "nobody".to_owned() } else { known.join(", ") };
-        Err(format!("{by} may not land branches of this project (people who may: {known})"))
     }
 
-    /// May this person say how it goes on? Of a person's own branch whoever may land may, too.
-    pub(super) fn may_steer(&self, by: &Actor) -> bool {
-        self.policy.may_start(by) || self.d.task.branch.source.is_some() && self.policy.may_land(by)
+    /// What it is to say how it goes on: of a person's own branch whoever may land may, too.
+    pub(super) fn steer(&self) -> Act {
+        Act::Steer { own_branch: self.d.task.branch.source.is_some() }
+    }
+
+    /// This person has asked for the person's branch to be landed.
+    pub(super) fn asked_by(&mut self, by: &Actor) {
+        if let Some(source) = self.d.task.branch.source.as_mut().filter(|s| !s.asked_by.contains(by)) {
+            source.asked_by.push(by.clone());
+        }
     }
 
     /// Exactly what was refused is judged again, as a new visit: hooks run again, and so does CI that was red.
@@ -128,6 +147,7 @@ impl Cx<'_> {
             }
         }
         self.say(format!("{by} lands {} at {}", source.name, head.short()));
+        self.asked_by(by);
         let task = &mut self.d.task;
         task.started_by.get_or_insert_with(|| by.clone());
         if let Some(source) = task.branch.source.as_mut() {

@@ -10,6 +10,7 @@ use orch_core::message::{self, trailer};
 use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
+use orch_ports::forge::Review;
 use orch_ports::git::{Author, FileWrite, OneCommit, PushAnswer, Shelf, Updated, Written};
 use orch_store::Fact;
 
@@ -188,7 +189,7 @@ async fn approvers(cx: &Cx) -> Result<Vec<Actor>, Fault> {
     let mut by: Vec<Actor> = cx.task.approvals.iter().map(|a| a.by.clone()).collect();
     if let (true, Some(number)) = (needs_approval(cx), cx.task.branch.pull_request) {
         let reviews = cx.project.forge.reviews(&cx.project.key, number).await?;
-        let counts = |r: &&orch_ports::forge::Review| r.approved && r.official && cx.project.policy.may_approve(&r.by);
+        let counts = |r: &&Review| r.approved && r.official && cx.project.policy.approves(Some(&cx.task), &r.by);
         by.extend(reviews.iter().filter(counts).map(|r| r.by.clone()));
     }
     Ok(by)

@@ -1,4 +1,5 @@
-//! Does the forge show an approval of this very commit by somebody who may approve, where the project asks for one?
+//! Does the forge show an approval of this very commit by a person who may approve and is not its author, where the project
+//! asks for one?
 
 use super::{Gate, Look, Meta, Subject, papers};
 use crate::project::Project;
@@ -65,7 +66,7 @@ impl Gate for ReviewApproved {
         if !refused.is_empty() {
             return Verdict::Fail { findings: refused };
         }
-        if valid().any(|(r, _)| r.approved && project.policy.may_approve(&r.by)) {
+        if valid().any(|(r, _)| r.approved && project.policy.approves(subject.task.as_ref(), &r.by)) {
             return Verdict::Pass;
         }
         let what = format!("an approval of {} on the forge", subject.head.short());
@@ -76,9 +77,12 @@ impl Gate for ReviewApproved {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{HEAD, fails, project, sha, subject};
+    use super::super::testing::{HEAD, fails, project, sha, subject, task};
     use super::*;
     use orch_core::ids::Time;
+    use orch_core::people::Person;
+    use orch_core::source::Source;
+    use orch_core::task::{Branch, Task};
 
     fn review(by: &str, approved: bool, official: bool) -> Review {
         Review { by: by.into(), approved, commit: sha(HEAD), body: "because".into(), official, at: Time(0) }
@@ -98,6 +102,30 @@ mod tests {
         assert!(waits(&judge(vec![(review("local:anna", true, true), false)])), "of something else");
         assert!(waits(&judge(vec![(review("local:anna", true, false), true)])), "not official");
         assert!(waits(&judge(vec![(review("local:bob", true, true), true)])), "not an approver");
+    }
+
+    #[test]
+    fn who_asked_for_the_change_does_not_approve_it_under_another_name() {
+        let anna = Person { name: "anna".into(), names: vec!["local:anna".into(), "gitea:a.b".into()] };
+        let bob = Person { name: "bob".into(), names: vec!["gitea:anna".into()] };
+        let mut p = project();
+        p.policy.people = vec![anna, bob];
+        p.policy.approvers = vec!["anna".into(), "bob".into()];
+        let mut s = subject();
+        let mut source = Source::new("fix", sha(HEAD));
+        source.asked_by = vec!["local:anna".into()];
+        s.task = Some(Task { branch: Branch { source: Some(source), ..task().branch }, ..task() });
+        let judged = |by: &str, subject: &Subject| {
+            let evidence = Evidence { reviews: vec![review(by, true, true)], current: vec![true] };
+            ReviewApproved::judge(&evidence, subject, &p)
+        };
+        for own in ["gitea:A.B", "local:anna", "anna"] {
+            assert!(waits(&judged(own, &s)), "{own}");
+        }
+        // Bob's account has her name; and what agents wrote is nobody's own.
+        assert_eq!(judged("gitea:anna", &s), Verdict::Pass);
+        s.task = Some(Task { started_by: Some("local:anna".into()), ..task() });
+        assert_eq!(judged("gitea:a.b", &s), Verdict::Pass);
     }
 
     #[test]

@@ -145,8 +145,13 @@ fn source(source: &Source) -> String {
 fn explain(args: &ExplainArgs, context: &mut Context<'_>) -> Outcome {
     let keys = reference::keys();
     let asked = args.key.trim().trim_matches(['[', ']']);
-    let matching: Vec<&KeyDoc> =
-        keys.iter().filter(|k| k.env.iter().any(|n| n == asked) || same_key(&k.path, asked)).collect();
+    let matching: Vec<&KeyDoc> = keys
+        .iter()
+        .filter(|k| {
+            let named = format!("{asked}.NAME");
+            k.env.iter().any(|n| n == asked) || same_key(&k.path, asked) || (k.is_table() && k.path == named)
+        })
+        .collect();
     let Some(key) = matching.first() else {
         let names = keys.iter().flat_map(|k| k.env.iter().chain([&k.path])).map(String::as_str);
         let hint = did_you_mean(asked, names);

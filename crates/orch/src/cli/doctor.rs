@@ -93,6 +93,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
         checks.extend(repositories(config).into_iter().filter(|c| emptied.iter().all(|e| e.name != c.name)));
         checks.extend(emptied);
         checks.extend(parts(config));
+        checks.extend(approvers(config));
         checks.extend(scanners::checks(config, &path));
         checks.extend(webhooks::checks(config));
         checks.extend(base::checks(config, args, context)?);
@@ -374,6 +375,21 @@ fn parts(config: &Config) -> Vec<Check> {
         p.parts().iter().filter_map(empty).collect::<Vec<_>>()
     };
     config.projects.iter().flat_map(of).collect()
+}
+
+/// Projects whose tasks wait for an approval that nobody may give.
+fn approvers(config: &Config) -> Vec<Check> {
+    let of = |p: &crate::config::project::Project| {
+        let waits = config.waits_for_nobody(p);
+        let detail = format!("nobody may approve, and tasks wait for {}", waits.join(", "));
+        let fix = format!(
+            "add `approvers` to [[project]] {}, or a person with roles = [\"approver\"] to [people], in {}",
+            p.key,
+            config.file.display()
+        );
+        (!waits.is_empty()).then(|| check(&format!("approvers of {}", p.key), Tone::Warn, detail, Some(fix)))
+    };
+    config.projects.iter().filter_map(of).collect()
 }
 
 /// Default branches whose file a power cut emptied, where they are served: in place, or in the forge's directory.

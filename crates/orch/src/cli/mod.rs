@@ -26,6 +26,7 @@ pub mod instance;
 pub mod journal;
 pub mod land;
 pub mod logs;
+pub mod people;
 pub mod pr;
 mod programs;
 pub mod project;
@@ -118,6 +119,9 @@ pub enum Command {
     /// Bring advisories about dependencies to a machine without a network
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// List people, or forget one
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// Export the journal, or check an exported one
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -203,6 +207,7 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Queue(args) => queue::run(args, context),
         Command::Gate(command) => crate::gate_cli::run(command, context),
         Command::Audit(command) => audit::run(command, context),
+        Command::People(command) => people::run(command, context),
         Command::Journal(command) => journal::run(command, context),
         Command::Drain(args) => drain::drain(args, context),
         Command::Pause(args) => drain::pause(args, context),

@@ -244,7 +244,7 @@ fn tell_main(main: &Value, context: &mut Context<'_>) {
 
 /// One project with its effective switches.
 fn as_json(config: &Config, project: &Project) -> Value {
-    let pipeline = config.pipeline(project);
+    let (pipeline, lists) = (config.pipeline(project), config.lists(project));
     let steps = pipeline.iter().flat_map(|p| &p.stages).flat_map(|s| &s.steps);
     let mut gates = Vec::new();
     for step in steps {
@@ -267,8 +267,8 @@ fn as_json(config: &Config, project: &Project) -> Value {
     json!({
         "key": project.key, "repo": project.repo, "default_branch": project.default_branch,
         "tracker": project.tracker, "forge": project.forge, "pipeline": project.pipeline, "stages": stages,
-        "approvers": project.approvers, "starters": project.starters,
-        "landers": if project.landers.is_empty() { &project.approvers } else { &project.landers }, "self": project.is_self,
+        "approvers": lists.approvers, "starters": lists.starters,
+        "landers": if lists.landers.is_empty() { &lists.approvers } else { &lists.landers }, "self": project.is_self,
         "setup": project.commands.setup, "test": project.commands.test, "ci": project.commands.ci,
         "parts": parts,
         "deploy": {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+mod people;
 mod pulls;
 mod server;
 use server::{Server, free_port};
@@ -66,6 +67,8 @@ fn the_pinned_lines_are_understood() {
         "serve --config orch.toml",
         "doctor --json",
         "project list",
+        "people list --json",
+        "people forget gitea:anna.b --yes --mentions",
         "project show DEMO",
         "task new --project DEMO --title T --body B --start",
         "task new --project DEMO --title T --body-file -",

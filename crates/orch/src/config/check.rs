@@ -67,6 +67,7 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         }
     }
     super::budget::check(loader, tables);
+    super::people::check(loader, tables);
     if zone(&tables.server.timezone).is_none() {
         let text = format!(
             "[server] `timezone` `{}` is not known to this machine: write a name like `Europe/Berlin` (the package tzdata has them)",
@@ -236,7 +237,7 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
     if project.default_branch.is_empty() {
         loader.at_path(&format!("{at}.default_branch"), "[[project]] `default_branch` must not be empty");
     }
-    vendors(loader, at, project);
+    vendors(loader, tables, at, project);
     let blank = |command: &Option<String>| command.as_ref().is_none_or(|c| c.trim().is_empty());
     parts(loader, at, project);
     let has_parts = project.parts.iter().any(|part| !blank(&part.test) || !blank(&part.ci));
@@ -273,10 +274,10 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
         let text = format!("[[project]] `pipeline` names no pipeline `{}`{hint}", project.pipeline);
         loader.at_path(&format!("{at}.pipeline"), text);
     }
-    if project.pipeline == "full" && project.approvers.is_empty() && project.tracker == "local" {
+    if let Some(what) = tables.waits_for_nobody(project).first() {
         let text = format!(
-            "[[project]]{named} has no `approvers`, and the pipeline `full` waits for an approval of its analysis: no \
-             task can get past it"
+            "[[project]]{named} has no `approvers`, and the pipeline `{}` waits for {what}: no task can get past it",
+            project.pipeline
         );
         loader.warn_path(at, text);
     }
@@ -299,7 +300,7 @@ fn one(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
 }
 
 /// Adapters that are not there, and what they would need.
-fn vendors(loader: &mut Loader<'_>, at: &str, project: &Project) {
+fn vendors(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Project) {
     let name = &project.tracker;
     if name == "plane" {
         let text = format!("[[project]] `tracker` {name} is not built yet in this version: use `local`");
@@ -335,7 +336,8 @@ fn vendors(loader: &mut Loader<'_>, at: &str, project: &Project) {
     if project.tracker == "local" && forge.is_none_or(|kind| !kind.people) {
         return;
     }
-    for (what, list) in [("approvers", &project.approvers), ("starters", &project.starters)] {
+    let lists = tables.lists(project);
+    for (what, list) in [("approvers", &lists.approvers), ("starters", &lists.starters)] {
         if list.is_empty() {
             let text = format!(
                 "[[project]] {} has no `{what}`: with a tracker or forge that others can write to, name the people",

@@ -16,6 +16,7 @@ mod keys;
 pub mod later;
 mod load;
 pub mod merge;
+pub mod people;
 pub mod pipelines;
 pub mod post_deploy;
 pub mod problem;
@@ -92,6 +93,8 @@ section! {
         plane: vendors::Plane = vendors::Plane::default();
         /// Telegram.
         telegram: vendors::Telegram = vendors::Telegram::default();
+        /// The people.
+        people: BTreeMap<String, people::Person> = BTreeMap::new();
         /// Switches of gates.
         gates: BTreeMap<String, gates::GlobalGate> = BTreeMap::new();
         /// Pipelines of one's own.

@@ -26,12 +26,14 @@ section! {
         forge: String = "local".into();
         /// Its pipeline: `full`, `lite` or the name of a `[pipelines.NAME]` table.
         pipeline: String = "full".into();
-        /// People who may approve: `local:anna`, or `anna` for that name wherever it comes from.
-        approvers: Vec<String> = Vec::new();
-        /// People who may start tasks.
-        starters: Vec<String> = Vec::new();
-        /// People who may land branches of their own (`orch land`). Empty: those who may approve.
-        landers: Vec<String> = Vec::new();
+        /// People who may approve: by their key in [people], or by a name there (`gitea:anna.b`). Without [people] `local:anna`,
+        /// or `anna` for that name wherever it comes from. Not set: the people with the role `approver`.
+        approvers: Option<Vec<String>> = None;
+        /// People who may start tasks. Not set: the people with the role `starter`.
+        starters: Option<Vec<String>> = None;
+        /// People who may land branches of their own (`orch land`). Not set: the people with the role `lander`. Empty, and where
+        /// nobody has that role: those who may approve.
+        landers: Option<Vec<String>> = None;
         /// The forge must show a person's approval of the pull request (`check_review_approved`).
         review_approval: bool = false;
         /// A person confirms that nothing has to be changed, where a developer declares that and the reviewer agrees. With
@@ -193,18 +195,4 @@ impl Project {
         };
         parts::run(own, &self.parts(), of, &Touched::All)
     }
-    /// May this actor approve?
-    pub fn may_approve(&self, actor: &str) -> bool {
-        listed(&self.approvers, actor)
-    }
-    /// May this actor start and cancel tasks?
-    pub fn may_start(&self, actor: &str) -> bool {
-        listed(&self.starters, actor)
-    }
-}
-
-/// `local:anna` on the list is exactly her; `anna` is that name wherever it comes from.
-fn listed(list: &[String], actor: &str) -> bool {
-    let name = actor.split_once(':').map_or(actor, |(_, name)| name);
-    list.iter().any(|entry| entry == actor || (!entry.contains(':') && entry == name))
 }

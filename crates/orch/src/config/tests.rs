@@ -4,9 +4,11 @@
 use super::gates::GateMode;
 use super::*;
 use orch_core::ids::GateId;
+use orch_core::policy::Act;
 use std::fmt::Write;
 
 mod keys;
+mod people;
 mod projects;
 
 const HOME: &str = "/home/anna";
@@ -534,9 +536,10 @@ fn what_is_marked_as_not_used_yet_exists() {
 fn people_are_named_with_or_without_where_they_come_from() {
     let text = project("starters = [\"local:anna\"]");
     let (config, _) = parse(&text, &[]).unwrap();
-    let p = &config.projects[0];
-    assert!(p.may_approve("local:anna") && p.may_approve("gitea:anna") && !p.may_approve("local:bob"));
-    assert!(p.may_start("local:anna") && !p.may_start("gitea:anna"));
+    let policy = config.people_of(&config.projects[0]);
+    let may = |who: &str, act| policy.may(&who.into(), act);
+    assert!(may("local:anna", Act::Approve) && may("gitea:anna", Act::Approve) && !may("local:bob", Act::Approve));
+    assert_eq!((policy.starters.len(), policy.people.len()), (1, 0));
 }
 
 #[test]

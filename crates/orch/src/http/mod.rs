@@ -13,6 +13,7 @@ mod land;
 pub(crate) mod logs;
 mod metrics;
 mod outlet;
+mod people;
 mod problem;
 pub(crate) mod pulls;
 mod queue;
@@ -140,6 +141,8 @@ pub fn router(state: AppState) -> Router {
         .route("/projects/{key}/flaky/quarantine", post(queue::quarantine_test))
         .route("/projects/{key}/flaky/release", post(queue::release_test))
         .route("/projects/{key}/land", post(land::land))
+        .route("/people", get(people::list))
+        .route("/people/forget", post(people::forget))
         .route("/gates", get(queue::gates))
         .route("/drain", post(queue::drain))
         .route("/pause", post(queue::pause))

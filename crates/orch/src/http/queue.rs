@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use orch_core::ids::{GateId, ProjectKey};
 use orch_core::pipeline::Step;
+use orch_core::policy::Act;
 use orch_engine::quarantine::{Quarantined, Refused};
 use orch_engine::view::{QueueView, rfc3339};
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ pub(super) async fn projects(State(state): State<AppState>) -> Json<Value> {
                 "key": p.key, "pipeline": p.pipeline.name,
                 "stages": p.pipeline.stages.iter().map(|s| &s.id).collect::<Vec<_>>(),
                 "approvers": p.policy.approvers, "starters": p.policy.starters,
-                "landers": p.policy.landers_or_approvers(),
+                "landers": p.policy.who_may(Act::Land),
                 "production_approval": p.policy.production_approval,
                 "deploys": { "staging": p.deploy.staging.is_some(), "production": p.deploy.production.is_some() },
                 "health_url": p.deploy.health_url,

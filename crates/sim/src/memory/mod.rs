@@ -4,13 +4,14 @@
 mod claim;
 mod deliveries;
 mod evidence;
+mod forget;
 mod state;
 mod tx;
 
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
-use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 use orch_store::{
@@ -18,7 +19,7 @@ use orch_store::{
     OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
     TaskFilter, UnknownJob, Whose,
 };
-use orch_store::{Evidence, Fact, Journal, Memory, Queue, Tasks, lease, money, queue, step};
+use orch_store::{Evidence, Fact, Forget, Forgotten, Journal, Memory, Queue, Tasks, lease, money, queue, step};
 use state::{Result, Row, State};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -258,14 +259,25 @@ impl Journal for MemoryStore {
     async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
         self.write(|s| {
             let mut number = |name: String| {
-                let at = s.people.iter().position(|known| *known == name).unwrap_or_else(|| {
-                    s.people.push(name.clone());
+                let known = |known: &Option<String>| known.as_ref() == Some(&name);
+                let at = s.people.iter().position(known).unwrap_or_else(|| {
+                    s.people.push(Some(name.clone()));
                     s.people.len() - 1
                 });
                 (name, at as i64 + 1)
             };
             Ok(names.into_iter().map(&mut number).collect())
         })
+    }
+    async fn named(&self) -> Result<Vec<Actor>> {
+        Ok(self.read(|s| {
+            let acted = s.journal.iter().filter_map(|row| row.actor.clone());
+            let numbered = s.people.iter().flatten().map(|name| Actor::new(name.clone()));
+            acted.chain(numbered).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        }))
+    }
+    async fn forget_person(&self, forget: Forget) -> Result<Forgotten> {
+        self.write(|s| s.forget_person(&forget))
     }
 }
 

@@ -44,10 +44,11 @@ pub(super) struct State {
     pub(super) runs: Vec<RunRow>,
     pub(super) deployments: Vec<Deployment>,
     pub(super) facts: BTreeMap<Fact, (String, Option<Time>)>,
-    pub(super) people: Vec<String>,
     /// Deliveries that are kept, oldest first, and how many there were.
     pub(super) deliveries: Vec<Kept>,
     pub(super) delivered: i64,
+    /// Names by number, from 1; of a person who is forgotten there is none.
+    pub(super) people: Vec<Option<String>>,
 }
 
 /// An open job and its claim.

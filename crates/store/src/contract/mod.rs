@@ -11,6 +11,7 @@ pub mod fences;
 pub mod inbox;
 pub mod leases;
 pub mod money;
+pub mod people;
 pub mod queue;
 pub mod stops;
 pub mod world;
@@ -64,6 +65,8 @@ macro_rules! store_contract {
             evidence::a_fact_ends_with_its_owner_or_at_its_time,
             evidence::what_was_kept_long_enough_goes_of_tasks_that_are_over_only,
             evidence::people_have_a_number_of_their_own_for_ever,
+            people::a_person_who_is_forgotten_is_a_number_wherever_they_were_named,
+            people::what_names_somebody_else_stays_as_it_is,
             money::runs_beside_each_other_cannot_pass_a_days_budget,
             money::without_a_cap_a_run_takes_what_is_left_of_the_tightest_budget,
             money::a_reservation_is_given_back_where_no_run_began,

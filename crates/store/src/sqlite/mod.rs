@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod evidence;
+mod forget;
 mod jobs;
 mod journal;
 mod keeping;
@@ -196,6 +197,24 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> Db<T> + Send + 'static,
     {
         let (call, answer) = Call::new(work);
+        match &self.backend {
+            Some(Backend::File { writer, .. }) => drop(writer.send(call)),
+            Some(Backend::Memory(c)) => {
+                writer::commit(&c.lock().unwrap_or_else(PoisonError::into_inner), &self.path, vec![call]);
+            }
+            None => {}
+        }
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Runs something that writes and cannot be part of a transaction.
+    async fn alone<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Db<T> + Send + 'static,
+    {
+        let (call, answer) = Call::new(work);
+        let call: Box<dyn Work> = Box::new(writer::Alone(call));
         match &self.backend {
             Some(Backend::File { writer, .. }) => drop(writer.send(call)),
             Some(Backend::Memory(c)) => {

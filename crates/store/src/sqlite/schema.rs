@@ -193,6 +193,7 @@ fn connect(path: &Path, durability: Durability) -> Result<Connection, DbError> {
         set(&c, path, name, value, want)?;
     }
     migrate(&mut c, MIGRATIONS)?;
+    super::forget::scrub_if_due(&c)?;
     // What a savepoint may have to take back is kept in memory; in a file it costs a write per page. Not before: what a
     // migration of a large file may have to take back is large.
     set(&c, path, "temp_store", "MEMORY", "2")?;

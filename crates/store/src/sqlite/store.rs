@@ -1,7 +1,8 @@
 //! The verbs, each handed to the writer or to a reader. Nothing is decided here.
 
 use super::tx::Rows;
-use super::{SqliteStore, deliveries, evidence, jobs, journal, leases, memory, retention, spends, tasks};
+use super::{SqliteStore, deliveries, evidence, forget, jobs, journal, leases, memory, retention, spends, tasks};
+use crate::forget::{Forget, Forgotten};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
@@ -12,7 +13,7 @@ use crate::{Fact, lease, money, queue, step};
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
-use orch_core::ids::{Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
+use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, TaskId, Time, WorkItem};
 use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 
@@ -171,6 +172,14 @@ impl Journal for SqliteStore {
     }
     async fn person_ids(&self, names: Vec<String>) -> Result<Vec<(String, i64)>> {
         self.write(move |c| retention::person_ids(c, names)).await
+    }
+    async fn named(&self) -> Result<Vec<Actor>> {
+        self.read(forget::named).await
+    }
+    async fn forget_person(&self, forget: Forget) -> Result<Forgotten> {
+        let mut done = self.write(move |c| forget::forget(c, &forget)).await?;
+        done.scrubbed = self.alone(forget::scrub).await?;
+        Ok(done)
     }
 }
 

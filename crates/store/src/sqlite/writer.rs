@@ -23,6 +23,28 @@ pub(super) trait Work: Send {
     fn undone(&mut self, why: StoreError);
     /// Answers the caller.
     fn answer(self: Box<Self>);
+    /// Does it run outside of a transaction, by itself?
+    fn is_alone(&self) -> bool {
+        false
+    }
+}
+
+/// Work that cannot be part of a transaction.
+pub(super) struct Alone<W>(pub(super) Box<W>);
+
+impl<W: Work> Work for Alone<W> {
+    fn run(&mut self, c: &Connection, path: &Path) -> Result<(), StoreError> {
+        self.0.run(c, path)
+    }
+    fn undone(&mut self, why: StoreError) {
+        self.0.undone(why);
+    }
+    fn answer(self: Box<Self>) {
+        self.0.answer();
+    }
+    fn is_alone(&self) -> bool {
+        true
+    }
 }
 
 /// A closure and the caller who waits for it.
@@ -79,11 +101,19 @@ pub(super) fn write_loop(c: &Connection, path: &Path, waiting: &Receiver<Box<dyn
     while let Ok(first) = next(waiting) {
         let mut batch = vec![first];
         while batch.len() < BATCH
+            && batch.last().is_none_or(|work| !work.is_alone())
             && let Ok(next) = waiting.try_recv()
         {
             batch.push(next);
         }
-        commit(c, path, batch);
+        // What runs by itself comes last, behind the commit of what was asked for before.
+        let alone = batch.pop_if(|work| work.is_alone());
+        if !batch.is_empty() {
+            commit(c, path, batch);
+        }
+        if let Some(work) = alone {
+            commit(c, path, vec![work]);
+        }
     }
 }
 
@@ -118,6 +148,11 @@ pub(super) fn commit(c: &Connection, path: &Path, mut batch: Vec<Box<dyn Work>>)
 }
 
 fn transact(c: &Connection, path: &Path, batch: &mut [Box<dyn Work>]) -> Result<(), StoreError> {
+    if let [alone] = batch
+        && alone.is_alone()
+    {
+        return alone.run(c, path);
+    }
     let exec = |sql: &str| c.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|e| classify(path, &e));
     exec("BEGIN IMMEDIATE")?;
     if let [alone] = batch {

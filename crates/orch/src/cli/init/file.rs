@@ -134,6 +134,7 @@ fn program(agent: &Agent) -> String {
 /// The whole file.
 pub(super) fn render(found: &Found) -> String {
     let Found { key, branch, actor, agent, .. } = found;
+    let actor_name = quoted(actor.strip_prefix("local:").unwrap_or(actor));
     let (branch, actor) = (quoted(branch), quoted(actor));
     let instance = quoted(&found.instance.name);
     let (mut clone, repo, mut places) = (String::new(), quoted(&repo_of(found)), String::new());
@@ -207,6 +208,11 @@ max_concurrency = 1
 {program}# Longest run, and longest silence, in seconds.
 deadline_s = 3600
 silence_s = 1200
+
+# People who are known by a name on each of several systems, and what they may do in every project that does not name its
+# own people for it (remove its lists below). With this table those lists name people by their key in it.
+# [people]
+# anna = {{ local = {actor_name}, gitea = "anna.b", telegram = 123456, roles = ["approver"] }}   # approver | starter | lander
 
 [[project]]
 # Prefix of the work items: {key}-1, {key}-2, ...

@@ -132,6 +132,7 @@ impl Server {
             .route("/api/v1/drain", post(|| async { Json(json!({ "draining": true })) }))
             .route("/api/v1/pause", post(pause))
             .route("/api/v1/resume", post(|| async { StatusCode::NO_CONTENT }))
+            .merge(people::routes())
             .merge(pulls::routes())
             .with_state(seen.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

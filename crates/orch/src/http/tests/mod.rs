@@ -5,6 +5,7 @@ mod guard;
 mod inbound;
 mod outlet;
 mod pauses;
+mod people;
 mod pulls;
 mod reading;
 mod streams;
