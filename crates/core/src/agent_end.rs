@@ -3,65 +3,10 @@
 //! person is decided here, for every program alike.
 
 use crate::effect::Outcome;
+use crate::end_class::EndClass;
 use crate::ids::Time;
-use crate::pauses::Pauses;
 use crate::retry::{Charge, Failure, Tried};
 use crate::verdict::{FaultKind, FaultNote};
-use serde::{Deserialize, Serialize};
-
-/// Class of a run's end, as its program tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndClass {
-    /// The turn is over.
-    Finished,
-    /// It asks a person something.
-    Question,
-    /// It says that it cannot do its work.
-    Unable,
-    /// It failed, and nothing says why.
-    Failed,
-    /// A passing fault that the program does not name.
-    Passing,
-    /// The service takes fewer requests than were sent.
-    RateLimit,
-    /// The service has no room, or is broken.
-    Overloaded,
-    /// The service cannot be reached.
-    Network,
-    /// What the account may use is used up, until a time.
-    UsageLimit,
-    /// The service knows the account, and wants money.
-    Billing,
-    /// The service does not take the key, or there is none.
-    Auth,
-    /// The program ended without a word.
-    Crash,
-    /// It lived past its deadline.
-    Deadline,
-    /// It said nothing for too long.
-    Silence,
-    /// It was stopped on demand.
-    Stopped,
-    /// It used all of its turns.
-    TurnLimit,
-    /// It used all of its money.
-    BudgetLimit,
-    /// What it sent, or wanted to say, is larger than the model takes.
-    TooBig,
-    /// The service did not understand the request.
-    BadRequest,
-    /// The model refuses to work on this.
-    Refusal,
-    /// The session that was to go on is not there.
-    SessionLost,
-    /// Its tools refused what its role needs: a fault of the configuration.
-    ToolRefused,
-    /// It cannot be started as it is configured.
-    Configuration,
-    /// It ended in a way that is not known.
-    Unknown,
-}
 
 /// What becomes of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,38 +39,7 @@ pub enum Service {
     Refuses,
 }
 
-/// First pauses of a job until an agent is started again: a start is not a fetch.
-const PAUSES: i64 = 30;
-
 impl EndClass {
-    /// Every class.
-    pub const ALL: [Self; 24] = [
-        Self::Finished,
-        Self::Question,
-        Self::Unable,
-        Self::Failed,
-        Self::Passing,
-        Self::RateLimit,
-        Self::Overloaded,
-        Self::Network,
-        Self::UsageLimit,
-        Self::Billing,
-        Self::Auth,
-        Self::Crash,
-        Self::Deadline,
-        Self::Silence,
-        Self::Stopped,
-        Self::TurnLimit,
-        Self::BudgetLimit,
-        Self::TooBig,
-        Self::BadRequest,
-        Self::Refusal,
-        Self::SessionLost,
-        Self::ToolRefused,
-        Self::Configuration,
-        Self::Unknown,
-    ];
-
     /// The table: what becomes of the run, and what it says of the service.
     pub fn means(self) -> (Action, Service) {
         use Action::{Hold, Over, Person};
@@ -153,46 +67,6 @@ impl EndClass {
     /// May the next run go on with this one's session? After a question it does so with the answer.
     pub fn resumes(self) -> bool {
         self == Self::Question || matches!(self.means().0, Action::Again { resume: true, .. })
-    }
-
-    /// Pauses before the next try, in those of any job: an agent is put off for 30 s where a job is for 1 s, up to the same
-    /// longest pause; after a rate limit for twice as long, and up to half as long again.
-    pub fn pauses(self, job: Pauses) -> Pauses {
-        match self {
-            Self::SessionLost => job,
-            Self::RateLimit => Pauses { max_ms: job.max_ms.saturating_add(job.max_ms / 2), ..job.times(2 * PAUSES) },
-            _ => job.times(PAUSES),
-        }
-    }
-
-    /// As it is stored and shown: `rate_limit`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Finished => "finished",
-            Self::Question => "question",
-            Self::Unable => "unable",
-            Self::Failed => "failed",
-            Self::Passing => "passing",
-            Self::RateLimit => "rate_limit",
-            Self::Overloaded => "overloaded",
-            Self::Network => "network",
-            Self::UsageLimit => "usage_limit",
-            Self::Billing => "billing",
-            Self::Auth => "auth",
-            Self::Crash => "crash",
-            Self::Deadline => "deadline",
-            Self::Silence => "silence",
-            Self::Stopped => "stopped",
-            Self::TurnLimit => "turn_limit",
-            Self::BudgetLimit => "budget_limit",
-            Self::TooBig => "too_big",
-            Self::BadRequest => "bad_request",
-            Self::Refusal => "refusal",
-            Self::SessionLost => "session_lost",
-            Self::ToolRefused => "tool_refused",
-            Self::Configuration => "configuration",
-            Self::Unknown => "unknown",
-        }
     }
 
     /// What happened, for people, behind "the developer": `met a limit of requests`.
@@ -273,6 +147,7 @@ mod tests {
     use crate::circuit::{Heard, heard};
     use crate::effect::Effect;
     use crate::ids::{JobId, TaskId};
+    use crate::pauses::Pauses;
     use crate::retry::{Next, Tries, conclude};
 
     const JOB: Pauses = Pauses { first_ms: 1_000, max_ms: 600_000 };

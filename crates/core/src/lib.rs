@@ -15,6 +15,7 @@ pub mod conflict;
 pub mod cost;
 pub mod decide;
 pub mod effect;
+pub mod end_class;
 pub mod event;
 pub mod explain;
 mod findings;

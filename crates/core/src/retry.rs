@@ -4,8 +4,8 @@
 //! A job fails by itself (an attempt), is failed by the world (a transient attempt, without end), or takes its worker
 //! along (a death; three of them quarantine it). A merge, and CI that a gate waits for, are never given up.
 
-use crate::agent_end::EndClass;
 use crate::effect::{Class, Effect, Outcome};
+use crate::end_class::EndClass;
 use crate::ids::{JobId, Time};
 use crate::pauses::Pauses;
 use crate::verdict::{FaultKind, FaultNote};

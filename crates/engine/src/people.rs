@@ -209,13 +209,12 @@ impl Engine {
         if !names.contains(&asked) {
             names.push(asked.clone());
         }
-        let id = match before {
-            Some(id) => id,
-            None => {
-                let texts = names.iter().map(|name| name.as_str().to_owned()).collect();
-                let ids = store.person_ids(texts).await?;
-                ids.iter().map(|(_, id)| *id).min().ok_or_else(|| Fault::bug("a person has no number"))?
-            }
+        let id = if let Some(id) = before {
+            id
+        } else {
+            let texts = names.iter().map(|name| name.as_str().to_owned()).collect();
+            let ids = store.person_ids(texts).await?;
+            ids.iter().map(|(_, id)| *id).min().ok_or_else(|| Fault::bug("a person has no number"))?
         };
         let mut after = persons.clone();
         after.known.retain(|person| !names.iter().any(|name| person.is(name)));

@@ -49,7 +49,7 @@ impl Trouble {
 
 /// The people of a project, kept for the day it is not in the configuration.
 #[derive(Serialize, Deserialize)]
-struct People {
+struct WhoMay {
     #[serde(default)]
     starters: Vec<orch_core::ids::Actor>,
     #[serde(default)]
@@ -75,8 +75,8 @@ pub(crate) fn not_configured(project: &ProjectKey) -> String {
 /// Who may decide about tasks of a project that left the configuration: those who might before.
 pub(crate) async fn last_policy(engine: &Engine, project: &ProjectKey) -> Result<Policy, Fault> {
     let kept = engine.ports.store.recall(&people_of(project)).await?;
-    let people: Option<People> = kept.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(people.map_or_else(Policy::default, |People { starters, approvers, landers, people }| Policy {
+    let people: Option<WhoMay> = kept.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(people.map_or_else(Policy::default, |WhoMay { starters, approvers, landers, people }| Policy {
         people,
         starters,
         approvers,
@@ -124,8 +124,8 @@ pub(crate) async fn take_up(engine: &Engine) -> Result<(), Fault> {
     for project in engine.projects().values() {
         let of = &project.policy;
         let (starters, approvers, landers) = (of.starters.clone(), of.approvers.clone(), of.landers.clone());
-        let people = People { starters, approvers, landers, people: of.people.clone() };
-        let text = serde_json::to_string(&people).map_err(|e| Fault::bug(e.to_string()))?;
+        let who = WhoMay { starters, approvers, landers, people: of.people.clone() };
+        let text = serde_json::to_string(&who).map_err(|e| Fault::bug(e.to_string()))?;
         if store.recall(&people_of(&project.key)).await?.as_ref() != Some(&text) {
             store.remember(&people_of(&project.key), &text, engine.ports.clock.now()).await?;
         }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use orch_core::agent_end::{AgentEnd, EndClass};
+pub use orch_core::agent_end::AgentEnd;
+pub use orch_core::end_class::EndClass;
 
 /// Everything an agent program needs to start a run.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::runs::{Does, Run, SESSIONS};
 use crate::world::{World, anna};
-use orch_core::agent_end::EndClass;
+use orch_core::end_class::EndClass;
 use orch_core::event::Event;
 use orch_core::task::{Phase, WaitReason};
 use orch_store::RunRow;

@@ -1,7 +1,7 @@
 //! Rows of the store as the API shows them: flat, with times as text. Field names are pinned: people script against
 //! them.
 
-use orch_core::agent_end::EndClass;
+use orch_core::end_class::EndClass;
 use orch_core::task::Approval;
 use orch_core::verdict::{Finding, Verdict, WaitFor};
 use orch_engine::view::{ArtefactView, EvidenceView, TaskView, rfc3339};

@@ -108,7 +108,7 @@ fn one_account_is_one_persons_and_every_mistake_names_its_line_and_the_fix() {
         assert_eq!(said.lines().next(), Some(*told), "{bob}\n{said}");
     }
     // Names of this machine differ in upper and lower case, and two scripts are two names.
-    for bob in ["bob = { local = \"Anna\" }\n", "bob = { gitea = \"Аnna.B\" }\n", "ольга = { local = \"ольга\" }\n"]
+    for bob in ["bob = { local = \"Anna\" }\n", "bob = { gitea = \"Аnna.B\" }\n", "\"ольга\" = { local = \"ольга\" }\n"]
     {
         assert!(parse(&with(&format!("{ANNA}{bob}"), ""), &[]).is_ok(), "{bob}");
     }
