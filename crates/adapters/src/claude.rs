@@ -257,7 +257,9 @@ fn reported(run_dir: &Path) -> Option<Report> {
     }
     let mut bytes = Vec::new();
     std::fs::File::open(&path).ok()?.take(MAX_REPORT_BYTES).read_to_end(&mut bytes).ok()?;
-    let mut report: Report = serde_json::from_slice(&bytes).ok()?;
+    // An empty list would be read as a report with nothing in it, and its cost as 0.
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).ok()?;
+    let mut report: Report = serde_json::from_value(fields.into()).ok()?;
     let usd = report.usage.cost_usd;
     if orch_core::budget::micro_usd(usd).is_none() {
         report.usage.cost_usd = 0.0;

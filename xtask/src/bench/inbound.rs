@@ -124,7 +124,7 @@ pub(super) fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let cpu = daemon.cpu()?;
     let began = Instant::now();
     let sent = load(address, "first", RATE * SECONDS, || Ok(()))?;
-    let (took, cpu) = (began.elapsed(), daemon.cpu()? - cpu);
+    let (took, cpu) = (began.elapsed(), daemon.cpu()?.saturating_sub(cpu));
     ensure!(sent.len() == RATE * SECONDS, "{} of {} were acknowledged", sent.len(), RATE * SECONDS);
     let times = Times::of(sent.iter().map(|(_, time)| *time).collect())?;
     let rate = sent.len() as f64 / took.as_secs_f64();

@@ -86,7 +86,7 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
         ("[gates.ci-green]\n[gates.check_ci_green]\n", "orch.toml:1: [gates] has two tables for check_ci_green"),
         (
             "[agents.programs.mine]\nkind = \"comand\"\ncommand = [\"x\"]\n",
-            "orch.toml:2: [agents.programs.mine] `kind` must be one of command, scripted, not `comand`: did you mean \
+            "orch.toml:2: [agents.programs.mine] `kind` must be one of claude, command, scripted, not `comand`: did you mean \
              `command`?",
         ),
         (
