@@ -43,7 +43,7 @@ pub struct ListArgs {
                   name in the database."
 )]
 pub struct ForgetArgs {
-    /// Key in [people], or a name: `local:anna`
+    /// Key in `[people]`, or a name: `local:anna`
     pub name: String,
     /// Take the name out of sentences, too, wherever it is a whole word without a system in front
     #[arg(long)]

@@ -26,7 +26,7 @@ section! {
         forge: String = "local".into();
         /// Its pipeline: `full`, `lite` or the name of a `[pipelines.NAME]` table.
         pipeline: String = "full".into();
-        /// People who may approve: by their key in [people], or by a name there (`gitea:anna.b`). Without [people] `local:anna`,
+        /// People who may approve: by their key in `[people]`, or by a name there (`gitea:anna.b`). Without `[people]` `local:anna`,
         /// or `anna` for that name wherever it comes from. Not set: the people with the role `approver`.
         approvers: Option<Vec<String>> = None;
         /// People who may start tasks. Not set: the people with the role `starter`.

@@ -6,7 +6,8 @@ use orch_ports::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Methods that ask nobody and write nothing.
-const NO_POINT: &[&str] = &["forge.out_of_service", "git.repository", "git.worktree_path"];
+const NO_POINT: &[&str] =
+    &["forge.out_of_service", "tracker.calls_left", "tracker.delivered_as", "git.repository", "git.worktree_path"];
 
 /// Names of a trait's methods, from its own file.
 fn methods(port: &str, text: &str) -> BTreeSet<String> {
