@@ -69,10 +69,6 @@ const OF_GIT: [(&str, &[&str]); 6] = [
 
 pub(crate) fn run(args: &SuiteArgs) -> Result<()> {
     let mut out = std::io::stdout();
-    // The fault points first: they share everything but orch itself with the others, and only a library is built with
-    // them, so that the binary the tests start is the one people run.
-    let faults = cargo::build(&["test", "--no-run", "--lib", "--features", "orch/fault-points"])?;
-    let faults = faults.into_iter().filter(|b| b.package == "orch" && b.test);
     let all = cargo::build(&["test", "--no-run"])?.into_iter().filter(|b| b.test);
     let name = |b: &Built| match b.kind.as_str() {
         "test" => format!("{} {}", b.package, b.target),
@@ -80,11 +76,6 @@ pub(crate) fn run(args: &SuiteArgs) -> Result<()> {
     };
     let mut parts: Vec<Part> = all.map(|built| Part { name: name(&built), built, filters: Vec::new() }).collect();
     ensure!(!parts.is_empty(), "cargo built no tests");
-    parts.extend(faults.map(|built| Part {
-        name: format!("{} with fault points", name(&built)),
-        built,
-        filters: vec!["fault_points"],
-    }));
     if args.no_run {
         return Ok(writeln!(out, "{} test binaries are built", parts.len())?);
     }

@@ -1,7 +1,9 @@
 //! What the next brief of a task must carry: findings that are open, and what people and earlier runs had to say.
 
 use crate::ids::{Actor, Seq, Sha};
+use crate::origin::Origin;
 use crate::pipeline::Cursor;
+use crate::remark::Remark;
 use crate::stored::is_default;
 use crate::verdict::Finding;
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,7 @@ pub struct Findings {
     pub raised: Vec<Raised>,
     /// Remarks for the next brief: discarded changes and the like.
     #[serde(skip_serializing_if = "is_default")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Remark>,
     /// What failed on the default branch before anybody worked on it, where the ticket is to repair that.
     #[serde(skip_serializing_if = "is_default")]
     pub base: Vec<String>,
@@ -75,8 +77,8 @@ pub struct Returned {
 pub struct Raised {
     /// Where they were raised.
     pub at: Cursor,
-    /// By a gate's name, a person, a hook.
-    pub from: String,
+    /// By whom.
+    pub from: Origin,
     /// Word for word.
     pub findings: Vec<Finding>,
 }

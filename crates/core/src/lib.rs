@@ -27,14 +27,18 @@ pub mod lease;
 mod lives;
 pub mod message;
 mod new_task;
+
+pub mod origin;
 pub mod pauses;
 pub mod people;
+pub mod phase;
 pub mod pipeline;
 pub mod plain;
 pub mod policy;
 mod production;
 pub mod reap;
 pub mod refusals;
+pub mod remark;
 pub mod retry;
 pub mod slug;
 pub mod source;

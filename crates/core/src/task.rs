@@ -11,6 +11,7 @@ pub use crate::landed::Landed;
 pub use crate::landing::{Landing, LandingPlan, MergeIntent, Merged, Passed};
 pub use crate::lives::{BeforeRevert, Finished, Life, Lives};
 pub use crate::new_task::NewTask;
+use crate::phase::PhaseKind;
 use crate::pipeline::{Cursor, Pipeline, Step};
 pub use crate::production::{LAST_LINES, Production, ProductionFailure, Reverting, WayOut, WayTaken};
 use crate::stored::is_default;
@@ -255,14 +256,14 @@ pub enum BlockReason {
     /// All repairs are spent.
     RoundsSpent {
         /// Who sent it back last.
-        from: String,
+        from: crate::origin::Origin,
         /// With what.
         findings: Vec<Finding>,
     },
     /// A person's own branch was not let through: the person repairs it and lands it again.
     Returned {
         /// Who says no: a gate, a person, the merge with the default branch.
-        from: String,
+        from: crate::origin::Origin,
         /// Why.
         findings: Vec<Finding>,
     },
@@ -503,40 +504,44 @@ impl Task {
     pub fn approved(&self, what: ApprovalKind, subject: &str) -> Option<&Approval> {
         self.approvals.iter().rev().find(|a| a.what == what && a.subject == subject)
     }
-    /// One word for the phase as tables and the API show it.
-    pub fn phase_word(&self) -> &'static str {
+    /// The phase as tables and the API tell it.
+    pub fn phase_kind(&self) -> PhaseKind {
         match &self.phase {
-            Phase::Idle => "idle",
-            Phase::Working { .. } if self.production.rolling_back => "rolling_back",
-            Phase::Working { .. } if self.asked().is_some() => "awaiting_approval",
+            Phase::Idle => PhaseKind::Idle,
+            Phase::Working { .. } if self.production.rolling_back => PhaseKind::RollingBack,
+            Phase::Working { .. } if self.asked().is_some() => PhaseKind::AwaitingApproval,
             Phase::Working { .. } => match self.step() {
-                Some(Step::Open) => "opening",
-                Some(Step::Agent { .. }) if self.branch.head.is_none() => "opening",
-                Some(Step::Agent { .. }) => "running",
-                Some(Step::Publish | Step::PullRequest) => "publishing",
-                Some(Step::Gate { .. }) => "judging",
-                Some(Step::Deploy { .. } | Step::Restage) => "deploying",
-                Some(Step::Update) => "preparing_merge",
-                Some(Step::Merge) => "merging",
-                Some(Step::ApproveProduction) => "approving",
-                Some(Step::Watch) => "watching",
-                None => "working",
+                Some(Step::Open) => PhaseKind::Opening,
+                Some(Step::Agent { .. }) if self.branch.head.is_none() => PhaseKind::Opening,
+                Some(Step::Agent { .. }) => PhaseKind::Running,
+                Some(Step::Publish | Step::PullRequest) => PhaseKind::Publishing,
+                Some(Step::Gate { .. }) => PhaseKind::Judging,
+                Some(Step::Deploy { .. } | Step::Restage) => PhaseKind::Deploying,
+                Some(Step::Update) => PhaseKind::PreparingMerge,
+                Some(Step::Merge) => PhaseKind::Merging,
+                Some(Step::ApproveProduction) => PhaseKind::Approving,
+                Some(Step::Watch) => PhaseKind::Watching,
+                None => PhaseKind::Working,
             },
             Phase::Waiting { why, .. } => match why {
-                WaitReason::Report { .. } => "waiting",
-                WaitReason::CannotTell { .. } => "holding",
-                WaitReason::Approval { .. } => "awaiting_approval",
-                WaitReason::Answer { .. } | WaitReason::Unable { .. } => "needs_input",
-                WaitReason::Lease { .. } => "waiting_for_lease",
-                WaitReason::Production { .. } => "production_failed",
-                WaitReason::Held { .. } => "held_back",
-                WaitReason::OnHold => "on_hold",
-                WaitReason::After { .. } => "waiting_for_others",
+                WaitReason::Report { .. } => PhaseKind::Waiting,
+                WaitReason::CannotTell { .. } => PhaseKind::Holding,
+                WaitReason::Approval { .. } => PhaseKind::AwaitingApproval,
+                WaitReason::Answer { .. } | WaitReason::Unable { .. } => PhaseKind::NeedsInput,
+                WaitReason::Lease { .. } => PhaseKind::WaitingForLease,
+                WaitReason::Production { .. } => PhaseKind::ProductionFailed,
+                WaitReason::Held { .. } => PhaseKind::HeldBack,
+                WaitReason::OnHold => PhaseKind::OnHold,
+                WaitReason::After { .. } => PhaseKind::WaitingForOthers,
             },
-            Phase::Stopping { .. } => "stopping",
-            Phase::Blocked { .. } => "blocked",
-            Phase::Cancelled { .. } => "cancelled",
-            Phase::Done { .. } => "done",
+            Phase::Stopping { .. } => PhaseKind::Stopping,
+            Phase::Blocked { .. } => PhaseKind::Blocked,
+            Phase::Cancelled { .. } => PhaseKind::Cancelled,
+            Phase::Done { .. } => PhaseKind::Done,
         }
+    }
+    /// One word for it.
+    pub fn phase_word(&self) -> &'static str {
+        self.phase_kind().as_str()
     }
 }

@@ -15,7 +15,7 @@ const ALL: [StateGroup; 5] =
 fn wants(name: &str, group: StateGroup, is_blocked: bool) -> Option<&'static str> {
     let mut task = new_task(Pipeline::full());
     if is_blocked {
-        let why = BlockReason::RoundsSpent { from: "x".into(), findings: Vec::new() };
+        let why = BlockReason::RoundsSpent { from: "x".to_owned().into(), findings: Vec::new() };
         task.phase = Phase::Blocked { why, since: Time(1), retry: task.at };
     }
     let state = Shown::of(name, group);

@@ -147,7 +147,11 @@ fn what_a_person_does_not_take_can_be_asked_again_taken_back_or_left() {
     w.ok(Event::WayChosen { by: bob(), way: WayOut::Revert });
     assert_eq!((w.doing().as_str(), w.task.branch.generation), ("open", 2));
     assert_eq!(w.task.production.reverting.as_ref().map(|r| &r.commit), Some(&sha(7_000)));
-    assert!(w.task.findings.notes.iter().all(|n| !n.contains("failed in production")), "{:?}", w.task.findings.notes);
+    assert!(
+        w.task.findings.notes.iter().all(|n| !n.to_string().contains("failed in production")),
+        "{:?}",
+        w.task.findings.notes
+    );
     w.finish();
     assert!(matches!(w.task.phase, Phase::Done { outcome: DoneOutcome::Reverted, .. }), "{:?}", w.task.phase);
     assert_eq!(w.merges, 1);

@@ -118,7 +118,11 @@ fn what_cannot_be_read_of_resolved_is_said_where_nothing_was_in_conflict() {
     let mut w = lite("run developer 0");
     let resolved = Resolution { takes: vec![], unreadable: vec!["it is not a list".into()], broken: None };
     w.end(Outcome::AgentFinished { question: None, resolved });
-    assert!(w.task.findings.notes.iter().any(|n| n.contains("it is not a list")), "{:?}", w.task.findings.notes);
+    assert!(
+        w.task.findings.notes.iter().any(|n| n.to_string().contains("it is not a list")),
+        "{:?}",
+        w.task.findings.notes
+    );
     assert!(w.story.iter().any(|s| s.contains("it is not a list")));
     w.finish();
 }

@@ -111,7 +111,7 @@ fn unable_counts_also_where_nothing_of_the_run_is_taken_and_is_cancelled_like_an
     says(&mut w, unable("the disk is read-only"));
     w.end(Outcome::NotTaken { findings: vec![must("files are hidden")] });
     assert_eq!((is_unable(&w).unwrap().1.as_str(), spent(&w)), ("the disk is read-only", (0, 0)));
-    assert!(w.task.findings.notes.contains(&"files are hidden".to_owned()));
+    assert!(w.task.findings.notes.contains(&"files are hidden".to_owned().into()));
     w.ok(Event::CancelAsked { by: anna() });
     assert!(w.task.is_closed());
 }
@@ -257,7 +257,7 @@ fn only_the_developer_declares_it_and_a_repair_of_production_is_never_nothing() 
     says(&mut w, no_change("I like it"));
     published(&mut w, false);
     assert_eq!(w.doing(), "judge check_reviewer_verdict");
-    assert!(w.task.findings.notes.iter().any(|n| n.contains("`no_change`")), "{:?}", w.task.findings.notes);
+    assert!(w.task.findings.notes.iter().any(|n| n.to_string().contains("`no_change`")), "{:?}", w.task.findings.notes);
 
     let mut w = World::at(Pipeline::lite(), "judge check_deploy_status");
     w.fail("port 80 is taken");
@@ -503,7 +503,11 @@ fn a_return_that_is_none_counts_for_nothing_and_is_said() {
         says(&mut w, word);
         published(&mut w, false);
         assert!(w.doing().starts_with("judge") || w.doing() == "pull request", "{at}: {}", w.doing());
-        assert!(w.task.findings.notes.iter().any(|n| n.contains("`return_to`")), "{:?}", w.task.findings.notes);
+        assert!(
+            w.task.findings.notes.iter().any(|n| n.to_string().contains("`return_to`")),
+            "{:?}",
+            w.task.findings.notes
+        );
         assert_eq!(w.task.spent.returns, 0);
     }
 }

@@ -21,7 +21,7 @@ fn returned(w: &World) -> String {
         Phase::Blocked { why: BlockReason::Returned { from, findings }, retry, .. } => {
             assert_eq!(*retry, Cursor { stage: 0, step: 0 });
             assert!(!findings.is_empty());
-            from.clone()
+            from.to_string()
         }
         other => panic!("it is not with its author: {other:?}"),
     }

@@ -1,8 +1,9 @@
 //! Files on tickets: put there by people, and given to agents as copies that they may read and that are no part of the branch.
 
 use crate::commands::{self, Answer};
-use crate::effects::{Cx, hex};
+use crate::cx::Cx;
 use crate::engine::Engine;
+use crate::text::hex;
 use crate::{shell, tickets};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, WorkItem};

@@ -1,10 +1,10 @@
 //! The default branch as it is: do the project's own setup, tests and CI pass there, before anybody works on top of it?
 //! Jobs and people ask here in the same way. What tells chance from a red, and the machine from the code, is `Trial`.
 
-use crate::effects::hex;
-use crate::gates::Bench;
+use crate::gates::bench::Bench;
 use crate::parts::{Of, Run};
 use crate::project::Project;
+use crate::text::hex;
 use crate::toolchain;
 use crate::trial::{Trial, Tried};
 use orch_core::blame::Blame;

@@ -1,11 +1,10 @@
 //! Who holds the start of a task: others that are to be over first, in whichever project. The core is told what was seen; a
 //! task that waits is looked at in the step that ended another one, and by its own timer where that was not heard.
 
-use crate::commands::Answer;
 use crate::engine::Engine;
-use orch_core::blocker::cycle;
 use orch_core::event::Event;
-use orch_core::ids::{Actor, TaskId, WorkItem};
+use orch_core::ids::{TaskId, WorkItem};
+use orch_core::phase::PhaseKind;
 use orch_core::task::{Blocker, BlockerState, Phase, Task, WaitReason};
 use orch_ports::Fault;
 use orch_store::{Cause, Stepped, TaskFilter};
@@ -34,7 +33,7 @@ async fn look(engine: &Engine, task: &Task) -> Result<Vec<Blocker>, Fault> {
 }
 
 /// The way from `to` over `from` back to `to`, if there is one.
-async fn path_back(engine: &Engine, from: &Task, to: &WorkItem) -> Result<Option<Vec<WorkItem>>, Fault> {
+pub(crate) async fn path_back(engine: &Engine, from: &Task, to: &WorkItem) -> Result<Option<Vec<WorkItem>>, Fault> {
     if from.is_closed() {
         return Ok(None);
     }
@@ -76,7 +75,7 @@ async fn concerned(engine: &Engine, task: &Task, event: &Event) -> Vec<TaskId> {
     if !task.is_closed() || event.is_said() {
         return Vec::new();
     }
-    let filter = TaskFilter { phases: &["waiting_for_others"], ..TaskFilter::default() };
+    let filter = TaskFilter { phases: &[PhaseKind::WaitingForOthers], ..TaskFilter::default() };
     match engine.ports.store.tasks(filter).await {
         Ok(waiting) => waiting.into_iter().filter(|t| t.wait.after.contains(&task.work_item)).map(|t| t.id).collect(),
         Err(error) => {
@@ -94,29 +93,4 @@ async fn tell(engine: &Engine, id: TaskId) -> Result<Option<Stepped>, Fault> {
     }
     let (open, looked_at) = (look(engine, &task).await?, task.wait.after);
     engine.step_one(id, Cause::Engine, Event::BlockersSeen { open, looked_at }).await.map(Some)
-}
-
-impl Engine {
-    /// A person says which tasks are to be over before one starts. One that is not there, and a cycle, are refused.
-    pub async fn start_after(
-        &self,
-        item: &WorkItem,
-        key: &str,
-        by: &Actor,
-        add: Vec<WorkItem>,
-        remove: Vec<WorkItem>,
-    ) -> Result<Answer, Fault> {
-        let mut named = Vec::new();
-        for other in add {
-            let Some(other) = self.ports.store.task_by_item(&other).await? else {
-                return Ok(Answer::Refused(format!("there is no task {other} that it could wait for")));
-            };
-            if let Some(path) = path_back(self, &other, item).await? {
-                return Ok(Answer::Refused(format!("that would be a cycle: {}", cycle(&path))));
-            }
-            named.push(other.work_item);
-        }
-        let remove = remove.into_iter().map(|item| WorkItem::new(item.as_str().to_uppercase())).collect();
-        self.ask(item, key, Event::AfterSet { by: by.clone(), add: named, remove }).await
-    }
 }

@@ -3,7 +3,7 @@
 
 use crate::engine::Engine;
 use crate::project::Project;
-use crate::view::rfc3339;
+use crate::text::rfc3339;
 use jiff::tz::TimeZone;
 use orch_core::budget::{Balance, Limit, RESERVED, Scope, Span, Terms, usd};
 use orch_core::effect::Lane;

@@ -1,7 +1,7 @@
 //! Conflicts as briefs show them: to the developer what is to be resolved and how, to whoever reviews both sides of what
 //! was resolved. It decides nothing; it reads the record and the text git wrote, never the files of today.
 
-use crate::effects::Cx;
+use crate::cx::Cx;
 use crate::prompt::ConflictNote;
 use orch_core::conflict::{self, Conflict, ConflictKind, ConflictPath, Side};
 use orch_core::task::Task;

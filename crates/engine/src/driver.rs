@@ -3,9 +3,8 @@
 //! end.
 
 use crate::engine::Engine;
-use crate::watchers::{Report, WATCHERS, Watcher};
-use orch_core::ids::Time;
-use serde::Serialize;
+use crate::watchers::report::Report;
+use crate::watchers::{WATCHERS, Watcher};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -15,27 +14,6 @@ use tracing::Instrument as _;
 
 /// Longest sweep; one that takes longer is given up and starts again next time.
 const DEADLINE: Duration = Duration::from_mins(2);
-
-/// What is known of a watcher.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct WatcherState {
-    /// How often it looks when nothing wakes it, milliseconds.
-    pub interval_ms: u64,
-    /// When it looked last.
-    pub last_run: Option<Time>,
-    /// How often it has looked.
-    pub runs: u64,
-    /// What it has found, ever.
-    pub found_total: u64,
-    /// What it has done, ever.
-    pub acted_total: u64,
-    /// Merge leases it has freed, ever (the reaper only).
-    pub lease_reclaimed: u64,
-    /// The newest thing it did.
-    pub last_act: Option<String>,
-    /// Its last fault, until it works again.
-    pub fault: Option<String>,
-}
 
 /// Runs all watchers until `shutdown`.
 pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {

@@ -1,14 +1,13 @@
 //! The engine: everything it needs to work, and `step`, through which all of its workers speak to the store.
 
-use crate::blockers;
+use crate::freshness::{self, Fetched, For, Freshness, With};
 use crate::halt::Halting;
 use crate::project::{Project, Projects};
-use crate::runner::AtWork;
-use crate::standing;
+use crate::who_may;
 use orch_core::circuit::Circuit;
 use orch_core::effect::Lane;
 use orch_core::event::Event;
-use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
+use orch_core::ids::{JobId, ProjectKey, Sha, TaskId, Time, WorkItem};
 use orch_core::pauses::Pauses;
 use orch_core::reap::{Limits, Sighting};
 use orch_core::refusals::Refusals;
@@ -20,10 +19,11 @@ use orch_ports::notifier::Notifier;
 use orch_ports::probe::Probe;
 use orch_ports::supervisor::Supervisor;
 use orch_store::{Cause, StepRequest, Stepped, Store};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
 
 /// What the engine works with.
 pub struct Ports {
@@ -181,6 +181,17 @@ pub struct StoryLine {
     pub at: Time,
 }
 
+/// A job this process is at work on.
+pub(crate) struct AtWork {
+    pub(crate) epoch: u64,
+    /// Somebody wants the job stopped.
+    pub(crate) stop: CancellationToken,
+    /// Its claim is somebody else's.
+    pub(crate) give_up: CancellationToken,
+    /// It can cause nothing outside any more.
+    pub(crate) over: CancellationToken,
+}
+
 /// The engine. Cheap to share; `run` does the work.
 pub struct Engine {
     pub(crate) ports: Ports,
@@ -196,7 +207,7 @@ pub struct Engine {
     /// What does not go on.
     pub(crate) halting: Halting,
     pub(crate) story: broadcast::Sender<StoryLine>,
-    pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::driver::WatcherState>>,
+    pub(crate) watchers: Mutex<BTreeMap<&'static str, crate::watchers::report::WatcherState>>,
     /// What a look at the start found, until the next start.
     pub(crate) at_start: Mutex<BTreeMap<&'static str, Vec<String>>>,
     /// Circuits of outside services, by name.
@@ -212,19 +223,19 @@ pub struct Engine {
     /// One at a time lands a branch of a project, so that two requests for one branch make one task; how many did.
     pub(crate) landing: Mutex<BTreeMap<ProjectKey, Arc<tokio::sync::Mutex<u64>>>>,
     /// Who is known by which names, and who was forgotten.
-    pub(crate) persons: Mutex<crate::people::Persons>,
+    pub(crate) persons: Mutex<crate::persons::Persons>,
     /// One at a time writes down which tests fail by chance.
     pub(crate) flaky: tokio::sync::Mutex<()>,
     /// What setups left on default branches.
-    pub(crate) layers: crate::layers::Layers,
+    pub(crate) layers: crate::layer::Layers,
     /// When each repository was fetched last.
-    pub(crate) freshness: crate::freshness::Freshness,
+    pub(crate) freshness: Freshness,
     /// When each tracker was read last, and how often it may be.
     pub(crate) polls: Mutex<BTreeMap<ProjectKey, crate::pace::Poll>>,
     /// Webhooks, and what came in by them.
     pub(crate) inbound: crate::inbound::Inbound,
     /// What the security gate has done.
-    pub(crate) security: Mutex<crate::gates::SecurityState>,
+    pub(crate) security: Mutex<crate::gates::gate::SecurityState>,
 }
 
 impl Engine {
@@ -250,8 +261,8 @@ impl Engine {
             landing: Mutex::default(),
             persons: Mutex::default(),
             flaky: tokio::sync::Mutex::default(),
-            layers: crate::layers::Layers::default(),
-            freshness: crate::freshness::Freshness::default(),
+            layers: crate::layer::Layers::default(),
+            freshness: Freshness::default(),
             polls: Mutex::default(),
             inbound: crate::inbound::Inbound::default(),
             security: Mutex::default(),
@@ -285,7 +296,7 @@ impl Engine {
 
     /// A project by key.
     pub fn project(&self, key: &ProjectKey) -> Result<Arc<Project>, Fault> {
-        self.projects().get(key).cloned().ok_or_else(|| Fault::permanent(standing::not_configured(key)))
+        self.projects().get(key).cloned().ok_or_else(|| Fault::permanent(who_may::not_configured(key)))
     }
 
     /// The projects on a repository.
@@ -293,33 +304,24 @@ impl Engine {
         self.projects().values().filter(|p| p.repository == *repository).map(Arc::clone).collect()
     }
 
-    /// Steps a task, and everything that follows in this process: lanes wake, stopped jobs stop, tasks that waited for a
-    /// freed lease are stepped too.
-    pub async fn step(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
-        let first = self.step_and_free(task, cause, event.clone()).await?;
-        if let Stepped::Applied { task, .. } = &first {
-            Box::pin(blockers::follow(self, task, &event)).await;
-        }
-        Ok(first)
+    fn fetching(&self) -> With<'_> {
+        let interval_ms = self.options.reconcile.interval_ms;
+        With { git: &*self.ports.git, clock: &*self.ports.clock, interval_ms }
     }
 
-    async fn step_and_free(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
-        let first = self.step_one(task, cause, event).await?;
-        let mut waiting: VecDeque<TaskId> = VecDeque::new();
-        if let Stepped::Applied { freed, .. } = &first {
-            waiting.extend(freed.iter().copied());
-        }
-        while let Some(next) = waiting.pop_front() {
-            // A fault here loses nothing: the waiting task's own timer looks again.
-            match self.step_one(next, Cause::Engine, Event::LeaseFreed).await {
-                Ok(Stepped::Applied { freed, .. }) => waiting.extend(freed),
-                Ok(Stepped::Ignored { .. } | Stepped::Fenced) => {}
-                Err(fault) => {
-                    tracing::warn!(task = next.0, %fault, "could not tell a task that the merge lease is free");
-                }
-            }
-        }
-        Ok(first)
+    /// Brings the private repository up to date, as far as that is needed, and says where the default branch is.
+    pub(crate) async fn fetch(&self, project: &Project, why: For) -> Result<Fetched, Fault> {
+        let found = freshness::look(&self.fetching(), &self.freshness, project, why).await?;
+        let (remote, default_branch, tip) = found;
+        let tip = tip.ok_or_else(|| {
+            Fault::permanent(format!("project {}: the forge has no branch `{default_branch}`", project.key))
+        })?;
+        Ok(Fetched { remote, default_branch, tip })
+    }
+
+    /// The tip of the default branch, as a wait needs it; `None`: there is no such branch.
+    pub(crate) async fn tip(&self, project: &Project) -> Result<Option<Sha>, Fault> {
+        Ok(freshness::look(&self.fetching(), &self.freshness, project, For::Wait).await?.2)
     }
 
     pub(crate) async fn step_one(&self, task: TaskId, cause: Cause, event: Event) -> Result<Stepped, Fault> {
@@ -328,7 +330,7 @@ impl Engine {
             Some(project) => project.policy.clone(),
             // A project that left the configuration: its tasks still end what they have begun, and its people may still
             // cancel them.
-            None => standing::last_policy(self, &row.project).await?,
+            None => who_may::last_policy(&*self.ports.store, &row.project).await?,
         };
         let request = StepRequest {
             task,

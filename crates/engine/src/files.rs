@@ -38,6 +38,18 @@ fn open_up(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Writes a few bytes as a run would, and takes them away. A directory that is not there yet is made when it is needed,
+/// so its nearest ancestor is asked.
+pub(crate) fn probe(dir: &Path) -> std::io::Result<()> {
+    let there = dir.ancestors().find(|d| d.is_dir()).unwrap_or(dir);
+    let file = there.join(format!(".orch-write-probe-{}", std::process::id()));
+    let written = std::fs::write(&file, [b'x'; 4_096]);
+    match std::fs::remove_file(&file) {
+        Err(e) if written.is_ok() && e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => written,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

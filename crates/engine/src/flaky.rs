@@ -1,7 +1,7 @@
 //! Tests that fail by chance: which were red and green on one tree, remembered by name. One that was so on the default
 //! branch, or on branches of two tasks, is nobody's fault; one that was so on a single branch may be that branch's.
 
-use crate::effects::Cx;
+use crate::cx::Cx;
 use crate::engine::Engine;
 use crate::quarantine::{self, Quarantine, Quarantined, Refused};
 use jiff::tz::TimeZone;

@@ -3,9 +3,10 @@
 //! fetch again. A repository of this machine is always looked at: that its branches are all here its files say, and no
 //! program is started for it.
 
-use crate::engine::Engine;
 use crate::project::Project;
 use orch_core::ids::{ProjectKey, Sha};
+use orch_ports::clock::Clock;
+use orch_ports::git::Git;
 use orch_ports::{Fault, Remote};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,61 +69,68 @@ impl Freshness {
     }
 }
 
-/// Brings the private repository up to date, as far as that is needed, and says where the default branch is.
-pub(crate) async fn fetch(engine: &Engine, project: &Project, why: For) -> Result<Fetched, Fault> {
-    let (remote, default_branch, tip) = look(engine, project, why).await?;
-    let tip = tip.ok_or_else(|| {
-        Fault::permanent(format!("project {}: the forge has no branch `{default_branch}`", project.key))
-    })?;
-    Ok(Fetched { remote, default_branch, tip })
+/// What a fetch is made with.
+pub(crate) struct With<'a> {
+    pub(crate) git: &'a dyn Git,
+    pub(crate) clock: &'a dyn Clock,
+    /// How often trackers are read, milliseconds.
+    pub(crate) interval_ms: u64,
 }
 
-/// The tip of the default branch, as a wait needs it; `None`: there is no such branch.
-pub(crate) async fn tip(engine: &Engine, project: &Project) -> Result<Option<Sha>, Fault> {
-    Ok(look(engine, project, For::Wait).await?.2)
+impl With<'_> {
+    fn waiting_ms(&self) -> i64 {
+        i64::try_from(self.interval_ms).unwrap_or(i64::MAX).saturating_mul(2).min(WAITING_MS)
+    }
 }
 
-async fn look(engine: &Engine, project: &Project, why: For) -> Result<(Remote, String, Option<Sha>), Fault> {
+/// Brings the private repository up to date, as far as that is needed; where to push, the default branch and its tip.
+/// `None`: there is no such branch.
+pub(crate) async fn look(
+    with: &With<'_>,
+    fetches: &Freshness,
+    project: &Project,
+    why: For,
+) -> Result<(Remote, String, Option<Sha>), Fault> {
     let remote = project.forge.remote(&project.key).await?;
     let default_branch = project.forge.default_branch(&project.key).await?;
-    let git = &engine.ports.git;
     if remote.is_here() {
-        git.fetch(&project.key, &remote).await?;
+        with.git.fetch(&project.key, &remote).await?;
     } else {
-        bring(engine, project, &remote, why).await?;
+        bring(with, fetches, project, &remote, why).await?;
     }
-    let tip = git.forge_branch(&project.key, &default_branch).await?;
+    let tip = with.git.forge_branch(&project.key, &default_branch).await?;
     Ok((remote, default_branch, tip))
 }
 
-fn waiting_ms(engine: &Engine) -> i64 {
-    let interval_ms = i64::try_from(engine.options.reconcile.interval_ms).unwrap_or(i64::MAX);
-    interval_ms.saturating_mul(2).min(WAITING_MS)
-}
-
-async fn bring(engine: &Engine, project: &Project, remote: &Remote, why: For) -> Result<(), Fault> {
-    let now_ms = || engine.ports.clock.boot().ms;
+async fn bring(
+    with: &With<'_>,
+    fetches: &Freshness,
+    project: &Project,
+    remote: &Remote,
+    why: For,
+) -> Result<(), Fault> {
+    let now_ms = || with.clock.boot().ms;
     let asked = now_ms();
-    let last = engine.freshness.of(&project.repository);
+    let last = fetches.of(&project.repository);
     let mut last = last.lock().await;
     let same = last.begun.as_ref().filter(|(_, from)| from == remote).map(|(at, _)| *at);
     let fresh = same.is_some_and(|at| match why {
         // One that began behind the question has brought what was there when it was asked.
         For::Act => asked < at,
-        For::Wait => asked < at.saturating_add(waiting_ms(engine)),
+        For::Wait => asked < at.saturating_add(with.waiting_ms()),
     });
     if fresh {
         return Ok(());
     }
     if why == For::Wait
         && let Some((at, fault)) = &last.failed
-        && asked < at.saturating_add(FAILED_MS.min(waiting_ms(engine)))
+        && asked < at.saturating_add(FAILED_MS.min(with.waiting_ms()))
     {
         return Err(fault.clone());
     }
     let begun = now_ms();
-    engine.freshness.total.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    match engine.ports.git.fetch(&project.key, remote).await {
+    fetches.total.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    match with.git.fetch(&project.key, remote).await {
         Ok(()) => {
             *last = Last { begun: Some((begun, remote.clone())), failed: None };
             Ok(())

@@ -2,9 +2,10 @@
 //! never write outside the two places of a run, and never take one that was changed since for what the setup left.
 
 use crate::copy;
-use orch_core::ids::{Sha, Time};
+use orch_core::ids::{ProjectKey, Sha, Time};
 use orch_ports::Fault;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -183,5 +184,22 @@ pub(crate) fn discard(dir: &Path) {
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::debug!(dir = %dir.display(), %error, "what a setup left could not be removed now");
+    }
+}
+
+/// Layers of this process's projects.
+#[derive(Default)]
+pub(crate) struct Layers(Mutex<BTreeMap<ProjectKey, Turn>>);
+
+/// One at a time makes a project's.
+#[derive(Clone, Default)]
+pub(crate) struct Turn {
+    pub(crate) making: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) failed: Failed,
+}
+
+impl Layers {
+    pub(crate) fn turn(&self, project: &ProjectKey) -> Turn {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(project.clone()).or_default().clone()
     }
 }

@@ -4,19 +4,20 @@
 //!
 //! It is a convenience. A run without it downloads again what it needs, so that no fault of it fails a run.
 
-use crate::effects::{Cx, hex};
-use crate::layer::{self, Failed, Layer};
+use crate::cx::Cx;
+use crate::layer::{self, Layer, Turn};
 use crate::prepare::Runs;
 use crate::shell::{self, Command};
+use crate::text::hex;
 use crate::toolchain;
 use orch_core::effect::Effect;
-use orch_core::ids::{ProjectKey, Sha};
+use orch_core::ids::Sha;
 use orch_ports::Fault;
 use orch_ports::supervisor::RunState;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 /// Begins the names of its runs; behind it stand the layer and a number.
 const NAME: &str = "layer";
@@ -73,23 +74,6 @@ const LOCKS: &[&str] = &[
     "uv.lock",
     "yarn.lock",
 ];
-
-/// Layers of this process's projects.
-#[derive(Default)]
-pub(crate) struct Layers(Mutex<BTreeMap<ProjectKey, Turn>>);
-
-/// One at a time makes a project's.
-#[derive(Clone, Default)]
-struct Turn {
-    making: Arc<tokio::sync::Mutex<()>>,
-    failed: Failed,
-}
-
-impl Layers {
-    fn turn(&self, project: &ProjectKey) -> Turn {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(project.clone()).or_default().clone()
-    }
-}
 
 /// The layer for a run of the project that is about to begin, made first if it is not there. `None`: it keeps none, or it cannot be
 /// made now.

@@ -8,23 +8,22 @@ mod guarded;
 mod landed;
 mod record;
 
-pub(crate) use documents::{asked as documents_asked, read_back as documents_read_back};
+pub(crate) use documents::asked as documents_asked;
 pub(crate) use guarded::secrets;
 pub use record::{DocumentsAsked, MainMove, MainRecord};
 
 use crate::engine::Engine;
-use crate::freshness;
 use crate::project::Project;
 use landed::Landing;
 use orch_core::event::Event;
-use orch_core::ids::{ProjectKey, Sha};
+use orch_core::ids::{ProjectKey, Sha, WorkItem};
+use orch_core::phase::PhaseKind;
 use orch_core::task::{ApprovalKind, MergeIntent, Phase, Task, WaitReason};
 use orch_ports::Fault;
 use orch_ports::git::CommitLine;
 use orch_ports::notifier::Notice;
 use orch_store::{Cause, TaskFilter};
-use record::{key, read, read_move, write};
-use std::sync::{Arc, PoisonError};
+use record::{Merge, key, read, read_move, turn, write};
 
 /// Most commits of one move that are kept with author and subject.
 const KEPT: usize = 20;
@@ -32,11 +31,6 @@ const KEPT: usize = 20;
 const BACK: u64 = 20;
 /// Source of what is sent to tasks.
 const SOURCE: &str = "main";
-
-fn turn(engine: &Engine, project: &Project) -> Arc<tokio::sync::Mutex<()>> {
-    let mut all = engine.looking.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(all.entry(project.repository.clone()).or_default())
-}
 
 /// The watcher's look. What it did, if it did anything.
 pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<String>, Fault> {
@@ -46,7 +40,7 @@ pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<S
         let branch = project.forge.default_branch(&project.key).await?;
         project.forge.branch_head(&project.key, &branch).await?
     } else {
-        freshness::tip(engine, project).await?
+        engine.tip(project).await?
     };
     let Some(tip) = tip else { return Ok(None) };
     let turn = turn(engine, project);
@@ -62,7 +56,7 @@ pub(crate) async fn watch(engine: &Engine, project: &Project) -> Result<Option<S
         if read(engine, &project.repository).await? != before {
             return Ok(None);
         }
-        freshness::tip(engine, project).await?;
+        engine.tip(project).await?;
         moved = look_at(engine, project, &tip).await?.1;
     }
     let held = turn.lock().await;
@@ -161,14 +155,6 @@ async fn moved_to(
     Ok(Some(moved))
 }
 
-/// A merge of a pull request.
-struct Merge {
-    /// What was merged.
-    head: Sha,
-    /// As what.
-    commit: Sha,
-}
-
 /// What came in beside these pull requests, and one more than is kept.
 async fn beside<'a>(
     engine: &Engine,
@@ -236,6 +222,28 @@ async fn moved_on(engine: &Engine, project: &Project, merge: &Merge) -> Result<(
     write(engine, &key(of), &record).await
 }
 
+/// What came of a merge that was asked for, if one was: the record follows it, and forgets that it was asked for. One that
+/// may still happen is forgotten only where nobody asks any more.
+pub(crate) async fn documents_read_back(
+    engine: &Engine,
+    project: &Project,
+    item: &WorkItem,
+    given_up: bool,
+) -> Result<(), Fault> {
+    let turn = turn(engine, project);
+    let _held = turn.lock().await;
+    let Some(record) = read(engine, &project.repository).await? else { return Ok(()) };
+    let Some(asked) = record.documents.iter().find(|d| d.work_item == *item) else { return Ok(()) };
+    match documents::merge(project, asked).await? {
+        Some(merge) => moved_on(engine, project, &merge).await?,
+        None if !given_up => return Ok(()),
+        None => {}
+    }
+    let Some(mut record) = read(engine, &project.repository).await? else { return Ok(()) };
+    record.documents.retain(|d| d.work_item != *item);
+    write(engine, &key(&project.repository), &record).await
+}
+
 /// Tells people what they must hear, each move once, until they have been told.
 async fn tell(engine: &Engine, project: &Project, record: &mut MainRecord) -> Result<(), Fault> {
     let at = &project.repository;
@@ -267,8 +275,11 @@ async fn release(engine: &Engine, project: &Project, record: &MainRecord, moved:
     let waits = project.merging.only_orch && record.pending.is_some();
     let mut waiting = Vec::new();
     for of in engine.sharing(&project.repository) {
-        let filter =
-            TaskFilter { project: Some(of.key.clone()), phases: &["awaiting_approval"], ..TaskFilter::default() };
+        let filter = TaskFilter {
+            project: Some(of.key.clone()),
+            phases: &[PhaseKind::AwaitingApproval],
+            ..TaskFilter::default()
+        };
         waiting.extend(engine.ports.store.tasks(filter).await?);
     }
     for task in waiting {

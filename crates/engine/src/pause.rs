@@ -9,7 +9,7 @@
 
 use crate::engine::Engine;
 use crate::halt::{Halt, Pause, Pauses, end_of};
-use crate::runner;
+use crate::programs;
 use orch_core::effect::{Effect, Lane};
 use orch_core::ids::{Actor, GateId, ProjectKey, Time};
 use orch_ports::Fault;
@@ -272,6 +272,6 @@ async fn goes_on(engine: &Engine, job: &Job) -> Result<bool, Fault> {
         effect @ (Effect::Merge { .. } | Effect::Rollback { .. }) => {
             engine.task(job.id.task).await?.is_begun(effect, job.epoch, false)
         }
-        _ => 0 < job.epoch && runner::has_program(engine, job).await,
+        _ => 0 < job.epoch && programs::has_program(engine, job).await,
     })
 }

@@ -3,47 +3,15 @@
 //! then on. Who may do what is not decided here: see [`orch_core::policy::Policy::may`].
 
 use crate::engine::Engine;
-use hmac::{Hmac, KeyInit, Mac};
+use crate::persons::Persons;
 use orch_core::ids::{Actor, ProjectKey};
 use orch_core::people::{self, Person, bare, is_nobody, is_numbered, person_of, same_name, system};
 use orch_core::policy::Policy;
 use orch_ports::Fault;
 use orch_store::{Fact, Forget, Forgotten};
-use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::PoisonError;
-
-/// What is kept of people beside the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Persons {
-    /// Those who were configured with several names, so that all of them are known when they are not configured any more.
-    known: Vec<Person>,
-    /// Numbers of those who were forgotten, by what stands for each name: it can be recognised, and not be read.
-    forgotten: BTreeMap<String, i64>,
-    /// The key of these.
-    #[serde(skip)]
-    key: String,
-}
-
-impl Persons {
-    /// What stands for a name.
-    fn digest(&self, name: &Actor) -> Option<String> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()).ok()?;
-        mac.update(b"person\0");
-        mac.update(people::folded(name).as_bytes());
-        Some(mac.finalize().into_bytes().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }))
-    }
-
-    fn number(&self, name: &Actor) -> Option<i64> {
-        self.forgotten.get(&self.digest(name)?).copied()
-    }
-}
 
 /// A person, or somebody on a project's list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -195,7 +195,7 @@ pub fn lacks(place: &Path, least_free_bytes: u64) -> Option<String> {
         return Some(format!("no more files can be made in {}", there.display()));
     }
     let full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded];
-    let written = crate::standing::probe(there).err().filter(|error| full.contains(&error.kind()));
+    let written = crate::files::probe(there).err().filter(|error| full.contains(&error.kind()));
     written.map(|error| format!("{} cannot be written: {error}", there.display()))
 }
 

@@ -2,7 +2,7 @@
 //! by itself: nothing that was on a default branch when it came back is brought to production without production's own
 //! word or a person's, because the copy cannot know what was deployed after it was made.
 
-use crate::effects::Cx;
+use crate::cx::Cx;
 use crate::engine::Engine;
 use orch_core::effect::Outcome;
 use orch_core::ids::{ProjectKey, Sha, WorkItem};

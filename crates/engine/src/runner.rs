@@ -6,17 +6,16 @@
 //! (`budgets.rs`).
 
 use crate::budgets;
-use crate::effects::{self, Cx, Ended};
-use crate::engine::Engine;
+use crate::cx::{Cx, Ended};
+use crate::effects;
+use crate::engine::{AtWork, Engine};
 use crate::halt::Halt;
-use crate::{pause, services};
+use crate::{pause, programs, services, standing};
 use orch_core::effect::{Class, Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::retry::{self, DEATHS, Next, TELL_AFTER, Tried};
 use orch_ports::Fault;
-use orch_ports::supervisor::RunState;
-use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, RunRow, Share, Stepped};
-use std::path::Path;
+use orch_store::{Beat, Cause, ClaimRequest, Fence, Job, Requeue, Share, Stepped};
 use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -174,17 +173,6 @@ async fn idle(engine: &Engine, lane: Lane, shutdown: &CancellationToken) {
     }
 }
 
-/// A job this process is at work on.
-pub(crate) struct AtWork {
-    epoch: u64,
-    /// Somebody wants the job stopped.
-    pub(crate) stop: CancellationToken,
-    /// Its claim is somebody else's.
-    give_up: CancellationToken,
-    /// It can cause nothing outside any more.
-    over: CancellationToken,
-}
-
 /// What is logged while a job is worked on says which one it is: job, run, repository, and once the task is read its name
 /// and branch. An error span, so that a filter that shows warnings only shows it too.
 async fn run_job(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
@@ -247,7 +235,7 @@ async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
     }
     drop(over);
     if let Some(ended) = ended {
-        let still_runs = still_runs(engine, &job, stop.is_cancelled()).await;
+        let still_runs = programs::still_runs(engine, &job, stop.is_cancelled()).await;
         let tried = tried(ended).weighed(stop.is_cancelled(), still_runs);
         if !tried.is_a_guess() {
             engine.refusals.lock().unwrap_or_else(PoisonError::into_inner).forget(job.id);
@@ -256,28 +244,6 @@ async fn work_on(engine: &Arc<Engine>, job: Job, shutdown: &CancellationToken) {
         write_down(engine, &job, conclude(engine, &job, tried), shutdown).await;
     }
     forget(engine, &job);
-}
-
-/// Does a program of the job's present run still run? Not being able to look is no evidence of an end. If the job is to be
-/// stopped, such a program is asked to end, whatever kept the executor from it: its project may be gone.
-async fn still_runs(engine: &Engine, job: &Job, stop: bool) -> bool {
-    if !job.lane.outlives_workers() {
-        return false;
-    }
-    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return true };
-    let supervisor = &engine.ports.supervisor;
-    let mut lives = false;
-    let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
-    for dir in mine.map(|run| Path::new(&run.dir)) {
-        if !matches!(supervisor.look(dir), Ok(RunState::Live) | Err(_)) {
-            continue;
-        }
-        lives = true;
-        if stop && let Err(fault) = supervisor.cancel(dir) {
-            tracing::warn!(%fault, "a program of a job that is to be stopped could not be asked to end");
-        }
-    }
-    lives
 }
 
 /// Nobody is at work on this claim any more; a later claim of the same job is left as it is.
@@ -333,14 +299,14 @@ async fn refuse(engine: &Engine, job: &Job) -> Option<Next> {
     }
     let (now, pauses) = (engine.ports.clock.now(), engine.options.pauses());
     // What has cost too many workers their lives is asked to end before its job is over.
-    let runs = DEATHS <= job.deaths && still_runs(engine, job, true).await;
+    let runs = DEATHS <= job.deaths && programs::still_runs(engine, job, true).await;
     let quarantined = retry::quarantine(&job.effect, &job.tries(), job.last_fault.as_ref(), now, pauses, runs);
     if quarantined.is_some() {
         return quarantined;
     }
     match budgets::refuse(engine, job).await {
         Some(next) => Some(next),
-        None => services::park(engine, job).map(Next::Requeue),
+        None => standing::park(engine, job).or_else(|| services::park(engine, job)).map(Next::Requeue),
     }
 }
 
@@ -353,19 +319,7 @@ async fn is_held_back(engine: &Engine, job: &Job) -> bool {
     // Asked first as if nothing of it ran: most tasks are not held, and their runs are not looked up for this.
     let (seq, claims) = (job.id.seq, job.epoch.saturating_sub(1));
     task.holds_back(seq, &job.effect, claims, false)
-        && task.holds_back(seq, &job.effect, claims, has_program(engine, job).await)
-}
-
-/// Was a program of its present attempt started whose end is not written down? Not being able to look is taken for a yes.
-pub(crate) async fn has_program(engine: &Engine, job: &Job) -> bool {
-    let Ok(runs) = engine.ports.store.runs(job.id.task).await else { return true };
-    // What prepares an agent's run is not the run.
-    let prepares = |r: &&RunRow| matches!(job.effect, Effect::RunAgent { .. }) && r.is_command();
-    let mine = runs.iter().filter(|r| r.job == job.id.seq && r.attempt == job.run_attempt && r.ended.is_none());
-    let mine = mine.filter(|r| !prepares(r));
-    // One that was written down and never started has not begun.
-    let look = |dir: &str| engine.ports.supervisor.look(Path::new(dir));
-    mine.map(|r| look(&r.dir)).any(|state| !matches!(state, Ok(RunState::Absent)))
+        && task.holds_back(seq, &job.effect, claims, programs::has_program(engine, job).await)
 }
 
 /// An executor's end in the words of the rules.

@@ -2,8 +2,7 @@
 //! circuit decides is in `orch_core::circuit`; here it is looked up, kept over restarts, and told to people.
 
 use crate::engine::Engine;
-use crate::standing;
-use crate::view::rfc3339;
+use crate::text::rfc3339;
 use orch_core::circuit::{self, After, Circuit, Heard};
 use orch_core::effect::Effect;
 use orch_core::retry::Tried;
@@ -14,9 +13,6 @@ use std::sync::PoisonError;
 
 /// Does this job have to wait for its service? It goes back to the queue then, and pays nothing.
 pub(crate) fn park(engine: &Engine, job: &Job) -> Option<Requeue> {
-    if let Some(requeue) = standing::park(engine, job) {
-        return Some(requeue);
-    }
     let service = service(engine, job)?;
     let admit = {
         let running = engine.running.lock().unwrap_or_else(PoisonError::into_inner);

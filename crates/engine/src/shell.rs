@@ -1,7 +1,7 @@
 //! Commands of a project: tests, CI, deploy hooks, checks. Every one of them runs under the supervisor, with a cleared
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
-use crate::effects::{Cx, Ended};
+use crate::cx::{Cx, Ended};
 pub(crate) use crate::files::written;
 use crate::layer::Layer;
 use crate::pause;

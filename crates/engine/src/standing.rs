@@ -4,19 +4,19 @@
 //! outside, ends by itself when it is repaired, and concerns no other project.
 
 use crate::engine::Engine;
+use crate::files::probe;
 use crate::people;
 use crate::services;
-use crate::view::rfc3339;
-use crate::watchers::Report;
+use crate::text::rfc3339;
+use crate::watchers::report::Report;
+use crate::who_may::{WhoMay, not_configured, people_of};
 use orch_core::effect::Effect;
 use orch_core::ids::{ProjectKey, Time};
-use orch_core::policy::Policy;
 use orch_ports::Fault;
-use orch_store::Fact;
 use orch_store::{Charge, Job, Requeue, TaskFilter};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How soon a job of a project that cannot be worked on looks again by itself, milliseconds.
 const LOOK_MS: i64 = 30_000;
@@ -45,44 +45,6 @@ impl Trouble {
         let why = format!("the store cannot be read: {why}");
         Self { kind: "store", project: None, why, since: None, tasks: Vec::new() }
     }
-}
-
-/// The people of a project, kept for the day it is not in the configuration.
-#[derive(Serialize, Deserialize)]
-struct WhoMay {
-    #[serde(default)]
-    starters: Vec<orch_core::ids::Actor>,
-    #[serde(default)]
-    approvers: Vec<orch_core::ids::Actor>,
-    #[serde(default)]
-    landers: Vec<orch_core::ids::Actor>,
-    /// Those who are known under several names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    people: Vec<orch_core::people::Person>,
-}
-
-fn people_of(project: &ProjectKey) -> Fact {
-    Fact::People(project.clone())
-}
-
-/// What is said of a project that is not configured.
-pub(crate) fn not_configured(project: &ProjectKey) -> String {
-    format!(
-        "project {project} is not in the configuration: add a [[project]] with key = \"{project}\" again, or cancel"
-    )
-}
-
-/// Who may decide about tasks of a project that left the configuration: those who might before.
-pub(crate) async fn last_policy(engine: &Engine, project: &ProjectKey) -> Result<Policy, Fault> {
-    let kept = engine.ports.store.recall(&people_of(project)).await?;
-    let people: Option<WhoMay> = kept.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(people.map_or_else(Policy::default, |WhoMay { starters, approvers, landers, people }| Policy {
-        people,
-        starters,
-        approvers,
-        landers,
-        ..Policy::default()
-    }))
 }
 
 /// Does this job have to wait for its project? It goes back to the queue then, and pays nothing.
@@ -154,18 +116,6 @@ pub(crate) async fn look_again(engine: &Engine, report: &mut Report) {
 /// Directories the engine must be able to write; one that cannot be, with the reason.
 fn unwritable(dirs: &BTreeSet<PathBuf>) -> Vec<(PathBuf, String)> {
     dirs.iter().filter_map(|dir| Some((dir.clone(), probe(dir).err()?.to_string()))).collect()
-}
-
-/// Writes a few bytes as a run would, and takes them away. A directory that is not there yet is made when it is needed,
-/// so its nearest ancestor is asked.
-pub(crate) fn probe(dir: &Path) -> std::io::Result<()> {
-    let there = dir.ancestors().find(|d| d.is_dir()).unwrap_or(dir);
-    let file = there.join(format!(".orch-write-probe-{}", std::process::id()));
-    let written = std::fs::write(&file, [b'x'; 4_096]);
-    match std::fs::remove_file(&file) {
-        Err(e) if written.is_ok() && e.kind() != std::io::ErrorKind::NotFound => Err(e),
-        _ => written,
-    }
 }
 
 impl Engine {

@@ -1,7 +1,7 @@
 //! The project's tests or CI on a commit, run as often as it takes to tell whose fault a red is. What is to be run next, and
 //! what it means, `orch_core::blame` says; here it is run, in the same way for both.
 
-use crate::gates::{Bench, CommandRun, ProjectCommand};
+use crate::gates::bench::{Bench, CommandRun, ProjectCommand};
 use crate::parts::Run;
 use crate::quarantine::{self, Quarantine, Quarantined};
 use crate::shell::REVISION;

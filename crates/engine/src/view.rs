@@ -13,6 +13,7 @@ use orch_core::effect::Effect;
 use orch_core::explain;
 use orch_core::ids::{Actor, ProjectKey, Role, TaskId, Time, WorkItem};
 use orch_core::people::system;
+use orch_core::phase::PhaseKind;
 use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
 use orch_store::forget::Redactor;
@@ -20,7 +21,8 @@ use orch_store::{Job, JournalRow, Judgement, RunRow, Standing, TaskFilter};
 use std::path::Path;
 use std::sync::PoisonError;
 
-pub use crate::driver::WatcherState;
+pub use crate::text::rfc3339;
+pub use crate::watchers::report::WatcherState;
 pub use queues::MergeQueue;
 pub use shapes::*;
 
@@ -401,7 +403,7 @@ impl Engine {
             })
         };
         let leases = store.leases().await?;
-        let filter = TaskFilter { phases: &["waiting_for_lease"], ..TaskFilter::default() };
+        let filter = TaskFilter { phases: &[PhaseKind::WaitingForLease], ..TaskFilter::default() };
         let waiting = store.tasks(filter).await?.into_iter().rev().collect();
         let repositories: Vec<_> = self.projects().values().map(|p| (p.key.clone(), p.repository.clone())).collect();
         let reaper = self.watcher("reaper");

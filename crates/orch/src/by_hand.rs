@@ -13,14 +13,14 @@ use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha, StageId, Time};
 use orch_engine::Project;
 use orch_engine::base::{self, Found, Verdict};
-use orch_engine::gates::{self, Bench, CommandRun, Look, ProjectCommand, Subject};
+use orch_engine::gates::{self, Bench as _, CommandRun, HandBench, Look, ProjectCommand, Subject, Watch};
 use orch_engine::parts::Of;
-use orch_engine::prepare::{self, GRACE_MS, Phase, Prepared, Runs};
+use orch_engine::prepare::{self, GRACE_MS};
 use orch_engine::quarantine::{self, Quarantine};
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
-use orch_ports::supervisor::{RunState, Supervisor, files};
+use orch_ports::supervisor::{RunState, Supervisor as _};
 use orch_store::{Fact, SqliteStore};
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
@@ -31,12 +31,6 @@ use std::time::{Duration, Instant};
 
 /// Where artefacts live in a repository.
 const WORK_ITEMS: &str = "docs/work-items";
-
-/// How often whoever watches a run is called, milliseconds.
-const WATCH_MS: u64 = 1_000;
-
-/// Looks at a run under way, by its directory; `true`: it has gone on for long enough.
-pub(crate) type Watch<'a> = dyn Fn(&Path) -> bool + Sync + 'a;
 
 /// What is worked on.
 pub(crate) struct Asked {
@@ -60,9 +54,6 @@ impl Asked {
     }
 }
 
-/// Where the runs are, below the scratch directory.
-const RUNS: &str = "runs";
-
 /// A project on scratch ground, which is removed with it.
 pub(crate) struct Ground<'a> {
     asked: &'a Asked,
@@ -70,6 +61,7 @@ pub(crate) struct Ground<'a> {
     git: GitCli,
     artefact_dir: String,
     supervisor: ProcessSupervisor,
+    clock: Arc<dyn Clock>,
     path: String,
     now: Time,
     quarantine: Quarantine,
@@ -81,7 +73,7 @@ impl Drop for Ground<'_> {
     /// Ends what was started, because nobody comes back to it, and removes everything.
     fn drop(&mut self) {
         let began = Instant::now();
-        let runs = std::fs::read_dir(self.dir.join(RUNS)).into_iter().flatten().flatten();
+        let runs = std::fs::read_dir(gates::runs_dir(&self.dir)).into_iter().flatten().flatten();
         for run in runs.map(|entry| entry.path()) {
             while matches!(self.supervisor.look(&run), Ok(RunState::Live))
                 && began.elapsed() < Duration::from_millis(2 * GRACE_MS)
@@ -143,7 +135,7 @@ impl<'a> Ground<'a> {
             Some(config) => in_quarantine(config, &project.key, now)?,
             None => Quarantine::new(),
         };
-        Ok(Self { asked, project, git, artefact_dir, supervisor, path, now, quarantine, dir, _scratch: scratch })
+        Ok(Self { asked, project, git, artefact_dir, supervisor, clock, path, now, quarantine, dir, _scratch: scratch })
     }
 
     /// Judges a gate for real, whatever switches and scopes say.
@@ -160,10 +152,12 @@ impl<'a> Ground<'a> {
             task: None,
         };
         let probe = HttpProbe::new()?;
-        let bench = self.bench(&|_| false);
-        let look = Look { subject, project: &self.project, git: &self.git, probe: &probe, bench: &bench };
         let gate = gates::find(id).ok_or_else(|| Fault::bug(format!("{id} is not built in")))?;
-        Ok(gate.judge(&look).await)
+        let judged = self.with(&|_| false, async |bench| {
+            let look = Look { subject, project: &self.project, git: &self.git, probe: &probe, bench };
+            gate.judge(&look).await
+        });
+        Ok(judged.await)
     }
 
     /// Runs the project's tests on the commit as `check_tests_local` does; without any, what CI runs. `None`: it has neither.
@@ -179,17 +173,19 @@ impl<'a> Ground<'a> {
             }
             (None, None) => return Ok(None),
         };
-        self.bench(watch).run(&command).await.map(Some)
+        self.with(watch, async |bench| bench.run(&command).await).await.map(Some)
     }
 
     /// Judges the commit as the daemon judges the default branch before a task's first agent: a verdict for each command,
     /// with the name under which it is remembered. What comes behind a red one is not run.
     pub(crate) async fn base(&self, watch: &Watch<'_>) -> Result<Vec<(Fact, Verdict)>, Fault> {
         let head = &self.asked.head;
-        let (bench, tree) = (self.bench(watch), self.git.tree(&self.project.key, head).await?.to_string());
+        let tree = self.git.tree(&self.project.key, head).await?.to_string();
         let mut all = Vec::new();
         for asked in base::commands(&self.project) {
-            let found = base::judge(&self.project, &self.git, &bench, head, &asked).await?;
+            let found = self
+                .with(watch, async |bench| base::judge(&self.project, &self.git, bench, head, &asked).await)
+                .await?;
             let green = matches!(found, Found::Green { .. });
             let verdict = Verdict { commit: head.clone(), since: self.now, at: self.now, found };
             let identity = quarantine::identity(&self.quarantine);
@@ -201,12 +197,24 @@ impl<'a> Ground<'a> {
         Ok(all)
     }
 
-    fn run_dir(&self, name: &str) -> PathBuf {
-        self.dir.join(RUNS).join(name)
-    }
-
-    fn bench<'b>(&'b self, watch: &'b Watch<'b>) -> HandBench<'b> {
-        HandBench { ground: self, watch }
+    /// What its gates and tests work with. A checkout is a clone with its whole history: `before` refuses what has none.
+    async fn with<T>(&self, watch: &Watch<'_>, work: impl AsyncFnOnce(&HandBench<'_>) -> T) -> T {
+        let before = || whole(&self.asked.repo, &self.path);
+        let bench = HandBench {
+            project: &self.project,
+            git: &self.git,
+            supervisor: &self.supervisor,
+            clock: &*self.clock,
+            head: &self.asked.head,
+            artefact_dir: &self.artefact_dir,
+            dir: &self.dir,
+            path: &self.path,
+            quarantine: &self.quarantine,
+            least_free_bytes: wire::LEAST_FREE_BYTES,
+            before: &before,
+            watch,
+        };
+        work(&bench).await
     }
 }
 
@@ -330,89 +338,6 @@ fn work_item_dir(path: &str) -> Option<String> {
     let rest = path.strip_prefix(WORK_ITEMS)?.strip_prefix('/')?;
     let (item, _) = rest.split_once('/')?;
     Some(format!("{WORK_ITEMS}/{item}"))
-}
-
-struct HandBench<'a> {
-    ground: &'a Ground<'a>,
-    watch: &'a Watch<'a>,
-}
-
-#[async_trait::async_trait]
-impl Bench for HandBench<'_> {
-    async fn paper(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let ground = self.ground;
-        ground.git.read_file(&ground.project.key, &ground.asked.head, &format!("{}/{name}", ground.artefact_dir)).await
-    }
-
-    async fn papers(&self) -> Result<Vec<String>, Fault> {
-        let ground = self.ground;
-        let files = ground.git.list_files(&ground.project.key, &ground.asked.head, &ground.artefact_dir).await?;
-        let name =
-            |f: String| f.strip_prefix(&ground.artefact_dir).and_then(|n| n.strip_prefix('/')).map(str::to_owned);
-        Ok(files.into_iter().filter_map(name).collect())
-    }
-
-    async fn keep(&self, _: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        // By hand it is shown, with `--json`, and belongs to nobody.
-        Ok(bytes)
-    }
-
-    async fn quarantine(&self) -> Result<Quarantine, Fault> {
-        Ok(self.ground.quarantine.clone())
-    }
-
-    async fn run(&self, command: &ProjectCommand<'_>) -> Result<CommandRun, Fault> {
-        let ground = self.ground;
-        whole(&ground.asked.repo, &ground.path)?;
-        let (checkout, run) = (ground.dir.join(format!("checkout-{}", command.name)), ground.run_dir(&command.name));
-        ground.git.checkout(&ground.project.key, command.commit, &checkout).await?;
-        let home = run.join("tmp");
-        std::fs::create_dir_all(&home).map_err(|e| Fault::transient(format!("write {}: {e}", home.display())))?;
-        let spec = ground.project.preparation.spec(Prepared {
-            line: command.line,
-            runs: if command.setup { Runs::SetupFirst } else { Runs::Command },
-            checkout,
-            run_dir: &run,
-            home: &home,
-            path: &ground.path,
-            env: command.env.clone(),
-            timeout_ms: ground.project.test_timeout_ms,
-            detach: false,
-        })?;
-        let ended = ground.supervisor.ensure(&run, &spec);
-        tokio::pin!(ended);
-        let exit = loop {
-            tokio::select! {
-                exit = &mut ended => break exit?,
-                () = tokio::time::sleep(Duration::from_millis(WATCH_MS)) => if (self.watch)(&run) {
-                    ground.supervisor.cancel(&run)?;
-                },
-            }
-        };
-        let lacks = || orch_engine::prepare::lacks(&run, wire::LEAST_FREE_BYTES);
-        let lacked = lacks();
-        for over in [&spec.cwd, &home] {
-            // What cannot be removed now goes with the scratch ground.
-            let _ = prepare::remove(over);
-        }
-        let lacked = lacked.filter(|_| !exit.ok()).and_then(|_| lacks());
-        let output = [files::STDOUT, files::STDERR].map(|f| std::fs::read(run.join(f)).unwrap_or_default()).concat();
-        let text = orch_ports::masks::readable(&String::from_utf8_lossy(&output));
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = lines[lines.len().saturating_sub(30)..].join("\n");
-        let in_setup = !exit.ok() && Phase::of(&run) == Phase::Setup;
-        Ok(CommandRun {
-            ok: exit.ok(),
-            exited: exit.exited(),
-            end: exit.describe(),
-            tail,
-            log: String::new(),
-            took_ms: gates::took_ms(&exit),
-            lacked,
-            failed_setup: ground.project.preparation.setup.clone().filter(|_| in_setup),
-            output: text,
-        })
-    }
 }
 
 /// Tests of the project that a person has put into quarantine, as the database has them, whoever has it open.

@@ -5,8 +5,6 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod demo_files;
-#[cfg(feature = "fault-points")]
-pub mod fault_points;
 pub mod gate_cli;
 mod gate_config;
 pub mod http;

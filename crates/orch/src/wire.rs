@@ -76,7 +76,7 @@ pub struct Parts {
     tracker: Arc<dyn Tracker>,
     key: Vec<u8>,
     #[cfg(feature = "fault-points")]
-    faults: Arc<crate::fault_points::Faults>,
+    faults: Arc<orch_torture::fault_points::Faults>,
 }
 
 impl Parts {
@@ -156,9 +156,9 @@ async fn submodules(
 /// Builds the engine.
 pub async fn engine(config: &Config, store: Arc<dyn Store>, process: &Process) -> Result<(Arc<Engine>, Parts), Fault> {
     #[cfg(feature = "fault-points")]
-    let faults = crate::fault_points::Faults::of(&crate::config::env::process_env())?;
+    let faults = orch_torture::fault_points::Faults::of(&crate::config::env::process_env())?;
     #[cfg(feature = "fault-points")]
-    let process = &faults.process(process);
+    let process = &Process { clock: faults.clock(&process.clock), ..process.clone() };
     let data = config.data_dir();
     let clock = &process.clock;
     let tracker = Arc::new(LocalTracker::open(&data.join("tracker.db"), Arc::clone(clock))?);

@@ -95,8 +95,9 @@ pub(crate) fn invariant_no_move_is_lost(sim: &Sim) -> Live<()> {
     ensure(unseen.is_empty(), "no_move_is_lost", || format!("nobody saw that a person put {unseen:?}"))?;
     for task in sim.tasks.values().filter(|t| !t.is_closed()) {
         let ticket = sim.sites.get(&task.project).and_then(|s| s.tickets.get(&task.number));
-        let knows =
-            ticket.is_none_or(|t| task.title == t.title || task.findings.notes.iter().any(|n| n.contains(&t.title)));
+        let knows = ticket.is_none_or(|t| {
+            task.title == t.title || task.findings.notes.iter().any(|n| n.to_string().contains(&t.title))
+        });
         ensure(knows, "no_move_is_lost", || format!("{} does not know how its ticket was edited", task.work_item))?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use orch_core::budget::{Refusal, Sums, Terms};
 use orch_core::effect::{Effect, Lane};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, Sha, StageId, TaskId, Time, WorkItem};
+use orch_core::phase::PhaseKind;
 use orch_core::policy::Policy;
 use orch_core::retry::Tries;
 use orch_core::task::Task;
@@ -499,8 +500,8 @@ pub struct TaskFilter {
     pub before: Option<TaskId>,
     /// Only those in this stage.
     pub stage: Option<String>,
-    /// Only those in one of these phases ([`orch_core::task::Task::phase_word`]); empty: in any.
-    pub phases: &'static [&'static str],
+    /// Only those in one of these phases; empty: in any.
+    pub phases: &'static [PhaseKind],
 }
 
 /// What stands beside a task in the database and belongs to every picture of it.

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "real processes are timed and killed by the real clock")]
 
 pub mod api;
+pub mod fault_points;
 pub mod killer;
 pub mod modes;
 pub mod oracle;

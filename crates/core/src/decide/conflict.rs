@@ -5,12 +5,14 @@
 use super::Cx;
 use crate::conflict::{Conflict, Resolution};
 use crate::ids::{Role, Sha};
+use crate::origin::Origin;
 use crate::pipeline::{Cursor, Step};
+use crate::remark::Remark;
 use crate::task::BlockReason;
 use crate::verdict::{FaultKind, FaultNote, Finding};
 
 /// Who says that a conflict is not resolved.
-const FROM: &str = "the merge with main";
+const FROM: Origin = Origin::Conflict;
 /// Finished repairs of one conflict that may be refused before a person looks.
 const MAX_REFUSED: u32 = 2;
 
@@ -24,7 +26,7 @@ impl Cx<'_> {
         for why in &resolved.unreadable {
             let text = format!("`resolved` in the result file of the {role} could not be read: {why}");
             self.say(&text);
-            self.d.task.findings.notes.push(text);
+            self.d.task.findings.notes.push(Remark::Text(text));
         }
         // A later round may decide otherwise about a path that was resolved before; it says so in the same way.
         for said in &resolved.takes {
@@ -59,10 +61,10 @@ impl Cx<'_> {
         if self.is_a_persons() {
             let text = "conflicts with the default branch: rebase the branch onto it, or merge it in";
             let of = |f: &String| Finding { file: Some(f.clone()), ..Finding::must_fix(text) };
-            return self.returned(FROM.into(), files.iter().map(of).collect());
+            return self.returned(FROM, files.iter().map(of).collect());
         }
-        let findings = super::flow::or_say_so(findings, FROM);
-        self.raise(&findings, FROM, false);
+        let findings = super::flow::or_say_so(findings, &FROM);
+        self.raise(&findings, &FROM, false);
         let count = findings.len();
         self.say(if count == 1 {
             format!("{FROM}: 1 path conflicts")
@@ -121,7 +123,7 @@ impl Cx<'_> {
         let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
         let agent = steps.iter().take(at.step + 1).rposition(|s| matches!(s, Step::Agent { .. }));
         let retry = Cursor { stage: at.stage, step: agent.unwrap_or(0) };
-        self.raise_refused(&findings, FROM);
+        self.raise_refused(&findings, &FROM);
         if MAX_REFUSED <= spent {
             self.say(format!("{FROM}: {spent} repairs of the conflict do not count"));
             self.say_findings(&findings);

@@ -1,11 +1,12 @@
 //! Moving along the pipeline: into a step, to the next one, back with findings. The cursor is changed here only.
 
-use super::people::is_edit;
 use super::{Cx, LeaseOp};
 use crate::cost::{Cause, Charged, Cost};
 use crate::effect::Effect;
 use crate::ids::{Environment, Role, StageId};
+use crate::origin::Origin;
 use crate::pipeline::{Cursor, Step};
+use crate::remark::Remark;
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Hold, Phase, Raised, Task, Unsure, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding};
 
@@ -190,7 +191,7 @@ impl Cx<'_> {
             task.findings.raised.retain(|r| stage <= r.at.stage);
             derive_findings(task);
             // Remarks were for whoever worked so far; what the ticket says now is for everybody.
-            task.findings.notes.retain(|n| is_edit(n));
+            task.findings.notes.retain(Remark::is_edit);
         }
         self.move_to(to);
     }
@@ -233,18 +234,18 @@ impl Cx<'_> {
     }
 
     /// Opens what a repair of a conflict left, in place of what the repair before it left.
-    pub(super) fn raise_refused(&mut self, findings: &[Finding], from: &str) {
+    pub(super) fn raise_refused(&mut self, findings: &[Finding], from: &Origin) {
         let at = self.d.task.at;
-        self.d.task.findings.raised.retain(|r| r.at != at || r.from != from);
+        self.d.task.findings.raised.retain(|r| r.at != at || r.from != *from);
         self.raise(findings, from, true);
     }
 
     /// Opens findings at this place. Those of places still ahead stay open: nobody has looked again yet.
-    pub(super) fn raise(&mut self, findings: &[Finding], from: &str, keep_here: bool) {
+    pub(super) fn raise(&mut self, findings: &[Finding], from: &Origin, keep_here: bool) {
         let task = &mut self.d.task;
         let at = task.at;
         task.findings.raised.retain(|r| at < r.at || keep_here && r.at == at);
-        task.findings.raised.push(Raised { at, from: from.to_owned(), findings: findings.to_vec() });
+        task.findings.raised.push(Raised { at, from: from.clone(), findings: findings.to_vec() });
         derive_findings(task);
     }
 
@@ -261,7 +262,7 @@ impl Cx<'_> {
     }
 
     /// Back to a stage with findings: a round, or the end of the rounds.
-    pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: String) {
+    pub(super) fn back(&mut self, to: &StageId, findings: Vec<Finding>, from: Origin) {
         let findings = or_say_so(findings, &from);
         let cause = self.blame(to);
         if let (Cost::Nothing, Some(merged)) = (cause.cost(), self.d.task.landing.merged.clone()) {
@@ -269,7 +270,7 @@ impl Cx<'_> {
             // to the revision before, then the task waits (`production_failed`).
             self.say(format!("{from}: fail; production goes back to the previous revision"));
             self.d.task.findings.open = findings;
-            self.d.task.findings.from = Some(from);
+            self.d.task.findings.from = Some(from.to_string());
             return self.roll_back(merged.commit);
         }
         if self.is_a_persons() {
@@ -315,7 +316,7 @@ impl Cx<'_> {
     }
 
     /// The stage's own role has to deliver (again) what nobody could read.
-    pub(super) fn role_again(&mut self, findings: Vec<Finding>, from: String) {
+    pub(super) fn role_again(&mut self, findings: Vec<Finding>, from: Origin) {
         let findings = or_say_so(findings, &from);
         let at = self.d.task.at;
         let steps = self.d.task.pipeline.stages.get(at.stage).map_or(&[][..], |s| &s.steps[..]);
@@ -369,22 +370,23 @@ impl Cx<'_> {
 }
 
 /// Red without a word is still red, but the next brief must not be empty.
-pub(super) fn or_say_so(findings: Vec<Finding>, from: &str) -> Vec<Finding> {
+pub(super) fn or_say_so(findings: Vec<Finding>, from: &Origin) -> Vec<Finding> {
     if findings.is_empty() { vec![Finding::must_fix(format!("{from} said no without saying why"))] } else { findings }
 }
 
 /// What the next brief carries: the newest first, nothing twice.
 fn derive_findings(task: &mut Task) {
     task.findings.open.clear();
-    let mut from: Vec<&str> = Vec::new();
+    let mut from: Vec<String> = Vec::new();
     for raised in task.findings.raised.iter().rev() {
         for finding in &raised.findings {
             if !task.findings.open.contains(finding) {
                 task.findings.open.push(finding.clone());
             }
         }
-        if !from.contains(&raised.from.as_str()) {
-            from.push(&raised.from);
+        let one = raised.from.to_string();
+        if !from.contains(&one) {
+            from.push(one);
         }
     }
     task.findings.from = (!from.is_empty()).then(|| from.join(", "));

@@ -5,7 +5,9 @@ use super::{Cx, Step as Answer};
 use crate::conflict;
 use crate::effect::{Effect, NotMerged, Outcome};
 use crate::ids::{Environment, Role, Seq, Sha, Time};
+use crate::origin::Origin;
 use crate::pipeline::Step;
+use crate::remark::Remark;
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, Merged, Phase, WaitReason};
 use crate::verdict::{FaultNote, Finding, Verdict};
 use crate::word::Word;
@@ -70,7 +72,7 @@ impl Cx<'_> {
                     self.next();
                 }
             }
-            (Step::Open, Outcome::NotTaken { findings }) => self.returned("the branch".into(), findings.clone()),
+            (Step::Open, Outcome::NotTaken { findings }) => self.returned(Origin::Branch, findings.clone()),
             (Step::Open, Outcome::Conflict { files, .. }) if self.d.task.production.reverting.is_some() => {
                 self.revert_conflicts(files);
             }
@@ -200,7 +202,7 @@ impl Cx<'_> {
             (Step::Update, Outcome::NotTaken { findings }) => {
                 let stage = self.developers_stage().and_then(|at| self.d.task.pipeline.stages.get(at));
                 let to = stage.map_or_else(|| self.d.task.stage().clone(), |s| s.id.clone());
-                self.back(&to, findings.clone(), "prepare-merge".into());
+                self.back(&to, findings.clone(), Origin::PrepareMerge);
             }
             (Step::Update | Step::Merge, Outcome::LeaseLost) => {
                 self.say("the merge lease was lost; the merge is prepared again");
@@ -286,16 +288,16 @@ impl Cx<'_> {
             let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned().unwrap_or_else(|| "agent".into());
             self.say(format!("the {role} asks: {question}"));
             self.say_findings(findings);
-            self.d.task.findings.notes.extend(findings.iter().map(|f| f.text.clone()));
+            self.d.task.findings.notes.extend(findings.iter().map(|f| Remark::Text(f.text.clone())));
             return self.wait(WaitReason::Answer { role, question }, None, None);
         }
         if matches!(self.d.task.wait.said, Some(Word::Unable { .. } | Word::Return { .. })) {
             self.say_findings(findings);
-            self.d.task.findings.notes.extend(findings.iter().map(|f| f.text.clone()));
+            self.d.task.findings.notes.extend(findings.iter().map(|f| Remark::Text(f.text.clone())));
             self.take_word();
             return;
         }
-        self.role_again(findings.to_vec(), "the commit".into());
+        self.role_again(findings.to_vec(), Origin::Commit);
     }
 
     fn published(&mut self, head: &Sha, empty: bool, discarded: &[String], unresolved: &[String], refused: &[Finding]) {
@@ -313,10 +315,8 @@ impl Cx<'_> {
         }
         if !discarded.is_empty() {
             self.say(format!("not taken, outside this role's business: {}", discarded.join(", ")));
-            self.d.task.findings.notes.push(format!(
-                "These changes were not taken, because they are not this role's business: {}",
-                discarded.join(", ")
-            ));
+            let text = "These changes were not taken, because they are not this role's business";
+            self.d.task.findings.notes.push(Remark::Text(format!("{text}: {}", discarded.join(", "))));
         }
         if let Some(question) = self.d.task.wait.question.clone() {
             let role = self.d.task.pipeline.role(self.d.task.at.stage).cloned().unwrap_or_else(|| "agent".into());
@@ -345,7 +345,7 @@ impl Cx<'_> {
                 "no code was changed: the branch has the same code as the default branch; if nothing has to be changed, say so \
                  with the reason, in `no_change` of the result file",
             );
-            return self.role_again(vec![finding], "the commit".into());
+            return self.role_again(vec![finding], Origin::Commit);
         }
         if developer && self.has_repaired_nothing() {
             return;

@@ -5,17 +5,14 @@ use super::source::TAKEN;
 use super::{Cx, Step as Answer};
 use crate::effect::Effect;
 use crate::ids::{Actor, GateId, Role, StageId};
+use crate::origin::Origin;
 use crate::pipeline::{Cursor, Step};
 use crate::policy::Act;
+use crate::remark::Remark;
 use crate::task::{
     Answer as Answered, Approval, ApprovalKind, BlockReason, Comment, Phase, Rejected, Task, WaitReason, WayOut,
 };
 use crate::verdict::{FaultKind, Finding};
-
-/// How a remark about an edited ticket begins.
-const EDITED: &str = "The ticket was edited while this task was under way.";
-/// What stands between that and its text now.
-const NOW_READS: &str = " It now reads:\n";
 
 /// Longest comment, bytes: it is in every brief that follows, and in every step of the task.
 const COMMENT_MOST: usize = 16 * 1024;
@@ -33,11 +30,11 @@ fn is_bearable(comment: &str) -> Result<(), String> {
 
 /// What the ticket says now: as the task began with it, or as it was edited since.
 pub(super) fn latest_text(task: &Task) -> (String, String) {
-    let edited = task.findings.notes.iter().find_map(|n| n.strip_prefix(EDITED)?.strip_prefix(NOW_READS));
-    match edited.and_then(|text| text.split_once("\n\n")) {
-        Some((title, body)) => (title.to_owned(), body.to_owned()),
-        None => (task.title.clone(), task.body.clone()),
-    }
+    let edited = task.findings.notes.iter().find_map(|note| match note {
+        Remark::Edited { title, body } => Some((title.clone(), body.clone())),
+        Remark::Text(_) => None,
+    });
+    edited.unwrap_or_else(|| (task.title.clone(), task.body.clone()))
 }
 
 impl Task {
@@ -45,11 +42,6 @@ impl Task {
     pub fn ticket_text(&self) -> (String, String) {
         latest_text(self)
     }
-}
-
-/// Is this remark about an edited ticket?
-pub(super) fn is_edit(note: &str) -> bool {
-    note.starts_with(EDITED)
 }
 
 impl Cx<'_> {
@@ -180,7 +172,7 @@ impl Cx<'_> {
         };
         if let Some(on_fail) = back_to {
             let text = if comment.is_empty() { "rejected without a comment" } else { comment };
-            self.back(&on_fail, vec![Finding::must_fix(text)], by.to_string());
+            self.back(&on_fail, vec![Finding::must_fix(text)], Origin::Person(by.clone()));
         } else {
             let retry = self.d.task.at;
             let what = (what != ApprovalKind::Production).then_some(what);
@@ -407,7 +399,7 @@ impl Cx<'_> {
         }
         if self.d.task.title == title
             && self.d.task.body == body
-            && !self.d.task.findings.notes.iter().any(|n| is_edit(n))
+            && !self.d.task.findings.notes.iter().any(Remark::is_edit)
         {
             return Err("nothing changed".into());
         }
@@ -428,11 +420,11 @@ impl Cx<'_> {
             return Ok(());
         }
         // Only the latest text counts; one edited back needs no remark at all.
-        let note = format!("{EDITED}{NOW_READS}{title}\n\n{body}");
+        let note = Remark::Edited { title: title.to_owned(), body: body.to_owned() };
         if self.d.task.findings.notes.contains(&note) {
             return Err("this edit is noted already".into());
         }
-        self.d.task.findings.notes.retain(|n| !is_edit(n));
+        self.d.task.findings.notes.retain(|n| !n.is_edit());
         if self.d.task.title == title && self.d.task.body == body {
             self.say("the ticket was edited back to what it was");
             return Ok(());

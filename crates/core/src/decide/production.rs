@@ -4,8 +4,10 @@
 
 use super::{Cx, Step as Answer};
 use crate::ids::{Actor, GateId, Role, Sha, StageId, WorkItem};
+use crate::origin::Origin;
 use crate::pipeline::{Cursor, Step};
 use crate::production::LAST_LINES;
+use crate::remark::Remark;
 use crate::task::{
     ApprovalKind, BlockReason, DoneOutcome, Phase, ProductionFailure, Reverting, Task, WaitReason, WayOut, WayTaken,
 };
@@ -121,14 +123,14 @@ impl Cx<'_> {
             // It stands still in another way than by its deploy's own end: what it waits for, or what stopped it, is the cause.
             Phase::Blocked { why, .. } if self.d.task.landing.merged.is_some() => {
                 self.d.task.findings.open = vec![Finding::must_fix(crate::explain::block(&why))];
-                self.d.task.findings.from = Some("production".into());
+                self.d.task.findings.from = Some(Origin::Production.to_string());
                 self.production_failed(AS_BEFORE);
             }
             Phase::Waiting { why, .. } if self.d.task.landing.merged.is_some() => {
                 let cause = format!("{by} stops it: {}", crate::explain::reason(&why));
                 self.say(&cause);
                 self.d.task.findings.open = vec![Finding::must_fix(cause)];
-                self.d.task.findings.from = Some("production".into());
+                self.d.task.findings.from = Some(Origin::Production.to_string());
                 self.stands_still(AS_BEFORE, true);
             }
             Phase::Waiting { why: WaitReason::Approval { what: ApprovalKind::Landed, .. }, .. }
@@ -185,7 +187,7 @@ impl Cx<'_> {
     /// A new branch from main, with the log in the brief. A person asked for it: the repairs are given back.
     fn repair(&mut self) {
         let findings = std::mem::take(&mut self.d.task.findings.open);
-        let from = self.d.task.findings.from.take().unwrap_or_else(|| "production".into());
+        let from = self.d.task.findings.from.take().map_or(Origin::Production, Origin::from);
         let findings = super::flow::or_say_so(findings, &from);
         let Some(to) = self.repaired_in() else { return self.impossible("no stage repairs what failed in production") };
         self.new_generation();
@@ -213,11 +215,10 @@ impl Cx<'_> {
         self.d.task.findings.from = None;
         self.new_generation();
         self.d.task.production.reverting = Some(Reverting { commit: merged.commit.clone(), base, by_hand: false });
-        self.d
-            .task
-            .findings
-            .notes
-            .push(format!("This branch takes back {}{why}: what it removes is meant to go.", merged.commit.short()));
+        self.d.task.findings.notes.push(Remark::Text(format!(
+            "This branch takes back {}{why}: what it removes is meant to go.",
+            merged.commit.short()
+        )));
         let steps = &self.d.task.pipeline.stages[stage].steps;
         let agent = steps.iter().position(|s| matches!(s, Step::Agent { .. })).unwrap_or(0);
         // Its branch is opened at the agent's step; what is on it then is published already.
@@ -253,9 +254,9 @@ impl Cx<'_> {
         });
         let findings: Vec<Finding> = findings.collect();
         if self.is_a_persons() {
-            return self.returned("the revert".into(), findings);
+            return self.returned(Origin::Revert, findings);
         }
-        self.raise(&findings, "the revert", false);
+        self.raise(&findings, &Origin::Revert, false);
         self.enter();
     }
 
@@ -273,7 +274,7 @@ impl Cx<'_> {
         task.wait.question = None;
         task.production.reverting = None;
         task.findings.open = vec![Finding::must_fix(failure.cause.clone())];
-        task.findings.from = Some("production".into());
+        task.findings.from = Some(Origin::Production.to_string());
         task.production.failures.push(ProductionFailure { at: self.now, answer: None, ..failure.clone() });
         if let Some(at) = task.pipeline.judges_production_at() {
             task.at = at;

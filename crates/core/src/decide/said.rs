@@ -5,7 +5,9 @@
 use super::Cx;
 use crate::cost::{Cause, Charged};
 use crate::ids::{GateId, Role, StageId};
+use crate::origin::Origin;
 use crate::pipeline::{Cursor, Step};
+use crate::remark::Remark;
 use crate::task::{ApprovalKind, BlockReason, DoneOutcome, NoChange, Returned, WaitReason};
 use crate::verdict::Finding;
 use crate::word::{Word, bounded};
@@ -14,9 +16,6 @@ use crate::word::{Word, bounded};
 const ANALYSIS: &str = "analysis";
 /// Roles that may return a task to it.
 const RETURNING: [Role; 3] = [Role::Architect, Role::Developer, Role::Reviewer];
-/// Who says that what a role left is not enough.
-const COMMIT: &str = "the commit";
-
 impl Cx<'_> {
     /// An agent's turn has ended with a word. What a role cannot say counts for nothing, and it is told so.
     pub(super) fn hear_word(&mut self, role: &Role, word: &Word) {
@@ -37,7 +36,7 @@ impl Cx<'_> {
         };
         let text = format!("`{}` in the result file of the {role} counts for nothing: {why_not}", word.key());
         self.say(&text);
-        self.d.task.findings.notes.push(text);
+        self.d.task.findings.notes.push(Remark::Text(text));
     }
 
     /// The word that came with what has just been published, or could not be. `false`: the work itself is judged.
@@ -88,7 +87,7 @@ impl Cx<'_> {
         let finding = Finding::must_fix(format!("the {by} returned the task to its analysis: {reason}"));
         let Charged { spent, max, exhausted } =
             Cause::WrongAnalysis.cost().charge(&mut self.d.task, self.policy, &StageId::from(ANALYSIS));
-        self.raise(&[finding], &format!("the {by}"), false);
+        self.raise(&[finding], &Origin::Role(role.clone()), false);
         let task = &mut self.d.task;
         task.approvals.retain(|a| a.what != ApprovalKind::Analysis);
         task.landing.passed.clear();
@@ -127,7 +126,7 @@ impl Cx<'_> {
             }
             return true;
         };
-        self.role_again(vec![Finding::must_fix(contradiction)], COMMIT.into());
+        self.role_again(vec![Finding::must_fix(contradiction)], Origin::Commit);
         true
     }
 
@@ -171,8 +170,8 @@ impl Cx<'_> {
         if task.branch.head.is_none() || task.findings.refused != task.branch.head {
             return None;
         }
-        let raised = task.findings.raised.iter().filter(|r| r.from != COMMIT);
-        let asking: Vec<String> = raised.map(|r| r.from.clone()).collect();
+        let raised = task.findings.raised.iter().filter(|r| r.from != Origin::Commit);
+        let asking: Vec<String> = raised.map(|r| r.from.to_string()).collect();
         (!asking.is_empty()).then_some(asking)
     }
 
@@ -201,16 +200,16 @@ impl Cx<'_> {
         // The one before it was an attempt, too.
         let task = &mut self.d.task;
         task.spent.role_attempts = task.spent.role_attempts.max(1);
-        self.role_again(vec![Finding::must_fix(text)], COMMIT.into());
+        self.role_again(vec![Finding::must_fix(text)], Origin::Commit);
         true
     }
 
     /// Has what said no asked again, before anybody works on it: a person may have repaired the branch, or what it runs on.
-    pub(super) fn asks_first(&mut self, from: &str) -> bool {
+    pub(super) fn asks_first(&mut self, from: &Origin) -> bool {
         let at = self.d.task.at;
         let at = match self.d.task.step().cloned() {
-            Some(Step::Gate { gate, .. }) if from.starts_with(gate.as_str()) => self.asked_at(gate, at),
-            Some(Step::Update) if from == "prepare-merge" => at,
+            Some(Step::Gate { gate, .. }) if from.gate() == Some(gate) => self.asked_at(gate, at),
+            Some(Step::Update) if *from == Origin::PrepareMerge => at,
             _ => return false,
         };
         self.ask_again_at(at, from);
@@ -225,7 +224,7 @@ impl Cx<'_> {
         }
         let programs = [GateId::CiGreen, GateId::TestsLocal];
         let raised = task.findings.raised.iter().rev().find_map(|r| match task.pipeline.step(r.at) {
-            Some(Step::Gate { gate, .. }) if programs.contains(gate) && r.from == gate.as_str() => {
+            Some(Step::Gate { gate, .. }) if programs.contains(gate) && r.from == Origin::from(*gate) => {
                 (r.at.stage == task.at.stage).then(|| (r.at, r.from.clone()))
             }
             _ => None,
@@ -235,7 +234,7 @@ impl Cx<'_> {
         true
     }
 
-    fn ask_again_at(&mut self, at: Cursor, from: &str) {
+    fn ask_again_at(&mut self, at: Cursor, from: &Origin) {
         self.d.task.spent.granted = true;
         self.say(format!("{from} is asked again before anybody works on it"));
         let ci = matches!(self.d.task.pipeline.step(at), Some(Step::Gate { gate: GateId::CiGreen, .. }));

@@ -3,6 +3,7 @@
 
 use super::{Cx, Step as Answer};
 use crate::ids::{Actor, Sha};
+use crate::origin::Origin;
 use crate::pipeline::Cursor;
 use crate::policy::{Act, Policy};
 use crate::task::{BlockReason, Phase, Task};
@@ -94,7 +95,7 @@ impl Cx<'_> {
     }
 
     /// Something does not let the person's branch through.
-    pub(super) fn returned(&mut self, from: String, findings: Vec<Finding>) {
+    pub(super) fn returned(&mut self, from: Origin, findings: Vec<Finding>) {
         let findings = super::flow::or_say_so(findings, &from);
         let things = if findings.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", findings.len()) };
         let name = self.d.task.branch.source.as_ref().map(|s| s.name.clone()).unwrap_or_default();

@@ -4,6 +4,7 @@
 use super::Cx;
 use crate::effect::Effect;
 use crate::ids::{GateId, Sha};
+use crate::remark::Remark;
 use crate::task::{BlockReason, MergeIntent};
 use crate::verdict::FaultNote;
 
@@ -58,11 +59,9 @@ impl Cx<'_> {
             let fault = FaultNote { kind: crate::verdict::FaultKind::Transient, text };
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, to);
         }
-        self.d
-            .task
-            .findings
-            .notes
-            .push(format!("Judged again as a whole, with unchanged lines too: {why} since it was judged."));
+        self.d.task.findings.notes.push(Remark::Text(format!(
+            "Judged again as a whole, with unchanged lines too: {why} since it was judged."
+        )));
         self.enter_stage_at(to);
     }
 

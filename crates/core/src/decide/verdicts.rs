@@ -3,6 +3,7 @@
 use super::Cx;
 use crate::effect::Effect;
 use crate::ids::{GateId, Sha, Time};
+use crate::origin::Origin;
 use crate::pipeline::OnInconclusive;
 use crate::task::{Hold, Passed, WaitReason};
 use crate::verdict::{FaultKind, FaultNote, Finding, Verdict, WaitFor};
@@ -64,10 +65,9 @@ impl Cx<'_> {
                 self.wait(reason, *until, recheck);
             }
             Verdict::Inconclusive { fault } => self.cannot_tell(gate, on_fail, on_inconclusive, fault),
-            Verdict::Unreadable { findings } => self.role_again(findings.clone(), gate.to_string()),
+            Verdict::Unreadable { findings } => self.role_again(findings.clone(), gate.into()),
             Verdict::Fail { findings } => {
-                let from = if exact { format!("{gate} (prepared for merge)") } else { gate.to_string() };
-                self.back(on_fail, findings.clone(), from);
+                self.back(on_fail, findings.clone(), Origin::Gate { gate, prepared: exact });
             }
         }
     }
@@ -104,7 +104,7 @@ impl Cx<'_> {
                 self.back(
                     on_fail,
                     vec![Finding::must_fix(format!("{gate} could not tell: {}", fault.text))],
-                    gate.to_string(),
+                    gate.into(),
                 );
                 // It has said nothing of the code, and may be able to the next time.
                 self.d.task.findings.refused = None;

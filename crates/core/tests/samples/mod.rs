@@ -471,7 +471,7 @@ fn returned() -> Returned {
 
 pub fn block_reasons() -> Vec<BlockReason> {
     let values = vec![
-        BlockReason::RoundsSpent { from: "check_ci_green".into(), findings: vec![finding()] },
+        BlockReason::RoundsSpent { from: GateId::CiGreen.into(), findings: vec![finding()] },
         BlockReason::RoleFailed { role: "reviewer".into(), findings: vec![must("12-review.md is missing")] },
         BlockReason::JobFailed { what: "open the branch".into(), fault: fault(FaultKind::Denied, "401") },
         BlockReason::MergeRefused { why: "protected".into() },
@@ -496,7 +496,7 @@ pub fn block_reasons() -> Vec<BlockReason> {
         BlockReason::ConflictLeft { findings: vec![finding()] },
         BlockReason::Rejected { by: anna(), comment: String::new(), what: Some(ApprovalKind::Main) },
         BlockReason::Rejected { by: anna(), comment: "no".into(), what: Some(ApprovalKind::Landed) },
-        BlockReason::Returned { from: "check_ci_green".into(), findings: vec![finding()] },
+        BlockReason::Returned { from: GateId::CiGreen.into(), findings: vec![finding()] },
         BlockReason::ReturnsSpent { returns: vec![returned()] },
     ];
     complete(values, 12, |v| match v {

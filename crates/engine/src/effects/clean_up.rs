@@ -2,7 +2,8 @@
 //! pushed to it. Late documents are brought to the default branch before, where that is asked for. Its pull request's history and its runs' logs stay; its commits stay in the private repository for a while.
 
 use super::documents::{self, Documents};
-use super::{Cx, Ended, landing};
+use super::landing;
+use crate::cx::{Cx, Ended};
 use crate::shell;
 use orch_core::effect::Outcome;
 use orch_core::ids::Role;

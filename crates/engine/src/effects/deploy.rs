@@ -1,11 +1,12 @@
 //! Brings a revision to an environment by the project's hook, looks whether it is healthy, and writes down what
 //! happened as the artefact that the gate reads. Whether that is good is the gate's business.
 
-use super::{Cx, Ended};
+use crate::cx::{Cx, Ended};
 use crate::gates;
 use crate::prepare::Runs;
 use crate::restored::{self, Doubt};
 use crate::shell::{self, Command, Ran};
+use crate::text::hex;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, GateId, Seq, Sha, StageId};
 use orch_core::task::LAST_LINES;
@@ -382,13 +383,6 @@ fn in_words(name: &str, exit: &ExitRecord) -> String {
 fn infra(output: &str) -> Vec<String> {
     let names = output.lines().filter_map(|l| l.trim().strip_prefix("INFRA:")).map(str::trim).filter(|n| !n.is_empty());
     names.take(MAX_INFRA).map(|n| n.chars().take(MAX_INFRA_NAME).collect()).collect()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //! request of documents alone, when the task is done. It waits for nobody's review, CI or deploy. It may never bring in a
 //! secret or anything but these documents, and a task that is about to merge goes first.
 
-use super::{Cx, Fetched, push};
+use super::{landing, push};
+use crate::cx::Cx;
+use crate::freshness::Fetched;
 use crate::main_moved::{self, DocumentsAsked};
 use crate::parts::Of;
 use orch_core::artefact;
 use orch_core::ids::{Sha, Time};
-use orch_core::landing::AfterMerge;
 use orch_core::message::{self, trailer};
-use orch_core::task::{Phase, Task};
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, MergeAnswer, PullState, Right, StatusState};
 use orch_ports::git::{FileWrite, OneCommit, PushAnswer, Updated};
@@ -27,20 +27,8 @@ pub(super) enum Documents {
     Later { not_before: Time, why: Fault },
 }
 
-/// Branch of a task's late documents.
-pub(super) fn branch(task: &Task) -> String {
-    format!("{}-documents", task.branch.name)
-}
-
-/// Are they brought to the default branch?
-pub(super) fn wanted(task: &Task) -> bool {
-    task.landing.plan.is_some_and(|l| l.after_merge == AfterMerge::PullRequest)
-        && task.landing.merged.is_some()
-        && matches!(task.phase, Phase::Done { .. })
-}
-
 pub(super) async fn ensure(cx: &Cx) -> Result<Documents, Fault> {
-    if !wanted(&cx.task) {
+    if !landing::brings_documents(&cx.task) {
         return Ok(Documents::Done);
     }
     let rows = cx.store().artefacts(cx.task.id).await?;
@@ -73,7 +61,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Documents, Fault> {
 }
 
 async fn land(cx: &Cx, fetched: &Fetched, head: &Sha, text: &str) -> Result<Documents, Fault> {
-    let (forge, project, branch) = (&cx.project.forge, &cx.project.key, branch(&cx.task));
+    let (forge, project, branch) = (&cx.project.forge, &cx.project.key, landing::documents_branch(&cx.task));
     if let PushAnswer::Rejected { .. } = push::push_to(cx, fetched, &branch, head, None).await? {
         return left(cx, &format!("somebody else pushed to their branch `{branch}`")).await;
     }
@@ -124,13 +112,13 @@ async fn land(cx: &Cx, fetched: &Fetched, head: &Sha, text: &str) -> Result<Docu
 /// Subject and trailer; forges start no CI of their own for it.
 fn words(cx: &Cx) -> String {
     let own = trailer("Work-item", cx.task.work_item.as_str());
-    message::compose(&message::documents(&super::landing::subject(cx)), "", &Vec::from_iter(own))
+    message::compose(&message::documents(&landing::subject(cx)), "", &Vec::from_iter(own))
 }
 
 /// The commit as the project's commits are: author, committer, signature.
 async fn as_configured(cx: &Cx, fetched: &Fetched, written: &Sha, text: &str) -> Result<Sha, Fault> {
     let merging = &cx.project.merging;
-    let known = push::pushed_to(cx, &branch(&cx.task)).await?;
+    let known = push::pushed_to(cx, &landing::documents_branch(&cx.task)).await?;
     let one = OneCommit {
         project: &cx.project.key,
         head: written,

@@ -1,8 +1,8 @@
 //! Changes a ticket's text for a person. Edits of one task are made in the order in which they were asked for: an earlier one
 //! that waits for another try must not come after a later one and undo it.
 
-use super::deploy::hex;
-use super::{Cx, Ended};
+use crate::cx::{Cx, Ended};
+use crate::text::hex;
 use crate::tickets;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Actor;

@@ -2,9 +2,11 @@
 //! result as a commit status. The same code is judged once: a commit that differs only in its papers takes the result
 //! over, and says so.
 
-use super::{Cx, Ended};
 use crate::base;
-use crate::gates::{Bench as _, TaskBench};
+use crate::base_known;
+use crate::cx::{Cx, Ended};
+use crate::gates::bench::Bench as _;
+use crate::gates::task_bench::TaskBench;
 use crate::parts::{self, Of, Run, Touched};
 use crate::quarantine;
 use crate::shell;
@@ -108,7 +110,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let command = base::identity(&cx.project, &cx.engine.options.path, &run.line, &quarantine);
     let memory = Fact::GreenCi { project: project.clone(), code: digest.to_string(), command };
     if let Some(green) = cx.store().recall(&memory).await? {
-        super::judge_base::was_green(cx, commit, &run.line).await?;
+        base_known::was_green(cx, commit, &run.line).await?;
         let description = format!("{only}the same code was green as {green}");
         let status =
             CommitStatus { context: CONTEXT.into(), state: StatusState::Success, description, url: None, at: cx.now() };
@@ -176,7 +178,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     // What was green on the tip alone is judged again there.
     if tried.is_green_by_itself() {
         cx.store().remember(&memory, commit.short(), cx.now()).await?;
-        super::judge_base::was_green(cx, commit, &run.line).await?;
+        base_known::was_green(cx, commit, &run.line).await?;
     }
     Ok(Outcome::Sent.into())
 }

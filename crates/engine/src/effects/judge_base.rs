@@ -2,9 +2,11 @@
 //! tools, for every task of the project: what landed was tested as the tree it is now and is not tested again, and what is
 //! red is run again ever later.
 
-use super::{Cx, Ended};
 use crate::base::{self, Asked, Found, Verdict};
-use crate::gates::{Bench as _, TaskBench};
+use crate::base_known::{fact, recall, remember};
+use crate::cx::{Cx, Ended};
+use crate::gates::bench::Bench as _;
+use crate::gates::task_bench::TaskBench;
 use crate::quarantine;
 use crate::shell;
 use orch_core::effect::Outcome;
@@ -77,39 +79,8 @@ async fn judge(cx: &Cx, bench: &TaskBench<'_>, (tip, fact): (&Sha, &Fact), asked
     Ok(verdict)
 }
 
-/// Whatever has this tree is green with this command, the default branch too once it has landed. For what is green by itself
-/// only, and not because a test is in quarantine.
-pub(crate) async fn was_green(cx: &Cx, commit: &Sha, line: &str) -> Result<(), Fault> {
-    let policy = &cx.project.policy;
-    if !policy.base_first {
-        return Ok(());
-    }
-    let quarantine = quarantine::of(cx.store(), &cx.project.key, cx.now()).await?;
-    let fact = fact(cx, commit, line, &quarantine::identity(&quarantine)).await?;
-    if recall(cx, &fact).await?.is_some_and(|verdict| matches!(verdict.found, Found::Green { .. })) {
-        return Ok(());
-    }
-    let (at, text) = (cx.now(), String::new());
-    let verdict = Verdict { commit: commit.clone(), since: at, at, found: Found::Green { text } };
-    remember(cx, &fact, &verdict).await
-}
-
-async fn recall(cx: &Cx, fact: &Fact) -> Result<Option<Verdict>, Fault> {
-    let kept = cx.store().recall(fact).await?;
-    Ok(kept.and_then(|text| Verdict::read(&text)))
-}
-
-async fn remember(cx: &Cx, fact: &Fact, verdict: &Verdict) -> Result<(), Fault> {
-    Ok(cx.store().remember(fact, &verdict.write()?, cx.now()).await?)
-}
-
 /// Keeps the newest of the project for people who ask.
 async fn show(cx: &Cx, verdict: &Verdict) -> Result<(), Fault> {
     let fact = Fact::BaseShown(cx.project.key.clone());
     Ok(cx.store().remember(&fact, &verdict.write()?, cx.now()).await?)
-}
-
-async fn fact(cx: &Cx, commit: &Sha, line: &str, quarantine: &str) -> Result<Fact, Fault> {
-    let tree = cx.engine.ports.git.tree(&cx.project.key, commit).await?.to_string();
-    Ok(base::fact(&cx.project, &cx.engine.options.path, &tree, line, quarantine))
 }

@@ -2,17 +2,31 @@
 //! leaves behind. Decides the words; git makes the commits. It may never put a trailer into a message that orch does not
 //! know to be true.
 
-use super::{Cx, Fetched, documents, push};
+use super::push;
+use crate::cx::Cx;
+use crate::freshness::Fetched;
 use orch_core::artefact;
 use orch_core::ids::{Actor, GateId, Role, Seq, Sha};
-use orch_core::landing::{Documents, History};
+use orch_core::landing::{AfterMerge, Documents, History};
 use orch_core::message::{self, trailer};
-use orch_core::task::Task;
+use orch_core::task::{Phase, Task};
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
 use orch_ports::forge::Review;
 use orch_ports::git::{Author, FileWrite, OneCommit, PushAnswer, Shelf, Updated, Written};
 use orch_store::Fact;
+
+/// Branch of a task's late documents.
+pub(super) fn documents_branch(task: &Task) -> String {
+    format!("{}-documents", task.branch.name)
+}
+
+/// Are they brought to the default branch?
+pub(super) fn brings_documents(task: &Task) -> bool {
+    task.landing.plan.is_some_and(|l| l.after_merge == AfterMerge::PullRequest)
+        && task.landing.merged.is_some()
+        && matches!(task.phase, Phase::Done { .. })
+}
 
 /// Does the forge have to show an approval before this task may land?
 pub(super) fn needs_approval(cx: &Cx) -> bool {
@@ -228,8 +242,8 @@ pub(super) async fn delete_branches(cx: &Cx, but_documents: bool) -> Result<(), 
         // It may have been opened and the answer lost.
         branches.push((task.branch.name.clone(), None));
     }
-    if documents::wanted(task) && !but_documents {
-        branches.push((documents::branch(task), None));
+    if brings_documents(task) && !but_documents {
+        branches.push((documents_branch(task), None));
     }
     for (branch, head) in branches {
         let Some(now) = cx.project.forge.branch_head(&task.project, &branch).await? else { continue };

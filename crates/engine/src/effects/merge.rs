@@ -1,7 +1,8 @@
 //! Lets the forge merge exactly the head that every gate judged. The intent is durable before this runs; whatever the
 //! forge answers, and after a crash, the truth is read again. The outcome is reported only when it is known.
 
-use super::{Cx, Ended, landing};
+use super::landing;
+use crate::cx::{Cx, EMPTIED, Ended};
 use crate::main_moved;
 use orch_core::effect::{NotMerged, Outcome};
 use orch_core::ids::{Actor, Sha};
@@ -31,7 +32,7 @@ pub(super) async fn ensure(cx: &Cx, number: u64, intent: &MergeIntent) -> Result
     // Whatever the gates were told to look at.
     let dir = cx.task.artefact_dir();
     if cx.engine.ports.git.is_emptied(project, &intent.base, &intent.head, &dir).await? {
-        return Ok(Outcome::NotMerged { why: NotMerged::Refused { text: super::EMPTIED.into() } }.into());
+        return Ok(Outcome::NotMerged { why: NotMerged::Refused { text: EMPTIED.into() } }.into());
     }
     // Last look before the act: a lease that was lost while we were away must not merge.
     let Some(held) = cx.store().holds_lease(cx.task.id, intent.lease_epoch).await? else {

@@ -1,7 +1,7 @@
 //! Lists on the pull request what a gate found and holds nothing up. One comment per run that said so, under a key of its own,
 //! so that writing it twice is writing it once and a later review takes nothing away from an earlier one.
 
-use super::{Cx, Ended};
+use crate::cx::{Cx, Ended};
 use orch_artefacts::review;
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Seq};

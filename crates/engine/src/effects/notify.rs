@@ -1,6 +1,6 @@
 //! Tells a person.
 
-use super::{Cx, Ended};
+use crate::cx::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_ports::Fault;
 use orch_ports::notifier::Notice;

@@ -1,8 +1,10 @@
 //! Opens a task's branch: `00-business-request.md` on top of the default branch, or the default branch itself where the
 //! task's documents are evidence; for what a person wants taken back, on top of a commit that takes it back.
 
-use super::deploy::hex;
-use super::{Cx, Ended, Fetched, landing, push, take};
+use super::{landing, push, take};
+use crate::cx::{Cx, Ended};
+use crate::freshness::Fetched;
+use crate::text::hex;
 use orch_core::effect::{Effect, Outcome};
 use orch_core::ids::Sha;
 use orch_core::landing::Documents;

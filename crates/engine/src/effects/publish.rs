@@ -1,8 +1,9 @@
 //! Commits what an agent left and pushes it to the task's branch, and keeps the artefacts that gates will read. The same
 //! run always makes the same commit, so doing this twice is doing it once.
 
-use super::deploy::hex;
-use super::{Cx, Ended, landing, push};
+use super::{landing, push};
+use crate::cx::{Cx, Ended};
+use crate::text::hex;
 use orch_core::artefact::{self, Known};
 use orch_core::conflict;
 use orch_core::effect::Outcome;
@@ -162,7 +163,7 @@ async fn cut_large(worktree: PathBuf, dir: String) -> Result<Vec<Finding>, Fault
 
 /// Has the security gate found something in this branch that has not been repaired yet?
 fn leaked(cx: &Cx) -> bool {
-    cx.task.findings.raised.iter().any(|raised| raised.from.starts_with(GateId::SecurityGate.as_str()))
+    cx.task.findings.raised.iter().any(|raised| raised.from.gate() == Some(GateId::SecurityGate))
 }
 
 /// The stage's artefacts as the run left them, whether or not they are on the branch.

@@ -1,6 +1,7 @@
 //! Sees to it that the task's branch has an open pull request.
 
-use super::{Cx, Ended, landing};
+use super::landing;
+use crate::cx::{Cx, Ended};
 use crate::main_moved;
 use orch_artefacts::markdown;
 use orch_core::effect::Outcome;

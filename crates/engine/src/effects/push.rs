@@ -1,7 +1,8 @@
 //! Pushing a task's branch, so that our own earlier push is recognised after a crash and nobody else's is ever
 //! overwritten. What is about to be pushed is written down first.
 
-use super::{Cx, Fetched};
+use crate::cx::Cx;
+use crate::freshness::Fetched;
 use orch_core::ids::Sha;
 use orch_core::task::Task;
 use orch_ports::Fault;

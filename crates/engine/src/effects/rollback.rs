@@ -1,7 +1,7 @@
 //! Brings an environment back to what ran before a failed revision. Once; whether it worked is said, not assumed.
 
 use super::deploy::{command, hook_env, image, previous};
-use super::{Cx, Ended};
+use crate::cx::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, Sha};
 use orch_ports::Fault;

@@ -2,7 +2,8 @@
 //! and git ignores stays for the agent; whatever else it wrote is gone before. One that fails does not keep the agent from its
 //! work, which may be to repair it: it is told.
 
-use super::{Cx, Ended, run_agent};
+use super::desk;
+use crate::cx::{Cx, Ended};
 use crate::prepare::{Prepared, Runs};
 use crate::shell::{self, Supervised};
 use crate::{layer, layers};
@@ -91,7 +92,7 @@ pub(super) fn over(cx: &Cx) {
 }
 
 async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) -> Result<(), Fault> {
-    let mut checkout = run_agent::desk(cx, role, stage, false).await?.worktree;
+    let mut checkout = desk::desk(cx, role, stage, false).await?.worktree;
     let own = cx.run_dir("");
     let [home, tmp] = [agent::HOME, agent::TMP].map(|name| own.join(name));
     for place in [dir, &own, &home, &tmp] {
@@ -102,7 +103,7 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
         // A run does without what it cannot have.
         if layer.lay(&home, &checkout).await.is_err() {
             shell::emptied(&home)?;
-            checkout = run_agent::desk(cx, role, stage, false).await?.worktree;
+            checkout = desk::desk(cx, role, stage, false).await?.worktree;
         }
     }
     let env = BTreeMap::from([

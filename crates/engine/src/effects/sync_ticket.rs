@@ -2,7 +2,7 @@
 //! the task as it is now, not as it was when the job was made. What a person did to the ticket in the meantime is taken
 //! up first: it must never be overwritten unseen.
 
-use super::{Cx, Ended};
+use crate::cx::{Cx, Ended};
 use crate::tickets;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Actor, Time};
@@ -19,7 +19,7 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
     if !tickets::is_own(cx.store(), &cx.task, &shown).await? {
         return Err(Fault::permanent(tickets::not_own(&cx.task)));
     }
-    Box::pin(crate::watchers::look(&cx.engine, &cx.project, &shown)).await?;
+    Box::pin(crate::watchers::tracker::look(&cx.engine, &cx.project, &shown)).await?;
     let task = cx.engine.task(cx.task.id).await?;
     cx.still_ours().await?;
     if let Some(state) = ticket::state(&task) {

@@ -1,7 +1,9 @@
 //! Takes a person's branch: the commit that the person asked for is copied to a branch of orch's own. The person's branch is
 //! read and never written to; what was pushed to it since is not taken.
 
-use super::{Cx, Ended, Fetched, landing, push};
+use super::{landing, push};
+use crate::cx::{Cx, Ended};
+use crate::freshness::Fetched;
 use orch_core::effect::Outcome;
 use orch_core::ids::Sha;
 use orch_core::source::Source;

@@ -1,7 +1,8 @@
 //! Prepares the merge: the branch becomes one commit on the tip of the default branch, or is brought there as it is, and
 //! is pushed, all under the merge lease. Exactly this is tested and lands; nothing is committed after it.
 
-use super::{Cx, Ended, landing, push};
+use super::{landing, push};
+use crate::cx::{Cx, EMPTIED, Ended};
 use crate::main_moved;
 use orch_artefacts::numbered;
 use orch_core::artefact;
@@ -73,7 +74,7 @@ pub(super) async fn ensure(cx: &Cx, head: &Sha, lease_epoch: u64) -> Result<Ende
     }
     let dir = cx.task.artefact_dir();
     if git.is_emptied(project, &fetched.tip, &ready, &dir).await? {
-        return Err(Fault::permanent(super::EMPTIED));
+        return Err(Fault::permanent(EMPTIED));
     }
     let numbers = numbers(cx, &fetched.tip, &ready).await?;
     if !numbers.is_empty() {

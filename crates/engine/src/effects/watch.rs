@@ -1,9 +1,10 @@
 //! Watches production for a while after the deploy. A probe that cannot look says nothing about the service: it is
 //! neither success nor a reason to roll back.
 
-use super::deploy::{contains, hex, later};
-use super::{Cx, Ended};
+use super::deploy::{contains, later};
+use crate::cx::{Cx, Ended};
 use crate::shell::stamp;
+use crate::text::hex;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Sha, StageId, Time};
 use orch_core::task::DoneOutcome;

@@ -1,6 +1,7 @@
 //! Has a person approved exactly this analysis? An approval is bound to the digest of what was shown.
 
-use super::{Gate, Look, Meta, Subject, papers};
+use super::gate::{Gate, Look, Meta, Subject};
+use super::papers;
 use crate::project::Project;
 use orch_core::artefact::ANALYSIS;
 use orch_core::ids::GateId;
@@ -48,8 +49,9 @@ impl Gate for AnalysisApproved {
 
 #[cfg(test)]
 mod tests {
+    use super::super::find;
+    use super::super::gate::Subject;
     use super::super::testing::{Papers, over, project, subject, task, unknown};
-    use super::super::{Subject, find};
     use super::*;
     use orch_core::ids::Time;
 

@@ -1,7 +1,8 @@
 //! Are the four analysis artefacts there, filled in, and does the test plan parse?
 
+use super::gate::{Gate, Look, Meta, Subject};
 use super::outline::{self, Line};
-use super::{Gate, Look, Meta, Subject, papers};
+use super::papers;
 use crate::project::Project;
 use orch_artefacts::testplan;
 use orch_core::artefact::ANALYSIS;

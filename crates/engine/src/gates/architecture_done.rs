@@ -1,8 +1,9 @@
 //! Is there at least one decision record with Context, Decision, Alternatives and Consequences, each with a text? A record
 //! is `06-adr/ADR-NNN-slug.md`; a form with headings and placeholders is none.
 
+use super::gate::{Gate, Look, Meta, Subject};
 use super::outline::{self, Line};
-use super::{Gate, Look, Meta, Subject, papers};
+use super::papers;
 use crate::project::Project;
 use orch_core::ids::GateId;
 use orch_core::verdict::{Finding, Verdict};

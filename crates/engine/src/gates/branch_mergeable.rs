@@ -1,8 +1,8 @@
 //! May exactly this prepared head be merged now? It must contain the tip of the default branch, be what the pull request
 //! shows, be what was prepared, and hold nothing of a conflict that was resolved on the way. By hand (`orch gate run`) it asks git whether head and base would merge.
 
-use super::{Gate, Look, Meta, Subject};
-use crate::effects::EMPTIED;
+use super::gate::{Gate, Look, Meta, Subject};
+use crate::cx::EMPTIED;
 use crate::project::Project;
 use orch_core::conflict;
 use orch_core::ids::{GateId, Sha};

@@ -1,7 +1,7 @@
 //! Is every required check of this very commit green on the forge? Nothing reported yet is a wait with a deadline, and
 //! after it a question for a person; it never costs the developer a round.
 
-use super::{Gate, Look, Meta, Subject};
+use super::gate::{Gate, Look, Meta, Subject};
 use crate::effects::ensure_ci;
 use crate::parts::Of;
 use crate::project::Project;

@@ -1,8 +1,8 @@
 //! Does production run what was merged? The deploy's own word, then the world: the merge commit is on the default
 //! branch, and the service reports its revision.
 
+use super::gate::{Gate, Look, Meta, Subject};
 use super::papers::Paper;
-use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use orch_core::ids::GateId;
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};

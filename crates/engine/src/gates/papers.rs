@@ -1,7 +1,7 @@
 //! What several gates need of artefacts: digests that verdicts belong to, and findings out of a verdict's paper.
 
-use super::Look;
-use crate::effects::hex;
+use super::gate::Look;
+use crate::text::hex;
 use orch_artefacts::frontmatter::Unreadable;
 use orch_artefacts::statement::{self, Statement};
 use orch_core::verdict::{Finding, Verdict, WaitFor};

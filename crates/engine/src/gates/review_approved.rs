@@ -1,7 +1,8 @@
 //! Does the forge show an approval of this very commit by a person who may approve and is not its author, where the project
 //! asks for one?
 
-use super::{Gate, Look, Meta, Subject, papers};
+use super::gate::{Gate, Look, Meta, Subject};
+use super::papers;
 use crate::project::Project;
 use orch_core::ids::GateId;
 use orch_core::verdict::{Finding, Verdict, WaitFor};

@@ -1,8 +1,8 @@
 //! Does the reviewer approve what this branch changes? Read from the front matter of `12-review.md` and from nothing else.
 //! What of a later review's refusal blocks depends on the review before it and on the lines that changed since.
 
+use super::gate::{Gate, Look, Meta, Subject};
 use super::papers::{self, Paper};
-use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use crate::review;
 use orch_artefacts::review::{FileSince, Previous};
@@ -109,8 +109,8 @@ fn now(name: &str, bytes: &[u8], changed: &[ChangedLines]) -> FileSince {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gate::{Judged, notes};
     use super::super::testing::of;
-    use super::super::{Judged, notes};
     use super::*;
 
     /// After a crash between the judgement and its being settled, the same gate takes its own verdict over.

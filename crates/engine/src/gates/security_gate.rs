@@ -1,7 +1,7 @@
 //! Does the branch bring in a secret, a vulnerable dependency, or a change of what guards the project? The gate writes
 //! `17-security-report.md`, reads it back, and answers what the file says. A scan that was not whole is never a pass.
 
-use super::{Gate, Look, Meta, Subject};
+use super::gate::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use orch_artefacts::security_report::{self, ReportLine, Status, Summary};
 use orch_core::ids::GateId;

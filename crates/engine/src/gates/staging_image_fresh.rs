@@ -2,8 +2,9 @@
 //! the image that staging runs, that image must be built from this code as well. Without it a branch that was brought to
 //! the tip of main, or an image that another task replaced, would go to production unseen.
 
+use super::bench::{CommandRun, ProjectCommand};
+use super::gate::{Gate, Look, Meta, Subject};
 use super::papers::{Paper, code_key};
-use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject};
 use crate::project::Project;
 use orch_core::ids::{Environment, GateId, Sha};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};

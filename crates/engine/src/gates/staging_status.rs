@@ -1,7 +1,7 @@
 //! Did this revision come up on staging? Read from the front matter of `15-staging-log.md` that this deploy wrote.
 
+use super::gate::{Gate, Look, Meta, Subject};
 use super::papers::{Paper, code_key};
-use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use orch_core::ids::GateId;
 use orch_core::verdict::{Finding, Verdict};

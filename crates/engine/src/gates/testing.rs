@@ -1,6 +1,7 @@
 //! What the tests of gates share: a project, a subject, papers on a bench.
 
-use super::{AnyGate, Bench, CommandRun, Judged, Look, ProjectCommand, Subject};
+use super::bench::{Bench, CommandRun, ProjectCommand};
+use super::gate::{AnyGate, Judged, Look, Subject};
 use crate::project::{Deploy, Project, WatchPlan};
 use orch_adapters::git_cli::GitCli;
 use orch_adapters::git_forge::GitForge;

@@ -1,6 +1,8 @@
 //! Do the project's tests pass in a clean checkout of this commit? For projects without CI, or as a second opinion.
 
-use super::{CommandRun, Gate, Look, Meta, ProjectCommand, Subject, papers};
+use super::bench::{CommandRun, ProjectCommand};
+use super::gate::{Gate, Look, Meta, Subject};
+use super::papers;
 use crate::parts::{self, Of, Touched};
 use crate::project::Project;
 use crate::quarantine;

@@ -1,7 +1,7 @@
 //! Did the tester's run pass? Read from the front matter of `13-test-report.md` and from nothing else.
 
+use super::gate::{Gate, Look, Meta, Subject};
 use super::papers::{self, Paper};
-use super::{Gate, Look, Meta, Subject};
 use crate::project::Project;
 use orch_core::ids::GateId;
 use orch_core::verdict::{Finding, Verdict};

@@ -1,11 +1,10 @@
 //! Pull requests of documents alone, which orch merges for tasks that are done: what was asked for is written down before,
 //! so that the merge is never taken for somebody else's.
 
-use super::record::{DocumentsAsked, MainRecord};
-use super::{Merge, key, moved_on, read, turn, write};
+use super::record::{DocumentsAsked, MainRecord, Merge, key, read, turn, write};
 use crate::engine::Engine;
 use crate::project::Project;
-use orch_core::ids::{Actor, WorkItem};
+use orch_core::ids::Actor;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
@@ -18,28 +17,6 @@ pub(crate) async fn asked(engine: &Engine, project: &Project, asked: DocumentsAs
     let Some(mut record) = read(engine, &project.repository).await? else { return Ok(()) };
     record.documents.retain(|d| d.work_item != asked.work_item);
     record.documents.push(asked);
-    write(engine, &key(&project.repository), &record).await
-}
-
-/// What came of a merge that was asked for, if one was: the record follows it, and forgets that it was asked for. One that
-/// may still happen is forgotten only where nobody asks any more.
-pub(crate) async fn read_back(
-    engine: &Engine,
-    project: &Project,
-    item: &WorkItem,
-    given_up: bool,
-) -> Result<(), Fault> {
-    let turn = turn(engine, project);
-    let _held = turn.lock().await;
-    let Some(record) = read(engine, &project.repository).await? else { return Ok(()) };
-    let Some(asked) = record.documents.iter().find(|d| d.work_item == *item) else { return Ok(()) };
-    match merge(project, asked).await? {
-        Some(merge) => moved_on(engine, project, &merge).await?,
-        None if !given_up => return Ok(()),
-        None => {}
-    }
-    let Some(mut record) = read(engine, &project.repository).await? else { return Ok(()) };
-    record.documents.retain(|d| d.work_item != *item);
     write(engine, &key(&project.repository), &record).await
 }
 
@@ -57,7 +34,7 @@ pub(super) async fn merged(engine: &Engine, project: &Project, record: &MainReco
 }
 
 /// The merge of exactly what was asked for, by whoever was asked.
-async fn merge(project: &Project, asked: &DocumentsAsked) -> Result<Option<Merge>, Fault> {
+pub(super) async fn merge(project: &Project, asked: &DocumentsAsked) -> Result<Option<Merge>, Fault> {
     let pull = match project.forge.pull_request(&project.key, asked.pull_request).await {
         Ok(pull) => pull,
         Err(fault) if fault.kind == FaultKind::Gone => return Ok(None),

@@ -1,7 +1,7 @@
 //! Pull requests of tasks that came in with a main that somebody else moved: which, by whom, and whether what landed is what
 //! was tested. It only looks and tells; what it means for a task is decided where everything is.
 
-use super::{MainRecord, Merge};
+use super::record::{MainRecord, Merge};
 use crate::engine::Engine;
 use crate::project::Project;
 use orch_core::event::Event;

@@ -1,11 +1,13 @@
 //! What is kept of a default branch: where it was seen last, and each move of somebody else's, for good.
 
 use crate::engine::Engine;
+use crate::project::Project;
 use orch_core::ids::{ProjectKey, Sha, Time, WorkItem};
 use orch_ports::Fault;
 use orch_ports::git::CommitLine;
 use orch_store::Fact;
 use serde::{Deserialize, Serialize};
+use std::sync::{Arc, PoisonError};
 
 /// Where the default branch is, as far as orch has seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +97,20 @@ impl MainMove {
         lines.extend(self.protected.iter().cloned());
         lines
     }
+}
+
+/// A merge of a pull request.
+pub(super) struct Merge {
+    /// What was merged.
+    pub(super) head: Sha,
+    /// As what.
+    pub(super) commit: Sha,
+}
+
+/// One at a time looks at the default branch of a repository.
+pub(super) fn turn(engine: &Engine, project: &Project) -> Arc<tokio::sync::Mutex<()>> {
+    let mut all = engine.looking.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(all.entry(project.repository.clone()).or_default())
 }
 
 pub(super) fn key(repository: &ProjectKey) -> Fact {

@@ -1,19 +1,13 @@
 //! The shapes of what is shown, and how they come of what is stored.
 
 use crate::budgets::BudgetView;
-use crate::gates;
+use crate::gates::gate;
 use crate::inbound::InboundView;
 use crate::standing::Trouble;
-use orch_core::ids::Time;
+use crate::text::rfc3339;
 use orch_core::task::Life;
 use orch_store::{Deployment, Job, Judgement, LeaseRow, QueueCounts, RunRow, UnknownJob};
 use serde::Serialize;
-
-/// A time as text: RFC 3339, UTC, milliseconds.
-pub fn rfc3339(time: Time) -> String {
-    jiff::Timestamp::from_millisecond(time.0)
-        .map_or_else(|_| time.0.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
-}
 
 /// What a task waits for.
 #[derive(Clone, Debug, Serialize)]
@@ -228,8 +222,8 @@ impl From<&Judgement> for GateView {
 /// What a pass missed, a line each.
 pub(super) fn saw_less(j: &Judgement) -> impl Iterator<Item = String> + use<> {
     let gate = j.gate;
-    let missed = gates::degraded(&j.verdict, &j.evidence).into_iter();
-    missed.map(move |missed| format!("{gate}: {}: {missed}", gates::PASS_DEGRADED))
+    let missed = gate::degraded(&j.verdict, &j.evidence).into_iter();
+    missed.map(move |missed| format!("{gate}: {}: {missed}", gate::PASS_DEGRADED))
 }
 
 /// An artefact.
@@ -294,7 +288,7 @@ pub struct QueueView {
     /// What other servers sent by webhooks.
     pub inbound: Vec<InboundView>,
     /// Who merges into which repository, and who waits for that.
-    pub merging: Vec<super::MergeQueue>,
+    pub merging: Vec<super::queues::MergeQueue>,
     /// Merge leases.
     pub leases: Vec<LeaseRow>,
     /// Jobs of kinds this version does not know: kept, and nobody works on them.

@@ -2,7 +2,7 @@
 //! it, so that of a task nobody works on can go; one that may hold work not committed yet never does. Lets go what is
 //! kept of branches when its time is over.
 
-use super::Report;
+use super::report::Report;
 use crate::engine::Engine;
 use orch_core::ids::WorkItem;
 use orch_core::pipeline::Step;

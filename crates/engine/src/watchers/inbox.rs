@@ -1,9 +1,9 @@
 //! Steps what was acknowledged but not stepped: a crash came between. Looks where deliveries of webhooks say that there may
 //! be news.
 
-use super::Report;
+use super::report::Report;
+use crate::deliveries;
 use crate::engine::Engine;
-use crate::inbound;
 use orch_ports::Fault;
 use orch_store::{Cause, Stepped};
 
@@ -23,6 +23,6 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
             Stepped::Ignored { .. } | Stepped::Fenced => {}
         }
     }
-    inbound::resolve(engine, &mut report).await?;
+    deliveries::resolve(engine, &mut report).await?;
     Ok(report)
 }

@@ -2,7 +2,7 @@
 //! written down, told where it must be, and taken up by the tasks it concerns. Tasks that wait until somebody has approved
 //! what came in go on from here.
 
-use super::Report;
+use super::report::Report;
 use crate::engine::Engine;
 use crate::main_moved;
 use orch_ports::Fault;

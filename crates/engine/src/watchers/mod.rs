@@ -5,30 +5,17 @@ mod disk;
 mod inbox;
 mod main;
 mod reaper;
+pub(crate) mod report;
 mod retention;
 mod timers;
-mod tracker;
-
-pub(crate) use tracker::{look, poll};
+pub(crate) mod tracker;
 
 use crate::engine::{Engine, Options};
 use orch_ports::Fault;
+use report::Report;
 use std::future::Future;
 use std::pin::Pin;
 use tokio::sync::Notify;
-
-/// What a sweep did.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    /// Things that were out of step.
-    pub(crate) found: u64,
-    /// Things that were done about it.
-    pub(crate) acted: u64,
-    /// Merge leases that were freed.
-    pub(crate) leases: u64,
-    /// The newest of them, for people.
-    pub(crate) last: Option<String>,
-}
 
 type Sweep = for<'a> fn(&'a Engine) -> Pin<Box<dyn Future<Output = Result<Report, Fault>> + Send + 'a>>;
 

@@ -6,7 +6,7 @@
 //! A live agent within its time limit is never touched. Ages are measured on the boot clock, from the first look at a
 //! claim: a wall clock that jumps reaps nobody.
 
-use super::Report;
+use super::report::Report;
 use crate::engine::Engine;
 use orch_core::effect::{Effect, Lane};
 use orch_core::event::Event;

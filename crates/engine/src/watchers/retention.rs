@@ -4,7 +4,7 @@
 //! When something ends is counted from the end of its task as the database has it, never from the age of a file. What
 //! belongs to an open task, to a job whose result was not taken yet, or to a run that lives is never touched.
 
-use super::Report;
+use super::report::Report;
 use crate::engine::Engine;
 use orch_core::ids::{JobId, TaskId, Time};
 use orch_ports::Fault;

@@ -1,6 +1,7 @@
 //! Wakes tasks at the time they asked for.
 
-use super::{Report, reaper};
+use super::reaper;
+use super::report::Report;
 use crate::engine::Engine;
 use crate::services;
 use orch_core::event::Event;

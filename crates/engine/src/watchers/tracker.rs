@@ -2,11 +2,11 @@
 //! Progress starts its task, Approved approves, Cancelled or back to the backlog cancels, Blocked to In Progress retries.
 //! It acts on what a *person* changed, once, through the same inbox a webhook would have used.
 
-use super::Report;
+use super::report::Report;
 use crate::commands::{self, Answer};
 use crate::engine::Engine;
 use crate::project::Project;
-use crate::{lives, pace, standing, tickets};
+use crate::{lives, polls, standing, tickets};
 use orch_core::effect::Effect;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
@@ -30,7 +30,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
     }
     let mut fault = None;
     for project in engine.projects().values() {
-        if !pace::is_due(engine, project) {
+        if !polls::is_due(engine, project) {
             continue;
         }
         // A fault of one project never stops another.
@@ -43,7 +43,7 @@ pub(super) async fn sweep(engine: &Engine) -> Result<Report, Fault> {
 
 /// Takes up what changed in a project's tracker since the last look: one list call.
 pub(crate) async fn poll(engine: &Engine, project: &Project, report: &mut Report) -> Result<(), Fault> {
-    pace::begun(engine, project);
+    polls::begun(engine, project);
     let store = &engine.ports.store;
     let cursor = Fact::TrackerCursor(project.key.clone());
     let since = store.recall(&cursor).await?.and_then(|t| t.parse().ok()).map_or(Time(0), Time);

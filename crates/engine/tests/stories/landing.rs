@@ -259,7 +259,7 @@ async fn a_conflict_goes_to_its_author_with_the_paths_and_gives_the_lease_back()
     let item = land(&world, "topic").await;
     let task = world.until(&item, "returned", is_returned).await;
     let Phase::Blocked { why: BlockReason::Returned { from, findings }, .. } = &task.phase else { unreachable!() };
-    assert_eq!((from.as_str(), findings[0].file.as_deref()), ("the merge with main", Some("shared.txt")));
+    assert_eq!((from.to_string().as_str(), findings[0].file.as_deref()), ("the merge with main", Some("shared.txt")));
     let other = world.begin("Add a file").await;
     world.until_done(&other).await;
     world.outsider_pushes("topic", "main", "shared.txt", "both\n");

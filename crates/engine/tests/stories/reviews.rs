@@ -185,7 +185,10 @@ async fn the_fourth_refusal_blocks_and_a_person_is_told_once() {
     let task = world.until_blocked(&item).await;
     match &task.phase {
         Phase::Blocked { why: BlockReason::RoundsSpent { from, findings }, .. } => {
-            assert_eq!((from.as_str(), findings[0].text.as_str()), ("check_reviewer_verdict", "the total is wrong"));
+            assert_eq!(
+                (from.to_string().as_str(), findings[0].text.as_str()),
+                ("check_reviewer_verdict", "the total is wrong")
+            );
         }
         other => panic!("{other:?}"),
     }

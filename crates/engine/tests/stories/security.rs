@@ -78,7 +78,7 @@ async fn after_three_repairs_in_vain_it_is_blocked_and_a_person_is_told_once() {
     let item = world.begin("Add settings").await;
     let task = world.until_blocked(&item).await;
     let Phase::Blocked { why: BlockReason::RoundsSpent { from, .. }, .. } = &task.phase else { panic!("{task:?}") };
-    assert_eq!((from.as_str(), world.runs.count("developer")), ("check_security_gate", 4));
+    assert_eq!((from.to_string().as_str(), world.runs.count("developer")), ("check_security_gate", 4));
     world.eventually("a person is told", async || !world.told_people().is_empty()).await;
     let told: Vec<String> = world.told_people().into_iter().filter(|t| t.contains("blocked")).collect();
     assert_eq!(told.len(), 1, "{told:?}");

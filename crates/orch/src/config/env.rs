@@ -15,10 +15,6 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("staging.instance", "ORCH_STAGING"),
 ];
 
-/// What torture sets: which fault points do what, for a build that has any.
-#[cfg(feature = "fault-points")]
-pub const FAULTS: &str = "ORCH_FAULT";
-
 /// Variables that mean something, but not a key: the client's own, and what orch gives to agents and hooks.
 const CONTRACT: &[&str] = &[
     "ORCH_URL",
@@ -47,7 +43,7 @@ const CONTRACT: &[&str] = &[
     // Of the tests: what needs a program that is missing fails instead of being skipped.
     "ORCH_NOTHING_SKIPPED",
     #[cfg(feature = "fault-points")]
-    FAULTS,
+    orch_torture::fault_points::VARIABLE,
 ];
 
 /// The process's environment; what is not UTF-8 cannot be a value of ours and is left out.

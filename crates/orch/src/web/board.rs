@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use orch_core::ids::Time;
+use orch_core::phase::PhaseKind;
 use orch_core::pipeline::Pipeline;
 use orch_engine::view::TaskView;
 use orch_store::{QueueCounts, TaskFilter};
@@ -55,9 +56,10 @@ struct Column {
 }
 
 /// Phases in which a person must act.
-const CALLING: &[&str] = &["awaiting_approval", "needs_input", "blocked", "production_failed"];
+const CALLING: &[PhaseKind] =
+    &[PhaseKind::AwaitingApproval, PhaseKind::NeedsInput, PhaseKind::Blocked, PhaseKind::ProductionFailed];
 /// Phases of tasks that are over.
-const OVER: &[&str] = &["done", "cancelled"];
+const OVER: &[PhaseKind] = &[PhaseKind::Done, PhaseKind::Cancelled];
 
 #[derive(Clone)]
 struct Card {

@@ -117,7 +117,7 @@ impl State {
                 && filter.project.as_ref().is_none_or(|p| *p == t.project)
                 && filter.stage.as_ref().is_none_or(|s| s == t.stage().as_str())
                 && (filter.closed || !t.is_closed())
-                && (filter.phases.is_empty() || filter.phases.contains(&t.phase_word()))
+                && (filter.phases.is_empty() || filter.phases.contains(&t.phase_kind()))
         };
         let limit = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
         self.now.tasks.values().rev().filter(fits).take(limit).map(|t| (**t).clone()).collect()

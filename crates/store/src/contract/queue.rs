@@ -6,6 +6,7 @@ use futures::executor::block_on;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::ids::Time;
+use orch_core::phase::PhaseKind;
 use orch_core::pipeline::Pipeline;
 use orch_core::task::{NewTask, Phase};
 use orch_core::verdict::{FaultKind, Verdict, WaitFor};
@@ -244,11 +245,11 @@ pub fn a_ticket_makes_one_task(w: &mut World) {
     assert_eq!(block_on(w.store.tasks(one)).unwrap().len(), 1);
     let page = TaskFilter { limit: 1, before: Some(other.id), ..TaskFilter::default() };
     assert_eq!(block_on(w.store.tasks(page)).unwrap().iter().map(|t| t.id).collect::<Vec<_>>(), [task.id]);
-    let here = TaskFilter { stage: Some("created".into()), phases: &["idle"], ..TaskFilter::default() };
+    let here = TaskFilter { stage: Some("created".into()), phases: &[PhaseKind::Idle], ..TaskFilter::default() };
     assert_eq!(block_on(w.store.overviews(here)).unwrap().len(), 2);
     for nowhere in [
         TaskFilter { stage: Some("review".into()), ..TaskFilter::default() },
-        TaskFilter { phases: &["done", "blocked"], closed: true, ..TaskFilter::default() },
+        TaskFilter { phases: &[PhaseKind::Done, PhaseKind::Blocked], closed: true, ..TaskFilter::default() },
     ] {
         assert_eq!(block_on(w.store.tasks(nowhere)).unwrap(), []);
     }

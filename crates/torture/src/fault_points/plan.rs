@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The variable that names the plan.
-pub use crate::config::env::FAULTS as VARIABLE;
+pub const VARIABLE: &str = "ORCH_FAULT";
 
 /// How long a worker goes on after a pause before it hears that its claim is lost. A real one would hear it at its next
 /// heartbeat.
@@ -171,8 +171,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The plan this process was started with; without one, nothing ever strikes.
-    pub fn of(env: &BTreeMap<String, String>) -> Result<Arc<Self>, Fault> {
+    /// The plan this process was started with, for these points; without one, nothing ever strikes.
+    pub(super) fn planned(env: &BTreeMap<String, String>, points: &[&str]) -> Result<Arc<Self>, Fault> {
         let wanted = env.get(VARIABLE).map(String::as_str).unwrap_or_default();
         let faults = if let Some(file) = wanted.strip_prefix('@') {
             let log = OpenOptions::new().create(true).append(true).open(format!("{file}.log"));
@@ -182,7 +182,7 @@ impl Faults {
             let plan = Plan::parse(wanted).map_err(Fault::permanent)?;
             Self { file: None, log: None, state: Mutex::new(State { plan, ..State::default() }) }
         };
-        faults.say(&format!("points {}", super::registry().collect::<Vec<_>>().join(" ")));
+        faults.say(&format!("points {}", points.join(" ")));
         drop(faults.state());
         Ok(Arc::new(faults))
     }

@@ -1,5 +1,5 @@
 //! Fault points: every outside call and every durable write stands between two named places at which a plan can kill
-//! the process, lose the answer, refuse the call or pause the worker. Only in builds with the feature `fault-points`;
+//! the process, lose the answer, refuse the call or pause the worker. Only in builds of orch with the feature `fault-points`;
 //! nothing of this is in a production binary.
 //!
 //! The wrappers and the registry [`POINTS`] are made from the same lines, one per method. The traits have no default
@@ -11,7 +11,6 @@ mod tests;
 
 pub use plan::{Faults, Injected, VARIABLE};
 
-use crate::wire::Process;
 use orch_core::conflict::{Conflict, Shown};
 use orch_core::effect::Lane;
 use orch_core::event::Event;
@@ -36,6 +35,7 @@ use orch_store::{
     Store, StoreError, TaskFilter, UnknownJob,
 };
 use orch_store::{Deliveries, Evidence, Fact, Journal, Memory, Queue, Tasks};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +52,14 @@ impl<P: ?Sized> Wrapped<P> {
 }
 
 impl Faults {
+    /// The faults that the environment plans.
+    ///
+    /// # Errors
+    /// A plan that cannot be read, or a log that cannot be written.
+    pub fn of(env: &BTreeMap<String, String>) -> Result<Arc<Self>, Fault> {
+        Self::planned(env, &registry().collect::<Vec<_>>())
+    }
+
     /// All ports of the engine, wrapped.
     pub fn ports(self: &Arc<Self>, ports: Ports) -> Ports {
         Ports {
@@ -80,15 +88,9 @@ impl Faults {
         }
     }
 
-    /// The process with a clock that the plan can set.
-    pub fn process(self: &Arc<Self>, process: &Process) -> Process {
-        let clock = Arc::new(Skewed { inner: Arc::clone(&process.clock), faults: Arc::clone(self) });
-        Process {
-            clock,
-            exe: process.exe.clone(),
-            path: process.path.clone(),
-            scratch_dir: process.scratch_dir.clone(),
-        }
+    /// A clock that the plan can set.
+    pub fn clock(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Arc<dyn Clock> {
+        Arc::new(Skewed { inner: Arc::clone(clock), faults: Arc::clone(self) })
     }
 }
 
