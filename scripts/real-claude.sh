@@ -2,7 +2,7 @@
 # Tries the real Claude Code under the real daemon, against a model server of the project's own: from analysis to done, a
 # question, a crash, and a service that fails in the middle. Offline but for the program itself; needs no account.
 #
-#   scripts/real-claude.sh [full|question|crash|overloaded|limit|auth ...]
+#   scripts/real-claude.sh [full|question|crash|overloaded|auth|proxy|budget|killed|plan|pause ...]
 #
 # The program: ORCH_REAL_CLAUDE=/path/to/claude, or `npm pack @anthropic-ai/claude-code-linux-x64@2.1.332`, unpacked.
 set -eu
@@ -30,7 +30,7 @@ story() { # name, pipeline, options of the fake model
     dir="$work/$name"
     mkdir -p "$dir" && cd "$dir"
     git init -q . && printf 'echo ok\n' >test.sh && git add -A && git commit -qm begin
-    printf 'ANTHROPIC_API_KEY=sk-ant-fake-0123456789\n' >"$work/$name.env" && chmod 600 "$work/$name.env"
+    printf '%s\n' "${key_line:-ANTHROPIC_API_KEY=sk-ant-fake-0123456789}" >"$work/$name.env" && chmod 600 "$work/$name.env"
     "$bin/orch-fake-model" --port $((port + 1)) --play "$bin/orch scripted-agent" --develop "echo changed >>page.txt" "$@" >"$work/$name.model" 2>&1 &
     pids="$pids $!"
     "$bin/orch" init --no-run >/dev/null
@@ -41,6 +41,7 @@ story() { # name, pipeline, options of the fake model
         /^\[agents.programs/ {print "[agents.programs.claude]\nkind = \"claude\"\nprogram = \"" claude "\"\nmodel = \"claude-sonnet-5\"\nenv_file = \"" env "\"\nbase_url = \"" url "\""; skip=1; next}
         /^deadline_s/ {skip=0}
         !skip {print}' orch.toml >orch.toml.new && mv orch.toml.new orch.toml
+    [ -z "${more:-}" ] || printf '%s\n' "$more" >>orch.toml
     "$bin/orch" serve >"$work/$name.serve" 2>&1 &
     serve=$!
     pids="$pids $serve"
@@ -66,6 +67,26 @@ until_why() { # pattern, seconds
     tail -n 5 "$work/$name.model"
     tail -n 5 "$work/$name.serve"
     return 1
+}
+
+# The pid of a process of this story whose command line, or environment, has this.
+process() { # file of /proc, pattern
+    for p in /proc/[0-9]*; do
+        { tr '\0' '\n' <"$p/$1"; } 2>/dev/null | grep -q -- "$2" && echo "${p#/proc/}" && return 0
+    done
+    return 1
+}
+
+# Returns when the real program is at work and has asked its model.
+at_work() {
+    n=0
+    while [ $n -lt 120 ]; do
+        pid=$(process environ "^CLAUDE_CONFIG_DIR=$work/" || true)
+        [ -n "$pid" ] && grep -qs '"asked"' "$work"/state/orch/*/runs/*/usage.jsonl && return 0
+        n=$((n + 1))
+        sleep 0.25
+    done
+    echo "NOT REACHED in $name: the program asks no model" && return 1
 }
 
 told() {
@@ -116,6 +137,56 @@ for one in ${*:-full question crash}; do
         story auth lite --fail 401
         until_why 'not asked before' 120
         told 'the key is refused: the circuit of the program is open'
+        ;;
+    proxy)
+        story proxy lite --slow-s 2
+        at_work
+        for p in /proc/[0-9]*; do
+            for what in environ cmdline; do
+                if grep -qs 'sk-ant-fake' "$p/$what"; then
+                    echo "the key is in $p/$what: $(tr '\0' ' ' <"$p/cmdline")" && exit 1
+                fi
+            done
+        done
+        until_why ' is done, ' 180
+        ! grep -rqs 'sk-ant-fake' "$work/state" || { echo "the key is in a file of the instance" && exit 1; }
+        told 'done; the key was in no environment, no command line and no file of the instance'
+        ;;
+    budget)
+        more='[budget]
+task_usd = 0.012' story budget lite
+        until_why 'budget' 120
+        told 'cut where the reservation was used up'
+        ;;
+    killed)
+        story killed lite --slow-s 3
+        at_work
+        kill -9 "$(process cmdline agent-driver)"
+        until_why ' is done, ' 240
+        told 'the driver was killed with its proxy: what had not ended is an upper bound'
+        ;;
+    plan)
+        key_line=CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-fake-0123456789 story plan lite
+        until_why ' is done, ' 120
+        told 'a subscription: included'
+        ;;
+    pause)
+        story pause lite --slow-s 1
+        at_work
+        kill -9 "$serve"
+        "$bin/orch" pause
+        sleep 1
+        before=$(wc -l <"$work/$name.model")
+        sleep 4
+        after=$(wc -l <"$work/$name.model")
+        # One that had left before may still be answered.
+        [ "$after" -le $((before + 1)) ] || { echo "the model was asked while paused: $before, $after" && exit 1; }
+        "$bin/orch" serve >>"$work/$name.serve" 2>&1 &
+        pids="$pids $!"
+        until_why 'paused by' 60
+        "$bin/orch" resume >/dev/null
+        until_why ' is done, ' 180
+        told 'paused with a dead daemon, kept by the next one, resumed, done'
         ;;
     *) echo "no story $one" && exit 2 ;;
     esac

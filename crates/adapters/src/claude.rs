@@ -5,12 +5,18 @@
 use crate::command::{self, CommandAgent, CommandSettings, report};
 use orch_core::agent_end::Action;
 use orch_core::word::Word;
+use orch_driver::proxied;
 use orch_driver::rules::Rules;
 use orch_driver::spec::{self, DriverSpec, Endpoint, Report};
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Live, Resume, Usage, files};
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, files as run_files};
 use orch_ports::{Fault, Secret};
+use orch_proxy::credential::Credential;
+use orch_proxy::gate::Limits;
+use orch_proxy::journal::{self, Totals};
+use orch_proxy::routes::Service;
+use orch_proxy::settings::{self, Settings};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -64,6 +70,21 @@ pub struct ClaudeSettings {
     pub most_refusals: u32,
     /// Where it finds the service.
     pub endpoint: Endpoint,
+    /// The proxy in front of it; none: it is given its key.
+    pub proxy: Option<ProxySettings>,
+}
+
+/// The model proxy as it is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Most tokens of a run; 0: no limit.
+    pub max_tokens: u64,
+    /// Most requests of a run; 0: no limit.
+    pub max_requests: u64,
+    /// Are bodies written down?
+    pub log_bodies: bool,
+    /// Files whose being there pauses every run.
+    pub pause: Vec<PathBuf>,
 }
 
 /// Claude Code.
@@ -90,7 +111,9 @@ impl ClaudeAgent {
             Some(resume) => resume.session.clone(),
             None => spec::session_name().map_err(|e| Fault::transient(format!("name a session: {e}")))?,
         };
-        let micro_usd = brief.reserved_micro_usd;
+        let proxy = self.proxy(brief, keys)?;
+        // Dollars are no limit of a subscription.
+        let micro_usd = proxy.as_ref().map_or(brief.reserved_micro_usd, |proxy| proxy.limits.micro_usd.unwrap_or(0));
         let budget = format!("{}.{:06}", micro_usd / 1_000_000, micro_usd % 1_000_000);
         let mut tools = settings.tools.clone();
         if !tools.iter().any(|t| t == ASK) {
@@ -118,8 +141,30 @@ impl ClaudeAgent {
             env,
             keys: keys.keys().cloned().collect(),
             endpoint: settings.endpoint.clone(),
+            proxy,
             grace_ms: PROGRAM_GRACE_MS,
         })
+    }
+
+    /// What the proxy of a run is told. Whether its credential can be used is found out here, where a person hears of it.
+    fn proxy(&self, brief: &Brief, keys: &BTreeMap<String, Secret>) -> Result<Option<Settings>, Fault> {
+        let Some(proxy) = &self.settings.proxy else { return Ok(None) };
+        let (name, base_url) = (&self.settings.command.name, &self.settings.endpoint.base_url);
+        let all = proxied::with_plain(&self.settings.command.env, keys);
+        let credential = Credential::of(&all, base_url.as_deref())
+            .map_err(|why| Fault::denied(format!("agent program `{name}`: {why}")))?;
+        if credential.service == Service::OpenAi {
+            let why = "OPENAI_API_KEY is of no use to Claude Code: give it a key of Anthropic's";
+            return Err(Fault::denied(format!("agent program `{name}`: {why}")));
+        }
+        let set = |n: u64| (0 < n).then_some(n);
+        let micro_usd = set(brief.reserved_micro_usd).filter(|_| !credential.is_included());
+        Ok(Some(Settings {
+            base_url: base_url.clone(),
+            limits: Limits { micro_usd, tokens: set(proxy.max_tokens), requests: set(proxy.max_requests) },
+            pause: [brief.run_dir.join(run_files::PAUSE)].into_iter().chain(proxy.pause.iter().cloned()).collect(),
+            log_bodies: proxy.log_bodies,
+        }))
     }
 }
 
@@ -158,6 +203,9 @@ impl AgentProgram for ClaudeAgent {
             .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
         let settings = &self.settings.command;
         let home = brief.run_dir.join(files::HOME).display().to_string();
+        // Whom the model proxy trusts on the way to the service, where that is not the system's own list.
+        let trusted = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let trusted = trusted.iter().filter_map(|name| Some(((*name).to_owned(), settings.env.get(*name)?.clone())));
         let argv =
             [self.settings.orch.display().to_string(), spec::SUBCOMMAND.into(), brief.run_dir.display().to_string()];
         Ok(RunSpec {
@@ -167,8 +215,12 @@ impl AgentProgram for ClaudeAgent {
                 ("PATH".to_owned(), settings.path.clone()),
                 ("HOME".to_owned(), home),
                 ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            ]),
+            ])
+            .into_iter()
+            .chain(trusted)
+            .collect(),
             keys: Keys::new(keys),
+            keys_on_stdin: self.settings.proxy.is_some(),
             stdin: None,
             deadline_ms: settings.deadline_ms,
             silence_ms: settings.silence_ms,
@@ -185,7 +237,8 @@ impl AgentProgram for ClaudeAgent {
 
     fn live(&self, run_dir: &Path) -> Option<Live> {
         let report = reported(run_dir)?;
-        Some(Live { model: report.model, session: report.session, usage: report.usage })
+        let usage = counted(run_dir).map_or(report.usage.clone(), |totals| usage(&totals, &report.usage));
+        Some(Live { model: report.model, session: report.session, usage })
     }
 
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
@@ -218,16 +271,23 @@ impl AgentProgram for ClaudeAgent {
         };
         let unread =
             || Usage { cost_unread: Some("the driver of the run has reported nothing".into()), ..Usage::default() };
+        let totals = counted(run_dir);
+        let waits =
+            matches!(class, EndClass::RateLimit | EndClass::Overloaded | EndClass::UsageLimit | EndClass::Billing);
+        // What the program does not say the service has said in its headers.
+        let named = totals.as_ref().and_then(|t| t.wait).map(|(_, until)| until).filter(|at| waits && exit.ended < *at);
         AgentReport {
-            end: AgentEnd { not_before: known.not_before, ..AgentEnd::new(class, why) },
+            end: AgentEnd { not_before: known.not_before.or(named), ..AgentEnd::new(class, why) },
             summary: result.summary.or_else(|| known.summary.as_deref().map(report::clean_text)),
             question,
             word: result.word,
             resolved: result.resolved,
-            usage: match (driver, exit.reason) {
-                (_, EndReason::SpawnFailed) => Usage::default(),
-                (Some(report), _) => report.usage,
-                (None, _) => unread(),
+            alarms: totals.as_ref().map(|t| t.alarms.clone()).unwrap_or_default(),
+            usage: match (driver, totals, exit.reason) {
+                (_, _, EndReason::SpawnFailed) => Usage::default(),
+                (driver, Some(totals), _) => usage(&totals, &driver.map(|d| d.usage).unwrap_or_default()),
+                (Some(report), None, _) => report.usage,
+                (None, None, _) => unread(),
             },
             model: known.model.as_deref().map(readable),
             session: known.session,
@@ -247,6 +307,39 @@ fn why(report: &Report, exit: &ExitRecord, run_dir: &Path) -> String {
         readable(&report.why).chars().take(1_000).collect()
     };
     if lines.is_empty() { first } else { format!("{first}\nThe end of its log:\n{}", lines.join("\n")) }
+}
+
+/// What the proxy of a run has counted; nothing where there was none, or its journal cannot be read.
+fn counted(run_dir: &Path) -> Option<Totals> {
+    let path = run_dir.join(settings::files::JOURNAL);
+    path.symlink_metadata().ok()?;
+    journal::read(&path).map_err(|e| tracing::warn!("read {}: {e}", path.display())).ok()
+}
+
+/// What a run has used, by what its proxy has counted; the program alone knows its turns.
+fn usage(totals: &Totals, said: &Usage) -> Usage {
+    let cut = match totals.cut {
+        0 => None,
+        1 => Some("1 response broke off: its input and `max_tokens` are counted".to_owned()),
+        n => Some(format!("{n} responses broke off: their input and `max_tokens` are counted")),
+    };
+    let unpriced = (!totals.unpriced.is_empty() && !totals.included).then(|| {
+        format!(
+            "no price is known of {}: the dearest is counted",
+            totals.unpriced.iter().map(|m| readable(m)).collect::<Vec<_>>().join(", ")
+        )
+    });
+    let why: Vec<String> = [cut, unpriced].into_iter().flatten().collect();
+    Usage {
+        cost_usd: totals.spent.micro_usd as f64 / 1e6,
+        cost_unread: (!why.is_empty() && !totals.included).then(|| why.join("; ")),
+        measured: true,
+        included: totals.included,
+        cost_note: Some(format!("counted by the model proxy, at list prices of {}", orch_proxy::prices::DATE)),
+        input_tokens: totals.tokens.input_all(),
+        output_tokens: totals.tokens.output,
+        turns: said.turns,
+    }
 }
 
 /// The report of a driver. It lies where the agent could write: nothing in it is fatal.

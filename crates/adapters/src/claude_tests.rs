@@ -67,7 +67,24 @@ impl Desk {
             deny: vec!["git push".into()],
             most_refusals: 5,
             endpoint: Endpoint { base_url: Some("http://127.0.0.1:1".into()), ..Endpoint::default() },
+            proxy: Some(ProxySettings {
+                max_requests: 90,
+                pause: vec!["/data/paused".into()],
+                ..ProxySettings::default()
+            }),
         })
+    }
+    /// One whose keys are these, by this address, with or without a proxy.
+    fn keyed(&self, keys: &str, base_url: Option<&str>, proxy: bool) -> ClaudeAgent {
+        let mut agent = self.agent();
+        fs::write(self.at("keys.env"), keys).unwrap();
+        agent.settings.endpoint.base_url = base_url.map(ToOwned::to_owned);
+        agent.settings.proxy = agent.settings.proxy.filter(|_| proxy);
+        agent
+    }
+    /// What a proxy has written down.
+    fn journal(&self, lines: &[&str]) {
+        fs::write(self.at("run/usage.jsonl"), lines.join("\n") + "\n").unwrap();
     }
     fn told(&self) -> DriverSpec {
         serde_json::from_slice(&fs::read(self.at("run/driver.json")).unwrap()).unwrap()
@@ -156,4 +173,82 @@ fn a_question_may_come_by_the_tool_or_by_the_file_and_a_word_by_the_file() {
     fs::write(desk.at("run/result.json"), r#"{"unable": "no compiler"}"#).unwrap();
     let report = desk.reads(r#"{"class": "finished", "summary": "words"}"#, EndReason::Exited);
     assert_eq!((report.end.class, report.summary.as_deref()), (EndClass::Unable, Some("words")));
+}
+
+const BEGUN: &str = r#"{"what":"begun","at":1,"included":false,"prices":"2026-11-30"}"#;
+const ASKED: &str =
+    r#"{"what":"asked","at":2,"id":0,"model":"claude-sonnet-5","priced":true,"most":{"micro_usd":900000,"tokens":99}}"#;
+const ENDED: &str = r#"{"what":"ended","at":3,"id":0,"status":200,"tokens":{"input":10,"cache_read":5,"output":7},"cost":{"micro_usd":250000,"tokens":22}}"#;
+
+#[test]
+fn with_a_proxy_the_keys_go_to_the_driver_alone_and_its_reservation_with_them() {
+    let desk = Desk::new();
+    let run = desk.agent().launch(&desk.brief(None)).unwrap();
+    assert!(run.keys_on_stdin && !run.env.contains_key("ANTHROPIC_API_KEY"));
+    let told = desk.told().proxy.unwrap();
+    let limits = Limits { micro_usd: Some(1_500_000), tokens: None, requests: Some(90) };
+    assert_eq!((told.limits, told.base_url.as_deref(), told.log_bodies), (limits, Some("http://127.0.0.1:1"), false));
+    assert_eq!(told.pause, [desk.at("run/pause"), "/data/paused".into()]);
+    let plan = desk.keyed("CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-canary-1\n", None, true);
+    plan.launch(&desk.brief(None)).unwrap();
+    assert_eq!(desk.told().budget_usd, None, "a subscription costs no dollars");
+    assert_eq!(desk.told().proxy.unwrap().limits.micro_usd, None);
+    let without = desk.keyed("ANTHROPIC_API_KEY=sk-canary-1234567890\n", None, false);
+    let run = without.launch(&desk.brief(None)).unwrap();
+    assert!(!run.keys_on_stdin && desk.told().proxy.is_none());
+}
+
+#[test]
+fn a_credential_that_cannot_be_used_is_a_matter_for_a_person() {
+    let desk = Desk::new();
+    for (keys, says) in [
+        ("", "claude setup-token"),
+        ("CLAUDE_CODE_OAUTH_TOKEN=sk-ant-ort01-canary\n", "interactive login"),
+        ("ANTHROPIC_API_KEY=sk-canary-1\nOPENAI_API_KEY=sk-canary-2\n", "which account is to pay"),
+        ("OPENAI_API_KEY=sk-canary-2\n", "of no use to Claude Code"),
+    ] {
+        let fault = desk.keyed(keys, None, true).launch(&desk.brief(None)).unwrap_err();
+        let text = fault.to_string();
+        assert!(text.contains(says) && text.contains("agent program `claude`") && !text.contains("canary"), "{text}");
+        assert!(!fault.is_transient(), "{text}");
+    }
+}
+
+#[test]
+fn what_the_proxy_has_counted_is_what_the_run_has_used() {
+    let desk = Desk::new();
+    let report = r#"{"class": "finished", "usage": {"cost_usd": 9.0, "turns": 3}}"#;
+    desk.journal(&[BEGUN, ASKED, ENDED]);
+    let usage = desk.reads(report, EndReason::Exited).usage;
+    assert_eq!((usage.shown().as_str(), usage.micro_usd(), usage.turns), ("0.25", Some(250_000), 3));
+    assert_eq!((usage.input_tokens, usage.output_tokens), (15, 7));
+    assert_eq!(desk.agent().live(&desk.at("run")).unwrap().usage.micro_usd(), Some(250_000));
+    // Killed in the middle of the second response, with nobody left to report.
+    desk.journal(&[BEGUN, ASKED, ENDED, &ASKED.replace("\"id\":0", "\"id\":1")]);
+    let usage = desk.reads("", EndReason::Exited).usage;
+    assert_eq!((usage.shown().as_str(), usage.measured, usage.micro_usd()), ("<= 1.15", true, None));
+    assert!(usage.cost_unread.unwrap().contains("1 response broke off"));
+    desk.journal(&[BEGUN, &ASKED.replace("true", "false"), ENDED]);
+    let usage = desk.reads(report, EndReason::Exited).usage;
+    assert_eq!(usage.cost_unread.as_deref(), Some("no price is known of claude-sonnet-5: the dearest is counted"));
+    desk.journal(&[&BEGUN.replace("false", "true"), ASKED, &ENDED.replace("250000", "0")]);
+    let usage = desk.reads(report, EndReason::Exited).usage;
+    assert_eq!((usage.shown().as_str(), usage.micro_usd()), ("included", Some(0)));
+}
+
+#[test]
+fn a_time_in_the_headers_and_an_alarm_are_taken_from_the_proxy() {
+    let desk = Desk::new();
+    let wait = r#"{"what":"wait","at":4,"until":1795436437000,"status":429,"quota":{}}"#;
+    desk.journal(&[
+        BEGUN,
+        wait,
+        r#"{"what":"alarm","at":5,"text":"a request came with a token that is not this run's"}"#,
+    ]);
+    let limited = desk.reads(r#"{"class": "rate_limit"}"#, EndReason::Exited);
+    assert_eq!(limited.end.not_before, Some(Time(1_795_436_437_000)));
+    assert_eq!(limited.alarms, ["a request came with a token that is not this run's"]);
+    let said = desk.reads(r#"{"class": "rate_limit", "not_before": 7}"#, EndReason::Exited);
+    assert_eq!(said.end.not_before, Some(Time(7)), "what the program says counts first");
+    assert_eq!(desk.reads(r#"{"class": "failed"}"#, EndReason::Exited).end.not_before, None);
 }

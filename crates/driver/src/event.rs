@@ -26,6 +26,8 @@ pub enum Kind {
     Retry,
     /// A message is over.
     Over,
+    /// The model proxy raised an alarm.
+    Alarm,
 }
 
 /// One event.

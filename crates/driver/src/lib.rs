@@ -3,12 +3,13 @@
 //! can read, and says with one class how the run ended. It never claims success that the program did not.
 //!
 //! Pure, and tested without a process: [`lines`], [`stream`], [`classify`], [`rules`], [`session`], [`event`]. Only
-//! [`process`] touches the world.
+//! [`process`] and [`proxied`] touch the world.
 
 pub mod classify;
 pub mod event;
 pub mod lines;
 pub mod process;
+pub mod proxied;
 pub mod rules;
 pub mod session;
 pub mod spec;

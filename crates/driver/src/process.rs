@@ -5,12 +5,14 @@
 use crate::classify::{self, ProgramExit};
 use crate::event::{Event, Kind};
 use crate::lines::{Line, Lines};
+use crate::proxied::{self, Proxied};
 use crate::session::{Do, Plan, Talk};
-use crate::spec::{DriverSpec, Report, files};
+use crate::spec::{DriverSpec, Endpoint, Report, files};
 use orch_core::agent_end::Action;
 use orch_core::ids::Time;
 use orch_core::plain::shown;
 use orch_ports::agent::{AgentEnd, EndClass};
+use orch_proxy::server::Heard;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -39,6 +41,13 @@ const REPORT_EVERY: Duration = Duration::from_secs(2);
 /// `orch agent-driver RUN-DIR`: exit 0 when the turn is over, 75 after a fault of the world, 1 otherwise; the report says
 /// more.
 pub fn agent_driver_main(run_dir: &Path) -> ExitCode {
+    agent_driver(run_dir, &mut io::stdin().lock())
+}
+
+/// The same with what its standard input says: the keys of the account, if a proxy is to use them.
+pub fn agent_driver(run_dir: &Path, input: &mut dyn Read) -> ExitCode {
+    // Neither memory nor environment of this process is shown to others of its user.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     // First of all: a polite signal is not to end this process before the program has told what it used.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -46,7 +55,7 @@ pub fn agent_driver_main(run_dir: &Path) -> ExitCode {
     }
     let mut log = Log::new(run_dir);
     let mut report = Report::default();
-    let end = drive(run_dir, &stop, &mut log, &mut report)
+    let end = drive(run_dir, input, &stop, &mut log, &mut report)
         .unwrap_or_else(|e| AgentEnd::new(EndClass::Configuration, format!("the driver cannot work: {e}")));
     log.write(Kind::Note, &format!("{}{}{}", end.class.as_str(), if end.why.is_empty() { "" } else { ": " }, end.why));
     report.class = Some(end.class);
@@ -69,10 +78,37 @@ enum In {
     End,
 }
 
-fn drive(run_dir: &Path, stop: &AtomicBool, log: &mut Log, report: &mut Report) -> io::Result<AgentEnd> {
+fn drive(
+    run_dir: &Path,
+    input: &mut dyn Read,
+    stop: &AtomicBool,
+    log: &mut Log,
+    report: &mut Report,
+) -> io::Result<AgentEnd> {
     let named = |what: &str, e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
     let text = std::fs::read(run_dir.join(files::SPEC)).map_err(|e| named(files::SPEC, e))?;
-    let spec: DriverSpec = serde_json::from_slice(&text).map_err(io::Error::other)?;
+    let mut spec: DriverSpec = serde_json::from_slice(&text).map_err(io::Error::other)?;
+    // Until the run is over: it listens as long as it is held.
+    let _proxied = match spec.proxy.clone() {
+        None => None,
+        Some(settings) => {
+            let keys = proxied::keys(input)?;
+            let said = log.clone();
+            let heard = move |heard: Heard| match heard {
+                Heard::Note(text) => said.write(Kind::Note, &format!("model proxy: {text}")),
+                Heard::Alarm(text) => said.write(Kind::Alarm, &format!("ALARM of the model proxy: {text}")),
+            };
+            match Proxied::start(run_dir, &spec, &settings, &keys, heard) {
+                Ok(proxied) => {
+                    spec.env.clone_from(&proxied.env);
+                    spec.keys = Vec::new();
+                    spec.endpoint = Endpoint::default();
+                    Some(proxied)
+                }
+                Err(why) => return Ok(AgentEnd::new(EndClass::Configuration, why)),
+            }
+        }
+    };
     let prompt = std::fs::read_to_string(&spec.prompt_file).map_err(|e| named("the brief", e))?;
     std::fs::create_dir_all(&spec.session_dir).map_err(|e| named("the directory of sessions", e))?;
     let version = match version_of(&spec) {
@@ -110,7 +146,7 @@ fn drive(run_dir: &Path, stop: &AtomicBool, log: &mut Log, report: &mut Report) 
     // What it left behind may hold its standard error open for ever.
     let stderr = errors.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
     let exit = ProgramExit { stderr: shown(&stderr).into_owned(), ..exit };
-    let end = talk.end(&exit);
+    let end = proxied::end(run_dir, talk.end(&exit));
     take_in(report, &talk);
     Ok(end)
 }
@@ -382,25 +418,26 @@ impl Input {
 }
 
 /// Events for programs, texts for people.
+#[derive(Clone)]
 struct Log {
-    events: Option<File>,
+    events: Option<Arc<File>>,
 }
 
 impl Log {
     fn new(run_dir: &Path) -> Self {
         let events = File::options().append(true).create(true).open(run_dir.join(files::EVENTS));
-        Self { events: events.ok() }
+        Self { events: events.ok().map(Arc::new) }
     }
 
     /// A log that cannot be written is no reason to stop.
-    fn write(&mut self, kind: Kind, text: &str) {
+    fn write(&self, kind: Kind, text: &str) {
         // Lines stay lines; what controls a terminal does not get through.
         let text = text.lines().map(|line| shown(line).into_owned()).collect::<Vec<_>>().join("\n");
         let _ = writeln!(io::stdout(), "{text}");
         let event = Event { at: now(), kind, text };
-        if let (Some(file), Ok(mut line)) = (&mut self.events, serde_json::to_vec(&event)) {
+        if let (Some(file), Ok(mut line)) = (&self.events, serde_json::to_vec(&event)) {
             line.push(b'\n');
-            let _ = file.write_all(&line);
+            let _ = (&**file).write_all(&line);
         }
     }
 }

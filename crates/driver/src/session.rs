@@ -310,6 +310,7 @@ impl Talk {
             input_tokens: result.map_or(seen, |r| r.input_tokens.max(seen)),
             output_tokens: result.map_or(0, |r| r.output_tokens),
             turns,
+            ..Usage::default()
         }
     }
 

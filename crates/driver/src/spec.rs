@@ -1,10 +1,11 @@
 //! What a driver is told, and what it tells: `driver.json` in the run directory is written before it starts, `report.json`
-//! by it. Nothing reaches it by the environment of the daemon. Keys are named here and never written here: their values are
-//! in the driver's own environment, where the supervisor put them.
+//! by it. Nothing reaches it by the environment of the daemon. Keys are named here and never written here: their values come
+//! on the driver's standard input where it is to put a proxy before the program, else by its environment.
 
 use crate::rules::Rules;
 use orch_core::ids::Time;
 use orch_ports::agent::{EndClass, Usage};
+use orch_proxy::settings::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -68,8 +69,10 @@ pub struct DriverSpec {
     pub env: BTreeMap<String, String>,
     /// Names of keys that it is given.
     pub keys: Vec<String>,
-    /// Where it finds the service.
+    /// Where it finds the service, if it goes there itself.
     pub endpoint: Endpoint,
+    /// The proxy between it and the service; none: it is given the key itself.
+    pub proxy: Option<Settings>,
     /// How long the program may take to end once it is asked to, milliseconds.
     pub grace_ms: u64,
 }

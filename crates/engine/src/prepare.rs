@@ -100,6 +100,7 @@ impl Preparation {
             cwd: run.checkout,
             env,
             keys: Keys::new(keys),
+            keys_on_stdin: false,
             stdin: None,
             deadline_ms: run.timeout_ms,
             silence_ms: None,

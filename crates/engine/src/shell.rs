@@ -353,6 +353,7 @@ fn unread() -> RunSpec {
         cwd: PathBuf::from("/"),
         env: BTreeMap::new(),
         keys: Keys::default(),
+        keys_on_stdin: false,
         stdin: None,
         deadline_ms: 0,
         silence_ms: None,
@@ -383,7 +384,7 @@ pub(crate) async fn finish(
     });
     if let Some(report) = report {
         row.usage.clone_from(&report.usage);
-        if row.usage.cost_unread.is_some() {
+        if row.usage.cost_unread.is_some() && !row.usage.measured {
             row.usage.cost_usd = cx.job.reserved_micro_usd as f64 / 1e6;
         }
         row.model.clone_from(&report.model);
@@ -391,6 +392,10 @@ pub(crate) async fn finish(
         row.summary.clone_from(&report.summary);
         row.class = Some(report.end.class);
         row.version.clone_from(&report.version);
+        for (n, alarm) in report.alarms.iter().enumerate() {
+            let text = format!("alarm in {}: {alarm}", row.what);
+            cx.engine.notice(cx.task.id, format!("alarm-{}-{n}", cx.run_name("")), readable(&text)).await;
+        }
     }
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
 }

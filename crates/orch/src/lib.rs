@@ -16,6 +16,7 @@ mod logging;
 pub mod lost;
 mod odd;
 pub mod outward;
+pub mod paused;
 mod recorded;
 pub mod reload;
 pub mod serve;

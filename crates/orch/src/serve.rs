@@ -9,6 +9,7 @@ use crate::http::{AppState, router};
 use crate::keep::compare;
 use crate::listen::{self, Limits};
 use crate::logging::Log;
+use crate::paused;
 use crate::reload::Reload;
 use crate::stop::stop_signal;
 use crate::wire::{self, Process};
@@ -115,6 +116,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     compare::compare(&engine, config).await.map_err(failure)?;
     engine.know_what_is_halted().await.map_err(failure)?;
     engine.know_people().await.map_err(failure)?;
+    let own: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();
+    paused::take_over(&engine, config.data_dir(), &own).await.map_err(failure)?;
 
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();

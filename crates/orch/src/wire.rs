@@ -9,7 +9,7 @@ use crate::outward::Outward;
 use crate::shared;
 use crate::vendors::{Hosted, Vendors, webhooks};
 use orch_adapters::audit::{AdvisoryMirror, Network, NpmAudit, PipAudit};
-use orch_adapters::claude::{ClaudeAgent, ClaudeSettings};
+use orch_adapters::claude::{ClaudeAgent, ClaudeSettings, ProxySettings};
 use orch_adapters::command::{CommandAgent, CommandSettings, EnvFile};
 use orch_adapters::git_cli::{GitCli, Signing, Submodules};
 use orch_adapters::gitleaks::Gitleaks;
@@ -581,7 +581,7 @@ fn program(
         grace_ms: 10_000,
     };
     let program: Arc<dyn AgentProgram> = match settings.kind {
-        ProgramKind::Claude => Arc::new(ClaudeAgent::new(claude(config, settings, command, process))),
+        ProgramKind::Claude => Arc::new(ClaudeAgent::new(claude(config, p, settings, command, process))),
         ProgramKind::Command => Arc::new(CommandAgent::new(command)),
         ProgramKind::Scripted => Arc::new(ScriptedAgent::new(command, &process.exe)),
     };
@@ -595,6 +595,7 @@ fn program(
 /// Claude Code's own settings.
 fn claude(
     config: &Config,
+    p: &ConfigProject,
     settings: &crate::config::agents::AgentProgram,
     command: CommandSettings,
     process: &Process,
@@ -611,5 +612,11 @@ fn claude(
         deny: settings.deny.clone(),
         most_refusals: number(settings.max_denials),
         endpoint: Endpoint { base_url: settings.base_url.clone(), ..Endpoint::default() },
+        proxy: settings.proxy.then(|| ProxySettings {
+            max_tokens: settings.max_tokens,
+            max_requests: settings.max_requests,
+            log_bodies: settings.log_bodies,
+            pause: crate::paused::files(config.data_dir(), &p.key),
+        }),
     }
 }

@@ -75,6 +75,36 @@ fn a_paused_agent_stands_still_over_deaths_of_the_daemon_and_goes_on_as_one_run(
 }
 
 #[test]
+fn a_pause_without_a_daemon_stops_agents_and_is_kept_by_the_next_one() {
+    let mut world = World::new(&Setup { agent: TREE.into(), ..Setup::default() });
+    world.start();
+    let id = world.task("Версия");
+    world.run_said("developer", 1, "working");
+    world.until("its children run", || (processes::with_argument(&world.nap).len() == 2).then_some(()));
+    world.kill();
+    let refused = world.orch(&["pause", "--project", "NOBODY"]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert_eq!(world.orch(&["resume"]).code, 3);
+    let paused = world.orch(&["pause"]).ok();
+    assert!(paused.out.contains("paused without a daemon") && paused.out.contains("1 agent is told"), "{paused:?}");
+    let flag = world.data().join("paused");
+    assert!(flag.exists(), "model proxies see it");
+    world.until("every process of the agent stands", || {
+        let states = states(&world);
+        (3 <= states.len() && states.iter().all(|s| *s == 'T')).then_some(())
+    });
+    world.start();
+    assert!(!flag.exists(), "it is the daemon's own now");
+    let queue = world.orch(&["queue"]).ok().out;
+    assert!(queue.contains("paused by ") && queue.contains("`orch resume` ends it"), "{queue}");
+    all_stand(&world);
+    world.orch(&["resume"]).ok();
+    world.allow("go");
+    world.wait(&id, &["done"]);
+    assert_eq!(world.runs_of("developer").len(), 1);
+}
+
+#[test]
 fn a_task_is_cancelled_while_everything_is_paused() {
     let world = World::up(&Setup { agent: TREE.into(), ..Setup::default() });
     let id = world.task("Версия");

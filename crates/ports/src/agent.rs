@@ -101,9 +101,16 @@ impl Brief {
 pub struct Usage {
     /// US dollars; where `cost_unread` is set, what it counts as.
     pub cost_usd: f64,
-    /// Why what it cost is not known. It then counts as what was reserved for the run, and that is the most it is taken for.
+    /// Why what it cost is not known. It then counts as what was reserved for the run, and that is the most it is taken for;
+    /// but with `measured`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_unread: Option<String>,
+    /// With `cost_unread`: `cost_usd` was measured, and is the most that it can have cost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub measured: bool,
+    /// It is included in a subscription: it costs no dollars of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub included: bool,
     /// How the cost was read, where it was not written plainly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_note: Option<String>,
@@ -120,9 +127,12 @@ impl Usage {
     pub fn micro_usd(&self) -> Option<u64> {
         if self.cost_unread.is_some() { None } else { budget::micro_usd(self.cost_usd) }
     }
-    /// What it cost, for people: `1.50`, `<= 2.00`, `unknown`.
+    /// What it cost, for people: `1.50`, `<= 2.00`, `unknown`, `included`.
     pub fn shown(&self) -> String {
         let counted = budget::micro_usd(self.cost_usd).unwrap_or(0);
+        if self.included && counted == 0 {
+            return "included".to_owned();
+        }
         match (&self.cost_unread, counted) {
             (None, _) => budget::usd(counted),
             (Some(_), 0) => "unknown".to_owned(),
@@ -163,6 +173,8 @@ pub struct AgentReport {
     pub session: Option<String>,
     /// Version of the program, if known.
     pub version: Option<String>,
+    /// What a person has to hear of at once, whatever becomes of the run: a token of somebody else's was used.
+    pub alarms: Vec<String>,
 }
 
 /// A kind of agent program.

@@ -24,6 +24,10 @@ pub struct RunSpec {
     /// What is added to it and never written down: in the file are names alone.
     #[serde(default, skip_serializing_if = "Keys::is_empty")]
     pub keys: Keys,
+    /// The program reads its keys from its standard input, as one JSON object of texts, and has none in its environment:
+    /// that of a process can be read as long as it lives.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keys_on_stdin: bool,
     /// File that becomes its standard input; `None` is `/dev/null`.
     #[serde(default)]
     pub stdin: Option<PathBuf>,

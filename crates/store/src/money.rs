@@ -68,7 +68,7 @@ fn balance<T: Tx>(tx: &mut T, task: TaskId, limit: &budget::Limit) -> Result<Bal
 }
 
 /// The end of a run is written down: its cost takes the place of its reservation. A cost that could not be read counts as
-/// what was reserved.
+/// what was reserved, or as the most that was measured.
 pub fn settle<T: Tx>(tx: &mut T, run: &RunRow) -> Result<(), T::Error> {
     let id = JobId { task: run.task, seq: run.job };
     // What prepares an agent's run is not the run.
@@ -76,8 +76,9 @@ pub fn settle<T: Tx>(tx: &mut T, run: &RunRow) -> Result<(), T::Error> {
         return Ok(());
     }
     let Some(mut spend) = tx.spend(id, run.attempt)? else { return Ok(()) };
+    let measured = || budget::micro_usd(run.usage.cost_usd).filter(|_| run.usage.measured);
     let known = run.usage.micro_usd().map(Cost::Known);
-    spend.cost = Some(known.unwrap_or(Cost::AtMost(spend.reserved_micro_usd)));
+    spend.cost = Some(known.unwrap_or_else(|| Cost::AtMost(measured().unwrap_or(spend.reserved_micro_usd))));
     tx.save_spend(&spend)?;
     tx.let_go_on(RESERVED)
 }

@@ -356,13 +356,31 @@ fn command(dir: &Path, spec: &RunSpec) -> Result<Command, String> {
         return Err(format!("start {program}: its directory {} is not there", spec.cwd.display()));
     }
     let stdin = match &spec.stdin {
+        _ if spec.keys_on_stdin => piped(&keys).map_err(|e| format!("hand over its keys: {e}"))?,
         None => Stdio::null(),
         Some(path) => File::open(path).map_err(|e| format!("open its input {}: {e}", path.display()))?.into(),
     };
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(&spec.cwd).env_clear().envs(&spec.env).envs(keys).env(MARKER, dir);
+    command.args(arguments).current_dir(&spec.cwd).env_clear().envs(&spec.env).env(MARKER, dir);
+    if !spec.keys_on_stdin {
+        command.envs(keys);
+    }
     command.stdin(stdin).process_group(0);
     Ok(command)
+}
+
+/// What a pipe holds (pipe(7)), with room: it is filled before anybody reads.
+const MOST_PIPED: usize = 60 * 1024;
+
+/// An input that says the keys once: what was read from a pipe is nowhere any more.
+fn piped(keys: &BTreeMap<&str, &str>) -> io::Result<Stdio> {
+    let text = serde_json::to_vec(keys).map_err(io::Error::other)?;
+    if MOST_PIPED < text.len() {
+        return Err(io::Error::other(format!("they are longer than {} KiB", MOST_PIPED / 1024)));
+    }
+    let (read, mut write) = io::pipe()?;
+    io::Write::write_all(&mut write, &text)?;
+    Ok(read.into())
 }
 
 /// Has somebody asked for the end, by file or by SIGTERM?

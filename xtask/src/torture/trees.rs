@@ -183,6 +183,7 @@ impl Tree {
             cwd: self.secret.clone(),
             env: [("PATH".to_owned(), path), ("SECRET".to_owned(), self.secret.display().to_string())].into(),
             keys: orch_ports::supervisor::Keys::default(),
+            keys_on_stdin: false,
             stdin: None,
             deadline_ms: limit(End::Deadline).unwrap_or(120_000),
             silence_ms: limit(End::Silence),

@@ -120,6 +120,7 @@ impl AgentProgram for CommandAgent {
             cwd: brief.worktree.clone(),
             env,
             keys,
+            keys_on_stdin: false,
             stdin: None,
             deadline_ms: self.settings.deadline_ms,
             silence_ms: self.settings.silence_ms,
@@ -170,6 +171,7 @@ impl AgentProgram for CommandAgent {
             model: None,
             session: None,
             version: None,
+            alarms: Vec::new(),
         }
     }
 }

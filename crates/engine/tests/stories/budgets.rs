@@ -182,6 +182,28 @@ async fn a_cost_that_nobody_can_read_is_shown_as_what_it_was_at_most() {
     assert!(runs.iter().all(|r| r.usage.shown() == "<= 2.00" && r.usage.cost_unread.is_some()), "{runs:#?}");
 }
 
+#[tokio::test]
+async fn a_cost_that_a_proxy_has_measured_counts_and_its_alarm_reaches_people_once() {
+    let world = World::with(|c| {
+        c.policy = Policy { task_budget_micro_usd: Some(5 * USD), ..c.policy.clone() };
+        c.money.run_micro_usd = Some(2 * USD);
+    })
+    .await;
+    world.runs.on("developer", |run| {
+        std::fs::write(run.dir.join("cost"), "at most 0.5").unwrap();
+        std::fs::write(run.dir.join("alarm"), "a request came with a token that is not this run's").unwrap();
+        Does::Exit(77)
+    });
+    world.start();
+    let item = world.begin("Add a file").await;
+    let task = world.until_blocked(&item).await;
+    let sums = spent(&world, Whose::Task(task.id)).await;
+    assert_eq!((sums.spent_micro_usd, sums.reserved_micro_usd, sums.at_most), (USD / 2, 0, 1));
+    assert_eq!(world.engine().show(&task).await.unwrap().cost, "<= 0.50");
+    let alarms = async || world.told_people().iter().filter(|t| t.contains("alarm in developer")).count();
+    world.eventually("people hear of it", async || alarms().await == 1).await;
+}
+
 /// Spent and reserved by everybody, millionths.
 async fn money(world: &World) -> (u64, u64) {
     let sums = spent(world, Whose::Everybody).await;

@@ -337,6 +337,7 @@ impl AgentProgram for Played {
                 env
             },
             keys: Keys::default(),
+            keys_on_stdin: false,
             stdin: None,
             deadline_ms: 3_600_000,
             silence_ms: None,
@@ -364,6 +365,11 @@ impl AgentProgram for Played {
         let usage =
             match std::fs::read_to_string(run_dir.join("cost")).map(|text| text.parse::<f64>().map_err(|_| text)) {
                 Ok(Ok(cost_usd)) => Usage { cost_usd, ..Usage::default() },
+                // A proxy has counted it, and one of its responses was cut.
+                Ok(Err(text)) if text.starts_with("at most ") => {
+                    let cost_usd = text["at most ".len()..].parse().unwrap();
+                    Usage { cost_usd, cost_unread: Some(text), measured: true, ..Usage::default() }
+                }
                 Ok(Err(text)) => Usage { cost_unread: Some(text), ..Usage::default() },
                 Err(_) => Usage { cost_usd: 0.25, ..Usage::default() },
             };
@@ -384,6 +390,7 @@ impl AgentProgram for Played {
         let said = |name: &str| std::fs::read_to_string(run_dir.join(name)).ok();
         let (summary, model) = (said("summary"), said("model"));
         let session = said("session");
-        AgentReport { end, summary, question, word, resolved, usage, model, session, version: None }
+        let alarms = said("alarm").into_iter().collect();
+        AgentReport { end, summary, question, word, resolved, usage, model, session, version: None, alarms }
     }
 }

@@ -247,7 +247,7 @@ pub fn local_url(listen: SocketAddr) -> String {
 }
 
 /// Where the daemon that owns this database says it listens, in the lock that only it holds.
-fn daemon_of(db: &Path) -> Option<Url> {
+pub(super) fn daemon_of(db: &Path) -> Option<Url> {
     let holder = SqliteStore::holder(db)?;
     let (_, from) = holder.split_once("orch serve at ")?;
     Url::parse(from.split(',').next()?).ok().filter(Url::has_host)

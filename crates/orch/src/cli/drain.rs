@@ -6,6 +6,7 @@ use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::{show, table};
+use crate::paused;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -73,7 +74,10 @@ fn of(project: Option<&String>) -> Value {
 
 /// Stops everything, or one project.
 pub fn pause(args: &PauseArgs, context: &mut Context<'_>) -> Outcome {
-    let answer = Client::find(context, &args.server)?.post(&["api", "v1", "pause"], &of(args.project.as_ref()))?;
+    let answer = match Client::find(context, &args.server)?.post(&["api", "v1", "pause"], &of(args.project.as_ref())) {
+        Err(failure) if failure.exit == Exit::CannotTell => return without_daemon(args, context, failure),
+        answer => answer?,
+    };
     let count = |name: &str| answer.pointer(&format!("/agents/{name}")).and_then(Value::as_u64).unwrap_or(0);
     let agents = |n: u64| if n == 1 { "1 agent".to_owned() } else { format!("{n} agents") };
     let ends =
@@ -92,9 +96,38 @@ pub fn pause(args: &PauseArgs, context: &mut Context<'_>) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Stop means stop, whoever lives: where this instance's daemon is dead, its model proxies are told by a file.
+fn without_daemon(args: &PauseArgs, context: &mut Context<'_>, failure: Failure) -> Outcome {
+    let named = args.server.url.is_some() || context.env.get("ORCH_URL").is_some_and(|url| !url.trim().is_empty());
+    let file = context.find_config(args.server.config.as_deref()).filter(|_| !named);
+    let Some(file) = file else { return Err(failure) };
+    let (config, _) = context.load(&file)?;
+    let known = args.project.as_ref().is_none_or(|key| config.projects.iter().any(|p| p.key == *key));
+    if super::client::daemon_of(&config.db.path).is_some() || !config.data_dir().is_dir() || !known {
+        return Err(failure);
+    }
+    let told = paused::begin(config.data_dir(), args.project.as_deref(), &context.actor()).map_err(|e| {
+        Failure::new(Exit::CannotTell, format!("{}; and no pause could be left for it: {e}", failure.message))
+    })?;
+    let answer = json!({"paused": [], "daemon": false, "agents": {"told": told}});
+    let agents = if told == 1 { "1 agent is".to_owned() } else { format!("{told} agents are") };
+    let sentence = format!(
+        "paused without a daemon: no model is asked any more, {agents} told to stand still; the next `orch serve` keeps it, and \
+         `orch resume` ends it then"
+    );
+    said(context, &answer, args.json, &sentence);
+    Ok(Exit::Done)
+}
+
 /// Goes on.
 pub fn resume(args: &ResumeArgs, context: &mut Context<'_>) -> Outcome {
     let answer = Client::find(context, &args.server)?.post(&["api", "v1", "resume"], &of(args.project.as_ref()))?;
+    // What was left while no daemon ran, and could not be taken away by the one that took it over.
+    if let Some(file) = context.find_config(args.server.config.as_deref())
+        && let Ok((config, _)) = context.load(&file)
+    {
+        paused::end(config.data_dir(), args.project.as_deref());
+    }
     said(context, &answer, args.json, if args.project.is_some() { "it goes on" } else { "claiming again" });
     if !args.json {
         for pause in show::items(&answer, "paused") {

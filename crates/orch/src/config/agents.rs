@@ -54,8 +54,17 @@ section! {
         deny: Vec<String> = vec!["git push".into()];
         /// Refusals of one and the same wish that end a run, for `kind = "claude"`.
         max_denials: u64 = 5;
-        /// Address of the service instead of the vendor's, for `kind = "claude"`.
+        /// Address of the service instead of the vendor's, for `kind = "claude"`: a gateway, without `/v1`.
         base_url: Option<String> = None;
+        /// Puts a proxy between it and the service of its model, for `kind = "claude"`: its key stays outside the run, what it
+        /// uses is counted, and it is cut where its reservation is used up. Off: it is given the key itself.
+        proxy: bool = true;
+        /// Most tokens of one run, input and output together, for `proxy`; 0: no limit.
+        max_tokens: u64 = 0;
+        /// Most requests of one run to the model, for `proxy`; 0: no limit.
+        max_requests: u64 = 0;
+        /// Writes bodies of requests and responses into the run directory, for `proxy`. They hold all that the model sees.
+        log_bodies: bool = false;
         /// File with its keys, one `NAME=value` per line, for this user alone (`chmod 600`). Read before each run; the
         /// values are masked wherever orch shows a text.
         env_file: Option<PathBuf> = None;

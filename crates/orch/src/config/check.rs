@@ -18,7 +18,21 @@ use std::path::{Component, Path};
 /// Agent programs with an adapter of their own in the design.
 const KINDS_NOT_BUILT: &[&str] = &["codex"];
 /// Keys that only Claude Code's driver reads.
-const CLAUDES: &[&str] = &["program", "model", "max_turns", "tools", "deny", "max_denials", "base_url"];
+const CLAUDES: &[&str] = &[
+    "program",
+    "model",
+    "max_turns",
+    "tools",
+    "deny",
+    "max_denials",
+    "base_url",
+    "proxy",
+    "max_tokens",
+    "max_requests",
+    "log_bodies",
+];
+/// Keys that only the model proxy reads.
+const PROXYS: &[&str] = &["max_tokens", "max_requests", "log_bodies"];
 
 /// Checks a whole configuration.
 pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
@@ -50,6 +64,12 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         for key in CLAUDES.iter().map(|key| format!("{at}.{key}")) {
             if program.kind != ProgramKind::Claude && loader.sources.contains_key(&key) {
                 let text = format!("{} has an effect with kind = \"claude\" only", full_key(&key));
+                loader.at_path(&key, text);
+            }
+        }
+        for key in PROXYS.iter().map(|key| format!("{at}.{key}")) {
+            if program.kind == ProgramKind::Claude && !program.proxy && loader.sources.contains_key(&key) {
+                let text = format!("{} has an effect with `proxy = true` only", full_key(&key));
                 loader.at_path(&key, text);
             }
         }

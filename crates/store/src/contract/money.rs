@@ -208,7 +208,7 @@ pub fn a_cost_that_nobody_knows_counts_as_what_was_reserved(w: &mut World) {
     terms(w, "DEMO", Some(2), vec![limit(Scope::Task, Span::Whole, 5)]);
     let job = w.claim(Lane::Agent).unwrap();
     put(w, &job, None);
-    put(w, &job, Some(unread));
+    put(w, &job, Some(unread.clone()));
     again(w, &job, true, None);
     // Of this one nobody even wrote down the end: its supervisor is gone.
     let job = w.claim(Lane::Agent).unwrap();
@@ -217,6 +217,18 @@ pub fn a_cost_that_nobody_knows_counts_as_what_was_reserved(w: &mut World) {
     assert_eq!(whole(w, &mine), Sums { spent_micro_usd: 4 * USD, at_most: 2, unknown: 1, ..Sums::default() });
     let job = w.claim(Lane::Agent).unwrap();
     assert_eq!(job.refused.map(|r| r.by_others), Some(false));
+}
+
+pub fn a_cost_that_was_measured_counts_as_the_most_it_can_have_been(w: &mut World) {
+    let id = at_their_agent(w, 1)[0];
+    let mine = Whose::Task(id);
+    terms(w, "DEMO", Some(2), vec![limit(Scope::Task, Span::Whole, 5)]);
+    let cut = Usage { cost_unread: Some("a response was cut".into()), measured: true, ..usage(0.5) };
+    let job = w.claim(Lane::Agent).unwrap();
+    put(w, &job, None);
+    put(w, &job, Some(cut));
+    again(w, &job, true, None);
+    assert_eq!(whole(w, &mine), Sums { spent_micro_usd: USD / 2, at_most: 1, ..Sums::default() });
 }
 
 pub fn a_retry_grants_a_task_as_much_again(w: &mut World) {

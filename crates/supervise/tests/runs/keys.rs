@@ -86,3 +86,17 @@ async fn a_supervisor_that_was_started_without_the_keys_starts_nothing() {
     assert!(exit.error.unwrap().contains("CANARY"));
     assert!(!place.work.join("up").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_may_get_its_keys_on_its_input_and_then_no_environment_has_them() {
+    let place = Place::new();
+    let script = "cat | tr a-z A-Z; tr '\\0' '\\n' </proc/$$/environ >environ; cat >again; [ -z \"${CANARY:-}\" ]";
+    let spec = RunSpec { keys_on_stdin: true, ..keyed(&place, script) };
+    assert!(place.ensure(&spec).await.unwrap().ok());
+    assert_eq!(place.stdout(), format!("{{\"CANARY\":\"{KEY}\"}}").to_uppercase());
+    let environ = fs::read_to_string(place.work.join("environ")).unwrap();
+    assert!(environ.contains("ORCH_RUN_MARKER=") && !environ.contains(KEY), "{environ}");
+    assert_eq!(fs::read_to_string(place.work.join("again")).unwrap(), "", "it is said once");
+    let kept = fs::read_to_string(place.dir.join(files::SPEC)).unwrap();
+    assert!(kept.contains("keys_on_stdin") && !kept.contains(KEY), "{kept}");
+}

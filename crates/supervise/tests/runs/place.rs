@@ -54,6 +54,7 @@ impl Place {
             cwd: self.work.clone(),
             env: BTreeMap::from([("PATH".into(), std::env::var("PATH").unwrap())]),
             keys: Keys::default(),
+            keys_on_stdin: false,
             stdin: None,
             deadline_ms: 20_000,
             silence_ms: None,
