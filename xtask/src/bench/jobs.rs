@@ -54,12 +54,18 @@ impl Single {
 }
 
 /// The bare engine for about so many jobs, two commits for as many as it has tasks side by side; the time and the number.
-fn raw_turn(raw: &mut Raw, jobs: usize) -> Result<(Duration, usize)> {
+/// Making new tasks is counted where it is for the store.
+fn raw_turn(raw: &mut Raw, jobs: usize, making_tasks: bool) -> Result<(Duration, usize)> {
     let (mut took, mut done) = (Duration::ZERO, 0);
     while done < jobs {
-        raw.prepare()?;
-        let began = Instant::now();
+        let mut began = Instant::now();
         raw.begin()?;
+        raw.prepare()?;
+        if !making_tasks {
+            raw.commit()?;
+            began = Instant::now();
+            raw.begin()?;
+        }
         let claimed = raw.claim()?;
         raw.commit()?;
         raw.begin()?;
@@ -113,56 +119,84 @@ async fn crowd(store: &Arc<SqliteStore>, workers: usize, first: u64, lasts: Dura
     Ok((rate, Times::of(claims)?))
 }
 
+fn per_second((took, done): (Duration, usize)) -> f64 {
+    done as f64 / took.as_secs_f64()
+}
+
+/// What the peer came to in the same turns, if there is one.
+fn against(what: &str, ours: &[f64], theirs: &[f64]) -> Option<Line> {
+    (!theirs.is_empty()).then(|| {
+        let ratio = median(ours.iter().zip(theirs).map(|(a, b)| a / b).collect());
+        let (ours, theirs) = (median(ours.to_vec()), median(theirs.to_vec()));
+        let mut line = Line::info(
+            &format!("{what}, beside graphile-worker"),
+            format!("{ours:.0}/s, graphile-worker {theirs:.0}/s"),
+        );
+        line.ratio = format!("{ratio:.2} of it");
+        line
+    })
+}
+
 /// P1.
 pub(super) async fn throughput(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> {
     let record = async || raw::record(&bench.fresh("record.db")?, Pipeline::full()).await;
     let mut raw = Raw::open(&bench.fresh("raw.db")?, record().await?, 1)?;
     let mut single = Single { store: open(bench, "single.db")?, tasks: 0, lane: None };
-    raw_turn(&mut raw, TURN)?;
+    raw_turn(&mut raw, TURN, false)?;
     single.turn(TURN).await?;
-    let (mut ratios, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut peer = bench.peer();
+    let (mut bare, mut ours, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..bench.rounds {
-        let mut a = || raw_turn(&mut raw, TURN).map(|(took, _)| took);
-        let (raw_took, took) = if round % 2 == 0 {
-            let first = a()?;
-            (first, single.turn(TURN).await?)
-        } else {
-            let first = single.turn(TURN).await?;
-            (a()?, first)
-        };
-        ratios.push(raw_took.as_secs_f64() / took.as_secs_f64());
-        ours.push(TURN as f64 / took.as_secs_f64());
-        theirs.push(TURN as f64 / raw_took.as_secs_f64());
+        // Each comes first as often as the others.
+        for who in 0..3 {
+            match ((round + who) % 3, peer.as_mut()) {
+                (0, _) => bare.push(per_second(raw_turn(&mut raw, TURN, false)?)),
+                (1, _) => ours.push(TURN as f64 / single.turn(TURN).await?.as_secs_f64()),
+                (_, Some(peer)) => beside.push(peer.rate("single", TURN)?),
+                (_, None) => {}
+            }
+        }
     }
-    let (ratio, ours, theirs) = (median(ratios), median(ours), median(theirs));
+    let share = median(ours.iter().zip(&bare).map(|(a, b)| a / b).collect());
     lines.push(Line::goal(
         "P1 single job: claim + finish, 2 durable commits",
-        ">= 87 % of raw SQLite",
-        format!("{ours:.0}/s, raw {theirs:.0}/s"),
-        format!("{:.1} %", ratio * 100.0),
-        ratio >= 0.87,
+        ">= 92 % of raw SQLite",
+        format!("{:.0}/s, raw {:.0}/s, medians of {} turns", median(ours.clone()), median(bare), bench.rounds),
+        format!("{:.1} % of raw", share * 100.0),
+        share >= 0.92,
     ));
+    lines.extend(against("P1 single job", &ours, &beside));
     drop(single);
 
     let mut raw = Raw::open(&bench.fresh("batches.db")?, record().await?, RAW_BATCH)?;
     let store = open(bench, "crowd.db")?;
-    let (mut rates, mut bare, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..bench.rounds.div_ceil(3) {
-        let rate = crowd(&store, bench.workers, 1_000 * (1 + round as u64), bench.turn).await?.0;
-        let (took, done) = raw_turn(&mut raw, 100 * RAW_BATCH)?;
-        let most = done as f64 / took.as_secs_f64();
-        rates.push(rate);
-        bare.push(most);
-        shares.push(rate / most);
+    let (mut bare, mut ours, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..bench.rounds {
+        for who in 0..3 {
+            match ((round + who) % 3, peer.as_mut()) {
+                (0, _) => bare.push(per_second(raw_turn(&mut raw, 50 * RAW_BATCH, true)?)),
+                (1, _) => {
+                    ours.push(crowd(&store, bench.workers, 1_000 * (1 + round as u64), bench.turn).await?.0);
+                }
+                (_, Some(peer)) => beside.push(peer.rate("batched", 100 * RAW_BATCH)?),
+                (_, None) => {}
+            }
+        }
     }
-    let (rate, bare, share) = (median(rates), median(bare), median(shares));
+    let share = median(ours.iter().zip(&bare).map(|(a, b)| a / b).collect());
     lines.push(Line::goal(
         &format!("P1 batched: {} workers, group commit", bench.workers),
-        ">= 50,000/s",
-        format!("{rate:.0}/s, raw in batches of {RAW_BATCH} {bare:.0}/s"),
-        format!("{:.0} % of raw", share * 100.0),
-        rate >= 50_000.0,
+        ">= 75 % of raw SQLite",
+        format!(
+            "{:.0}/s, raw in batches of {RAW_BATCH} {:.0}/s, medians of {} turns",
+            median(ours.clone()),
+            median(bare),
+            bench.rounds
+        ),
+        format!("{:.1} % of raw", share * 100.0),
+        share >= 0.75,
     ));
+    lines.extend(against("P1 batched", &ours, &beside));
     lines.extend(inside(&store).await?);
     Ok(())
 }

@@ -8,6 +8,7 @@ mod inbound;
 mod jobs;
 mod large;
 mod life;
+mod peer;
 mod raw;
 mod scale;
 mod settings;
@@ -16,7 +17,9 @@ mod stats;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use peer::{Beside, Peer};
 use stats::Line;
+use std::cell::{RefCell, RefMut};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,6 +32,9 @@ pub(crate) struct BenchArgs {
     /// Only these, by name: p1, p3, p4, p5, p5-beside, p5-large, p6, p9, w1; all if none is given
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measure p1 and p3 in turns with another queue too; what it needs and is missing is said, and it is left out
+    #[arg(long)]
+    beside: Option<Beside>,
     /// Where the databases are made; beside the build if it is not given
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -61,12 +67,18 @@ struct Bench {
     rounds: usize,
     workers: usize,
     turn: Duration,
+    beside: Option<RefCell<Peer>>,
 }
 
 impl Bench {
     fn dir(&self) -> Result<&Path> {
         fs::create_dir_all(&self.dir).with_context(|| format!("make {}", self.dir.display()))?;
         Ok(&self.dir)
+    }
+
+    /// The other queue, if there is one.
+    fn peer(&self) -> Option<RefMut<'_, Peer>> {
+        self.beside.as_ref().map(RefCell::borrow_mut)
     }
 
     /// A path in the directory at which there is no database.
@@ -97,8 +109,12 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     let target =
         std::env::current_exe()?.parent().and_then(Path::parent).context("find the build directory")?.to_owned();
     let dir = std::path::absolute(args.dir.unwrap_or_else(|| target.join("bench")))?;
-    let bench = Bench { dir, rounds: args.rounds.max(1), workers: args.workers.max(1), turn: Duration::from_secs(1) };
+    let (rounds, workers) = (args.rounds.max(1), args.workers.max(1));
+    let mut bench = Bench { dir, rounds, workers, turn: Duration::from_secs(1), beside: None };
     say(&settings::describe(bench.dir()?)?)?;
+    if let Some(beside) = args.beside {
+        bench.beside = Peer::start(beside, bench.dir()?)?.map(RefCell::new);
+    }
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o.eq_ignore_ascii_case(name));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut lines: Vec<Line> = Vec::new();

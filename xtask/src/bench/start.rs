@@ -38,6 +38,8 @@ const PROJECT: &str = "BENCH";
 /// Jobs that are started at most, and the time after which no more are.
 const SAMPLES: u64 = 1_000;
 const LONGEST: Duration = Duration::from_secs(30);
+/// Starts between two turns of another queue.
+const TURN: u64 = 50;
 
 /// Notes when it is asked for a ticket, and has none.
 struct Ear(UnboundedSender<(u64, Instant)>);
@@ -172,7 +174,8 @@ pub(super) async fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> 
         let (engine, shutdown) = (Arc::clone(&engine), shutdown.clone());
         async move { engine.run(shutdown).await }
     });
-    let mut all = Vec::new();
+    let (mut all, mut beside) = (Vec::new(), Vec::new());
+    let mut peer = bench.peer();
     let first = Instant::now();
     for number in 1..=SAMPLES {
         if LONGEST < first.elapsed() {
@@ -183,6 +186,11 @@ pub(super) async fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> 
         if 20 < number {
             all.push(took);
         }
+        if number % TURN == 0
+            && let Some(peer) = &mut peer
+        {
+            beside.extend(peer.starts(TURN as usize)?);
+        }
     }
     shutdown.cancel();
     running.await??;
@@ -190,6 +198,14 @@ pub(super) async fn measure(bench: &Bench, lines: &mut Vec<Line>) -> Result<()> 
     lines.push(Line::time("P3 enqueue → handler start p50, in an engine", all.at(0.5), Duration::from_micros(500)));
     lines.push(Line::time("P3 enqueue → handler start p99, in an engine", all.at(0.99), Duration::from_millis(3)));
     lines.push(Line::info("of the same, worst", format!("{} of {}", ms(all.worst()), all.count())));
+    if !beside.is_empty() {
+        let theirs = Times::of(beside)?;
+        let [ours, p50, p99] = [all.at(0.5), theirs.at(0.5), theirs.at(0.99)];
+        let measured = format!("graphile-worker p50 {}, p99 {}, {} of them", ms(p50), ms(p99), theirs.count());
+        let mut line = Line::info("P3, beside graphile-worker", measured);
+        line.ratio = format!("p50 {:.2} of its", ours.as_secs_f64() / p50.as_secs_f64());
+        lines.push(line);
+    }
     Ok(())
 }
 
