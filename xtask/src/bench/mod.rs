@@ -113,7 +113,9 @@ pub(crate) fn run(args: BenchArgs) -> Result<()> {
     let mut bench = Bench { dir, rounds, workers, turn: Duration::from_secs(1), beside: None };
     say(&settings::describe(bench.dir()?)?)?;
     if let Some(beside) = args.beside {
-        bench.beside = Peer::start(beside, bench.dir()?)?.map(RefCell::new);
+        let (peer, about) = Peer::start(beside, bench.dir()?)?;
+        say(&format!("beside        {about}\n"))?;
+        bench.beside = peer.map(RefCell::new);
     }
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|o| o.eq_ignore_ascii_case(name));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,7 +1,6 @@
 //! graphile-worker on PostgreSQL, in turns beside orch: on the same disk, in the same run. A script of the project installs and
 //! starts it, and this asks for its turns. It moves less than a job of orch does: a small payload, no event, no next job.
 
-use super::say;
 use crate::cargo;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -27,8 +26,8 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts it in a directory. `None`: something is missing, which was said.
-    pub(super) fn start(_: Beside, dir: &Path) -> Result<Option<Self>> {
+    /// Starts it in a directory, and says what it is: its versions and settings, or what is missing.
+    pub(super) fn start(_: Beside, dir: &Path) -> Result<(Option<Self>, String)> {
         let script = cargo::root().join("scripts/graphile-worker.sh");
         let mut child = Command::new(&script)
             .arg(dir.join("graphile"))
@@ -41,8 +40,7 @@ impl Peer {
         let mut peer = Self { child, asks, answers };
         let first = peer.line()?;
         if first.starts_with("skipped:") {
-            say(&format!("beside        {first}\n"))?;
-            return Ok(None);
+            return Ok((None, first));
         }
         let first: Value = serde_json::from_str(&first).with_context(|| format!("read `{first}`"))?;
         let all = |key: &str| {
@@ -50,8 +48,8 @@ impl Peer {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             named.map(|(name, value)| format!("{name} {}", text(value))).collect::<Vec<_>>().join(", ")
         };
-        say(&format!("beside        {}: {}\n", all("versions"), all("settings")))?;
-        Ok(Some(peer))
+        let about = format!("{}: {}", all("versions"), all("settings"));
+        Ok((Some(peer), about))
     }
 
     fn line(&mut self) -> Result<String> {
