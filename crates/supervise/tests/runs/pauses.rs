@@ -50,7 +50,8 @@ async fn a_frozen_tree_stands_whole_and_goes_on_where_it_was() {
     place.freeze().await;
     let (far, said) = (place.worked("far").len(), place.stdout());
     let states = place.states();
-    assert!(5 <= states.len() && states.iter().all(|s| *s == 'T'), "{states:?}");
+    // A shell that has vforked sleeps in the kernel until its child is on its own, which stands: it takes its stop behind that.
+    assert!(5 <= states.len() && states.iter().all(|s| matches!(s, 'T' | 'D')), "{states:?}");
     fs::write(place.work.join("go"), "").unwrap();
     place.pass(300).await;
     assert_eq!((place.worked("far").len(), place.stdout()), (far, said), "nothing was done meanwhile");
