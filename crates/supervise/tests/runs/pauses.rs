@@ -170,7 +170,7 @@ async fn fifty_processes_stand_within_a_second() {
     let took = place.freeze().await;
     println!("{} processes stood {took:?} after the wish", place.survivors().len());
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert!(place.states().iter().all(|s| *s == 'T'));
+    assert!(place.states().iter().all(|s| matches!(s, 'T' | 'D')));
     place.port.cancel(&place.dir).unwrap();
     place.ensure(&spec).await.unwrap();
 }
