@@ -119,8 +119,9 @@ async fn refused(
 ) -> Result<Option<String>, Fault> {
     let (tracker, store, now) = (&project.tracker, &engine.ports.store, engine.ports.clock.now());
     let (key, number) = (&project.key, ticket.number);
-    tracker.put_comment(key, number, REFUSED, text).await?;
+    // Known here before anybody reads it there: a fault in between repeats both.
     tickets::remember_refused(&**store, task, text, now).await?;
+    tracker.put_comment(key, number, REFUSED, text).await?;
     let mut shown = ticket.state.clone();
     if let Some(state) = ticket::state(task).filter(|_| !task.is_closed()) {
         tracker.set_state(key, number, state, &Actor::orch()).await?;
