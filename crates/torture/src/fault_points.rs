@@ -2,7 +2,7 @@
 //! the process, lose the answer, refuse the call or pause the worker. Only in builds of orch with the feature `fault-points`;
 //! nothing of this is in a production binary.
 //!
-//! The wrappers and the registry [`POINTS`] are made from the same lines, one per method. The traits have no default
+//! The wrappers and the registry [`registry`] are made from the same lines, one per method. The traits have no default
 //! methods, so a method without its line does not compile, and one that is called without its points cannot be written.
 
 mod plan;
