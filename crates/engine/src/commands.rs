@@ -13,7 +13,7 @@ use orch_core::source::Source;
 use orch_core::task::{NewTask, Task};
 use orch_ports::Fault;
 use orch_ports::tracker::Ticket;
-use orch_store::{Cause, Fact, Stepped};
+use orch_store::{Cause, Dealt, Fact, Stepped};
 
 /// The answer to a wish that is known already.
 pub(crate) const ASKED_BEFORE: &str = "this was asked before and is taken care of";
@@ -60,7 +60,7 @@ pub(crate) async fn adopt_as(
     Ok(task)
 }
 
-/// Puts an event into the inbox and steps it; the same source and key is stepped once.
+/// Puts an event into the inbox and steps it; the same source and key is stepped once. It is for the task it came with first.
 pub(crate) async fn send(
     engine: &Engine,
     source: &str,
@@ -72,8 +72,14 @@ pub(crate) async fn send(
     if let Some(by) = event.actor_mut() {
         *by = engine.written(by);
     }
-    let Some(row) = store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? else {
-        return Ok(Answer::Refused(ASKED_BEFORE.into()));
+    let row = match store.put_inbox(source, key, task.id, event.clone(), engine.ports.clock.now()).await? {
+        Some(row) => row,
+        // The same wish has the same answer, however often it comes: whoever asks again may not have heard it.
+        None => match store.dealt(source, key).await? {
+            Some(Dealt::Waits(row)) => row,
+            Some(Dealt::Ignored(why)) => return Ok(Answer::Refused(why)),
+            Some(Dealt::Taken) | None => return Ok(Answer::Refused(ASKED_BEFORE.into())),
+        },
     };
     match engine.step(task.id, Cause::Inbox(row), event).await? {
         Stepped::Applied { task, .. } => Ok(Answer::Done(task)),

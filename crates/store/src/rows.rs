@@ -261,6 +261,17 @@ pub struct InboxRow {
     pub at: Time,
 }
 
+/// What became of an event that was put into the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dealt {
+    /// It waits to be stepped: the id of its row.
+    Waits(i64),
+    /// It was stepped, and something came of it.
+    Taken,
+    /// It was stepped, and nothing came of it: why.
+    Ignored(String),
+}
+
 /// A delivery of a webhook that was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewDelivery {

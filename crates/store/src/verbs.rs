@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::forget::{Forget, Forgotten};
 use crate::memory::Fact;
 use crate::rows::{
-    ArtefactRow, Beat, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
+    ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
     TaskFilter, UnknownJob, Whose,
 };
@@ -123,6 +123,8 @@ pub trait Queue: Send + Sync + 'static {
 pub trait Journal: Send + Sync + 'static {
     /// Keeps an event for a task until it is stepped. `None`: the same source and key was there before.
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>>;
+    /// What became of an event that was put there. `None`: it never was.
+    async fn dealt(&self, source: &str, key: &str) -> Result<Option<Dealt>>;
     /// Events not stepped yet, oldest first.
     async fn pending_inbox(&self, limit: u32) -> Result<Vec<InboxRow>>;
     /// Journal rows after an id, oldest first; of one task or of all.

@@ -374,6 +374,7 @@ points! { "store", STORE_QUEUE, Queue of Store;
 
 points! { "store", STORE_JOURNAL, Journal of Store;
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Verb<Option<i64>>;
+    async fn dealt(&self, source: &str, key: &str) -> Verb<Option<orch_store::Dealt>>;
     async fn pending_inbox(&self, limit: u32) -> Verb<Vec<InboxRow>>;
     async fn journal(&self, task: Option<TaskId>, after: i64, limit: u32) -> Verb<Vec<JournalRow>>;
     async fn journal_head(&self) -> Verb<i64>;

@@ -119,7 +119,8 @@ async fn refused(
 ) -> Result<Option<String>, Fault> {
     let (tracker, store, now) = (&project.tracker, &engine.ports.store, engine.ports.clock.now());
     let (key, number) = (&project.key, ticket.number);
-    // Known here before anybody reads it there: a fault in between repeats both.
+    // Known here before anybody reads it there. After a fault the move is seen again, is answered as it was, and both are
+    // repeated.
     tickets::remember_refused(&**store, task, text, now).await?;
     tracker.put_comment(key, number, REFUSED, text).await?;
     let mut shown = ticket.state.clone();

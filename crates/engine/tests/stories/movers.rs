@@ -1,5 +1,6 @@
 //! Tickets that are moved by people who may not, and by people whom the tracker does not name.
 
+use crate::faults::How;
 use crate::world::{World, anna};
 use orch_core::event::Event;
 use orch_core::ids::{Actor, WorkItem};
@@ -61,6 +62,30 @@ async fn an_approval_by_a_person_who_is_not_named_counts_for_nothing_and_the_tic
     let task = world.until_done(&item).await;
     let shown = world.engine().show(&task).await.unwrap();
     assert!(!format!("{:?}", shown.waiting).contains("Not approved"), "{:?}", shown.waiting);
+}
+
+#[tokio::test]
+async fn a_refused_move_is_answered_although_the_tracker_fails_in_between() {
+    for (call, how) in [
+        ("tracker.put_comment", How::Before),
+        ("tracker.put_comment", How::After),
+        ("tracker.set_state", How::Before),
+        ("tracker.set_state", How::After),
+    ] {
+        let world = World::with(|c| c.policy.production_approval = true).await;
+        world.start();
+        let item = world.begin("Add a file").await;
+        world.until(&item, "the approval", |t| t.asked().is_some()).await;
+        world.until_quiet().await;
+        world.faults.plan(call, &[how]);
+        world.move_ticket(1, TicketState::Cancelled, &"local:mallory".into()).await;
+        let waits = TicketState::AwaitingApproval;
+        world.eventually("it is put back", async || world.ticket_now(1).await.state == waits).await;
+        comment_that_begins(&world, "Not cancelled: local:mallory may not").await;
+        let said = world.comments(1).await.into_iter().filter(|text| text.starts_with("Not cancelled")).count();
+        assert_eq!(said, 1, "{call} {how:?}");
+        assert!(world.task(&item).await.asked().is_some());
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::state::{Inbox, Result, State};
 use orch_core::event::Event;
 use orch_core::ids::{TaskId, Time};
 use orch_store::memory::Owner;
-use orch_store::{ArtefactRow, Fence, InboxRow, RunRow, StoreError, queue};
+use orch_store::{ArtefactRow, Dealt, Fence, InboxRow, RunRow, StoreError, queue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,6 +62,14 @@ impl State {
         let (source, key) = (source.to_owned(), key.to_owned());
         self.now.inbox.push(Arc::new(Inbox { source, key, task, event: Some(event), at, done_at: None, note: None }));
         Some(self.now.inbox.len() as i64)
+    }
+
+    pub(super) fn dealt(&self, source: &str, key: &str) -> Option<Dealt> {
+        let at = self.now.inbox.iter().position(|row| row.source == source && row.key == key)?;
+        Some(match &self.now.inbox[at] {
+            row if row.done_at.is_none() => Dealt::Waits(at as i64 + 1),
+            row => row.note.clone().map_or(Dealt::Taken, Dealt::Ignored),
+        })
     }
 
     pub(super) fn pending(&self, limit: u32) -> Vec<InboxRow> {

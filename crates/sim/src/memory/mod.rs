@@ -15,8 +15,8 @@ use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, TaskId,
 use orch_core::lease::Held;
 use orch_core::task::{NewTask, Task};
 use orch_store::{
-    ArtefactRow, Beat, ClaimRequest, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement, LeaseRow,
-    OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
+    ArtefactRow, Beat, ClaimRequest, Dealt, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement,
+    LeaseRow, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
     TaskFilter, UnknownJob, Whose,
 };
 use orch_store::{Evidence, Fact, Forget, Forgotten, Journal, Memory, Queue, Tasks, lease, money, queue, step};
@@ -237,6 +237,9 @@ impl Queue for MemoryStore {
 impl Journal for MemoryStore {
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>> {
         self.write(|s| Ok(s.put_inbox(source, key, task, event, at)))
+    }
+    async fn dealt(&self, source: &str, key: &str) -> Result<Option<Dealt>> {
+        self.read(|s| Ok(s.dealt(source, key)))
     }
     async fn pending_inbox(&self, limit: u32) -> Result<Vec<InboxRow>> {
         Ok(self.read(|s| s.pending(limit)))

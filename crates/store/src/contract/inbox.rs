@@ -1,7 +1,7 @@
 //! Deliveries: the same one counts once, a row is stepped once, and the journal keeps what people and jobs said.
 
 use super::world::{World, anna};
-use crate::{Cause, Stepped};
+use crate::{Cause, Dealt, Stepped};
 use futures::executor::block_on;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, Time};
@@ -70,6 +70,23 @@ pub fn what_people_did_is_kept_and_noise_is_not(w: &mut World) {
         assert!(matches!(w.step(id, Cause::Engine, noise), Stepped::Ignored { .. }));
     }
     assert_eq!(rows(w).len(), 2);
+}
+
+pub fn what_became_of_a_delivery_is_known(w: &mut World) {
+    let id = w.create("DEMO", 1, orch_core::pipeline::Pipeline::lite());
+    let dealt = |w: &World, key: &str| block_on(w.store.dealt("http", key)).unwrap();
+    let put = |w: &World, key: &str, event: Event| {
+        block_on(w.store.put_inbox("http", key, id, event, w.now)).unwrap().unwrap()
+    };
+    assert_eq!(dealt(w, "1"), None);
+    let row = put(w, "1", started());
+    assert_eq!(dealt(w, "1"), Some(Dealt::Waits(row)));
+    assert_eq!(block_on(w.store.dealt("tracker:local", "1")).unwrap(), None, "another source has keys of its own");
+    w.step(id, Cause::Inbox(row), started());
+    assert_eq!(dealt(w, "1"), Some(Dealt::Taken));
+    let row = put(w, "2", started());
+    let Stepped::Ignored { why } = w.step(id, Cause::Inbox(row), started()) else { panic!("it has begun") };
+    assert_eq!(dealt(w, "2"), Some(Dealt::Ignored(why)));
 }
 
 pub fn what_was_dealt_with_loses_its_text_and_stays_known(w: &mut World) {

@@ -57,7 +57,7 @@ macro_rules! store_contract {
             leases::two_workers_on_one_store_leave_each_other_what_they_have,
             leases::a_lease_goes_on_with_whoever_works_on_its_task,
             inbox::the_end_of_the_journal_is_read_without_the_rest, inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
-            inbox::what_people_did_is_kept_and_noise_is_not,
+            inbox::what_people_did_is_kept_and_noise_is_not, inbox::what_became_of_a_delivery_is_known,
             evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
             evidence::the_last_word_of_a_gate_is_read_alone, evidence::runs_are_completed, evidence::two_commands_of_one_attempt_are_two_runs,
             evidence::deployments_are_listed_newest_first,

@@ -2,7 +2,7 @@
 //! transaction of the step, so that neither can say something the task does not.
 
 use super::sql::{Db, all, json, one, parse, run};
-use crate::rows::{InboxRow, JournalRow};
+use crate::rows::{Dealt, InboxRow, JournalRow};
 use crate::tx::Entry;
 use orch_core::event::Event;
 use orch_core::ids::{Actor, StageId, TaskId, Time, WorkItem};
@@ -21,6 +21,19 @@ pub(super) fn put(c: &Connection, source: &str, key: &str, task: TaskId, event: 
         params![source, key, task.0, json(event)?, at.0],
         |row| Ok(row.get(0)?),
     )
+}
+
+/// What became of a row.
+pub(super) const DEALT: &str = "SELECT id, done_at IS NULL, note FROM inbox WHERE source = ?1 AND key = ?2";
+
+pub(super) fn dealt(c: &Connection, source: &str, key: &str) -> Db<Option<Dealt>> {
+    one(c, DEALT, params![source, key], |row| {
+        Ok(match (row.get(1)?, row.get(2)?) {
+            (true, _) => Dealt::Waits(row.get(0)?),
+            (false, Some(why)) => Dealt::Ignored(why),
+            (false, None) => Dealt::Taken,
+        })
+    })
 }
 
 /// Ticks a row off; `false` if it is not there, not this task's, or ticked off before.

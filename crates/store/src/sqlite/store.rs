@@ -4,7 +4,7 @@ use super::tx::Rows;
 use super::{SqliteStore, deliveries, evidence, forget, jobs, journal, leases, memory, retention, spends, tasks};
 use crate::forget::{Forget, Forgotten};
 use crate::rows::{
-    ArtefactRow, Beat, ClaimRequest, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
+    ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
     TaskFilter, UnknownJob, Whose,
 };
@@ -154,6 +154,10 @@ impl Journal for SqliteStore {
     async fn put_inbox(&self, source: &str, key: &str, task: TaskId, event: Event, at: Time) -> Result<Option<i64>> {
         let (source, key) = (source.to_owned(), key.to_owned());
         self.write(move |c| journal::put(c, &source, &key, task, &event, at)).await
+    }
+    async fn dealt(&self, source: &str, key: &str) -> Result<Option<Dealt>> {
+        let (source, key) = (source.to_owned(), key.to_owned());
+        self.read(move |c| journal::dealt(c, &source, &key)).await
     }
     async fn pending_inbox(&self, limit: u32) -> Result<Vec<InboxRow>> {
         self.read(move |c| journal::pending(c, limit)).await

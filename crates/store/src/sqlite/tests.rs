@@ -242,6 +242,7 @@ fn hot_queries_use_their_indexes() {
         (tasks::OPEN_PROJECTS, &["task_open_project"]),
         (tasks::NEXT_DELAYED, &["job_delayed"]),
         (journal::PENDING, &["inbox_pending"]),
+        (journal::DEALT, &["sqlite_autoindex_inbox_1"]),
         (deliveries::OPEN, &["delivery_open"]),
         (super::spends::OF_TASK, &["spend"]),
         (super::spends::OF_PROJECT, &["spend_project"]),
