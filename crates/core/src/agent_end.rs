@@ -86,7 +86,7 @@ impl EndClass {
             Self::Silence => "was stopped because it said nothing for too long",
             Self::Stopped => "was stopped",
             Self::TurnLimit => "used all of its turns",
-            Self::BudgetLimit => "used all of its money",
+            Self::BudgetLimit => "used all that it may use",
             Self::TooBig => "sent more than the model takes",
             Self::BadRequest => "sent what the service did not understand",
             Self::Refusal => "was refused by the model",

@@ -39,7 +39,7 @@ pub enum EndClass {
     Stopped,
     /// It used all of its turns.
     TurnLimit,
-    /// It used all of its money.
+    /// It used all that it may use.
     BudgetLimit,
     /// What it sent, or wanted to say, is larger than the model takes.
     TooBig,

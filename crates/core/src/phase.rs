@@ -58,35 +58,6 @@ pub enum PhaseKind {
 }
 
 impl PhaseKind {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::Idle,
-        Self::RollingBack,
-        Self::AwaitingApproval,
-        Self::Opening,
-        Self::Running,
-        Self::Publishing,
-        Self::Judging,
-        Self::Deploying,
-        Self::PreparingMerge,
-        Self::Merging,
-        Self::Approving,
-        Self::Watching,
-        Self::Working,
-        Self::Waiting,
-        Self::Holding,
-        Self::NeedsInput,
-        Self::WaitingForLease,
-        Self::ProductionFailed,
-        Self::HeldBack,
-        Self::OnHold,
-        Self::WaitingForOthers,
-        Self::Stopping,
-        Self::Blocked,
-        Self::Cancelled,
-        Self::Done,
-    ];
-
     /// Its name, which is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -122,14 +93,5 @@ impl PhaseKind {
 impl fmt::Display for PhaseKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The phase of a stored name.
-impl std::str::FromStr for PhaseKind {
-    type Err = String;
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|kind| kind.as_str() == name);
-        found.copied().ok_or_else(|| format!("there is no phase `{name}`"))
     }
 }

@@ -1,6 +1,7 @@
 //! Copies of directory trees, and how one tells that somebody has changed one. A copy shares no inode with what it was made
 //! from: what is written into it does not reach it.
 
+use crate::text::hex;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, Metadata};
@@ -20,7 +21,7 @@ pub(crate) fn look(root: &Path) -> io::Result<String> {
         note(&mut seen, path, meta);
         Ok(())
     })?;
-    Ok(hex(seen))
+    Ok(hex(&seen.finalize()))
 }
 
 /// Copies a tree to a place where nothing is or an empty directory, with permissions and times; links are copied as links, and
@@ -56,11 +57,7 @@ pub(crate) fn copy(from: &Path, to: &Path, moved: &[(PathBuf, PathBuf)]) -> io::
         fs::set_permissions(dir, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
         dated(dir, meta)?;
     }
-    Ok(hex(seen))
-}
-
-fn hex(seen: Sha256) -> String {
-    seen.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    Ok(hex(&seen.finalize()))
 }
 
 /// In the order of names, each directory before what is in it.

@@ -14,7 +14,7 @@ mod copy;
 mod cx;
 mod deliveries;
 mod driver;
-pub mod effects;
+mod effects;
 mod engine;
 mod files;
 pub mod flaky;

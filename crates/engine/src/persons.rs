@@ -1,12 +1,12 @@
 //! What is kept of people beside the configuration: who was known by which names, and who was forgotten.
 
+use crate::text::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use orch_core::ids::Actor;
 use orch_core::people::{self, Person};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// What is kept of people beside the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,10 +27,7 @@ impl Persons {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()).ok()?;
         mac.update(b"person\0");
         mac.update(people::folded(name).as_bytes());
-        Some(mac.finalize().into_bytes().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }))
+        Some(hex(&mac.finalize().into_bytes()))
     }
 
     pub(crate) fn number(&self, name: &Actor) -> Option<i64> {
