@@ -151,12 +151,8 @@ impl ClaudeAgent {
         let Some(proxy) = &self.settings.proxy else { return Ok(None) };
         let (name, base_url) = (&self.settings.command.name, &self.settings.endpoint.base_url);
         let all = proxied::with_plain(&self.settings.command.env, keys);
-        let credential = Credential::of(&all, base_url.as_deref())
+        let credential = credential(&all, base_url.as_deref())
             .map_err(|why| Fault::denied(format!("agent program `{name}`: {why}")))?;
-        if credential.service == Service::OpenAi {
-            let why = "OPENAI_API_KEY is of no use to Claude Code: give it a key of Anthropic's";
-            return Err(Fault::denied(format!("agent program `{name}`: {why}")));
-        }
         let set = |n: u64| (0 < n).then_some(n);
         let micro_usd = set(brief.reserved_micro_usd).filter(|_| !credential.is_included());
         Ok(Some(Settings {
@@ -166,6 +162,18 @@ impl ClaudeAgent {
             log_bodies: proxy.log_bodies,
         }))
     }
+}
+
+/// The credential that Claude Code's model proxy uses, found among the keys of a program.
+///
+/// # Errors
+/// There is none that can be used: the names, and what to do.
+pub fn credential(keys: &BTreeMap<String, Secret>, base_url: Option<&str>) -> Result<Credential, String> {
+    let credential = Credential::of(keys, base_url)?;
+    if credential.service == Service::OpenAi {
+        return Err("OPENAI_API_KEY is of no use to Claude Code: give it a key of Anthropic's".to_owned());
+    }
+    Ok(credential)
 }
 
 /// What is said before the brief where a session goes on.
@@ -203,9 +211,12 @@ impl AgentProgram for ClaudeAgent {
             .map_err(|e| Fault::transient(format!("write {}: {e}", file.display())))?;
         let settings = &self.settings.command;
         let home = brief.run_dir.join(files::HOME).display().to_string();
+        let plain = |name: &str| {
+            Some(keys.get(name).map(Secret::expose).or(settings.env.get(name).map(String::as_str))?.to_owned())
+        };
         // Whom the model proxy trusts on the way to the service, where that is not the system's own list.
         let trusted = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-        let trusted = trusted.iter().filter_map(|name| Some(((*name).to_owned(), settings.env.get(*name)?.clone())));
+        let trusted: Vec<_> = trusted.iter().filter_map(|name| Some(((*name).to_owned(), plain(name)?))).collect();
         let argv =
             [self.settings.orch.display().to_string(), spec::SUBCOMMAND.into(), brief.run_dir.display().to_string()];
         Ok(RunSpec {

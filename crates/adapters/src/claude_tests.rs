@@ -66,7 +66,7 @@ impl Desk {
             tools: TOOLS.iter().map(ToString::to_string).collect(),
             deny: vec!["git push".into()],
             most_refusals: 5,
-            endpoint: Endpoint { base_url: Some("http://127.0.0.1:1".into()), ..Endpoint::default() },
+            endpoint: Endpoint { base_url: Some("http://127.0.0.1:1".into()) },
             proxy: Some(ProxySettings {
                 max_requests: 90,
                 pause: vec!["/data/paused".into()],

@@ -310,12 +310,6 @@ fn command(spec: &DriverSpec, old: bool) -> Command {
     if let Some(url) = &spec.endpoint.base_url {
         command.env("ANTHROPIC_BASE_URL", url);
     }
-    if let Some(socket) = &spec.endpoint.socket {
-        command.env("ANTHROPIC_UNIX_SOCKET", socket);
-    }
-    if let Some(token) = spec.endpoint.token_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
-        command.env("ANTHROPIC_AUTH_TOKEN", token.trim());
-    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

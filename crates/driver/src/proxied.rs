@@ -8,7 +8,7 @@ use orch_ports::agent::{AgentEnd, EndClass};
 use orch_proxy::credential::{self, Credential};
 use orch_proxy::journal;
 use orch_proxy::routes::Service;
-use orch_proxy::server::{Address, Heard, Proxy, Start};
+use orch_proxy::server::{Address, Heard, Proxy, Start, Way};
 use orch_proxy::settings::{Place, Settings, files};
 use orch_proxy::token::RunToken;
 use std::collections::BTreeMap;
@@ -20,19 +20,13 @@ use tokio::runtime::Runtime;
 const LONGEST: u64 = 1024 * 1024;
 /// Host in the address where a socket decides; nobody has that name.
 const HOST: &str = "http://model.orch";
-/// Names of variables that an HTTP proxy on the way is read from.
-const VIA: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// Variables by which the program would go somewhere else, or to somebody else's account.
-const WAYS: &[&str] = &[
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_UNIX_SOCKET",
-    "ANTHROPIC_BEDROCK_BASE_URL",
-    "ANTHROPIC_VERTEX_BASE_URL",
-    "ANTHROPIC_CUSTOM_HEADERS",
-    "CLAUDE_CODE_USE_BEDROCK",
-    "CLAUDE_CODE_USE_VERTEX",
-];
-
+/// Names of variables that say the way to the service, the first one counts.
+const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+const NOT_FOR: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const TRUSTED: &str = "NODE_EXTRA_CA_CERTS";
+/// What the program reaches without an HTTP proxy: its model proxy.
+const OURS: &str = "127.0.0.1,localhost,model.orch";
 /// Keys as the supervisor says them: one JSON object of texts.
 ///
 /// # Errors
@@ -60,9 +54,17 @@ pub fn with_plain(env: &BTreeMap<String, String>, keys: &BTreeMap<String, Secret
 
 /// The end of a run whose program was refused by its own proxy: the program takes it for the service's word.
 pub(crate) fn end(run_dir: &Path, end: AgentEnd) -> AgentEnd {
-    let refused = journal::read(&run_dir.join(files::JOURNAL)).ok().and_then(|totals| totals.refused);
-    match refused {
-        Some(why) if end.class.means().0 != Action::Over => AgentEnd::new(EndClass::BudgetLimit, why),
+    let Ok(totals) = journal::read(&run_dir.join(files::JOURNAL)) else { return end };
+    match (totals.refused, end.class) {
+        (Some(why), class) if class.means().0 != Action::Over => AgentEnd::new(EndClass::BudgetLimit, why),
+        // The account's key was never asked: it is not the account that is to blame, nor any other task.
+        (None, EndClass::Auth) if !totals.alarms.is_empty() => AgentEnd::new(
+            EndClass::Configuration,
+            format!(
+                "its model proxy refused a key that is not the run's (an `apiKeyHelper` or a key in the program's own settings?): {}",
+                totals.alarms.join("; ")
+            ),
+        ),
         _ => end,
     }
 }
@@ -72,9 +74,18 @@ pub(crate) fn end(run_dir: &Path, end: AgentEnd) -> AgentEnd {
 pub(crate) struct Proxied {
     /// Instead of `spec.env` and the keys.
     pub(crate) env: BTreeMap<String, String>,
-    // Dropped in this order: the proxy lets go of its socket, then its threads end.
-    _proxy: Proxy,
-    _runtime: Runtime,
+    proxy: Option<Proxy>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Proxied {
+    /// Its socket is let go first. Nobody waits for a name that is being looked up: what counts is written down already.
+    fn drop(&mut self) {
+        drop(self.proxy.take());
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Proxied {
@@ -92,16 +103,26 @@ impl Proxied {
         let all = with_plain(&spec.env, keys);
         let credential = Credential::of(&all, settings.base_url.as_deref())?;
         let token = RunToken::new().map_err(|e| format!("make a token of the run: {e}"))?;
-        let via = VIA.iter().find_map(|name| all.get(*name)).filter(|via| !via.expose().is_empty()).cloned();
+        let said = |names: &[&str]| names.iter().find_map(|name| all.get(*name)).filter(|v| !v.expose().is_empty());
+        let trusted = said(&[TRUSTED]).map(|file| {
+            let file = file.expose();
+            std::fs::read(file).map_err(|e| format!("read {TRUSTED} {file}: {e}"))
+        });
+        let way = Way {
+            https: said(&HTTPS).cloned(),
+            all: said(&ALL).cloned(),
+            not_for: said(&NOT_FOR).map(|hosts| hosts.expose().to_owned()),
+            trusted: trusted.transpose()?,
+        };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).thread_name("model-proxy").enable_all().build();
         let runtime = runtime.map_err(|e| format!("start the model proxy: {e}"))?;
         let (service, included) = (credential.service, credential.is_included());
         let place = Place::in_run(run_dir);
-        let start = Start { dir: run_dir, settings, credential, token: token.clone(), place: &place, via };
+        let start = Start { dir: run_dir, settings, credential, token: token.clone(), place: &place, way };
         let proxy = runtime.block_on(Proxy::start(start, heard)).map_err(|e| format!("start the model proxy: {e}"))?;
         let env = environment(&spec.env, keys, &told(service, included, proxy.address(), &token));
-        Ok(Self { env, _proxy: proxy, _runtime: runtime })
+        Ok(Self { env, proxy: Some(proxy), runtime: Some(runtime) })
     }
 }
 
@@ -142,8 +163,16 @@ fn environment(
 ) -> BTreeMap<String, String> {
     let keys = keys.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     let all = env.iter().map(|(name, value)| (name.clone(), value.clone())).chain(keys);
-    let kept = all.filter(|(name, _)| !credential::NAMES.contains(&name.as_str()) && !WAYS.contains(&name.as_str()));
-    kept.chain(told.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))).collect()
+    let kept = all
+        .filter(|(name, _)| !credential::NAMES.contains(&name.as_str()) && !credential::WAYS.contains(&name.as_str()));
+    let mut all: BTreeMap<String, String> =
+        kept.chain(told.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))).collect();
+    // What it says to its own proxy goes through no other one.
+    for name in NOT_FOR {
+        let hosts = all.get(name).map_or_else(|| OURS.to_owned(), |hosts| format!("{hosts},{OURS}"));
+        all.insert(name.to_owned(), hosts);
+    }
+    all
 }
 
 #[cfg(test)]

@@ -29,10 +29,6 @@ pub const SUBCOMMAND: &str = "agent-driver";
 pub struct Endpoint {
     /// Address instead of the vendor's: `http://127.0.0.1:9000`.
     pub base_url: Option<String>,
-    /// A unix socket that takes its connections.
-    pub socket: Option<PathBuf>,
-    /// A file with a token of this run alone, sent as a bearer token. No key of an account: the program can read it.
-    pub token_file: Option<PathBuf>,
 }
 
 /// One run.

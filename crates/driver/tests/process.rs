@@ -68,7 +68,6 @@ fn a_run_is_driven_to_its_end_and_reported() {
     let report = desk.drive(|spec| {
         spec.model = Some("m".into());
         spec.endpoint.base_url = Some("http://127.0.0.1:1".into());
-        spec.endpoint.socket = Some("/run/model.sock".into());
     });
     assert_eq!((report.class, report.session.as_deref()), (Some(EndClass::Finished), Some("s-1")));
     assert_eq!((report.version.as_deref(), report.summary.as_deref()), (Some("2.1.332"), Some("done")));
@@ -80,9 +79,7 @@ fn a_run_is_driven_to_its_end_and_reported() {
         assert!(args.contains(part), "{part}: {args}");
     }
     let env = desk.read("env");
-    for part in
-        ["A=a", "ANTHROPIC_BASE_URL=http://127.0.0.1:1", "ANTHROPIC_UNIX_SOCKET=/run/model.sock", "CLAUDE_CONFIG_DIR="]
-    {
+    for part in ["A=a", "ANTHROPIC_BASE_URL=http://127.0.0.1:1", "CLAUDE_CONFIG_DIR="] {
         assert!(env.contains(part), "{part}: {env}");
     }
     assert!(!env.contains("CARGO"), "something was inherited: {env}");

@@ -129,12 +129,16 @@ impl Desk {
     }
     /// Asks as the program would, and reads until `text`.
     fn ask(&self, text: &str) -> String {
+        self.asking(text).0
+    }
+    /// The same; the response goes on as long as the connection is held.
+    fn asking(&self, text: &str) -> (String, UnixStream) {
         let told = self.environ();
         let mut stream = UnixStream::connect(&told["ANTHROPIC_UNIX_SOCKET"]).unwrap();
         let token = &told["ANTHROPIC_AUTH_TOKEN"];
         let head = format!("authorization: Bearer {token}\r\nconnection: close\r\ncontent-length: {}", ASK.len());
         write!(stream, "POST /v1/messages HTTP/1.1\r\nhost: model.orch\r\n{head}\r\n\r\n{ASK}").unwrap();
-        read_until(&mut stream, text)
+        (read_until(&mut stream, text), stream)
     }
     fn totals(&self) -> Totals {
         journal::read(&self.at("usage.jsonl")).unwrap()
@@ -188,7 +192,8 @@ fn after_a_kill_the_cost_is_exact_for_what_had_ended_and_an_upper_bound_for_what
 
     let mut desk = Desk::new(&service(1), Limits::default());
     assert!(desk.ask("message_stop").contains("message_stop"));
-    assert!(desk.ask("message_start").contains("message_start"), "the second one is under way");
+    let (got, _held) = desk.asking("message_start");
+    assert!(got.contains("message_start"), "the second one is under way");
     desk.driver.kill().unwrap();
     desk.driver.wait().unwrap();
     // Its bytes as tokens that are written into a cache for an hour, and `max_tokens`.

@@ -364,6 +364,13 @@ fn unread() -> RunSpec {
     }
 }
 
+/// What is known of the end of a run whose supervisor died with it.
+pub(crate) fn lost(cx: &Cx) -> ExitRecord {
+    let now = cx.now();
+    let error = Some("its supervisor died, and it with it".to_owned());
+    ExitRecord { reason: EndReason::Exited, code: None, signal: None, error, started: now, ended: now, strays: 0 }
+}
+
 /// Completes the row of a run.
 pub(crate) async fn finish(
     cx: &Cx,
@@ -392,9 +399,9 @@ pub(crate) async fn finish(
         row.summary.clone_from(&report.summary);
         row.class = Some(report.end.class);
         row.version.clone_from(&report.version);
-        for (n, alarm) in report.alarms.iter().enumerate() {
-            let text = format!("alarm in {}: {alarm}", row.what);
-            cx.engine.notice(cx.task.id, format!("alarm-{}-{n}", cx.run_name("")), readable(&text)).await;
+        if !report.alarms.is_empty() {
+            let text = format!("alarm in {}: {}", row.what, report.alarms.join("; "));
+            cx.engine.notice(cx.task.id, format!("alarm-{}", cx.run_name("")), readable(&text)).await;
         }
     }
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)

@@ -19,6 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::MapRequestLayer;
 
+/// What a killed daemon held may live this much longer: a program it was just starting holds copies of its sockets and
+/// locks until it has become that program.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
+
 /// What one listener gives.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

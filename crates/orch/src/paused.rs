@@ -28,8 +28,8 @@ fn file(data: &Path, project: Option<&str>) -> PathBuf {
 /// # Errors
 /// The file cannot be written: nothing is paused.
 pub fn begin(data: &Path, project: Option<&str>, by: &str) -> io::Result<usize> {
-    std::fs::write(file(data, project), format!("{by}\n"))?;
     let supervisor = ProcessSupervisor::current()?;
+    std::fs::write(file(data, project), format!("{by}\n"))?;
     let Ok(runs) = std::fs::read_dir(data.join("runs")) else { return Ok(0) };
     let mut told = 0;
     for dir in runs.flatten().map(|entry| entry.path()) {

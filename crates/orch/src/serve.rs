@@ -7,7 +7,7 @@ use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
 use crate::config::Config;
 use crate::http::{AppState, router};
 use crate::keep::compare;
-use crate::listen::{self, Limits};
+use crate::listen::{self, LINGER, Limits};
 use crate::logging::Log;
 use crate::paused;
 use crate::reload::Reload;
@@ -31,15 +31,13 @@ use tokio_util::sync::CancellationToken;
 /// Longest wait for open requests and short work at the end.
 const LAST_ORDERS: Duration = Duration::from_secs(15);
 
-/// What a killed daemon held may live this much longer: a program it was just starting holds copies of its sockets and
-/// locks until it has become that program.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn run(args: &ServeArgs, context: &mut Context<'_>) -> Outcome {
     let config = context.config(args.config.as_deref())?;
     instance::allow(&config)?;
     lost::refuse(&config)?;
+    // It reads keys: agents run as the same user, and shall not read its memory.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     logging(context);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -140,6 +138,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let mut servers = JoinSet::new();
     let reload = Reload::new(config, context.env.clone(), Arc::clone(&engine), parts);
     let state = AppState::new(Arc::clone(&engine), token, config.db.path.clone(), address);
+    let data = config.data_dir().to_owned();
+    let state = state.with_left(move |project| paused::end(&data, project));
     let app = router(state.with_reload(Arc::clone(&reload)));
     servers.spawn(listen::serve(listener, app, Limits::default(), shutdown.clone()));
     servers.spawn(Arc::clone(&reload).watch(shutdown.clone()));

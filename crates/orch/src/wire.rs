@@ -611,7 +611,7 @@ fn claude(
         tools: settings.tools.clone(),
         deny: settings.deny.clone(),
         most_refusals: number(settings.max_denials),
-        endpoint: Endpoint { base_url: settings.base_url.clone(), ..Endpoint::default() },
+        endpoint: Endpoint { base_url: settings.base_url.clone() },
         proxy: settings.proxy.then(|| ProxySettings {
             max_tokens: settings.max_tokens,
             max_requests: settings.max_requests,

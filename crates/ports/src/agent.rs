@@ -173,7 +173,7 @@ pub struct AgentReport {
     pub session: Option<String>,
     /// Version of the program, if known.
     pub version: Option<String>,
-    /// What a person has to hear of at once, whatever becomes of the run: a token of somebody else's was used.
+    /// What a person has to hear of when the run ends, whatever becomes of the run: a token of somebody else's was used.
     pub alarms: Vec<String>,
 }
 

@@ -170,7 +170,7 @@ impl ExitRecord {
         match (self.reason, self.code, self.signal) {
             (EndReason::Exited, Some(code), _) => format!("exit {code}"),
             (EndReason::Exited, None, Some(signal)) => format!("killed by signal {signal}"),
-            (EndReason::Exited, None, None) => "ended in an unknown way".into(),
+            (EndReason::Exited, None, None) => self.error.clone().unwrap_or_else(|| "ended in an unknown way".into()),
             (EndReason::Deadline, ..) => "stopped at its deadline".into(),
             (EndReason::Silence, ..) => "stopped after its silence limit".into(),
             (EndReason::Cancelled, ..) => "cancelled".into(),

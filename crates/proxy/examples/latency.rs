@@ -105,7 +105,7 @@ async fn main() {
         credential: Credential::of(&BTreeMap::new(), Some(&url)).unwrap(),
         token: token.clone(),
         place: &Place::in_run(&dir),
-        via: None,
+        way: orch_proxy::server::Way::default(),
     };
     let proxy = Proxy::start(start, |_| {}).await.unwrap();
     let Address::Socket(socket) = proxy.address() else { panic!("the path is too long for a socket") };

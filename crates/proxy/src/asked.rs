@@ -19,7 +19,18 @@ struct Body {
     speed: Option<String>,
     service_tier: Option<String>,
     inference_geo: Option<String>,
+    tools: Vec<Tool>,
 }
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tool {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// Tools that the service runs itself, and whose results it reads as input that is not among the bytes of the request.
+const OF_THE_SERVICE: &[&str] = &["web_search", "web_fetch", "code_execution", "mcp_toolset", "file_search"];
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +47,8 @@ pub struct Asked {
     pub price: Price,
     /// Is the price that of the model, and not the dearest?
     pub known: bool,
+    /// May it use tools that the service runs? Then nobody knows the most it can cost, and it goes alone.
+    pub open_ended: bool,
 }
 
 impl Asked {
@@ -53,6 +66,11 @@ impl Asked {
             regional: regional || read.inference_geo.as_deref().is_some_and(|geo| geo != "global"),
         };
         let (price, known) = price(&model, terms);
+        let of_the_service = |tool: &Tool| {
+            let kind = tool.kind.as_deref().unwrap_or_default();
+            OF_THE_SERVICE.iter().any(|begins| kind.starts_with(begins))
+        };
+        let open_ended = read.tools.iter().any(of_the_service);
         Ok(Self {
             max_tokens: output.unwrap_or(MOST_OUTPUT).saturating_mul(read.n.unwrap_or(1).max(1)),
             input: body.len() as u64,
@@ -60,6 +78,7 @@ impl Asked {
             terms,
             price,
             known,
+            open_ended,
         })
     }
 }
@@ -95,6 +114,10 @@ mod tests {
         assert_eq!(read(r#"{"model":"m","max_completion_tokens":10,"n":4}"#).max_tokens, 40);
         assert!(read(r#"{"model":"claude-opus-5","speed":"fast"}"#).terms.fast);
         assert!(read(r#"{"model":"claude-opus-5","inference_geo":"us"}"#).terms.regional);
+        assert!(read(r#"{"model":"m","tools":[{"name":"x"},{"type":"web_search_20260101"}]}"#).open_ended);
+        assert!(
+            !read(r#"{"model":"m","tools":[{"name":"web_search","input_schema":{}},{"type":"custom"}]}"#).open_ended
+        );
         for broken in ["", "[]", "{}", r#"{"model":7}"#, r#"{"model":""}"#] {
             assert!(Asked::read(broken.as_bytes(), None, false).is_err(), "{broken}");
         }

@@ -21,6 +21,28 @@ pub const NAMES: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS",
 ];
 
+/// Names that lead a program elsewhere than its proxy. None of them reaches it.
+pub const WAYS: &[&str] = &[
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_UNIX_SOCKET",
+    "ANTHROPIC_BEDROCK_BASE_URL",
+    "ANTHROPIC_VERTEX_BASE_URL",
+    "ANTHROPIC_FOUNDRY_BASE_URL",
+    "ANTHROPIC_FOUNDRY_RESOURCE",
+    "ANTHROPIC_FOUNDRY_API_KEY",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+];
+
+/// Those of them that say an address: `base_url` says it where there is a proxy.
+const ADDRESSES: &[&str] =
+    &["ANTHROPIC_BASE_URL", "ANTHROPIC_UNIX_SOCKET", "ANTHROPIC_BEDROCK_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL"];
+
+/// The way out of what a proxy cannot do.
+const WITHOUT: &str = "or set `proxy = false`, and the program is given what it knows itself";
+
 /// What makes a token for a subscription.
 const MAKE: &str = "run `claude setup-token` where you are logged in, and write what it prints into `env_file` as \
                     CLAUDE_CODE_OAUTH_TOKEN=..., or write an API key there as ANTHROPIC_API_KEY=...";
@@ -50,6 +72,8 @@ pub struct Credential {
     pub base: String,
     /// Does a region's own endpoint cost more there?
     pub regional: bool,
+    /// Where every path has to begin, so that no other project of the account is used.
+    pub below: Option<String>,
     proof: Proof,
 }
 
@@ -60,24 +84,30 @@ impl Credential {
     /// There is none, or more than one, or one that cannot be used: the names, and what to do. Never a value.
     pub fn of(keys: &BTreeMap<String, Secret>, base_url: Option<&str>) -> Result<Self, String> {
         let has = |name: &str| keys.get(name).filter(|value| !value.expose().trim().is_empty());
+        // A key never goes to another house than the one that was named with it.
+        if let Some(name) = ADDRESSES.iter().find(|name| base_url.is_none() && has(name).is_some()) {
+            return Err(format!("{name} does not reach the model proxy: say the address by `base_url`, {WITHOUT}"));
+        }
+        let unknown = ["ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_USE_FOUNDRY"];
+        if let Some(name) = unknown.iter().find(|name| has(name).is_some()) {
+            return Err(format!("{name} is nothing that the model proxy passes on: take it away, {WITHOUT}"));
+        }
         if has("CLAUDE_CODE_OAUTH_REFRESH_TOKEN").is_some() {
             return Err(format!(
                 "CLAUDE_CODE_OAUTH_REFRESH_TOKEN is of an interactive login, which is not used: {MAKE}"
             ));
         }
         if has("AWS_ACCESS_KEY_ID").is_some() && has("AWS_BEARER_TOKEN_BEDROCK").is_none() {
-            return Err(
+            return Err(format!(
                 "AWS_ACCESS_KEY_ID: requests are not signed here; make an API key of Amazon Bedrock, and give it as \
-                        AWS_BEARER_TOKEN_BEDROCK with AWS_REGION"
-                    .into(),
-            );
+                 AWS_BEARER_TOKEN_BEDROCK with AWS_REGION, {WITHOUT}"
+            ));
         }
         if has("GOOGLE_APPLICATION_CREDENTIALS").is_some() && has("GOOGLE_OAUTH_ACCESS_TOKEN").is_none() {
-            return Err(
+            return Err(format!(
                 "GOOGLE_APPLICATION_CREDENTIALS: no tokens are made of it here; give one as GOOGLE_OAUTH_ACCESS_TOKEN \
-                        (`gcloud auth print-access-token`) with ANTHROPIC_VERTEX_PROJECT_ID and CLOUD_ML_REGION"
-                    .into(),
-            );
+                 (`gcloud auth print-access-token`) with ANTHROPIC_VERTEX_PROJECT_ID and CLOUD_ML_REGION, {WITHOUT}"
+            ));
         }
         let kinds = [
             "ANTHROPIC_API_KEY",
@@ -100,9 +130,26 @@ impl Credential {
             }
         };
         let (name, secret) = match there[..] {
+            [] if has("CLAUDE_CODE_USE_BEDROCK").is_some() => {
+                return Err(format!(
+                    "CLAUDE_CODE_USE_BEDROCK needs AWS_BEARER_TOKEN_BEDROCK with AWS_REGION, {WITHOUT}"
+                ));
+            }
+            [] if has("CLAUDE_CODE_USE_VERTEX").is_some() => {
+                return Err(format!(
+                    "CLAUDE_CODE_USE_VERTEX needs GOOGLE_OAUTH_ACCESS_TOKEN with ANTHROPIC_VERTEX_PROJECT_ID and \
+                     CLOUD_ML_REGION, {WITHOUT}"
+                ));
+            }
             [] if base_url.is_some() => {
                 let base = base("");
-                return Ok(Self { service: Service::Anthropic, base, regional: false, proof: Proof::Nothing });
+                return Ok(Self {
+                    service: Service::Anthropic,
+                    base,
+                    regional: false,
+                    below: None,
+                    proof: Proof::Nothing,
+                });
             }
             [] => {
                 return Err(format!(
@@ -117,45 +164,43 @@ impl Credential {
         };
         let secret = Secret::new(secret.expose().trim());
         check(name, secret.expose())?;
+        let of_anthropic = |proof| Self {
+            service: Service::Anthropic,
+            base: base("https://api.anthropic.com"),
+            regional: false,
+            below: None,
+            proof,
+        };
         Ok(match name {
-            "ANTHROPIC_API_KEY" => Self {
-                service: Service::Anthropic,
-                base: base("https://api.anthropic.com"),
-                regional: false,
-                proof: Proof::Key(secret),
-            },
+            "ANTHROPIC_API_KEY" => of_anthropic(Proof::Key(secret)),
             "ANTHROPIC_AUTH_TOKEN" => {
                 if base_url.is_none() {
                     return Err("ANTHROPIC_AUTH_TOKEN is the key of a gateway: say its address by `base_url`".into());
                 }
-                Self { service: Service::Anthropic, base: base(""), regional: false, proof: Proof::Bearer(secret) }
+                Self { base: base(""), ..of_anthropic(Proof::Bearer(secret)) }
             }
-            "CLAUDE_CODE_OAUTH_TOKEN" => Self {
-                service: Service::Anthropic,
-                base: base("https://api.anthropic.com"),
-                regional: false,
-                proof: Proof::Subscription(secret),
-            },
+            "CLAUDE_CODE_OAUTH_TOKEN" => of_anthropic(Proof::Subscription(secret)),
             "OPENAI_API_KEY" => Self {
                 service: Service::OpenAi,
                 base: base("https://api.openai.com"),
-                regional: false,
-                proof: Proof::Bearer(secret),
+                ..of_anthropic(Proof::Bearer(secret))
             },
             "AWS_BEARER_TOKEN_BEDROCK" => {
                 let region = named("AWS_REGION")?;
                 let vendor = format!("https://bedrock-runtime.{region}.amazonaws.com");
-                Self { service: Service::Bedrock, base: base(&vendor), regional: true, proof: Proof::Bearer(secret) }
+                let proof = Proof::Bearer(secret);
+                Self { service: Service::Bedrock, base: base(&vendor), regional: true, below: None, proof }
             }
             _ => {
                 let region = named("CLOUD_ML_REGION")?;
-                named("ANTHROPIC_VERTEX_PROJECT_ID")?;
+                let project = named("ANTHROPIC_VERTEX_PROJECT_ID")?;
                 let vendor = match region.as_str() {
                     "global" => "https://aiplatform.googleapis.com".to_owned(),
                     region => format!("https://{region}-aiplatform.googleapis.com"),
                 };
                 let regional = region != "global";
-                Self { service: Service::Vertex, base: base(&vendor), regional, proof: Proof::Bearer(secret) }
+                let below = Some(format!("/v1/projects/{project}/locations/{region}/"));
+                Self { service: Service::Vertex, base: base(&vendor), regional, below, proof: Proof::Bearer(secret) }
             }
         })
     }
@@ -270,6 +315,15 @@ mod tests {
                 "ANTHROPIC_VERTEX_PROJECT_ID",
             ),
             (vec![("GOOGLE_APPLICATION_CREDENTIALS", "/canary.json")], "GOOGLE_OAUTH_ACCESS_TOKEN"),
+            (vec![("AWS_ACCESS_KEY_ID", "canary")], "`proxy = false`"),
+            (vec![("CLAUDE_CODE_USE_BEDROCK", "1")], "AWS_BEARER_TOKEN_BEDROCK"),
+            (vec![("CLAUDE_CODE_USE_VERTEX", "1")], "GOOGLE_OAUTH_ACCESS_TOKEN"),
+            (vec![("CLAUDE_CODE_USE_FOUNDRY", "1"), ("ANTHROPIC_API_KEY", "canary")], "`proxy = false`"),
+            (vec![("ANTHROPIC_API_KEY", "canary"), ("ANTHROPIC_BASE_URL", "http://canary")], "by `base_url`"),
+            (
+                vec![("ANTHROPIC_API_KEY", "canary"), ("ANTHROPIC_CUSTOM_HEADERS", "x: canary")],
+                "ANTHROPIC_CUSTOM_HEADERS",
+            ),
         ] {
             let why = of(&keys, None).unwrap_err();
             assert!(why.contains(says) && !why.contains("canary"), "{why}");

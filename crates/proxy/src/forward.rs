@@ -2,10 +2,10 @@
 //! piece with which a response ends, until that end is written down.
 
 use crate::asked::{Asked, with_usage};
-use crate::gate::{Amount, Answer};
 use crate::journal::Record;
 use crate::routes::{Api, Service, model_in_path, route};
 use crate::shared::{Shared, now};
+use crate::ticket::{Refusal, Ticket, admit};
 use crate::usage::{Reader, Tokens};
 use crate::waits;
 use bytes::Bytes;
@@ -49,7 +49,10 @@ const OWN: &[&str] = &[
 /// Answers one request.
 pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let service = shared.credential.service;
-    let api = route(service, request.method().as_str(), request.uri().path());
+    let path = request.uri().path();
+    let is_ours =
+        |api: &Api| *api == Api::Probe || shared.credential.below.as_ref().is_none_or(|b| path.starts_with(b));
+    let api = route(service, request.method().as_str(), path).filter(is_ours);
     match tokens(&shared, request.headers()) {
         Given::Own => {}
         Given::Nothing if api == Some(Api::Probe) => {}
@@ -163,7 +166,7 @@ async fn forward(shared: Arc<Shared>, request: Request<Incoming>, api: Api) -> R
     match sent {
         Ok(response) => answer(shared, response, api, ticket),
         Err(e) => {
-            let reached = !e.is_connect();
+            let reached = !e.is_connect() && !e.is_builder();
             let why = e.without_url().to_string();
             if let Some(mut ticket) = ticket {
                 ticket.over(0, reached.then(|| format!("no answer: {why}")), Tokens::default());
@@ -183,104 +186,6 @@ fn passed(from: &HeaderMap) -> HeaderMap {
         .collect();
     let goes_on = |name: &HeaderName| !OWN.contains(&name.as_str()) && !named.iter().any(|n| n == name.as_str());
     from.iter().filter(|(name, _)| goes_on(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-enum Refusal {
-    Spent(String),
-    Unwritten(io::Error),
-}
-
-/// Waits until a request may go out, and writes it down.
-async fn admit(shared: &Arc<Shared>, asked: Asked) -> Result<Ticket, Refusal> {
-    let most = Amount {
-        micro_usd: if shared.credential.is_included() {
-            0
-        } else {
-            asked.price.most(asked.input, asked.max_tokens, asked.terms)
-        },
-        tokens: asked.input.saturating_add(asked.max_tokens),
-    };
-    loop {
-        let changed = shared.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        // Looked at last, so that nothing goes out that came through the gate before a pause.
-        shared.pause.is_over().await;
-        let answer = shared.gate().ask(most);
-        match answer {
-            Answer::Go => break,
-            Answer::Wait => changed.await,
-            Answer::Cut(why) => {
-                shared.refused(&why);
-                return Err(Refusal::Spent(why));
-            }
-        }
-    }
-    let id = shared.next_id();
-    let record = Record::Asked { at: now(), id, model: asked.model.clone(), priced: asked.known, most };
-    if let Err(e) = shared.journal.write(&record) {
-        shared.gate().over(most, Amount::default());
-        shared.changed.notify_waiters();
-        return Err(Refusal::Unwritten(e));
-    }
-    Ok(Ticket { shared: Arc::clone(shared), id, asked, most, open: true, seen: Tokens::default(), input_known: false })
-}
-
-/// A request that went out. Ends exactly once: well, or cut; if it is forgotten, the program went away.
-pub(crate) struct Ticket {
-    shared: Arc<Shared>,
-    id: u64,
-    asked: Asked,
-    most: Amount,
-    open: bool,
-    /// What the response has said so far.
-    seen: Tokens,
-    input_known: bool,
-}
-
-impl Ticket {
-    /// It is over; `cut` says why it is not known what it used. True: it is written down.
-    fn over(&mut self, status: u16, cut: Option<String>, tokens: Tokens) -> bool {
-        if !std::mem::take(&mut self.open) {
-            return true;
-        }
-        let (record, cost) = match cut {
-            None => {
-                let cost = self.cost(&tokens);
-                (Record::Ended { at: now(), id: self.id, status, tokens, cost }, cost)
-            }
-            Some(why) => {
-                let output = self.asked.max_tokens.max(self.seen.output);
-                let tokens = if self.input_known {
-                    Tokens { output, ..self.seen }
-                } else {
-                    Tokens { input: self.asked.input, output, ..Tokens::default() }
-                };
-                let cost = if self.input_known { self.cost(&tokens) } else { self.most };
-                (Record::Cut { at: now(), id: self.id, tokens, cost, why }, cost)
-            }
-        };
-        let written = self.shared.journal.write(&record);
-        if let Err(e) = &written {
-            // Its request is written down: it counts at the most it can have cost.
-            self.shared.note(&format!("a response could not be written down: {e}"));
-        }
-        self.shared.gate().over(self.most, cost);
-        self.shared.changed.notify_waiters();
-        written.is_ok()
-    }
-
-    fn cost(&self, tokens: &Tokens) -> Amount {
-        let included = self.shared.credential.is_included();
-        let micro_usd = if included { 0 } else { self.asked.price.of(tokens, self.asked.terms) };
-        Amount { micro_usd, tokens: tokens.all() }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.over(0, Some("the program went away before the end".into()), Tokens::default());
-    }
 }
 
 /// The response as it comes.
@@ -385,8 +290,7 @@ impl Pieces {
     async fn look(&mut self) {
         let seen = self.reader.seen();
         let Some(ticket) = &mut self.ticket else { return };
-        ticket.seen = seen.tokens;
-        ticket.input_known = seen.input_known;
+        ticket.hear(seen);
         if seen.whole {
             let tokens = seen.tokens;
             ticket.over(self.status, None, tokens);

@@ -114,7 +114,7 @@ pub struct Totals {
     pub refused: Option<String>,
     /// The newest time a service named, and when it did.
     pub wait: Option<(Time, Time)>,
-    /// Alarms, the oldest first.
+    /// Alarms, the oldest first, each text once.
     pub alarms: Vec<String>,
 }
 
@@ -146,7 +146,7 @@ impl Totals {
             Record::Refused { why, .. } => self.refused = Some(why),
             Record::Wait { at, until, .. } => self.wait = Some((at, until)),
             Record::Alarm { text, .. } => {
-                if self.alarms.len() < MOST_ALARMS {
+                if self.alarms.len() < MOST_ALARMS && !self.alarms.contains(&text) {
                     self.alarms.push(text);
                 }
             }
@@ -185,7 +185,14 @@ pub fn read(path: &Path) -> io::Result<Totals> {
 /// A journal that is written.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    file: Arc<Mutex<File>>,
+    file: Arc<Mutex<Written>>,
+}
+
+#[derive(Debug)]
+struct Written {
+    file: File,
+    /// The last record may have been written in part: the next one begins a line of its own.
+    torn: bool,
 }
 
 impl Journal {
@@ -204,7 +211,7 @@ impl Journal {
         if last.first().is_some_and(|byte| *byte != b'\n') {
             file.write_all(b"\n")?;
         }
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        Ok(Self { file: Arc::new(Mutex::new(Written { file, torn: false })) })
     }
 
     /// Appends a record. It survives the death of this process from here on.
@@ -212,9 +219,14 @@ impl Journal {
     /// # Errors
     /// It cannot be written: then nothing may go on as if it had been.
     pub fn write(&self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
+        let mut written = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = if written.torn { vec![b'\n'] } else { Vec::new() };
+        serde_json::to_writer(&mut line, record)?;
         line.push(b'\n');
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+        written.torn = true;
+        written.file.write_all(&line)?;
+        written.torn = false;
+        Ok(())
     }
 
     /// Returns when all that was written is on disk.
@@ -222,7 +234,7 @@ impl Journal {
     /// # Errors
     /// It cannot be brought there.
     pub async fn sync(&self) -> io::Result<()> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).try_clone()?;
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).file.try_clone()?;
         tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(io::Error::other)?
     }
 }

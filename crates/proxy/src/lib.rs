@@ -17,6 +17,7 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 mod shared;
+mod ticket;
 pub mod token;
 pub mod usage;
 pub mod waits;

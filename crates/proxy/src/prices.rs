@@ -1,16 +1,15 @@
 //! What tokens cost. A table of our own, with its date: what a program says of its costs is its own estimate. A model that is
 //! not in it is never cheap: it costs what the dearest row costs.
 //!
-//! Sources: Anthropic, platform.claude.com/docs/en/about-claude/pricing; OpenAI, developers.openai.com/api/docs/pricing;
-//! both as published in November 2026. Prices of Amazon Bedrock and Google Cloud are taken to be Anthropic's; regional
+//! Sources: Anthropic's rows after platform.claude.com/docs/en/about-claude/pricing as search engines showed it, and after what
+//! Claude Code 2.1.332 counts itself; OpenAI's rows after pages of others that quote developers.openai.com/api/docs/pricing.
+//! All of them in November 2026, and none of them compared with an invoice. Prices of Amazon Bedrock and Google Cloud are taken to be Anthropic's; regional
 //! endpoints there cost 10 % more, which is added wherever the region is not said to be `global`.
 
 use crate::usage::Tokens;
 
 /// Day of the table, as shown to people.
 pub const DATE: &str = "2026-11-30";
-/// Where it is from.
-pub const SOURCE: &str = "the price lists of Anthropic and OpenAI";
 
 /// One row: millionths of a US dollar for a million tokens, so one of them is a picodollar a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +50,7 @@ const fn long(price: Price, from: u64, input: u64, output: u64) -> Price {
 
 /// Beginnings of names, the longest that fits counts.
 const TABLE: &[(&str, Price)] = &[
+    ("claude-fable-5-2", row(800, 800, 4_000)),
     ("claude-fable-5-1", row(1_000, 250, 5_000)),
     ("claude-mythos-5-1", row(1_000, 250, 5_000)),
     ("claude-fable-5", row(1_000, 1_000, 5_000)),
@@ -61,16 +61,19 @@ const TABLE: &[(&str, Price)] = &[
     ("claude-opus-4-7", row(500, 500, 2_500)),
     ("claude-opus-4-6", row(500, 500, 2_500)),
     ("claude-opus-4-5", row(500, 500, 2_500)),
+    ("claude-opus-4-1", row(1_500, 1_500, 7_500)),
     ("claude-opus-4", row(1_500, 1_500, 7_500)),
     ("claude-3-opus", row(1_500, 1_500, 7_500)),
     ("claude-sonnet-5-5", row(200, 100, 1_000)),
     ("claude-sonnet-5", row(200, 200, 1_000)),
     // Beyond 200,000 tokens only those with the larger context answer, at a higher price.
+    ("claude-sonnet-4-6", long(row(300, 300, 1_500), 200_001, 200, 150)),
+    ("claude-sonnet-4-5", long(row(300, 300, 1_500), 200_001, 200, 150)),
     ("claude-sonnet-4", long(row(300, 300, 1_500), 200_001, 200, 150)),
     ("claude-3-7-sonnet", row(300, 300, 1_500)),
     ("claude-3-5-sonnet", row(300, 300, 1_500)),
     ("claude-haiku-5-5", long(row(10, 10, 50), 100_001, 500, 500)),
-    ("claude-haiku-4", row(100, 100, 500)),
+    ("claude-haiku-4-5", row(100, 100, 500)),
     ("claude-3-5-haiku", row(80, 80, 400)),
     ("gpt-6-astra", long(row(1_000, 1_000, 5_000), 272_001, 200, 150)),
     ("gpt-6.1-sol", long(row(200, 100, 1_000), 272_001, 200, 150)),

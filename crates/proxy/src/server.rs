@@ -59,8 +59,50 @@ pub struct Start<'a> {
     pub token: RunToken,
     /// Where it listens.
     pub place: &'a Place,
-    /// An HTTP proxy on the way to the service, as in HTTPS_PROXY.
-    pub via: Option<Secret>,
+    /// The way to the service.
+    pub way: Way,
+}
+
+/// The way to the service from here.
+#[derive(Debug, Default)]
+pub struct Way {
+    /// An HTTP proxy for addresses with `https`, as in HTTPS_PROXY.
+    pub https: Option<Secret>,
+    /// One for every address, as in ALL_PROXY.
+    pub all: Option<Secret>,
+    /// What is reached without them, as in NO_PROXY.
+    pub not_for: Option<String>,
+    /// Certificates that are trusted beside the system's, PEM, as NODE_EXTRA_CA_CERTS names a file of them.
+    pub trusted: Option<Vec<u8>>,
+}
+
+/// What is here is reached without a proxy.
+const HERE: &str = "127.0.0.1,localhost,::1";
+
+impl Way {
+    fn client(&self) -> io::Result<reqwest::Client> {
+        // No redirects: they would carry the key elsewhere. No limit in time: a model may think for long.
+        let mut client = reqwest::Client::builder().no_proxy();
+        let not_for = self.not_for.as_ref().map_or_else(|| HERE.to_owned(), |hosts| format!("{HERE},{hosts}"));
+        for (via, https) in [(&self.https, true), (&self.all, false)] {
+            let Some(via) = via else { continue };
+            let of = if https { reqwest::Proxy::https } else { reqwest::Proxy::all };
+            // Its error would show a password.
+            let via = of(via.expose()).map_err(|_| io::Error::other("the HTTP proxy is no address"))?;
+            client = client.proxy(via.no_proxy(reqwest::NoProxy::from_string(&not_for)));
+        }
+        if let Some(pem) = &self.trusted {
+            let all = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|e| io::Error::other(format!("NODE_EXTRA_CA_CERTS holds no certificates: {e}")))?;
+            client = all.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
+        }
+        client
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .referer(false)
+            .build()
+            .map_err(io::Error::other)
+    }
 }
 
 impl Proxy {
@@ -69,26 +111,14 @@ impl Proxy {
     /// # Errors
     /// The place cannot be listened on, or the journal not be opened: then no program may be started.
     pub async fn start(start: Start<'_>, heard: impl Fn(Heard) + Send + Sync + 'static) -> io::Result<Self> {
-        let Start { dir, settings, credential, token, place, via } = start;
+        let Start { dir, settings, credential, token, place, way } = start;
         let path = dir.join(files::JOURNAL);
         let before: Totals = journal::read(&path)?;
         let bodies = settings.log_bodies.then(|| dir.join(files::BODIES));
         if let Some(bodies) = &bodies {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(bodies)?;
         }
-        // No redirects: they would carry the key elsewhere. No limit in time: a model may think for long.
-        let mut client = reqwest::Client::builder().no_proxy();
-        if let Some(via) = via {
-            // Its error would show a password.
-            let via = reqwest::Proxy::all(via.expose()).map_err(|_| io::Error::other("HTTPS_PROXY is no address"))?;
-            client = client.proxy(via.no_proxy(reqwest::NoProxy::from_string("127.0.0.1,localhost,::1")));
-        }
-        let client = client
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_LIMIT)
-            .referer(false)
-            .build()
-            .map_err(io::Error::other)?;
+        let client = way.client()?;
         let journal = Journal::open(&path)?;
         let included = credential.is_included();
         journal.write(&Record::Begun { at: now(), included, prices: prices::DATE.to_owned() })?;

@@ -110,8 +110,10 @@ async fn a_service_that_is_not_there_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let settings = orch_proxy::settings::Settings::default();
     let place = orch_proxy::settings::Place::in_run(dir.path());
-    // A port that was free a moment ago.
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    // A port that is taken and where nobody listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = taken.local_addr().unwrap().port();
     let base = format!("http://127.0.0.1:{port}");
     let start = orch_proxy::server::Start {
         dir: dir.path(),
@@ -119,7 +121,7 @@ async fn a_service_that_is_not_there_costs_nothing() {
         credential: orch_proxy::credential::Credential::of(&std::collections::BTreeMap::new(), Some(&base)).unwrap(),
         token: world.token.clone(),
         place: &place,
-        via: None,
+        way: orch_proxy::server::Way::default(),
     };
     let proxy = orch_proxy::server::Proxy::start(start, |_| {}).await.unwrap();
     let away = World { dir, proxy, ..world };

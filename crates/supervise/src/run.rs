@@ -110,6 +110,8 @@ fn keys() -> io::Result<BTreeMap<String, Secret>> {
     if std::env::var_os(KEYS).is_none() {
         return Ok(BTreeMap::new());
     }
+    // Others of its user, the program among them, read neither its memory nor what it is given.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let given: BTreeMap<String, String> = serde_json::from_reader(io::stdin().lock())
         .map_err(|_| io::Error::other("the keys of the program did not come through whole"))?;
     Ok(given
@@ -183,8 +185,9 @@ impl<'a> Running<'a> {
         let group = group.filter(enter);
         let (started, still) = (now(), Standstill::new());
         let spawned = command.spawn();
-        // Our ends of what the program prints into are in there.
+        // Our ends of what the program prints into are in there, and so are its keys.
         drop(command);
+        spec.keys = orch_ports::supervisor::Keys::default();
         let left = group.as_ref().map_or(Ok(()), Cgroup::leave);
         if let Err(e) = left {
             log(&format!("leave the control group of this run: {e}"));

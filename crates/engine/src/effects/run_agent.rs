@@ -49,7 +49,14 @@ pub(super) async fn ensure(cx: &Cx, role: &Role, stage: &StageId, round: u32) ->
             set_up::over(cx);
             return Ok(Outcome::Cancelled.into());
         }
-        Err(fault) if fault.is_transient() => return Ok(shell::again(cx, "", fault)),
+        Err(fault) if fault.is_transient() => {
+            // It has cost something, too, and nobody comes back to it.
+            if cx.engine.ports.supervisor.look(&dir)? == RunState::Lost {
+                let exit = shell::lost(cx);
+                shell::finish(cx, &dir, &exit, Some(&program.read(&dir, &exit))).await?;
+            }
+            return Ok(shell::again(cx, "", fault));
+        }
         Err(fault) => return Err(fault),
     };
     let report = program.read(&dir, &exit);

@@ -390,7 +390,7 @@ impl AgentProgram for Played {
         let said = |name: &str| std::fs::read_to_string(run_dir.join(name)).ok();
         let (summary, model) = (said("summary"), said("model"));
         let session = said("session");
-        let alarms = said("alarm").into_iter().collect();
+        let alarms = said("alarm").iter().flat_map(|all| all.lines()).map(ToOwned::to_owned).collect();
         AgentReport { end, summary, question, word, resolved, usage, model, session, version: None, alarms }
     }
 }

@@ -6,9 +6,12 @@ use super::client::{Client, ServerArgs};
 use super::context::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::{show, table};
+use crate::listen::LINGER;
 use crate::paused;
 use clap::Args;
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// `orch drain`
 #[derive(Clone, Debug, Args)]
@@ -28,7 +31,8 @@ pub struct DrainArgs {
     after_help = "Example:\n  orch pause\n  orch pause --project SHOP\n\nWhile paused nothing is begun, and every \
                         process of every agent is stopped (SIGSTOP) within a second; no limit counts the time. A merge, \
                         a deploy or a rollback that has begun goes on to its end, and so do tests that run. It is kept \
-                        over restarts. The daemon has to run when it is asked. `orch resume` ends it."
+                        over restarts. Where no daemon runs, no model is asked any more and agents are told to stand \
+                        still; the next `orch serve` keeps that. `orch resume` ends it."
 )]
 pub struct PauseArgs {
     /// Only this project
@@ -74,8 +78,15 @@ fn of(project: Option<&String>) -> Value {
 
 /// Stops everything, or one project.
 pub fn pause(args: &PauseArgs, context: &mut Context<'_>) -> Outcome {
-    let answer = match Client::find(context, &args.server)?.post(&["api", "v1", "pause"], &of(args.project.as_ref())) {
-        Err(failure) if failure.exit == Exit::CannotTell => return without_daemon(args, context, failure),
+    let ask = |context: &mut Context<'_>| {
+        Client::find(context, &args.server)?.post(&["api", "v1", "pause"], &of(args.project.as_ref()))
+    };
+    let answer = match ask(context) {
+        Err(failure) if failure.exit == Exit::CannotTell => match without_daemon(args, context, failure)? {
+            None => return Ok(Exit::Done),
+            // One has begun meanwhile, and may have looked for what was left before it was there.
+            Some(()) => ask(context)?,
+        },
         answer => answer?,
     };
     let count = |name: &str| answer.pointer(&format!("/agents/{name}")).and_then(Value::as_u64).unwrap_or(0);
@@ -96,19 +107,35 @@ pub fn pause(args: &PauseArgs, context: &mut Context<'_>) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Stop means stop, whoever lives: where this instance's daemon is dead, its model proxies are told by a file.
-fn without_daemon(args: &PauseArgs, context: &mut Context<'_>, failure: Failure) -> Outcome {
-    let named = args.server.url.is_some() || context.env.get("ORCH_URL").is_some_and(|url| !url.trim().is_empty());
-    let file = context.find_config(args.server.config.as_deref()).filter(|_| !named);
-    let Some(file) = file else { return Err(failure) };
+/// The file of the instance that is meant, unless a server is named: that may be anybody's.
+fn own_file(server: &ServerArgs, context: &Context<'_>) -> Option<PathBuf> {
+    let named = server.url.is_some() || context.env.get("ORCH_URL").is_some_and(|url| !url.trim().is_empty());
+    context.find_config(server.config.as_deref()).filter(|_| !named)
+}
+
+/// Stop means stop, whoever lives: where this instance's daemon is dead, its model proxies are told by a file. Something: a
+/// daemon is there after all.
+fn without_daemon(args: &PauseArgs, context: &mut Context<'_>, failure: Failure) -> Result<Option<()>, Failure> {
+    let Some(file) = own_file(&args.server, context) else { return Err(failure) };
     let (config, _) = context.load(&file)?;
     let known = args.project.as_ref().is_none_or(|key| config.projects.iter().any(|p| p.key == *key));
-    if super::client::daemon_of(&config.db.path).is_some() || !config.data_dir().is_dir() || !known {
+    // The lock of one that was killed may live a moment longer than it.
+    let begun = Instant::now();
+    while super::client::daemon_of(&config.db.path).is_some() {
+        if LINGER < begun.elapsed() {
+            return Err(failure);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    if !config.data_dir().is_dir() || !known {
         return Err(failure);
     }
     let told = paused::begin(config.data_dir(), args.project.as_deref(), &context.actor()).map_err(|e| {
         Failure::new(Exit::CannotTell, format!("{}; and no pause could be left for it: {e}", failure.message))
     })?;
+    if super::client::daemon_of(&config.db.path).is_some() {
+        return Ok(Some(()));
+    }
     let answer = json!({"paused": [], "daemon": false, "agents": {"told": told}});
     let agents = if told == 1 { "1 agent is".to_owned() } else { format!("{told} agents are") };
     let sentence = format!(
@@ -116,18 +143,12 @@ fn without_daemon(args: &PauseArgs, context: &mut Context<'_>, failure: Failure)
          `orch resume` ends it then"
     );
     said(context, &answer, args.json, &sentence);
-    Ok(Exit::Done)
+    Ok(None)
 }
 
 /// Goes on.
 pub fn resume(args: &ResumeArgs, context: &mut Context<'_>) -> Outcome {
     let answer = Client::find(context, &args.server)?.post(&["api", "v1", "resume"], &of(args.project.as_ref()))?;
-    // What was left while no daemon ran, and could not be taken away by the one that took it over.
-    if let Some(file) = context.find_config(args.server.config.as_deref())
-        && let Ok((config, _)) = context.load(&file)
-    {
-        paused::end(config.data_dir(), args.project.as_deref());
-    }
     said(context, &answer, args.json, if args.project.is_some() { "it goes on" } else { "claiming again" });
     if !args.json {
         for pause in show::items(&answer, "paused") {

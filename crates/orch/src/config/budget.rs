@@ -1,7 +1,7 @@
 //! `[budget]` and `[project.budget]`: what agents may cost. What a run may cost is reserved before it begins, and what does not
 //! fit waits. A budget that would be watched over without costs, or into which no run fits, is refused at load.
 
-use super::agents::ProgramKind;
+use super::agents::{AgentProgram, ProgramKind};
 use super::load::{Loader, full_key};
 use super::project::Project;
 use super::section::section;
@@ -12,8 +12,9 @@ section! {
     /// Limits of money, US dollars. What a run may cost is reserved before it begins; a run that does not fit waits. Days and
     /// months begin by `[server] timezone`.
     Budget {
-        /// What one run of an agent may cost; 0: whatever is left of the tightest budget, one run at a time. A program of
-        /// `kind = "command"` needs it where a budget is set: a run that does not say what it cost counts as this.
+        /// What one run of an agent may cost; 0: whatever is left of the tightest budget, one run at a time. A program
+        /// without a model proxy (`kind = "command"`, `proxy = false`) needs it where a budget is set: a run that does not say
+        /// what it cost counts as this.
         run_usd: f64 = 0.0;
         /// What the agents of one task may cost together; 0: no limit. Then the task is Blocked until a person retries it,
         /// which grants as much again.
@@ -121,11 +122,12 @@ fn of_project(loader: &mut Loader<'_>, tables: &Tables, at: &str, project: &Proj
         return;
     }
     let programs = &tables.agents.programs;
-    let silent = |name: &&String| programs.get(*name).is_some_and(|p| p.kind == ProgramKind::Command);
+    let silent = |p: &AgentProgram| p.kind == ProgramKind::Command || (p.kind == ProgramKind::Claude && !p.proxy);
     let used = project.agents.values().chain(std::iter::once(&tables.agents.default));
-    if let Some(name) = used.into_iter().find(silent) {
+    if let Some((name, program)) = used.filter_map(|name| Some((name, programs.get(name)?))).find(|(_, p)| silent(p)) {
+        let how = if program.kind == ProgramKind::Command { "kind = \"command\"" } else { "proxy = false" };
         let text = format!(
-            "{} limits {}, whose program `{name}` (kind = \"command\") need not say what a run cost: set [budget] `run_usd` to what \
+            "{} limits {}, whose program `{name}` ({how}) need not say what a run cost: set [budget] `run_usd` to what \
              a run may cost; one that does not say counts as that",
             full_key(first),
             project.key

@@ -12,6 +12,7 @@ use orch_core::landing::{AfterMerge, Documents, History};
 use orch_core::message::{self, Subject};
 use orch_core::pipeline::Pipeline;
 use orch_ports::tracker::TicketState;
+use reqwest::Url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
@@ -60,6 +61,13 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
         if program.kind == ProgramKind::Claude && !program.command.is_empty() {
             let text = format!("[{at}] `command` has no effect with kind = \"claude\": name the program by `program`");
             loader.at_path(&format!("{at}.command"), text);
+        }
+        let address =
+            |text: &str| Url::parse(text).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        if let Some(text) = program.base_url.as_deref().filter(|text| !address(text)) {
+            let here = format!("{at}.base_url");
+            let text = format!("{} `{text}` is not an address like https://gateway.example", full_key(&here));
+            loader.at_path(&here, text);
         }
         for key in CLAUDES.iter().map(|key| format!("{at}.{key}")) {
             if program.kind != ProgramKind::Claude && loader.sources.contains_key(&key) {

@@ -214,6 +214,11 @@ fn a_key_of_claudes_driver_is_refused_where_nothing_reads_it() {
     assert!(told.contains("`command` has no effect with kind = \"claude\""), "{told}");
     let told = problems("[agents.programs.c]\ncommand = [\"x\"]\nmodel = \"m\"\n");
     assert!(told.contains("`model`") && told.contains("with kind = \"claude\" only"), "{told}");
+    for no_address in ["gateway.example", "file:///tmp", "https://", ""] {
+        let told = problems(&format!("{claude}base_url = \"{no_address}\"\n"));
+        assert!(told.contains("[agents.programs.c] `base_url`") && told.contains("https://gateway.example"), "{told}");
+    }
+    assert!(parse(&format!("{claude}base_url = \"http://127.0.0.1:9000/llm\"\n"), &[]).is_ok());
 }
 
 #[test]

@@ -47,6 +47,9 @@ const BODY_MAX: usize = 2 * 1024 * 1024;
 /// Most event streams at the same time; each reads the journal.
 const STREAMS_MAX: usize = 64;
 
+/// Takes away the pause of a project, or of everything, that was left without a daemon.
+type Left = dyn Fn(Option<&str>) + Send + Sync;
+
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct AppState {
@@ -64,6 +67,8 @@ pub struct AppState {
     pub(crate) streams: Arc<Semaphore>,
     /// The configuration in force; `None` where there is no file to read again.
     pub(crate) reload: Option<Arc<Reload>>,
+    /// Takes away what somebody left who paused, and found no daemon.
+    pub(crate) left: Arc<Left>,
     /// Requests that brought no key of their own.
     keyless: Arc<AtomicU64>,
 }
@@ -80,8 +85,15 @@ impl AppState {
             listen,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             reload: None,
+            left: Arc::new(|_| {}),
             keyless: Arc::default(),
         }
+    }
+
+    /// With what takes away a pause that was left without a daemon: of a project, or of everything.
+    #[must_use]
+    pub fn with_left(self, left: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        Self { left: Arc::new(left), ..self }
     }
 
     /// With a configuration that can be read again.

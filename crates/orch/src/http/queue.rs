@@ -240,6 +240,8 @@ pub(super) async fn resume(State(state): State<AppState>, body: Raw) -> Result<J
         let message = format!("{key} stands still because everything is paused, by {}", all.by);
         return Err(Problem::refused(message).hint("`orch resume` ends it"));
     }
+    // First: an end that did not go on would look like a daemon that hangs.
+    (state.left)(project.as_ref().map(ProjectKey::as_str));
     engine.resume(project.as_ref()).await?;
     Ok(Json(json!({ "draining": engine.is_draining(), "paused": engine.paused() })))
 }

@@ -21,6 +21,8 @@ pub(crate) fn event(value: &Value, seen: &mut Seen) {
                 seen.output_known |= number(usage, "output_tokens").is_some();
             }
         }
+        // An error in place of a message: nothing was answered.
+        Some("error") if !seen.input_known => (seen.whole, seen.tokens) = (true, Tokens::default()),
         Some("message_stop") => seen.whole = seen.input_known && seen.output_known,
         _ => {}
     }
@@ -42,28 +44,30 @@ fn take_model(value: &Value, seen: &mut Seen) {
     }
 }
 
-/// The newest word counts; what is not said stays as it was.
+/// What is said is a sum so far, so that the larger word counts: some gateways say 0 of what was said before.
 fn take(usage: &Value, seen: &mut Seen) {
     let tokens: &mut Tokens = &mut seen.tokens;
     if let Some(input) = number(usage, "input_tokens") {
-        tokens.input = input;
+        tokens.input = tokens.input.max(input);
         seen.input_known = true;
     }
     if let Some(read) = number(usage, "cache_read_input_tokens") {
-        tokens.cache_read = read;
+        tokens.cache_read = tokens.cache_read.max(read);
     }
     let written = number(usage, "cache_creation_input_tokens");
     if let Some(parts) = usage.get("cache_creation").filter(|parts| parts.is_object()) {
-        tokens.cache_write_1h = number(parts, "ephemeral_1h_input_tokens").unwrap_or(0);
+        let hour = number(parts, "ephemeral_1h_input_tokens").unwrap_or(0);
+        tokens.cache_write_1h = tokens.cache_write_1h.max(hour);
         let rest = written.unwrap_or(0).saturating_sub(tokens.cache_write_1h);
-        tokens.cache_write = number(parts, "ephemeral_5m_input_tokens").unwrap_or(0).max(rest);
+        let short = number(parts, "ephemeral_5m_input_tokens").unwrap_or(0).max(rest);
+        tokens.cache_write = tokens.cache_write.max(short);
     } else if let Some(written) = written {
-        tokens.cache_write = written.saturating_sub(tokens.cache_write_1h);
+        tokens.cache_write = tokens.cache_write.max(written.saturating_sub(tokens.cache_write_1h));
     }
     if let Some(output) = number(usage, "output_tokens") {
-        tokens.output = output;
+        tokens.output = tokens.output.max(output);
     }
     if let Some(searches) = usage.get("server_tool_use").and_then(|tools| number(tools, "web_search_requests")) {
-        tokens.searches = searches;
+        tokens.searches = tokens.searches.max(searches);
     }
 }

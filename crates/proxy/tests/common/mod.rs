@@ -88,7 +88,7 @@ impl World {
             credential: Credential::of(&keys, Some(&url)).unwrap(),
             token: token.clone(),
             place: &Place::in_run(dir.path()),
-            via: None,
+            way: orch_proxy::server::Way::default(),
         };
         let sink = Arc::clone(&heard);
         let proxy = Proxy::start(start, move |said| sink.lock().unwrap().push(said)).await.unwrap();

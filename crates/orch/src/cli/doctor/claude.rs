@@ -6,10 +6,10 @@ use crate::cli::programs::on_path;
 use crate::config::Config;
 use crate::config::agents::AgentProgram;
 use crate::config::env::process_env;
+use orch_adapters::claude::credential;
 use orch_adapters::command::read_env_file;
 use orch_driver::{classify, proxied};
 use orch_ports::Secret;
-use orch_proxy::credential::Credential;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -89,7 +89,7 @@ fn key_of(agent: &AgentProgram) -> Result<(), String> {
         agent.pass_env.iter().filter_map(|name| Some((name.clone(), Secret::of(name, env.get(name)?.clone())))),
     );
     let plain = agent.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
-    Credential::of(&proxied::with_plain(&plain, &keys), agent.base_url.as_deref()).map(drop)
+    credential(&proxied::with_plain(&plain, &keys), agent.base_url.as_deref()).map(drop)
 }
 
 #[cfg(test)]

@@ -59,6 +59,12 @@ fn a_budget_of_a_program_that_need_not_say_what_it_costs_needs_a_cap_for_each_ru
     let own = with_money("command", "") + "[project.budget]\ntotal_usd = 100\n";
     assert!(problems(&own).starts_with("orch.toml:12: [project.budget] `total_usd` limits A"), "{}", problems(&own));
     assert!(parse(&(own + "run_usd = 1.5\n"), &[]).is_ok());
+    let claude = |proxy: bool| {
+        let all = with_money("claude", &format!("proxy = {proxy}\n[budget]\nday_usd = 20"));
+        parse(&all.replace("command = [\"a\"]\n", ""), &[]).map_err(|problems| format!("{problems:?}"))
+    };
+    assert!(claude(true).is_ok(), "its proxy counts");
+    assert!(claude(false).unwrap_err().contains("(proxy = false) need not say"));
 }
 
 #[test]
