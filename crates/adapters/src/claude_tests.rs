@@ -11,8 +11,8 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["worktree", "run"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
+        for name in ["worktree", "run/out"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         Self { dir }
     }
@@ -34,7 +34,7 @@ impl Desk {
             worktree: self.at("worktree"),
             run_dir: self.at("run"),
             prompt_file: self.at("run/prompt.md"),
-            result_file: self.at("run/result.json"),
+            result_file: self.at("run/out/result.json"),
             reserved_micro_usd: 1_500_000,
             session_dir: self.at("sessions/1-reviewer"),
             resume,
@@ -58,6 +58,7 @@ impl Desk {
                 deadline_ms: 60_000,
                 silence_ms: None,
                 grace_ms: 5_000,
+                sandbox: orch_sandbox::Sandbox::default(),
             },
             orch: "/opt/orch".into(),
             program: "claude".into(),
@@ -116,7 +117,7 @@ fn the_driver_is_told_all_it_needs_by_a_file_that_holds_no_key() {
     assert_eq!((told.keys, told.budget_usd.as_deref()), (vec!["ANTHROPIC_API_KEY".to_owned()], Some("1.500000")));
     assert_eq!(told.artefacts, ["docs/work-items/DEMO-1/12-review.md"]);
     assert!(told.rules.tools.contains(&"AskUserQuestion".to_owned()) && told.resume.is_none());
-    assert_eq!(told.rules.places, [desk.at("worktree"), desk.at("run/tmp"), desk.at("run/result.json")]);
+    assert_eq!(told.rules.places, [desk.at("worktree"), desk.at("run/tmp"), desk.at("run/out")]);
     assert_eq!(told.env["CLAUDE_CODE_MAX_RETRIES"], "1", "the configuration wins");
     assert_eq!((told.env["ORCH_ROLE"].as_str(), told.session.len()), ("reviewer", 36));
     assert_eq!(told.endpoint.base_url.as_deref(), Some("http://127.0.0.1:1"));
@@ -167,10 +168,10 @@ fn a_question_may_come_by_the_tool_or_by_the_file_and_a_word_by_the_file() {
     let desk = Desk::new();
     let report = desk.reads(r#"{"class": "question", "question": "Red or blue?"}"#, EndReason::Exited);
     assert_eq!((report.end.class, report.question.as_deref()), (EndClass::Question, Some("Red or blue?")));
-    fs::write(desk.at("run/result.json"), r#"{"question": "Which?", "summary": "half"}"#).unwrap();
+    fs::write(desk.at("run/out/result.json"), r#"{"question": "Which?", "summary": "half"}"#).unwrap();
     let report = desk.reads(r#"{"class": "finished", "summary": "words"}"#, EndReason::Exited);
     assert_eq!((report.end.class, report.summary.as_deref()), (EndClass::Question, Some("half")));
-    fs::write(desk.at("run/result.json"), r#"{"unable": "no compiler"}"#).unwrap();
+    fs::write(desk.at("run/out/result.json"), r#"{"unable": "no compiler"}"#).unwrap();
     let report = desk.reads(r#"{"class": "finished", "summary": "words"}"#, EndReason::Exited);
     assert_eq!((report.end.class, report.summary.as_deref()), (EndClass::Unable, Some("words")));
 }

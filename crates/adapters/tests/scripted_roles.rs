@@ -351,6 +351,7 @@ fn the_scripted_program_is_this_binary_under_the_same_contract() {
         deadline_ms: 1,
         silence_ms: None,
         grace_ms: 1,
+        sandbox: orch_sandbox::Sandbox::default(),
     };
     let orch = task.at("orch");
     fs::write(&orch, "").unwrap();

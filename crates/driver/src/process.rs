@@ -280,8 +280,10 @@ fn version_of(spec: &DriverSpec) -> Result<String, String> {
 
 /// The program with nothing inherited.
 fn command(spec: &DriverSpec, old: bool) -> Command {
-    let mut command = Command::new(&spec.program);
-    command.args(["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]);
+    let (program, first) =
+        spec.enclosed.split_first().map_or((&spec.program, &[][..]), |(program, first)| (program, first));
+    let mut command = Command::new(program);
+    command.args(first).args(["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]);
     command.args(["--permission-prompt-tool", "stdio", "--permission-mode", "default"]);
     // A repository's own settings could start programs and send the key elsewhere.
     command.args(["--strict-mcp-config", "--setting-sources", "user"]);

@@ -119,6 +119,13 @@ impl Proxied {
         let runtime = runtime.map_err(|e| format!("start the model proxy: {e}"))?;
         let (service, included) = (credential.service, credential.is_included());
         let place = Place::in_run(run_dir);
+        if place == Place::Loopback && !spec.enclosed.is_empty() {
+            return Err(format!(
+                "the path of {} is too long for a socket (100 bytes), and a sandbox has no other way to the model: let the state \
+                 of the instance lie at a shorter path (`orch instance move`)",
+                run_dir.display()
+            ));
+        }
         let start = Start { dir: run_dir, settings, credential, token: token.clone(), place: &place, way };
         let proxy = runtime.block_on(Proxy::start(start, heard)).map_err(|e| format!("start the model proxy: {e}"))?;
         let env = environment(&spec.env, keys, &told(service, included, proxy.address(), &token));

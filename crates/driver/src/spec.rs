@@ -37,6 +37,8 @@ pub struct Endpoint {
 pub struct DriverSpec {
     /// The program; without a `/` it is found through `PATH`.
     pub program: String,
+    /// Program and first arguments that start it in its sandbox; empty: it has none.
+    pub enclosed: Vec<String>,
     /// Model; none: the program's own choice.
     pub model: Option<String>,
     /// Most turns of the model.

@@ -1,5 +1,6 @@
 //! Files of runs: written so that they are on disk, and removed whatever a run did to their permissions.
 
+use orch_ports::Fault;
 use std::path::Path;
 
 /// Writes a file; when this returns, its content is on disk.
@@ -36,6 +37,17 @@ fn open_up(dir: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A directory for this user alone.
+pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)))
+        .map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))
 }
 
 /// Writes a few bytes as a run would, and takes them away. A directory that is not there yet is made when it is needed,

@@ -4,15 +4,21 @@
 //! Setup and command are one run of the supervisor, one after the other in the same checkout with the same HOME: one thing
 //! to find again after a restart, one log, and nothing that outlives the checkout.
 
+use crate::files::private_dir;
 pub use crate::files::remove;
 use orch_ports::supervisor::{KeySource, Keys, PoliteSignal, RunSpec};
 use orch_ports::{Fault, Secret};
+use orch_sandbox::{Places, Sandbox};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Says in the run directory what is under way: [`SETUP`] or [`COMMAND`]. Not there where there is no setup.
 const PHASE_FILE: &str = "phase";
+/// What a run may write of its run directory: a directory of this name.
+pub const OUT: &str = "out";
+/// Where the way out of its sandbox is.
+const DOOR: &str = "net.sock";
 const SETUP: &str = "setup";
 const COMMAND: &str = "command";
 
@@ -34,6 +40,8 @@ pub struct Preparation {
     pub setup_keys: Option<Arc<dyn KeySource>>,
     /// What a setup on the default branch leaves for later runs: `~` is its HOME, the others are paths in the checkout.
     pub cache: Vec<String>,
+    /// What encloses setup, tests and CI. Hooks run outside of it.
+    pub sandbox: Sandbox,
 }
 
 /// What a run is, of setup and command.
@@ -76,10 +84,13 @@ impl Preparation {
     /// # Errors
     /// A file of keys cannot be read.
     pub fn spec(&self, run: Prepared<'_>) -> Result<RunSpec, Fault> {
+        let out = run.run_dir.join(OUT);
         let mut env = basic_env(run.path, run.home);
         env.extend(self.env.clone());
+        let own_tmp = run.env.get("TMPDIR").map(PathBuf::from);
         env.extend(run.env);
-        let phase = run.run_dir.join(PHASE_FILE).display().to_string();
+        env.insert("ORCH_OUT".into(), out.display().to_string());
+        let phase = out.join(PHASE_FILE).display().to_string();
         let first = self.setup.as_deref().filter(|_| run.runs == Runs::SetupFirst);
         let keys = self.keys_of(run.runs)?;
         let script;
@@ -95,8 +106,22 @@ impl Preparation {
                 vec!["sh", "-c", &script, "orch", &phase, setup, run.line]
             }
         };
+        let mut argv: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        private_dir(&out)?;
+        if run.runs != Runs::Command {
+            argv = self.sandbox.enclose(
+                argv,
+                &Places {
+                    cwd: run.checkout.clone(),
+                    env: env.clone(),
+                    write: [run.checkout.clone(), run.home.to_owned(), out].into_iter().chain(own_tmp).collect(),
+                    read: vec![run.run_dir.to_owned()],
+                    door: run.run_dir.join(DOOR),
+                },
+            );
+        }
         Ok(RunSpec {
-            argv: words.into_iter().map(str::to_owned).collect(),
+            argv,
             cwd: run.checkout,
             env,
             keys: Keys::new(keys),
@@ -162,7 +187,8 @@ pub enum Phase {
 impl Phase {
     /// Read from a run directory.
     pub fn of(run_dir: &Path) -> Self {
-        let text = std::fs::read_to_string(run_dir.join(PHASE_FILE)).unwrap_or_default();
+        let places = [run_dir.join(OUT).join(PHASE_FILE), run_dir.join(PHASE_FILE)];
+        let text = places.iter().find_map(|place| std::fs::read_to_string(place).ok()).unwrap_or_default();
         if text.trim() == SETUP { Self::Setup } else { Self::Command }
     }
     /// For people.

@@ -2,7 +2,7 @@
 //! environment, in a clean checkout of its own, and is found again after a restart.
 
 use crate::cx::{Cx, Ended};
-pub(crate) use crate::files::written;
+pub(crate) use crate::files::{private_dir, written};
 use crate::layer::Layer;
 use crate::pause;
 use crate::prepare::{self, Phase, Prepared, Runs};
@@ -104,7 +104,8 @@ pub(crate) async fn run(cx: &Cx, command: &Command<'_>) -> Result<Ran, Fault> {
             timeout_ms: command.timeout_ms,
             detach: command.detach,
         })?;
-        start(cx, &dir, &spec, command.what.clone(), SHELL).await?;
+        let sandbox = (command.runs != Runs::Command).then(|| cx.project.preparation.sandbox.shown());
+        start(cx, &dir, &spec, command.what.clone(), (SHELL, sandbox)).await?;
     }
     let followed = wait(cx, &dir, &|| cx.project.preparation.keys_of(command.runs)).await;
     let options = &cx.engine.options;
@@ -225,7 +226,13 @@ pub(crate) fn again(cx: &Cx, name: &str, fault: Fault) -> Ended {
 }
 
 /// Writes down that a run begins, then asks for it. The row comes first: a run nobody knows of cannot be found again.
-pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, program: &str) -> Result<(), Fault> {
+pub(crate) async fn start(
+    cx: &Cx,
+    dir: &Path,
+    spec: &RunSpec,
+    what: String,
+    (program, sandbox): (&str, Option<String>),
+) -> Result<(), Fault> {
     let row = RunRow {
         task: cx.task.id,
         job: cx.job.id.seq,
@@ -245,6 +252,7 @@ pub(crate) async fn start(cx: &Cx, dir: &Path, spec: &RunSpec, what: String, pro
         summary: None,
         class: None,
         version: None,
+        sandbox,
     };
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)?;
     private_dir(dir)?;
@@ -275,17 +283,6 @@ pub(crate) async fn never_began(cx: &Cx, dir: &Path) -> Result<(), Fault> {
     let end = Some("it was not started".to_owned());
     let row = RunRow { ended: Some(cx.now()), ok: Some(false), end, ..row };
     Cx::fenced(cx.store().put_run(cx.job.fence(), row).await?)
-}
-
-/// A directory for this user alone.
-pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)))
-        .map_err(|e| Fault::transient(format!("create {}: {e}", dir.display())))
 }
 
 /// Removes what an attempt that broke off left in a directory of the run's own.

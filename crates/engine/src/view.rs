@@ -276,7 +276,7 @@ impl Engine {
         }
         not_checked.extend(task.production.not_deployed.iter().cloned());
         let runs = self.runs(&task).await?;
-        if !runs.is_empty() {
+        if runs.iter().any(RunRow::is_open) {
             not_checked.push(NOT_HELD.to_owned());
         }
         let artefacts = store.artefacts(task.id).await?.into_iter().map(|a| ArtefactView {

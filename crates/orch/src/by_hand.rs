@@ -3,6 +3,7 @@
 //! and prepares checkouts as gates do. It changes nothing else and leaves nothing behind.
 
 use crate::config::{Config, project::Project as ConfigProject};
+use crate::enclosed;
 use crate::instance::place;
 use crate::wire::{self, Process};
 use orch_adapters::git_cli::GitCli;
@@ -21,6 +22,7 @@ use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_ports::git::Git;
 use orch_ports::supervisor::{RunState, Supervisor as _};
+use orch_sandbox::Kind;
 use orch_store::{Fact, SqliteStore};
 use orch_supervise::ProcessSupervisor;
 use std::collections::BTreeMap;
@@ -104,8 +106,13 @@ impl<'a> Ground<'a> {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
         let exe = std::env::current_exe().map_err(|e| Fault::bug(format!("find this program's own file: {e}")))?;
-        let process =
-            Process { exe: exe.clone(), path: path.clone(), scratch_dir: dir.clone(), clock: Arc::clone(&clock) };
+        let encloses = match config {
+            Some(config) => enclosed::found(config, &path)?.kind,
+            None => Kind::Off,
+        };
+        let (scratch_dir, clones) = (dir.clone(), dir.join("worktrees"));
+        let clock_of = Arc::clone(&clock);
+        let process = Process { exe: exe.clone(), path: path.clone(), scratch_dir, clock: clock_of, encloses, clones };
         let (project, modules) = project(asked, config, &dir, &process).await?;
         // The repository at hand is read through its objects alone: none of its configuration, hooks or refs take part.
         let repos = dir.join("repos");

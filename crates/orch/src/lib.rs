@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod demo_files;
+pub mod enclosed;
 pub mod gate_cli;
 mod gate_config;
 pub mod http;

@@ -13,10 +13,11 @@ use crate::paused;
 use crate::reload::Reload;
 use crate::stop::stop_signal;
 use crate::wire::{self, Process};
-use crate::{instance, lost, sites, token};
+use crate::{enclosed, instance, lost, sites, token};
 use orch_adapters::system_clock::SystemClock;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
+use orch_sandbox::Kind;
 use orch_store::sqlite::OpenOptions;
 use orch_store::{SqliteStore, StoreClock, StoreError};
 use std::net::SocketAddr;
@@ -95,7 +96,9 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot find this program's own file: {e}")))?;
     let scratch_dir = empty_scratch_dir(config)
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot empty {}: {e}", config.scratch_dir().display())))?;
-    let process = Process { exe, path, scratch_dir, clock: Arc::clone(&clock) };
+    let found = enclosed::found(config, &path).map_err(failure)?;
+    let (encloses, clones) = (found.kind.clone(), config.worktrees_dir());
+    let process = Process { exe, path, scratch_dir, clock: Arc::clone(&clock), encloses, clones };
     let (engine, parts) = match wire::engine(config, store, &process).await {
         Ok(built) => built,
         Err(fault) => {
@@ -127,6 +130,12 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
             "the state lies in the working tree {}: `git clean` there removes it; drain, stop, and run `orch instance move`",
             top.display()
         );
+    }
+    if found.kind == Kind::Off {
+        let fix = found.fix.map(|fix| format!(": {fix}")).unwrap_or_default();
+        tracing::warn!("no sandbox: agents, setups and tests run as the user of orch ({}){fix}", found.detail);
+    } else {
+        tracing::info!("sandbox: {}", found.detail);
     }
     context.flush();
 

@@ -5,6 +5,7 @@ use crate::config::check::zone;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
+use crate::enclosed;
 use crate::outward::Outward;
 use crate::shared;
 use crate::vendors::{Hosted, Vendors, webhooks};
@@ -39,6 +40,7 @@ use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::supervisor::KeySource;
 use orch_ports::tracker::Tracker;
 use orch_ports::{Fault, Repositories, Secret};
+use orch_sandbox::Kind;
 use orch_security::Security;
 use orch_store::Fact;
 use orch_store::{Memory, Store};
@@ -65,6 +67,10 @@ pub struct Process {
     pub scratch_dir: PathBuf,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What can enclose runs on this machine.
+    pub encloses: Kind,
+    /// Where clones of repositories lie.
+    pub clones: PathBuf,
 }
 
 /// What projects are built from, for a daemon that builds them again.
@@ -349,7 +355,7 @@ pub fn project(
         default_program,
         programs,
         test: p.commands.test.clone(),
-        preparation: preparation(p),
+        preparation: preparation(config, p, process),
         ci: p.commands.ci.clone(),
         parts: p.parts(),
         ci_required: p.ci.required.clone(),
@@ -538,7 +544,7 @@ fn policy(config: &Config, p: &ConfigProject) -> Policy {
     }
 }
 
-fn preparation(p: &crate::config::project::Project) -> Preparation {
+fn preparation(config: &Config, p: &ConfigProject, process: &Process) -> Preparation {
     let keys = |file: &Option<PathBuf>, key: &str| {
         file.clone().map(|path| -> Arc<dyn KeySource> {
             Arc::new(EnvFile { of: format!("[project.commands] {key} of {}", p.key), path })
@@ -551,6 +557,7 @@ fn preparation(p: &crate::config::project::Project) -> Preparation {
         keys: keys(&commands.env_file, "env_file"),
         setup_keys: keys(&commands.setup_env_file, "setup_env_file"),
         cache: commands.cache.clone(),
+        sandbox: enclosed::sandbox(config, process),
     }
 }
 
@@ -579,6 +586,7 @@ fn program(
         deadline_ms: settings.deadline_s.saturating_mul(1_000),
         silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),
         grace_ms: 10_000,
+        sandbox: enclosed::of_program(config, process, settings),
     };
     let program: Arc<dyn AgentProgram> = match settings.kind {
         ProgramKind::Claude => Arc::new(ClaudeAgent::new(claude(config, p, settings, command, process))),

@@ -87,6 +87,7 @@ impl Brief {
             ("ORCH_ARTEFACT_DIR", self.artefact_dir.clone()),
             ("ORCH_PROMPT_FILE", self.prompt_file.display().to_string()),
             ("ORCH_RESULT_FILE", self.result_file.display().to_string()),
+            ("ORCH_OUT", self.run_dir.join(files::OUT).display().to_string()),
         ]
         .into_iter()
         .chain(budget)
@@ -188,6 +189,10 @@ pub trait AgentProgram: Send + Sync + 'static {
     fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
         Ok(BTreeMap::new())
     }
+    /// What encloses its runs, and what is open in that, for people.
+    fn sandbox(&self) -> Option<String> {
+        None
+    }
     /// What a run has said of itself so far, whether it still runs, has ended or was lost. Must accept anything, as
     /// [`Self::read`] does. `None`: it says nothing before its end.
     fn live(&self, _run_dir: &Path) -> Option<Live> {
@@ -201,8 +206,12 @@ pub trait AgentProgram: Send + Sync + 'static {
 pub mod files {
     /// The full brief (`Brief::prompt_file`).
     pub const PROMPT: &str = "prompt.md";
+    /// What it may write of the run directory.
+    pub const OUT: &str = "out";
     /// What the agent reports (`Brief::result_file`).
-    pub const RESULT: &str = "result.json";
+    pub const RESULT: &str = "out/result.json";
+    /// The same of a run that an earlier version began.
+    pub const OLD_RESULT: &str = "result.json";
     /// The agent's private home directory.
     pub const HOME: &str = "home";
     /// The agent's private temporary directory.

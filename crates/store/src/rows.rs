@@ -430,6 +430,9 @@ pub struct RunRow {
     /// Version of an agent's program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What enclosed it, and what was open in it; `None`: a hook, or a run of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
 }
 
 /// [`RunRow::program`] of a command of the project; no agent program has this name.
@@ -439,6 +442,11 @@ impl RunRow {
     /// Is it a command of the project? It costs nothing.
     pub fn is_command(&self) -> bool {
         self.program == SHELL
+    }
+
+    /// Did it, or may it have, reached all that the user of orch reaches? Hooks do, and are the default branch's.
+    pub fn is_open(&self) -> bool {
+        self.sandbox.as_ref().map_or(!self.is_command(), |sandbox| sandbox.starts_with("off"))
     }
 }
 

@@ -121,6 +121,7 @@ async fn evidence(store: &SqliteStore, job: &Job) -> Result<()> {
                 summary: Some("Did what the ticket asks for.".into()),
                 class: None,
                 version: None,
+                sandbox: None,
             };
             anyhow::ensure!(store.put_run(job.fence(), run).await?, "a run was fenced off");
         }

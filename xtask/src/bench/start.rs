@@ -98,6 +98,7 @@ async fn engine(dir: &Path, store: Arc<SqliteStore>, ear: Ear) -> Result<Arc<Eng
         deadline_ms: 60_000,
         silence_ms: None,
         grace_ms: 1_000,
+        sandbox: orch_sandbox::Sandbox::default(),
     };
     // It serves no repository: the branch of a task cannot be opened, and the task is blocked at once.
     let forge = GitForge::open(&dir.join("forge"), Vec::new(), Vec::new(), Arc::clone(&clock)).await?;

@@ -11,6 +11,7 @@ use orch_core::word::Word;
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Usage, files};
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec};
 use orch_ports::{Fault, Secret};
+use orch_sandbox::{Places, Sandbox};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,8 @@ pub struct CommandSettings {
     pub silence_ms: Option<u64>,
     /// Between the polite signal and SIGKILL, milliseconds.
     pub grace_ms: u64,
+    /// What encloses it.
+    pub sandbox: Sandbox,
 }
 
 /// A program that keeps the contract.
@@ -112,11 +115,11 @@ impl AgentProgram for CommandAgent {
         argv.extend(self.settings.command.iter().skip(1).cloned());
         let env = self.env(brief)?;
         let keys = Keys::new(self.keys()?);
-        for dir in [files::HOME, files::TMP] {
+        for dir in [files::HOME, files::TMP, files::OUT] {
             private_dir(&brief.run_dir.join(dir))?;
         }
         Ok(RunSpec {
-            argv,
+            argv: self.settings.sandbox.enclose(argv, &places(brief, &env)),
             cwd: brief.worktree.clone(),
             env,
             keys,
@@ -129,6 +132,10 @@ impl AgentProgram for CommandAgent {
             detach: false,
             keep: true,
         })
+    }
+
+    fn sandbox(&self) -> Option<String> {
+        Some(self.settings.sandbox.shown())
     }
 
     fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
@@ -150,7 +157,7 @@ impl AgentProgram for CommandAgent {
     }
 
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
-        let result = report::result_file(&run_dir.join(files::RESULT));
+        let result = report::result_of(run_dir);
         let class = class(exit, &result);
         let end = match class {
             EndClass::Finished | EndClass::Question | EndClass::Unable => AgentEnd::new(class, ""),
@@ -175,6 +182,21 @@ impl AgentProgram for CommandAgent {
         }
     }
 }
+
+/// What a run may see and write in its sandbox.
+pub(crate) fn places(brief: &Brief, env: &BTreeMap<String, String>) -> Places {
+    let in_run = |name: &str| brief.run_dir.join(name);
+    Places {
+        cwd: brief.worktree.clone(),
+        env: env.clone(),
+        write: [brief.worktree.clone()].into_iter().chain([files::HOME, files::TMP, files::OUT].map(in_run)).collect(),
+        read: vec![brief.run_dir.clone()],
+        door: in_run(DOOR),
+    }
+}
+
+/// Where the way out of a run's sandbox is.
+const DOOR: &str = "net.sock";
 
 /// What the contract says of an end.
 fn class(exit: &ExitRecord, result: &report::RunResult) -> EndClass {

@@ -5,6 +5,7 @@ use orch_core::budget::micro_usd;
 use orch_core::conflict::{Resolution, Resolved, Take};
 use orch_core::plain::shown;
 use orch_core::word::Word;
+use orch_ports::agent;
 use orch_ports::agent::Usage;
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{ExitRecord, files};
@@ -42,6 +43,22 @@ pub(crate) struct RunResult {
     pub(crate) usage: Usage,
     /// After a passing fault: how long to stay away.
     pub(crate) retry_after_s: Option<f64>,
+}
+
+/// What a run reports, where it is: an earlier version had it elsewhere.
+pub(crate) fn result_of(run_dir: &Path) -> RunResult {
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let out = run_dir.join(agent::files::OUT);
+    // A link in its place would lead to what others wrote.
+    let is_own = out.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    let (now, before) = (run_dir.join(agent::files::RESULT), run_dir.join(agent::files::OLD_RESULT));
+    result_file(if !(is_own && is_there(&now)) && is_there(&before) {
+        &before
+    } else if is_own {
+        &now
+    } else {
+        &before
+    })
 }
 
 /// Reads the result file. A missing one says nothing; a broken one is noted where the summary would be.

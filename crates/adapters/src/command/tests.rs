@@ -15,8 +15,8 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["config", "worktree", "run"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
+        for name in ["config", "worktree", "run/out"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         Self { dir, reserved_micro_usd: 0 }
     }
@@ -38,7 +38,7 @@ impl Desk {
             worktree: self.at("worktree"),
             run_dir: self.at("run"),
             prompt_file: self.at("run/prompt.md"),
-            result_file: self.at("run/result.json"),
+            result_file: self.at("run/out/result.json"),
             reserved_micro_usd: self.reserved_micro_usd,
             session_dir: self.at("session"),
             resume: None,
@@ -58,6 +58,7 @@ impl Desk {
             deadline_ms: 60_000,
             silence_ms: Some(10_000),
             grace_ms: 5_000,
+            sandbox: orch_sandbox::Sandbox::default(),
         })
     }
     /// Runs what the agent would be started as, the way a supervisor does, and reads what it left.
@@ -94,7 +95,7 @@ fn the_program_gets_the_contract_and_nothing_else() {
     let said = fs::read_to_string(desk.at("run/stdout.log")).unwrap();
     let names: Vec<_> =
         said.lines().next().unwrap().split(' ').filter(|n| !["PWD", "_", "SHLVL", "OLDPWD", ""].contains(n)).collect();
-    let expected = "COLOUR HOME LANG ORCH_ARTEFACT_DIR ORCH_ATTEMPT ORCH_BASE ORCH_BRANCH ORCH_PROJECT ORCH_PROMPT_FILE ORCH_RESULT_FILE \
+    let expected = "COLOUR HOME LANG ORCH_ARTEFACT_DIR ORCH_ATTEMPT ORCH_BASE ORCH_BRANCH ORCH_OUT ORCH_PROJECT ORCH_PROMPT_FILE ORCH_RESULT_FILE \
                     ORCH_ROLE ORCH_ROUND ORCH_RUN_ID ORCH_STAGE ORCH_WORK_ITEM PATH TERM TMPDIR";
     let expected: Vec<_> = expected.split_whitespace().collect();
     let names: Vec<_> = names.iter().copied().filter(|n| !n.starts_with('/')).collect();
@@ -134,7 +135,7 @@ fn exits_mean_what_the_contract_says() {
     assert_eq!((end.class, end.not_before), (EndClass::Passing, None));
     let end = desk.sh("echo '{\"retry_after_s\": 60}' > \"$ORCH_RESULT_FILE\"; exit 75").end;
     assert_eq!((end.class, end.not_before), (EndClass::Passing, Some(Time(60_001))));
-    std::fs::remove_file(desk.at("run/result.json")).unwrap();
+    std::fs::remove_file(desk.at("run/out/result.json")).unwrap();
     let end = desk.sh("echo out; printf 'red \\033[31malert\\033[0m\\a\\n' >&2; exit 3").end;
     assert_eq!((end.class, end.why.as_str()), (EndClass::Failed, "exit 3\nout\nred alert"));
     let agent = desk.agent(&["sh"]);

@@ -46,6 +46,10 @@ impl AgentProgram for ScriptedAgent {
     fn launch(&self, brief: &Brief) -> Result<RunSpec, Fault> {
         self.0.launch(brief)
     }
+    fn sandbox(&self) -> Option<String> {
+        self.0.sandbox()
+    }
+
     fn keys(&self) -> Result<BTreeMap<String, Secret>, Fault> {
         self.0.keys()
     }

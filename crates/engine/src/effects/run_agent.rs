@@ -15,7 +15,7 @@ use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Role, Sha, StageId};
 use orch_core::pipeline::Step;
 use orch_ports::Fault;
-use orch_ports::agent::Brief;
+use orch_ports::agent::{Brief, files as agent_files};
 use orch_ports::masks::mask;
 use orch_ports::supervisor::RunState;
 use std::path::Path;
@@ -87,6 +87,7 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
     let artefact_dir = cx.task.artefact_dir();
     let run_name = cx.run_name("");
     shell::private_dir(dir)?;
+    shell::private_dir(&dir.join(agent_files::OUT))?;
     let brief = Brief {
         work_item: cx.task.work_item.clone(),
         project: project.clone(),
@@ -101,7 +102,7 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
         worktree,
         run_dir: dir.to_owned(),
         prompt_file: dir.join("prompt.md"),
-        result_file: dir.join("result.json"),
+        result_file: dir.join(agent_files::RESULT),
         reserved_micro_usd: cx.job.reserved_micro_usd,
         session_dir: cx.engine.options.sessions_dir.join(format!("{}-{role}", cx.task.id.0)),
         resume,
@@ -119,7 +120,7 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
     let program = cx.project.program(role);
     let spec = program.launch(&brief)?;
-    shell::start(cx, dir, &spec, role.to_string(), program.name()).await
+    shell::start(cx, dir, &spec, role.to_string(), (program.name(), program.sandbox())).await
 }
 
 /// The role's prompt: the project's own from its default branch, never from the task's branch (a branch must not write

@@ -122,7 +122,8 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
         timeout_ms: cx.project.test_timeout_ms,
         detach: false,
     })?;
-    shell::start(cx, dir, &spec, format!("setup for the {role}"), shell::SHELL).await
+    let sandbox = Some(cx.project.preparation.sandbox.shown());
+    shell::start(cx, dir, &spec, format!("setup for the {role}"), (shell::SHELL, sandbox)).await
 }
 
 fn note(line: &str, dir: &Path, exit: &ExitRecord) -> Option<String> {

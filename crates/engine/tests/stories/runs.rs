@@ -385,6 +385,7 @@ impl AgentProgram for Played {
             deadline_ms: 0,
             silence_ms: None,
             grace_ms: 0,
+            sandbox: orch_sandbox::Sandbox::default(),
         };
         let AgentReport { word, resolved, .. } = CommandAgent::new(settings).read(run_dir, exit);
         let said = |name: &str| std::fs::read_to_string(run_dir.join(name)).ok();

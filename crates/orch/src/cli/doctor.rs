@@ -15,12 +15,14 @@ use super::programs::on_path;
 use super::{git_probe, show};
 use crate::config::agents::ProgramKind;
 use crate::config::{Config, FILE_NAME};
+use crate::enclosed;
 use crate::instance::place;
 use crate::lost;
 use crate::odd::{self, Odd};
 use clap::Args;
 use finding::{Check, check};
 use orch_adapters::git_forge::GitForge;
+use orch_sandbox::Kind;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -83,6 +85,7 @@ pub fn run(args: &DoctorArgs, context: &mut Context<'_>) -> Outcome {
             Ok(()) => database(&config.db.path),
             Err(lost) => check("database", Tone::Bad, lost.message, lost.hint),
         });
+        checks.push(sandbox(config, &path));
         checks.push(port(config));
         checks.extend(troubles(config));
         checks.extend(degraded(config));
@@ -305,6 +308,22 @@ fn troubles(config: &Config) -> Vec<Check> {
         out.push(check("configuration in force", Tone::Warn, show::field(pending, "text"), fix));
     }
     out
+}
+
+/// What encloses runs, and which ways stay open without it.
+fn sandbox(config: &Config, path: &str) -> Check {
+    match enclosed::found(config, path) {
+        Ok(found) if found.kind != Kind::Off => {
+            let tone = if found.fix.is_some() { Tone::Warn } else { Tone::Good };
+            check("sandbox", tone, found.detail, found.fix)
+        }
+        Ok(found) => {
+            let detail = format!("{}: {}", found.detail, enclosed::OPEN);
+            let fix = found.fix.unwrap_or_else(|| "take `level = \"off\"` out of [sandbox]".to_owned());
+            check("sandbox", Tone::Warn, detail, Some(fix))
+        }
+        Err(fault) => check("sandbox", Tone::Bad, fault.text, Some("or set [sandbox] level = \"auto\"".to_owned())),
+    }
 }
 
 /// Names of programs that some role would use.

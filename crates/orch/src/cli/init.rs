@@ -8,6 +8,7 @@ mod discovery;
 mod file;
 mod find;
 mod guess;
+mod hosts;
 mod known;
 mod machine;
 mod missing;

@@ -32,6 +32,7 @@ mod programs;
 pub mod project;
 pub mod queue;
 mod read;
+pub mod sandbox;
 pub mod serve;
 pub mod show;
 pub mod supervise;
@@ -142,6 +143,12 @@ pub enum Command {
     /// Drive an agent's program in one run; started by a supervisor, not by people
     #[command(hide = true)]
     AgentDriver(agent_driver::AgentDriverArgs),
+    /// Let a sandboxed run reach the hosts it may; started with the run, not by people
+    #[command(hide = true, name = orch_sandbox::door::SUBCOMMAND)]
+    SandboxDoor(sandbox::DoorArgs),
+    /// Lead from the inside of a sandbox to its way out; started with the run, not by people
+    #[command(hide = true, name = orch_sandbox::relay::SUBCOMMAND)]
+    SandboxRelay(sandbox::RelayArgs),
     /// Play a role by a script, through the contract of any agent; started by a supervisor, not by people
     #[command(hide = true, after_help = "Example:\n  orch scripted-agent")]
     ScriptedAgent,
@@ -156,14 +163,13 @@ pub fn main() -> ExitCode {
             return if e.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    if let Command::Supervise(args) = &cli.command {
-        return supervise::run(args);
-    }
-    if let Command::AgentDriver(args) = &cli.command {
-        return agent_driver::run(args);
-    }
-    if let Command::ScriptedAgent = &cli.command {
-        return orch_adapters::scripted::scripted_agent_main();
+    match &cli.command {
+        Command::Supervise(args) => return supervise::run(args),
+        Command::AgentDriver(args) => return agent_driver::run(args),
+        Command::SandboxDoor(args) => return sandbox::door(args),
+        Command::SandboxRelay(args) => return sandbox::relay(args),
+        Command::ScriptedAgent => return orch_adapters::scripted::scripted_agent_main(),
+        _ => {}
     }
     let env = crate::config::env::process_env();
     let cwd = match std::env::current_dir() {
@@ -214,10 +220,12 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Resume(args) => drain::resume(args, context),
         Command::Reload(args) => drain::reload(args, context),
         Command::Config(command) => config::run(command, context),
-        // It lives before the context: it must not read a configuration or own a terminal.
-        Command::Supervise(_) | Command::AgentDriver(_) | Command::ScriptedAgent => {
-            Err(Failure::usage("supervise is started by the daemon"))
-        }
+        // They live before the context: they must not read a configuration or own a terminal.
+        Command::Supervise(_)
+        | Command::AgentDriver(_)
+        | Command::SandboxDoor(_)
+        | Command::SandboxRelay(_)
+        | Command::ScriptedAgent => Err(Failure::usage("this command is started by the daemon")),
     };
     match outcome {
         Ok(exit) => exit,

@@ -70,6 +70,9 @@ section! {
         env_file: Option<PathBuf> = None;
         /// Names of variables that it gets from the environment orch is started in, masked like those of `env_file`.
         pass_env: Vec<String> = Vec::new();
+        /// Hosts that it may reach from its sandbox beside `[sandbox] allow`: a program of `kind = "command"` needs that of its
+        /// model here.
+        allow: Vec<String> = Vec::new();
         /// Variables added to its environment, which is otherwise empty but for PATH, HOME, LANG, TERM and TMPDIR.
         /// Never shown, and no place for keys: what looks like one is refused.
         env: BTreeMap<String, Secret> = BTreeMap::new();

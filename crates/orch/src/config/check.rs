@@ -96,6 +96,7 @@ pub(crate) fn all(loader: &mut Loader<'_>, tables: &Tables) {
     }
     super::budget::check(loader, tables);
     super::people::check(loader, tables);
+    super::sandbox::check(loader, tables);
     if zone(&tables.server.timezone).is_none() {
         let text = format!(
             "[server] `timezone` `{}` is not known to this machine: write a name like `Europe/Berlin` (the package tzdata has them)",

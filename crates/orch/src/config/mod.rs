@@ -27,6 +27,7 @@ pub mod reference;
 pub mod repos;
 pub mod repository;
 pub mod retention;
+pub mod sandbox;
 mod section;
 pub mod security;
 pub mod server;
@@ -69,6 +70,8 @@ section! {
         retention: retention::Retention = retention::Retention::default();
         /// Agent programs.
         agents: agents::Agents = agents::Agents::default();
+        /// The sandbox.
+        sandbox: sandbox::Sandbox = sandbox::Sandbox::default();
         /// What agents may cost.
         budget: budget::Budget = budget::Budget::default();
         /// Dead workers.

@@ -217,6 +217,30 @@ impl Field for Vec<String> {
     }
 }
 
+impl Field for Vec<PathBuf> {
+    const LIST: bool = true;
+    fn kind() -> String {
+        "list of paths".into()
+    }
+    fn read(loader: &mut Loader<'_>, at: &str, value: &Spanned<DeValue<'_>>) -> Option<Self> {
+        let all = Vec::<String>::read(loader, at, value)?;
+        if all.iter().any(|path| path.trim().is_empty()) {
+            loader.bad_value(at, "must hold no empty path", value);
+            return None;
+        }
+        Some(all.into_iter().map(PathBuf::from).collect())
+    }
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Vec::<String>::from_text(text)?.into_iter().map(PathBuf::from).collect())
+    }
+    fn resolve(self, loader: &mut Loader<'_>, at: &str) -> Self {
+        self.iter().map(|path| loader.path(at, path)).collect()
+    }
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(|path| quoted(&path.display().to_string())).collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl<T: Field> Field for Option<T> {
     const ENV: bool = T::ENV;
     const LIST: bool = T::LIST;

@@ -96,6 +96,9 @@ pub(crate) struct RunView {
     /// Version of an agent's program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
+    /// What enclosed it, and what was open in that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sandbox: Option<String>,
     pub(crate) summary: Option<String>,
     pub(crate) cost_usd: f64,
     pub(crate) cost: String,
@@ -126,6 +129,7 @@ pub(crate) fn runs(rows: &[RunRow]) -> Vec<RunView> {
             session: r.session.clone(),
             class: r.class.map(EndClass::as_str),
             version: r.version.clone(),
+            sandbox: r.sandbox.clone(),
             summary: r.summary.clone(),
             cost_usd: r.usage.cost_usd,
             cost: r.usage.shown(),

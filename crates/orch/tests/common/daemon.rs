@@ -69,6 +69,10 @@ impl World {
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
+    /// Where the daemon listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
     /// The daemon's pid.
     pub fn pid(&self) -> u32 {
         self.serve.as_ref().unwrap().id()

@@ -34,6 +34,7 @@ fn row(f: &Flight, started: Time) -> RunRow {
         summary: None,
         class: None,
         version: None,
+        sandbox: None,
     }
 }
 

@@ -57,6 +57,7 @@ pub fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
         summary: None,
         class: None,
         version: None,
+        sandbox: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The text of the orch.toml that `orch init` writes, and how it comes to its place.
 
+use super::hosts;
 use super::origin::Origin;
 use super::plan::Plan;
 use std::collections::BTreeMap;
@@ -131,6 +132,22 @@ fn program(agent: &Agent) -> String {
     }
 }
 
+/// What is open in the sandbox of its runs.
+fn sandbox(found: &Found) -> String {
+    let tools: Vec<String> =
+        found.plan.iter().flat_map(|plan| plan.tools.iter().chain(&plan.beside)).cloned().collect();
+    let hosts: Vec<String> = hosts::of(&tools, &found.env).iter().map(|host| quoted(host)).collect();
+    let allow = if hosts.is_empty() {
+        "# allow = [\"registry.example\"]".to_owned()
+    } else {
+        format!("allow = [{}]", hosts.join(", "))
+    };
+    format!(
+        "[sandbox]\n# Agents, setups and tests run in a sandbox where bubblewrap is installed, and reach these hosts alone: where\n\
+         # packages come from. What is refused stands in the log of the run.\n{allow}\n"
+    )
+}
+
 /// The whole file.
 pub(super) fn render(found: &Found) -> String {
     let Found { key, branch, actor, agent, .. } = found;
@@ -170,6 +187,7 @@ pub(super) fn render(found: &Found) -> String {
     let name = agent.name;
     let program = program(agent);
     let tests = commands(found);
+    let sandbox = sandbox(found);
     let untested = if found.plan.is_some() {
         ""
     } else {
@@ -209,6 +227,7 @@ max_concurrency = 1
 deadline_s = 3600
 silence_s = 1200
 
+{sandbox}
 # People who are known by a name on each of several systems, and what they may do in every project that does not name its
 # own people for it (remove its lists below). With this table those lists name people by their key in it.
 # [people]

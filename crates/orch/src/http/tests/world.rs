@@ -110,6 +110,7 @@ impl World {
             deadline_ms: 1_000,
             silence_ms: None,
             grace_ms: 100,
+            sandbox: orch_sandbox::Sandbox::default(),
         });
         let project = Project {
             key: "DEMO".into(),
@@ -299,6 +300,7 @@ impl World {
             summary: ended.map(|_| format!("The {what} has done its part.")),
             class: None,
             version: None,
+            sandbox: None,
         };
         assert!(self.engine.store().put_run(job.fence(), row).await.unwrap());
         dir
