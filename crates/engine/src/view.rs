@@ -1,6 +1,7 @@
 //! What people and programs are shown of tasks: derived at the moment of asking, the same for command line, API and
 //! dashboard. Field names are pinned: people script against them.
 
+mod cost;
 mod queues;
 mod shapes;
 
@@ -23,6 +24,7 @@ use std::sync::PoisonError;
 
 pub use crate::text::rfc3339;
 pub use crate::watchers::report::WatcherState;
+pub use cost::{CostBy, CostView};
 pub use queues::MergeQueue;
 pub use shapes::*;
 

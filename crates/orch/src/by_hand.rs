@@ -3,7 +3,7 @@
 //! and prepares checkouts as gates do. It changes nothing else and leaves nothing behind.
 
 use crate::config::{Config, project::Project as ConfigProject};
-use crate::enclosed;
+use crate::enclosed::{self, Means};
 use crate::instance::place;
 use crate::wire::{self, Process};
 use orch_adapters::git_cli::GitCli;
@@ -106,13 +106,13 @@ impl<'a> Ground<'a> {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new()?);
         let exe = std::env::current_exe().map_err(|e| Fault::bug(format!("find this program's own file: {e}")))?;
-        let encloses = match config {
+        let kind = match config {
             Some(config) => enclosed::found(config, &path)?.kind,
             None => Kind::Off,
         };
-        let (scratch_dir, clones) = (dir.clone(), dir.join("worktrees"));
-        let clock_of = Arc::clone(&clock);
-        let process = Process { exe: exe.clone(), path: path.clone(), scratch_dir, clock: clock_of, encloses, clones };
+        let means = Means { kind, clones: dir.join("worktrees"), exe: exe.clone() };
+        let (scratch_dir, clock_of) = (dir.clone(), Arc::clone(&clock));
+        let process = Process { exe: exe.clone(), path: path.clone(), scratch_dir, clock: clock_of, means };
         let (project, modules) = project(asked, config, &dir, &process).await?;
         // The repository at hand is read through its objects alone: none of its configuration, hooks or refs take part.
         let repos = dir.join("repos");

@@ -4,7 +4,6 @@
 use crate::config::Config;
 use crate::config::agents::{AgentProgram, ProgramKind};
 use crate::config::sandbox::Level;
-use crate::wire::Process;
 use orch_ports::Fault;
 use orch_sandbox::probe::{Found, probe};
 use orch_sandbox::{Kind, Sandbox};
@@ -13,6 +12,17 @@ use std::path::PathBuf;
 /// What a run reaches that nothing encloses.
 pub const OPEN: &str = "an agent, a setup or a test of a branch reaches what the user of orch reaches: the API token, the database and \
                         the repositories of the instance, other projects, keys in files, processes, and the network";
+
+/// What this process encloses runs with.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// What can enclose runs on this machine.
+    pub kind: Kind,
+    /// Where clones of repositories lie.
+    pub clones: PathBuf,
+    /// This program.
+    pub exe: PathBuf,
+}
 
 /// Looks what can enclose runs here. What is asked for and cannot be had is a fault; where it is left open, runs go without.
 ///
@@ -32,17 +42,17 @@ pub fn found(config: &Config, path: &str) -> Result<Found, Fault> {
 }
 
 /// What encloses runs, and what is open in it.
-pub fn sandbox(config: &Config, process: &Process) -> Sandbox {
+pub fn sandbox(config: &Config, means: &Means) -> Sandbox {
     let own = &config.sandbox;
     Sandbox {
-        kind: if own.level == Level::Off { Kind::Off } else { process.encloses.clone() },
+        kind: if own.level == Level::Off { Kind::Off } else { means.kind.clone() },
         read: own.allow_paths.clone(),
         write: own.allow_write_paths.clone(),
         sockets: own.allow_sockets.clone(),
         allow: own.allow.clone(),
         private: private(config),
-        clones: process.clones.clone(),
-        orch: process.exe.clone(),
+        clones: means.clones.clone(),
+        orch: means.exe.clone(),
     }
 }
 
@@ -59,8 +69,8 @@ fn private(config: &Config) -> Vec<PathBuf> {
 
 /// The same for an agent's program, which may reach hosts of its own: the service of its model too, where no proxy stands
 /// before that.
-pub fn of_program(config: &Config, process: &Process, program: &AgentProgram) -> Sandbox {
-    let mut sandbox = sandbox(config, process);
+pub fn of_program(config: &Config, means: &Means, program: &AgentProgram) -> Sandbox {
+    let mut sandbox = sandbox(config, means);
     sandbox.allow.extend(program.allow.iter().cloned());
     if program.kind == ProgramKind::Claude && !program.proxy {
         let url = program.base_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());

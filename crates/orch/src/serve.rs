@@ -5,6 +5,7 @@
 use crate::cli::client::local_url;
 use crate::cli::{Context, Exit, Failure, Outcome, serve::ServeArgs};
 use crate::config::Config;
+use crate::enclosed::{self, Means};
 use crate::http::{AppState, router};
 use crate::keep::compare;
 use crate::listen::{self, LINGER, Limits};
@@ -13,7 +14,7 @@ use crate::paused;
 use crate::reload::Reload;
 use crate::stop::stop_signal;
 use crate::wire::{self, Process};
-use crate::{enclosed, instance, lost, sites, token};
+use crate::{instance, lost, sites, token};
 use orch_adapters::system_clock::SystemClock;
 use orch_ports::Fault;
 use orch_ports::clock::Clock;
@@ -97,8 +98,8 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     let scratch_dir = empty_scratch_dir(config)
         .map_err(|e| Failure::new(Exit::CannotTell, format!("cannot empty {}: {e}", config.scratch_dir().display())))?;
     let found = enclosed::found(config, &path).map_err(failure)?;
-    let (encloses, clones) = (found.kind.clone(), config.worktrees_dir());
-    let process = Process { exe, path, scratch_dir, clock: Arc::clone(&clock), encloses, clones };
+    let means = Means { kind: found.kind.clone(), clones: config.worktrees_dir(), exe: exe.clone() };
+    let process = Process { exe, path, scratch_dir, clock: Arc::clone(&clock), means };
     let (engine, parts) = match wire::engine(config, store, &process).await {
         Ok(built) => built,
         Err(fault) => {

@@ -5,7 +5,7 @@ use crate::config::check::zone;
 use crate::config::gates::GateMode as ConfigMode;
 use crate::config::security::{AdvisorySeverity, Use};
 use crate::config::{Config, project::Project as ConfigProject};
-use crate::enclosed;
+use crate::enclosed::{self, Means};
 use crate::outward::Outward;
 use crate::shared;
 use crate::vendors::{Hosted, Vendors, webhooks};
@@ -40,7 +40,6 @@ use orch_ports::security::{Auditor, SecretScanner};
 use orch_ports::supervisor::KeySource;
 use orch_ports::tracker::Tracker;
 use orch_ports::{Fault, Repositories, Secret};
-use orch_sandbox::Kind;
 use orch_security::Security;
 use orch_store::Fact;
 use orch_store::{Memory, Store};
@@ -67,10 +66,8 @@ pub struct Process {
     pub scratch_dir: PathBuf,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What can enclose runs on this machine.
-    pub encloses: Kind,
-    /// Where clones of repositories lie.
-    pub clones: PathBuf,
+    /// What runs are enclosed with.
+    pub means: Means,
 }
 
 /// What projects are built from, for a daemon that builds them again.
@@ -557,7 +554,7 @@ fn preparation(config: &Config, p: &ConfigProject, process: &Process) -> Prepara
         keys: keys(&commands.env_file, "env_file"),
         setup_keys: keys(&commands.setup_env_file, "setup_env_file"),
         cache: commands.cache.clone(),
-        sandbox: enclosed::sandbox(config, process),
+        sandbox: enclosed::sandbox(config, &process.means),
     }
 }
 
@@ -586,7 +583,7 @@ fn program(
         deadline_ms: settings.deadline_s.saturating_mul(1_000),
         silence_ms: (settings.silence_s != 0).then(|| settings.silence_s.saturating_mul(1_000)),
         grace_ms: 10_000,
-        sandbox: enclosed::of_program(config, process, settings),
+        sandbox: enclosed::of_program(config, &process.means, settings),
     };
     let program: Arc<dyn AgentProgram> = match settings.kind {
         ProgramKind::Claude => Arc::new(ClaudeAgent::new(claude(config, p, settings, command, process))),

@@ -51,4 +51,12 @@ fn what_a_run_reserves_is_there_once_whoever_dies_and_a_spent_day_waits_until_it
     world.orch(&["reload"]).ok();
     world.wait(&id, &["done"]);
     assert_eq!(day(&world), ("<= 1.80".into(), 0.0), "nobody knows what the reviewer cost");
+    let said = world.orch(&["cost", "--by", "role", "--json"]).ok().json();
+    let rows = said["rows"].as_array().unwrap();
+    let of = |role: &str| rows.iter().find(|row| row["key"] == role).unwrap()["cost"].as_str().unwrap().to_owned();
+    assert_eq!((of("developer").as_str(), of("reviewer").as_str()), ("0.80", "<= 1.00"), "{said}");
+    assert_eq!((said["total"]["cost"].as_str(), said["total"]["runs"].as_u64()), (Some("<= 1.80"), Some(2)));
+    let shown = world.orch(&["cost", "--project", &world.key]).ok().out;
+    assert!(shown.contains(&id) && shown.contains("<= 1.80") && shown.contains("all"), "{shown}");
+    assert_eq!(world.orch(&["cost", "--project", "NONE"]).code, 2);
 }

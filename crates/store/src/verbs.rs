@@ -7,7 +7,7 @@ use crate::memory::Fact;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
-    TaskFilter, UnknownJob, Whose,
+    TaskFilter, UnknownJob, Used, Whose,
 };
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
@@ -185,6 +185,9 @@ pub trait Evidence: Send + Sync + 'static {
     async fn put_run(&self, fence: Fence, run: RunRow) -> Result<bool>;
     /// Runs of a task, oldest first.
     async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>>;
+    /// What agents have used whose runs began from `from` on and before `until`, and have ended: one row for each task, role,
+    /// model and quarter of an hour, in the order of these.
+    async fn used(&self, from: Time, until: Time) -> Result<Vec<Used>>;
     /// Keeps a deployment; `false` if the fence is old.
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool>;
     /// Deployments of an environment, newest first.

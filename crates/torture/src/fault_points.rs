@@ -403,6 +403,7 @@ points! { "store", STORE_EVIDENCE, Evidence of Store;
     async fn artefacts(&self, task: TaskId) -> Verb<Vec<ArtefactRow>>;
     async fn put_run(&self, fence: Fence, run: RunRow) -> Verb<bool>, by Some(fence);
     async fn runs(&self, task: TaskId) -> Verb<Vec<RunRow>>;
+    async fn used(&self, from: Time, until: Time) -> Verb<Vec<orch_store::Used>>;
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Verb<bool>, by Some(fence);
     async fn deployments(&self, project: &ProjectKey, environment: Environment, limit: u32) -> Verb<Vec<Deployment>>;
     async fn spending(&self, whose: orch_store::Whose, from: Time) -> Verb<orch_core::budget::Sums>;

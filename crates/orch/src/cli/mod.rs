@@ -12,6 +12,7 @@ pub mod backup;
 pub mod client;
 pub mod config;
 pub mod context;
+pub mod cost;
 pub mod db;
 pub mod demo;
 pub mod diff;
@@ -112,6 +113,8 @@ pub enum Command {
     Logs(logs::LogsArgs),
     /// Show every gate's verdict and what it looked at
     Evidence(evidence::EvidenceArgs),
+    /// Add up what agents have cost
+    Cost(cost::CostArgs),
     /// Show the queue, as GET /queue returns it
     Queue(queue::QueueArgs),
     /// List the gates, or judge one by itself
@@ -213,6 +216,7 @@ pub fn run(cli: &Cli, context: &mut Context<'_>) -> Exit {
         Command::Queue(args) => queue::run(args, context),
         Command::Gate(command) => crate::gate_cli::run(command, context),
         Command::Audit(command) => audit::run(command, context),
+        Command::Cost(args) => cost::run(args, context),
         Command::People(command) => people::run(command, context),
         Command::Journal(command) => journal::run(command, context),
         Command::Drain(args) => drain::drain(args, context),

@@ -5,6 +5,7 @@
 mod acts;
 mod arrange;
 mod body;
+mod cost;
 mod events;
 pub(crate) mod guard;
 mod health;
@@ -153,6 +154,7 @@ pub fn router(state: AppState) -> Router {
         .route("/projects/{key}/flaky/quarantine", post(queue::quarantine_test))
         .route("/projects/{key}/flaky/release", post(queue::release_test))
         .route("/projects/{key}/land", post(land::land))
+        .route("/cost", get(cost::cost))
         .route("/people", get(people::list))
         .route("/people/forget", post(people::forget))
         .route("/gates", get(queue::gates))

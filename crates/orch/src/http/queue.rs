@@ -247,7 +247,7 @@ pub(super) async fn resume(State(state): State<AppState>, body: Raw) -> Result<J
 }
 
 /// A project that is configured, or was when it was paused.
-fn known(state: &AppState, key: &str) -> Result<ProjectKey, Problem> {
+pub(super) fn known(state: &AppState, key: &str) -> Result<ProjectKey, Problem> {
     let (projects, pauses) = (state.engine.projects(), state.engine.pauses());
     let found = projects.keys().chain(pauses.projects.keys()).find(|k| k.as_str().eq_ignore_ascii_case(key)).cloned();
     found.ok_or_else(|| Problem::missing(format!("there is no project {}", key.escape_debug())))

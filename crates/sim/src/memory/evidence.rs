@@ -4,7 +4,7 @@ use super::state::{Inbox, Result, State};
 use orch_core::event::Event;
 use orch_core::ids::{TaskId, Time};
 use orch_store::memory::Owner;
-use orch_store::{ArtefactRow, Dealt, Fence, InboxRow, RunRow, StoreError, queue};
+use orch_store::{ArtefactRow, Dealt, Fence, InboxRow, RunRow, StoreError, Used, queue};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,6 +42,23 @@ impl State {
         let mut runs: Vec<RunRow> = last.into_values().cloned().collect();
         runs.sort_by(|a, b| (a.job, a.attempt, a.started, &a.dir).cmp(&(b.job, b.attempt, b.started, &b.dir)));
         runs
+    }
+
+    pub(super) fn used(&self, from: Time, until: Time) -> Vec<Used> {
+        let mut all: BTreeMap<_, Used> = BTreeMap::new();
+        for task in self.now.tasks.values() {
+            let runs = self.runs_of(task.id);
+            let fits = |r: &&RunRow| from <= r.started && r.started < until && r.ended.is_some() && !r.is_command();
+            for run in runs.iter().filter(fits) {
+                let one = Used::of(run, task.project.as_str(), task.work_item.as_str());
+                let key = (task.id, one.what.clone(), one.model.clone(), one.at);
+                match all.get_mut(&key) {
+                    Some(sum) => sum.add(&one),
+                    None => drop(all.insert(key, one)),
+                }
+            }
+        }
+        all.into_values().collect()
     }
 
     pub(super) fn drop_evidence(&mut self, task: TaskId) -> u64 {

@@ -17,7 +17,7 @@ use orch_core::task::{NewTask, Task};
 use orch_store::{
     ArtefactRow, Beat, ClaimRequest, Dealt, Deployment, Fence, InboxRow, Job, JobState, JournalRow, Judgement,
     LeaseRow, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped, StoreClock, StoreError,
-    TaskFilter, UnknownJob, Whose,
+    TaskFilter, UnknownJob, Used, Whose,
 };
 use orch_store::{Evidence, Fact, Forget, Forgotten, Journal, Memory, Queue, Tasks, lease, money, queue, step};
 use state::{Result, Row, State};
@@ -331,6 +331,9 @@ impl Evidence for MemoryStore {
     }
     async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>> {
         Ok(self.read(|s| s.runs_of(task)))
+    }
+    async fn used(&self, from: Time, until: Time) -> Result<Vec<Used>> {
+        Ok(self.read(|s| s.used(from, until)))
     }
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool> {
         self.write(|s| s.put(fence, deployment.task, |s| s.deployments.push(deployment)))

@@ -1,7 +1,7 @@
 //! Evidence: what gates found, what runs left and cost, what was brought where.
 
 use super::world::{World, anna, fault};
-use crate::{ArtefactRow, Deployment, Fact, Judgement, RunRow};
+use crate::{ArtefactRow, Deployment, Fact, Judgement, QUARTER_MS, RunRow, SHELL};
 use futures::executor::block_on;
 use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, TaskId, Time};
 use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
@@ -136,6 +136,51 @@ pub fn runs_are_completed(w: &mut World) {
     assert_eq!(block_on(w.store.runs(id)).unwrap(), [ended, second]);
     let nonsense = RunRow { usage: usage(f64::NAN), ..run(id, 1, 3) };
     assert!(block_on(w.store.put_run(fence, nonsense)).is_err());
+}
+
+pub fn what_agents_have_used_is_added_up(w: &mut World) {
+    let (a, b) = (w.started("DEMO", 1), w.started("SHOP", 1));
+    let usage = |cost_usd| Usage { cost_usd, input_tokens: 10, output_tokens: 5, ..Usage::default() };
+    let ended = |task, attempt, started: i64, usage: Usage| RunRow {
+        dir: format!("/runs/{attempt}"),
+        started: Time(started),
+        ended: Some(Time(started + 1)),
+        usage,
+        model: Some("large".into()),
+        ..run(task, 1, attempt)
+    };
+    let fence = w.claim_of(a).fence();
+    let unread = Usage { cost_unread: Some("gone".into()), ..usage(2.0) };
+    let included = Usage { included: true, ..usage(0.0) };
+    let command = RunRow { program: SHELL.into(), ..ended(a, 7, 60, usage(9.0)) };
+    let open = RunRow { ended: None, ..ended(a, 8, 60, usage(9.0)) };
+    for row in [
+        ended(a, 1, 50, usage(0.25)),
+        ended(a, 2, QUARTER_MS - 1, unread),
+        ended(a, 3, QUARTER_MS, included),
+        ended(a, 4, 3 * QUARTER_MS, usage(9.0)),
+        command,
+        open,
+    ] {
+        assert!(block_on(w.store.put_run(fence, row)).unwrap());
+    }
+    let fence = w.claim_of(b).fence();
+    assert!(block_on(w.store.put_run(fence, ended(b, 1, 70, usage(1.0)))).unwrap());
+    let used = block_on(w.store.used(Time(50), Time(3 * QUARTER_MS))).unwrap();
+    let said: Vec<_> = used
+        .iter()
+        .map(|u| (u.item.as_str(), u.at.0, u.runs, u.cost_usd, u.at_most, u.included, u.input_tokens, u.output_tokens))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("DEMO-1", 0, 2, 2.25, 1, 0, 20, 10),
+            ("DEMO-1", QUARTER_MS, 1, 0.0, 0, 1, 10, 5),
+            ("SHOP-1", 0, 1, 1.0, 0, 0, 10, 5)
+        ]
+    );
+    assert_eq!((used[0].project.as_str(), used[0].model.as_deref()), ("DEMO", Some("large")));
+    assert!(block_on(w.store.used(Time(51), Time(60))).unwrap().is_empty());
 }
 
 pub fn two_commands_of_one_attempt_are_two_runs(w: &mut World) {

@@ -59,7 +59,7 @@ macro_rules! store_contract {
             inbox::the_end_of_the_journal_is_read_without_the_rest, inbox::the_same_delivery_counts_once, inbox::a_row_is_stepped_once,
             inbox::what_people_did_is_kept_and_noise_is_not, inbox::what_became_of_a_delivery_is_known,
             evidence::a_verdict_stands_while_its_key_does, evidence::the_newest_artefact_wins,
-            evidence::the_last_word_of_a_gate_is_read_alone, evidence::runs_are_completed, evidence::two_commands_of_one_attempt_are_two_runs,
+            evidence::the_last_word_of_a_gate_is_read_alone, evidence::runs_are_completed, evidence::what_agents_have_used_is_added_up, evidence::two_commands_of_one_attempt_are_two_runs,
             evidence::deployments_are_listed_newest_first,
             evidence::a_fact_is_remembered_under_its_owner_and_replaced,
             evidence::a_fact_ends_with_its_owner_or_at_its_time,

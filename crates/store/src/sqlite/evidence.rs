@@ -3,7 +3,7 @@
 
 use super::sql::{Db, DbError, all, json, one, parse, run};
 use super::tx::Rows;
-use crate::rows::{ArtefactRow, Deployment, Fence, Judgement, RunRow};
+use crate::rows::{ArtefactRow, Deployment, Fence, Judgement, QUARTER_MS, RunRow, SHELL, Used};
 use crate::{money, queue};
 use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, StageId, TaskId, Time};
 use rusqlite::{Connection, Row, params};
@@ -124,6 +124,34 @@ pub(super) fn put_run(c: &Connection, fence: Fence, r: &RunRow) -> Db<bool> {
 pub(super) fn runs(c: &Connection, task: TaskId) -> Db<Vec<RunRow>> {
     all(c, "SELECT body FROM run WHERE task = ?1 ORDER BY job, attempt, started, dir", [task.0], |row| {
         parse("run", &row.get::<_, String>(0)?)
+    })
+}
+
+pub(super) fn used(c: &Connection, from: Time, until: Time) -> Db<Vec<Used>> {
+    let sql = format!(
+        "SELECT task.project, task.item, run.what, run.model, run.started / {QUARTER_MS} * {QUARTER_MS} AS at, count(*), \
+         sum(coalesce(run.cost_usd, 0)), sum(run.body ->> '$.usage.cost_unread' IS NOT NULL), \
+         sum(coalesce(run.body ->> '$.usage.included', 0)), sum(coalesce(run.body ->> '$.usage.input_tokens', 0)), \
+         sum(coalesce(run.body ->> '$.usage.output_tokens', 0)) \
+         FROM run JOIN task ON task.id = run.task \
+         WHERE run.started >= ?1 AND run.started < ?2 AND run.ended IS NOT NULL AND run.body ->> '$.program' <> ?3 \
+         GROUP BY task.id, run.what, run.model, at ORDER BY task.id, run.what, run.model, at"
+    );
+    let number = |row: &Row<'_>, at| -> Db<u64> { Ok(row.get::<_, i64>(at)?.unsigned_abs()) };
+    all(c, &sql, params![from.0, until.0, SHELL], |row| {
+        Ok(Used {
+            project: row.get(0)?,
+            item: row.get(1)?,
+            what: row.get(2)?,
+            model: row.get(3)?,
+            at: Time(row.get(4)?),
+            runs: number(row, 5)?,
+            cost_usd: row.get(6)?,
+            at_most: number(row, 7)?,
+            included: number(row, 8)?,
+            input_tokens: number(row, 9)?,
+            output_tokens: number(row, 10)?,
+        })
     })
 }
 

@@ -6,7 +6,7 @@ use crate::forget::{Forget, Forgotten};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
-    TaskFilter, UnknownJob, Whose,
+    TaskFilter, UnknownJob, Used, Whose,
 };
 use crate::verbs::{Deliveries, Evidence, Journal, Memory, Queue, Result, Tasks};
 use crate::{Fact, lease, money, queue, step};
@@ -236,6 +236,9 @@ impl Evidence for SqliteStore {
     }
     async fn runs(&self, task: TaskId) -> Result<Vec<RunRow>> {
         self.read(move |c| evidence::runs(c, task)).await
+    }
+    async fn used(&self, from: Time, until: Time) -> Result<Vec<Used>> {
+        self.read(move |c| evidence::used(c, from, until)).await
     }
     async fn put_deployment(&self, fence: Fence, deployment: Deployment) -> Result<bool> {
         self.write(move |c| evidence::put_deployment(c, fence, &deployment)).await
