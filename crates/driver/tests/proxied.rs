@@ -90,7 +90,7 @@ impl Desk {
         let at = |name: &str| dir.path().join(name);
         let script = "#!/bin/sh\n[ \"$1\" = --version ] && { echo '2.1.332 (Claude Code)'; exit 0; }\nread -r line\n\
             echo '{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"orch-initialize\"}}'\n\
-            read -r line\nenv >environ.new; mv environ.new environ\nuntil [ -e go ]; do sleep 0.02; done\n\
+            read -r line\nenv >environ.new; mv environ.new environ\nwhile [ -e claude ] && [ ! -e go ]; do sleep 0.02; done\n\
             echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"api_error_status\":402,\"result\":\"no money\"}'\n";
         std::fs::write(at("claude"), script).unwrap();
         std::fs::set_permissions(at("claude"), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -13,7 +13,7 @@ use std::fs;
 const ENVIRONMENT: &str = "\n[project.commands.env]\nTOOLCHAIN = \"here\"\nMINE = \"no\"\n";
 
 /// The names of an agent's whole environment: the contract, what the configuration adds, and the supervisor's marker.
-const CONTRACT: [&str; 20] = [
+const CONTRACT: [&str; 21] = [
     "HOME",
     "LANG",
     "MINE",
@@ -21,6 +21,7 @@ const CONTRACT: [&str; 20] = [
     "ORCH_ATTEMPT",
     "ORCH_BASE",
     "ORCH_BRANCH",
+    "ORCH_OUT",
     "ORCH_PROJECT",
     "ORCH_PROMPT_FILE",
     "ORCH_RESULT_FILE",
