@@ -188,7 +188,10 @@ impl Phase {
     /// Read from a run directory.
     pub fn of(run_dir: &Path) -> Self {
         let places = [run_dir.join(OUT).join(PHASE_FILE), run_dir.join(PHASE_FILE)];
-        let text = places.iter().find_map(|place| std::fs::read_to_string(place).ok()).unwrap_or_default();
+        // What ran may have put a pipe there, or a link to what never ends.
+        let is_plain = |place: &Path| place.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() < 64);
+        let text = places.iter().filter(|place| is_plain(place)).find_map(|place| std::fs::read_to_string(place).ok());
+        let text = text.unwrap_or_default();
         if text.trim() == SETUP { Self::Setup } else { Self::Command }
     }
     /// For people.
@@ -262,6 +265,23 @@ mod tests {
         assert!(!dir.join("began").exists());
         // `exit` of a setup ends the setup alone, and quotes stay quotes.
         assert_eq!(run(&spec(Some("exit 0"), "test \"it's\" = \"it's\"", dir), dir), (0, Phase::Command));
+    }
+
+    #[test]
+    fn what_a_run_puts_in_the_place_of_its_phase_says_nothing_and_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, phase) = (dir.path().join(OUT), dir.path().join(OUT).join(PHASE_FILE));
+        std::fs::create_dir(&out).unwrap();
+        std::fs::write(&phase, SETUP).unwrap();
+        assert_eq!(Phase::of(dir.path()), Phase::Setup);
+        std::fs::write(&phase, format!("{SETUP}{}", " ".repeat(100))).unwrap();
+        assert_eq!(Phase::of(dir.path()), Phase::Command, "it is too long");
+        std::fs::remove_file(&phase).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &phase).unwrap();
+        assert_eq!(Phase::of(dir.path()), Phase::Command);
+        std::fs::remove_file(&phase).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &phase, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert_eq!(Phase::of(dir.path()), Phase::Command);
     }
 
     #[derive(Debug)]
