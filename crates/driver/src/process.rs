@@ -261,7 +261,9 @@ fn version_of(spec: &DriverSpec) -> Result<String, String> {
         .arg("--version")
         .env_clear()
         .envs(&spec.env)
-        .env("CLAUDE_CONFIG_DIR", &spec.session_dir)
+        // Outside of any sandbox: nothing that a branch or an earlier run wrote is where it starts, or what it reads.
+        .env("HOME", "/nonexistent")
+        .current_dir("/")
         .stdin(Stdio::null())
         .output()
         .map_err(|e| match e.kind() {

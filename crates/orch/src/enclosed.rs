@@ -51,6 +51,7 @@ pub fn sandbox(config: &Config, means: &Means) -> Sandbox {
         sockets: own.allow_sockets.clone(),
         allow: own.allow.clone(),
         private: private(config),
+        state: config.data_dir().to_owned(),
         clones: means.clones.clone(),
         orch: means.exe.clone(),
     }

@@ -140,10 +140,13 @@ fn what_would_open_the_instance_is_refused_and_off_is_a_word_that_is_shown() {
     let world = World::new(&Setup::default());
     let before = fs::read_to_string(world.config_file()).unwrap();
     let state = world.data();
+    fs::create_dir_all(&state).unwrap();
+    std::os::unix::fs::symlink(&state, world.root.join("link")).unwrap();
     for (line, says) in [
         (format!("allow_paths = [\"{}\"]", state.display()), "would open the state of the instance"),
         ("allow_paths = [\"/\"]".to_owned(), "would open the state of the instance"),
         (format!("allow_write_paths = [\"{}/runs\"]", state.display()), "would open the state of the instance"),
+        (format!("allow_paths = [\"{}/link\"]", world.root.display()), "would open the state of the instance"),
         ("allow = [\"https://crates.io\"]".to_owned(), "is no name of a host"),
     ] {
         fs::write(world.config_file(), before.replace("[sandbox]\n", &format!("[sandbox]\n{line}\n"))).unwrap();
@@ -175,4 +178,16 @@ fn a_run_that_is_stopped_is_asked_first_and_a_sandbox_that_cannot_be_made_is_no_
     let socket = world.root.join("net.sock").display().to_string();
     let ended = world.orch(&["sandbox-door", "--socket", &socket, "--", "false"]);
     assert!(ended.code == 126 && ended.err.contains("the sandbox could not be made"), "{ended:?}");
+}
+
+#[test]
+fn what_was_open_where_orch_was_started_is_not_open_in_a_run() {
+    let world = World::new(&Setup::default());
+    let line = format!(
+        "exec 9</; exec {} sandbox-door --socket {}/net.sock -- readlink /proc/self/fd/9",
+        env!("CARGO_BIN_EXE_orch"),
+        world.root.display()
+    );
+    let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "the root of the machine");
 }

@@ -65,6 +65,8 @@ impl Allowed {
 
 /// `orch sandbox-door`: opens the door, runs the program and ends as it ends.
 pub fn door_main(socket: &Path, allowed: Vec<String>, program: &[OsString]) -> ExitCode {
+    // What whoever started orch had open would lead out: a directory is a way to all that is below it.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
     let listener = match open(socket) {
         Ok(listener) => listener,
         Err(e) => return cannot(&format!("{SUBCOMMAND}: listen on {}: {e}", socket.display())),

@@ -36,6 +36,8 @@ pub struct Sandbox {
     /// What no run may see, whatever lies beside it: the state of the instance, its configuration, files of keys, the home of its
     /// user. No tool chain that holds one of them is shown.
     pub private: Vec<PathBuf>,
+    /// The state of the instance.
+    pub state: PathBuf,
     /// Where clones of repositories lie, whose objects lie in a directory that they share: each sees that of its own.
     pub clones: PathBuf,
     /// This program, which is the door and the relay.
@@ -147,6 +149,12 @@ impl Sandbox {
         }
     }
 
+    /// Is it a way into the state of the instance?
+    fn opens_state(&self, path: &Path) -> bool {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        self.state.canonicalize().is_ok_and(|state| real.starts_with(&state) || state.starts_with(&real))
+    }
+
     /// Does it hold nothing that is private?
     fn is_harmless(&self, dir: &Path) -> bool {
         let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
@@ -157,11 +165,13 @@ impl Sandbox {
     /// it before: it is believed where it leads to such a directory.
     fn objects(&self, clone: &Path) -> Option<PathBuf> {
         let said = std::fs::read_to_string(clone.join(".git/objects/info/alternates")).ok()?;
-        let real = Path::new(said.lines().next()?).canonicalize().ok()?;
+        let said = Path::new(said.lines().next()?);
+        let real = said.canonicalize().ok()?;
         let below = real.strip_prefix(self.clones.canonicalize().ok()?).ok()?;
         let mut parts = below.components();
         let is_cache = parts.next().is_some() && parts.as_path() == Path::new(SHARED);
-        is_cache.then_some(real)
+        // By the path that git reads there; what it leads to comes with it.
+        is_cache.then(|| said.to_owned())
     }
 
     /// The program and arguments that start these enclosed, with a way out that knows what is allowed and says what is not.
@@ -215,7 +225,8 @@ impl Sandbox {
                 args.read(dir);
             }
         }
-        for path in self.read.iter().chain(&places.read) {
+        // A link may lead elsewhere than when the configuration was read.
+        for path in self.read.iter().filter(|path| !self.opens_state(path)).chain(&places.read) {
             args.read(path);
         }
         for objects in places.write.iter().filter_map(|place| self.objects(place)) {
@@ -223,7 +234,8 @@ impl Sandbox {
         }
         programs.for_each(|file| args.read(file));
         // What is configured may not be there now.
-        for path in self.write.iter().chain(&self.sockets) {
+        let writes = self.write.iter().filter(|path| !self.opens_state(path));
+        for path in writes.chain(&self.sockets) {
             args.bind("--bind-try", path);
         }
         for path in places.write.iter().map(PathBuf::as_path).chain(door) {

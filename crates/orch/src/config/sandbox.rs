@@ -49,7 +49,10 @@ pub(super) fn check(loader: &mut Loader<'_>, tables: &Tables) {
     for (key, paths) in lists {
         let at = format!("sandbox.{key}");
         for path in paths {
-            if data.starts_with(path) || path.starts_with(&data) {
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            let whole = data.canonicalize().unwrap_or_else(|_| data.clone());
+            if whole.starts_with(&real) || real.starts_with(&whole) || data.starts_with(path) || path.starts_with(&data)
+            {
                 let text = format!(
                     "{} `{}` would open the state of the instance ({}) to every run",
                     full_key(&at),
