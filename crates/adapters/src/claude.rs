@@ -277,6 +277,7 @@ impl AgentProgram for ClaudeAgent {
                 EndReason::Cancelled => EndClass::Stopped,
                 EndReason::SpawnFailed => EndClass::Configuration,
                 // A driver that could not say anything was ended with its program.
+                EndReason::Exited if command::is_unmade(run_dir) => EndClass::Configuration,
                 EndReason::Exited => class.unwrap_or(EndClass::Crash),
             },
         };

@@ -1,6 +1,7 @@
 //! The way out of a sandbox: an HTTP proxy on a unix socket, outside, that knows the names a run may reach. It sees names and
 //! ports, and passes bytes; it opens no encryption. What it refuses it says on the run's standard error, once each.
 
+use crate::both_ways::both_ways;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -26,12 +27,16 @@ pub const SUBCOMMAND: &str = "sandbox-door";
 const LONGEST: usize = 16 * 1024;
 /// Longest wait for a head, and for a connection.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Most hosts that are named on standard error.
+const NAMED: usize = 200;
 /// Most connections at once.
 const MOST: usize = 256;
 /// What the relay says first, and is answered: the sandbox stands. Without it nothing was run, and no exit code means anything.
 pub(crate) const ENTERED: &[u8] = b"ENTERED\r\n\r\n";
 /// Exit code where the program could not be started, as a shell has it.
 pub(crate) const CANNOT: u8 = 126;
+/// Exit code where there is no such program.
+const NOT_FOUND: u8 = 127;
 
 /// Hosts that may be reached.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +84,18 @@ pub fn door_main(socket: &Path, allowed: Vec<String>, program: &[OsString]) -> E
     // In a group of its own: what asks this process to end is not to end bubblewrap, and with it all that it encloses.
     let code = run(Command::new(first).args(rest).process_group(0), innermost);
     let _ = std::fs::remove_file(socket);
-    if entered.load(Ordering::Relaxed) { code } else { cannot("the sandbox could not be made: nothing was run") }
+    if entered.load(Ordering::Relaxed) {
+        return code;
+    }
+    let why = "the sandbox could not be made: nothing was run";
+    // Beside the socket, where nothing of the run can write: an exit code is what the run makes of it.
+    let _ = std::fs::write(unmade(socket), why);
+    cannot(why)
+}
+
+/// Where a door says that nothing was run behind it, and why.
+pub fn unmade(socket: &Path) -> PathBuf {
+    socket.with_extension("unmade")
 }
 
 /// Says on standard error why nothing was started.
@@ -94,7 +110,10 @@ pub(crate) fn run(command: &mut Command, of: impl Fn(i32) -> i32 + Send + 'stati
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(e) => return cannot(&format!("start {}: {e}", command.get_program().display())),
+        Err(e) => {
+            let said = cannot(&format!("start {}: {e}", command.get_program().display()));
+            return if e.kind() == io::ErrorKind::NotFound { ExitCode::from(NOT_FOUND) } else { said };
+        }
     };
     let pid = child.id() as i32;
     if let Ok(mut signals) = signals {
@@ -248,7 +267,10 @@ fn pass(
         return answer(&mut inside, 400, "this is no request to a proxy");
     };
     let Some(entry) = allowed.entry(&host, port) else {
-        if refused.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{host}:{port}")) {
+        let mut named = refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = named.len() < NAMED && named.insert(format!("{host}:{port}"));
+        drop(named);
+        if is_new {
             let _ = writeln!(io::stderr(), "orch: the sandbox refused {host}:{port}: it is not in [sandbox] `allow`");
         }
         return answer(&mut inside, 403, &format!("{host}:{port} is not in [sandbox] `allow`"));
@@ -263,15 +285,7 @@ fn pass(
     outside.write_all(&head)?;
     outside.write_all(&got[end..])?;
     inside.set_read_timeout(None)?;
-    let (mut from, mut to) = (inside.try_clone()?, outside.try_clone()?);
-    let up = std::thread::spawn(move || {
-        let _ = io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    });
-    let _ = io::copy(&mut outside, &mut inside);
-    let _ = inside.shutdown(Shutdown::Write);
-    let _ = up.join();
-    Ok(())
+    both_ways(inside, outside)
 }
 
 /// A name that leads to this machine, or to what only this machine's neighbours have, is not what was allowed.

@@ -5,6 +5,7 @@
 //! processes, users, network, interprocess communication. A run has no network. Names of hosts that it may reach go through a
 //! [`door`] outside the sandbox, to which a [`relay`] inside leads.
 
+mod both_ways;
 pub mod door;
 pub mod probe;
 pub mod relay;

@@ -1,10 +1,11 @@
 //! The inner side of the way out: a port of the sandbox's own loopback interface that leads to the door, because programs know
 //! proxies by address and port. It is told to the program as they know it, by `HTTPS_PROXY` and its like.
 
+use crate::both_ways::both_ways;
 use crate::door::{CANNOT, ENTERED, cannot, near, run};
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -63,16 +64,8 @@ fn jvm(port: u16) -> String {
     format!("{} {} -Daether.connector.http.useSystemProperties=true", of("http"), of("https"))
 }
 
-fn pass(mut inside: TcpStream, socket: &Path) -> io::Result<()> {
+fn pass(inside: TcpStream, socket: &Path) -> io::Result<()> {
     let (_dir, near) = near(socket)?;
-    let mut door = UnixStream::connect(near)?;
-    let (mut from, mut to) = (inside.try_clone()?, door.try_clone()?);
-    let up = std::thread::spawn(move || {
-        let _ = io::copy(&mut from, &mut to);
-        let _ = to.shutdown(Shutdown::Write);
-    });
-    let _ = io::copy(&mut door, &mut inside);
-    let _ = inside.shutdown(Shutdown::Write);
-    let _ = up.join();
-    Ok(())
+    let door = UnixStream::connect(near)?;
+    both_ways(inside, door)
 }

@@ -1,12 +1,11 @@
 //! What a run sees of the machine, as arguments of bubblewrap.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 /// What encloses a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Nothing.
     #[default]
@@ -62,6 +61,9 @@ pub struct Places {
 /// Where the objects are that clones of a repository share, below the repository's directory.
 const SHARED: &str = ".objects.git/objects";
 
+/// Longest file that names them, bytes.
+const LONGEST: u64 = 16 * 1024;
+
 /// The system, read only. What is a link on this machine is one inside.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
@@ -92,7 +94,8 @@ const ETC: &[&str] = &[
     "magic",
     "mailcap",
     "manpath.config",
-    "maven",
+    "maven/logging",
+    "maven/m2.conf",
     "mime.types",
     "nanorc",
     "networks",
@@ -122,14 +125,6 @@ const ETC: &[&str] = &[
 ];
 
 impl Sandbox {
-    /// Its word: `bwrap` or `off`.
-    pub fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Off => "off",
-            Kind::Bwrap { .. } => "bwrap",
-        }
-    }
-
     /// For people, of one run: what encloses it, and what is open in it.
     pub fn shown(&self) -> String {
         let list = |what: &str, all: Vec<String>| {
@@ -164,7 +159,13 @@ impl Sandbox {
     /// The objects that a clone shares with others of its repository. What the clone says of that may be a lie of what ran in
     /// it before: it is believed where it leads to such a directory.
     fn objects(&self, clone: &Path) -> Option<PathBuf> {
-        let said = std::fs::read_to_string(clone.join(".git/objects/info/alternates")).ok()?;
+        let file = clone.join(".git/objects/info/alternates");
+        // A setup that ran in the clone may have put a pipe there, or a link to what never ends.
+        let is_plain = file.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() < LONGEST);
+        if !is_plain {
+            return None;
+        }
+        let said = std::fs::read_to_string(file).ok()?;
         let said = Path::new(said.lines().next()?);
         let real = said.canonicalize().ok()?;
         let below = real.strip_prefix(self.clones.canonicalize().ok()?).ok()?;
@@ -437,6 +438,30 @@ mod tests {
         ] {
             assert_eq!(tool_root(Path::new(dir)), Path::new(root), "{dir}");
         }
+    }
+
+    #[test]
+    fn a_clone_is_believed_where_it_names_the_shared_objects_and_nothing_in_their_place_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let clones = dir.path().join("clones");
+        let (shared, elsewhere) = (clones.join("SHOP/.objects.git/objects"), dir.path().join("elsewhere"));
+        let info = clones.join("SHOP/SHOP-1/.git/objects/info");
+        for made in [&shared, &elsewhere, &info] {
+            std::fs::create_dir_all(made).unwrap();
+        }
+        let file = info.join("alternates");
+        let sandbox = Sandbox { clones: clones.clone(), ..sandbox() };
+        let objects = || sandbox.objects(&clones.join("SHOP/SHOP-1"));
+        std::fs::write(&file, format!("{}\n", shared.display())).unwrap();
+        assert_eq!(objects(), Some(shared));
+        std::fs::write(&file, format!("{}\n", elsewhere.display())).unwrap();
+        assert_eq!(objects(), None);
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        assert_eq!(objects(), None);
+        std::fs::remove_file(&file).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert_eq!(objects(), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod rows;
 pub mod sqlite;
 pub mod step;
 pub mod tx;
+mod used;
 mod verbs;
 
 pub use clock::StoreClock;
@@ -23,4 +24,5 @@ pub use forget::{Forget, Forgotten};
 pub use memory::Fact;
 pub use rows::*;
 pub use sqlite::SqliteStore;
+pub use used::{QUARTER_MS, Used};
 pub use verbs::{Deliveries, Evidence, Journal, Memory, Queue, Store, Tasks};

@@ -7,8 +7,9 @@ use crate::memory::Fact;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
-    TaskFilter, UnknownJob, Used, Whose,
+    TaskFilter, UnknownJob, Whose,
 };
+use crate::used::Used;
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;
 use orch_core::event::Event;

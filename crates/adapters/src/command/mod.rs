@@ -158,7 +158,7 @@ impl AgentProgram for CommandAgent {
 
     fn read(&self, run_dir: &Path, exit: &ExitRecord) -> AgentReport {
         let result = report::result_of(run_dir);
-        let class = class(exit, &result);
+        let class = if is_unmade(run_dir) { EndClass::Configuration } else { class(exit, &result) };
         let end = match class {
             EndClass::Finished | EndClass::Question | EndClass::Unable => AgentEnd::new(class, ""),
             EndClass::Passing => AgentEnd {
@@ -193,6 +193,11 @@ pub(crate) fn places(brief: &Brief, env: &BTreeMap<String, String>) -> Places {
         read: vec![brief.run_dir.clone()],
         door: in_run(DOOR),
     }
+}
+
+/// Was nothing run, because its sandbox could not be made?
+pub(crate) fn is_unmade(run_dir: &Path) -> bool {
+    orch_sandbox::door::unmade(&run_dir.join(DOOR)).symlink_metadata().is_ok()
 }
 
 /// Where the way out of a run's sandbox is.

@@ -129,6 +129,13 @@ fn the_configuration_cannot_play_the_contract() {
 }
 
 #[test]
+fn a_sandbox_that_could_not_be_made_is_a_matter_of_the_configuration_and_costs_no_attempt() {
+    let desk = Desk::new();
+    fs::write(desk.at("run/net.unmade"), "why").unwrap();
+    assert_eq!(desk.sh("echo 'orch: no namespace' >&2; exit 126").end.class, EndClass::Configuration);
+}
+
+#[test]
 fn exits_mean_what_the_contract_says() {
     let desk = Desk::new();
     let end = desk.sh("exit 75").end;

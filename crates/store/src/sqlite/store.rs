@@ -6,8 +6,9 @@ use crate::forget::{Forget, Forgotten};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
     Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
-    TaskFilter, UnknownJob, Used, Whose,
+    TaskFilter, UnknownJob, Whose,
 };
+use crate::used::Used;
 use crate::verbs::{Deliveries, Evidence, Journal, Memory, Queue, Result, Tasks};
 use crate::{Fact, lease, money, queue, step};
 use orch_core::budget::Sums;
