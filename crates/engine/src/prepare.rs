@@ -8,7 +8,7 @@ use crate::files::private_dir;
 pub use crate::files::remove;
 use orch_ports::supervisor::{KeySource, Keys, PoliteSignal, RunSpec};
 use orch_ports::{Fault, Secret};
-use orch_sandbox::{Places, Sandbox};
+use orch_sandbox::{Kind, Places, Sandbox};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -160,13 +160,17 @@ impl Preparation {
         }
     }
 
-    /// Setup, command and environment as one text: what was green under others is no answer. Without an environment it is
-    /// the text of before there was one.
+    /// Setup, command, environment and what is open in the sandbox as one text: what was judged under others is no answer.
+    /// Without an environment and a sandbox it is the text of before there was one.
     pub(crate) fn identity(&self, line: &str) -> String {
         let mut text = self.setup.as_ref().map_or_else(|| line.to_owned(), |setup| format!("{setup}\n{line}"));
         for (name, value) in &self.env {
             // No line of a shell holds this character.
             text.extend(["\0", name, "=", value]);
+        }
+        // What a run could not reach yesterday may be what it needs.
+        if self.sandbox.kind != Kind::Off {
+            text.extend(["\0sandbox ", &self.sandbox.shown()]);
         }
         text
     }
@@ -366,6 +370,14 @@ mod tests {
         for other in [of(None, &[]), of(None, &[("A", "1")]), of(None, &[("A", "1"), ("B", "3")])] {
             assert_ne!(one, other);
         }
+        let enclosed = |allow: &[&str]| {
+            let kind = Kind::Bwrap { program: "/usr/bin/bwrap".into(), last: true };
+            let allow = allow.iter().map(|host| (*host).to_owned()).collect();
+            let sandbox = Sandbox { kind, allow, ..Sandbox::default() };
+            Preparation { sandbox, ..Preparation::default() }.identity("make test")
+        };
+        assert_ne!(enclosed(&[]), of(None, &[]));
+        assert_ne!(enclosed(&[]), enclosed(&["crates.io"]), "another host is allowed: it is judged anew");
     }
 
     #[test]

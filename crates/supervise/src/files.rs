@@ -122,7 +122,11 @@ pub(crate) fn is_locked(dir: &Path) -> io::Result<bool> {
     };
     loop {
         match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => return Ok(false),
+            Ok(()) => {
+                // Not left to the end of the file: a program that is just being started may hold a copy of it.
+                let _ = flock(&file, FlockOperation::Unlock);
+                return Ok(false);
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(true),
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// An owned database; letting it go frees it.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
     path: PathBuf,
     created: bool,
 }
@@ -57,7 +57,7 @@ impl Lock {
             }
             file.set_len(0).map_err(unusable)?;
             writeln!(file, "pid {}, {holder}", std::process::id()).map_err(unusable)?;
-            return Ok(Self { _file: file, path, created });
+            return Ok(Self { file, path, created });
         }
     }
 
@@ -68,7 +68,12 @@ impl Lock {
         let mut file = File::open(PathBuf::from(name)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {}
-            Ok(()) | Err(TryLockError::Error(_)) => return None,
+            Ok(()) => {
+                // Not left to the end of the file: a program that is just being started may hold a copy of it.
+                let _ = file.unlock();
+                return None;
+            }
+            Err(TryLockError::Error(_)) => return None,
         }
         let mut said = String::new();
         file.read_to_string(&mut said).ok()?;
@@ -80,5 +85,34 @@ impl Lock {
         if self.created {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for Lock {
+    /// By name: the lock belongs to the open file, and a program that this process is just starting holds a copy of that until
+    /// it has become that program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that is just being started holds copies of all files until it has become that program.
+    #[test]
+    fn a_lock_that_was_let_go_is_free_although_a_copy_of_its_file_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("orch.db");
+        let lock = Lock::take(&db, "one").unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert!(Lock::holder(&db).unwrap().ends_with("one"));
+        drop(lock);
+        assert_eq!(Lock::holder(&db), None);
+        let again = Lock::take(&db, "two").unwrap();
+        drop(copy);
+        assert!(Lock::holder(&db).unwrap().ends_with("two"), "a copy of the old one ends no new one");
+        drop(again);
     }
 }
