@@ -68,7 +68,10 @@ impl Engine {
 
     /// Asks the store until it answers: a disk that is full at the start is no reason to end. `None`: `shutdown` came
     /// first.
-    async fn until_answered<T, E, F>(
+    ///
+    /// # Errors
+    /// A fault that does not pass by itself.
+    pub async fn until_answered<T, E, F>(
         &self,
         shutdown: &CancellationToken,
         ask: impl Fn() -> F,

@@ -116,10 +116,14 @@ async fn serve(config: &Config, path: String, context: &mut Context<'_>) -> Resu
     // Once more: what a first start has made, git and SQLite made under whatever mask orch was started with.
     instance::private::close(config)?;
     compare::compare(&engine, config).await.map_err(failure)?;
-    engine.know_what_is_halted().await.map_err(failure)?;
-    engine.know_people().await.map_err(failure)?;
     let own: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();
-    paused::take_over(&engine, config.data_dir(), &own).await.map_err(failure)?;
+    // Nobody is answered before: a store that fails for a moment is waited for, and no reason to end.
+    let known = || async {
+        engine.know_what_is_halted().await?;
+        engine.know_people().await?;
+        paused::take_over(&engine, config.data_dir(), &own).await
+    };
+    engine.until_answered(&CancellationToken::new(), known).await.map_err(failure)?;
 
     let address = listener.local_addr().unwrap_or(config.server.listen);
     let keys: Vec<&str> = config.projects.iter().map(|p| p.key.as_str()).collect();

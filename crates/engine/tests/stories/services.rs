@@ -8,10 +8,11 @@ use orch_core::event::Event;
 use orch_core::ids::Time;
 use orch_core::policy::Policy;
 use orch_core::task::{BlockReason, Phase};
+use orch_ports::Fault;
 use orch_ports::clock::Clock;
 use orch_store::Fact;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -141,4 +142,34 @@ async fn a_task_that_has_cost_enough_asks_a_person_before_the_next_agent() {
     world.ask(&item, Event::RetryAsked { by: anna() }).await;
     world.until_done(&item).await;
     assert_eq!((world.runs.count("developer"), world.runs.count("reviewer")), (1, 1));
+}
+
+#[tokio::test]
+async fn what_has_to_be_known_first_is_asked_again_until_the_store_answers_or_never_will() {
+    let world = World::new().await;
+    world.start();
+    let tries = AtomicU32::new(0);
+    let never = tokio_util::sync::CancellationToken::new();
+    let ask = |last: Result<u8, Fault>| {
+        let (engine, clock, tries, never) = (world.engine(), &world.clock, &tries, &never);
+        async move {
+            let asked = engine.until_answered(never, || async {
+                let n = tries.fetch_add(1, Ordering::Relaxed);
+                if n % 3 < 2 { Err(Fault::transient("the disk is full")) } else { last.clone() }
+            });
+            let passes = async {
+                loop {
+                    clock.advance(1_000);
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! { answer = asked => answer, () = passes => unreachable!() }
+        }
+    };
+    assert_eq!(ask(Ok(7)).await.unwrap(), Some(7));
+    assert_eq!(ask(Err(Fault::permanent("damaged"))).await.unwrap_err().text, "damaged");
+    assert_eq!(tries.load(Ordering::Relaxed), 6);
+    never.cancel();
+    let full = || async { Err::<u8, _>(Fault::transient("the disk is full")) };
+    assert_eq!(world.engine().until_answered(&never, full).await.unwrap(), None, "it is told to end");
 }
