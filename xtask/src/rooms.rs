@@ -1,6 +1,7 @@
 //! How the rooms stand to each other: which crate may know which, and which files of a crate know each other in a circle.
-//! An arrow up is refused; so is a circle that is not written down in `xtask/rooms.txt`. It reads paths in sources
-//! (`crate::`, `super::`, a child module's name), not what the compiler makes of them.
+//! An arrow up is refused; so is a circle that is not written down in `xtask/rooms.txt`, and so is a decision by the text of a
+//! fault, which is for people. It reads paths and words in sources (`crate::`, `super::`, a child module's name), not what the
+//! compiler makes of them.
 
 use crate::cargo::root;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -49,7 +50,15 @@ pub(crate) fn run(args: &RoomsArgs) -> Result<()> {
                 wrong.push(why);
             }
         }
-        let circles = circles(&edges(&room.dir.join("src"))?);
+        let mut files = BTreeMap::new();
+        list(&room.dir.join("src"), "", &mut files)?;
+        let decides = files
+            .iter()
+            .flat_map(|(file, text)| decides_by_text(&sources(text)).into_iter().map(move |line| (file, line)));
+        wrong.extend(decides.map(|(file, line)| {
+            format!("{}: {file} decides by the text of a fault; compare its `code`: {line}", room.name)
+        }));
+        let circles = circles(&edges(&files));
         if !circles.is_empty() {
             found.insert(room.name, circles);
         }
@@ -172,13 +181,32 @@ fn dependencies(manifest: &str) -> Vec<String> {
     found
 }
 
+/// Lines of a source that look into the text of a fault.
+fn decides_by_text(code: &str) -> Vec<String> {
+    let of_fault = |before: &str| {
+        let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+        ["fault", "failure"].iter().any(|word| name.ends_with(word))
+    };
+    let looks = |behind: &str| {
+        ["contains(", "starts_with(", "ends_with(", "find(", "strip_prefix(", "strip_suffix(", "split"]
+            .iter()
+            .any(|verb| behind.strip_prefix('.').is_some_and(|rest| rest.starts_with(verb)))
+            || [" == ", " != "].iter().any(|same| behind.starts_with(same))
+    };
+    let decides = |line: &&str| {
+        [".text", ".to_string()"].iter().any(|text| {
+            line.match_indices(text).any(|(at, text)| of_fault(&line[..at]) && looks(&line[at + text.len()..]))
+        })
+    };
+    let stated = |line: &&str| line.trim_start().starts_with("assert");
+    code.lines().filter(|line| !stated(line)).filter(decides).map(|line| line.trim().to_owned()).collect()
+}
+
 /// Which file knows which, by their names below `src`.
-fn edges(src: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let mut files = BTreeMap::new();
-    list(src, "", &mut files)?;
+fn edges(files: &BTreeMap<String, String>) -> BTreeMap<String, BTreeSet<String>> {
     let modules: BTreeMap<Vec<String>, String> = files.keys().map(|file| (module(file), file.clone())).collect();
     let mut edges = BTreeMap::new();
-    for (file, text) in &files {
+    for (file, text) in files {
         let mine = module(file);
         let mut known = BTreeSet::new();
         for path in paths(&sources(text), &mine, &modules) {
@@ -187,7 +215,7 @@ fn edges(src: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
         }
         edges.insert(file.clone(), known);
     }
-    Ok(edges)
+    edges
 }
 
 fn list(dir: &Path, below: &str, files: &mut BTreeMap<String, String>) -> Result<()> {
@@ -326,10 +354,20 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        edges(dir.path()).unwrap()
+        let mut files = BTreeMap::new();
+        list(dir.path(), "", &mut files).unwrap();
+        edges(&files)
     }
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_decision_by_the_text_of_a_fault_is_found_and_showing_it_is_none() {
+        let code = "if fault.text.contains(\"no\") {}\nif last_fault.text == text {}\nlet a = fault.to_string().ends_with(X);\n\
+                    show(&fault.text);\nformat!(\"{}: {}\", a, fault.text);\nif finding.text.contains(\"x\") {}\n";
+        assert_eq!(decides_by_text(code).len(), 3, "{:?}", decides_by_text(code));
+        assert!(decides_by_text("    assert!(fault.text.contains(\"x\"), \"shown to people\");").is_empty());
     }
 
     #[test]

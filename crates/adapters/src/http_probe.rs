@@ -3,6 +3,7 @@
 //! and says nothing about the service. It never follows a redirect (a login page must not pass for health), never uses
 //! a proxy (a proxy's 502 must not pass for the service's), and never reads more than 64 KiB.
 
+use orch_core::fault_code::FaultCode;
 use orch_ports::Fault;
 use orch_ports::probe::{Probe, ProbeAnswer};
 use std::error::Error;
@@ -72,15 +73,23 @@ impl Probe for HttpProbe {
         let resolved = tokio::time::timeout(whole, tokio::net::lookup_host((bare, port))).await;
         match resolved.map(|found| found.map(Iterator::count)) {
             Ok(Ok(1..)) => {}
-            Ok(Ok(0)) => return Err(Fault::transient(format!("{doing}: the name {host} has no address"))),
-            Ok(Err(e)) => return Err(Fault::transient(format!("{doing}: resolve {host}: {e}"))),
-            Err(_) => return Err(Fault::transient(format!("{doing}: resolve {host}: no answer in {timeout_ms} ms"))),
+            Ok(Ok(0)) => return Err(no_address(format!("{doing}: the name {host} has no address"))),
+            Ok(Err(e)) => return Err(no_address(format!("{doing}: resolve {host}: {e}"))),
+            Err(_) => return Err(no_address(format!("{doing}: resolve {host}: no answer in {timeout_ms} ms"))),
         }
         match tokio::time::timeout(whole, self.look(parsed)).await {
             Ok(answer) => answer.map_err(|fault| fault.context(doing)),
-            Err(_) => Err(Fault::gone(format!("{doing}: no whole answer in {timeout_ms} ms"))),
+            Err(_) => {
+                let text = format!("{doing}: no whole answer in {timeout_ms} ms");
+                Err(Fault::gone(text).coded(FaultCode::TimedOut))
+            }
         }
     }
+}
+
+/// This machine does not get to the service: that says nothing about the service.
+fn no_address(text: String) -> Fault {
+    Fault::transient(text).coded(FaultCode::Unreachable)
 }
 
 /// Whose fault a failed request is, by the error at the bottom of the chain.
@@ -98,10 +107,12 @@ fn blame(error: &reqwest::Error) -> Fault {
         cause = e.source();
     }
     match io {
-        Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown) => {
-            Fault::transient(text)
-        }
-        Some(ErrorKind::AddrNotAvailable) => Fault::transient(text),
+        Some(
+            ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable,
+        ) => no_address(text),
         Some(
             ErrorKind::ConnectionRefused
             | ErrorKind::ConnectionReset
@@ -109,7 +120,7 @@ fn blame(error: &reqwest::Error) -> Fault {
             | ErrorKind::UnexpectedEof
             | ErrorKind::BrokenPipe
             | ErrorKind::TimedOut,
-        ) => Fault::gone(text),
+        ) => Fault::gone(text).coded(FaultCode::Unreachable),
         // rustls reports what it does not like of a certificate this way; looking again shows the same certificate.
         Some(ErrorKind::InvalidData) if error.is_connect() => Fault::permanent(text),
         // Connecting failed for a reason we do not know: that is no knowledge about the service.

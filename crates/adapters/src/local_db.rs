@@ -2,6 +2,7 @@
 //! file of another program, of a newer version, or a damaged one is named and left untouched. Every setting that
 //! durability hangs on is read back, because SQLite ignores what it does not know without a word.
 
+use orch_core::fault_code::FaultCode;
 use orch_ports::Fault;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -137,14 +138,13 @@ fn prepare(path: &Path, schema: &Schema) -> Result<Connection, DbError> {
     }
     let newest = schema.migrations.len() as i64;
     if version > newest {
-        return Err(Fault::permanent(format!(
-            "the file has version {version}, this program knows up to {newest}; start a newer orch"
-        ))
-        .into());
+        let text = format!("the file has version {version}, this program knows up to {newest}; start a newer orch");
+        return Err(Fault::permanent(text).coded(FaultCode::Newer).into());
     }
     let check: String = connection.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
     if check != "ok" {
-        return Err(Fault::permanent(format!("the file is damaged ({check}); {AWAY}")).into());
+        let text = format!("the file is damaged ({check}); {AWAY}");
+        return Err(Fault::permanent(text).coded(FaultCode::Damaged).into());
     }
     for (name, set, want) in [
         ("journal_mode", "WAL", "wal"),
@@ -179,11 +179,13 @@ fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> R
 /// A busy or full disk passes or is repaired by itself; a damaged file does not.
 fn sqlite_fault(error: &rusqlite::Error) -> Fault {
     match error.sqlite_error_code() {
-        Some(
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull | ErrorCode::SystemIoFailure,
-        ) => Fault::transient(error.to_string()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Fault::transient(error.to_string()).coded(FaultCode::Busy)
+        }
+        Some(ErrorCode::DiskFull) => Fault::transient(error.to_string()).coded(FaultCode::NoRoom),
+        Some(ErrorCode::SystemIoFailure) => Fault::transient(error.to_string()),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            Fault::permanent(format!("the file is damaged or no database ({error}); {AWAY}"))
+            Fault::permanent(format!("the file is damaged or no database ({error}); {AWAY}")).coded(FaultCode::Damaged)
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             Fault::denied(error.to_string())

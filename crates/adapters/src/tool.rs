@@ -2,6 +2,7 @@
 //! program gets an environment made from nothing, a directory that holds nothing of the scanned repository unless the
 //! caller put it there, a time limit and a limit on what it may say, and its whole process group is gone afterwards.
 
+use orch_core::fault_code::FaultCode;
 use orch_core::plain::shown_line;
 use orch_ports::Fault;
 use std::ffi::{OsStr, OsString};
@@ -103,7 +104,9 @@ impl Tool {
         env: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<Said, Fault> {
-        let program = self.find().ok_or_else(|| Fault::gone(format!("{} is not installed", self.name)))?;
+        let program = self
+            .find()
+            .ok_or_else(|| Fault::gone(format!("{} is not installed", self.name)).coded(FaultCode::NotInstalled))?;
         let args: Vec<OsString> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
         let mut command = Command::new(&program);
         command
@@ -130,7 +133,10 @@ impl Tool {
         let done = tokio::time::timeout(timeout, talk).await;
         drop(group);
         match done {
-            Err(_) => Err(Fault::transient(format!("{}: no end after {} s, killed", self.name, timeout.as_secs()))),
+            Err(_) => {
+                let text = format!("{}: no end after {} s, killed", self.name, timeout.as_secs());
+                Err(Fault::transient(text).coded(FaultCode::TimedOut))
+            }
             Ok(Err(e)) => Err(Fault::transient(format!("{}: {e}", self.name))),
             Ok(Ok((stdout, stderr, status))) => {
                 Ok(Said { code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })

@@ -129,9 +129,7 @@ impl AgentEnd {
                 word: crate::word::Word::Unable { reason: text },
                 resolved: crate::conflict::Resolution::default(),
             })),
-            Action::Person => {
-                Some(Tried::Outcome(Outcome::Failed { fault: FaultNote { kind: FaultKind::Denied, text } }))
-            }
+            Action::Person => Some(Tried::Outcome(Outcome::Failed { fault: FaultNote::new(FaultKind::Denied, text) })),
             Action::Again { charge, .. } => {
                 let kind = if charge == Charge::Attempt { FaultKind::Permanent } else { FaultKind::Transient };
                 let not_before = self.not_before;

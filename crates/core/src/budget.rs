@@ -216,7 +216,7 @@ impl Refusal {
             charge: Charge::Nothing,
             new_run: false,
             not_before: limit.until.map_or(look, |until| until.min(look)).max(now.plus_ms(1)),
-            fault: FaultNote { kind: FaultKind::Transient, text: self.why() },
+            fault: FaultNote::new(FaultKind::Transient, self.why()),
             parked: Some(self.waits_for()),
         })
     }

@@ -70,7 +70,7 @@ impl Admit {
             charge: Charge::Nothing,
             new_run: false,
             not_before: until,
-            fault: FaultNote { kind: FaultKind::Transient, text },
+            fault: FaultNote::new(FaultKind::Transient, text),
             parked: Some(service.to_owned()),
         })
     }

@@ -6,6 +6,7 @@
 
 use crate::effect::{Class, Effect, Outcome};
 use crate::end_class::EndClass;
+use crate::fault_code::FaultCode;
 use crate::ids::{JobId, Time};
 use crate::pauses::Pauses;
 use crate::verdict::{FaultKind, FaultNote};
@@ -53,6 +54,8 @@ pub struct Requeue {
 pub struct Failure {
     /// Which kind.
     pub kind: FaultKind,
+    /// Which fault it is.
+    pub code: FaultCode,
     /// What happened.
     pub text: String,
     /// How long the other side wants to be left alone, milliseconds.
@@ -66,11 +69,11 @@ pub struct Failure {
 impl Failure {
     /// A failure of a kind that is known.
     pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), retry_after_ms: None, unsure: false, class: None }
+        Self { kind, code: kind.code(), text: text.into(), retry_after_ms: None, unsure: false, class: None }
     }
     /// The form that is stored.
     pub fn note(&self) -> FaultNote {
-        FaultNote { kind: self.kind, text: self.text.clone() }
+        FaultNote::new(self.kind, self.text.clone()).coded(self.code)
     }
 }
 
@@ -229,17 +232,19 @@ pub fn quarantine(
     let (what, n) = (effect.describe(), tries.deaths);
     let text = format!("quarantined: {n} workers died while they were to {what}; look at the log before a retry");
     let put_off = |pause_ms, text| {
-        let (fault, not_before) = (FaultNote { kind: FaultKind::Transient, text }, now.plus_ms(pause_ms));
+        let fault = FaultNote::new(FaultKind::Transient, text).coded(FaultCode::Quarantined);
+        let not_before = now.plus_ms(pause_ms);
         Next::Requeue(Requeue { charge: Charge::Nothing, new_run: false, not_before, fault, parked: None })
     };
     if effect.class() == Class::Repeatable && !effect.is_side() {
         if still_runs {
             return Some(put_off(pauses.after(0, tries.job), format!("{text}; its program is being ended")));
         }
-        return Some(Next::Settle(Outcome::Failed { fault: FaultNote { kind: FaultKind::Permanent, text } }));
+        let fault = FaultNote::new(FaultKind::Permanent, text).coded(FaultCode::Quarantined);
+        return Some(Next::Settle(Outcome::Failed { fault }));
     }
-    if last_fault.is_some_and(|fault| fault.text == text) {
-        // It has been put off for this death.
+    if last_fault.is_some_and(|fault| fault.code == FaultCode::Quarantined) {
+        // It has been put off for its last death: the end of a try leaves a fault of its own.
         return None;
     }
     Some(put_off(pauses.times(QUARANTINE_PAUSES).after(more, tries.job), text))
@@ -368,7 +373,8 @@ mod tests {
             assert_eq!(first.charge, Charge::Nothing);
             assert!((10_000..=12_500).contains(&first.not_before.since_ms(NOW)), "{first:?}");
             assert_eq!(ask(&effect, 3, Some(&first.fault)), None, "once for each death");
-            let Some(Next::Requeue(second)) = ask(&effect, 4, Some(&first.fault)) else { panic!("no longer") };
+            let died = FaultNote::new(FaultKind::Transient, "it died").coded(FaultCode::WorkerDied);
+            let Some(Next::Requeue(second)) = ask(&effect, 4, Some(&died)) else { panic!("no longer") };
             assert!((20_000..=25_000).contains(&second.not_before.since_ms(NOW)), "{second:?}");
         }
     }

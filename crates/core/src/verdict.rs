@@ -2,6 +2,7 @@
 //! round, and "the forge is down" must not look like a pass.
 
 use crate::approval::ApprovalKind;
+use crate::fault_code::FaultCode;
 use crate::ids::Time;
 use serde::{Deserialize, Serialize};
 
@@ -70,13 +71,64 @@ pub enum FaultKind {
     Bug,
 }
 
-/// A fault as it is stored and shown.
+impl FaultKind {
+    /// The code of a fault of which only the kind is known.
+    pub const fn code(self) -> FaultCode {
+        match self {
+            Self::Transient => FaultCode::Unavailable,
+            Self::Denied => FaultCode::Denied,
+            Self::Gone => FaultCode::NotFound,
+            Self::Permanent => FaultCode::Failed,
+            Self::Bug => FaultCode::Bug,
+        }
+    }
+}
+
+/// A fault as it is stored and shown. Its code is stored where it says more than its kind does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredFault", into = "StoredFault")]
 pub struct FaultNote {
-    /// Which kind.
+    /// What is done about it.
     pub kind: FaultKind,
+    /// Which fault it is.
+    pub code: FaultCode,
     /// What happened, a lower-case sentence.
     pub text: String,
+}
+
+impl FaultNote {
+    /// A fault of which only the kind is known.
+    pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+        Self { kind, code: kind.code(), text: text.into() }
+    }
+    /// Says which fault it is.
+    #[must_use]
+    pub fn coded(mut self, code: FaultCode) -> Self {
+        self.code = code;
+        self
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFault {
+    kind: FaultKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<FaultCode>,
+    text: String,
+}
+
+impl From<StoredFault> for FaultNote {
+    fn from(stored: StoredFault) -> Self {
+        let code = stored.code.unwrap_or(stored.kind.code());
+        Self { kind: stored.kind, code, text: stored.text }
+    }
+}
+
+impl From<FaultNote> for StoredFault {
+    fn from(note: FaultNote) -> Self {
+        let code = (note.code != note.kind.code()).then_some(note.code);
+        Self { kind: note.kind, code, text: note.text }
+    }
 }
 
 /// A gate's answer.

@@ -288,7 +288,7 @@ fn an_approval_that_main_has_voided_is_asked_for_on_the_prepared_head_with_no_le
 fn a_prepared_head_that_is_out_of_date_is_prepared_again_at_once() {
     let mut w = lite("judge check_branch_mergeable exact");
     let head = w.task.branch.head.clone().unwrap();
-    let fault = FaultNote { kind: FaultKind::Gone, text: "the default branch moved".into() };
+    let fault = FaultNote::new(FaultKind::Gone, "the default branch moved");
     w.end(Outcome::Judged { head, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
     assert_eq!(
         (w.doing().as_str(), w.holds_lease(), w.task.landing.updates, w.task.spent.rounds),
@@ -555,7 +555,7 @@ fn whatever_says_no_after_the_merge_production_goes_back_first_and_nothing_is_me
     }
     let mut w = World::at(pipeline, "judge check_deploy_status");
     let commit = w.task.landing.merged.clone().unwrap().commit;
-    let fault = FaultNote { kind: FaultKind::Transient, text: "no network here".into() };
+    let fault = FaultNote::new(FaultKind::Transient, "no network here");
     w.end(Outcome::Judged { head: commit, verdict: Verdict::Inconclusive { fault }, notes: vec![], warning: None });
     assert_eq!(w.task.phase_word(), "rolling_back");
     w.end(Outcome::RolledBack { ok: true, text: "production is back".into() });

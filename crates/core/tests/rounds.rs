@@ -313,7 +313,7 @@ fn what_runs_a_command_looks_again_ever_later_and_own_ci_is_run_again_for_it() {
     let asked = |w: &World| w.jobs.iter().filter(|j| matches!(j.effect, Effect::EnsureCi { .. })).count();
     let mut pauses = Vec::new();
     for _ in 0..40 {
-        let fault = orch_core::verdict::FaultNote { kind: FaultKind::Permanent, text: "the base itself fails".into() };
+        let fault = orch_core::verdict::FaultNote::new(FaultKind::Permanent, "the base itself fails");
         w.judge(Verdict::Inconclusive { fault });
         let from = w.now;
         while w.task.job().is_none() {
@@ -335,7 +335,7 @@ fn own_ci_that_told_nothing_of_what_is_prepared_for_the_merge_is_run_again_too()
     w.step();
     assert_eq!(w.doing(), "judge check_ci_green exact");
     for _ in 0..5 {
-        let fault = orch_core::verdict::FaultNote { kind: FaultKind::Permanent, text: "the base itself fails".into() };
+        let fault = orch_core::verdict::FaultNote::new(FaultKind::Permanent, "the base itself fails");
         w.judge(Verdict::Inconclusive { fault });
         while w.task.job().is_none() {
             w.wake();
@@ -359,7 +359,7 @@ fn a_base_that_fails_is_a_hold_whatever_the_pipeline_makes_of_what_cannot_be_tol
             }
         }
         let mut w = World::at(pipeline, "judge check_ci_green");
-        let fault = orch_core::verdict::FaultNote { kind: FaultKind::Permanent, text: "the base itself fails".into() };
+        let fault = orch_core::verdict::FaultNote::new(FaultKind::Permanent, "the base itself fails");
         w.judge(Verdict::Inconclusive { fault });
         assert!(
             matches!(w.task.phase, Phase::Waiting { why: WaitReason::CannotTell { .. }, .. }),

@@ -9,6 +9,7 @@ use crate::toolchain;
 use crate::trial::{Trial, Tried};
 use orch_core::blame::Blame;
 use orch_core::ids::{Sha, Time};
+use orch_core::run_of::RunOf;
 use orch_core::verdict::FaultNote;
 use orch_ports::Fault;
 use orch_ports::git::Git;
@@ -66,24 +67,18 @@ pub struct Verdict {
 /// A command that judges a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Name of its runs: `tests`, `ci`.
-    pub name: &'static str,
+    /// Which of the project's lines. CI is told which commit it runs on.
+    pub of: Of,
     /// Shell line, and how people are told of it.
     pub run: Run,
-    /// Is it told which commit it runs on?
-    tells_revision: bool,
 }
 
 /// The commands that judge a commit of a project, each once. There are none where it has no tests.
 pub fn commands(project: &Project) -> Vec<Asked> {
-    let test = project.whole(Of::Test).map(|run| Asked { name: "tests", run, tells_revision: false });
+    let test = project.whole(Of::Test).map(|run| Asked { of: Of::Test, run });
     let ci = project.whole(Of::Ci).filter(|_| project.policy.own_ci);
     let mut all: Vec<Asked> = test.into_iter().collect();
-    all.extend(ci.filter(|run| all.iter().all(|asked| asked.run != *run)).map(|run| Asked {
-        name: "ci",
-        run,
-        tells_revision: true,
-    }));
+    all.extend(ci.filter(|run| all.iter().all(|asked| asked.run != *run)).map(|run| Asked { of: Of::Ci, run }));
     all
 }
 
@@ -95,11 +90,16 @@ pub async fn judge(
     commit: &Sha,
     asked: &Asked,
 ) -> Result<Found, Fault> {
+    let (name, what): (_, fn(String) -> RunOf) = match asked.of {
+        Of::Test => ("tests", RunOf::Tests),
+        Of::Ci => ("ci", RunOf::Ci),
+    };
     let trial = Trial {
-        name: asked.name,
+        name,
+        what,
         run: &asked.run,
         env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
-        tells_revision: asked.tells_revision,
+        tells_revision: asked.of == Of::Ci,
         project: &project.key,
         git,
         bench,

@@ -12,6 +12,7 @@ use crate::text::hex;
 use crate::toolchain;
 use orch_core::effect::Effect;
 use orch_core::ids::Sha;
+use orch_core::run_of::RunOf;
 use orch_ports::Fault;
 use orch_ports::supervisor::RunState;
 use sha2::{Digest as _, Sha256};
@@ -179,7 +180,7 @@ async fn make(cx: &Cx, tip: &Sha, place: &Path) -> Result<bool, Fault> {
     let (dir, own) = (cx.run_dir(&name), cx.engine.options.checkouts_dir.join(cx.run_name(&name)));
     let command = Command {
         name: &name,
-        what: format!("setup on {} of the default branch", tip.short()),
+        what: RunOf::Command(format!("setup on {} of the default branch", tip.short())),
         line,
         commit: tip,
         timeout_ms: cx.project.test_timeout_ms,

@@ -7,6 +7,7 @@ use crate::layer::Layer;
 use crate::pause;
 use crate::prepare::{self, Phase, Prepared, Runs};
 use orch_core::ids::{Seq, Sha, Time};
+use orch_core::run_of::RunOf;
 use orch_ports::agent::Usage;
 use orch_ports::masks::readable;
 use orch_ports::supervisor::{EndReason, ExitRecord, Keys, PoliteSignal, RunSpec, RunState, files};
@@ -23,8 +24,8 @@ const STOP_AGAIN_MS: u64 = 1_000;
 pub(crate) struct Command<'a> {
     /// Name of the run directory below the job's: `ci`, `check`.
     pub(crate) name: &'a str,
-    /// For people: `CI on 1a2b3c`.
-    pub(crate) what: String,
+    /// What it is.
+    pub(crate) what: RunOf,
     /// Shell line.
     pub(crate) line: &'a str,
     /// Commit to check out.
@@ -167,10 +168,10 @@ pub(crate) async fn earlier(cx: &Cx, name: &str) -> Result<Option<Ran>, Fault> {
 
 /// What an earlier job of the task came to with the same command for the same revision: what has ended is not done again
 /// because another job is to do it. Only jobs from `since` on count.
-pub(crate) async fn recorded(cx: &Cx, what: &str, revision: &Sha, since: Seq) -> Result<Option<Ran>, Fault> {
+pub(crate) async fn recorded(cx: &Cx, what: &RunOf, revision: &Sha, since: Seq) -> Result<Option<Ran>, Fault> {
     let runs = cx.store().runs(cx.task.id).await?;
     let mine = |r: &&RunRow| {
-        r.what == what && (since..cx.job.id.seq).contains(&r.job) && revision_of(r).as_ref() == Some(revision)
+        r.what == *what && (since..cx.job.id.seq).contains(&r.job) && revision_of(r).as_ref() == Some(revision)
     };
     for row in runs.iter().rev().filter(mine) {
         let dir = PathBuf::from(&row.dir);
@@ -230,7 +231,7 @@ pub(crate) async fn start(
     cx: &Cx,
     dir: &Path,
     spec: &RunSpec,
-    what: String,
+    what: RunOf,
     (program, sandbox): (&str, Option<String>),
 ) -> Result<(), Fault> {
     let row = RunRow {

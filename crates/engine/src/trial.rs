@@ -8,6 +8,7 @@ use crate::shell::REVISION;
 use orch_artefacts::{failing, named};
 use orch_core::blame::{self, Blame, Known, Runs, Seen, Tree};
 use orch_core::ids::{ProjectKey, Sha};
+use orch_core::run_of::RunOf;
 use orch_core::verdict::{FaultKind, FaultNote, Finding};
 use orch_ports::Fault;
 use orch_ports::diff::DiffLimits;
@@ -28,6 +29,8 @@ const NAMED: usize = 5;
 pub(crate) struct Trial<'a> {
     /// Name of its runs: `tests`, `ci`.
     pub(crate) name: &'a str,
+    /// What its runs are, of what they run on.
+    pub(crate) what: fn(String) -> RunOf,
     /// Shell line, and how people are told of it.
     pub(crate) run: &'a Run,
     /// Environment beyond the project's.
@@ -149,7 +152,7 @@ impl Trial<'_> {
             Tree::Tip => (format!("{}-tip-{nth}", self.name), "the tip "),
         };
         let again = if nth == 1 { String::new() } else { format!(", run {nth}") };
-        let what = format!("{} on {of}{}{again}", self.name, commit.short());
+        let what = (self.what)(format!("{of}{}{again}", commit.short()));
         let mut env = self.env.clone();
         if self.tells_revision {
             env.insert(REVISION.to_owned(), commit.to_string());
@@ -283,7 +286,7 @@ impl Tried {
                 return None;
             }
         };
-        Some(FaultNote { kind: FaultKind::Permanent, text: text.trim_end_matches("; ").to_owned() })
+        Some(FaultNote::new(FaultKind::Permanent, text.trim_end_matches("; ").to_owned()))
     }
 
     /// What it saw less than it should, though it lets through.

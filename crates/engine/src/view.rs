@@ -12,7 +12,7 @@ use crate::pause;
 use crate::tickets;
 use orch_core::effect::Effect;
 use orch_core::explain;
-use orch_core::ids::{Actor, ProjectKey, Role, TaskId, Time, WorkItem};
+use orch_core::ids::{Actor, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::people::system;
 use orch_core::phase::PhaseKind;
 use orch_core::task::{Phase, Task};
@@ -247,7 +247,8 @@ impl Engine {
         let mut runs = self.ports.store.runs(task.id).await?;
         let Some(project) = self.projects().get(&task.project).cloned() else { return Ok(runs) };
         for run in runs.iter_mut().filter(|r| r.ended.is_none() && !r.is_command()) {
-            let program = project.program(&Role::new(run.what.as_str()));
+            let Some(role) = run.what.role() else { continue };
+            let program = project.program(role);
             let live = program.live(Path::new(&run.dir)).filter(|_| program.name() == run.program);
             if let Some(live) = live {
                 (run.model, run.session, run.usage) = (live.model, live.session, live.usage);

@@ -11,7 +11,9 @@ use orch_adapters::git_forge::GitForge;
 use orch_adapters::http_probe::HttpProbe;
 use orch_adapters::local_tracker::LocalTracker;
 use orch_adapters::system_clock::SystemClock;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::{GateId, ProjectKey, Sha, StageId, Time};
+use orch_core::run_of::RunOf;
 use orch_engine::Project;
 use orch_engine::base::{self, Found, Verdict};
 use orch_engine::gates::{self, Bench as _, CommandRun, HandBench, Look, ProjectCommand, Subject, Watch};
@@ -175,7 +177,7 @@ impl<'a> Ground<'a> {
         let command = match (&tests, &ci) {
             (Some(run), _) => gates::tests_of(&run.line, head),
             (None, Some(run)) => {
-                let what = format!("ci on {}", head.short());
+                let what = RunOf::Ci(head.short().to_string());
                 ProjectCommand { name: "ci".into(), what, ..gates::tests_of(&run.line, head) }
             }
             (None, None) => return Ok(None),
@@ -225,21 +227,18 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// Ends the text of what was stopped.
-const NOTHING: &str = "nothing was decided";
-
 /// The result, unless this process is asked to stop: then the work is dropped, and with it what it started and made.
 pub(crate) async fn unless_stopped<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let stop = crate::stop::stop_signal_by_hand().map_err(|e| Fault::bug(format!("listen for signals: {e}")))?;
     tokio::select! {
         done = work => done,
-        why = stop => Err(Fault::permanent(format!("{why}: {NOTHING}"))),
+        why = stop => Err(Fault::permanent(format!("{why}: nothing was decided")).coded(FaultCode::Stopped)),
     }
 }
 
 /// Was it stopped by whoever started it?
 pub(crate) fn was_stopped(fault: &Fault) -> bool {
-    fault.text.ends_with(NOTHING)
+    fault.code == FaultCode::Stopped
 }
 
 /// Refuses a shallow or partial clone, with what to do: a checkout is a clone with its whole history.

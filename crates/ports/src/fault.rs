@@ -1,6 +1,7 @@
 //! `Fault`: what every port reports when it cannot do or cannot tell. Classified once, by the adapter that knows the
 //! vendor; retry and `Inconclusive` look at nothing else.
 
+use orch_core::fault_code::FaultCode;
 use orch_core::retry::Failure;
 use orch_core::verdict::{FaultKind, FaultNote};
 use std::fmt;
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct Fault {
     /// What kind: decides whether to try again.
     pub kind: FaultKind,
+    /// Which fault it is, for whoever has to tell two apart.
+    pub code: FaultCode,
     /// The other side's own wish when to come back, if it named one.
     pub retry_after: Option<Duration>,
     /// What was being done and what went wrong; lower-case, no secrets.
@@ -42,7 +45,13 @@ impl Fault {
     }
     /// A fault of a kind.
     pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, retry_after: None, text: text.into(), unsure: false }
+        Self { kind, code: kind.code(), retry_after: None, text: text.into(), unsure: false }
+    }
+    /// Says which fault it is.
+    #[must_use]
+    pub fn coded(mut self, code: FaultCode) -> Self {
+        self.code = code;
+        self
     }
     /// Puts what was being done in front: `fetch main: connection refused`.
     #[must_use]
@@ -68,7 +77,7 @@ impl Fault {
     }
     /// The form that is stored.
     pub fn note(&self) -> FaultNote {
-        FaultNote { kind: self.kind, text: self.text.clone() }
+        FaultNote::new(self.kind, self.text.clone()).coded(self.code)
     }
 }
 
@@ -80,9 +89,15 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+impl From<FaultNote> for Fault {
+    fn from(note: FaultNote) -> Self {
+        Self::new(note.kind, note.text).coded(note.code)
+    }
+}
+
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let retry_after_ms = fault.retry_after.map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        Self { kind: fault.kind, text: fault.text, retry_after_ms, unsure: fault.unsure, class: None }
+        Self { kind: fault.kind, code: fault.code, text: fault.text, retry_after_ms, unsure: fault.unsure, class: None }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with the database, in words a person can act on.
 
+use orch_core::fault_code::FaultCode;
 use orch_ports::Fault;
 use std::path::PathBuf;
 
@@ -54,13 +55,15 @@ pub enum StoreError {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
+        let text = error.to_string();
         match error {
-            StoreError::Full | StoreError::Io(_) => Self::transient(error.to_string()),
-            StoreError::Bug(_) => Self::bug(error.to_string()),
-            StoreError::Held { .. }
-            | StoreError::Corrupt { .. }
-            | StoreError::Newer { .. }
-            | StoreError::Unusable { .. } => Self::permanent(error.to_string()),
+            StoreError::Full => Self::transient(text).coded(FaultCode::NoRoom),
+            StoreError::Io(_) => Self::transient(text),
+            StoreError::Bug(_) => Self::bug(text),
+            StoreError::Held { .. } => Self::permanent(text).coded(FaultCode::Busy),
+            StoreError::Corrupt { .. } => Self::permanent(text).coded(FaultCode::Damaged),
+            StoreError::Newer { .. } => Self::permanent(text).coded(FaultCode::Newer),
+            StoreError::Unusable { .. } => Self::permanent(text),
         }
     }
 }

@@ -8,9 +8,10 @@ use crate::tx::{AddedJob, Claim, End, Tx, bug, need};
 use orch_core::decide::NewJob;
 use orch_core::effect::{Class, Outcome};
 use orch_core::event::Event;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::{JobId, Seq, Time};
 use orch_core::task::{NewTask, Task};
-use orch_core::verdict::FaultKind;
+use orch_core::verdict::{FaultKind, FaultNote};
 
 /// Attempts of what may be given up.
 const MAX_ATTEMPTS: u32 = 2;
@@ -125,11 +126,15 @@ fn take_back<T: Tx>(tx: &mut T, which: impl Fn(&Claim) -> bool) -> Result<Vec<Re
     for claim in tx.claims()?.into_iter().filter(which) {
         let died = claim.lane.is_some_and(|lane| !lane.outlives_workers());
         let deaths = claim.deaths + u32::from(died);
-        tx.give_back(claim.job, deaths)?;
+        tx.give_back(claim.job, deaths, died.then(worker_died).as_ref())?;
         money::give_back(tx, claim.job)?;
         back.push(Reaped { job: claim.job, worker: claim.worker, deaths });
     }
     Ok(back)
+}
+
+fn worker_died() -> FaultNote {
+    FaultNote::new(FaultKind::Transient, "the worker that had it died or did not answer").coded(FaultCode::WorkerDied)
 }
 
 /// Takes back exactly this claim: its worker hangs, which counts as a death. `None`: the fence is old.
@@ -137,7 +142,7 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
     let mine = |claim: &Claim| claim.job == fence.job && claim.epoch == fence.epoch;
     let Some(claim) = tx.claims()?.into_iter().find(mine) else { return Ok(None) };
     let deaths = claim.deaths + 1;
-    tx.give_back(claim.job, deaths)?;
+    tx.give_back(claim.job, deaths, Some(&worker_died()))?;
     money::give_back(tx, claim.job)?;
     Ok(Some(Reaped { job: claim.job, worker: claim.worker, deaths }))
 }
@@ -146,7 +151,7 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
 pub fn release<T: Tx>(tx: &mut T, worker: &str) -> Result<u64, T::Error> {
     let mut released = 0;
     for claim in tx.claims()?.into_iter().filter(|claim| claim.worker == worker) {
-        tx.give_back(claim.job, claim.deaths)?;
+        tx.give_back(claim.job, claim.deaths, None)?;
         released += 1;
         money::give_back(tx, claim.job)?;
     }

@@ -8,6 +8,7 @@ use orch_core::ids::{Actor, Environment, GateId, JobId, ProjectKey, Seq, Sha, St
 use orch_core::phase::PhaseKind;
 use orch_core::policy::Policy;
 use orch_core::retry::Tries;
+use orch_core::run_of::RunOf;
 use orch_core::task::Task;
 use orch_core::verdict::{FaultNote, Verdict};
 use orch_ports::agent::{EndClass, Usage};
@@ -397,8 +398,8 @@ pub struct RunRow {
     pub job: Seq,
     /// Number of the run directory.
     pub attempt: u32,
-    /// What ran: `developer`, `ci`, `deploy production`.
-    pub what: String,
+    /// What ran.
+    pub what: RunOf,
     /// Program.
     pub program: String,
     /// Stage.

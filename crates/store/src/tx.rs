@@ -72,8 +72,9 @@ pub trait Tx {
     fn claims(&mut self) -> Result<Vec<Claim>, Self::Error>;
     /// Is there a run of this attempt of the job whose end was not written down? Runs of earlier attempts are over.
     fn has_open_run(&mut self, job: JobId, attempt: u32) -> Result<bool, Self::Error>;
-    /// Gives a claim back; its job has had this many deaths then. Also of a kind this version does not know.
-    fn give_back(&mut self, job: JobId, deaths: u32) -> Result<(), Self::Error>;
+    /// Gives a claim back; its job has had this many deaths then. Also of a kind this version does not know. `died`: its last
+    /// fault from now on.
+    fn give_back(&mut self, job: JobId, deaths: u32, died: Option<&FaultNote>) -> Result<(), Self::Error>;
     /// Ends an open job; `false` if there is none.
     fn end_job(&mut self, id: JobId, end: &End<'_>) -> Result<bool, Self::Error>;
 

@@ -40,7 +40,7 @@ impl Used {
         Self {
             project: project.to_owned(),
             item: item.to_owned(),
-            what: run.what.clone(),
+            what: run.what.to_string(),
             model: run.model.clone(),
             at: Time(run.started.0.div_euclid(QUARTER_MS) * QUARTER_MS),
             runs: 1,

@@ -106,7 +106,7 @@ async fn evidence(store: &SqliteStore, job: &Job) -> Result<()> {
                 task: task.id,
                 job: job.id.seq,
                 attempt: 1,
-                what: role.to_string(),
+                what: role.clone().into(),
                 program: "scripted".into(),
                 stage: stage.clone(),
                 dir: format!("{}-1", job.id),

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use measure::{build, changed, commit, join, ms, watch};
 use oracle::Bystanders;
+use orch_core::fault_code::FaultCode;
 use orch_ports::Fault;
 use orch_ports::supervisor::{EndReason, ExitRecord, PoliteSignal, RunSpec, RunState, Supervisor, files};
 use orch_supervise::{ProcessSupervisor, rungs};
@@ -356,7 +357,7 @@ impl Tree {
     /// Does the answer fit the end?
     fn judge(&self, ended: &Result<ExitRecord, Fault>, killed: bool) -> Option<String> {
         let record = match (ended, self.plan.end) {
-            (Err(fault), End::KillSupervisor) if fault.is_transient() && fault.text.contains("died without") => {
+            (Err(fault), End::KillSupervisor) if fault.is_transient() && fault.code == FaultCode::Lost => {
                 return None;
             }
             (Ok(_), End::KillSupervisor) if killed => {

@@ -9,6 +9,7 @@ pub(crate) use super::said::{classify, mask, told};
 use crate::durable::{self, FSYNC, Kept};
 use crate::locks;
 use crate::tool::Tool;
+use orch_core::fault_code::FaultCode;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use std::ffi::{OsStr, OsString};
@@ -307,7 +308,8 @@ impl Call<'_> {
             Err(_) => {
                 // With its helpers: what speaks to a remote is a process of its own, and would go on with a push.
                 kill(group);
-                Err(Fault::transient(format!("{what}: no end after {} s, killed", self.limit.as_secs())))
+                let text = format!("{what}: no end after {} s, killed", self.limit.as_secs());
+                Err(Fault::transient(text).coded(FaultCode::TimedOut))
             }
         }
     }
@@ -340,7 +342,7 @@ pub(super) fn kill(group: Option<rustix::process::Pid>) {
 impl Output {
     /// Did it fail because somebody holds a lock?
     pub(super) fn met_a_lock(&self) -> bool {
-        self.status != Some(0) && String::from_utf8_lossy(&self.stderr).contains(".lock': File exists")
+        self.status != Some(0) && super::said::met_a_lock(&self.stderr)
     }
 
     /// The fault this answer is.
@@ -349,32 +351,32 @@ impl Output {
         let end = self.status.map_or_else(|| "killed by a signal".into(), |code| format!("exit code {code}"));
         let text = if text.is_empty() { format!("git {what}: {end}") } else { format!("git {what}: {text}") };
         if self.status.is_none() {
-            return Fault::transient(text);
+            return Fault::transient(text).coded(FaultCode::Killed);
         }
         match classify(&self.stderr) {
             // Nothing that is known: only the same words again and again are final.
-            FaultKind::Permanent => Fault::permanent(text).unsure(),
-            kind => Fault::new(kind, text),
+            (FaultKind::Permanent, _) => Fault::permanent(text).unsure(),
+            (kind, code) => Fault::new(kind, text).coded(code),
         }
     }
 }
 
-/// Errors of the system that have no name of their own in the standard library, and pass: no descriptors, a failing disk.
-const PASSES: &[rustix::io::Errno] = &[rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::IO];
+/// Errors of the system that have no name of their own in the standard library, and pass.
+const NO_DESCRIPTORS: &[rustix::io::Errno] = &[rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
 
 /// The fault of a file operation.
 pub(crate) fn io(path: &Path, what: &str, error: &std::io::Error) -> Fault {
     let text = format!("{what} {}: {error}", path.display());
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => Fault::denied(text),
-        std::io::ErrorKind::StorageFull
-        | std::io::ErrorKind::QuotaExceeded
-        | std::io::ErrorKind::OutOfMemory
-        | std::io::ErrorKind::WouldBlock
-        | std::io::ErrorKind::Interrupted => Fault::transient(text),
-        _ if error.raw_os_error().is_some_and(|code| PASSES.iter().any(|e| e.raw_os_error() == code)) => {
-            Fault::transient(text)
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::OutOfMemory => {
+            Fault::transient(text).coded(FaultCode::NoRoom)
         }
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => Fault::transient(text),
+        _ if error.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.iter().any(|e| e.raw_os_error() == code)) => {
+            Fault::transient(text).coded(FaultCode::NoRoom)
+        }
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Fault::transient(text),
         _ => Fault::permanent(text).unsure(),
     }
 }

@@ -1,6 +1,7 @@
 //! What git says, for people and for retries: in one line, without credentials, and what kind of fault it is. Decides by git's
 //! own words, in English (`LC_ALL=C`).
 
+use orch_core::fault_code::FaultCode;
 use orch_core::plain::shown_line;
 use orch_core::verdict::FaultKind;
 
@@ -41,100 +42,137 @@ pub(crate) fn mask(text: &str) -> String {
     out
 }
 
-/// Kind of a failure, by git's own words (`LC_ALL=C`). Order matters: git adds "could not read from remote repository"
-/// to nearly everything, so the particular words come first.
-pub(crate) fn classify(stderr: &[u8]) -> FaultKind {
-    const DENIED: &[&str] = &[
-        "authentication failed",
-        "could not read username",
-        "could not read password",
-        "permission denied (",
-        "host key verification failed",
-        "terminal prompts disabled",
-        "returned error: 401",
-        "returned error: 403",
-        "access denied",
-        "not authorized",
-    ];
-    const GONE: &[&str] = &[
-        "repository not found",
-        "does not appear to be a git repository",
-        "not a git repository",
-        "returned error: 404",
-        "' not found",
-        "bad object",
-        "not a valid object",
-        "not a valid commit",
-        "unknown revision",
-        "not our ref",
-        "not something we can merge",
-        "not a tree object",
-    ];
-    const TRANSIENT: &[&str] = &[
-        "could not resolve host",
-        "could not resolve hostname",
-        "failed to connect",
-        "couldn't connect",
-        "connection refused",
-        "connection reset",
-        "connection timed out",
-        "connection closed",
-        "timed out",
-        "unable to connect",
-        "unreachable",
-        "hung up unexpectedly",
-        "early eof",
-        "rpc failed",
-        "returned error: 408",
-        "returned error: 429",
-        "returned error: 5",
-        "empty reply",
-        "unexpected disconnect",
-        "temporary failure",
-        "temporarily unavailable",
-        ".lock': file exists",
-        "cannot lock ref",
-        // A git of the process before may still be at work where it died.
-        "could not lock config file",
-        "no space left",
-        "cannot allocate memory",
-        "too many open files",
-        "resource temporarily unavailable",
-        "input/output error",
-        "disk quota exceeded",
-        "cannot fork",
-        "unable to fork",
+/// Words of git, and which fault they tell of.
+type Words = (FaultKind, FaultCode, &'static [&'static str]);
+
+/// Git's own words (`LC_ALL=C`), the particular ones first: git adds "could not read from remote repository" to nearly
+/// everything.
+const KNOWN: &[Words] = &[
+    (
+        FaultKind::Denied,
+        FaultCode::NotLetIn,
+        &[
+            "authentication failed",
+            "could not read username",
+            "could not read password",
+            "permission denied (",
+            "host key verification failed",
+            "terminal prompts disabled",
+            "returned error: 401",
+        ],
+    ),
+    (FaultKind::Denied, FaultCode::Denied, &["returned error: 403", "access denied", "not authorized"]),
+    (
+        FaultKind::Transient,
+        FaultCode::NoRoom,
+        &[
+            "no space left",
+            "cannot allocate memory",
+            "too many open files",
+            "disk quota exceeded",
+            "resource temporarily unavailable",
+            "cannot fork",
+            "unable to fork",
+        ],
+    ),
+    (
+        FaultKind::Transient,
+        FaultCode::Unreachable,
+        &[
+            "could not resolve host",
+            "could not resolve hostname",
+            "failed to connect",
+            "couldn't connect",
+            "connection refused",
+            "unable to connect",
+            "unreachable",
+        ],
+    ),
+    (FaultKind::Transient, FaultCode::TimedOut, &["timed out", "returned error: 408"]),
+    (FaultKind::Transient, FaultCode::Limited, &["returned error: 429"]),
+    (FaultKind::Transient, FaultCode::Overloaded, &["returned error: 5"]),
+    // A git of the process before may still be at work where it died.
+    (FaultKind::Transient, FaultCode::Busy, &[".lock': file exists", "cannot lock ref", "could not lock config file"]),
+    (
+        FaultKind::Transient,
+        FaultCode::Killed,
         // A process that git had started was killed, and the machine kills again as long as it has no memory.
-        "died of signal",
-        "died with error",
-        "invalid index-pack output",
-        "expected flush after",
-        "index-pack failed",
-        "pack-objects died",
-    ];
-    // Git's words for a full disk where it does not add the system's. With the system's, those decide.
-    const WRITE: &[&str] = &[
-        "failed to write new configuration file",
-        "could not write config file",
-        "unable to write new index file",
-        "unable to write file",
-        "unable to create temporary file",
-        "file write error",
-        "write failure",
-        "write error",
-    ];
-    const STAYS: &[&str] = &["permission denied", "read-only file system", "not a directory", "is a directory"];
+        &[
+            "died of signal",
+            "died with error",
+            "invalid index-pack output",
+            "expected flush after",
+            "index-pack failed",
+            "pack-objects died",
+        ],
+    ),
+    (
+        FaultKind::Transient,
+        FaultCode::Unavailable,
+        &[
+            "connection reset",
+            "connection closed",
+            "hung up unexpectedly",
+            "early eof",
+            "rpc failed",
+            "empty reply",
+            "unexpected disconnect",
+            "temporary failure",
+            "temporarily unavailable",
+            "input/output error",
+        ],
+    ),
+];
+
+/// Git's words for a full disk where it does not add the system's. With the system's, those decide.
+const WRITE: &[&str] = &[
+    "failed to write new configuration file",
+    "could not write config file",
+    "unable to write new index file",
+    "unable to write file",
+    "unable to create temporary file",
+    "file write error",
+    "write failure",
+    "write error",
+];
+const STAYS: &[&str] = &["permission denied", "read-only file system", "not a directory", "is a directory"];
+
+/// What is not there, where nothing else is said.
+const GONE: &[Words] = &[
+    (FaultKind::Gone, FaultCode::NoSuchBranch, &["remote ref does not exist"]),
+    (
+        FaultKind::Gone,
+        FaultCode::NotFound,
+        &[
+            "repository not found",
+            "does not appear to be a git repository",
+            "not a git repository",
+            "returned error: 404",
+            "' not found",
+            "bad object",
+            "not a valid object",
+            "not a valid commit",
+            "unknown revision",
+            "not our ref",
+            "not something we can merge",
+            "not a tree object",
+        ],
+    ),
+];
+
+/// Which fault a failure is.
+pub(crate) fn classify(stderr: &[u8]) -> (FaultKind, FaultCode) {
     let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
-    if says(DENIED) {
-        FaultKind::Denied
-    } else if says(TRANSIENT) || says(WRITE) && !says(STAYS) {
-        FaultKind::Transient
-    } else if says(GONE) {
-        FaultKind::Gone
-    } else {
-        FaultKind::Permanent
-    }
+    let which = |table: &[Words]| table.iter().find(|(_, _, words)| says(words)).map(|(kind, code, _)| (*kind, *code));
+    let no_room = || (says(WRITE) && !says(STAYS)).then_some((FaultKind::Transient, FaultCode::NoRoom));
+    let found = which(KNOWN).or_else(no_room).or_else(|| which(GONE));
+    found.unwrap_or((FaultKind::Permanent, FaultCode::Failed))
+}
+
+/// Did a git fail because another one holds a lock?
+pub(crate) fn met_a_lock(stderr: &[u8]) -> bool {
+    String::from_utf8_lossy(stderr).contains(".lock': File exists")
 }
 
 #[cfg(test)]
@@ -143,27 +181,61 @@ mod tests {
 
     #[test]
     fn faults_are_told_apart_by_gits_own_words() {
-        let cases: &[(&str, FaultKind)] = &[
-            ("fatal: unable to access 'http://h/': Failed to connect to h port 1", FaultKind::Transient),
-            ("fatal: unable to access 'http://h/': The requested URL returned error: 503", FaultKind::Transient),
-            ("error: RPC failed; curl 56\nfatal: the remote end hung up unexpectedly", FaultKind::Transient),
-            ("fatal: Authentication failed for 'http://h/'", FaultKind::Denied),
-            ("fatal: could not read Username for 'http://h': terminal prompts disabled", FaultKind::Denied),
-            ("git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", FaultKind::Denied),
-            ("fatal: '/x' does not appear to be a git repository\nfatal: Could not read from", FaultKind::Gone),
-            ("fatal: repository 'http://h/x/' not found", FaultKind::Gone),
-            ("fatal: refusing to merge unrelated histories", FaultKind::Permanent),
-            ("error: failed to write new configuration file /x/.git/config.lock", FaultKind::Transient),
-            ("error: could not lock config file /x/.git/config: File exists", FaultKind::Transient),
-            ("fatal: cannot fork() for remote-https: Resource temporarily unavailable", FaultKind::Transient),
-            ("error: unable to write file /x/y: Permission denied", FaultKind::Permanent),
-            ("error: pack-objects died of signal 9\nfatal: could not fetch", FaultKind::Transient),
-            ("fatal: git-pack-objects died with error.", FaultKind::Transient),
-            ("fatal: fetch-pack: invalid index-pack output", FaultKind::Transient),
-            ("Killed\nfatal: expected flush after ref listing", FaultKind::Transient),
+        let cases: &[(&str, FaultKind, FaultCode)] = &[
+            (
+                "fatal: unable to access 'http://h/': Failed to connect to h port 1",
+                FaultKind::Transient,
+                FaultCode::Unreachable,
+            ),
+            (
+                "fatal: unable to access 'http://h/': The requested URL returned error: 503",
+                FaultKind::Transient,
+                FaultCode::Overloaded,
+            ),
+            (
+                "error: RPC failed; curl 56\nfatal: the remote end hung up unexpectedly",
+                FaultKind::Transient,
+                FaultCode::Unavailable,
+            ),
+            ("fatal: Authentication failed for 'http://h/'", FaultKind::Denied, FaultCode::NotLetIn),
+            (
+                "fatal: could not read Username for 'http://h': terminal prompts disabled",
+                FaultKind::Denied,
+                FaultCode::NotLetIn,
+            ),
+            (
+                "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                FaultKind::Denied,
+                FaultCode::NotLetIn,
+            ),
+            (
+                "fatal: '/x' does not appear to be a git repository\nfatal: Could not read from",
+                FaultKind::Gone,
+                FaultCode::NotFound,
+            ),
+            ("fatal: repository 'http://h/x/' not found", FaultKind::Gone, FaultCode::NotFound),
+            ("fatal: refusing to merge unrelated histories", FaultKind::Permanent, FaultCode::Failed),
+            (
+                "error: failed to write new configuration file /x/.git/config.lock",
+                FaultKind::Transient,
+                FaultCode::NoRoom,
+            ),
+            ("error: could not lock config file /x/.git/config: File exists", FaultKind::Transient, FaultCode::Busy),
+            (
+                "fatal: cannot fork() for remote-https: Resource temporarily unavailable",
+                FaultKind::Transient,
+                FaultCode::NoRoom,
+            ),
+            ("error: unable to write file /x/y: Permission denied", FaultKind::Permanent, FaultCode::Failed),
+            ("error: pack-objects died of signal 9\nfatal: could not fetch", FaultKind::Transient, FaultCode::Killed),
+            ("fatal: git-pack-objects died with error.", FaultKind::Transient, FaultCode::Killed),
+            ("fatal: fetch-pack: invalid index-pack output", FaultKind::Transient, FaultCode::Killed),
+            ("error: unable to delete 'x': remote ref does not exist", FaultKind::Gone, FaultCode::NoSuchBranch),
+            ("error: x/index.lock': File exists. No space left on device", FaultKind::Transient, FaultCode::NoRoom),
+            ("Killed\nfatal: expected flush after ref listing", FaultKind::Transient, FaultCode::Killed),
         ];
-        for (text, kind) in cases {
-            assert_eq!(classify(text.as_bytes()), *kind, "{text}");
+        for (text, kind, code) in cases {
+            assert_eq!(classify(text.as_bytes()), (*kind, *code), "{text}");
         }
     }
 

@@ -5,6 +5,7 @@ use super::State;
 use super::pulls::{self, Life, PullRow};
 use super::repo::MergedTree;
 use super::served::Served;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::{Actor, Sha};
 use orch_ports::Fault;
 use orch_ports::forge::{PULLS_LISTED, PullRequest, PullState};
@@ -74,11 +75,11 @@ impl State {
         }
         let tips = served.heads(&[head_branch, base_branch]).await?;
         let [Some(head), base] = &tips[..] else {
-            return Err(Fault::gone(format!("there is no branch {head_branch} to open a pull request from")));
+            return Err(no_branch(format!("there is no branch {head_branch} to open a pull request from")));
         };
         let head = head.clone();
         if base.is_none() {
-            return Err(Fault::gone(format!("there is no branch {base_branch} to open a pull request into")));
+            return Err(no_branch(format!("there is no branch {base_branch} to open a pull request into")));
         }
         let (project, at, body) = (served.key.clone(), self.clock.now(), body.to_owned());
         let (head_branch, base_branch, tip) = (head_branch.to_owned(), base_branch.to_owned(), head.clone());
@@ -152,4 +153,8 @@ pub(super) fn url_of(remote: &str, number: u64) -> String {
         }
     }
     format!("file://{path}#{number}")
+}
+
+fn no_branch(text: String) -> Fault {
+    Fault::gone(text).coded(FaultCode::NoSuchBranch)
 }

@@ -10,6 +10,7 @@ use crate::git_cli::names::is_branch_name;
 use crate::git_cli::remote::Address;
 use crate::git_cli::run::{GitRun, Output, io, told};
 use crate::owner::git_at_work;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::Sha;
 use orch_core::verdict::FaultKind;
 use orch_ports::{Fault, Remote};
@@ -174,10 +175,11 @@ impl There {
         let call = self.address.with(self.git.call(Some(&self.cache), "push")).within(LOOK);
         let call = call.args(["--dry-run", "--porcelain", "--no-verify", "--end-of-options", self.url()]);
         let out = call.arg(":refs/heads/orch-doctor/there-is-no-such-branch").run().await?;
-        let fault = out.fault("push");
+        if out.status == Some(0) || refused(&out).is_some() {
+            return Ok(());
+        }
         // Whoever is told that the branch is not there was let in.
-        let told = out.status == Some(0) || fault.text.contains("remote ref does not exist") || refused(&out).is_some();
-        if told { Ok(()) } else { Err(fault) }
+        Some(out.fault("push")).filter(|fault| fault.code != FaultCode::NoSuchBranch).map_or(Ok(()), Err)
     }
 
     /// Of a repository on this machine the branch is on disk; elsewhere that is its server's own business.

@@ -80,7 +80,7 @@ impl Cx<'_> {
         if max < times {
             let times = if times == 1 { "once".to_owned() } else { format!("{times} times") };
             let text = format!("main conflicted with the branch {times}");
-            let fault = FaultNote { kind: FaultKind::Transient, text };
+            let fault = FaultNote::new(FaultKind::Transient, text);
             let retry = Cursor { stage: self.developers_stage().unwrap_or(self.d.task.at.stage), step: 0 };
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);
         }
@@ -94,7 +94,7 @@ impl Cx<'_> {
         }
         self.d.task.landing.conflict = None;
         let text = "the branch conflicts with the default branch, and the pipeline has no developer".to_owned();
-        let fault = FaultNote { kind: FaultKind::Permanent, text };
+        let fault = FaultNote::new(FaultKind::Permanent, text);
         let retry = self.start_of_merging();
         self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);
     }

@@ -362,7 +362,7 @@ impl Cx<'_> {
 
     /// A state the pipeline's own checks rule out. It must not loop and must not be silent: a person looks.
     pub(super) fn impossible(&mut self, what: &str) {
-        let fault = FaultNote { kind: FaultKind::Bug, text: what.to_owned() };
+        let fault = FaultNote::new(FaultKind::Bug, what.to_owned());
         let retry = self.d.task.at;
         self.say(format!("cannot go on: {what}"));
         self.block(BlockReason::JobFailed { what: "go on".into(), fault }, retry);

@@ -56,7 +56,7 @@ impl Cx<'_> {
         if max < times {
             // Each time costs a review: a person decides whether it is worth another one.
             let text = format!("{why} {times} times while it was reviewed and tested");
-            let fault = FaultNote { kind: crate::verdict::FaultKind::Transient, text };
+            let fault = FaultNote::new(crate::verdict::FaultKind::Transient, text);
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, to);
         }
         self.d.task.findings.notes.push(Remark::Text(format!(
@@ -89,7 +89,7 @@ impl Cx<'_> {
         if MAX_VOIDED < times {
             // Each time costs a person a look: a person decides whether it goes on.
             let text = format!("{why} {times} times after the forge showed its approval");
-            let fault = FaultNote { kind: crate::verdict::FaultKind::Transient, text };
+            let fault = FaultNote::new(crate::verdict::FaultKind::Transient, text);
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, to);
         }
         self.move_to(to);
@@ -112,13 +112,13 @@ impl Cx<'_> {
     pub(super) fn update_again(&mut self) {
         self.d.task.landing.updates += 1;
         if self.policy.max_updates < self.d.task.landing.updates {
-            let fault = FaultNote {
-                kind: crate::verdict::FaultKind::Transient,
-                text: format!(
+            let fault = FaultNote::new(
+                crate::verdict::FaultKind::Transient,
+                format!(
                     "main or the lease moved on {} times while the merge was prepared",
                     self.d.task.landing.updates
                 ),
-            };
+            );
             let retry = self.start_of_merging();
             return self.block(BlockReason::JobFailed { what: "prepare the merge".into(), fault }, retry);
         }

@@ -31,7 +31,7 @@ pub fn tree(n: u64) -> Digest {
     Digest::new(format!("tree-{n}"))
 }
 pub fn fault(kind: FaultKind, text: &str) -> FaultNote {
-    FaultNote { kind, text: text.into() }
+    FaultNote::new(kind, text)
 }
 pub fn failed(text: &str) -> Outcome {
     Outcome::Failed { fault: fault(FaultKind::Permanent, text) }

@@ -6,7 +6,6 @@ use super::landing;
 use crate::cx::{Cx, Ended};
 use crate::shell;
 use orch_core::effect::Outcome;
-use orch_core::ids::Role;
 use orch_core::task::Phase;
 use orch_ports::Fault;
 use orch_ports::forge::PullState;
@@ -44,7 +43,8 @@ pub(super) async fn ensure(cx: &Cx) -> Result<Ended, Fault> {
             }
             RunState::Ended(exit) => {
                 // An agent's has cost something, whoever waited for it.
-                let program = (run.program != shell::SHELL).then(|| cx.project.program(&Role::new(run.what.as_str())));
+                let role = run.what.role().filter(|_| !run.is_command());
+                let program = role.map(|role| cx.project.program(role));
                 let report = program.map(|program| program.read(dir, &exit));
                 shell::finish(cx, dir, &exit, report.as_ref()).await?;
             }

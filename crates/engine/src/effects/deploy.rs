@@ -9,6 +9,7 @@ use crate::shell::{self, Command, Ran};
 use crate::text::hex;
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, GateId, Seq, Sha, StageId};
+use orch_core::run_of::RunOf;
 use orch_core::task::LAST_LINES;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
@@ -43,7 +44,7 @@ pub(super) async fn ensure(
     for dir in cx.earlier_run_dirs("hook") {
         started |= !matches!(cx.engine.ports.supervisor.look(&dir)?, RunState::Absent);
     }
-    let what = format!("deploy to {environment}");
+    let what = RunOf::Deploy(environment);
     // The record of a hook belongs to the environment and the revision, whichever job ran it.
     let recorded = if started { None } else { shell::recorded(cx, &what, revision, since).await? };
     started |= recorded.is_some();
@@ -90,14 +91,14 @@ pub(super) async fn ensure(
     }
     let hooked = match recorded {
         Some(ran) => ran,
-        None => match command(cx, "hook", &what, hook, revision, env.clone()).await? {
+        None => match command(cx, "hook", what, hook, revision, env.clone()).await? {
             Ok(ran) => ran,
             Err(again) => return Ok(again),
         },
     };
     let checked = match deploy.check.as_deref() {
         Some(check) if hooked.exit.ok() => {
-            match command(cx, "check", &format!("check {environment}"), check, revision, env).await? {
+            match command(cx, "check", RunOf::Check(environment), check, revision, env).await? {
                 Ok(ran) => Some(Checked { infra: infra(&ran.output), ran }),
                 Err(again) => return Ok(again),
             }
@@ -226,7 +227,7 @@ async fn covered(cx: &Cx, revision: &Sha, later: &Sha, stage: &StageId) -> Resul
 pub(super) async fn command(
     cx: &Cx,
     name: &str,
-    what: &str,
+    what: RunOf,
     line: &str,
     revision: &Sha,
     env: BTreeMap<String, String>,
@@ -241,7 +242,7 @@ pub(super) async fn command(
     let timeout_ms = cx.project.deploy.timeout_ms;
     let command = Command {
         name,
-        what: what.to_owned(),
+        what,
         line,
         commit: revision,
         timeout_ms,

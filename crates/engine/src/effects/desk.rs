@@ -20,7 +20,7 @@ async fn resume(cx: &Cx, role: &Role, stage: &StageId, program: &dyn AgentProgra
     else {
         return Ok(None);
     };
-    if last.what != role.as_str() || last.stage != *stage || last.program != program.name() {
+    if last.what.role() != Some(role) || last.stage != *stage || last.program != program.name() {
         return Ok(None);
     }
     // One that was never settled was lost with its supervisor.

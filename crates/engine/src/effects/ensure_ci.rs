@@ -15,6 +15,7 @@ use orch_artefacts::failing;
 use orch_core::blame::Blame;
 use orch_core::effect::Outcome;
 use orch_core::ids::{GateId, Sha, Time};
+use orch_core::run_of::RunOf;
 use orch_ports::Fault;
 use orch_ports::forge::{CommitStatus, StatusState};
 use orch_store::Fact;
@@ -130,6 +131,7 @@ pub(super) async fn ensure(cx: &Cx, commit: &Sha) -> Result<Ended, Fault> {
     let artefact_dir = cx.task.artefact_dir();
     let trial = Trial {
         name: CONTEXT,
+        what: RunOf::Ci,
         run: &run,
         env: BTreeMap::from([("CI".to_owned(), "true".to_owned())]),
         tells_revision: true,

@@ -161,7 +161,7 @@ async fn said_by_author(cx: &Cx) -> Result<Option<String>, Fault> {
 pub(super) async fn message(cx: &Cx) -> Result<String, Fault> {
     let (task, merging) = (&cx.task, &cx.project.merging);
     let runs = cx.store().runs(task.id).await?;
-    let developer = || runs.iter().filter(|r| r.what == Role::Developer.as_str() && task.first_job() <= r.job);
+    let developer = || runs.iter().filter(|r| r.what.role() == Some(&Role::Developer) && task.first_job() <= r.job);
     let mut summaries: Vec<&str> = developer().filter_map(|r| r.summary.as_deref()).map(str::trim).collect();
     summaries.dedup();
     summaries.retain(|s| !s.is_empty());

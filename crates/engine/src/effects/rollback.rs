@@ -4,6 +4,7 @@ use super::deploy::{command, hook_env, image, previous};
 use crate::cx::{Cx, Ended};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Environment, Sha};
+use orch_core::run_of::RunOf;
 use orch_ports::Fault;
 use orch_store::Deployment;
 
@@ -24,7 +25,7 @@ pub(super) async fn ensure(cx: &Cx, environment: Environment, failed: &Sha) -> R
     };
     let mut env = hook_env(environment, revision, before);
     env.extend(image(cx, &previous).await?);
-    let ran = match command(cx, "rollback", &format!("roll {environment} back"), line, revision, env).await? {
+    let ran = match command(cx, "rollback", RunOf::Rollback(environment), line, revision, env).await? {
         Ok(ran) => ran,
         Err(again) => return Ok(again),
     };

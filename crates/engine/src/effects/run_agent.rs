@@ -120,7 +120,7 @@ async fn begin(cx: &Cx, (role, stage, round): (&Role, &StageId, u32), dir: &Path
         .map_err(|e| Fault::transient(format!("write {}: {e}", brief.prompt_file.display())))?;
     let program = cx.project.program(role);
     let spec = program.launch(&brief)?;
-    shell::start(cx, dir, &spec, role.to_string(), (program.name(), program.sandbox())).await
+    shell::start(cx, dir, &spec, role.clone().into(), (program.name(), program.sandbox())).await
 }
 
 /// The role's prompt: the project's own from its default branch, never from the task's branch (a branch must not write
@@ -160,8 +160,9 @@ async fn developer_says(cx: &Cx, brief: &Brief) -> Result<Vec<String>, Fault> {
     }
     let runs = cx.store().runs(task.id).await?;
     let own = || runs.iter().filter(|r| (task.first_job()..cx.job.id.seq).contains(&r.job));
-    let since = own().filter(|r| r.what == brief.role.as_str()).map(|r| r.job).max().unwrap_or(0);
-    let said = own().filter(|r| r.what == Role::Developer.as_str() && since < r.job).filter_map(|r| r.summary.clone());
+    let since = own().filter(|r| r.what.role() == Some(&brief.role)).map(|r| r.job).max().unwrap_or(0);
+    let said =
+        own().filter(|r| r.what.role() == Some(&Role::Developer) && since < r.job).filter_map(|r| r.summary.clone());
     let mut said: Vec<String> = said.filter(|s| !s.trim().is_empty()).collect();
     said.drain(..said.len().saturating_sub(MOST));
     Ok(said)

@@ -9,6 +9,7 @@ use crate::shell::{self, Supervised};
 use crate::{layer, layers};
 use orch_core::effect::Outcome;
 use orch_core::ids::{Role, StageId};
+use orch_core::run_of::RunOf;
 use orch_ports::Fault;
 use orch_ports::agent::files as agent;
 use orch_ports::supervisor::{EndReason, ExitRecord, RunState, files};
@@ -123,7 +124,8 @@ async fn begin(cx: &Cx, role: &Role, stage: &StageId, line: &str, dir: &Path) ->
         detach: false,
     })?;
     let sandbox = Some(cx.project.preparation.sandbox.shown());
-    shell::start(cx, dir, &spec, format!("setup for the {role}"), (shell::SHELL, sandbox)).await
+    let what = RunOf::Command(format!("setup for the {role}"));
+    shell::start(cx, dir, &spec, what, (shell::SHELL, sandbox)).await
 }
 
 fn note(line: &str, dir: &Path, exit: &ExitRecord) -> Option<String> {

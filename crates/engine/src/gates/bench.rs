@@ -4,6 +4,7 @@
 use crate::quarantine::Quarantine;
 use crate::review::LastReview;
 use orch_core::ids::{Sha, Time};
+use orch_core::run_of::RunOf;
 use orch_ports::Fault;
 use orch_ports::supervisor::ExitRecord;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ProjectCommand<'a> {
     /// Name of its run: `tests`, `tests-2`.
     pub name: String,
-    /// For people: `tests on 1a2b3c`.
-    pub what: String,
+    /// What it is: `tests on 1a2b3c`.
+    pub what: RunOf,
     /// Shell line.
     pub line: &'a str,
     /// Commit to check out.

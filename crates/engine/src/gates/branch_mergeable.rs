@@ -5,6 +5,7 @@ use super::gate::{Gate, Look, Meta, Subject};
 use crate::cx::EMPTIED;
 use crate::project::Project;
 use orch_core::conflict;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::{GateId, Sha};
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
 use orch_ports::Fault;
@@ -65,7 +66,8 @@ impl Gate for BranchMergeable {
         };
         let branch = look.project.forge.default_branch(project).await?;
         let tip = look.git.forge_branch(project, &branch).await?;
-        let tip = tip.ok_or_else(|| Fault::gone(format!("the forge has no branch `{branch}`")))?;
+        let tip = tip
+            .ok_or_else(|| Fault::gone(format!("the forge has no branch `{branch}`")).coded(FaultCode::NoSuchBranch))?;
         let contains_tip = look.git.is_ancestor(project, &tip, head).await?;
         let number = task.branch.pull_request.ok_or_else(|| Fault::permanent("there is no pull request to merge"))?;
         let pull = look.project.forge.pull_request(project, number).await?;
@@ -88,7 +90,7 @@ impl Gate for BranchMergeable {
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, _: &Project) -> Verdict {
-        let fault = |kind, text| Verdict::Inconclusive { fault: FaultNote { kind, text } };
+        let fault = |kind, text| Verdict::Inconclusive { fault: FaultNote::new(kind, text) };
         // `Gone`: what was prepared no longer holds, so that it is prepared again instead of waited for.
         let outdated = |text: String| fault(FaultKind::Gone, text);
         if !evidence.conflicts.is_empty() {

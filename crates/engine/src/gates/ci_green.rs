@@ -85,7 +85,7 @@ impl Gate for CiGreen {
             } else {
                 (FaultKind::Transient, format!("the check `{}` could not run: {}", broken.context, broken.description))
             };
-            return Verdict::Inconclusive { fault: FaultNote { kind, text } };
+            return Verdict::Inconclusive { fault: FaultNote::new(kind, text) };
         }
         let open: Vec<String> = if project.ci_required.is_empty() {
             let pending = known.iter().filter(|s| s.state == StatusState::Pending).map(|s| s.context.clone());
@@ -107,7 +107,7 @@ impl Gate for CiGreen {
         let until = since.plus_ms(project.ci_wait_ms);
         if until <= subject.now {
             let text = format!("{what} was not reported in {} s", project.ci_wait_ms / 1000);
-            return Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } };
+            return Verdict::Inconclusive { fault: FaultNote::new(FaultKind::Transient, text) };
         }
         let recheck = Some(subject.now.plus_ms(RECHECK_MS));
         Verdict::Wait { why: WaitFor::Report { what }, until: Some(until), recheck }

@@ -74,7 +74,7 @@ impl Gate for DeployStatus {
         let fail = |text: String| Verdict::Fail { findings: vec![Finding::must_fix(text)] };
         if !evidence.on_default_branch {
             let text = format!("{} is not on the default branch", subject.head.short());
-            return Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Permanent, text } };
+            return Verdict::Inconclusive { fault: FaultNote::new(FaultKind::Permanent, text) };
         }
         if project.deploy.production.is_none() {
             return Verdict::Skipped { why: "nothing to deploy: no production hook is configured".into() };
@@ -94,7 +94,7 @@ impl Gate for DeployStatus {
             Service::Down(why) => fail(format!("production does not answer: {why}")),
             Service::Unknown(why) => {
                 let text = format!("production could not be looked at: {why}");
-                Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Transient, text } }
+                Verdict::Inconclusive { fault: FaultNote::new(FaultKind::Transient, text) }
             }
         }
     }

@@ -103,7 +103,7 @@ pub struct Judged {
 impl Judged {
     /// Nothing was found out.
     pub(super) fn cannot(fault: &Fault) -> Self {
-        let evidence = serde_json::json!({ "fault": fault.text });
+        let evidence = serde_json::json!({ "fault": fault.text, "code": fault.code });
         Self { verdict: Verdict::Inconclusive { fault: fault.note() }, evidence, warns: None }
     }
 }

@@ -35,6 +35,7 @@ use crate::shell;
 use crate::text::hex;
 use gate::notes;
 use orch_core::effect::{Outcome, Warning};
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::{GateId, Seq, Sha, StageId, Time};
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
@@ -116,7 +117,7 @@ pub(crate) async fn ensure(
                     judged = judge(cx, gate, &look) => judged?,
                     () = cx.engine.ports.clock.sleep_ms(ms) => {
                         let text = format!("it took longer than it may ({} s, `timeout_s` of the gate)", ms / 1_000);
-                        (String::new(), Judged::cannot(&Fault::transient(text)), false)
+                        (String::new(), Judged::cannot(&Fault::transient(text).coded(FaultCode::TimedOut)), false)
                     }
                 },
             },
@@ -129,7 +130,7 @@ pub(crate) async fn ensure(
         && let Verdict::Inconclusive { fault } = &judged.verdict
         && fault.kind == orch_core::verdict::FaultKind::Transient
     {
-        return Ok(shell::again(cx, &bench.under_way(), Fault::transient(fault.text.clone())));
+        return Ok(shell::again(cx, &bench.under_way(), Fault::from(fault.clone())));
     }
     let warning = judged.warns.as_deref().map(|text| warning(cx, id, text));
     if id == GateId::SecurityGate && mode != GateMode::Off && !reused {
@@ -209,7 +210,7 @@ pub(crate) async fn is_staged(cx: &Cx, stage: &StageId, head: &Sha) -> Result<Op
         Verdict::Pass => Some("its code runs there".to_owned()),
         Verdict::Skipped { why } => Some(why),
         Verdict::Inconclusive { fault } if fault.kind == orch_core::verdict::FaultKind::Transient => {
-            return Err(Fault::transient(fault.text));
+            return Err(fault.into());
         }
         // The gate says so itself, and waits.
         Verdict::Inconclusive { fault } => Some(fault.text),

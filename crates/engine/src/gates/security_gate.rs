@@ -81,7 +81,7 @@ impl Gate for SecurityGate {
     }
 
     fn judge(evidence: &Evidence, subject: &Subject, project: &Project) -> Verdict {
-        let cannot = |text: String| Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Permanent, text } };
+        let cannot = |text: String| Verdict::Inconclusive { fault: FaultNote::new(FaultKind::Permanent, text) };
         match &evidence.said {
             Err(why) => cannot(format!("the security report cannot be read back: {why}")),
             Ok(_) if !evidence.findings.is_empty() => Verdict::Fail { findings: evidence.findings.clone() },

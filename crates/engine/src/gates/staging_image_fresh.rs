@@ -7,6 +7,7 @@ use super::gate::{Gate, Look, Meta, Subject};
 use super::papers::{Paper, code_key};
 use crate::project::Project;
 use orch_core::ids::{Environment, GateId, Sha};
+use orch_core::run_of::RunOf;
 use orch_core::verdict::{FaultKind, FaultNote, Finding, Verdict};
 use orch_ports::Fault;
 use serde::Serialize;
@@ -68,7 +69,7 @@ impl Gate for StagingImageFresh {
                 ("ORCH_ENVIRONMENT".to_owned(), Environment::Staging.to_string()),
                 ("ORCH_REVISION".to_owned(), commit.to_string()),
             ]);
-            let what = format!("image of {}", commit.short());
+            let what = RunOf::Command(format!("image of {}", commit.short()));
             let run =
                 look.bench.run(&ProjectCommand { name: RUN.into(), what, line, commit, env, setup: false }).await?;
             let (revision, digest) = (word(&run.output, "revision="), word(&run.output, "digest="));
@@ -90,7 +91,7 @@ impl Gate for StagingImageFresh {
             if !image.run.ok {
                 let text =
                     format!("`{}` could not tell of the image: {}\n{}", image.command, image.run.end, image.run.tail);
-                return Verdict::Inconclusive { fault: FaultNote { kind: FaultKind::Permanent, text } };
+                return Verdict::Inconclusive { fault: FaultNote::new(FaultKind::Permanent, text) };
             }
             if !image.same_code {
                 let built = match &image.revision {

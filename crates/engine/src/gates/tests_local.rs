@@ -9,6 +9,7 @@ use crate::quarantine;
 use crate::trial::{Trial, Tried};
 use orch_core::blame::Blame;
 use orch_core::ids::{GateId, Sha};
+use orch_core::run_of::RunOf;
 use orch_core::task::Task;
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
@@ -35,7 +36,7 @@ pub(super) struct Evidence {
 
 /// Tests on a commit, as this gate has them run. `line` is what [`Project::whole`] gives.
 pub fn command<'a>(line: &'a str, commit: &'a Sha) -> ProjectCommand<'a> {
-    let what = format!("tests on {}", commit.short());
+    let what = RunOf::Tests(commit.short().to_string());
     let env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
     ProjectCommand { name: RUN.to_owned(), what, line, commit, env, setup: true }
 }
@@ -79,6 +80,7 @@ impl Gate for TestsLocal {
         };
         let trial = Trial {
             name: RUN,
+            what: RunOf::Tests,
             run: &run,
             env: command(&run.line, &subject.head).env,
             tells_revision: false,

@@ -324,6 +324,8 @@ pub struct JobView {
     pub available_at: String,
     /// Its last fault.
     pub fault: Option<String>,
+    /// Which fault that was: its code.
+    pub fault_code: Option<&'static str>,
     /// When it ended.
     pub finished_at: Option<String>,
 }
@@ -341,6 +343,7 @@ impl From<&Job> for JobView {
             parked: job.parked.clone(),
             available_at: rfc3339(job.available_at),
             fault: job.last_fault.as_ref().map(|f| f.text.clone()),
+            fault_code: job.last_fault.as_ref().map(|f| f.code.as_str()),
             finished_at: job.finished_at.map(rfc3339),
         }
     }

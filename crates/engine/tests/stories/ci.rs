@@ -5,7 +5,7 @@ use crate::runs::{Does, Run};
 use crate::world::{World, anna, demo, git};
 use orch_core::effect::Effect;
 use orch_core::event::Event;
-use orch_core::ids::GateId;
+use orch_core::ids::{GateId, Role};
 use orch_core::task::{BlockReason, Phase, WaitReason};
 use orch_core::verdict::Verdict;
 use orch_ports::forge::{Forge, StatusState};
@@ -183,7 +183,8 @@ async fn an_agent_whose_supervisor_died_gets_a_new_run_and_spends_no_attempt() {
     let task = world.until_done(&item).await;
     assert_eq!((task.spent.rounds, task.spent.role_attempts), (0, 0));
     let runs = world.store.runs(task.id).await.unwrap();
-    let developers: Vec<u32> = runs.iter().filter(|r| r.what == "developer").map(|r| r.attempt).collect();
+    let developers: Vec<u32> =
+        runs.iter().filter(|r| r.what.role() == Some(&Role::Developer)).map(|r| r.attempt).collect();
     assert_eq!(developers, [1, 2, 3]);
 }
 

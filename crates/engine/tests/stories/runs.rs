@@ -3,6 +3,7 @@
 
 use crate::time::FastClock;
 use orch_adapters::command::{CommandAgent, CommandSettings};
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::Time;
 use orch_ports::Fault;
 use orch_ports::agent::{AgentEnd, AgentProgram, AgentReport, Brief, EndClass, Usage};
@@ -276,7 +277,9 @@ impl Supervisor for InProcess {
                     let what = self.runs.what(dir);
                     return self.faults.call(&format!("answer {what}"), async { Ok(record) }).await;
                 }
-                RunState::Lost => return Err(Fault::transient("its supervisor died without an exit record")),
+                RunState::Lost => {
+                    return Err(Fault::transient("its supervisor died without an exit record").coded(FaultCode::Lost));
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::runs::{Does, Run, SESSIONS};
 use crate::world::{World, anna};
 use orch_core::end_class::EndClass;
 use orch_core::event::Event;
+use orch_core::ids::Role;
 use orch_core::task::{Phase, WaitReason};
 use orch_store::RunRow;
 use std::sync::{Arc, Mutex};
@@ -37,7 +38,7 @@ fn interrupted(world: &World, class: EndClass) -> Began {
 async fn developers(world: &World, item: &orch_core::ids::WorkItem) -> Vec<RunRow> {
     let task = world.task(item).await;
     let runs = world.store.runs(task.id).await.unwrap();
-    runs.into_iter().filter(|r| r.what == "developer").collect()
+    runs.into_iter().filter(|r| r.what.role() == Some(&Role::Developer)).collect()
 }
 
 #[tokio::test]

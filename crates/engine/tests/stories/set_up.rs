@@ -35,7 +35,7 @@ fn installs(run: &Run) -> Does {
 
 async fn setups(world: &World, task: &Task) -> Vec<String> {
     let runs = world.store.runs(task.id).await.unwrap();
-    runs.into_iter().filter(|run| run.what.starts_with("setup")).map(|run| run.what).collect()
+    runs.into_iter().map(|run| run.what.to_string()).filter(|what| what.starts_with("setup")).collect()
 }
 
 #[tokio::test]

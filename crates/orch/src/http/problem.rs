@@ -63,22 +63,17 @@ impl IntoResponse for Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        let (status, code) = match fault.kind {
-            FaultKind::Transient => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            FaultKind::Denied => (StatusCode::BAD_GATEWAY, "denied"),
-            FaultKind::Gone => (StatusCode::NOT_FOUND, "not_found"),
-            FaultKind::Permanent => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
-            FaultKind::Bug => (StatusCode::INTERNAL_SERVER_ERROR, "bug"),
+        let status = match fault.kind {
+            FaultKind::Transient => StatusCode::SERVICE_UNAVAILABLE,
+            FaultKind::Denied => StatusCode::BAD_GATEWAY,
+            FaultKind::Gone => StatusCode::NOT_FOUND,
+            FaultKind::Permanent | FaultKind::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
             tracing::warn!(%fault, "a request could not be answered");
         }
-        let problem = Self::new(status, code, fault.text);
-        match fault.kind {
-            FaultKind::Transient => problem.hint("this passes by itself: try again in a moment"),
-            FaultKind::Denied => problem.hint("`orch doctor` says which credentials are missing"),
-            FaultKind::Gone | FaultKind::Permanent | FaultKind::Bug => problem,
-        }
+        let hint = fault.code.hint().map(str::to_owned);
+        Self { hint, ..Self::new(status, fault.code.as_str(), fault.text) }
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn runs(rows: &[RunRow]) -> Vec<RunView> {
         .enumerate()
         .map(|(i, r)| RunView {
             number: i + 1,
-            what: r.what.clone(),
+            what: r.what.to_string(),
             program: r.program.clone(),
             stage: r.stage.to_string(),
             attempt: r.attempt,

@@ -7,6 +7,7 @@ use orch_adapters::git_forge::PullAgain;
 use orch_adapters::local_tracker::{LocalTracker, TicketAgain};
 use orch_adapters::system_clock::SystemClock;
 use orch_core::ids::{GateId, ProjectKey, Sha};
+use orch_core::run_of::RunOf;
 use orch_core::task::{Phase, Task};
 use orch_core::verdict::Verdict;
 use orch_ports::Fault;
@@ -133,7 +134,7 @@ async fn pull(config: &Config, store: &SqliteStore, task: &Task) -> Result<Optio
 /// What orch's own CI said of a head: by its run, or because its gate let the head pass.
 async fn ci(store: &SqliteStore, task: &Task, head: &Sha) -> Result<Option<CommitStatus>, Fault> {
     let runs = store.runs(task.id).await?;
-    let ran = runs.iter().rev().find(|r| r.what.starts_with("ci on ") && r.revision.as_ref() == Some(head));
+    let ran = runs.iter().rev().find(|r| matches!(r.what, RunOf::Ci(_)) && r.revision.as_ref() == Some(head));
     let ran = ran.and_then(|r| Some((r.ok?, r.end.clone().unwrap_or_default())));
     let passed = || async {
         let judged = store.judgements(task.id).await?;

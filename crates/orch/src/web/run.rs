@@ -66,7 +66,7 @@ async fn build(state: &AppState, id: &str, n: &str) -> Result<RunPage, Problem> 
         title: task.title.clone(),
         number,
         count,
-        what: run.what.clone(),
+        what: run.what.to_string(),
         program: run.program.clone(),
         model: run.model.clone().unwrap_or_default(),
         sandbox: run.sandbox.clone().unwrap_or_default(),

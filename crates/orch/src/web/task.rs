@@ -344,7 +344,7 @@ fn run_line(run: &RunView, now: Time) -> RunLine {
     };
     RunLine {
         number: run.number,
-        what: run.what.clone(),
+        what: run.what.to_string(),
         program: run.program.clone(),
         tone,
         end,

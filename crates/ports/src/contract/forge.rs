@@ -4,6 +4,7 @@
 
 use super::{must, must_fail};
 use crate::forge::{CommitStatus, Forge, MergeAnswer, MergeMethod, PullRequest, PullState, Review, Right, StatusState};
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::{Actor, ProjectKey, Sha, Time};
 use orch_core::verdict::FaultKind;
 
@@ -137,10 +138,12 @@ pub async fn a_pull_request_needs_its_branches(forge: &dyn Forge, fixture: &dyn 
     let (main, tip) = main_of(forge, fixture).await;
     let (project, branch) = (fixture.project(), format!("feature/{}", fixture.unique()));
     let opened = forge.ensure_pull_request(&project, &branch, &main, "t", "").await;
-    must_fail("open without a branch", FaultKind::Gone, opened);
+    let fault = must_fail("open without a branch", FaultKind::Gone, opened);
+    assert_eq!(fault.code, FaultCode::NoSuchBranch, "{fault}");
     fixture.push(&branch, &tip, "a.txt", &branch).await.expect("push");
     let opened = forge.ensure_pull_request(&project, &branch, &format!("{branch}-base"), "t", "").await;
-    must_fail("open into nothing", FaultKind::Gone, opened);
+    let fault = must_fail("open into nothing", FaultKind::Gone, opened);
+    assert_eq!(fault.code, FaultCode::NoSuchBranch, "{fault}");
 }
 
 /// Those that are open, as each of them reads alone; none that is closed, merged, or has lost its branch.

@@ -19,7 +19,7 @@ fn row(f: &Flight, started: Time) -> RunRow {
         task: f.task.id,
         job: f.job.id.seq,
         attempt: f.job.run_attempt,
-        what: f.job.effect.describe(),
+        what: f.job.effect.describe().into(),
         program: "sim".into(),
         stage: f.task.stage().clone(),
         dir: format!("{}-{}", f.job.id, f.job.run_attempt),

@@ -16,7 +16,7 @@ use orch_core::task::{Phase, Task};
 use orch_core::verdict::{FaultKind, FaultNote};
 
 pub(crate) fn fault(kind: FaultKind, text: &str) -> FaultNote {
-    FaultNote { kind, text: text.into() }
+    FaultNote::new(kind, text)
 }
 
 /// The world fails what is being done.

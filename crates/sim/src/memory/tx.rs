@@ -4,6 +4,7 @@ use super::state::{Result, Row, State};
 use orch_core::budget::Sums;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Phase, Task, WaitReason};
+use orch_core::verdict::FaultNote;
 use orch_store::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
 use orch_store::{Fence, Job, JobState, JournalRow, RunRow, Spend, StoreError, Whose};
 use std::sync::Arc;
@@ -148,10 +149,11 @@ impl Tx for State {
         let mine = |run: &RunRow| (run.job, run.attempt) == (job.seq, attempt) && run.ended.is_none();
         Ok(self.runs_of(job.task).iter().any(mine))
     }
-    fn give_back(&mut self, job: JobId, deaths: u32) -> Result<()> {
+    fn give_back(&mut self, job: JobId, deaths: u32, died: Option<&FaultNote>) -> Result<()> {
         let row = self.change(job)?;
         row.job.state = JobState::Queued;
         row.job.deaths = deaths;
+        row.job.last_fault = died.cloned().or(row.job.last_fault.take());
         Ok(())
     }
     fn end_job(&mut self, id: JobId, end: &End<'_>) -> Result<bool> {

@@ -3,7 +3,7 @@
 use super::world::{World, anna, fault};
 use crate::{ArtefactRow, Deployment, Fact, Judgement, QUARTER_MS, RunRow, SHELL};
 use futures::executor::block_on;
-use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, TaskId, Time};
+use orch_core::ids::{Environment, GateId, ProjectKey, Role, Seq, Sha, TaskId, Time};
 use orch_core::verdict::{FaultKind, Finding, Verdict, WaitFor};
 use orch_ports::agent::Usage;
 
@@ -42,7 +42,7 @@ pub fn run(task: TaskId, job: Seq, attempt: u32) -> RunRow {
         task,
         job,
         attempt,
-        what: "developer".into(),
+        what: Role::Developer.into(),
         program: "claude".into(),
         stage: "development".into(),
         dir: format!("runs/{}-{job}-{attempt}", task.0),

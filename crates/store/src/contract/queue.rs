@@ -5,6 +5,7 @@ use crate::{Cause, Charge, JobState, QueueCounts, Requeue, Stepped, StoreError, 
 use futures::executor::block_on;
 use orch_core::effect::{Effect, Lane, Outcome};
 use orch_core::event::Event;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::Time;
 use orch_core::phase::PhaseKind;
 use orch_core::pipeline::Pipeline;
@@ -297,6 +298,10 @@ pub fn only_a_worker_that_did_the_work_itself_dies_of_it(w: &mut World) {
     let deaths = |back: Vec<crate::Reaped>| back.iter().map(|r| (r.job, r.deaths)).collect::<Vec<_>>();
     let back = block_on(w.store.recover("w2", 1)).unwrap();
     assert_eq!(deaths(back), [(forge.id, 1), (agent.id, 0)], "the agent lives on under its supervisor");
+    let code = |w: &World, job: &crate::Job| {
+        block_on(w.store.job(job.id)).unwrap().unwrap().last_fault.map(|fault| fault.code)
+    };
+    assert_eq!((code(w, &forge), code(w, &agent)), (Some(FaultCode::WorkerDied), None));
     // It hangs, or its lease runs out: the same count.
     let forge = w.claim_of(a);
     w.pass_ms(LEASE_MS + 1);

@@ -35,7 +35,7 @@ pub fn anna() -> Actor {
     Actor::new("local:anna")
 }
 pub fn fault(kind: FaultKind) -> FaultNote {
-    FaultNote { kind, text: "the forge said 500".into() }
+    FaultNote::new(kind, "the forge said 500")
 }
 
 impl World {

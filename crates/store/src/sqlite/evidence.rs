@@ -110,7 +110,7 @@ pub(super) fn put_run(c: &Connection, fence: Fence, r: &RunRow) -> Db<bool> {
             r.job,
             r.attempt,
             r.dir,
-            r.what,
+            r.what.to_string(),
             r.model,
             r.started.0,
             r.ended.map(|t| t.0),

@@ -94,7 +94,7 @@ pub(super) const CLAIMS: &str = "SELECT task, seq, epoch, worker, lane, lease_ms
 const RUNNING: &str = "SELECT count(*) FROM job INDEXED BY job_running WHERE state = 'running'";
 /// A claim that is taken back spends no attempt and needs no new run.
 pub(super) const GIVE_BACK: &str = "UPDATE job SET state = 'queued', worker = NULL, lease_ms = NULL, \
-     deaths = ?3 WHERE task = ?1 AND seq = ?2 AND state = 'running'";
+     deaths = ?3, last_fault = coalesce(?4, last_fault) WHERE task = ?1 AND seq = ?2 AND state = 'running'";
 /// What `parked` says of a job whose kind is not known.
 const UNKNOWN: &str = "?";
 /// `available_at` of such a job: the end of the year 9999.
@@ -204,7 +204,7 @@ pub(super) fn prioritise(c: &Connection, task: &Task) -> Db<()> {
 
 /// Keeps a job this version cannot read until one comes that can; nobody else waits behind it.
 fn put_aside(c: &Connection, id: i64, why: &DbError) -> Db<()> {
-    let fault = FaultNote { kind: FaultKind::Bug, text: text(why) };
+    let fault = FaultNote::new(FaultKind::Bug, text(why));
     tracing::warn!("a job is of a kind this version does not know and is kept: {}", fault.text);
     let sql = "UPDATE job SET state = 'queued', worker = NULL, lease_ms = NULL, epoch = epoch - 1, \
                available_at = ?2, parked = ?3, last_fault = ?4 WHERE id = ?1";

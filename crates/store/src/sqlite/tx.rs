@@ -7,6 +7,7 @@ use crate::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
 use orch_core::budget::Sums;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};
 use orch_core::task::{NewTask, Task};
+use orch_core::verdict::FaultNote;
 use rusqlite::{Connection, params};
 
 /// A transaction of this connection, at this time of the store's clock.
@@ -122,8 +123,9 @@ impl Tx for Rows<'_> {
         let sql = "SELECT 1 FROM run WHERE task = ?1 AND job = ?2 AND attempt = ?3 AND ended IS NULL";
         Ok(one(self.0, sql, params![job.task.0, job.seq, attempt], |_| Ok(()))?.is_some())
     }
-    fn give_back(&mut self, job: JobId, deaths: u32) -> Db<()> {
-        run(self.0, jobs::GIVE_BACK, params![job.task.0, job.seq, deaths])?;
+    fn give_back(&mut self, job: JobId, deaths: u32, died: Option<&FaultNote>) -> Db<()> {
+        let died = died.map(json).transpose()?;
+        run(self.0, jobs::GIVE_BACK, params![job.task.0, job.seq, deaths, died])?;
         Ok(())
     }
     fn end_job(&mut self, id: JobId, end: &End<'_>) -> Db<bool> {

@@ -285,7 +285,7 @@ impl World {
             task: job.id.task,
             job: job.id.seq,
             attempt: job.run_attempt,
-            what: what.into(),
+            what: what.to_owned().into(),
             program: "mine".into(),
             stage: self.stage(job.id.task).await,
             dir: dir.display().to_string(),
