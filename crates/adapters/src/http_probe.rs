@@ -77,13 +77,9 @@ impl Probe for HttpProbe {
             Ok(Err(e)) => return Err(no_address(format!("{doing}: resolve {host}: {e}"))),
             Err(_) => return Err(no_address(format!("{doing}: resolve {host}: no answer in {timeout_ms} ms"))),
         }
-        match tokio::time::timeout(whole, self.look(parsed)).await {
-            Ok(answer) => answer.map_err(|fault| fault.context(doing)),
-            Err(_) => {
-                let text = format!("{doing}: no whole answer in {timeout_ms} ms");
-                Err(Fault::gone(text).coded(FaultCode::TimedOut))
-            }
-        }
+        let slow = || Fault::gone(format!("{doing}: no whole answer in {timeout_ms} ms")).coded(FaultCode::TimedOut);
+        let answer = tokio::time::timeout(whole, self.look(parsed)).await.map_err(|_| slow())?;
+        answer.map_err(|fault| fault.context(doing))
     }
 }
 
