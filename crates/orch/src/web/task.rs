@@ -344,7 +344,7 @@ fn run_line(run: &RunView, now: Time) -> RunLine {
     };
     RunLine {
         number: run.number,
-        what: run.what.to_string(),
+        what: run.what.clone(),
         program: run.program.clone(),
         tone,
         end,
