@@ -9,6 +9,7 @@ use crate::output::LIMIT;
 use crate::run::KEYS;
 use crate::standing::{Standing, standing};
 use crate::sweep::{MARKER, sweep_tree};
+use orch_core::fault_code::FaultCode;
 use orch_ports::Fault;
 use orch_ports::supervisor::{ExitRecord, Keys, RunSpec, RunState, Supervisor, files as names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -209,9 +210,10 @@ impl Supervisor for ProcessSupervisor {
                 Standing::Lost => {
                     let swept = dir.clone();
                     let killed = off_thread(move || sweep_tree(&swept)).await?;
-                    return Err(Fault::transient(format!(
+                    let text = format!(
                         "run {name}: its supervisor died without an exit record; {killed} processes of it were killed"
-                    )));
+                    );
+                    return Err(Fault::transient(text).coded(FaultCode::Lost));
                 }
                 Standing::Live => awaited.wait(&dir).await?,
                 Standing::Absent => {

@@ -21,6 +21,7 @@ async fn a_lost_run_is_swept_and_reported_and_never_started_again() {
     let fault = place.ensure(&spec).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Transient);
     assert!(fault.text.contains("its supervisor died without an exit record"), "{fault}");
+    assert_eq!(fault.code, orch_core::fault_code::FaultCode::Lost);
     place.assert_empty();
 
     fs::write(place.work.join("go"), "").unwrap();

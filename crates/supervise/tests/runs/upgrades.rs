@@ -87,6 +87,7 @@ async fn a_run_of_the_first_release_that_is_lost_is_swept() {
     place.kill_supervisor().await;
     let fault = place.ensure(&place.script("touch second")).await.unwrap_err();
     assert!(fault.text.contains("its supervisor died without an exit record"), "{fault}");
+    assert_eq!(fault.code, orch_core::fault_code::FaultCode::Lost);
     place.assert_empty();
     assert!(!place.work.join("second").exists());
     // Only because this release made a group and the story struck it out of the record.
