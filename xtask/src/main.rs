@@ -2,6 +2,7 @@
 
 mod bench;
 mod cargo;
+mod fault_texts;
 mod generate;
 mod guarded;
 mod mutants;

@@ -4,6 +4,7 @@
 //! compiler makes of them.
 
 use crate::cargo::root;
+use crate::fault_texts;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &RoomsArgs) -> Result<()> {
         list(&room.dir.join("src"), "", &mut files)?;
         let decides = files
             .iter()
-            .flat_map(|(file, text)| decides_by_text(&sources(text)).into_iter().map(move |line| (file, line)));
+            .flat_map(|(file, text)| fault_texts::decides(&sources(text)).into_iter().map(move |line| (file, line)));
         wrong.extend(decides.map(|(file, line)| {
             format!("{}: {file} decides by the text of a fault; compare its `code`: {line}", room.name)
         }));
@@ -179,27 +180,6 @@ fn dependencies(manifest: &str) -> Vec<String> {
         }
     }
     found
-}
-
-/// Lines of a source that look into the text of a fault.
-fn decides_by_text(code: &str) -> Vec<String> {
-    let of_fault = |before: &str| {
-        let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-        ["fault", "failure"].iter().any(|word| name.ends_with(word))
-    };
-    let looks = |behind: &str| {
-        ["contains(", "starts_with(", "ends_with(", "find(", "strip_prefix(", "strip_suffix(", "split"]
-            .iter()
-            .any(|verb| behind.strip_prefix('.').is_some_and(|rest| rest.starts_with(verb)))
-            || [" == ", " != "].iter().any(|same| behind.starts_with(same))
-    };
-    let decides = |line: &&str| {
-        [".text", ".to_string()"].iter().any(|text| {
-            line.match_indices(text).any(|(at, text)| of_fault(&line[..at]) && looks(&line[at + text.len()..]))
-        })
-    };
-    let stated = |line: &&str| line.trim_start().starts_with("assert");
-    code.lines().filter(|line| !stated(line)).filter(decides).map(|line| line.trim().to_owned()).collect()
 }
 
 /// Which file knows which, by their names below `src`.
@@ -360,14 +340,6 @@ mod tests {
     }
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn a_decision_by_the_text_of_a_fault_is_found_and_showing_it_is_none() {
-        let code = "if fault.text.contains(\"no\") {}\nif last_fault.text == text {}\nlet a = fault.to_string().ends_with(X);\n\
-                    show(&fault.text);\nformat!(\"{}: {}\", a, fault.text);\nif finding.text.contains(\"x\") {}\n";
-        assert_eq!(decides_by_text(code).len(), 3, "{:?}", decides_by_text(code));
-        assert!(decides_by_text("    assert!(fault.text.contains(\"x\"), \"shown to people\");").is_empty());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! A run has one row from its reservation on, by job and attempt. The row outlives claims: a daemon that dies between the
 //! reservation and the run, or between the run's end and its settling, finds it again.
 
-use crate::rows::{ClaimRequest, Cost, Job, RunRow, Spend, Whose};
+use crate::rows::{ClaimRequest, Cost, Job, Spend, Whose};
+use crate::run_row::RunRow;
 use crate::tx::{Tx, need};
 use orch_core::budget::{self, Balance, RESERVED, Scope, Sums, Terms};
 use orch_core::effect::Effect;

@@ -6,7 +6,7 @@ use crate::money;
 use crate::rows::{Beat, Charge, Fence, Job, JobState, Reaped, Requeue};
 use crate::tx::{AddedJob, Claim, End, Tx, bug, need};
 use orch_core::decide::NewJob;
-use orch_core::effect::{Class, Outcome};
+use orch_core::effect::{Class, Lane, Outcome};
 use orch_core::event::Event;
 use orch_core::fault_code::FaultCode;
 use orch_core::ids::{JobId, Seq, Time};
@@ -142,7 +142,9 @@ pub fn take_from<T: Tx>(tx: &mut T, fence: Fence) -> Result<Option<Reaped>, T::E
     let mine = |claim: &Claim| claim.job == fence.job && claim.epoch == fence.epoch;
     let Some(claim) = tx.claims()?.into_iter().find(mine) else { return Ok(None) };
     let deaths = claim.deaths + 1;
-    tx.give_back(claim.job, deaths, Some(&worker_died()))?;
+    // What an agent's own attempt came to is in its next brief: its worker is nothing to it.
+    let died = (claim.lane != Some(Lane::Agent)).then(worker_died);
+    tx.give_back(claim.job, deaths, died.as_ref())?;
     money::give_back(tx, claim.job)?;
     Ok(Some(Reaped { job: claim.job, worker: claim.worker, deaths }))
 }

@@ -1,6 +1,6 @@
 //! What agents have used, added up.
 
-use crate::rows::RunRow;
+use crate::run_row::RunRow;
 use orch_core::ids::Time;
 
 /// What runs of agents of one task, role and model have used that began in the same quarter of an hour.

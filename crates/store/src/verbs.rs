@@ -6,9 +6,10 @@ use crate::forget::{Forget, Forgotten};
 use crate::memory::Fact;
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
-    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
+    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, Standing, StepRequest, Stepped,
     TaskFilter, UnknownJob, Whose,
 };
+use crate::run_row::RunRow;
 use crate::used::Used;
 use orch_core::budget::Sums;
 use orch_core::effect::Lane;

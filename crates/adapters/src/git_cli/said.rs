@@ -48,6 +48,7 @@ type Words = (FaultKind, FaultCode, &'static [&'static str]);
 /// Git's own words (`LC_ALL=C`), the particular ones first: git adds "could not read from remote repository" to nearly
 /// everything.
 const KNOWN: &[Words] = &[
+    (FaultKind::Gone, FaultCode::NoSuchBranch, &["remote ref does not exist"]),
     (
         FaultKind::Denied,
         FaultCode::NotLetIn,
@@ -138,36 +139,36 @@ const WRITE: &[&str] = &[
 const STAYS: &[&str] = &["permission denied", "read-only file system", "not a directory", "is a directory"];
 
 /// What is not there, where nothing else is said.
-const GONE: &[Words] = &[
-    (FaultKind::Gone, FaultCode::NoSuchBranch, &["remote ref does not exist"]),
-    (
-        FaultKind::Gone,
-        FaultCode::NotFound,
-        &[
-            "repository not found",
-            "does not appear to be a git repository",
-            "not a git repository",
-            "returned error: 404",
-            "' not found",
-            "bad object",
-            "not a valid object",
-            "not a valid commit",
-            "unknown revision",
-            "not our ref",
-            "not something we can merge",
-            "not a tree object",
-        ],
-    ),
+const GONE: &[&str] = &[
+    "repository not found",
+    "does not appear to be a git repository",
+    "not a git repository",
+    "returned error: 404",
+    "' not found",
+    "bad object",
+    "not a valid object",
+    "not a valid commit",
+    "unknown revision",
+    "not our ref",
+    "not something we can merge",
+    "not a tree object",
 ];
+
+/// Ends every push that failed, and names the remote: the words of its address tell of no fault.
+const TRAILER: &str = "error: failed to push some refs to ";
 
 /// Which fault a failure is.
 pub(crate) fn classify(stderr: &[u8]) -> (FaultKind, FaultCode) {
     let text = String::from_utf8_lossy(stderr).to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|w| text.contains(w));
-    let which = |table: &[Words]| table.iter().find(|(_, _, words)| says(words)).map(|(kind, code, _)| (*kind, *code));
-    let no_room = || (says(WRITE) && !says(STAYS)).then_some((FaultKind::Transient, FaultCode::NoRoom));
-    let found = which(KNOWN).or_else(no_room).or_else(|| which(GONE));
-    found.unwrap_or((FaultKind::Permanent, FaultCode::Failed))
+    let said: Vec<&str> = text.lines().filter(|line| !line.starts_with(TRAILER)).collect();
+    let says = |words: &[&str]| said.iter().any(|line| words.iter().any(|w| line.contains(w)));
+    if let Some((kind, code, _)) = KNOWN.iter().find(|(_, _, words)| says(words)) {
+        return (*kind, *code);
+    }
+    if says(WRITE) && !says(STAYS) {
+        return (FaultKind::Transient, FaultCode::NoRoom);
+    }
+    if says(GONE) { (FaultKind::Gone, FaultCode::NotFound) } else { (FaultKind::Permanent, FaultCode::Failed) }
 }
 
 /// Did a git fail because another one holds a lock?
@@ -231,6 +232,16 @@ mod tests {
             ("fatal: git-pack-objects died with error.", FaultKind::Transient, FaultCode::Killed),
             ("fatal: fetch-pack: invalid index-pack output", FaultKind::Transient, FaultCode::Killed),
             ("error: unable to delete 'x': remote ref does not exist", FaultKind::Gone, FaultCode::NoSuchBranch),
+            (
+                "error: unable to delete 'x': remote ref does not exist\nerror: failed to push some refs to '/unreachable'",
+                FaultKind::Gone,
+                FaultCode::NoSuchBranch,
+            ),
+            (
+                " ! [remote rejected] a -> a (hook declined)\nerror: failed to push some refs to 'ssh://unreachable/access denied'",
+                FaultKind::Permanent,
+                FaultCode::Failed,
+            ),
             ("error: x/index.lock': File exists. No space left on device", FaultKind::Transient, FaultCode::NoRoom),
             ("Killed\nfatal: expected flush after ref listing", FaultKind::Transient, FaultCode::Killed),
         ];

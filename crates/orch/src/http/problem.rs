@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use orch_core::fault_code::FaultCode;
 use orch_core::verdict::FaultKind;
 use orch_ports::Fault;
 use orch_store::StoreError;
@@ -72,8 +73,14 @@ impl From<Fault> for Problem {
         if status.is_server_error() {
             tracing::warn!(%fault, "a request could not be answered");
         }
-        let hint = fault.code.hint().map(str::to_owned);
-        Self { hint, ..Self::new(status, fault.code.as_str(), fault.text) }
+        let hint = match (fault.code, fault.kind) {
+            (FaultCode::NoRoom, _) => Some("free some space on this machine; orch goes on by itself"),
+            (FaultCode::NotInstalled, _) => Some("`orch doctor` says which programs are missing and how to get them"),
+            (_, FaultKind::Transient) => Some("this passes by itself: try again in a moment"),
+            (_, FaultKind::Denied) => Some("`orch doctor` says which credentials are missing"),
+            (_, FaultKind::Gone | FaultKind::Permanent | FaultKind::Bug) => None,
+        };
+        Self { hint: hint.map(str::to_owned), ..Self::new(status, fault.code.as_str(), fault.text) }
     }
 }
 

@@ -331,7 +331,14 @@ pub fn a_hung_workers_claim_is_taken_back_and_nobody_elses(w: &mut World) {
     let next = w.claim_of(id);
     assert_eq!(block_on(w.store.take_back(hung.fence())).unwrap(), None, "the next worker is not robbed");
     assert_eq!(w.beat(next.fence()), crate::Beat::Held);
-    assert_eq!(block_on(w.store.running_jobs()).unwrap(), [next]);
+    assert_eq!(block_on(w.store.running_jobs()).unwrap(), std::slice::from_ref(&next));
+    // What the agent's own attempt came to is in its next brief: a worker that hangs is nothing to it.
+    let fault = fault(FaultKind::Permanent);
+    let (charge, not_before, last) = (Charge::Attempt, w.now, Some(fault.clone()));
+    assert!(w.put_back(&next, Requeue { charge, new_run: true, not_before, fault, parked: None }));
+    let hung = w.claim_of(id);
+    assert_eq!(block_on(w.store.take_back(hung.fence())).unwrap().map(|back| back.deaths), Some(2));
+    assert_eq!(block_on(w.store.job(hung.id)).unwrap().unwrap().last_fault, last);
 }
 
 pub fn parked_jobs_wait_for_their_service_and_cost_nothing(w: &mut World) {

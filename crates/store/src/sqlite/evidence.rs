@@ -3,7 +3,8 @@
 
 use super::sql::{Db, DbError, all, json, one, parse, run};
 use super::tx::Rows;
-use crate::rows::{ArtefactRow, Deployment, Fence, Judgement, RunRow, SHELL};
+use crate::rows::{ArtefactRow, Deployment, Fence, Judgement};
+use crate::run_row::{RunRow, SHELL};
 use crate::used::{QUARTER_MS, Used};
 use crate::{money, queue};
 use orch_core::ids::{Environment, GateId, ProjectKey, Seq, Sha, StageId, TaskId, Time};

@@ -5,9 +5,10 @@ use super::{SqliteStore, deliveries, evidence, forget, jobs, journal, leases, me
 use crate::forget::{Forget, Forgotten};
 use crate::rows::{
     ArtefactRow, Beat, ClaimRequest, Dealt, DeliveryRow, DeliverySource, Deployment, Fence, InboxRow, Job, JournalRow,
-    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, RunRow, Standing, StepRequest, Stepped,
+    Judgement, LeaseRow, NewDelivery, OpenSample, QueueCounts, Reaped, Requeue, Standing, StepRequest, Stepped,
     TaskFilter, UnknownJob, Whose,
 };
+use crate::run_row::RunRow;
 use crate::used::Used;
 use crate::verbs::{Deliveries, Evidence, Journal, Memory, Queue, Result, Tasks};
 use crate::{Fact, lease, money, queue, step};

@@ -2,7 +2,8 @@
 
 use super::sql::{Db, DbError, all, json, one, run};
 use super::{jobs, journal, leases, spends, tasks};
-use crate::rows::{Fence, Job, JobState, SHELL, Spend, Whose};
+use crate::rows::{Fence, Job, JobState, Spend, Whose};
+use crate::run_row::SHELL;
 use crate::tx::{AddedJob, Claim, End, Entry, Lease, Tx};
 use orch_core::budget::Sums;
 use orch_core::ids::{JobId, ProjectKey, TaskId, Time, WorkItem};

@@ -4,9 +4,10 @@ use super::world::World;
 use crate::http::Problem;
 use axum::http::StatusCode;
 use orch_core::effect::Effect;
+use orch_core::fault_code::FaultCode;
 use orch_core::ids::Time;
 use orch_ports::Fault;
-use orch_store::{Fact, SqliteStore};
+use orch_store::{Fact, SqliteStore, StoreError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -51,11 +52,20 @@ fn a_fault_that_passes_says_try_again_and_others_say_what_they_are() {
         (Fault::gone("there is no task X-1"), 404, "not_found"),
         (Fault::permanent("no"), 500, "failed"),
         (Fault::bug("no"), 500, "bug"),
+        (StoreError::Full.into(), 503, "no_room"),
+        (Fault::gone("branch `a` is not there").coded(FaultCode::NoSuchBranch), 404, "no_such_branch"),
     ];
     for (fault, status, code) in table {
         let problem = Problem::from(fault);
         assert_eq!((problem.status.as_u16(), problem.code), (status, code));
+        // Whoever is to come back is told so, and nobody else.
+        assert_eq!(problem.hint.is_some(), matches!(status, 502 | 503), "{problem:?}");
     }
+    let (path, holder) = ("orch.db".into(), "pid 7".into());
+    let held = Problem::from(StoreError::Held { path, holder });
+    assert_eq!((held.code, held.hint), ("busy", None), "it does not pass by itself");
+    let hint = Problem::from(StoreError::Full).hint.unwrap();
+    assert!(hint.contains("free some space"), "{hint}");
 }
 
 #[tokio::test]
